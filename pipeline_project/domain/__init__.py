@@ -1,0 +1,1 @@
+"""What the project exists for, as plain functions over numpy and Arrow: no Dagster, I/O, clock or environment."""

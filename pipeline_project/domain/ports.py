@@ -1,0 +1,250 @@
+"""Where assets and resources meet: what an asset asks of the outside, as Protocols, so a plain object can stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class NightWindow:
+    """One night of one workflow.
+
+    Attributes:
+        night: its partition key, ISO date.
+        start, end: the half-open span of time it covers, aware, in UTC.
+    """
+
+    night: str
+    start: datetime
+    end: datetime
+
+
+class CaseSource(Protocol):
+    """Where a workflow's arrivals come from."""
+
+    def read(self, window: NightWindow) -> pa.Table:
+        """What came in for a night, untouched, as `schema.ARRIVALS`; no rows when nothing landed.
+
+        Raises:
+            SourceUnreadable: a file is there and cannot be read whole; the message says what to do.
+            SourceStillGrowing: a file changed while it was read; trying again later is right.
+        """
+        ...
+
+    def fingerprint(self, window: NightWindow) -> str:
+        """A hash of what has landed for a night, without reading it whole; it changes when anything lands."""
+        ...
+
+    def nights_landed(self) -> list[str]:
+        """Nights for which something has landed, in order."""
+        ...
+
+
+class OutcomeSource(Protocol):
+    """Where the truth about earlier cases comes from."""
+
+    def read(self, window: NightWindow) -> pa.Table:
+        """Outcomes that arrived that night, as `outcomes.OUTCOMES` (case_id, label, known_at, source)."""
+        ...
+
+
+class Lake(Protocol):
+    """Delta tables by night; one table per workflow and asset."""
+
+    def read_night(self, workflow: str, asset: str, night: str) -> pa.Table | None:
+        """One night of one table with its version noted (`schema.versions_of`), or None if it was never written."""
+        ...
+
+    def read_span(
+        self,
+        workflow: str,
+        asset: str,
+        first: str | None,
+        before: str,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table | None:
+        """The nights first <= night < before, in night order, with the version noted; None if there is no table."""
+        ...
+
+    def write_night(self, workflow: str, asset: str, night: str, table: pa.Table, evolve: bool = False) -> int:
+        """Replaces one night of one table in one atomic commit and returns the table's new version."""
+        ...
+
+
+class VectorStore(Protocol):
+    """Vectors by the content they were encoded from; a content is encoded once per encoder version."""
+
+    def get(self, encoder: str, keys: Sequence[str]) -> dict[str, np.ndarray]:
+        """Unit-length float32 vectors of those keys that are stored."""
+        ...
+
+    def put(self, encoder: str, vectors: Mapping[str, np.ndarray]) -> None: ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Turns texts into vectors."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same text could give another vector."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit-length float32, shape (texts, dimension), aligned with `texts`."""
+        ...
+
+
+class ImageEncoder(Protocol):
+    """Turns photos into vectors."""
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def encode(self, images: Sequence[bytes]) -> tuple[np.ndarray, list[str | None]]:
+        """Unit-length float32 vectors (zeros where a photo failed) and, aligned, why each failed or None."""
+        ...
+
+
+class PhotoSource(Protocol):
+    """Opens the photos that a case names."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one photo.
+
+        Raises:
+            PhotoUnreadable: missing, outside the workflow's folder, or too large; the message names the path.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The verdict of one rule over one table.
+
+    Attributes:
+        name: unique within the contract, a slug.
+        column: what it looks at, or None for a rule over the table.
+        rule: the rule in words, as a check's description.
+        failed: positions (row numbers) that break it; empty when it holds or cannot name rows.
+        passed: the verdict.
+        systemic: cannot be mended by taking rows out (a missing column); blocks the night.
+        evaluated: rows looked at.
+    """
+
+    name: str
+    column: str | None
+    rule: str
+    passed: bool
+    evaluated: int
+    failed: tuple[int, ...] = ()
+    systemic: bool = False
+    detail: str = ""
+
+
+class Contract(Protocol):
+    """A Great Expectations suite built from a spec."""
+
+    def validate(self, frame: pd.DataFrame) -> list[Expectation]:
+        """Every rule's verdict over the rows of `frame`; order of the rules is fixed."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One trained model, wherever it is kept.
+
+    Attributes:
+        version: the registry's version, as text.
+        night: the night as of which it was trained; it has seen nothing known later.
+        digest: sha256 over its files.
+        run_id: the MLflow run that made it.
+    """
+
+    workflow: str
+    version: str
+    night: str
+    digest: str
+    run_id: str
+    metrics: Mapping[str, float]
+
+
+class Registry(Protocol):
+    """Model versions and their files (MLflow)."""
+
+    def log_training(
+        self,
+        workflow: str,
+        night: str,
+        files: Mapping[str, bytes],
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        dataset: pd.DataFrame,
+        features: Sequence[str],
+        labels: Sequence[str],
+    ) -> ModelVersion:
+        """Logs one training as one run, registers its version and points the alias `challenger` at it."""
+        ...
+
+    def load(self, model: ModelVersion) -> dict[str, bytes]:
+        """The files of a version, verified against its digest.
+
+        Raises:
+            ModelUnavailable: unreachable, missing, changed or of a format that may run code.
+        """
+        ...
+
+    def point(self, workflow: str, alias: str, version: str) -> None:
+        """Makes an alias follow the ledger."""
+        ...
+
+
+class Ledger(Protocol):
+    """Facts that must be true exactly once."""
+
+    def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None: ...
+
+    def record_outcomes(self, workflow: str, outcomes: pa.Table) -> int:
+        """Adds outcomes that are not yet known (same case, label, known_at and source), returning how many are new."""
+        ...
+
+    def outcomes_known(self, workflow: str, as_of: datetime) -> pd.DataFrame:
+        """The outcome of each case as it was known before `as_of`: case_id, label, known_at. Later corrections
+        (by known_at) win."""
+        ...
+
+    def record_champion(self, workflow: str, model: ModelVersion, night: str, reason: str) -> None:
+        """From `night` on this version decides. Append-only; the same fact twice is one row."""
+        ...
+
+    def champion(self, workflow: str, night: str) -> ModelVersion | None:
+        """Who decides on a night: the last recorded with from_night <= night."""
+        ...
+
+    def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
+        """A new attempt at deciding a night; older ones can no longer write."""
+        ...
+
+    def record_decisions(
+        self, workflow: str, night: str, attempt: int, decisions: Sequence[Mapping[str, Any]]
+    ) -> pd.DataFrame:
+        """Adds decisions for cases never decided, in one transaction fenced by `attempt`; returns the standing
+        decision of every case given (case_id, option, made_by, reason, night, new).
+
+        Raises:
+            StaleAttempt: a newer attempt at this night has begun.
+        """
+        ...
