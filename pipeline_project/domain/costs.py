@@ -44,7 +44,7 @@ class PolicyTerms:
     def places(self, cases: int) -> int:
         """How many answers people can give for a night of this many cases."""
         if isinstance(self.capacity, str):
-            return int(float(self.capacity.rstrip("%")) / 100 * cases)
+            return int(float(self.capacity.rstrip("%")) * cases / 100)
         return self.capacity
 
 
@@ -52,7 +52,8 @@ def case_costs(matrix: CostMatrix, columns: Mapping[str, np.ndarray], cases: int
     """The cost of every option under every label, for every case.
 
     Returns:
-        Shape (cases, options, labels), in the workflow's currency; NaN where a field it needs is missing.
+        Shape (cases, options, labels), in the workflow's currency; NaN where a field it needs is missing, or
+        where it divides by a field that is 0.
     """
     known: dict[str | float, np.ndarray] = {}
     costs = np.empty((cases, len(matrix.options), len(matrix.labels)))
@@ -61,6 +62,7 @@ def case_costs(matrix: CostMatrix, columns: Mapping[str, np.ndarray], cases: int
             if cell not in known:
                 known[cell] = evaluate(cell, columns, cases)
             costs[:, o, c] = known[cell]
+    costs[~np.isfinite(costs)] = np.nan
     return costs
 
 

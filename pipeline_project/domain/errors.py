@@ -41,3 +41,23 @@ class DatabaseUnreachable(PipelineError):
 
 class LakeUnavailable(PipelineError):
     """The lake cannot be written or read: no space, no permission, no store."""
+
+
+class SettingInvalid(PipelineError):
+    """A PIPELINE_ variable holds something it may not."""
+
+
+class DatabaseMissing(PipelineError):
+    """PostgreSQL answers, but a database is missing and may not be created by this user."""
+
+
+class LedgerRefused(PipelineError):
+    """A rule of the ledger's own refused a row; the message names the rule, never the row."""
+
+
+class WorkflowUnknown(PipelineError):
+    """No workflow has that name."""
+
+
+class NightMissing(PipelineError):
+    """A night that another one needs was never written; the message names it and the command that makes it."""

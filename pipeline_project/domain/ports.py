@@ -230,6 +230,28 @@ class Ledger(Protocol):
         """From `night` on this version decides. Append-only; the same fact twice is one row."""
         ...
 
+    def record_model(self, model: ModelVersion) -> None:
+        """A version that was trained; the same fact twice is one row."""
+        ...
+
+    def models(self, workflow: str) -> list[ModelVersion]:
+        """A workflow's model versions, by the night as of which they were trained, then as recorded."""
+        ...
+
+    def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
+        """How many cases have an outcome that became known in after <= known_at < before."""
+        ...
+
+    def raise_alert(self, workflow: str, kind: str, key: str, message: str, owner: str, next_command: str) -> bool:
+        """Raises an alert, or raises a closed one again; False when it is open already."""
+        ...
+
+    def close_alert(self, workflow: str, key: str) -> bool: ...
+
+    def open_alerts(self) -> list[dict[str, Any]]:
+        """Alerts nobody has closed: workflow, kind, key, message, owner, next_command, raised_at."""
+        ...
+
     def champion(self, workflow: str, night: str) -> ModelVersion | None:
         """Who decides on a night: the last recorded with from_night <= night."""
         ...

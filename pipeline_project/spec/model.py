@@ -6,18 +6,38 @@ import hashlib
 import json
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, PrivateAttr, StringConstraints, field_validator, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from pipeline_project.domain import schema as domain
+from pipeline_project.domain.clustering import ClusterTerms
 from pipeline_project.domain.costs import CostMatrix, PolicyTerms
-from pipeline_project.domain.expressions import names_in
-from pipeline_project.spec.base import Part, Share, Slug
-from pipeline_project.spec.source import ColumnOutcome, OutcomeFeed, Source
+from pipeline_project.domain.features import FeaturePlan
+from pipeline_project.domain.report.facts import ReportTerms
+from pipeline_project.domain.retraining import RetrainRule
+from pipeline_project.domain.training import TrainingPlan
+from pipeline_project.spec import plans
+from pipeline_project.spec.base import Part, Share, Slug, Words, refusal
+from pipeline_project.spec.cron import cron_problem
+from pipeline_project.spec.draft import Draft
+from pipeline_project.spec.options import Alternatives as Alternatives
+from pipeline_project.spec.options import Options, cost_matrix, named_options
+from pipeline_project.spec.options import OptionSpec as OptionSpec
+from pipeline_project.spec.rules import findings
+from pipeline_project.spec.scoring import HistorySpec as HistorySpec
+from pipeline_project.spec.scoring import ModelSpec as ModelSpec
+from pipeline_project.spec.scoring import RetrainSpec as RetrainSpec
+from pipeline_project.spec.source import OutcomeFeed, Source, TimeFormat
+from pipeline_project.spec.terms import cluster_terms, report_terms
 
-RIGHT_AND_WRONG = {"right", "wrong"}
+PERCENT = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$"
+Owner = Annotated[
+    str,
+    StringConstraints(pattern=r"^(team:[A-Za-z0-9_][A-Za-z0-9_.-]*|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"),
+]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
 class FieldSpec(Part):
@@ -29,12 +49,12 @@ class FieldSpec(Part):
         description="id, time, amount, subject (the customer), feature or ignore. Without it numbers, categories, "
         "texts and images are features, times and identifiers are ignored.",
     )
-    column: str | None = Field(None, description="The column in the source, when it has another name.")
+    column: str | None = Field(None, min_length=1, description="The column in the source, when it has another name.")
     required: bool = Field(True, description="A row without a value goes to quarantine.")
     minimum: float | date | None = Field(None, description="Smallest number or earliest day allowed.")
     maximum: float | date | None = Field(None, description="Largest number or latest day allowed.")
     allowed: tuple[str, ...] = Field((), description="The only values a category may take.")
-    max_length: int | None = Field(None, gt=0, description="Longest text allowed, in characters.")
+    max_length: int | None = Field(None, ge=1, description="Longest text allowed, in characters.")
     many: bool = Field(False, description="An image field that holds several paths.")
     separator: str = Field(";", min_length=1, description="Between several paths.")
     known_later: bool = Field(
@@ -56,22 +76,32 @@ class Nights(Part):
     time_zone: str = Field(description="IANA name; a night is a day in this zone.")
     first: date = Field(description="The first night there is.")
     decide_from: date = Field(description="The first night that is decided; earlier ones only warm up the models.")
-    schedule: Annotated[str, StringConstraints(pattern=r"^(\S+ ){4}\S+$")] = Field(
-        "30 2 * * *", description="Cron, in the time zone: when the night before is run."
-    )
+    schedule: str = Field("30 2 * * *", description="Cron, in the time zone: when the night before is run.")
 
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"{value!r} is no IANA time zone; write for instance Europe/Berlin")
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is no IANA time zone; write for instance Europe/Berlin or UTC") from error
         return value
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Nights:
-        if self.decide_from < self.first:
-            raise ValueError("`decide_from` must not come before `first`")
-        return self
+    @field_validator("decide_from")
+    @classmethod
+    def _in_order(cls, value: date, info: ValidationInfo) -> date:
+        first = info.data.get("first")
+        if first is not None and value < first:
+            raise ValueError(f"must not come before `first` ({first}); the nights between the two warm up the models")
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, value: str) -> str:
+        problem = cron_problem(value)
+        if problem:
+            raise ValueError(problem)
+        return value
 
     @property
     def zone(self) -> ZoneInfo:
@@ -112,7 +142,7 @@ class ImageSpec(Part):
         "`hf:owner/name@revision`.",
     )
     batch: int = Field(32, ge=1, description="Photos in a batch.")
-    max_pixels: int = Field(50_000_000, gt=0, description="A larger photo is refused unopened.")
+    max_pixels: int = Field(50_000_000, ge=1, description="A larger photo is refused unopened.")
 
 
 class ClustersSpec(Part):
@@ -124,60 +154,12 @@ class ClustersSpec(Part):
     fit_limit: int = Field(50_000, ge=100, description="Above it the clusters are fitted on a sample.")
 
 
-class HistorySpec(Part):
-    """What is known of an entity's past at the time of a case: how often, with which outcomes, at what amounts."""
-
-    by: str = Field(description="A field: the customer, the item, the shop.")
-    nights: int | None = Field(None, ge=1, description="Look back this many nights; without it, all of them.")
-
-
-class RetrainSpec(Part):
-    """When a new challenger is trained."""
-
-    every: Literal["never", "week", "month"] = Field("month", description="The calendar rhythm.")
-    after_outcomes: int | None = Field(None, ge=1, description="Also when this many new outcomes are known.")
-    minimum_outcomes: int = Field(200, ge=20, description="With fewer, nothing is trained and people decide.")
-    minimum_per_label: int = Field(10, ge=1, description="With fewer of one label, nothing is trained.")
-
-
-class ModelSpec(Part):
-    """How a case is scored."""
-
-    estimator: Literal["boosting", "logistic"] = Field(
-        "boosting",
-        description="boosting: fields, reduced vectors, clusters and history; logistic: on the text's vectors.",
-    )
-    features: tuple[str, ...] = Field((), description="Only these fields; empty means every feature.")
-    history: tuple[HistorySpec, ...] = Field((), description="Entities whose past counts.")
-    basket: tuple[tuple[str, ...], ...] = Field(
-        (), description="Groups of fields that make one basket within a night, for instance [customer, time]."
-    )
-    text_dimensions: int = Field(24, ge=0, description="The text's vectors are reduced to this many features.")
-    image_dimensions: int = Field(16, ge=0, description="The same for photos.")
-    training_nights: int | None = Field(None, ge=1, description="Nights looked back in training; all if not given.")
-    calibration_share: Share = Field(0.25, description="The latest share of the outcomes, kept for calibration.")
-    seed: int = 7
-    retrain: RetrainSpec = Field(default_factory=lambda: RetrainSpec(), description="When to train again.")
-
-
-class OptionSpec(Part):
-    """One thing the workflow can do with a case."""
-
-    title: str = Field(description="In words, for people.")
-    costs: dict[str, float | str] = Field(
-        description="Label -> cost in the workflow's currency: a number, or an expression over the case's fields "
-        "(`0.5 * price`). `right` and `wrong` stand for one label and all others when the option is named after a label."
-    )
-    denies: bool = Field(False, description="Refuses a customer something; only a person may choose it.")
-    action: Slug | None = Field(None, description="The action that carries it out.")
-
-
 class ReviewSpec(Part):
     """What it costs to ask a person, and how much of it there is."""
 
     cost: float = Field(ge=0, description="Of one answer, in the workflow's currency.")
-    capacity: int | Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d+)?%$")] = Field(
-        description="Answers per night: a number, or a share of the night such as 20%."
+    capacity: Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=PERCENT)] = Field(
+        description="Answers per night: a number, or a share of the night up to 100%, such as 20%."
     )
     exploration: Share = Field(
         0.0,
@@ -185,127 +167,54 @@ class ReviewSpec(Part):
     )
 
 
-class Alternatives(Part):
-    """Options made from the labels: one per label, right or wrong."""
-
-    title: str = Field("Route to {label}", description="With {label}.")
-    right: float | str = Field(0, description="Cost when the label is the true one.")
-    wrong: float | str = Field(description="Cost when it is not.")
-
-
 class WorkflowSpec(Part):
     """One kind of case and everything declared about it: one YAML file."""
 
     workflow: Slug = Field(description="The name: lower case, digits and underscores.")
-    title: str = Field(description="In words, for people.")
+    title: Words = Field(description="In words, for people.")
     description: str = Field("", description="What a case is and what is decided.")
-    owners: tuple[str, ...] = Field(min_length=1, description="E-mail addresses, or team:name.")
-    currency: str = Field("EUR", min_length=3, max_length=3, description="ISO 4217.")
+    owners: tuple[Owner, ...] = Field(min_length=1, description="E-mail addresses, or team:name.")
+    currency: Currency = Field("EUR", description="Three capital letters, ISO 4217.")
     nights: Nights = Field(description="Which nights there are.")
     source: Source = Field(description="Where cases come from: kind files, table or sql.")
     missing: tuple[str, ...] = Field((), description="Strings that mean no value, beside the empty one.")
     decimal: Literal[".", ","] = Field(".", description="The decimal mark of numbers.")
-    time_formats: tuple[str, ...] = Field((), description="strptime patterns, tried after ISO 8601.")
+    time_formats: tuple[TimeFormat, ...] = Field((), description="strptime patterns, tried after ISO 8601.")
     id_from: tuple[str, ...] = Field((), description="Columns hashed into the id when there is no id field.")
     fields: dict[Slug, FieldSpec] = Field(min_length=1, description="The fields of a case, by name.")
     contract: ContractSpec = Field(default_factory=lambda: ContractSpec(), description="What rows must meet.")
-    text: TextSpec | None = Field(None, description="Only for workflows with text fields.")
-    image: ImageSpec | None = Field(None, description="Only for workflows with image fields.")
+    text: TextSpec | None = Field(
+        None, description="How texts become vectors; with text features it need not be written."
+    )
+    image: ImageSpec | None = Field(
+        None, description="How photos become vectors; with image features it need not be written."
+    )
     clusters: ClustersSpec | None = Field(None, description="Only where there are vectors.")
     labels: tuple[Slug, ...] = Field(min_length=2, description="What can turn out to be true of a case.")
     outcome: OutcomeFeed = Field(description="Where the truth comes from: kind column or files.")
     model: ModelSpec = Field(default_factory=lambda: ModelSpec(), description="How a case is scored.")
-    options: dict[Slug, OptionSpec] | Alternatives = Field(
-        description="What can be done: options by name, or one per label (title, right, wrong)."
+    options: Options = Field(
+        description="What can be done: options by name, or one per label (`title`, `right`, `wrong`)."
     )
     review: ReviewSpec = Field(description="Asking a person.")
 
     _folder: Path | None = PrivateAttr(None)
 
-    # -- what must hold between the parts ---------------------------------------------------------------
-
     @model_validator(mode="after")
-    def _roles_are_unique(self) -> WorkflowSpec:
-        for role in (domain.Role.ID, domain.Role.TIME, domain.Role.AMOUNT, domain.Role.SUBJECT):
-            holders = [name for name, field in self.fields.items() if field.role == role]
-            if len(holders) > 1:
-                raise ValueError(f"fields: {' and '.join(holders)} both have the role {role.value}; keep one")
-        if not self.id_from and self.case_schema.by_role(domain.Role.ID) is None:
-            raise ValueError("fields: give one field `role: id`, or name the columns of `id_from`")
-        for name in self.fields:
-            if name in domain.reserved_names():
-                raise ValueError(f"fields: {name} is a name the tables use themselves; rename it and set `column`")
+    def _holds_together(self) -> WorkflowSpec:
+        found = findings(Draft({name: getattr(self, name) for name in type(self).model_fields}))
+        if found:
+            raise refusal(found)
+        # Frozen for everyone else; what a text or a photo needs by default becomes part of the spec and its hash.
+        for section, kind, default in (
+            ("text", domain.FieldType.TEXT, TextSpec),
+            ("image", domain.FieldType.IMAGE, ImageSpec),
+        ):
+            if getattr(self, section) is None and any(
+                f.type == kind and f.role == domain.Role.FEATURE for f in self.case_schema.fields
+            ):
+                object.__setattr__(self, section, default())
         return self
-
-    @model_validator(mode="after")
-    def _nothing_known_early(self) -> WorkflowSpec:
-        for name, field in self.fields.items():
-            if field.known_later and (field.effective_role == domain.Role.FEATURE or name in self.model.features):
-                raise ValueError(
-                    f"fields: {name} is known_later, so no model may use it: on the night of the decision it has no "
-                    "value yet, and in the past it gives the outcome away. Set `role: ignore` and take it out of "
-                    "model.features"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _names_exist(self) -> WorkflowSpec:
-        self._check_names("model.features", self.model.features)
-        self._check_names("model.history", [h.by for h in self.model.history])
-        for group in (*self.model.basket, *self.contract.unique):
-            self._check_names("model.basket or contract.unique", group)
-        for rule in self.contract.compare:
-            self._check_names(f"contract.compare `{rule}`", names_in(rule))
-        if isinstance(self.outcome, ColumnOutcome):
-            times = [name for name, field in self.fields.items() if field.type == domain.FieldType.TIME]
-            for known in self.outcome.known_at:
-                if known.field not in (*times, domain.NIGHT):
-                    raise ValueError(
-                        f"outcome.known_at: {known.field} is neither `night` nor a field of type time; there are {', '.join(times) or 'none'}"
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def _costs_are_complete(self) -> WorkflowSpec:
-        labels = set(self.labels)
-        for name, option in self.option_specs.items():
-            given = set(option.costs)
-            if given == RIGHT_AND_WRONG and name in labels:
-                given = labels
-            if given != labels:
-                missing, extra = sorted(labels - given), sorted(given - labels)
-                parts = [f"no cost for {', '.join(missing)}"] * bool(missing)
-                parts += [f"{', '.join(extra)} is no label"] * bool(extra)
-                raise ValueError(f"options.{name}.costs: {'; '.join(parts)}; every label needs one cost")
-            for cell in option.costs.values():
-                if isinstance(cell, str):
-                    self._check_names(f"options.{name}.costs `{cell}`", names_in(cell), numbers=True)
-        if all(option.denies for option in self.option_specs.values()):
-            raise ValueError("options: every option denies; at least one must be open to the policy")
-        return self
-
-    @model_validator(mode="after")
-    def _vectors_match_fields(self) -> WorkflowSpec:
-        has_text = bool(self.case_schema.of_type(domain.FieldType.TEXT))
-        has_image = bool(self.case_schema.of_type(domain.FieldType.IMAGE))
-        if self.text and not has_text:
-            raise ValueError("text: there is no field of type text; remove `text` or add the field")
-        if self.image and not has_image:
-            raise ValueError("image: there is no field of type image; remove `image` or add the field")
-        if self.clusters and not (self.text or self.image):
-            raise ValueError("clusters: there is nothing to cluster without `text` or `image`")
-        if self.model.estimator == "logistic" and not self.text:
-            raise ValueError("model.estimator: logistic works on the text's vectors and needs `text`")
-        return self
-
-    def _check_names(self, where: str, names: Any, numbers: bool = False) -> None:
-        for name in names:
-            if name not in self.fields:
-                raise ValueError(f"{where}: {name} is no field; there are {', '.join(self.fields)}")
-            if numbers and self.fields[name].type != domain.FieldType.NUMBER:
-                raise ValueError(f"{where}: {name} is no number, so it has no place in a cost")
-            if numbers and self.fields[name].known_later:
-                raise ValueError(f"{where}: {name} is known_later, so a decision cannot rest on it")
 
     # -- what the other rooms read ----------------------------------------------------------------------
 
@@ -341,30 +250,26 @@ class WorkflowSpec(Part):
         )
 
     @property
+    def encodes(self) -> bool:
+        """Whether cases have vectors."""
+        return self.text is not None or self.image is not None
+
+    def warms_up(self, night: str) -> bool:
+        """Whether a night (a partition key) comes before the first one that is decided."""
+        return date.fromisoformat(night) < self.nights.decide_from
+
+    def has_night(self, night: str) -> bool:
+        """Whether a night (a partition key) is one of the workflow's."""
+        return date.fromisoformat(night) >= self.nights.first
+
+    @property
     def option_specs(self) -> dict[str, OptionSpec]:
         """The options by name, also when they are made from the labels."""
-        if not isinstance(self.options, Alternatives):
-            return dict(self.options)
-        made = self.options
-        costs: dict[str, float | str] = {"right": made.right, "wrong": made.wrong}
-        return {label: OptionSpec(title=made.title.format(label=label), costs=costs) for label in self.labels}
+        return named_options(self.options, self.labels)
 
     @property
     def cost_matrix(self) -> CostMatrix:
-        cells = {
-            name: {
-                label: option.costs[label]
-                if label in option.costs
-                else option.costs["right" if label == name else "wrong"]
-                for label in self.labels
-            }
-            for name, option in self.option_specs.items()
-        }
-        return CostMatrix(
-            labels=self.labels,
-            options=tuple(cells),
-            cells=tuple(tuple(row[label] for label in self.labels) for row in cells.values()),
-        )
+        return cost_matrix(self.option_specs, self.labels)
 
     @property
     def policy_terms(self) -> PolicyTerms:
@@ -382,6 +287,31 @@ class WorkflowSpec(Part):
         fields = [f for f in self.case_schema.fields if f.role in (domain.Role.FEATURE, domain.Role.AMOUNT)]
         wanted = self.model.features
         return tuple(f for f in fields if not wanted or f.name in wanted)
+
+    @property
+    def feature_plan(self) -> FeaturePlan:
+        """Which features the model sees of each case."""
+        return plans.feature_plan(self)
+
+    @property
+    def training_plan(self) -> TrainingPlan:
+        """How the model is trained."""
+        return plans.training_plan(self)
+
+    @property
+    def retrain_rule(self) -> RetrainRule:
+        """When the model is trained again."""
+        return plans.retrain_rule(self)
+
+    @property
+    def cluster_terms(self) -> ClusterTerms:
+        """How the workflow's cases are clustered."""
+        return cluster_terms(self)
+
+    @property
+    def report_terms(self) -> ReportTerms:
+        """What a night report says about the workflow."""
+        return report_terms(self)
 
 
 def _field(name: str, spec: FieldSpec) -> domain.Field:

@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from datetime import date
+import codecs
+import re
+from datetime import date, datetime
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from pipeline_project.spec.base import Part
+from pipeline_project.spec.base import Part, Words
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def _location(value: str) -> str:
+    # A default may hold a reference itself, so references are taken away from the inside out.
+    rest = value
+    while (shorter := re.sub(r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^${}]*)?\}", "x", rest)) != rest:
+        rest = shorter
+    if "${" in rest:
+        raise ValueError(f"{value!r}: write ${{NAME}}, or ${{NAME:-default}} with a default")
+    return value
+
+
+def _night_pattern(value: str) -> str:
+    if "{night}" not in value:
+        raise ValueError("must contain {night}, for instance claims/{night}/*.csv")
+    if value.startswith("/") or ".." in PurePosixPath(value).parts:
+        raise ValueError("must stay below `folder`: no / at the beginning and no ..")
+    return value
+
+
+def _time_format(value: str) -> str:
+    moment = datetime(2025, 1, 31, 9, 30)  # noqa: DTZ001 - only the pattern is tried
+    try:
+        tried = datetime.strptime(moment.strftime(value), value)  # noqa: DTZ007
+    except (ValueError, re.error):
+        tried = None
+    if tried is None or (tried.month, tried.day) not in ((1, 31), (1, 1)) or "%" not in value:
+        raise ValueError(f"{value!r} is no pattern for times; write for instance %d.%m.%Y %H:%M")
+    return value
+
+
+Location = Annotated[Words, AfterValidator(_location)]
+NightPattern = Annotated[str, AfterValidator(_night_pattern)]
+TimeFormat = Annotated[str, AfterValidator(_time_format)]
 
 
 class FileFormat(Part):
@@ -17,22 +56,27 @@ class FileFormat(Part):
     delimiter: str = Field(",", min_length=1, max_length=1, description="Between the columns of a CSV file.")
     encoding: str = Field("utf-8", description="Of a CSV or JSON-lines file, as Python names it.")
 
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"{value!r} is no encoding; write for instance utf-8, latin-1 or cp1252") from error
+        return value
+
 
 class FilesSource(FileFormat):
     """Files that are dropped in a folder, each named after its night."""
 
     kind: Literal["files"] = Field(description="Files by night.")
-    folder: str = Field(
+    folder: Location = Field(
         description="Where the files are. `${NAME}` is taken from the environment, `${NAME:-default}` with a "
         "default; a relative path starts at the YAML file."
     )
-    pattern: str = Field(description="Path below `folder` with `{night}` for the date; `*` and `?` are allowed.")
-
-    @model_validator(mode="after")
-    def _names_night(self) -> FilesSource:
-        if "{night}" not in self.pattern:
-            raise ValueError("`pattern` must contain {night}, for instance claims/{night}/*.csv")
-        return self
+    pattern: NightPattern = Field(
+        description="Path below `folder` with `{night}` for the date; `*` and `?` are allowed."
+    )
 
 
 class Spread(Part):
@@ -41,17 +85,19 @@ class Spread(Part):
     first: date = Field(description="The first night of the spread.")
     last: date = Field(description="The last night of the spread.")
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Spread:
-        if self.last < self.first:
-            raise ValueError("`last` must not come before `first`")
-        return self
+    @field_validator("last")
+    @classmethod
+    def _in_order(cls, value: date, info: ValidationInfo) -> date:
+        first = info.data.get("first")
+        if first is not None and value < first:
+            raise ValueError(f"must not come before `first` ({first})")
+        return value
 
 
 class TableFile(FileFormat):
     """One file of a table source."""
 
-    path: str = Field(description="The file; `${NAME}` and relative paths as in `folder`.")
+    path: Location = Field(description="The file; `${NAME}` and relative paths as in `folder`.")
     spread: Spread | None = Field(
         None, description="Spread the rows over these nights by hash; without it the time field places them."
     )
@@ -73,11 +119,20 @@ class SqlSource(Part):
     )
     query: str = Field(description="SELECT with the parameters :start and :end (the night's bounds, UTC).")
 
-    @model_validator(mode="after")
-    def _bounded(self) -> SqlSource:
-        if ":start" not in self.query or ":end" not in self.query:
-            raise ValueError("`query` must use :start and :end, so that a night is the same night when read again")
-        return self
+    @field_validator("url_variable")
+    @classmethod
+    def _only_a_name(cls, value: str) -> str:
+        # What was written may be a URL with its password, so it is not repeated.
+        if not _VARIABLE.match(value):
+            raise ValueError("write the name of an environment variable such as CLAIMS_URL, never the URL itself")
+        return value
+
+    @field_validator("query")
+    @classmethod
+    def _bounded(cls, value: str) -> str:
+        if not re.search(r":start\b", value) or not re.search(r":end\b", value):
+            raise ValueError("must use :start and :end, so that a night is the same night when it is read again")
+        return value
 
 
 Source = Annotated[FilesSource | TableSource | SqlSource, Field(discriminator="kind")]
@@ -94,7 +149,7 @@ class ColumnOutcome(Part):
     """The truth stands in a column of the source itself; it is taken out of the cases."""
 
     kind: Literal["column"] = Field(description="A column of the arrivals.")
-    column: str = Field(description="The column in the source.")
+    column: Words = Field(description="The column in the source.")
     values: dict[str, str] = Field(
         default_factory=dict,
         description="Value in the column -> label; empty when the values are the labels.",
@@ -108,11 +163,11 @@ class FilesOutcome(FileFormat):
     """The truth comes later in files of its own, by the night on which it arrived."""
 
     kind: Literal["files"] = Field(description="Files by night of arrival.")
-    folder: str = Field(description="As for a source.")
-    pattern: str = Field(description="With {night}.")
-    case_column: str = Field(description="The column that names the case.")
-    label_column: str = Field(description="The column that holds the label.")
-    known_at_column: str = Field(description="The column with the time at which it became known.")
+    folder: Location = Field(description="As for a source.")
+    pattern: NightPattern = Field(description="Path below `folder` with `{night}` for the night of arrival.")
+    case_column: Words = Field(description="The column that names the case.")
+    label_column: Words = Field(description="The column that holds the label.")
+    known_at_column: Words = Field(description="The column with the time at which it became known.")
     values: dict[str, str] = Field(default_factory=dict, description="Value in the column -> label.")
 
 

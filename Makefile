@@ -1,0 +1,44 @@
+# Every command of the README. Nothing is written outside the checkout and PIPELINE_HOME.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIPELINE_HOME ?= $(CURDIR)/.pipeline
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test up lint bench docs pictures clean
+
+run: $(STAMP)  ## sixty sample nights, and a page at the end
+	$(BIN)/pipeline demo
+
+test: $(STAMP)  ## everything, in minutes
+	$(BIN)/python -m pytest
+
+up: $(STAMP)  ## database, Dagster and MLflow, until Ctrl-C
+	$(BIN)/pipeline up
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)  ## what is generated from the code
+	$(BIN)/python -m pipeline_project.spec.docs > docs/workflows.md
+
+pictures: $(STAMP)  ## the README's pictures; needs chromium
+	$(BIN)/python -m docs.pictures
+
+clean:
+	-$(BIN)/pipeline down
+	rm -rf $(VENV) .pipeline
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@

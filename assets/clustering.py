@@ -1,0 +1,64 @@
+"""Which cases of the last nights are alike, under names that stay the same from night to night."""
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.common import CODE_VERSION, key, night_asset, rows
+from pipeline_project.domain.clustering import night_clusters
+from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.ports import Lake
+from pipeline_project.domain.schema import CASE_ID, Role
+from pipeline_project.partitions import earlier_nights
+from pipeline_project.spec import WorkflowSpec
+
+
+def build_clusters(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """Groups of similar cases over a window of nights, and each case's nearest twin of another customer."""
+    terms = spec.cluster_terms
+    before = earlier_nights(max(1, terms.window_nights - 1))
+    own = key(spec, "clusters")
+
+    @dg.asset(
+        key=own,
+        deps=[
+            key(spec, "cases"),
+            key(spec, "embeddings"),
+            dg.AssetDep(own, partition_mapping=before),
+        ],
+        **night_asset(spec, {"deltalake", "scikitlearn"}, code_version=CODE_VERSION),
+    )
+    def clusters(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult[pa.Table]:
+        """One row per case of the night; identities are matched against the nights before."""
+        night = context.partition_key
+        first, after = shifted(night, 1 - terms.window_nights), shifted(night, 1)
+        vectors = lake.read_span(spec.name, "embeddings", first, after)
+        subjects = _subjects(spec, lake, first, after)
+        earlier = lake.read_span(spec.name, "clusters", first, night)
+        table = night_clusters(night, vectors, subjects, earlier, terms)
+        found = {cluster for cluster in table["cluster"].to_pylist() if cluster}
+        born = {
+            c
+            for c, b in zip(table["cluster"].to_pylist(), table["cluster_born"].to_pylist(), strict=True)
+            if c and b == night
+        }
+        return dg.MaterializeResult(
+            value=table,
+            metadata={
+                "rows": rows(table),
+                "clusters": len(found),
+                "born_tonight": len(born),
+                "alone": table["cluster"].null_count,
+                "photos_shared": sum(bool(shared) for shared in table["shared_photo"].to_pylist()),
+            },
+        )
+
+    return clusters
+
+
+def _subjects(spec: WorkflowSpec, lake: Lake, first: str, before: str) -> dict[str, str | None]:
+    """Whose case each is, over the window."""
+    subject = spec.case_schema.by_role(Role.SUBJECT)
+    if subject is None:
+        return {}
+    cases = lake.read_span(spec.name, "cases", first, before, [CASE_ID, subject.name])
+    return {} if cases is None else dict(zip(cases[CASE_ID].to_pylist(), cases[subject.name].to_pylist(), strict=True))

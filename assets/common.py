@@ -1,0 +1,83 @@
+"""What every asset of a workflow shares: its group, owners, partitions, retries and the schema it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from pipeline_project.domain.ports import Expectation
+from pipeline_project.partitions import nights
+from pipeline_project.spec import WorkflowSpec
+
+#: Steps fail for passing reasons (a file still growing, a database restarting): wait longer each time, not in step.
+RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+#: Of the code that fills the tables; raise it when the same input would give other rows.
+CODE_VERSION = "1"
+
+
+def night_asset(spec: WorkflowSpec, kinds: set[str], code_version: str = CODE_VERSION) -> dict[str, Any]:
+    """Arguments that every asset by night has in common."""
+    return {
+        "partitions_def": nights(spec),
+        "group_name": spec.name,
+        "owners": list(spec.owners),
+        "kinds": kinds,
+        "retry_policy": RETRIES,
+        "code_version": code_version,
+        "metadata": {"spec_hash": spec.spec_hash},
+        "tags": {"workflow": spec.name},
+    }
+
+
+def key(spec: WorkflowSpec, noun: str) -> dg.AssetKey:
+    return dg.AssetKey([spec.name, noun])
+
+
+def from_tonight(spec: WorkflowSpec, *nouns: str) -> dict[str, dg.AssetIn]:
+    """The same night of other assets of the workflow."""
+    return {noun: dg.AssetIn(key(spec, noun)) for noun in nouns}
+
+
+def verdict(expectation: Expectation, severity: dg.AssetCheckSeverity) -> dict[str, Any]:
+    """One rule's verdict as the arguments of a check result; rows are counted, never quoted."""
+    failed = len(expectation.failed)
+    return {
+        "passed": expectation.passed,
+        "severity": severity,
+        "description": expectation.detail or expectation.rule,
+        "metadata": {
+            "rule": expectation.rule,
+            "evaluated": expectation.evaluated,
+            "failed": failed,
+            "share": failed / expectation.evaluated if expectation.evaluated else 0.0,
+        },
+    }
+
+
+def merged(expectations: Sequence[Expectation]) -> dg.AssetCheckResult:
+    """Several rules as one check that stops the night when any of them is broken."""
+    broken = [e for e in expectations if not e.passed]
+    return dg.AssetCheckResult(
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(e.detail or e.rule for e in broken) or "every rule holds",
+        metadata={
+            "rules": len(expectations),
+            "broken": {e.name: len(e.failed) for e in broken},
+            "evaluated": max((e.evaluated for e in expectations), default=0),
+        },
+    )
+
+
+def counted(reasons: Mapping[str, int]) -> dg.MetadataValue:
+    """Counts by reason as a small table."""
+    lines = ["| reason | cases |", "|---|---:|", *(f"| {reason} | {n} |" for reason, n in reasons.items())]
+    return dg.MetadataValue.md("\n".join(lines) if reasons else "none")
+
+
+def rows(table: pa.Table) -> int:
+    return int(table.num_rows)

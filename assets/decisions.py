@@ -1,0 +1,90 @@
+"""The decision of each case, once: the policy's word, put into the ledger, as it stands there."""
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.common import counted, from_tonight, key, merged, night_asset, rows
+from assets.doors import Contracts
+from assets.knowledge import written
+from pipeline_project.domain.decisions import (
+    DECISIONS,
+    asked,
+    changed,
+    decide_night,
+    ledger_rows,
+    option_counts,
+    standing_table,
+)
+from pipeline_project.domain.ports import Lake, Ledger
+from pipeline_project.domain.schema import CASE_ID, Role
+from pipeline_project.partitions import nights
+from pipeline_project.spec import WorkflowSpec
+
+
+def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """Act, or ask a person, at the lowest expected cost; only cases never decided before get a new decision."""
+    nouns = ["arrivals", "cases", "quarantine", "scores", *(["clusters"] if spec.clusters else [])]
+
+    @dg.asset(
+        key=key(spec, "decisions"),
+        ins=from_tonight(spec, *nouns),
+        **night_asset(spec, {"deltalake", "postgres"}),
+    )
+    def decisions(
+        context: dg.AssetExecutionContext,
+        ledger: dg.ResourceParam[Ledger],
+        **tonight: pa.Table,
+    ) -> dg.MaterializeResult[pa.Table]:
+        """Decides the night as a whole and records it in one transaction, fenced against older attempts."""
+        night = context.partition_key
+        if spec.warms_up(night):
+            return dg.MaterializeResult(value=DECISIONS.empty_table(), metadata={"rows": 0, "warm_up": True})
+        ledger.record_workflow(spec.name, spec.spec_hash, spec.model_dump(mode="json"))
+        attempt = ledger.begin_attempt(spec.name, night, context.run_id)
+        amount = spec.case_schema.by_role(Role.AMOUNT)
+        decided = decide_night(
+            tonight["cases"], tonight["scores"], tonight.get("clusters"), spec.cost_matrix, spec.policy_terms,
+            amount.name if amount else None,
+        )  # fmt: skip
+        standing = ledger.record_decisions(
+            spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash, context.run_id)
+        )
+        table = standing_table(decided, standing)
+        return dg.MaterializeResult(
+            value=table,
+            metadata={
+                "rows": rows(table),
+                "options": option_counts(table),
+                "asked": counted(asked(table)),
+                "new": int(standing["new"].sum()),
+                "would_change": changed(table),
+                "places": decided.result.places,
+                "shadow_price": decided.result.shadow_price,
+                "attempt": attempt,
+            },
+        )
+
+    return decisions
+
+
+def build_decision_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
+    """Every admitted case has exactly one decision."""
+
+    @dg.asset_check(
+        asset=key(spec, "decisions"),
+        name="decisions_contract",
+        blocking=True,
+        partitions_def=nights(spec),
+        description="every admitted case is decided once, by an option of the spec or by asking a person",
+    )
+    def every_case_once(
+        context: dg.AssetCheckExecutionContext,
+        contracts: dg.ResourceParam[Contracts],
+        lake: dg.ResourceParam[Lake],
+    ) -> dg.AssetCheckResult:
+        night = context.partition_key
+        cases = [] if spec.warms_up(night) else written(lake, spec, "cases", night)[CASE_ID].to_pylist()
+        table = written(lake, spec, "decisions", night)
+        return merged(contracts.decisions(spec, cases).validate(table.to_pandas()))
+
+    return [every_case_once]

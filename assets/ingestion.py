@@ -1,0 +1,184 @@
+"""From what came in to what may be decided: arrivals, cases and quarantine, and the truth about earlier cases."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.common import counted, key, night_asset, rows, verdict
+from assets.doors import Contracts, Sources
+from assets.knowledge import written
+from pipeline_project.domain.accounting import balance
+from pipeline_project.domain.admission import admit, read_rows
+from pipeline_project.domain.ports import Lake, Ledger
+from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.partitions import earlier_nights, nights, window
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.contract import rules
+
+AdmissionEvent = dg.MaterializeResult | dg.AssetCheckResult
+
+
+def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """What came in for a night, untouched."""
+
+    @dg.asset(key=key(spec, "arrivals"), **night_asset(spec, {"deltalake", spec.source.kind}))
+    def arrivals(
+        context: dg.AssetExecutionContext, sources: dg.ResourceParam[Sources]
+    ) -> dg.MaterializeResult[pa.Table]:
+        """Every row that landed, as strings, with file, line and content hash; none when nothing landed."""
+        night = window(spec, context.partition_key)
+        source = sources.cases(spec)
+        landed = source.fingerprint(night)
+        table = source.read(night)
+        unreadable = len(table) - table["problem"].null_count
+        files = len(set(table["file"].to_pylist()))
+        return dg.MaterializeResult(
+            value=table,
+            metadata={"rows": rows(table), "files": files, "unreadable_lines": unreadable, "landed": landed},
+        )
+
+    return arrivals
+
+
+def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """Cases that meet the contract, and the rows that do not, with their reasons."""
+    common = night_asset(spec, {"deltalake", "greatexpectations"})
+    partitions = common.pop("partitions_def")
+    retry_policy = common.pop("retry_policy")
+    cases_key, quarantine_key = key(spec, "cases"), key(spec, "quarantine")
+    contract_rules = rules(spec)
+
+    @dg.multi_asset(
+        name=f"{spec.name}__admission",
+        partitions_def=partitions,
+        retry_policy=retry_policy,
+        specs=[
+            dg.AssetSpec(
+                cases_key,
+                deps=[
+                    dg.AssetDep(key(spec, "arrivals")),
+                    dg.AssetDep(cases_key, partition_mapping=earlier_nights()),
+                ],
+                description="Admitted cases, typed; each case once over all nights.",
+                **common,
+            ),
+            dg.AssetSpec(
+                quarantine_key,
+                deps=[key(spec, "arrivals")],
+                description="Refused rows with reasons, waiting for repair.",
+                **common,
+            ),
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(rule.name, asset=cases_key, description=rule.rule, partitions_def=nights(spec))
+            for rule in contract_rules
+        ],
+    )
+    def admission(
+        context: dg.AssetExecutionContext,
+        contracts: dg.ResourceParam[Contracts],
+        lake: dg.ResourceParam[Lake],
+    ) -> Iterator[AdmissionEvent]:
+        """Types the rows, applies the contract, and separates cases, quarantine and exact duplicates."""
+        night = context.partition_key
+        typed = read_rows(written(lake, spec, "arrivals", night), spec.case_schema)
+        verdicts = contracts.cases(spec).validate(typed.frame)
+        earlier = lake.read_span(spec.name, "cases", None, night, [NIGHT, CASE_ID, "row_sha256"])
+        admission = admit(typed, verdicts, earlier, window(spec, night))
+        yield dg.MaterializeResult(
+            asset_key=cases_key,
+            value=admission.cases,
+            metadata={
+                "rows": rows(admission.cases),
+                "arrivals": admission.arrivals,
+                "duplicates": admission.duplicates,
+            },
+        )
+        yield dg.MaterializeResult(
+            asset_key=quarantine_key,
+            value=admission.quarantine,
+            metadata={"rows": rows(admission.quarantine), "reasons": counted(admission.reasons)},
+        )
+        for found in verdicts:
+            severity = dg.AssetCheckSeverity.ERROR if found.systemic else dg.AssetCheckSeverity.WARN
+            yield dg.AssetCheckResult(asset_key=cases_key, check_name=found.name, **verdict(found, severity))
+
+    return admission
+
+
+def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """The truth about earlier cases, kept in the ledger with the time at which it became known."""
+
+    @dg.asset(
+        key=key(spec, "outcomes"),
+        deps=[key(spec, "cases")],
+        **night_asset(spec, {"postgres"}),
+    )
+    def outcomes(
+        context: dg.AssetExecutionContext,
+        sources: dg.ResourceParam[Sources],
+        ledger: dg.ResourceParam[Ledger],
+    ) -> dg.MaterializeResult[None]:
+        """Outcomes that arrived that night; the same outcome twice is one fact."""
+        arrived = sources.outcomes(spec).read(window(spec, context.partition_key))
+        new = ledger.record_outcomes(spec.name, arrived.outcomes)
+        if arrived.problems:
+            context.log.warning("%d outcomes could not be used; see the metadata", len(arrived.problems))
+        return dg.MaterializeResult(
+            metadata={
+                "arrived": rows(arrived.outcomes),
+                "new": new,
+                "unusable": len(arrived.problems),
+                "problems": dg.MetadataValue.md("\n".join(f"- {p}" for p in arrived.problems[:20]) or "none"),
+            }
+        )
+
+    return outcomes
+
+
+def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
+    """The two checks that stop a night: rows that vanished, and a night that is broken as a whole."""
+    cases_key = key(spec, "cases")
+
+    @dg.asset_check(
+        asset=cases_key,
+        name="nothing_vanished",
+        blocking=True,
+        partitions_def=nights(spec),
+        description="arrivals = admitted + quarantined + exact duplicates",
+    )
+    def nothing_vanished(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        night = context.partition_key
+        came, admitted, refused = (_hashes(spec, lake, noun, night) for noun in ("arrivals", "cases", "quarantine"))
+        earlier = lake.read_span(spec.name, "cases", None, night, ["row_sha256"])
+        counted = balance(came, admitted, refused, earlier["row_sha256"].to_pylist() if earlier else ())
+        return dg.AssetCheckResult(
+            passed=counted.holds, severity=dg.AssetCheckSeverity.ERROR, metadata=counted.as_metadata()
+        )
+
+    @dg.asset_check(
+        asset=cases_key,
+        name="night_is_sound",
+        blocking=True,
+        partitions_def=nights(spec),
+        description=f"at most {spec.contract.quarantine_limit:.0%} of the rows are refused; more is a broken night",
+    )
+    def night_is_sound(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        refused, arrived = (
+            len(_hashes(spec, lake, noun, context.partition_key)) for noun in ("quarantine", "arrivals")
+        )
+        share = refused / arrived if arrived else 0.0
+        return dg.AssetCheckResult(
+            passed=share <= spec.contract.quarantine_limit,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"{refused} of {arrived} rows refused, the limit is {spec.contract.quarantine_limit:.0%}",
+            metadata={"refused": refused, "arrived": arrived, "share": share},
+        )
+
+    return [nothing_vanished, night_is_sound]
+
+
+def _hashes(spec: WorkflowSpec, lake: Lake, noun: str, night: str) -> list[str]:
+    table = lake.read_night(spec.name, noun, night)
+    return [] if table is None else table["row_sha256"].to_pylist()

@@ -1,0 +1,46 @@
+"""What was known when a night began: earlier cases and the outcomes that had become known by then."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pipeline_project.domain.errors import NightMissing
+from pipeline_project.domain.features import Past
+from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.ports import Lake, Ledger, NightWindow
+from pipeline_project.domain.schema import CASE_ID, NIGHT, Role
+from pipeline_project.spec import WorkflowSpec
+
+
+def written(lake: Lake, spec: WorkflowSpec, noun: str, night: str) -> pa.Table:
+    """One night of one asset that must be there.
+
+    Raises:
+        NightMissing: it was never materialized; the message has the command to run.
+    """
+    table = lake.read_night(spec.name, noun, night)
+    if table is None:
+        raise NightMissing(
+            f"{spec.name}/{noun} was never materialized for {night}; run "
+            f"pipeline nights {spec.name} --from {night} --to {night}"
+        )
+    return table
+
+
+def clusters_until(spec: WorkflowSpec, lake: Lake, night: NightWindow) -> pa.Table | None:
+    """Clusters of this night's cases and of earlier ones, for what is known of a cluster's past."""
+    return lake.read_span(spec.name, "clusters", None, shifted(night.night, 1)) if spec.clusters else None
+
+
+def past_of(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow) -> Past:
+    """The past as a model deciding `night` may know it: cases of earlier nights, outcomes known before it began."""
+    roles = (Role.TIME, Role.AMOUNT)
+    named = [field.name for role in roles if (field := spec.case_schema.by_role(role))]
+    columns = [NIGHT, CASE_ID, *dict.fromkeys([*named, *(h.by for h in spec.model.history)])]
+    back = [history.nights for history in spec.model.history]
+    bounded = [nights for nights in back if nights is not None]
+    first = shifted(night.night, -max(bounded)) if bounded and len(bounded) == len(back) else None
+    return Past(
+        cases=lake.read_span(spec.name, "cases", first, night.night, columns) if back else None,
+        outcomes=ledger.outcomes_known(spec.name, night.start),
+    )

@@ -1,0 +1,176 @@
+"""What people look at: the night's page, made from the night's tables."""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from assets.common import key, night_asset
+from assets.doors import Encoders, Reports, Sources
+from assets.knowledge import written
+from pipeline_project.domain.costs import case_costs
+from pipeline_project.domain.decisions import number_columns
+from pipeline_project.domain.errors import PhotoUnreadable
+from pipeline_project.domain.maturity import matured_decisions
+from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.ports import Lake, Ledger, NightWindow
+from pipeline_project.domain.report import (
+    Alert,
+    NightFacts,
+    Versions,
+    index_row,
+    night_markdown,
+    render_night,
+    summarize,
+)
+from pipeline_project.domain.schema import versions_of
+from pipeline_project.partitions import window
+from pipeline_project.spec import WorkflowSpec
+
+#: Nights looked back on for outcomes that have become known.
+LOOK_BACK = 60
+
+
+def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """One self-contained page per night."""
+    nouns = ["arrivals", "cases", "quarantine", "scores", "decisions"]
+    nouns += ["embeddings"] * spec.encodes + ["clusters"] * (spec.clusters is not None)
+
+    @dg.asset(
+        key=key(spec, "night_report"),
+        deps=[key(spec, noun) for noun in (*nouns, "outcomes")],
+        **night_asset(spec, {"html"}),
+    )
+    def night_report(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        ledger: dg.ResourceParam[Ledger],
+        reports: dg.ResourceParam[Reports],
+        sources: dg.ResourceParam[Sources],
+        encoders: dg.ResourceParam[Encoders],
+    ) -> dg.MaterializeResult[None]:
+        """Gathers the night's tables, sums them up and writes the page."""
+        night = window(spec, context.partition_key)
+        for job in ("nightly", "warm_up"):
+            ledger.close_alert(spec.name, f"{job}/{night.night}")
+        facts = gather(spec, lake, ledger, encoders, night, nouns, _timings(context))
+        report = summarize(spec.report_terms, facts)
+        page = render_night(report, _photos(spec, sources))
+        address = reports.write(
+            spec.report_terms, night.night, page, index_row(report, f"{spec.name}/{night.night}.html")
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "page": dg.MetadataValue.url(address),
+                "summary": dg.MetadataValue.md(night_markdown(report)),
+                "admitted": report.admitted,
+                "by_policy": report.by_policy,
+                "to_people": report.to_people,
+                "shadow_price": report.shadow_price or 0.0,
+            }
+        )
+
+    return night_report
+
+
+def gather(
+    spec: WorkflowSpec,
+    lake: Lake,
+    ledger: Ledger,
+    encoders: Encoders,
+    night: NightWindow,
+    nouns: list[str],
+    timings: Mapping[str, float],
+) -> NightFacts:
+    """The night's facts, read from the lake and the ledger."""
+    tables = {noun: written(lake, spec, noun, night.night) for noun in nouns}
+    arrivals, cases, quarantine, scores, decisions = (
+        tables[noun] for noun in ("arrivals", "cases", "quarantine", "scores", "decisions")
+    )
+    matured, costs = _matured(spec, lake, ledger, night)
+    models, trained = (list(filter(None, scores[name].to_pylist())) for name in ("model_version", "model_night"))
+    return NightFacts(
+        night=night.night,
+        arrivals=len(arrivals),
+        cases=cases,
+        quarantine=quarantine,
+        duplicates=len(arrivals) - len(cases) - len(quarantine),
+        embeddings=tables.get("embeddings"),
+        clusters=tables.get("clusters"),
+        scores=scores,
+        decisions=None if spec.warms_up(night.night) else decisions,
+        places=spec.policy_terms.places(len(cases)),
+        shadow_price=_shadow_price(decisions),
+        matured=matured,
+        matured_costs=costs,
+        timings=timings,
+        versions=Versions(
+            package=version("pipeline-project"),
+            spec_hash=spec.spec_hash,
+            model_version=models[0] if models else None,
+            model_night=trained[0] if trained else None,
+            lake=versions_of(tables.values()),
+            encoders=_encoder_versions(spec, encoders),
+        ),
+        alerts=tuple(
+            Alert("warning", f"{alert['message']} (owner {alert['owner']}; next: {alert['next_command']})")
+            for alert in ledger.open_alerts()
+            if alert["workflow"] == spec.name
+        ),
+    )
+
+
+def _matured(
+    spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow
+) -> tuple[pd.DataFrame | None, np.ndarray | None]:
+    """Decisions of the last nights whose outcome is known by now, and what each option would have cost them."""
+    first = shifted(night.night, -LOOK_BACK)
+    decisions = lake.read_span(spec.name, "decisions", first, night.night)
+    cases = lake.read_span(spec.name, "cases", first, night.night)
+    if decisions is None or cases is None or not len(decisions):
+        return None, None
+    matured, of_cases = matured_decisions(decisions, cases, ledger.outcomes_known(spec.name, night.start))
+    costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
+    return matured, costs
+
+
+def _shadow_price(decisions: pa.Table) -> float:
+    """What one more place would have saved: the largest benefit among the cases that found none."""
+    turned_away = [
+        benefit
+        for reason, benefit in zip(decisions["reason"].to_pylist(), decisions["benefit"].to_pylist(), strict=True)
+        if reason == "no_place_left"
+    ]
+    return max(turned_away, default=0.0)
+
+
+def _encoder_versions(spec: WorkflowSpec, encoders: Encoders) -> dict[str, str]:
+    versions = {"text": encoders.text(spec).version} if spec.text else {}
+    return versions | ({"photos": encoders.image(spec).version} if spec.image else {})
+
+
+def _timings(context: dg.AssetExecutionContext) -> dict[str, float]:
+    """Seconds of the steps of this run that have ended."""
+    stats = context.instance.get_run_step_stats(context.run_id)
+    return {
+        step.step_key.split("__")[-1]: step.end_time - step.start_time
+        for step in sorted(stats, key=lambda step: step.start_time or 0)
+        if step.start_time and step.end_time
+    }
+
+
+def _photos(spec: WorkflowSpec, sources: Sources) -> Callable[[str], bytes | None] | None:
+    if spec.image is None:
+        return None
+    photos = sources.photos(spec)
+
+    def read(path: str) -> bytes | None:
+        try:
+            return photos.read(path)
+        except PhotoUnreadable:
+            return None
+
+    return read

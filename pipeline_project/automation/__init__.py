@@ -1,0 +1,1 @@
+"""Jobs, schedules and sensors: they decide when, and never compute."""

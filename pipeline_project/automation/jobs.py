@@ -1,0 +1,55 @@
+"""The three jobs of a workflow: a night, a warm-up night, a retraining."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import dagster as dg
+from dagster import AssetSelection
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from pipeline_project.partitions import nights
+from pipeline_project.spec import WorkflowSpec
+
+#: A job over assets, before Dagster has resolved them; Dagster gives the type no public name.
+Job: TypeAlias = UnresolvedAssetJobDefinition
+
+#: What a retraining makes; everything else of a workflow belongs to the night.
+TRAINING = ("training_set", "challenger", "champion")
+#: What a warm-up night makes not: it only gathers what models learn from.
+DECIDING = ("scores", "decisions", "night_report")
+
+
+def job_name(spec: WorkflowSpec, kind: str) -> str:
+    """The name of one of the workflow's jobs; `kind` is nightly, warm_up or retrain."""
+    return f"{spec.name}_{kind}"
+
+
+def build_jobs(spec: WorkflowSpec) -> dict[str, Job]:
+    """The jobs by kind. One run of a workflow at a time, in order: a night builds on the nights before it."""
+
+    def named(nouns: tuple[str, ...]) -> AssetSelection:
+        return AssetSelection.assets(*([spec.name, noun] for noun in nouns))
+
+    night = AssetSelection.groups(spec.name) - named(TRAINING)
+    selections = {
+        "nightly": (night, "One night, from arrivals to decisions and the report."),
+        "warm_up": (night - named(DECIDING), "One night before the first decided one: gathered, not decided."),
+        "retrain": (named(TRAINING), "A challenger from what was known before the night; champion if it does better."),
+    }
+    return {
+        kind: dg.define_asset_job(
+            job_name(spec, kind),
+            selection=selection,
+            partitions_def=nights(spec),
+            description=words,
+            tags={"pipeline/workflow": spec.name, "pipeline/kind": kind},
+            executor_def=dg.in_process_executor,
+        )
+        for kind, (selection, words) in selections.items()
+    }
+
+
+def job_kind(spec: WorkflowSpec, night: str) -> str:
+    """Which job runs a night."""
+    return "warm_up" if spec.warms_up(night) else "nightly"

@@ -1,0 +1,82 @@
+"""What Dagster's event log says was done with each night: telemetry for deciding what to run, never a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import dagster as dg
+from dagster import AssetKey, AssetRecordsFilter, DagsterInstance, DagsterRunStatus, RunsFilter
+
+from pipeline_project.automation.jobs import job_kind, job_name
+from pipeline_project.domain.ports import CaseSource
+from pipeline_project.domain.reconciling import NightState
+from pipeline_project.partitions import window
+from pipeline_project.spec import WorkflowSpec
+
+LANDED = "pipeline/landed"
+_PAGE = 1000
+
+
+def night_states(
+    instance: DagsterInstance, spec: WorkflowSpec, source: CaseSource, nights: Iterable[str]
+) -> dict[str, NightState]:
+    """The state of each of these nights: what lies at the source, what was taken in, whether it went through."""
+    wanted = list(nights)
+    taken = last_materializations(instance, spec, "arrivals", wanted)
+    ends = {noun: last_materializations(instance, spec, noun, wanted) for noun in _ends(spec)}
+    states = {}
+    for night in wanted:
+        landed = source.fingerprint(window(spec, night))
+        arrivals = taken.get(night)
+        finished = arrivals is not None and all(
+            night in ends[noun] and ends[noun][night].timestamp >= arrivals.timestamp for noun in _ends_of(spec, night)
+        )
+        fingerprint = _landed(arrivals)
+        failures = 0 if finished and fingerprint == landed else _failures(instance, spec, night, landed)
+        states[night] = NightState(landed, fingerprint, finished, failures)
+    return states
+
+
+def last_materializations(
+    instance: DagsterInstance, spec: WorkflowSpec, noun: str, nights: list[str]
+) -> dict[str, dg.EventLogRecord]:
+    """The latest materialization of an asset on each of these nights, by night."""
+    latest: dict[str, dg.EventLogRecord] = {}
+    for start in range(0, len(nights), _PAGE):
+        chosen = AssetRecordsFilter(AssetKey([spec.name, noun]), asset_partitions=nights[start : start + _PAGE])
+        cursor, more = None, True
+        while more:
+            page = instance.fetch_materializations(chosen, limit=_PAGE, cursor=cursor)
+            for record in page.records:
+                latest.setdefault(str(record.partition_key), record)
+            cursor, more = page.cursor, page.has_more
+    return latest
+
+
+def _ends(spec: WorkflowSpec) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*_warm_up_ends(spec), "night_report")))
+
+
+def _ends_of(spec: WorkflowSpec, night: str) -> tuple[str, ...]:
+    return _warm_up_ends(spec) if spec.warms_up(night) else ("outcomes", "night_report")
+
+
+def _warm_up_ends(spec: WorkflowSpec) -> tuple[str, ...]:
+    deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
+    return (deepest, "outcomes")
+
+
+def _landed(record: dg.EventLogRecord | None) -> str | None:
+    materialization = record.asset_materialization if record else None
+    value = materialization.metadata.get("landed") if materialization else None
+    return str(value.value) if value else None
+
+
+def _failures(instance: DagsterInstance, spec: WorkflowSpec, night: str, landed: str) -> int:
+    return instance.get_runs_count(
+        RunsFilter(
+            job_name=job_name(spec, job_kind(spec, night)),
+            tags={"dagster/partition": night, LANDED: landed[:60]},
+            statuses=[DagsterRunStatus.FAILURE],
+        )
+    )

@@ -1,0 +1,41 @@
+"""Each workflow's night, and its retraining, by the clock of its own time zone."""
+
+import dagster as dg
+
+from pipeline_project.automation.jobs import Job
+from pipeline_project.domain.retraining import is_due
+from pipeline_project.partitions import last_ended
+from pipeline_project.spec import WorkflowSpec
+
+
+def build_schedules(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.ScheduleDefinition]:
+    """The nightly schedule, and the retraining one unless the spec says never."""
+
+    @dg.schedule(
+        name=f"{spec.name}_every_night",
+        job=jobs["nightly"],
+        cron_schedule=spec.nights.schedule,
+        execution_timezone=spec.nights.time_zone,
+        description="Runs the night that has just ended.",
+    )
+    def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        night = last_ended(spec, context.scheduled_execution_time)
+        if spec.warms_up(night):
+            return dg.SkipReason(f"{night} is a warm-up night; backfill the job {spec.name}_warm_up")
+        return dg.RunRequest(run_key=f"{spec.name}/{night}", partition_key=night)
+
+    @dg.schedule(
+        name=f"{spec.name}_retraining",
+        job=jobs["retrain"],
+        cron_schedule=spec.nights.schedule,
+        execution_timezone=spec.nights.time_zone,
+        description=f"Trains a challenger on the first night of every {spec.model.retrain.every}.",
+    )
+    def retraining(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        night = last_ended(spec, context.scheduled_execution_time)
+        due = is_due(spec.retrain_rule, night, last_trained=night, new_outcomes=0)
+        if due is None:
+            return dg.SkipReason(f"{night} is not the first night of a {spec.model.retrain.every}")
+        return dg.RunRequest(run_key=f"{spec.name}/retrain/{night}", partition_key=night, tags={"pipeline/why": due})
+
+    return [every_night] if spec.model.retrain.every == "never" else [every_night, retraining]

@@ -1,0 +1,1 @@
+"""What the `pipeline` command does, one module a command; `cli.py` only lists them."""

@@ -1,0 +1,141 @@
+"""`pipeline doctor`: whether the ground holds, and what to do where it does not."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pipeline_project.commands.console import Exit, emit, say
+from pipeline_project.commands.ground import ROOT, prepare, settings
+from pipeline_project.domain.errors import PipelineError
+from pipeline_project.spec.load import load_all
+
+FREE_GIGABYTES = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `words` says what was seen and, when it is not well, what to do."""
+
+    what: str
+    well: bool
+    words: str
+
+
+def examine(as_json: bool) -> int:
+    """Looks at everything; one thing that is broken does not hide the others."""
+    findings = [_looked(what, look) for what, look in LOOKS.items()]
+    if as_json:
+        emit([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            say(f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {finding.words}")
+    return Exit.DONE if all(finding.well for finding in findings) else Exit.GROUND_MISSING
+
+
+def _looked(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, look())
+    except (PipelineError, OSError, PackageNotFoundError) as error:
+        return Finding(what, False, str(error))
+
+
+class _NotWell(PipelineError):
+    """Something a person should mend."""
+
+
+def _python() -> str:
+    if sys.version_info[:2] != (3, 11):
+        raise _NotWell(f"this is Python {sys.version.split()[0]}; the lock file is for 3.11: make clean, then make run")
+    return sys.version.split()[0]
+
+
+def _packages() -> str:
+    locked = dict(
+        line.split("==")
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if "==" in line[:80] and line[0] != "#"
+    )
+    off = [name for name, wanted in locked.items() if version(name).split("+")[0] != wanted]
+    if off:
+        raise _NotWell(f"{', '.join(off[:8])} differ from requirements.lock; run pip install -r requirements.lock")
+    return f"{len(locked)} as locked"
+
+
+def _home() -> str:
+    home = settings().home
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=home) as file:
+        file.write(b"x")
+    return str(home)
+
+
+def _space() -> str:
+    free = shutil.disk_usage(settings().home).free / 1e9
+    if free < FREE_GIGABYTES:
+        raise _NotWell(f"{free:.1f} GB free at {settings().home}; free some, or set PIPELINE_HOME to a larger disk")
+    return f"{free:.0f} GB free"
+
+
+def _database() -> str:
+    from resources.postgres import safe
+
+    ground = prepare()
+    return f"{'embedded' if ground.settings.postgres_url is None else 'your own'}, {safe(ground.databases.ledger_url)}"
+
+
+def _lake() -> str:
+    from resources.doors import open_lake
+
+    chosen = settings()
+    open_lake(chosen).nights("doctor", "probe")
+    return chosen.lake_url
+
+
+def _mlflow() -> str:
+    import os
+
+    os.environ.update(prepare().environ)
+    from mlflow.tracking import MlflowClient
+
+    versions = MlflowClient().search_registered_models(max_results=100)
+    return f"{len(versions)} registered models"
+
+
+def _encoder() -> str:
+    from pipeline_project.spec.model import TextSpec
+    from resources.encoders import text_encoder
+
+    terms = TextSpec()
+    return text_encoder(terms.encoder, terms.tokens_per_batch, terms.max_tokens, settings().device).version
+
+
+def _workflows() -> str:
+    loaded = load_all(settings().workflow_folders)
+    if loaded.broken:
+        raise _NotWell("; ".join(str(broken) for broken in loaded.broken) + " (pipeline check says more)")
+    return ", ".join(sorted(loaded.specs))
+
+
+def _chromium() -> str:
+    found = shutil.which("chromium")
+    return str(Path(found)) if found else "not there; only the pictures and the browser tests need it"
+
+
+LOOKS: dict[str, Callable[[], str]] = {
+    "Python": _python,
+    "packages": _packages,
+    "home": _home,
+    "disk": _space,
+    "database": _database,
+    "lake": _lake,
+    "MLflow": _mlflow,
+    "text encoder": _encoder,
+    "workflows": _workflows,
+    "chromium": _chromium,
+}

@@ -1,0 +1,150 @@
+"""`pipeline nights`: runs a range of nights in order, each as a Dagster run of its own, in this process.
+
+A night that is done and for which nothing new has landed is passed over, so that the same command, run again after
+it was killed, goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.automation.jobs import job_kind, job_name
+from pipeline_project.automation.progress import LANDED, night_states
+from pipeline_project.automation.sensors import next_command
+from pipeline_project.automation.training import training_due
+from pipeline_project.domain.nights import nights_between
+from pipeline_project.domain.ports import Ledger
+from pipeline_project.domain.reconciling import is_done
+from pipeline_project.partitions import last_ended, window
+from pipeline_project.spec import WorkflowSpec
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.doors import Sources
+
+#: Dagster's event log keeps everything; the terminal shows only what went wrong.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class NightRun:
+    """What became of one night.
+
+    Attributes:
+        outcome: done, passed_over (nothing new), blocked (a check stopped it) or failed.
+        run_id: the last Dagster run of it, None when it was passed over.
+        why: what stopped it, with the command to run next.
+    """
+
+    night: str
+    outcome: str
+    seconds: float
+    run_id: str | None = None
+    trained: str | None = None
+    why: str | None = None
+
+    @property
+    def went_well(self) -> bool:
+        return self.outcome in ("done", "passed_over")
+
+
+class NightRunner:
+    """Runs nights of one workflow in order, training where it is due."""
+
+    def __init__(
+        self,
+        spec: WorkflowSpec,
+        definitions: dg.Definitions,
+        instance: dg.DagsterInstance,
+        sources: Sources,
+        ledger: Ledger,
+    ) -> None:
+        self.spec, self.definitions, self.instance = spec, definitions, instance
+        self.sources, self.ledger = sources, ledger
+
+    def run(
+        self,
+        first: date,
+        last: date,
+        again: bool = False,
+        retrain: bool | None = None,
+        tell: Callable[[NightRun], None] = lambda night: None,
+    ) -> list[NightRun]:
+        """Runs the nights from `first` to `last`.
+
+        Args:
+            again: also those that are done.
+            retrain: True trains on every night, False on none, None where the spec says so.
+            tell: called after each night.
+        """
+        wanted = [night for night in nights_between(first, last) if night <= last_ended(self.spec)]
+        states = night_states(self.instance, self.spec, self.sources.cases(self.spec), wanted)
+        runs = []
+        for night in wanted:
+            done = is_done(states[night]) and not again and not retrain
+            run = NightRun(night, "passed_over", 0.0) if done else self._one(night, states[night].landed, retrain)
+            runs.append(run)
+            tell(run)
+        return runs
+
+    def _one(self, night: str, landed: str, retrain: bool | None) -> NightRun:
+        started = time.monotonic()
+        trained = None
+        due = self._training_due(night) if retrain is None else ("asked for" if retrain else None)
+        if due:
+            training = self._execute("retrain", night, {"pipeline/why": due})
+            trained = due if training.success else None
+            if not training.success:
+                return self._stopped(night, "retrain", training, time.monotonic() - started)
+        kind = job_kind(self.spec, night)
+        result = self._execute(kind, night, {LANDED: landed[:60]})
+        seconds = time.monotonic() - started
+        if result.success:
+            return NightRun(night, "done", seconds, result.run_id, trained)
+        return self._stopped(night, kind, result, seconds)
+
+    def _training_due(self, night: str) -> str | None:
+        return training_due(self.spec, self.ledger, night, window(self.spec, night).start)
+
+    def _execute(self, kind: str, night: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+        job = self.definitions.resolve_job_def(job_name(self.spec, kind))
+        return job.execute_in_process(
+            run_config=QUIET, instance=self.instance, partition_key=night, tags=tags, raise_on_error=False
+        )
+
+    def _stopped(self, night: str, kind: str, result: dg.ExecuteInProcessResult, seconds: float) -> NightRun:
+        why = "; ".join(dict.fromkeys(_reasons(result.all_events))) or "see the run in Dagster"
+        blocked = any(not check.passed and check.severity.name == "ERROR" for check in _checks(result.all_events))
+        command = next_command(self.spec, job_name(self.spec, kind), night)
+        self.ledger.raise_alert(self.spec.name, "night_stopped", f"{kind}/{night}", why, self.spec.owners[0], command)
+        return NightRun(
+            night, "blocked" if blocked else "failed", seconds, result.run_id, None, f"{why} (next: {command})"
+        )
+
+
+def _checks(events: Iterable[Any]) -> Iterator[Any]:
+    return (e.event_specific_data for e in events if e.event_type_value == "ASSET_CHECK_EVALUATION")
+
+
+def _reasons(events: Iterable[Any]) -> Iterator[str]:
+    """What stopped a run, in words: checks that block, and the errors of steps."""
+    for event in events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.event_specific_data
+            if not check.passed and check.severity.name == "ERROR":
+                yield f"{check.check_name}: {check.description or 'not passed'}"
+        elif event.event_type_value == "STEP_FAILURE":
+            error = event.event_specific_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None and error.cls_name != "DagsterAssetCheckFailedError":
+                yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+
+
+def as_rows(runs: Iterable[NightRun]) -> list[dict[str, Any]]:
+    return [asdict(run) for run in runs]

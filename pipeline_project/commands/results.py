@@ -1,0 +1,70 @@
+"""`pipeline results`: what the decisions cost against the simplest policies; the tables of docs/results.md."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import numpy as np
+
+from pipeline_project.commands.console import Exit, complain, emit, say
+from pipeline_project.commands.ground import prepare, workflow
+from pipeline_project.domain.costs import case_costs
+from pipeline_project.domain.decisions import number_columns
+from pipeline_project.domain.maturity import matured_decisions
+from pipeline_project.domain.models.metrics import all_metrics
+from pipeline_project.domain.results import Results, compare
+from pipeline_project.domain.schema import CASE_ID, Role
+from pipeline_project.spec import WorkflowSpec
+
+
+def show_results(name: str, as_json: bool) -> int:
+    """Prints the tables in Markdown, from the lake's decisions and the ledger's outcomes."""
+    spec = workflow(name)
+    found = _results(spec)
+    if found is None:
+        complain(f"nothing of {name} is decided yet; run `pipeline nights {name}`")
+        return Exit.NOT_FOUND
+    if as_json:
+        emit(asdict(found))
+    else:
+        _tell(spec, found)
+    return Exit.DONE
+
+
+def _results(spec: WorkflowSpec) -> Results | None:
+    ground = prepare()
+    from resources.doors import open_lake, open_ledger
+
+    lake, first = open_lake(ground.settings), spec.nights.decide_from.isoformat()
+    decisions = lake.read_span(spec.name, "decisions", first, "9999-12-31")
+    if decisions is None or not len(decisions):
+        return None
+    cases = lake.read_span(spec.name, "cases", first, "9999-12-31")
+    outcomes = open_ledger(ground.settings).outcomes_known(spec.name, datetime.now(UTC))
+    matured, of_cases = matured_decisions(decisions, cases, outcomes)
+    costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
+    subject = spec.case_schema.by_role(Role.SUBJECT)
+    customers = np.array(of_cases[subject.name if subject else CASE_ID].to_pylist(), dtype=object)
+    scored = matured[matured["probabilities"].notna()]
+    labels = [spec.labels.index(label) for label in scored["label"]]
+    figures = all_metrics(np.array(scored["probabilities"].tolist()), np.array(labels)) if len(scored) else {}
+    waiting = len(decisions) - len(matured)
+    return compare(matured, costs, customers, spec.cost_matrix, spec.policy_terms, waiting, figures)
+
+
+def _tell(spec: WorkflowSpec, found: Results) -> None:
+    say(f"{found.cases:,} decided cases of {spec.name} with a known outcome ({found.undecided_outcomes:,} without).")
+    say(
+        f"To people: {found.to_people:,} ({found.share_to_people:.1%}). Right among the others: {found.right_alone:.2%}."
+    )
+    say()
+    say(f"| policy | cost, {spec.currency} | 95 % interval over customers | against the best simple policy |")
+    say("|---|---:|---:|---:|")
+    for cost in found.costs:
+        say(f"| {cost.policy} | {cost.total:,.2f} | {cost.low:,.2f} to {cost.high:,.2f} | {cost.against_best:+.3%} |")
+    say()
+    say("| probabilities | |")
+    say("|---|---:|")
+    for name, value in found.quality.items():
+        say(f"| {name} | {value:.4f} |")

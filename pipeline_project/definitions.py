@@ -1,0 +1,40 @@
+"""The roof: every workflow there is, with the concrete resources it is given. Loading it imports nothing heavy."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+
+import dagster as dg
+
+from pipeline_project.settings import Settings
+from pipeline_project.spec.load import Loaded, load_all
+from pipeline_project.workflow import build_workflow
+from resources.doors import build_resources
+
+log = logging.getLogger("pipeline")
+
+
+def load_workflows(settings: Settings) -> Loaded:
+    """The shipped workflows and those of the user's own folders; broken files are told, not fatal."""
+    loaded = load_all(settings.workflow_folders)
+    for mistake in loaded.broken:
+        log.error("%s", mistake)
+    return loaded
+
+
+def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
+    """Assets, checks, jobs, schedules and sensors of every workflow, over the resources that `environ` names."""
+    settings = Settings.from_environ(environ)
+    workflows = [build_workflow(spec) for spec in load_workflows(settings).specs.values()]
+    return dg.Definitions.merge(
+        *workflows,
+        dg.Definitions(resources=build_resources(settings), executor=dg.in_process_executor),
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads; the environment is read here, when it asks, not when the module is imported."""
+    return build_definitions(os.environ)

@@ -1,0 +1,204 @@
+"""From arrivals to cases: every row is admitted, refused with reasons, or an exact duplicate. None vanishes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline_project.domain.ports import Expectation, NightWindow
+from pipeline_project.domain.schema import CASE_ID, QUARANTINE, Role, cases_schema
+from pipeline_project.domain.typed_rows import Reasons, TypedRows, read_rows
+
+__all__ = ["REPAIR_PREFIX", "Admission", "TypedRows", "admit", "open_share", "read_rows"]
+
+#: What `file` begins with in arrivals that come from a repair.
+REPAIR_PREFIX = "repair:"
+#: A case may be timed this long after its night ends: clocks differ, and midnight is near.
+FUTURE_ALLOWED = timedelta(days=2)
+# What differs from row to row in a reason: a quoted value, a line number.
+_PARTICULAR = re.compile(r"""(?<=: )(?:'.*'|".*") |, on line \d+$""", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What became of a night's arrivals; arrivals = admitted + refused + duplicates.
+
+    Attributes:
+        cases: as `schema.cases_schema`.
+        quarantine: as `schema.QUARANTINE`.
+        duplicates: rows whose id and content had come before.
+        arrivals: all rows.
+        reasons: reason without its value -> rows, most frequent first.
+        systemic: failures that taking rows out cannot mend; the night is blocked when there are any.
+        outside_night: admitted cases whose time lies in another night (late, or a little early).
+        repaired: admitted rows that came as a repair.
+        notes: what was assumed while reading.
+    """
+
+    cases: pa.Table
+    quarantine: pa.Table
+    duplicates: int
+    arrivals: int
+    reasons: dict[str, int]
+    systemic: tuple[str, ...]
+    outside_night: int
+    repaired: int
+    notes: tuple[str, ...]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every arrival is accounted for."""
+        return self.arrivals == self.cases.num_rows + self.quarantine.num_rows + self.duplicates
+
+
+def admit(
+    typed: TypedRows,
+    verdicts: Sequence[Expectation],
+    earlier: pa.Table | None,
+    window: NightWindow,
+    quarantine_limit: float | None = None,
+) -> Admission:
+    """Sorts a night's rows into cases, quarantine and exact duplicates.
+
+    The same id with the same content is a duplicate, within the night and against earlier nights. The same id with
+    other content is refused, unless all that came before was refused itself: a refused row never blocks its repair.
+
+    Args:
+        verdicts: of the contract over `typed.frame`.
+        earlier: case_id, row_sha256 and night of the cases of earlier nights, or None.
+        quarantine_limit: share of refused and not yet repaired rows above which the night fails as a whole.
+    """
+    frame, reasons = typed.frame, {row: list(found) for row, found in typed.reasons.items()}
+    _add_verdicts(reasons, verdicts)
+    outside = _check_times(typed, window, reasons)
+    known = _known_earlier(frame, earlier)
+    seen: set[str] = set()
+    taken: dict[str, int] = {}
+    admitted: list[int] = []
+    refused: list[int] = []
+    hashes, ids = frame["row_sha256"].tolist(), frame[CASE_ID].astype("object").tolist()
+    for row in _in_order(frame):
+        if hashes[row] in seen or hashes[row] == known.get(ids[row], ("", ""))[0]:
+            continue
+        seen.add(hashes[row])
+        if row not in reasons and ids[row] in known:
+            reasons[row] = [(CASE_ID, f"id already used in night {known[ids[row]][1]} with other content")]
+        elif row not in reasons and ids[row] in taken:
+            first = frame["line"].iat[taken[ids[row]]]
+            reasons[row] = [(CASE_ID, f"id already used in this night with other content, on line {first}")]
+        if row in reasons:
+            refused.append(row)
+        else:
+            taken[ids[row]] = row
+            admitted.append(row)
+    admitted, refused = sorted(admitted), sorted(refused)
+    repaired = int(frame["file"].iloc[admitted].str.startswith(REPAIR_PREFIX).sum())
+    return Admission(
+        cases=_cases(typed, admitted, window.night),
+        quarantine=_quarantine(typed, refused, reasons, window.night),
+        duplicates=len(frame) - len(admitted) - len(refused),
+        arrivals=len(frame),
+        reasons=_counted(reasons, refused),
+        systemic=_systemic(verdicts, len(refused), repaired, len(frame), quarantine_limit),
+        outside_night=int(outside[admitted].sum()),
+        repaired=repaired,
+        notes=typed.notes,
+    )
+
+
+def open_share(refused: int, repaired: int, arrivals: int) -> float:
+    """The share of refused rows that no repair has replaced: a night that was repaired must not stay blocked.
+
+    Args:
+        repaired: admitted rows whose `file` begins with REPAIR_PREFIX.
+        arrivals: all rows, repairs included.
+    """
+    rows = arrivals - repaired
+    return max(0, refused - repaired) / rows if rows > 0 else 0.0
+
+
+def _add_verdicts(reasons: Reasons, verdicts: Sequence[Expectation]) -> None:
+    explained = {(row, name) for row, found in reasons.items() for name, _ in found}
+    broken = {row for row, found in reasons.items() if any(name is None for name, _ in found)}
+    for verdict in verdicts:
+        for row in verdict.failed:
+            if row in broken or (row, verdict.column) in explained:
+                continue
+            where = f"{verdict.column}: " if verdict.column else ""
+            reasons.setdefault(row, []).append((verdict.column, f"{where}broke the rule `{verdict.rule}`"))
+
+
+def _check_times(typed: TypedRows, window: NightWindow, reasons: Reasons) -> np.ndarray:
+    """Refuses cases from the future and returns which lie outside their night."""
+    declared = typed.schema.by_role(Role.TIME)
+    if declared is None or declared.name not in typed.frame:
+        return np.zeros(len(typed.frame), dtype=bool)
+    times = typed.frame[declared.name]
+    for row in np.flatnonzero((times > window.end + FUTURE_ALLOWED).to_numpy(bool)).tolist():
+        why = f"{declared.name}: lies more than {FUTURE_ALLOWED.days} days after its night"
+        reasons.setdefault(row, []).append((declared.name, why))
+    return ((times < window.start) | (times >= window.end)).to_numpy(bool)
+
+
+def _known_earlier(frame: pd.DataFrame, earlier: pa.Table | None) -> dict[str, tuple[str, str]]:
+    """case_id -> (row_sha256, night), of those earlier cases whose id came again."""
+    if earlier is None or not earlier.num_rows or frame.empty:
+        return {}
+    again = earlier.select([CASE_ID, "row_sha256", "night"]).to_pandas()
+    again = again[again[CASE_ID].isin(frame[CASE_ID].dropna())].sort_values("night", ascending=False)
+    return {case: (sha, night) for case, sha, night in again.itertuples(index=False)}
+
+
+def _in_order(frame: pd.DataFrame) -> list[int]:
+    order = pd.DataFrame(
+        {"repair": frame["file"].str.startswith(REPAIR_PREFIX), "file": frame["file"], "line": frame["line"]}
+    )
+    return order.sort_values(["repair", "file", "line"], kind="stable").index.tolist()
+
+
+def _cases(typed: TypedRows, rows: list[int], night: str) -> pa.Table:
+    wanted = cases_schema(typed.schema)
+    chosen = typed.frame.iloc[rows].assign(night=night)
+    arrays = [
+        pa.Array.from_pandas(chosen[column.name], type=column.type)
+        if column.name in chosen
+        else pa.nulls(len(rows), column.type)
+        for column in wanted
+    ]
+    return pa.Table.from_arrays(arrays, schema=wanted)
+
+
+def _quarantine(typed: TypedRows, rows: list[int], reasons: Reasons, night: str) -> pa.Table:
+    chosen = typed.arrivals.take(pa.array(rows, pa.int64()))
+    columns = {
+        "night": pa.array([night] * len(rows), pa.string()),
+        CASE_ID: pa.Array.from_pandas(typed.frame[CASE_ID].iloc[rows], type=pa.string()),
+        "reasons": pa.array([[text for _, text in reasons[row]] for row in rows], pa.list_(pa.string())),
+    }
+    arrays = [columns[name] if name in columns else chosen.column(name) for name in QUARANTINE.names]
+    return pa.table(arrays, schema=QUARANTINE)
+
+
+def _counted(reasons: Reasons, refused: list[int]) -> dict[str, int]:
+    texts = (text for row in refused for _, text in reasons[row])
+    return dict(Counter(_PARTICULAR.sub("", text) for text in texts).most_common())
+
+
+def _systemic(
+    verdicts: Sequence[Expectation], refused: int, repaired: int, arrivals: int, limit: float | None
+) -> tuple[str, ...]:
+    found = [verdict.detail or verdict.rule for verdict in verdicts if verdict.systemic and not verdict.passed]
+    share = open_share(refused, repaired, arrivals)
+    if limit is not None and share > limit:
+        found.append(
+            f"{share:.0%} of {arrivals} rows were refused; quarantine_limit is {limit:.0%}. "
+            "Repair them, or raise the limit in the spec when this is how the source is"
+        )
+    return tuple(found)

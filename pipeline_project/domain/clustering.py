@@ -1,0 +1,311 @@
+"""Which cases are alike: density clusters over a window of nights, with identities that last from night to night."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_project.domain.neighbours import density_labels
+from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.twins import Twins, twins
+from pipeline_project.domain.vectors import Floats, unit, unpack
+
+Labels = npt.NDArray[np.int64]
+
+#: One row per case of the night. Sizes count the whole window; `cluster` null means that the case is alone.
+CLUSTERS = pa.schema(
+    [
+        pa.field(NIGHT, pa.string(), nullable=False),
+        pa.field(CASE_ID, pa.string(), nullable=False),
+        pa.field("cluster", pa.string()),
+        pa.field("cluster_size", pa.int64()),
+        pa.field("cluster_born", pa.string()),
+        pa.field("cluster_customers", pa.int64()),
+        pa.field("twin_similarity", pa.float64()),
+        pa.field("twin_case", pa.string()),
+        pa.field("shared_photo", pa.bool_()),
+    ]
+)
+
+# A name passes on only if the two groups share at least half of the smaller one; a stray member carries none.
+_ENOUGH_OVERLAP = 0.5
+# A kind of vector that hardly varies is noise; it is not blown up beyond this to weigh as much as the other.
+_LEAST_SPREAD = 0.2
+_ROWS_AT_ONCE = 8192
+_LENDERS, _LENT_BY = 4096, 5
+
+
+@dataclass(frozen=True)
+class ClusterTerms:
+    """How cases are grouped.
+
+    Attributes:
+        window_nights: nights looked back, this one included.
+        minimum_size: fewest members of a cluster.
+        dimensions: vectors are reduced to at most so many.
+        fit_limit: above so many cases, clusters are fitted on a sample and the rest assigned.
+        twin_limit: twins are looked for among so many of the latest cases, and always among the night's own.
+    """
+
+    window_nights: int = 14
+    minimum_size: int = 8
+    dimensions: int = 50
+    fit_limit: int = 50_000
+    twin_limit: int = 50_000
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """The identity of each case's cluster and the night it was first seen, or None for a case that is alone."""
+
+    ids: list[str | None]
+    born: list[str | None]
+
+
+def night_clusters(
+    night: str,
+    window_embeddings: pa.Table,
+    subjects: Mapping[str, str | None] | pd.Series,
+    earlier: pa.Table | None,
+    terms: ClusterTerms,
+) -> pa.Table:
+    """The `clusters` of one night (`CLUSTERS`), one row per case of that night, in the order of its embeddings.
+
+    Args:
+        window_embeddings: `embedding.EMBEDDINGS` of this night and those before; nights outside the window and
+            vectors of another length than this night's (another encoder) are left out.
+        subjects: case id to subject (customer), a mapping or a pandas Series; None or missing is nobody known.
+        earlier: `CLUSTERS` of the nights before, or None on the first.
+    """
+    tonight = window_embeddings.filter(pc.equal(window_embeddings[NIGHT], night))
+    window = _window(window_embeddings, night, terms.window_nights)
+    case_ids, nights = window[CASE_ID].to_pylist(), window[NIGHT].to_pylist()
+    text, image = (_vectors(window, tonight, name) for name in ("text_vector", "image_vector"))
+    known = {case: _name(subjects.get(case)) for case in case_ids}
+
+    labels = cluster(centred(text, image), case_ids, terms)
+    tracked = track(labels, case_ids, nights, night, _earlier(earlier, night, terms.window_nights))
+    asked = np.array([n == night for n in nights], dtype=bool)
+    keys = [value or [] for value in window["photo_keys"].to_pylist()]
+    recent = len(case_ids) - min(len(case_ids), max(terms.twin_limit, int(asked.sum())))
+    alike = twins(unit(np.hstack([text[recent:], image[recent:]])), case_ids, known, keys, asked)
+    table = clusters_table(night, case_ids, labels, tracked, known, asked, alike)
+    order = {case: row for row, case in enumerate(table[CASE_ID].to_pylist())}
+    return table.take(pa.array([order[case] for case in tonight[CASE_ID].to_pylist()], pa.int64()))
+
+
+def centred(text: Floats, image: Floats) -> Floats:
+    """Text and image vectors side by side for clustering, shape (cases, dt + di).
+
+    Each kind is centred on the cases that have it and scaled to a like spread, so that neither outweighs the other.
+    A case without one of them (a zero row) borrows it from the cases nearest by the other, so that having sent no
+    photo makes no group of its own.
+    """
+    kinds = [_scaled(vectors) for vectors in (text, image)]
+    return np.hstack([_borrowed(kinds[0], kinds[1]), _borrowed(kinds[1], kinds[0])])
+
+
+def _scaled(vectors: Floats) -> Floats:
+    there = vectors.any(axis=1)
+    scaled = np.zeros_like(vectors)
+    if there.any():
+        scaled[there] = vectors[there] - vectors[there].mean(axis=0)
+        scaled /= max(float(np.sqrt((scaled[there] ** 2).sum(axis=1).mean())), _LEAST_SPREAD)
+    return scaled
+
+
+def _borrowed(vectors: Floats, other: Floats) -> Floats:
+    """`vectors` with its zero rows filled from the cases nearest in `other`; they stay zero where that has nothing."""
+    from sklearn.neighbors import NearestNeighbors
+
+    there, known = vectors.any(axis=1), other.any(axis=1)
+    missing, lenders = np.flatnonzero(~there & known), np.flatnonzero(there & known)
+    if not len(missing) or not len(lenders):
+        return vectors
+    lenders = lenders[np.unique(np.linspace(0, len(lenders) - 1, _LENDERS).astype(np.int64))]
+    search = NearestNeighbors(n_neighbors=min(_LENT_BY, len(lenders)), algorithm="brute").fit(other[lenders])
+    nearest = search.kneighbors(other[missing], return_distance=False)
+    filled = vectors.copy()
+    filled[missing] = vectors[lenders[nearest]].mean(axis=1)
+    return filled
+
+
+def cluster(vectors: Floats, case_ids: Sequence[str], terms: ClusterTerms) -> Labels:
+    """Groups of like cases, by density.
+
+    Cases are put in the order of their ids first and the sample is chosen by a hash of the id, so the order of rows
+    changes nothing.
+
+    Args:
+        vectors: shape (cases, d); a case whose row is zero has nothing to compare and stays alone.
+
+    Returns:
+        Shape (cases,): 0, 1, ... and -1 for a case that is alone.
+    """
+    labels = np.full(len(case_ids), -1, np.int64)
+    order = np.array(sorted(range(len(case_ids)), key=lambda row: case_ids[row]), dtype=np.int64)
+    order = order[vectors[order].any(axis=1)] if len(order) else order
+    if len(order) < terms.minimum_size:
+        return labels
+    ranks = np.array([_hash(case_ids[row]) for row in order])
+    fitted = np.zeros(len(order), dtype=bool)
+    fitted[np.argsort(ranks, kind="stable")[: terms.fit_limit]] = True
+    reduced = _reduced(vectors[order], fitted, terms.dimensions)
+    labels[order] = density_labels(reduced, fitted, terms.minimum_size)
+    return labels
+
+
+def _reduced(vectors: Floats, fitted: npt.NDArray[np.bool_], dimensions: int) -> Floats:
+    from sklearn.decomposition import PCA
+
+    parts = min(dimensions, int(fitted.sum()) - 1, vectors.shape[1])
+    if parts < 1:
+        return vectors
+    # The covariance's eigenvectors are exact; a randomized solver would need a seed and give other groups by version.
+    pca = PCA(parts, svd_solver="covariance_eigh").fit(vectors[fitted].astype(np.float64))
+    blocks = range(0, len(vectors), _ROWS_AT_ONCE)
+    reduced = [pca.transform(vectors[start : start + _ROWS_AT_ONCE].astype(np.float64)) for start in blocks]
+    return np.concatenate(reduced, dtype=np.float32, casting="same_kind")
+
+
+def track(labels: Labels, case_ids: Sequence[str], nights: Sequence[str], night: str, earlier: pd.DataFrame) -> Tracked:
+    """Gives each group of tonight's window the name it had, where it had one.
+
+    Groups and names are matched by the members they share, as many as possible in total. After a split the part that
+    matches best keeps the name and the others get new ones; after a merge the larger name stays. A new name comes
+    from the group's oldest case and the night, so a night run twice gives the same.
+
+    Args:
+        labels, case_ids, nights: aligned, of the window's cases.
+        earlier: case_id, cluster, cluster_born of the window's nights before, in night order.
+    """
+    groups = _groups(labels, case_ids, nights)
+    known = earlier.dropna(subset=["cluster"]).drop_duplicates("case_id", keep="last")
+    names = dict(zip(known["case_id"], known["cluster"], strict=True))
+    born = dict(zip(known["cluster"], known["cluster_born"], strict=True))
+    kept = _matched([[names.get(case_ids[row]) for row in members] for members in groups])
+    taken = set(born)
+    ids: list[str | None] = [None] * len(case_ids)
+    nights_born: list[str | None] = [None] * len(case_ids)
+    for place, members in enumerate(groups):
+        name = kept.get(place)
+        if name is None:
+            name = _new_name(case_ids[members[0]], night, taken)
+            taken.add(name)
+        for row in members:
+            ids[row], nights_born[row] = name, born.get(name, night)
+    return Tracked(ids, nights_born)
+
+
+def _groups(labels: Labels, case_ids: Sequence[str], nights: Sequence[str]) -> list[list[int]]:
+    """The rows of each group, oldest case first, groups by their oldest case: an order that no label decides."""
+    by_label: dict[int, list[int]] = {}
+    for row in sorted(range(len(case_ids)), key=lambda row: (nights[row], case_ids[row])):
+        if labels[row] >= 0:
+            by_label.setdefault(int(labels[row]), []).append(row)
+    return list(by_label.values())
+
+
+def _matched(groups: Sequence[Sequence[str | None]]) -> dict[int, str]:
+    """Which group keeps which name.
+
+    Args:
+        groups: of each group, the names its members had before, None for those that are new or were alone.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    names = sorted({name for group in groups for name in group if name is not None})
+    column = {name: place for place, name in enumerate(names)}
+    overlap = np.zeros((len(groups), len(names)))
+    for place, group in enumerate(groups):
+        for name in group:
+            if name is not None:
+                overlap[place, column[name]] += 1
+    smaller = np.minimum(overlap.sum(axis=1, keepdims=True), overlap.sum(axis=0, keepdims=True))
+    overlap[overlap < _ENOUGH_OVERLAP * smaller] = 0
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return {int(row): names[place] for row, place in zip(rows, columns, strict=True) if overlap[row, place] > 0}
+
+
+def _new_name(oldest: str, night: str, taken: set[str]) -> str:
+    digest = hashlib.sha256(f"{oldest}|{night}".encode()).hexdigest()
+    return next(name for size in range(6, 65) if (name := f"c-{digest[:size]}") not in taken)
+
+
+def _hash(case_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(case_id.encode(), digest_size=7).digest(), "big")
+
+
+def clusters_table(
+    night: str,
+    case_ids: Sequence[str],
+    labels: Labels,
+    tracked: Tracked,
+    subjects: Mapping[str, str | None],
+    asked: npt.NDArray[np.bool_],
+    alike: Twins,
+) -> pa.Table:
+    """The rows of `CLUSTERS` for the cases asked about; everything but `alike` is aligned with the window's cases."""
+    members: dict[int, list[str | None]] = {}
+    for case, label in zip(case_ids, labels.tolist(), strict=True):
+        members.setdefault(label, []).append(subjects.get(case))
+    sizes = {label: len(group) for label, group in members.items()}
+    customers = {label: len({*group} - {None}) for label, group in members.items()}
+    rows = [row for row, wanted in enumerate(asked) if wanted]
+    own = {row: int(subjects.get(case_ids[row]) is not None) for row in rows if labels[row] < 0}
+    columns = {
+        NIGHT: [night] * len(rows),
+        CASE_ID: [case_ids[row] for row in rows],
+        "cluster": [tracked.ids[row] for row in rows],
+        "cluster_size": [1 if row in own else sizes[int(labels[row])] for row in rows],
+        "cluster_born": [tracked.born[row] for row in rows],
+        "cluster_customers": [own[row] if row in own else customers[int(labels[row])] for row in rows],
+        "twin_similarity": alike.similarity.tolist(),
+        "twin_case": alike.case,
+        "shared_photo": alike.shared_photo.tolist(),
+    }
+    return pa.table(columns, schema=CLUSTERS)
+
+
+def _first_night(night: str, window_nights: int) -> str:
+    return (date.fromisoformat(night) - timedelta(days=window_nights - 1)).isoformat()
+
+
+def _window(embeddings: pa.Table, night: str, window_nights: int) -> pa.Table:
+    """The window's cases, oldest first; a case that came more than once counts on its latest night."""
+    first = _first_night(night, window_nights)
+    within = pc.and_(pc.greater_equal(embeddings[NIGHT], first), pc.less_equal(embeddings[NIGHT], night))
+    window = embeddings.filter(within).sort_by([(NIGHT, "ascending"), (CASE_ID, "ascending")])
+    last = {case: row for row, case in enumerate(window[CASE_ID].to_pylist())}
+    return window.take(pa.array(sorted(last.values()), pa.int64()))
+
+
+def _vectors(window: pa.Table, tonight: pa.Table, name: str) -> Floats:
+    lengths = pc.unique(pc.binary_length(tonight[name])).drop_null().to_pylist()
+    if not lengths:
+        lengths = pc.unique(pc.binary_length(window[name])).drop_null().to_pylist()[-1:]
+    if not lengths:
+        return np.zeros((len(window), 0), np.float32)
+    same = pc.equal(pc.binary_length(window[name]), lengths[0])
+    return unpack(pc.if_else(same, window[name], pa.scalar(None, pa.binary())), lengths[0] // 2)
+
+
+def _earlier(clusters: pa.Table | None, night: str, window_nights: int) -> pd.DataFrame:
+    names = [CASE_ID, "cluster", "cluster_born"]
+    if clusters is None:
+        return pd.DataFrame(columns=names, dtype=object)
+    first = _first_night(night, window_nights)
+    within = pc.and_(pc.greater_equal(clusters[NIGHT], first), pc.less(clusters[NIGHT], night))
+    return clusters.filter(within).sort_by(NIGHT).select(names).to_pandas()
+
+
+def _name(subject: object) -> str | None:
+    return None if subject is None or subject is pd.NA or subject != subject else str(subject)

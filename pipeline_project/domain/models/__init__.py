@@ -1,0 +1,14 @@
+"""Estimators behind one contract; a further one is a class and a line in `ESTIMATORS`."""
+
+from __future__ import annotations
+
+from pipeline_project.domain.models.boosting import BoostedTrees
+from pipeline_project.domain.models.contract import Estimator, EstimatorSettings
+from pipeline_project.domain.models.logistic import LogisticOnEmbeddings
+
+ESTIMATORS: dict[str, type[Estimator]] = {
+    "boosting": BoostedTrees,
+    "logistic": LogisticOnEmbeddings,
+}
+
+__all__ = ["ESTIMATORS", "BoostedTrees", "Estimator", "EstimatorSettings", "LogisticOnEmbeddings"]

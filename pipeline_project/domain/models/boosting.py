@@ -1,0 +1,177 @@
+"""Gradient-boosted trees on fields, history, baskets, clusters and reduced vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pipeline_project.domain.errors import ModelUnavailable
+from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.models import files as model_files
+from pipeline_project.domain.models.columns import Columns
+from pipeline_project.domain.models.contract import EstimatorSettings
+from pipeline_project.domain.models.wording import category_reason, number_reason, phrase
+from pipeline_project.domain.timeline import later_share
+
+if TYPE_CHECKING:
+    import xgboost
+
+_BOOSTER, _SETTINGS, _REDUCTION = "booster.ubj", "boosting.json", "reduction.safetensors"
+#: Fixed, because another number of threads would sum in another order and give other bytes.
+_THREADS = 2
+_MOST_ROUNDS, _FIXED_ROUNDS, _PATIENCE = 400, 80, 25
+_STOP_SHARE, _FEWEST_TO_STOP = 0.2, 200
+_SMALLEST_REASON = 0.05
+
+
+class BoostedTrees:
+    """XGBoost with native categories.
+
+    The number of rounds is found on the latest fifth of the nights, then all rows are fitted with it.
+    """
+
+    def __init__(self, settings: EstimatorSettings) -> None:
+        self.settings = settings
+
+    def fit(self, table: FeatureTable, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 7) -> Self:
+        dimensions = {"text": self.settings.text_dimensions, "image": self.settings.image_dimensions}
+        self.columns_ = Columns().fit(table, dimensions)
+        matrix = self.columns_.matrix(table)
+        weight = np.ones(len(y)) if weights is None else weights
+        self.parameters_ = self._parameters(len(y), seed)
+        self.rounds_ = self._rounds(matrix, y, weight, later_share(table.nights, _STOP_SHARE))
+        self.booster_ = self._train(self._data(matrix, y, weight), self.rounds_)
+        return self
+
+    def _parameters(self, rows: int, seed: int) -> dict[str, Any]:
+        labels = len(self.settings.labels)
+        several = {"objective": "multi:softprob", "num_class": labels, "eval_metric": "mlogloss"}
+        two = {"objective": "binary:logistic", "eval_metric": "logloss"}
+        return {
+            **(two if labels == 2 else several),
+            "tree_method": "hist",
+            "max_depth": 5,
+            "eta": 0.06,
+            "min_child_weight": float(np.clip(rows / 1500, 1, 30)),
+            "subsample": 0.8,
+            "colsample_bytree": 0.4,
+            "reg_lambda": 3.0,
+            "max_cat_to_onehot": 64,
+            "nthread": _THREADS,
+            "seed": seed,
+        }
+
+    def _rounds(self, matrix: np.ndarray, y: np.ndarray, weight: np.ndarray, later: np.ndarray) -> int:
+        """How many rounds did best on later nights; a fixed number where those say too little."""
+        if later.sum() < _FEWEST_TO_STOP or (~later).sum() < _FEWEST_TO_STOP or len(np.unique(y[~later])) < 2:
+            return _FIXED_ROUNDS
+        stop = self._data(matrix[later], y[later], weight[later])
+        found = self._train(self._data(matrix[~later], y[~later], weight[~later]), _MOST_ROUNDS, stop)
+        return max(int(found.best_iteration) + 1, 10)
+
+    def _data(
+        self, matrix: np.ndarray, y: np.ndarray | None = None, weight: np.ndarray | None = None
+    ) -> xgboost.DMatrix:
+        import xgboost
+
+        types = self.columns_.types
+        return xgboost.DMatrix(
+            matrix, label=y, weight=weight, feature_types=types, enable_categorical=True, nthread=_THREADS
+        )
+
+    def _train(self, data: xgboost.DMatrix, rounds: int, stop: xgboost.DMatrix | None = None) -> xgboost.Booster:
+        import xgboost
+
+        if stop is None:
+            return xgboost.train(self.parameters_, data, rounds, verbose_eval=False)
+        return xgboost.train(
+            self.parameters_, data, rounds, evals=[(stop, "later")], early_stopping_rounds=_PATIENCE, verbose_eval=False
+        )
+
+    def probabilities(self, table: FeatureTable) -> np.ndarray:
+        matrix = self.columns_.matrix(table)
+        if not len(table):
+            return np.empty((0, len(self.settings.labels)))
+        found = np.asarray(self.booster_.predict(self._data(matrix)), dtype=np.float64)
+        if found.ndim == 1:
+            return np.column_stack([1 - found, found])
+        return found / found.sum(axis=1, keepdims=True)
+
+    def reasons(self, table: FeatureTable, probabilities: np.ndarray, top: int) -> list[list[str]]:
+        if not len(table):
+            return []
+        shares = self._contributions(table, probabilities.argmax(axis=1))
+        names = self.columns_.names
+        features = list(dict.fromkeys(names))
+        spread = (np.array(names)[:, None] == np.array(features)[None, :]).astype(np.float64)
+        summed = shares @ spread
+        order = np.argsort(-np.abs(summed), axis=1, kind="stable")[:, :top]
+        chosen = [self.settings.labels[i] for i in probabilities.argmax(axis=1)]
+        return [
+            [
+                f"{self._words(table, row, features[i])} ({summed[row, i]:+.1f} towards {label})"
+                for i in order[row]
+                if abs(summed[row, i]) >= _SMALLEST_REASON
+            ]
+            for row, label in enumerate(chosen)
+        ]
+
+    def _contributions(self, table: FeatureTable, chosen: np.ndarray) -> np.ndarray:
+        """In log-odds towards the chosen label, shape (n, columns); with several labels against their mean."""
+        told = self.booster_.predict(self._data(self.columns_.matrix(table)), pred_contribs=True)
+        if told.ndim == 2:
+            return np.asarray(told[:, :-1] * np.where(chosen == 1, 1.0, -1.0)[:, None], dtype=np.float64)
+        rows = np.arange(len(chosen))
+        return np.asarray(told[rows, chosen, :-1] - told[:, :, :-1].mean(axis=1), dtype=np.float64)
+
+    def _words(self, table: FeatureTable, row: int, name: str) -> str:
+        masked = name in self.settings.masked
+        if name in self.columns_.quartiles:
+            value = table.numbers[row, table.number_names.index(name)]
+            return number_reason(name, float(value), self.columns_.quartiles[name], masked)
+        if name in self.columns_.values:
+            return category_reason(name, table.categories[row, table.category_names.index(name)], masked)
+        return phrase(name)
+
+    def parameters(self) -> dict[str, Any]:
+        return {**self.parameters_, "rounds": self.rounds_}
+
+    def files(self) -> dict[str, bytes]:
+        settings = {
+            "labels": list(self.settings.labels),
+            "text_dimensions": self.settings.text_dimensions,
+            "image_dimensions": self.settings.image_dimensions,
+            "masked": sorted(self.settings.masked),
+            "rounds": self.rounds_,
+            "parameters": self.parameters_,
+            "columns": self.columns_.to_dict(),
+        }
+        return {
+            _BOOSTER: bytes(self.booster_.save_raw("ubj")),
+            _SETTINGS: model_files.to_json(settings),
+            _REDUCTION: model_files.to_tensors(self.columns_.tensors()),
+        }
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        import xgboost
+
+        content = model_files.from_json(files, _SETTINGS)
+        try:
+            model = cls(
+                EstimatorSettings(
+                    labels=tuple(content["labels"]),
+                    text_dimensions=content["text_dimensions"],
+                    image_dimensions=content["image_dimensions"],
+                    masked=frozenset(content["masked"]),
+                )
+            )
+            model.rounds_, model.parameters_ = content["rounds"], content["parameters"]
+            model.columns_ = Columns.from_parts(content["columns"], model_files.from_tensors(files, _REDUCTION))
+            model.booster_ = xgboost.Booster({"nthread": _THREADS})
+            model.booster_.load_model(bytearray(model_files.named(files, _BOOSTER)))
+        except (KeyError, TypeError, xgboost.core.XGBoostError) as problem:
+            raise ModelUnavailable(f"the model's files do not fit together ({problem!r}); train it again") from problem
+        return model

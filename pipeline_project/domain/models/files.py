@@ -1,0 +1,79 @@
+"""Model files: JSON, UBJSON and safetensors, which run nothing when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pipeline_project.domain.errors import ModelUnavailable
+
+ALLOWED = (".json", ".ubj", ".safetensors")
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """sha256 over the files' names and bytes, whatever their order."""
+    whole = hashlib.sha256()
+    for name in sorted(files):
+        for part in (name.encode(), files[name]):
+            whole.update(len(part).to_bytes(8, "big"))
+            whole.update(part)
+    return whole.hexdigest()
+
+
+def check_formats(files: Mapping[str, bytes]) -> None:
+    """
+    Raises:
+        ModelUnavailable: a file is not of an allowed format, by its name or by what it begins with.
+    """
+    for name, content in files.items():
+        path = PurePosixPath(name)
+        if path.suffix not in ALLOWED or len(path.parts) != 1:
+            raise ModelUnavailable(
+                f"the model holds a file {path.name!r}, and only {', '.join(ALLOWED)} are read, because others may run "
+                "code when loaded; train the model again"
+            )
+        begins = content[8:9] if path.suffix == ".safetensors" else content[:1]
+        if begins != b"{":
+            raise ModelUnavailable(f"{path.name} is not the {path.suffix} file it is named after; train the model again")
+
+
+def named(files: Mapping[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise ModelUnavailable(f"the model lacks its file {name}; there are {', '.join(sorted(files))}; train it again")
+    return files[name]
+
+
+def to_json(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False).encode()
+
+
+def from_json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(named(files, name))
+    except ValueError as problem:
+        raise ModelUnavailable(f"{name} is not readable JSON ({problem}); train the model again") from problem
+    if not isinstance(content, dict):
+        raise ModelUnavailable(f"{name} holds no JSON object; train the model again")
+    return content
+
+
+def to_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
+    from safetensors.numpy import save
+
+    return save({name: np.ascontiguousarray(tensor) for name, tensor in sorted(tensors.items())})
+
+
+def from_tensors(files: Mapping[str, bytes], name: str) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    content = named(files, name)
+    try:
+        return load(content)
+    except (SafetensorError, ValueError, KeyError) as problem:
+        raise ModelUnavailable(f"{name} is not readable as safetensors ({problem}); train the model again") from problem

@@ -1,0 +1,120 @@
+"""Logistic regression on the text's vectors: the right tool for many labels of short text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from pipeline_project.domain.errors import ModelUnavailable
+from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.models import files as model_files
+from pipeline_project.domain.models.contract import EstimatorSettings
+from pipeline_project.domain.timeline import later_share
+
+_COEFFICIENTS, _SETTINGS = "coefficients.safetensors", "logistic.json"
+#: Inverse regularization tried, on unit-length vectors, where little of it is wanted.
+_GRID = (3.0, 10.0, 30.0)
+_TRY_SHARE, _MOST_TO_TRY = 0.25, 4000
+_NEVER = -30.0
+
+
+class LogisticOnEmbeddings:
+    """scikit-learn's multinomial logistic regression; how much to regularize is tried out on later nights."""
+
+    def __init__(self, settings: EstimatorSettings) -> None:
+        self.settings = settings
+
+    def fit(self, table: FeatureTable, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 7) -> Self:
+        vectors = _text_of(table)
+        weight = np.ones(len(y)) if weights is None else weights
+        self.strength_ = self._strength(vectors, y, weight, table.nights, seed)
+        self.coefficients_, self.intercepts_ = self._solve(vectors, y, weight, self.strength_)
+        return self
+
+    def _strength(
+        self, vectors: np.ndarray, y: np.ndarray, weight: np.ndarray, nights: np.ndarray, seed: int
+    ) -> float:
+        """The strength of the grid with the lowest log-loss on later nights, found on at most 4,000 rows."""
+        rows = np.arange(len(y))
+        if len(y) > _MOST_TO_TRY:
+            rows = np.sort(np.random.default_rng(seed).choice(len(y), _MOST_TO_TRY, replace=False))
+        later = later_share(nights[rows], _TRY_SHARE)
+        early = rows[~later]
+        if later.sum() < len(self.settings.labels) or len(np.unique(y[early])) < 2:
+            return _GRID[1]
+        losses = []
+        for strength in _GRID:
+            found = _softmax(vectors[rows[later]], *self._solve(vectors[early], y[early], weight[early], strength))
+            losses.append(-np.log(np.maximum(found[np.arange(len(found)), y[rows[later]]], 1e-12)).mean())
+        return _GRID[int(np.argmin(losses))]
+
+    def _solve(
+        self, vectors: np.ndarray, y: np.ndarray, weight: np.ndarray, strength: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients of shape (labels, d) and intercepts of shape (labels,); a label never seen is all but ruled out."""
+        from sklearn.linear_model import LogisticRegression
+
+        fitted = LogisticRegression(C=strength, max_iter=300, tol=1e-4).fit(vectors, y, sample_weight=weight)
+        coefficients, intercepts = fitted.coef_, fitted.intercept_
+        if len(fitted.classes_) == 2:
+            coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
+            intercepts = np.concatenate([[0.0], intercepts])
+        all_coefficients = np.zeros((len(self.settings.labels), vectors.shape[1]), dtype=np.float32)
+        all_intercepts = np.full(len(self.settings.labels), _NEVER, dtype=np.float32)
+        all_coefficients[fitted.classes_] = coefficients
+        all_intercepts[fitted.classes_] = intercepts
+        return all_coefficients, all_intercepts
+
+    def probabilities(self, table: FeatureTable) -> np.ndarray:
+        vectors = _text_of(table)
+        if vectors.shape[1] == 0:
+            vectors = np.zeros((len(table), self.coefficients_.shape[1]), dtype=np.float32)
+        if vectors.shape[1] != self.coefficients_.shape[1]:
+            raise ModelUnavailable(
+                f"the model was trained on vectors of {self.coefficients_.shape[1]} values and these have "
+                f"{vectors.shape[1]}; the encoder has changed since, so train a model for it"
+            )
+        return _softmax(vectors, self.coefficients_, self.intercepts_)
+
+    def reasons(self, table: FeatureTable, probabilities: np.ndarray, top: int) -> list[list[str]]:
+        nearest = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        return [
+            [f"the text is close to {self.settings.labels[i]} ({probabilities[row, i]:.2f})" for i in of]
+            for row, of in enumerate(nearest)
+        ]
+
+    def parameters(self) -> dict[str, Any]:
+        return {"C": self.strength_, "solver": "lbfgs", "dimension": self.coefficients_.shape[1]}
+
+    def files(self) -> dict[str, bytes]:
+        tensors = {"coefficients": self.coefficients_, "intercepts": self.intercepts_}
+        settings = {"labels": list(self.settings.labels), "C": self.strength_}
+        return {_COEFFICIENTS: model_files.to_tensors(tensors), _SETTINGS: model_files.to_json(settings)}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        content = model_files.from_json(files, _SETTINGS)
+        tensors = model_files.from_tensors(files, _COEFFICIENTS)
+        try:
+            model = cls(EstimatorSettings(labels=tuple(content["labels"])))
+            model.strength_ = float(content["C"])
+            model.coefficients_, model.intercepts_ = tensors["coefficients"], tensors["intercepts"]
+        except (KeyError, TypeError, ValueError) as problem:
+            raise ModelUnavailable(f"the model's files do not fit together ({problem!r}); train it again") from problem
+        if model.coefficients_.shape[:1] != (len(model.settings.labels),):
+            raise ModelUnavailable("the model's labels and coefficients are not as many; train it again")
+        return model
+
+
+def _text_of(table: FeatureTable) -> np.ndarray:
+    if table.text is None:
+        raise ModelUnavailable("logistic works on the text's vectors and these cases have none; set `text` in the spec")
+    return table.text
+
+
+def _softmax(vectors: np.ndarray, coefficients: np.ndarray, intercepts: np.ndarray) -> np.ndarray:
+    logits = vectors.astype(np.float64) @ coefficients.T.astype(np.float64) + intercepts
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

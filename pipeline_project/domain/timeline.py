@@ -1,0 +1,56 @@
+"""Splits by night, and weights for outcomes that are slow to become known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_LARGEST_WEIGHT = 4.0
+_FEWEST = 50
+_THINNEST = 10
+
+
+def later_share(nights: np.ndarray, share: float) -> np.ndarray:
+    """Mask of the latest nights that together hold at least `share` of the rows; a night is never cut in two.
+
+    At least one night stays outside unless there is only one, and then nothing is in the mask.
+    """
+    known, of, counts = np.unique(nights.astype(str), return_inverse=True, return_counts=True)
+    if len(known) < 2 or share <= 0:
+        return np.zeros(len(nights), dtype=bool)
+    from_behind = np.cumsum(counts[::-1]) / len(nights)
+    taken = min(int(np.searchsorted(from_behind, share)) + 1, len(known) - 1)
+    return np.asarray(of >= len(known) - taken)
+
+
+def delay_weights(y: np.ndarray, delay: np.ndarray, age: np.ndarray) -> np.ndarray:
+    """One over the chance that an outcome of this label was already known, at most 4.
+
+    Recent nights show only the outcomes that come quickly: a parcel sent back is known sooner than one that is kept,
+    and a model that takes them as they are learns too many returns. The chance is estimated per label from the delays
+    themselves, as for reporting delays (the product-limit estimator for right-truncated times, Lynden-Bell 1971).
+
+    Args:
+        y: index of the label, shape (n,).
+        delay: days from the case's night until its outcome was known, shape (n,).
+        age: days from the case's night until training, shape (n,), at least `delay`.
+    """
+    weights = np.empty(len(y))
+    days, ages = np.maximum(np.floor(delay), 0).astype(np.int64), np.maximum(np.floor(age), 0).astype(np.int64)
+    for label in np.unique(y):
+        of = y == label
+        basis = of if of.sum() >= _FEWEST else np.ones(len(y), dtype=bool)
+        known_by = _known_by(days[basis], np.maximum(ages, days)[basis])
+        weights[of] = 1 / np.maximum(known_by[np.minimum(ages[of], len(known_by) - 1)], 1 / _LARGEST_WEIGHT)
+    return weights
+
+
+def _known_by(delay: np.ndarray, age: np.ndarray) -> np.ndarray:
+    """Share of outcomes known within 0, 1, 2 ... days, up to the longest delay seen."""
+    longest = int(delay.max(initial=0))
+    arrived = np.bincount(delay, minlength=longest + 1)
+    begun = np.cumsum(arrived)
+    gone = np.concatenate([[0], np.cumsum(np.bincount(np.minimum(age, longest), minlength=longest + 1))[:-1]])
+    at_risk = begun - gone
+    thick = at_risk >= _THINNEST
+    kept = np.where(thick, 1 - arrived / np.maximum(at_risk, 1), 1.0)
+    return np.concatenate([np.cumprod(kept[:0:-1])[::-1], [1.0]])

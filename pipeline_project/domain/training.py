@@ -1,0 +1,215 @@
+"""From known outcomes to a model: fitted on the earlier nights, calibrated and measured on the later ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_project.domain.errors import TooFewOutcomes
+from pipeline_project.domain.feature_table import FeatureTable, strings
+from pipeline_project.domain.features import SEASON, FeaturePlan, Past, build_features
+from pipeline_project.domain.history import microseconds
+from pipeline_project.domain.models import ESTIMATORS, Estimator, EstimatorSettings
+from pipeline_project.domain.models.calibration import fit_calibration
+from pipeline_project.domain.models.familiar import Familiar
+from pipeline_project.domain.models.metrics import all_metrics
+from pipeline_project.domain.nights import window_of
+from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.timeline import delay_weights, later_share
+from pipeline_project.domain.trained import Prediction, TrainedModel
+
+__all__ = ["Prediction", "TrainedModel", "TrainingPlan", "train", "training_set", "training_table"]
+
+_DAY = 86_400_000_000
+#: Over a shorter span the season and the trend are one and the same, and trees would take the trend for a season.
+_NIGHTS_OF_A_YEAR = 365
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a workflow's model is trained.
+
+    Attributes:
+        estimator: a name in `models.ESTIMATORS`.
+        labels: in the spec's order.
+        calibration_share: latest share of the outcomes that the calibration, not the model, is fitted on.
+        minimum_outcomes, minimum_per_label: with fewer, nothing is trained.
+        masked: features whose values are personal.
+        watched: numbers whose range says whether a case is familiar.
+    """
+
+    estimator: str
+    labels: tuple[str, ...]
+    calibration_share: float = 0.25
+    seed: int = 7
+    minimum_outcomes: int = 200
+    minimum_per_label: int = 10
+    text_dimensions: int = 24
+    image_dimensions: int = 16
+    masked: frozenset[str] = frozenset()
+    watched: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> EstimatorSettings:
+        return EstimatorSettings(self.labels, self.text_dimensions, self.image_dimensions, self.masked)
+
+
+def training_set(features: FeatureTable, outcomes: pd.DataFrame) -> pa.Table:
+    """The cases whose outcome is known, with label and known_at: case_night, case_id, label, known_at, features.
+
+    Args:
+        outcomes: case_id, label, known_at (aware); of several for one case the latest counts.
+    """
+    latest = outcomes.sort_values("known_at", kind="stable").drop_duplicates("case_id", keep="last")
+    found = pd.Index(latest["case_id"]).get_indexer(pd.Index(features.case_ids))
+    known = features.select(found >= 0)
+    of = latest.iloc[found[found >= 0]]
+    known_at = pa.array(microseconds(of["known_at"]), pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
+    return known.to_arrow(of["label"].tolist(), known_at)
+
+
+def training_table(
+    read: Mapping[str, pa.Table | None], plan: FeaturePlan, past: Past, time_zone: str
+) -> pa.Table:
+    """What `training_set` gives, from the lake's tables `cases`, `embeddings` and `clusters` of earlier nights.
+
+    Features of a case are those it had when its own night was scored: each night knows what was known at its start.
+    """
+    cases = read["cases"]
+    if cases is None:
+        raise TooFewOutcomes("there are no cases of earlier nights; run the nights before this one first")
+    known = pa.array(past.outcomes["case_id"].tolist(), pa.string())
+    with_outcome = cases.filter(pc.is_in(cases.column(CASE_ID), value_set=known))
+    as_of = {night: window_of(night, time_zone).start for night in set(strings(cases.column(NIGHT)))}
+    # a basket holds cases without an outcome too, so features are built of all and picked afterwards
+    features = build_features(
+        cases,
+        plan,
+        Past(_all_earlier(past.cases, cases), past.outcomes),
+        as_of,
+        read.get("embeddings"),
+        read.get("clusters"),
+    )
+    wanted = set(with_outcome.column(CASE_ID).to_pylist())
+    mask = np.array([case in wanted for case in features.case_ids], dtype=bool)
+    return training_set(features.select(mask), past.outcomes)
+
+
+def _all_earlier(past: pa.Table | None, cases: pa.Table) -> pa.Table:
+    """Earlier nights that are only in `past`, before the nights at hand, which look back on each other."""
+    if past is None or not len(past):
+        return cases
+    shared = [name for name in past.column_names if name in cases.column_names]
+    first = pc.min(cases.column(NIGHT))
+    before = past.filter(pc.less(past.column(NIGHT), first)) if first.is_valid else past
+    return pa.concat_tables([before.select(shared), cases.select(shared)])
+
+
+def train(table: pa.Table, plan: TrainingPlan) -> TrainedModel:
+    """A model from a training set.
+
+    The estimator learns from the earlier nights; the calibration map and the limits of what is familiar come from its
+    predictions of the later ones, and the metrics from the same predictions, calibrated by maps that had not seen the
+    case (cross-fitted by night). Then the estimator learns once more from all nights, since the latest matter most, and
+    keeps that map.
+
+    Raises:
+        TooFewOutcomes: with the counts there are and those that are needed.
+        KeyError: the plan names an estimator that does not exist.
+    """
+    known = table.filter(pc.is_in(table.column("label"), value_set=pa.array(plan.labels, pa.string())))
+    y = np.array([plan.labels.index(label) for label in known.column("label").to_pylist()], dtype=np.int64)
+    _enough(y, plan)
+    features = _without_a_false_season(FeatureTable.from_arrow(known))
+    weights = _weights(y, features.nights, known.column("known_at"))
+    later = later_share(features.nights, plan.calibration_share)
+    if len(np.unique(y[~later])) < 2:
+        raise TooFewOutcomes(
+            "the outcomes of the earlier nights are all of one label, so nothing can be learned from them; wait for more "
+            "nights, or lower model.calibration_share"
+        )
+    early, late = features.select(~later), features.select(later)
+    first = _new(plan).fit(early, y[~later], weights[~later], plan.seed)
+    told = first.probabilities(late)
+    calibration, crossed = fit_calibration(told, y[later], late.nights, weights[later])
+    limits = Familiar().fit(early, _watched(plan, features), plan.seed).limit(late).limits
+    familiar = Familiar(limits=limits).fit(features, _watched(plan, features), plan.seed)
+    final = _new(plan).fit(features, y, weights, plan.seed)
+    return TrainedModel(
+        estimator_name=plan.estimator,
+        estimator=final,
+        calibration=calibration,
+        familiar=familiar,
+        labels=plan.labels,
+        features=features.names,
+        metrics=_metrics(told, crossed, y, later, weights),
+        parameters=_parameters(plan, final, calibration.kind, len(y)),
+    )
+
+
+def _new(plan: TrainingPlan) -> Estimator:
+    if plan.estimator not in ESTIMATORS:
+        raise KeyError(f"no estimator {plan.estimator!r}; there are {', '.join(ESTIMATORS)}")
+    return ESTIMATORS[plan.estimator](plan.settings)
+
+
+def _enough(y: np.ndarray, plan: TrainingPlan) -> None:
+    counts = np.bincount(y, minlength=len(plan.labels))
+    if len(y) < plan.minimum_outcomes:
+        raise TooFewOutcomes(
+            f"{len(y)} outcomes are known and {plan.minimum_outcomes} are needed to train; wait for more nights, or "
+            "lower model.retrain.minimum_outcomes"
+        )
+    rare = [f"{label} {n}" for label, n in zip(plan.labels, counts, strict=True) if n < plan.minimum_per_label]
+    if rare:
+        raise TooFewOutcomes(
+            f"of some labels too few outcomes are known ({', '.join(rare[:10])}) and {plan.minimum_per_label} of each "
+            "are needed to train; wait for more nights, or lower model.retrain.minimum_per_label"
+        )
+
+
+def _without_a_false_season(features: FeatureTable) -> FeatureTable:
+    days = features.nights.astype("datetime64[D]")
+    span = int((days.max() - days.min()).astype(np.int64)) + 1
+    return features if span >= _NIGHTS_OF_A_YEAR else features.without_numbers(SEASON)
+
+
+def _weights(y: np.ndarray, nights: np.ndarray, known_at: pa.ChunkedArray) -> np.ndarray:
+    """`delay_weights`, as of the latest outcome."""
+    known = known_at.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    begun = nights.astype("datetime64[D]").astype(np.int64) * _DAY
+    return delay_weights(y, (known - begun) / _DAY, (known.max() - begun) / _DAY)
+
+
+def _watched(plan: TrainingPlan, features: FeatureTable) -> tuple[str, ...]:
+    return tuple(name for name in plan.watched if name in features.number_names)
+
+
+def _metrics(
+    told: np.ndarray, crossed: np.ndarray, y: np.ndarray, later: np.ndarray, weights: np.ndarray
+) -> dict[str, float]:
+    """Of the later nights, as predicted by a model that knew only the earlier ones; empty when there is one night."""
+    counts = {"outcomes": float(len(y)), "outcomes_of_later_nights": float(later.sum())}
+    if not later.any():
+        return counts
+    honest = all_metrics(crossed, y[later], weights[later])
+    before = all_metrics(told, y[later], weights[later])
+    raw = {f"{name}_before_calibration": before[name] for name in ("log_loss", "ece")}
+    return {name: value for name, value in (honest | raw | counts).items() if np.isfinite(value)}
+
+
+def _parameters(plan: TrainingPlan, final: Estimator, calibration: str, rows: int) -> dict[str, Any]:
+    return {
+        "estimator": plan.estimator,
+        "calibration": calibration,
+        "calibration_share": plan.calibration_share,
+        "metrics_from": "later nights, calibration cross-fitted by night",
+        "training_outcomes": rows,
+        **final.parameters(),
+    }

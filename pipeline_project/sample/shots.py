@@ -1,0 +1,71 @@
+"""Which photos a customer takes: what they show follows the truth, mostly."""
+
+from __future__ import annotations
+
+from random import Random
+
+from pipeline_project.sample.claims import Claim
+from pipeline_project.sample.fraud import Ring
+from pipeline_project.sample.items import CATEGORIES, COLORS
+from pipeline_project.sample.photos import Shot, draw, draw_again, recut
+
+
+def photos_of(claim: Claim) -> list[tuple[str, bytes]]:
+    """File name and bytes of every photo of a claim. Names are as phones give them and tell nothing."""
+    rng = claim.rng("photos")
+    return [(photo_name(claim, number), _photo(claim, rng)) for number in range(claim.photos)]
+
+
+def photo_name(claim: Claim, number: int) -> str:
+    """Unique within the night."""
+    rng = claim.rng(f"name|{number}")
+    style = rng.choice(("IMG_{day}_{tail}", "PXL_{day}{tail}", "{tail}", "photo-{tail}", "WhatsApp-Image-{tail}"))
+    return style.format(day=f"{claim.night:%Y%m%d}", tail=f"{rng.getrandbits(40):010x}") + ".jpg"
+
+
+def _photo(claim: Claim, rng: Random) -> bytes:
+    if claim.ring:
+        return _ring_photo(claim.ring, rng)
+    return draw(_shot(claim, rng))
+
+
+def _ring_photo(ring: Ring, rng: Random) -> bytes:
+    """One of the ring's few photos: the very same bytes, or cropped and encoded again."""
+    seed = rng.choice(ring.photos)
+    color = Random(ring.script).choice(list(COLORS))
+    photo = draw_again(Shot(seed, ring.category, color, ring.fault))
+    again = 0.12 if ring.style == "copies" else 0.85
+    return recut(photo, rng) if rng.random() < again else photo
+
+
+def _shot(claim: Claim, rng: Random) -> Shot:
+    seed, item = rng.getrandbits(48), claim.item
+    aside = rng.random()
+    if claim.kind == "empty_box":
+        subject = "open_box" if aside < 0.62 else "parcel" if aside < 0.8 else "slip" if aside < 0.9 else item.category
+        return Shot(seed, subject, item.color)
+    if aside < 0.05:
+        return Shot(seed, "slip", item.color)
+    if aside < (0.17 if claim.reason in ("wrong_item", "damaged") else 0.08):
+        return Shot(seed, "open_box" if rng.random() < 0.25 else "parcel", item.color)
+    subject, color = item.category, item.color
+    if claim.reason == "wrong_item" or (claim.kind == "swapped_item" and rng.random() < 0.5):
+        color = rng.choice(list(COLORS))
+        subject = rng.choice(list(CATEGORIES)) if rng.random() < 0.3 else subject
+    return Shot(seed, subject, color, _seen_fault(claim, rng), _seen_use(claim, rng), _seen_tag(claim, rng))
+
+
+def _seen_fault(claim: Claim, rng: Random) -> str | None:
+    shown = {"defective": 0.78, "swapped_item": 0.3}.get(claim.kind, 0.14)
+    return claim.fault if claim.fault not in (None, "dead") and rng.random() < shown else None
+
+
+def _seen_use(claim: Claim, rng: Random) -> float:
+    often = {"wardrobing": 0.62, "swapped_item": 0.6, "defective": 0.14}.get(claim.kind, 0.05)
+    strong = 0.45 if claim.kind in ("wardrobing", "swapped_item") else 0.25
+    return rng.uniform(strong, 1.0) if rng.random() < often else 0.0
+
+
+def _seen_tag(claim: Claim, rng: Random) -> bool:
+    often = {"resellable": 0.5, "defective": 0.2}.get(claim.kind, 0.07)
+    return rng.random() < often * (1.0 if CATEGORIES[claim.item.category].textile else 0.6)

@@ -1,0 +1,85 @@
+"""Where a checkout keeps its things, read once from `PIPELINE_` variables and handed to whoever needs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline_project.domain.errors import SettingInvalid
+
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the surroundings decide; everything a workflow decides stands in its spec.
+
+    Attributes:
+        home: the only folder the project writes to, absolute (`PIPELINE_HOME`).
+        postgres_url: the user's own server, or None for the embedded one (`PIPELINE_POSTGRES_URL`).
+        lake_url: a local path or an object store's URL (`PIPELINE_LAKE_URL`).
+        workflow_folders: more folders with workflow specs (`PIPELINE_WORKFLOWS`, separated as in PATH).
+        device: where torch computes, "cpu" or "cuda" (`PIPELINE_DEVICE`).
+        sample_folder: where the sample cases lie (`PIPELINE_SAMPLE`).
+        real_data: the folder with the public tables, or None (`PIPELINE_REAL_DATA`).
+    """
+
+    home: Path
+    postgres_url: str | None = field(default=None, repr=False)
+    lake_url: str = ""
+    workflow_folders: tuple[Path, ...] = ()
+    device: str = "cpu"
+    sample_folder: Path = Path()
+    real_data: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise SettingInvalid(f"PIPELINE_DEVICE is {self.device!r}; set it to one of {', '.join(DEVICES)}")
+        if not self.lake_url:
+            object.__setattr__(self, "lake_url", str(self.home / "lake"))
+        if self.sample_folder == Path():
+            object.__setattr__(self, "sample_folder", self.home / "sample")
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings in an environment; an empty variable counts as unset, a relative path starts here.
+
+        Raises:
+            SettingInvalid: a variable holds something it may not.
+        """
+        real_data = environ.get("PIPELINE_REAL_DATA")
+        sample = environ.get("PIPELINE_SAMPLE")
+        return cls(
+            home=_absolute(environ.get("PIPELINE_HOME") or ".pipeline"),
+            postgres_url=environ.get("PIPELINE_POSTGRES_URL") or None,
+            lake_url=_lake(environ.get("PIPELINE_LAKE_URL") or ""),
+            workflow_folders=tuple(
+                _absolute(folder) for folder in environ.get("PIPELINE_WORKFLOWS", "").split(os.pathsep) if folder
+            ),
+            device=environ.get("PIPELINE_DEVICE") or "cpu",
+            sample_folder=_absolute(sample) if sample else Path(),
+            real_data=_absolute(real_data) if real_data else None,
+        )
+
+    def to_environ(self) -> dict[str, str]:
+        """The variables that give another process, in whatever folder it starts, the same settings."""
+        values = {
+            "PIPELINE_HOME": str(self.home),
+            "PIPELINE_POSTGRES_URL": self.postgres_url,
+            "PIPELINE_LAKE_URL": self.lake_url,
+            "PIPELINE_WORKFLOWS": os.pathsep.join(str(folder) for folder in self.workflow_folders),
+            "PIPELINE_DEVICE": self.device,
+            "PIPELINE_SAMPLE": str(self.sample_folder),
+            "PIPELINE_REAL_DATA": str(self.real_data) if self.real_data else None,
+        }
+        return {name: value for name, value in values.items() if value}
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).expanduser().absolute()
+
+
+def _lake(url: str) -> str:
+    return url if not url or "://" in url else str(_absolute(url))

@@ -1,0 +1,101 @@
+"""Writes docs/workflows.md: prose from the template beside this file, and every key from the models themselves.
+
+python -m pipeline_project.spec.docs > docs/workflows.md
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from pipeline_project.domain.expressions import FUNCTIONS
+from pipeline_project.spec.base import Part
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.words import Wanted, in_words, wanted
+
+TEMPLATE = Path(__file__).with_name("workflows.template.txt")
+
+
+def workflows_page() -> str:
+    """The text of docs/workflows.md."""
+    prose = TEMPLATE.read_text(encoding="utf-8")
+    return prose.replace("%FUNCTIONS%", ", ".join(f"`{name}`" for name in FUNCTIONS)).replace("%KEYS%", _all_keys())
+
+
+def example(page: str, kind: str) -> str:
+    """The first code block of a kind (`csv` or `yaml`) in a page."""
+    found = re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL)
+    if found is None:
+        raise ValueError(f"the page has no code block of the kind {kind}")
+    return found.group(1)
+
+
+def spec_json_schema() -> dict[str, Any]:
+    """The JSON schema of a workflow file, for editors that complete keys while one types."""
+    return WorkflowSpec.model_json_schema()
+
+
+def _all_keys() -> str:
+    return "\n\n".join(_table(title, part) for title, part in _parts("", Wanted(WorkflowSpec)))
+
+
+def _parts(prefix: str, want: Wanted) -> Iterator[tuple[str, Wanted]]:
+    """Every part of the spec with the path of keys that leads to it, each where it is first needed."""
+    yield prefix, want
+    for name, field in want.kind.model_fields.items():
+        path = f"{prefix}.{name}" if prefix else name
+        value = wanted(field)
+        if value.tagged:
+            for tag, branch in value.tagged.items():
+                if branch.is_part:
+                    first, *nested = _parts(path, branch)
+                    kind = "kind" in branch.kind.model_fields
+                    yield f"{path}` with `kind: {tag}" if kind else f"{path}` one per `label", first[1]
+                    yield from nested
+                elif branch.entry is not None:
+                    yield from _parts(f"{path}.NAME", branch.entry)
+        else:
+            yield from _nested(path, value)
+
+
+def _nested(path: str, value: Wanted) -> Iterator[tuple[str, Wanted]]:
+    only = value.branches[0]
+    entry = only.entry
+    if only.is_part:
+        yield from _parts(path, only)
+    elif entry is not None and entry.is_part:
+        yield from _parts(f"{path}[]" if in_words(only).startswith("a list") else f"{path}.NAME", entry)
+
+
+def _table(title: str, part: Wanted) -> str:
+    heading = f"### `{title}`"
+    lines = [heading if title else "### At the top", "", str(part.kind.__doc__).strip(), ""]
+    lines += ["| key | what it takes | default | meaning |", "|---|---|---|---|"]
+    for name, field in part.kind.model_fields.items():
+        takes = in_words(wanted(field)).replace("|", "\\|")
+        described = (field.description or "").replace("|", "\\|")
+        lines.append(f"| `{name}` | {takes} | {_default(field)} | {described} |")
+    return "\n".join(lines)
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "**required**"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value is PydanticUndefined or value in ((), {}, ""):
+        return "–"
+    if isinstance(value, Part):
+        return "see below"
+    plain = value.value if isinstance(value, Enum) else value
+    return f"`{plain if isinstance(plain, str) else json.dumps(plain)}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(workflows_page())

@@ -1,0 +1,25 @@
+"""What must hold between the parts of a spec, as functions that name every mistake with its place.
+
+A rule reads the parts it needs from a draft. A part that is itself broken is absent from the draft; the rule then
+stops where it is, so that a mistake in one part neither hides nor invents one in another.
+"""
+
+from __future__ import annotations
+
+from pipeline_project.spec.base import Finding
+from pipeline_project.spec.draft import Absent, Draft, Rule
+from pipeline_project.spec.rules_cases import CASE_RULES
+from pipeline_project.spec.rules_decisions import DECISION_RULES
+
+RULES: tuple[Rule, ...] = (*CASE_RULES, *DECISION_RULES)
+
+
+def findings(draft: Draft) -> list[Finding]:
+    """Everything that does not hold between the parts of a draft, in the order of the rules."""
+    found: list[Finding] = []
+    for rule in RULES:
+        try:
+            found.extend(rule(draft))
+        except Absent:
+            continue
+    return found

@@ -1,0 +1,175 @@
+"""Rules about fields, what a model may know of them, and where cases and outcomes come from."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from pipeline_project.domain import schema as domain
+from pipeline_project.spec.base import Finding, Where
+from pipeline_project.spec.draft import (
+    CATEGORY,
+    IDENTIFIER,
+    IMAGE,
+    NUMBER,
+    TEXT,
+    TIME,
+    Draft,
+    Rule,
+    any_of,
+    closest,
+    is_field,
+    there_are,
+    why_not_later,
+)
+
+_ID_ROLE, _TIME_ROLE, _AMOUNT, _SUBJECT = domain.Role.ID, domain.Role.TIME, domain.Role.AMOUNT, domain.Role.SUBJECT
+_TYPES_OF_ROLE: dict[domain.Role, tuple[domain.FieldType, ...]] = {
+    _ID_ROLE: (IDENTIFIER,),
+    _TIME_ROLE: (TIME,),
+    _AMOUNT: (NUMBER,),
+    _SUBJECT: (IDENTIFIER, CATEGORY),
+    domain.Role.FEATURE: (NUMBER, CATEGORY, TEXT, IMAGE, TIME),
+    domain.Role.IGNORE: tuple(domain.FieldType),
+}
+
+
+def _each_field(draft: Draft) -> Iterator[Finding]:
+    for name, spec in draft.fields.items():
+        here: Where = ("fields", name)
+        if name in domain.reserved_names():
+            yield Finding(here, f"`{name}` is a name the tables use themselves; rename it and set `column: {name}`")
+        if keyword.iskeyword(name):
+            yield Finding(here, f"`{name}` cannot stand in an expression; rename it and set `column: {name}`")
+        if spec.role is not None and spec.type not in _TYPES_OF_ROLE[spec.role]:
+            wanted = any_of(_TYPES_OF_ROLE[spec.role])
+            hint = "; what is known of its past is asked for with `model.history`" if spec.role == "feature" else ""
+            yield Finding((*here, "role"), f"the role {spec.role} needs the type {wanted}, not {spec.type}{hint}")
+        if spec.role == _ID_ROLE and not spec.required:
+            yield Finding((*here, "required"), "an id is always required; take `required` out")
+        yield from _bounds(here, spec)
+
+
+def _bounds(here: Where, spec: Any) -> Iterator[Finding]:
+    kinds: dict[domain.FieldType, tuple[type, str]] = {
+        NUMBER: (float, "a number"),
+        TIME: (date, "a day such as 2025-01-31"),
+    }
+    given = {key: getattr(spec, key) for key in ("minimum", "maximum") if getattr(spec, key) is not None}
+    for key, value in given.items():
+        if spec.type not in kinds:
+            yield Finding((*here, key), f"only numbers and times have bounds, not the type {spec.type}; take it out")
+            return
+        if not isinstance(value, kinds[spec.type][0]):
+            yield Finding((*here, key), f"must be {kinds[spec.type][1]}, because the type is {spec.type}")
+            return
+    if len(given) == 2 and given["minimum"] > given["maximum"]:
+        yield Finding((*here, "maximum"), f"is smaller than `minimum` ({given['minimum']}); exchange the two")
+    only = (("allowed", CATEGORY, "a category"), ("max_length", TEXT, "a text"), ("many", IMAGE, "an image"))
+    for key, kind, words in only:
+        if getattr(spec, key) and spec.type != kind:
+            yield Finding((*here, key), f"only {words} has `{key}`, not the type {spec.type}; take it out")
+
+
+def _roles(draft: Draft) -> Iterator[Finding]:
+    for role in (_ID_ROLE, _TIME_ROLE, _AMOUNT, _SUBJECT):
+        holders = [name for name, spec in draft.fields.items() if spec.role == role]
+        for extra in holders[1:]:
+            yield Finding(("fields", extra), f"{' and '.join(holders)} both have the role {role}; keep one")
+    if draft.id_from or draft.broken_fields:
+        return
+    if not any(spec.role == _ID_ROLE for spec in draft.fields.values()):
+        yield Finding(("fields",), "give one field `role: id`, or name the columns that tell cases apart in `id_from`")
+
+
+def _nothing_known_early(draft: Draft) -> Iterator[Finding]:
+    later = {name for name, spec in draft.fields.items() if spec.known_later}
+    for name in sorted(later):
+        role = draft.fields[name].role
+        if role not in (None, domain.Role.IGNORE):
+            use = "no model may use it" if role == domain.Role.FEATURE else f"it cannot be the {role}"
+            yield Finding(("fields", name), f"{why_not_later(name, use)}. Take `role: {role}` out")
+    for where, name in _named_by_model(draft):
+        if False:
+            reason = why_not_later(name, "no model may use it")
+            yield Finding(where, f"{reason}. Take it out of {where[0]}.{where[1]}")
+
+
+def _named_by_model(draft: Draft) -> Iterator[tuple[Where, str]]:
+    model = draft.model
+    for i, name in enumerate(model.features):
+        yield ("model", "features", i), name
+    for i, entry in enumerate(model.history):
+        yield ("model", "history", i, "by"), entry.by
+    for i, group in enumerate(model.basket):
+        for j, name in enumerate(group):
+            yield ("model", "basket", i, j), name
+
+
+def _model_names(draft: Draft) -> Iterator[Finding]:
+    for where, name in _named_by_model(draft):
+        yield from is_field(draft, where, name)
+    for i, name in enumerate(draft.model.features):
+        spec = draft.fields.get(name)
+        # A time field gives an age; the case's own time does not.
+        seen = spec is None or spec.effective_role in (domain.Role.FEATURE, _AMOUNT)
+        if spec and not seen and not spec.known_later and (spec.type != TIME or spec.role == _TIME_ROLE):
+            yield Finding(
+                ("model", "features", i),
+                f"{name} has the role {spec.effective_role}, so a model does not see it; take it out, or ask for its "
+                "past with `model.history`",
+            )
+
+
+def _rows_find_their_night(draft: Draft) -> Iterator[Finding]:
+    if draft.source.kind != "table":
+        return
+    timed = any(spec.role == _TIME_ROLE for spec in draft.fields.values()) or draft.broken_fields
+    for i, file in enumerate(draft.source.files):
+        here: Where = ("source", "files", i)
+        if file.spread is None and not timed:
+            yield Finding(
+                here,
+                "nothing says to which night a row belongs; give a field `role: time`, or spread the rows over nights "
+                "with `spread: {first: 2025-01-01, last: 2025-03-31}`",
+            )
+        if file.spread is not None and file.spread.first < draft.nights.first:
+            yield Finding(
+                (*here, "spread", "first"),
+                f"comes before the first night there is, nights.first ({draft.nights.first})",
+            )
+
+
+def _outcome(draft: Draft) -> Iterator[Finding]:
+    outcome = draft.outcome
+    for value, label in outcome.values.items():
+        if label not in draft.labels:
+            near = closest(label, draft.labels)
+            yield Finding(("outcome", "values", value), f"{label} is no label{near or there_are(draft.labels)}")
+    if outcome.kind != "column":
+        return
+    for name, spec in draft.fields.items():
+        if (spec.column or name) == outcome.column and not spec.known_later:
+            yield Finding(
+                ("fields", name),
+                f"the column {outcome.column} is the outcome itself, so no field may show it; take the field out",
+            )
+    times = [name for name, spec in draft.fields.items() if spec.type == TIME]
+    for i, known in enumerate(outcome.known_at):
+        if known.field not in (*times, domain.NIGHT, *draft.broken_fields):
+            yield Finding(
+                ("outcome", "known_at", i, "field"),
+                f"{known.field} is neither `night` nor a field of type time{there_are(times)}",
+            )
+
+
+CASE_RULES: tuple[Rule, ...] = (
+    _each_field,
+    _roles,
+    _nothing_known_early,
+    _model_names,
+    _rows_find_their_night,
+    _outcome,
+)

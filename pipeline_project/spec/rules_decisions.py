@@ -1,0 +1,160 @@
+"""Rules about labels, options and their costs, the contract, vectors and reviews."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from pipeline_project.domain import schema as domain
+from pipeline_project.domain.expressions import ExpressionError, evaluate, names_in
+from pipeline_project.spec.base import Finding, Where
+from pipeline_project.spec.draft import (
+    IMAGE,
+    NUMBER,
+    TEXT,
+    TIME,
+    Draft,
+    Rule,
+    closest,
+    is_field,
+    there_are,
+    why_not_later,
+)
+from pipeline_project.spec.options import OTHERS, RIGHT, WRONG, Alternatives, full_costs
+
+#: The name of asking a person, which is an option of every workflow.
+ASK_PERSON = "ask_person"
+
+
+def _labels(draft: Draft) -> Iterator[Finding]:
+    seen: Counter[str] = Counter()
+    for i, label in enumerate(draft.labels):
+        seen[label] += 1
+        if seen[label] == 2:
+            yield Finding(("labels", i), f"{label} is written twice; keep one")
+        if label in (ASK_PERSON, RIGHT, WRONG, OTHERS):
+            yield Finding(("labels", i), f"`{label}` has a meaning of its own here; choose another name")
+
+
+def _options(draft: Draft) -> Iterator[Finding]:
+    if isinstance(draft.options, Alternatives):
+        return
+    if ASK_PERSON in draft.options:
+        yield Finding(
+            ("options", ASK_PERSON), "asking a person is always possible and its cost is review.cost; take it out"
+        )
+    if all(option.denies for option in draft.options.values()):
+        yield Finding(("options",), "every option denies; at least one must be open to the policy")
+    for name, option in draft.options.items():
+        here: Where = ("options", name, "costs")
+        stand_ins = {OTHERS, *((RIGHT, WRONG) if name in draft.labels else ())}
+        for label in option.costs:
+            if label not in draft.labels and label not in stand_ins:
+                near = closest(label, draft.labels)
+                yield Finding((*here, label), f"{label} is no label{near or there_are(draft.labels)}")
+        missing = [label for label in draft.labels if label not in full_costs(name, option.costs, draft.labels)]
+        if missing:
+            yield Finding(
+                here, f"no cost for {', '.join(missing)}; every label needs one (`others: 0` stands for the rest)"
+            )
+
+
+def _costs(draft: Draft) -> Iterator[Finding]:
+    for where, cell in _cells(draft.options):
+        if not isinstance(cell, str):
+            continue
+        try:
+            names = names_in(cell)
+        except ExpressionError as error:
+            yield Finding(where, str(error))
+            continue
+        found = [finding for name in names for finding in _cost_name(draft, where, name)]
+        yield from found or _works(where, cell, names)
+
+
+def _cells(options: Any) -> Iterator[tuple[Where, float | str]]:
+    if isinstance(options, Alternatives):
+        yield ("options", RIGHT), options.right
+        yield ("options", WRONG), options.wrong
+        return
+    for name, option in options.items():
+        for label, cell in option.costs.items():
+            yield ("options", name, "costs", label), cell
+
+
+def _cost_name(draft: Draft, where: Where, name: str) -> Iterator[Finding]:
+    yield from is_field(draft, where, name)
+    spec = draft.fields.get(name)
+    if spec and spec.type != NUMBER:
+        yield Finding(where, f"{name} has the type {spec.type}; only numbers have a place in a cost")
+    if spec and spec.known_later:
+        reason = why_not_later(name, "a decision cannot rest on it")
+        yield Finding(where, f"{reason}. Use another field")
+
+
+def _works(where: Where, expression: str, names: Iterable[str], comparison: bool = False) -> Iterator[Finding]:
+    try:
+        value = evaluate(expression, {name: np.ones(2) for name in names}, 2)
+    except ExpressionError as error:
+        yield Finding(where, str(error))
+        return
+    if comparison and value.dtype != bool:
+        yield Finding(
+            where, f"`{expression}` is neither true nor false; write a comparison such as `price >= discount`"
+        )
+    if not names and not np.isfinite(value).all():
+        yield Finding(where, f"`{expression}` divides by zero; write a number")
+    if not comparison and value.dtype == bool:
+        yield Finding(where, f"`{expression}` is true or false, no cost; write `where({expression}, 10, 0)`")
+
+
+def _contract(draft: Draft) -> Iterator[Finding]:
+    for i, group in enumerate(draft.contract.unique):
+        for j, name in enumerate(group):
+            yield from is_field(draft, ("contract", "unique", i, j), name)
+    for i, rule in enumerate(draft.contract.compare):
+        where: Where = ("contract", "compare", i)
+        try:
+            names = names_in(rule)
+        except ExpressionError as error:
+            yield Finding(where, str(error))
+            continue
+        found = [finding for name in names for finding in _compare_name(draft, where, name)]
+        yield from found or _works(where, rule, names, comparison=True)
+
+
+def _compare_name(draft: Draft, where: Where, name: str) -> Iterator[Finding]:
+    yield from is_field(draft, where, name)
+    spec = draft.fields.get(name)
+    if spec and spec.type not in (NUMBER, TIME):
+        yield Finding(where, f"{name} has the type {spec.type}; only numbers and times can be compared")
+
+
+def _vectors(draft: Draft) -> Iterator[Finding]:
+    if draft.broken_fields:
+        return
+    types = {spec.type for spec in draft.fields.values()}
+    features = {spec.type for spec in draft.fields.values() if spec.effective_role == domain.Role.FEATURE}
+    for section, kind in (("text", TEXT), ("image", IMAGE)):
+        if getattr(draft, section) and kind not in types:
+            yield Finding((section,), f"there is no field of type {kind}; take `{section}` out or add the field")
+    if draft.clusters and not (draft.text or draft.image or {TEXT, IMAGE} & features):
+        yield Finding(("clusters",), "there is nothing to cluster without a field of type text or image; take it out")
+    if draft.model.estimator == "logistic" and not (draft.text or TEXT in features):
+        yield Finding(("model", "estimator"), "logistic works on the vectors of a text field; write boosting")
+
+
+def _review(draft: Draft) -> Iterator[Finding]:
+    capacity, exploration = draft.review.capacity, draft.review.exploration
+    share = float(capacity.rstrip("%")) / 100 if isinstance(capacity, str) else None
+    if exploration and (capacity == 0 or (share is not None and exploration > share)):
+        yield Finding(
+            ("review", "exploration"),
+            f"the random share does not fit into the capacity ({capacity}); raise `capacity` or lower this",
+        )
+
+
+DECISION_RULES: tuple[Rule, ...] = (_labels, _options, _costs, _contract, _vectors, _review)

@@ -1,0 +1,47 @@
+"""The parts of a spec that say how a case is scored and when a model is trained again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline_project.spec.base import Part
+
+
+class HistorySpec(Part):
+    """What is known of an entity's past at the time of a case: how often, with which outcomes, at what amounts."""
+
+    by: str = Field(description="A field: the customer, the item, the shop.")
+    nights: int | None = Field(None, ge=1, description="Look back this many nights; without it, all of them.")
+
+
+class RetrainSpec(Part):
+    """When a new challenger is trained."""
+
+    every: Literal["never", "week", "month"] = Field("month", description="The calendar rhythm.")
+    after_outcomes: int | None = Field(None, ge=1, description="Also when this many new outcomes are known.")
+    minimum_outcomes: int = Field(200, ge=20, description="With fewer, nothing is trained and people decide.")
+    minimum_per_label: int = Field(10, ge=1, description="With fewer of one label, nothing is trained.")
+
+
+class ModelSpec(Part):
+    """How a case is scored."""
+
+    estimator: Literal["boosting", "logistic"] = Field(
+        "boosting",
+        description="boosting: fields, reduced vectors, clusters and history; logistic: on the text's vectors.",
+    )
+    features: tuple[str, ...] = Field((), description="Only these fields; empty means every feature.")
+    history: tuple[HistorySpec, ...] = Field((), description="Entities whose past counts.")
+    basket: tuple[tuple[str, ...], ...] = Field(
+        (), description="Groups of fields that make one basket within a night, for instance [customer, time]."
+    )
+    text_dimensions: int = Field(24, ge=0, description="The text's vectors are reduced to this many features.")
+    image_dimensions: int = Field(16, ge=0, description="The same for photos.")
+    training_nights: int | None = Field(None, ge=1, description="Nights looked back in training; all if not given.")
+    calibration_share: float = Field(
+        0.25, ge=0.05, le=0.9, description="The latest share of the outcomes, kept for calibration."
+    )
+    seed: int = Field(7, ge=0, description="Starts every random draw, so that a training can be repeated.")
+    retrain: RetrainSpec = Field(default_factory=lambda: RetrainSpec(), description="When to train again.")

@@ -1,0 +1,125 @@
+"""pydantic's errors about a spec, as findings in our words and at the place in the file they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from pipeline_project.spec.base import FINDINGS, Finding, Where
+from pipeline_project.spec.draft import any_of, closest
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.words import Wanted, in_words, wanted
+
+_TOP = Wanted(WorkflowSpec)
+
+
+def findings_from(errors: Iterable[ErrorDetails]) -> list[Finding]:
+    """One finding for each mistake, however many members of a union complain about it."""
+    found: dict[tuple[Where, str], Finding] = {}
+    for error in errors:
+        for finding in _findings(error):
+            found.setdefault((finding.where, finding.sentence), finding)
+    return list(found.values())
+
+
+def _findings(error: ErrorDetails) -> Iterator[Finding]:
+    kind = error["type"]
+    where, want, parent = _follow(error["loc"])
+    if kind == FINDINGS:
+        for finding in error["ctx"]["findings"]:
+            yield Finding((*where, *finding.where), finding.sentence)
+    elif kind == "missing":
+        described = parent.kind.model_fields[where[-1]].description if parent and parent.is_part else ""
+        yield Finding(where, f"`{where[-1]}` is missing: {_lower(described or in_words(want))}")
+    elif kind == "extra_forbidden":
+        keys = list(parent.kind.model_fields) if parent and parent.is_part else []
+        near = closest(str(where[-1]), keys)
+        yield Finding(where, f"there is no key `{where[-1]}` here{near or '; the keys are ' + ', '.join(keys)}")
+    elif kind == "union_tag_not_found":
+        yield Finding((*where, "kind"), f"`kind` is missing: {any_of(want.tagged)}")
+    elif kind == "union_tag_invalid":
+        given = error["input"].get("kind") if isinstance(error["input"], Mapping) else None
+        yield Finding((*where, "kind"), f"must be {any_of(want.tagged)}, not {shown(given)}")
+    elif kind == "too_short":
+        # pydantic does not count entries that are wrong themselves; those have their own sentence.
+        if len(error["input"]) < error["ctx"]["min_length"]:
+            yield Finding(where, f"must be {in_words(want)}, and has {len(error['input']) or 'none'}")
+    elif kind == "value_error":
+        yield Finding(where, str(error["ctx"]["error"]))
+    elif "[key]" in error["loc"]:
+        yield Finding(where, f"the name must be {in_words(wanted(_key_type(parent)))}{_slug(where[-1])}")
+    else:
+        yield Finding(where, _must_be(want, error["input"]))
+
+
+def _must_be(want: Wanted, given: Any) -> str:
+    words = in_words(want)
+    if given is None:
+        return f"has no value; write {words}, or take the key out"
+    hint = ""
+    if words.startswith("one of ") and isinstance(given, str):
+        hint = closest(given, words.removeprefix("one of ").split(", "))
+    elif words.startswith("a name of"):
+        hint = _slug(given)
+    elif isinstance(given, int | float) and (words == "text" or words.startswith("a name")):
+        hint = f'; put it in quotes: "{str(given).lower() if isinstance(given, bool) else given}"'
+    elif isinstance(given, str) and words.startswith("a list"):
+        hint = f"; write [{given[:40]}]"
+    return f"must be {words}, not {shown(given)}{hint}"
+
+
+def shown(value: Any) -> str:
+    """A value, short enough for a sentence."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a group of keys"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"
+
+
+def _follow(loc: tuple[int | str, ...]) -> tuple[Where, Wanted, Wanted | None]:
+    """Where an error stands in the file, what is wanted there, and the part that it belongs to.
+
+    pydantic mixes the tags and members of unions into its locations; they are no keys of the file.
+    """
+    where: Where = ()
+    want: Wanted = _TOP
+    parent: Wanted | None = None
+    for step in loc:
+        if step in want.tagged:
+            want = want.tagged[str(step)]
+            continue
+        branches = want.branches
+        if step == "[key]" or len(branches) > 1:
+            break
+        only = branches[0]
+        if only.is_part:
+            parent, field = only, only.kind.model_fields.get(str(step))
+            want = wanted(field) if field is not None else Wanted(str)
+        elif only.entry is not None:
+            parent, want = only, only.entry
+        else:
+            break
+        where = (*where, step)
+    return where, want, parent
+
+
+def _key_type(parent: Wanted | None) -> Any:
+    arguments = getattr(parent.kind, "__args__", ()) if parent else ()
+    return arguments[0] if arguments else str
+
+
+def _slug(given: Any) -> str:
+    letters = "".join(c if c.isascii() and c.isalnum() else "_" for c in str(given).lower()).strip("_")
+    suggestion = letters.lstrip("0123456789_")[:48]
+    return f"; write for instance {suggestion}" if suggestion else ""
+
+
+def _lower(text: str) -> str:
+    text = text.rstrip(".")
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text

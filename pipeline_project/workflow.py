@@ -1,0 +1,49 @@
+"""Lists what one workflow owns; no logic."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.clustering import build_clusters
+from assets.decisions import build_decision_checks, build_decisions
+from assets.inference import build_embeddings, build_inference_checks, build_scores
+from assets.ingestion import build_admission, build_admission_checks, build_arrivals, build_outcomes
+from assets.monitoring import build_night_report
+from assets.retraining import build_challenger, build_champion, build_training_set
+from pipeline_project.automation.jobs import build_jobs
+from pipeline_project.automation.schedules import build_schedules
+from pipeline_project.automation.sensors import build_sensors
+from pipeline_project.spec import WorkflowSpec
+
+
+def build_assets(spec: WorkflowSpec) -> list[dg.AssetsDefinition]:
+    """The workflow's assets: it has only what it declares."""
+    return [
+        build_arrivals(spec),
+        build_admission(spec),
+        build_outcomes(spec),
+        *([build_embeddings(spec)] if spec.encodes else []),
+        *([build_clusters(spec)] if spec.clusters else []),
+        build_scores(spec),
+        build_decisions(spec),
+        build_night_report(spec),
+        build_training_set(spec),
+        build_challenger(spec),
+        build_champion(spec),
+    ]
+
+
+def build_workflow(spec: WorkflowSpec) -> dg.Definitions:
+    """Everything one workflow owns, without the resources it is given."""
+    jobs = build_jobs(spec)
+    return dg.Definitions(
+        assets=build_assets(spec),
+        asset_checks=[
+            *build_admission_checks(spec),
+            *build_inference_checks(spec),
+            *build_decision_checks(spec),
+        ],
+        jobs=list(jobs.values()),
+        schedules=build_schedules(spec, jobs),
+        sensors=build_sensors(spec, jobs),
+    )

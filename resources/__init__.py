@@ -1,0 +1,1 @@
+"""The only doors to the outside: lake, ledger, registry, encoders, contracts, sources."""

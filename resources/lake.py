@@ -1,0 +1,273 @@
+"""The lake: one Delta table per workflow and asset, a night replaced whole in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipeline_project.domain.errors import LakeSchemaChanged, LakeUnavailable
+from pipeline_project.domain.schema import NIGHT, with_versions
+from resources.columns import agreed_schema, fitted, lake_schema
+from resources.delta import DeltaStore, Tidied, reachable
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from pipeline_project.domain.ports import Lake
+
+_NOTE = "pipeline.note"
+_ROWS = "pipeline.rows"
+_NIGHT = "pipeline.night"
+_FILE = "pipeline.file"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One entry of a table's history.
+
+    Attributes:
+        version: the table's version that this commit made.
+        time: when, in UTC.
+        night, rows: the night it replaced and with how many rows; None for upkeep.
+        note: what the writer wanted kept with it, such as the hash of the spec.
+    """
+
+    version: int
+    time: datetime
+    operation: str
+    night: str | None = None
+    rows: int | None = None
+    note: Mapping[str, str] = field(default_factory=dict)
+
+
+class DeltaLake:
+    """`ports.Lake` over delta-rs.
+
+    A night is one parquet file in the partition `night=YYYY-MM-DD`. A night that was written and is empty has a
+    file without rows, so the table's own list of partitions tells it from a night never written. Tables are
+    opened inside methods only: delta-rs must not be used before a fork.
+
+    Args:
+        url: a local folder or an object store's URL; tables live in `<url>/<workflow>/<asset>`.
+        storage_options: passed to delta-rs as they are (credentials, endpoint, region).
+        store: instead of both, for tests that replace waiting.
+    """
+
+    def __init__(
+        self, url: str, storage_options: Mapping[str, str] | None = None, store: DeltaStore | None = None
+    ) -> None:
+        self.store = store or DeltaStore(url, storage_options or {})
+
+    def uri(self, workflow: str, asset: str) -> str:
+        """Where one table lives."""
+        return self.store.uri(workflow, asset)
+
+    def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
+        """One night, rows as they were written; without rows if it was empty, None if it was never written.
+
+        Args:
+            version: the table's version to read, instead of the newest.
+
+        Raises:
+            LakeUnavailable: the store cannot be read, or that version is gone.
+        """
+        _valid_night(night)
+        table = self.store.open(self.uri(workflow, asset), version)
+        if table is None or night not in _nights(table):
+            return None
+        return self._read(table, workflow, asset, [(NIGHT, "=", night)], None)
+
+    def read_span(
+        self,
+        workflow: str,
+        asset: str,
+        first: str | None,
+        before: str,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+    ) -> pa.Table | None:
+        """The nights first <= night < before in night order; None if there is no table.
+
+        Args:
+            first: None starts with the earliest night.
+            columns: read only these, in this order.
+            version: the table's version to read, instead of the newest.
+
+        Raises:
+            LakeSchemaChanged: the table has no such column.
+            LakeUnavailable: the store cannot be read, or that version is gone.
+        """
+        table = self.store.open(self.uri(workflow, asset), version)
+        if table is None:
+            return None
+        span = [(NIGHT, "<", _valid_night(before))]
+        if first is not None:
+            span.append((NIGHT, ">=", _valid_night(first)))
+        return self._read(table, workflow, asset, span, columns)
+
+    def write_night(
+        self,
+        workflow: str,
+        asset: str,
+        night: str,
+        table: pa.Table,
+        evolve: bool = False,
+        note: Mapping[str, str] | None = None,
+    ) -> int:
+        """Replaces one night of one table in one atomic commit and returns the table's new version.
+
+        Writers of other nights do not disturb it; of two writers of the same night the later one stands whole.
+
+        Args:
+            table: the night's rows; a column `night`, if present, holds this night only.
+            evolve: columns may be added, and columns left out are filled with null.
+            note: kept with the commit (`history`).
+
+        Raises:
+            LakeSchemaChanged: columns differ from the table's in name or type.
+            LakeUnavailable: no room, no permission, no store; the night is as it was.
+            ValueError: rows of another night, or a name that cannot be a folder's.
+        """
+        uri = self.uri(workflow, asset)
+        rows = _rows_of(table, _valid_night(night))
+        kept = {_NIGHT: night, _ROWS: rows.num_rows, _NOTE: dict(note or {})}
+
+        def replace(standing: DeltaTable | None) -> int:
+            if standing is None:
+                standing = self.store.create(uri, rows.schema, [NIGHT])
+            schema = agreed_schema(_schema(standing), rows.schema, f"{workflow}/{asset}", evolve)
+            return self._commit_night(standing, uri, night, fitted(rows, schema), kept)
+
+        return self.store.commit(uri, replace)
+
+    def version(self, workflow: str, asset: str) -> int | None:
+        """The newest version of a table; None if there is none."""
+        table = self.store.open(self.uri(workflow, asset))
+        return None if table is None else table.version()
+
+    def nights(self, workflow: str, asset: str, version: int | None = None) -> set[str]:
+        """Every night that was written, empty ones included. Reads the log, no data."""
+        table = self.store.open(self.uri(workflow, asset), version)
+        return set() if table is None else _nights(table)
+
+    def history(self, workflow: str, asset: str, limit: int | None = None) -> list[Commit]:
+        """What was committed, newest first."""
+        uri = self.uri(workflow, asset)
+        table = self.store.open(uri)
+        if table is None:
+            return []
+        with reachable(uri, "read the history of"):
+            return [_commit(entry) for entry in table.history(limit)]
+
+    def last_note(self, workflow: str, asset: str) -> Mapping[str, str]:
+        """The note of the last night written; empty if none was."""
+        # Upkeep commits have no note; there are few of them between two nights.
+        for limit in (4, 64, None):
+            for commit in self.history(workflow, asset, limit):
+                if commit.night is not None:
+                    return commit.note
+        return {}
+
+    def tidy(self, workflow: str, asset: str, keep_days: int) -> Tidied:
+        """Merges small files and deletes those that no version of the last `keep_days` days needs.
+
+        The newest version loses nothing. An older one stays readable as far as its nights were not replaced more
+        than `keep_days` days ago; past that, reading it raises LakeUnavailable. What killed writers left goes too.
+        """
+        return self.store.tidy(self.uri(workflow, asset), keep_days)
+
+    def _commit_night(self, table: DeltaTable, uri: str, night: str, rows: pa.Table, kept: dict[str, Any]) -> int:
+        from deltalake import CommitProperties, Schema
+
+        added = self.store.add_file(uri, rows.drop_columns([NIGHT]), {NIGHT: night}, compression="zstd")
+        table.create_write_transaction(
+            [added],
+            mode="overwrite",
+            schema=Schema.from_arrow(rows.schema),
+            partition_by=[NIGHT],
+            partition_filters=[(NIGHT, "=", night)],
+            commit_properties=CommitProperties(custom_metadata={**kept, _FILE: added.path}),
+        )
+        return _version_with(table, added.path)
+
+    def _read(
+        self,
+        table: DeltaTable,
+        workflow: str,
+        asset: str,
+        where: list[tuple[str, str, str]],
+        columns: Sequence[str] | None,
+    ) -> pa.Table:
+        name = f"{workflow}/{asset}"
+        schema = _schema(table)
+        if unknown := set(columns or ()) - set(schema.names):
+            raise LakeSchemaChanged(
+                f"{name} at version {table.version()} has no column {', '.join(sorted(unknown))}; "
+                f"it has {', '.join(schema.names)}"
+            )
+        names = schema.names if columns is None else list(columns)
+        with reachable(table.table_uri, f"read version {table.version()} of"):
+            files = table.to_pyarrow_dataset(file_pruning_predicate=where)
+            # A file's path begins with its night, so the order of paths is the order of nights.
+            parts = [
+                part.to_table(schema=files.schema, columns=names)
+                for part in sorted(files.get_fragments(), key=lambda part: part.path)
+            ]
+        wanted = pa.schema([schema.field(column) for column in names])
+        whole = pa.concat_tables([part.cast(wanted) for part in parts]) if parts else wanted.empty_table()
+        return with_versions(whole, {name: table.version()})
+
+
+if TYPE_CHECKING:
+    _CONFORMS: type[Lake] = DeltaLake
+
+
+def _schema(table: DeltaTable) -> pa.Schema:
+    return lake_schema(pa.schema(table.schema().to_arrow()))
+
+
+def _nights(table: DeltaTable) -> set[str]:
+    return {partition[NIGHT] for partition in table.partitions()}
+
+
+def _version_with(table: DeltaTable, path: str) -> int:
+    """The version whose commit added a file: commits of other nights may have slipped in around it."""
+    table.update_incremental()
+    for limit in (1, 16, None):
+        for entry in table.history(limit):
+            if entry.get(_FILE) == path:
+                return int(entry["version"])
+    raise LakeUnavailable(f"{table.table_uri} lost the commit just made; somebody deletes its log. Restore _delta_log")
+
+
+def _valid_night(night: str) -> str:
+    """The night, if it is an ISO date; anything else could lead out of the table's folder."""
+    if date.fromisoformat(night).isoformat() != night:
+        raise ValueError(f"a night is written YYYY-MM-DD, not {night!r}")
+    return night
+
+
+def _rows_of(table: pa.Table, night: str) -> pa.Table:
+    """The table in the lake's types, all of its rows of that night."""
+    if NIGHT not in table.column_names:
+        table = table.add_column(0, NIGHT, pa.repeat(pa.scalar(night), table.num_rows))
+    others = set(table[NIGHT].unique().to_pylist()) - {night}
+    if others:
+        raise ValueError(f"rows of {', '.join(sorted(map(str, others)))} in a table for the night {night}")
+    schema = lake_schema(table.schema)
+    return table.cast(schema.set(schema.get_field_index(NIGHT), pa.field(NIGHT, pa.string())))
+
+
+def _commit(entry: Mapping[str, Any]) -> Commit:
+    return Commit(
+        version=entry["version"],
+        time=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+        operation=entry["operation"],
+        night=entry.get(_NIGHT),
+        rows=entry.get(_ROWS),
+        note=entry.get(_NOTE, {}),
+    )

@@ -1,0 +1,1 @@
+"""The ledger: facts that must be true exactly once, in PostgreSQL."""

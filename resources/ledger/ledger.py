@@ -1,0 +1,281 @@
+"""`PostgresLedger`: what `ports.Ledger` promises, kept by the database's own constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
+
+from pipeline_project.domain.errors import LedgerRefused
+from pipeline_project.domain.ports import ModelVersion
+from resources.ledger import tables
+from resources.ledger.rows import decision_rows, jsonable
+from resources.ledger.statements import (
+    champion_history,
+    hold_fence,
+    insert_model,
+    insert_new,
+    model_of,
+    standing_decisions,
+)
+from resources.postgres import connected, engine_of, safe
+
+_UNDEFINED_TABLE = "42P01"
+_STANDING = ["case_id", "option", "made_by", "reason", "night"]
+
+
+@dataclass(frozen=True)
+class PostgresLedger:
+    """The ledger in one database; it holds no connection, so it can be forked, pickled and shared.
+
+    Every method raises DatabaseUnreachable when the database does not answer, and LedgerRefused when one of its
+    rules refuses a row.
+    """
+
+    url: str = field(repr=False)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with connected(engine_of(self.url)) as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            except (IntegrityError, DataError, InternalError, ProgrammingError) as error:
+                raise self._refused(error.orig) from None
+
+    def _refused(self, error: Any) -> Exception:
+        """An error without the row: PostgreSQL's own message would repeat what stands in it."""
+        diagnosis = getattr(error, "diag", None)
+        if getattr(error, "pgcode", None) == _UNDEFINED_TABLE:
+            return LedgerRefused(f"the ledger at {safe(self.url)} has no tables yet; run `pipeline up` to migrate it")
+        rule = getattr(diagnosis, "constraint_name", None) or getattr(diagnosis, "message_primary", None)
+        advice = {
+            "fk_decisions_workflow_spec_hash": "record the workflow's spec before its decisions",
+            "fk_decisions_workflow_model_version": "record the model version before its decisions",
+        }.get(str(rule), "correct the row and try again; nothing was written")
+        return LedgerRefused(f"the ledger refused a row of {getattr(diagnosis, 'table_name', None)}: {rule}; {advice}")
+
+    # -- workflows and models ------------------------------------------------------------------------------------
+
+    def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None:
+        """Keeps a spec by its hash; the same one twice is one row."""
+        row = {"workflow": workflow, "spec_hash": spec_hash, "spec": jsonable(spec)}
+        with self._transaction() as connection:
+            connection.execute(insert(tables.workflow_versions).on_conflict_do_nothing(), row)
+
+    def workflow_spec(self, spec_hash: str) -> dict[str, Any] | None:
+        """The spec with a hash, or None."""
+        known = tables.workflow_versions.c
+        with self._transaction() as connection:
+            return connection.scalar(select(known.spec).where(known.spec_hash == spec_hash).limit(1))
+
+    def record_model(self, model: ModelVersion) -> None:
+        """Keeps a model version; the same one twice is one row.
+
+        Raises:
+            LedgerRefused: the version is known with another digest.
+        """
+        with self._transaction() as connection:
+            insert_model(connection, model)
+
+    def models(self, workflow: str) -> list[ModelVersion]:
+        """A workflow's model versions, by the night as of which they were trained, then as recorded."""
+        known = tables.model_versions
+        query = select(known).where(known.c.workflow == workflow).order_by(known.c.night, known.c.recorded_at)
+        with self._transaction() as connection:
+            return [model_of(row) for row in connection.execute(query)]
+
+    def record_champion(self, workflow: str, model: ModelVersion, night: str, reason: str) -> None:
+        """From `night` on this version decides. Append-only; the same fact twice is one row."""
+        row = {"workflow": workflow, "version": model.version, "from_night": night, "reason": reason}
+        with self._transaction() as connection:
+            insert_model(connection, model)
+            connection.execute(
+                insert(tables.champions).on_conflict_do_nothing(index_elements=["workflow", "from_night", "version"]),
+                row,
+            )
+
+    def champion(self, workflow: str, night: str) -> ModelVersion | None:
+        """Who decides on a night: of those with from_night <= night the latest from_night, then the last recorded.
+
+        The order in which nights are backfilled makes no difference.
+        """
+        query = champion_history(workflow).where(tables.champions.c.from_night <= night).limit(1)
+        with self._transaction() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else model_of(row)
+
+    def champions(self, workflow: str) -> list[dict[str, Any]]:
+        """The history of who decided, newest first: a model version's columns, from_night and reason."""
+        with self._transaction() as connection:
+            return [dict(row._mapping) for row in connection.execute(champion_history(workflow))]
+
+    # -- decisions -----------------------------------------------------------------------------------------------
+
+    def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
+        """A new attempt at deciding a night; older ones can no longer write."""
+        known = tables.attempts.c
+        newer = insert(tables.attempts).values(workflow=workflow, night=night, attempt=1, run_id=run_id)
+        statement = newer.on_conflict_do_update(
+            index_elements=["workflow", "night"],
+            set_={"attempt": known.attempt + 1, "run_id": run_id, "begun_at": func.now()},
+        ).returning(known.attempt)
+        with self._transaction() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def record_decisions(
+        self, workflow: str, night: str, attempt: int, decisions: Sequence[Mapping[str, Any]]
+    ) -> pd.DataFrame:
+        """Adds decisions for cases never decided, in one transaction fenced by `attempt`.
+
+        Args:
+            decisions: one mapping per case with the keys `rows.REQUIRED` and any of `rows.OPTIONAL`.
+
+        Returns:
+            The standing decision of every case given, in the order given: case_id, option, made_by, reason, night,
+            new (whether this call made it).
+
+        Raises:
+            StaleAttempt: a newer attempt at this night has begun, or none.
+            ValueError: a mapping has an unknown key or lacks one, or a case occurs twice.
+        """
+        cases = [decision.get("case_id") for decision in decisions]
+        with self._transaction() as connection:
+            run_id = hold_fence(connection, workflow, night, attempt)
+            rows = decision_rows(workflow, night, attempt, run_id, decisions)
+            new = set(insert_new(connection, tables.decisions, rows, "case_id"))
+            connection.execute(
+                update(tables.attempts)
+                .where(tables.attempts.c.workflow == workflow, tables.attempts.c.night == night)
+                .values(decided_at=func.coalesce(tables.attempts.c.decided_at, func.now()))
+            )
+            # a statement of its own: it sees what another transaction, waited for by the insert, has committed
+            columns = [tables.decisions.c[name] for name in _STANDING]
+            given = tables.decisions.c.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
+            query = standing_decisions(workflow).with_only_columns(*columns).where(given)
+            standing = {row.case_id: row for row in connection.execute(query, {"cases": cases})}
+        found = [[getattr(standing[case], name) for name in _STANDING] for case in cases]
+        frame = _frame(found, _STANDING).astype("str")
+        return frame.assign(new=[case in new for case in cases])
+
+    def decision(self, workflow: str, case_id: str) -> dict[str, Any] | None:
+        """Everything the ledger knows of the standing decision of a case, by column, or None."""
+        query = standing_decisions(workflow).where(tables.decisions.c.case_id == case_id)
+        with self._transaction() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else dict(row._mapping)
+
+    def decided_nights(self, workflow: str) -> list[str]:
+        """Nights that were decided whole, in order; a night without cases counts."""
+        known = tables.attempts.c
+        query = select(known.night).where(known.workflow == workflow, known.decided_at.is_not(None))
+        with self._transaction() as connection:
+            return list(connection.scalars(query.order_by(known.night)))
+
+    def counts(self, workflow: str) -> pd.DataFrame:
+        """Standing decisions by night and option: night, option, cases."""
+        standing = standing_decisions(workflow).subquery()
+        query = select(standing.c.night, standing.c.option, func.count().label("cases"))
+        query = query.group_by(standing.c.night, standing.c.option).order_by(standing.c.night, standing.c.option)
+        with self._transaction() as connection:
+            return _frame(connection.execute(query).all(), ["night", "option", "cases"])
+
+    # -- outcomes ------------------------------------------------------------------------------------------------
+
+    def record_outcomes(self, workflow: str, outcomes: pa.Table) -> int:
+        """Adds outcomes that are not yet known, returning how many are new.
+
+        Args:
+            outcomes: case_id, label, known_at (time-zone aware), source and, where known, true_at.
+
+        Raises:
+            ValueError: a time has no time zone.
+        """
+        known = [
+            name for name in ("case_id", "label", "true_at", "known_at", "source") if name in outcomes.column_names
+        ]
+        if any(getattr(outcomes.schema.field(name).type, "tz", "UTC") is None for name in known):
+            raise ValueError(f"an outcome's times need a time zone: cast {', '.join(known)} to timestamp[us, UTC]")
+        rows = [{"workflow": workflow, **row} for row in outcomes.select(known).to_pylist()]
+        # in one order for everybody, or two that add the same outcomes could wait for each other for ever
+        rows.sort(key=lambda row: [str(row.get(name)) for name in known])
+        with self._transaction() as connection:
+            return len(insert_new(connection, tables.outcomes, jsonable(rows), "id"))
+
+    def outcomes_known(self, workflow: str, as_of: datetime) -> pd.DataFrame:
+        """The outcome of each case as it was known before `as_of`: case_id, label, known_at (UTC), by case.
+
+        Of several the latest known_at wins, then the last recorded.
+        """
+        known = tables.outcomes.c
+        query = (
+            select(known.case_id, known.label, known.known_at)
+            .distinct(known.case_id)
+            .where(known.workflow == workflow, known.known_at < as_of)
+            .order_by(known.case_id, known.known_at.desc(), known.id.desc())
+        )
+        with self._transaction() as connection:
+            frame = _frame(connection.execute(query).all(), ["case_id", "label", "known_at"])
+        return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+
+    def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
+        """How many cases have an outcome that became known in after <= known_at < before; without `after`, ever."""
+        known = tables.outcomes.c
+        query = select(func.count(known.case_id.distinct())).where(known.workflow == workflow, known.known_at < before)
+        if after is not None:
+            query = query.where(known.known_at >= after)
+        with self._transaction() as connection:
+            return connection.scalar(query) or 0
+
+    def outcomes_of(self, workflow: str, case_id: str) -> list[dict[str, Any]]:
+        """Everything that became known of one case, in the order in which it did."""
+        known = tables.outcomes.c
+        query = select(tables.outcomes).where(known.workflow == workflow, known.case_id == case_id)
+        with self._transaction() as connection:
+            return [dict(row._mapping) for row in connection.execute(query.order_by(known.known_at, known.id))]
+
+    # -- alerts --------------------------------------------------------------------------------------------------
+
+    def raise_alert(self, workflow: str, kind: str, key: str, message: str, owner: str, next_command: str) -> bool:
+        """Raises an alert, or raises a closed one again; False when it is open already.
+
+        Args:
+            key: what the alert is about, unique within the workflow.
+            next_command: what the owner should run next.
+        """
+        row = {"kind": kind, "message": message, "owner": owner, "next_command": next_command}
+        statement = insert(tables.alerts).values(workflow=workflow, key=key, **row)
+        statement = statement.on_conflict_do_update(
+            index_elements=["workflow", "key"],
+            set_={**row, "raised_at": func.now(), "closed_at": None},
+            where=tables.alerts.c.closed_at.is_not(None),
+        )
+        with self._transaction() as connection:
+            return bool(connection.scalars(statement.returning(tables.alerts.c.id)).all())
+
+    def close_alert(self, workflow: str, key: str) -> bool:
+        """Closes an alert; False when none is open under that key."""
+        known = tables.alerts.c
+        open_one = update(tables.alerts).where(known.workflow == workflow, known.key == key, known.closed_at.is_(None))
+        with self._transaction() as connection:
+            return bool(connection.execute(open_one.values(closed_at=func.now())).rowcount)
+
+    def open_alerts(self) -> list[dict[str, Any]]:
+        """Alerts nobody has closed, oldest first, by column."""
+        known = tables.alerts.c
+        query = select(tables.alerts).where(known.closed_at.is_(None)).order_by(known.raised_at, known.id)
+        with self._transaction() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _frame(rows: Sequence[Sequence[Any]], columns: list[str]) -> pd.DataFrame:
+    """Rows as a frame that has its columns even when it has no rows."""
+    return pd.DataFrame.from_records([tuple(row) for row in rows], columns=columns)

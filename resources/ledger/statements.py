@@ -1,0 +1,81 @@
+"""The statements behind the ledger's methods; each runs in its caller's transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, Table, bindparam, column, func, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from pipeline_project.domain.errors import LedgerRefused, StaleAttempt
+from pipeline_project.domain.ports import ModelVersion
+from resources.ledger import tables
+from resources.ledger.rows import jsonable
+
+
+def model_of(row: Row[Any]) -> ModelVersion:
+    metrics = {name: float("nan") if value is None else float(value) for name, value in row.metrics.items()}
+    return ModelVersion(row.workflow, row.version, row.night, row.digest, row.run_id, metrics)
+
+
+def insert_model(connection: Connection, model: ModelVersion) -> None:
+    known = tables.model_versions
+    row = {name: getattr(model, name) for name in ("workflow", "version", "night", "digest", "run_id")}
+    connection.execute(insert(known).on_conflict_do_nothing(), {**row, "metrics": jsonable(model.metrics)})
+    here = (known.c.workflow == model.workflow, known.c.version == model.version)
+    if connection.scalar(select(known.c.digest).where(*here)) != model.digest:
+        raise LedgerRefused(
+            f"version {model.version} of {model.workflow} is in the ledger with another digest: its files were changed "
+            "after it was registered; train a new version instead"
+        )
+
+
+def champion_history(workflow: str) -> Select[Any]:
+    """Champions with their models, the one that counts first."""
+    champions, models = tables.champions, tables.model_versions
+    return (
+        select(models, champions.c.from_night, champions.c.reason, champions.c.recorded_at.label("promoted_at"))
+        .join_from(champions, models)
+        .where(champions.c.workflow == workflow)
+        .order_by(champions.c.from_night.desc(), champions.c.id.desc())
+    )
+
+
+def standing_decisions(workflow: str) -> Select[Any]:
+    """A workflow's decisions, of each case the one that holds."""
+    known = tables.decisions.c
+    return (
+        select(tables.decisions)
+        .distinct(known.case_id)
+        .where(known.workflow == workflow)
+        .order_by(known.case_id, known.epoch.desc())
+    )
+
+
+def hold_fence(connection: Connection, workflow: str, night: str, attempt: int) -> str:
+    """The run id of an attempt, whose row stays locked until the transaction ends, so that no newer one can begin."""
+    known = tables.attempts.c
+    query = select(known.attempt, known.run_id).where(known.workflow == workflow, known.night == night)
+    row = connection.execute(query.with_for_update()).first()
+    newest = 0 if row is None else row.attempt
+    if row is None or newest != attempt:
+        raise StaleAttempt(
+            f"attempt {attempt} at night {night} of {workflow} may not write: the newest is {newest}; nothing was "
+            "written, let the newer run finish or start the night again"
+        )
+    return str(row.run_id)
+
+
+def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]], key: str) -> list[str]:
+    """Inserts the rows that break no unique constraint and returns their `key`; waits for a transaction that is
+    adding the same ones.
+
+    All rows travel as one JSON parameter: several times quicker than as many parameters.
+    """
+    if not rows:
+        return []
+    names = list(rows[0])
+    sent = func.jsonb_to_recordset(bindparam("sent", rows, type_=JSONB))
+    given = sent.table_valued(*[column(name, table.c[name].type) for name in names]).render_derived(with_types=True)
+    statement = insert(table).from_select(names, select(given)).on_conflict_do_nothing().returning(table.c[key])
+    return list(connection.scalars(statement))

@@ -1,0 +1,47 @@
+"""Where cases, outcomes and photos come from: files by night, whole tables, SQL. Everything arrives untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline_project.domain.ports import CaseSource, OutcomeSource, PhotoSource
+from pipeline_project.settings import Settings
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.source import ColumnOutcome, FilesSource, TableSource
+from resources.sources.files import FilesCases
+from resources.sources.outcomes import ColumnOutcomes, FilesOutcomes
+from resources.sources.photos import FolderPhotos
+from resources.sources.places import environment
+from resources.sources.repairs import add_repair
+from resources.sources.sql import SqlCases
+from resources.sources.table import TableCases
+
+__all__ = ["add_repair", "case_source", "outcome_source", "photo_source"]
+
+
+def case_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> CaseSource:
+    """The source of a workflow's cases. Nothing is looked up before it is read.
+
+    Args:
+        environ: the variables that the spec may name; the process's own when not given.
+    """
+    variables = environment(settings, environ)
+    # Whether the truth is known yet must not change what a case is.
+    unhashed = (spec.outcome.column,) if isinstance(spec.outcome, ColumnOutcome) else ()
+    if isinstance(spec.source, FilesSource):
+        return FilesCases(spec, settings, variables, unhashed)
+    if isinstance(spec.source, TableSource):
+        return TableCases(spec, settings, variables, unhashed)
+    return SqlCases(spec, settings, variables, unhashed)
+
+
+def outcome_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> OutcomeSource:
+    """The source of a workflow's outcomes."""
+    if isinstance(spec.outcome, ColumnOutcome):
+        return ColumnOutcomes(spec, spec.outcome, case_source(spec, settings, environ))
+    return FilesOutcomes(spec, spec.outcome, environment(settings, environ))
+
+
+def photo_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> PhotoSource:
+    """The photos that a workflow's cases name."""
+    return FolderPhotos(spec, environment(settings, environ))

@@ -1,0 +1,122 @@
+"""Cases in files that are named after their night."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline_project.domain.errors import SourceUnreadable
+from pipeline_project.domain.ports import NightWindow
+from pipeline_project.domain.schema import ARRIVALS
+from pipeline_project.settings import Settings
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.source import FilesSource
+from resources.sources.arrivals import read_file, stamp
+from resources.sources.places import place
+from resources.sources.repairs import read_repairs, repaired_nights, repairs
+
+
+@dataclass(frozen=True)
+class NightFiles:
+    """The files below a folder whose path follows a pattern with `{night}`."""
+
+    folder: Path
+    pattern: str
+
+    def of(self, night: str) -> list[Path]:
+        """The files of a night, in a fixed order; hidden ones are being written and do not count."""
+        found = self.folder.glob(self.pattern.replace("{night}", night))
+        return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+    def nights(self) -> list[str]:
+        """The nights there are files for, in order."""
+        expected = re.compile(_expression(self.pattern))
+        nights = set()
+        for path in self.folder.glob(self.pattern.replace("{night}", "????-??-??")):
+            match = expected.fullmatch(path.relative_to(self.folder).as_posix())
+            if match and _is_date(match["night"]) and not path.name.startswith("."):
+                nights.add(match["night"])
+        return sorted(nights)
+
+    def name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+
+class FilesCases:
+    """A files source, repairs included.
+
+    Args:
+        unhashed: columns that the hash of a row leaves out.
+    """
+
+    def __init__(
+        self, spec: WorkflowSpec, settings: Settings, variables: Mapping[str, str], unhashed: tuple[str, ...]
+    ) -> None:
+        self._spec, self._settings, self._variables, self._unhashed = spec, settings, variables, unhashed
+
+    @property
+    def _source(self) -> FilesSource:
+        assert isinstance(self._spec.source, FilesSource)
+        return self._spec.source
+
+    def _files(self) -> NightFiles:
+        return NightFiles(place(self._source.folder, self._spec, self._variables), self._source.pattern)
+
+    def read(self, window: NightWindow) -> pa.Table:
+        """As `ports.CaseSource.read`. A folder that is not there is a failure, not an empty night: a share that is
+        not mounted looks just like it."""
+        files = self._files()
+        if not files.folder.is_dir():
+            raise SourceUnreadable(
+                f"{self._spec.name}: there is no folder {files.folder}; create or mount it, or correct `source.folder`"
+            )
+        parts = [
+            read_file(path, self._source, window.night, files.name(path), self._unhashed)
+            for path in files.of(window.night)
+        ]
+        return joined([*parts, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
+
+    def fingerprint(self, window: NightWindow) -> str:
+        files = self._files()
+        mine = [(files.name(path), *stamp(path, path.name)) for path in files.of(window.night)]
+        return fingerprint([*mine, *repair_stamps(self._settings, self._spec, window.night)])
+
+    def nights_landed(self) -> list[str]:
+        return sorted({*self._files().nights(), *repaired_nights(self._settings, self._spec)})
+
+
+def joined(parts: list[pa.Table]) -> pa.Table:
+    """Arrivals one after the other; none are an empty table."""
+    return pa.concat_tables(parts) if parts else ARRIVALS.empty_table()
+
+
+def repair_stamps(settings: Settings, spec: WorkflowSpec, night: str) -> list[tuple[object, ...]]:
+    """What differs when a repair is added; its name is the hash of its content."""
+    return [("repair", path.name) for path in repairs(settings, spec, night)]
+
+
+def fingerprint(parts: Iterable[object]) -> str:
+    """A hash over what has landed."""
+    return hashlib.sha256(repr(list(parts)).encode()).hexdigest()
+
+
+def _expression(pattern: str) -> str:
+    known = {"*": "[^/]*", "?": "[^/]"}
+    pieces = pattern.split("{night}")
+    written = ["".join(known.get(character, re.escape(character)) for character in piece) for piece in pieces]
+    first, second, *rest = written
+    return "(?P=night)".join([rf"{first}(?P<night>\d{{4}}-\d{{2}}-\d{{2}}){second}", *rest])
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

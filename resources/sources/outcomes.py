@@ -1,0 +1,129 @@
+"""What turned out to be true of cases: from files that arrive later, or from a column of the source itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline_project.domain.admission import REPAIR_PREFIX
+from pipeline_project.domain.outcomes import OUTCOMES, OutcomeProblem, with_problems
+from pipeline_project.domain.parsing import case_ids, id_columns, parse, strings
+from pipeline_project.domain.ports import CaseSource, NightWindow
+from pipeline_project.domain.schema import CASE_ID, NIGHT, CaseSchema, Field, FieldType, Role
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
+from resources.sources.arrivals import read_file
+from resources.sources.files import NightFiles, joined
+from resources.sources.places import place
+
+_SHOWN = 40
+_KNOWN_AT = "known_at"
+
+
+class FilesOutcomes:
+    """Outcomes in files by the night on which they arrived. No file, no outcomes."""
+
+    def __init__(self, spec: WorkflowSpec, feed: FilesOutcome, variables: Mapping[str, str]) -> None:
+        self._spec, self._feed, self._variables = spec, feed, variables
+
+    def read(self, window: NightWindow) -> pa.Table:
+        """As `ports.OutcomeSource.read`; `outcomes.problems_of` gives the rows that could not be used."""
+        feed, schema = self._feed, self._spec.case_schema
+        files = NightFiles(place(feed.folder, self._spec, self._variables), feed.pattern)
+        rows = joined([read_file(path, feed, window.night, files.name(path)) for path in files.of(window.night)])
+        cells = [json.loads(raw) for raw in rows.column("raw").to_pylist()]
+        by_hand = CaseSchema(
+            fields=(Field(CASE_ID, FieldType.IDENTIFIER, feed.case_column, Role.ID),),
+            time_zone=schema.time_zone,
+            missing=schema.missing,
+        )
+        ids = case_ids([[row.get(feed.case_column) for row in cells]], by_hand)
+        told = Field(_KNOWN_AT, FieldType.TIME, feed.known_at_column)
+        known = parse([row.get(feed.known_at_column) for row in cells], told, schema)
+        frame = _frame(rows, cells, ids.values, feed.label_column, feed.values, schema)
+        frame["known_at"], frame["true_at"] = known.values, pd.NaT
+        reasons: dict[int, str] = {**dict.fromkeys(frame.index[frame["value"].isna()].tolist(), "has no label")}
+        reasons |= dict.fromkeys(frame.index[known.absent].tolist(), f"{_KNOWN_AT}: missing")
+        reasons |= known.unreadable | ids.unreadable
+        return _outcomes(frame, self._spec.labels, reasons, "files")
+
+
+class ColumnOutcomes:
+    """Outcomes in a column of the arrivals. An empty cell is an outcome that is not known yet, and no problem."""
+
+    def __init__(self, spec: WorkflowSpec, feed: ColumnOutcome, cases: CaseSource) -> None:
+        self._spec, self._feed, self._cases = spec, feed, cases
+
+    def read(self, window: NightWindow) -> pa.Table:
+        """As `ports.OutcomeSource.read`, of the cases of that night, with the times at which they become known."""
+        schema = self._spec.case_schema
+        rows = self._cases.read(window)
+        cells = [json.loads(raw) for raw in rows.column("raw").to_pylist()]
+        ids = case_ids([[row.get(name) for row in cells] for name in id_columns(schema)], schema)
+        frame = _frame(rows, cells, ids.values, self._feed.column, self._feed.values, schema)
+        start = pd.Series(pd.Timestamp(window.start), index=frame.index, dtype="datetime64[us, UTC]")
+        earliest = start
+        if (timed := schema.by_role(Role.TIME)) is not None:
+            times = parse([row.get(timed.column) for row in cells], timed, schema).values
+            earliest = times.where(times < start, start)
+        true_at = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
+        known_at = true_at.copy()
+        for known in self._feed.known_at:
+            base = start
+            if known.field != NIGHT:
+                declared = schema.field(known.field)
+                base = parse([row.get(declared.column) for row in cells], declared, schema).values
+            # Sources write 1990 for "never": nothing is known of a case before there is one.
+            base = base.mask(base < earliest)
+            open_rows = known_at.isna()
+            true_at = true_at.where(~open_rows, base)
+            known_at = known_at.where(~open_rows, base + pd.Timedelta(days=known.plus_days))
+        frame["known_at"], frame["true_at"] = known_at, true_at
+        unknown = frame.index[known_at.isna()].tolist()
+        fields = ", ".join(known.field for known in self._feed.known_at)
+        reasons = dict.fromkeys(unknown, f"nothing says when it became known: {fields} have no readable value")
+        reasons |= ids.unreadable
+        return _outcomes(frame[frame["value"].notna()], self._spec.labels, reasons, f"column {self._feed.column}")
+
+
+def _frame(
+    rows: pa.Table,
+    cells: Sequence[Mapping[str, str]],
+    ids: pd.Series,
+    label_column: str,
+    values: Mapping[str, str],
+    schema: CaseSchema,
+) -> pd.DataFrame:
+    value, _ = strings([row.get(label_column) for row in cells], schema)
+    frame = rows.select(["file", "line", "problem"]).to_pandas()
+    label = [values.get(text, text) if isinstance(text, str) else None for text in value]
+    return frame.assign(case_id=ids, value=value, label=pd.Series(label, index=frame.index, dtype="object"))
+
+
+def _outcomes(frame: pd.DataFrame, labels: Sequence[str], reasons: Mapping[int, str], source: str) -> pa.Table:
+    """The usable rows as OUTCOMES; of several for one case the first stays, and the others are told about."""
+    frame = frame.assign(repair=frame["file"].str.startswith(REPAIR_PREFIX))
+    frame = frame.sort_values(["repair", "file", "line"], kind="stable")
+    taken: dict[str, tuple[str, pd.Timestamp]] = {}
+    kept: list[int] = []
+    problems: list[OutcomeProblem] = []
+    columns = (frame[name].tolist() for name in ("file", "line", "problem", CASE_ID, "value", "label", "known_at"))
+    for index, (file, line, problem, case, value, label, known_at) in zip(
+        frame.index.tolist(), zip(*columns, strict=True), strict=True
+    ):
+        why = problem if isinstance(problem, str) else reasons.get(index)
+        if why is None and label not in labels:
+            why = f"{str(value)[:_SHOWN]!r} is no label; add it to `outcome.values`, or correct the row"
+        if why is None and case not in taken:
+            taken[case] = (label, known_at)
+            kept.append(index)
+        elif why is None and taken[case] != (label, known_at):
+            why = "its case already has another outcome in this night"
+        if why is not None:
+            problems.append(OutcomeProblem(file, line, why))
+    usable = frame.loc[kept].assign(source=source)
+    arrays = [pa.Array.from_pandas(usable[column.name], type=column.type) for column in OUTCOMES]
+    return with_problems(pa.Table.from_arrays(arrays, schema=OUTCOMES), problems)

@@ -1,0 +1,58 @@
+"""Photos that cases name, read from the source's own folder and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from pipeline_project.domain.errors import PhotoUnreadable
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.source import FilesSource, TableSource
+from resources.sources.places import place
+
+MAX_PHOTO_BYTES = 20 * 1024**2
+
+
+class FolderPhotos:
+    """Photos below the folder of a files source, or beside the first file of a table."""
+
+    def __init__(self, spec: WorkflowSpec, variables: Mapping[str, str]) -> None:
+        self._spec, self._variables = spec, variables
+
+    def _folder(self) -> Path:
+        source = self._spec.source
+        if isinstance(source, FilesSource):
+            return place(source.folder, self._spec, self._variables)
+        if isinstance(source, TableSource):
+            return place(source.files[0].path, self._spec, self._variables).parent
+        raise PhotoUnreadable("a query has no folder of photos")
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one photo. The path is not repeated in an error: names of files hold names of people.
+
+        Raises:
+            PhotoUnreadable: missing, outside the folder, too large, or not to be read.
+        """
+        parts = PurePosixPath(path).parts
+        if not path or "\0" in path or "\\" in path or PureWindowsPath(path).drive:
+            raise PhotoUnreadable("no usable path")
+        if ".." in parts or path.startswith(("/", "~")):
+            raise PhotoUnreadable("outside the folder of the source")
+        folder = self._folder()
+        try:
+            found = (folder / path).resolve(strict=True)
+            if not found.is_relative_to(folder):
+                raise PhotoUnreadable("outside the folder of the source")
+            if not found.is_file():
+                raise PhotoUnreadable("not a file")
+            with found.open("rb") as photo:
+                content = photo.read(MAX_PHOTO_BYTES + 1)
+        except FileNotFoundError as error:
+            raise PhotoUnreadable("missing") from error
+        except (OSError, ValueError, RuntimeError) as error:
+            raise PhotoUnreadable("cannot be read") from error
+        if len(content) > MAX_PHOTO_BYTES:
+            raise PhotoUnreadable(f"larger than {MAX_PHOTO_BYTES // 1024**2} MB")
+        if not content:
+            raise PhotoUnreadable("empty")
+        return content

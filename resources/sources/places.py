@@ -1,0 +1,52 @@
+"""Where a source's files are: `${NAME}` in a spec filled in, relative paths from the spec's own folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline_project.domain.errors import SourceUnreadable
+from pipeline_project.settings import Settings
+from pipeline_project.spec.model import WorkflowSpec
+
+# The innermost `${NAME}` or `${NAME:-default}`: its default holds no further braces, so defaults may nest.
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}")
+
+
+def environment(settings: Settings, environ: Mapping[str, str] | None) -> dict[str, str]:
+    """The variables that a spec may name: the environment's, with the settings' own values put in."""
+    return {**(os.environ if environ is None else environ), **settings.to_environ()}
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """The text with every `${NAME}` and `${NAME:-default}` filled in; an empty variable counts as unset.
+
+    Raises:
+        SourceUnreadable: a variable without a default is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match["name"], match["default"]
+        if variables.get(name):
+            return variables[name].replace("$", "\0")
+        if default is None:
+            raise SourceUnreadable(
+                f"`{text}` needs the environment variable {name}, which is not set; set it to where the files are"
+            )
+        return default
+
+    filled, before = text, ""
+    while filled != before:
+        before, filled = filled, _VARIABLE.sub(value, filled)
+    return filled.replace("\0", "$")
+
+
+def place(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> Path:
+    """The absolute path that a spec means by `text`.
+
+    Raises:
+        SourceUnreadable: a variable is not set.
+    """
+    return (spec.folder / Path(expand(text, variables)).expanduser()).resolve()

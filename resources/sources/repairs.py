@@ -1,0 +1,96 @@
+"""Repaired rows: files that a person gives back to their own night, kept beside the source and never in it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+import pyarrow as pa
+
+from pipeline_project.domain.admission import REPAIR_PREFIX
+from pipeline_project.domain.errors import SourceUnreadable
+from pipeline_project.settings import Settings
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.source import FileFormat, FilesSource, TableSource
+from resources.sources.arrivals import read_file
+
+_FORMATS: dict[str, Literal["csv", "jsonl", "parquet"]] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -> Path:
+    """Gives a repaired file back to its night and returns where it is kept. The same content twice is one repair.
+
+    Args:
+        file: .csv, .jsonl or .parquet, also with .gz; a CSV is written like the source's own files.
+
+    Raises:
+        SourceUnreadable: it cannot be read, or holds no row.
+        ValueError: `night` is no date.
+    """
+    if date.fromisoformat(night).isoformat() != night:
+        raise ValueError(f"{night!r} is no night; write for instance 2025-03-01")
+    if not read_file(file, _how(spec, file), night, file.name).num_rows:
+        raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to repair with")
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    folder = _folder(settings, spec) / night
+    kept = folder / (digest[:32] + "".join(_suffixes(file)))
+    if not kept.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # Hidden until whole: a sensor may read this folder at any moment.
+        partial = folder / f".{uuid4().hex}"
+        shutil.copyfile(file, partial)
+        partial.replace(kept)
+    return kept
+
+
+def repairs(settings: Settings, spec: WorkflowSpec, night: str) -> list[Path]:
+    """The repairs of one night, in a fixed order."""
+    folder = _folder(settings, spec) / night
+    return sorted(path for path in folder.glob("[!.]*") if path.is_file()) if folder.is_dir() else []
+
+
+def repaired_nights(settings: Settings, spec: WorkflowSpec) -> list[str]:
+    """Nights for which there is a repair, in order."""
+    folder = _folder(settings, spec)
+    return sorted(path.name for path in folder.iterdir() if any(path.iterdir())) if folder.is_dir() else []
+
+
+def read_repairs(settings: Settings, spec: WorkflowSpec, night: str, unhashed: tuple[str, ...]) -> list[pa.Table]:
+    """The repairs of one night as arrivals.
+
+    Raises:
+        SourceUnreadable, SourceStillGrowing: as `read_file`.
+    """
+    return [
+        read_file(path, _how(spec, path), night, f"{REPAIR_PREFIX}{path.name}", unhashed)
+        for path in repairs(settings, spec, night)
+    ]
+
+
+def _folder(settings: Settings, spec: WorkflowSpec) -> Path:
+    return settings.home / "repairs" / spec.name
+
+
+def _suffixes(file: Path) -> list[str]:
+    ends = [suffix.lower() for suffix in file.suffixes[-2:]]
+    return ends[-2:] if ends[-1:] == [".gz"] else ends[-1:]
+
+
+def _how(spec: WorkflowSpec, file: Path) -> FileFormat:
+    source = spec.source
+    own = source if isinstance(source, FilesSource) else source.files[0] if isinstance(source, TableSource) else None
+    kind = next((_FORMATS[end] for end in _suffixes(file) if end in _FORMATS), None)
+    if kind is None:
+        raise SourceUnreadable(f"{file.name}: a repair ends in {', '.join(_FORMATS)}, or these with .gz")
+    given = own if own is not None else FileFormat()
+    return FileFormat(format=kind, delimiter=given.delimiter, encoding=given.encoding)

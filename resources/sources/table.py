@@ -1,0 +1,130 @@
+"""Cases in whole tables: each row finds its own night, by its time or by a hash of its id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline_project.domain.errors import SourceUnreadable
+from pipeline_project.domain.parsing import case_ids, id_columns, parse
+from pipeline_project.domain.ports import NightWindow
+from pipeline_project.domain.schema import ARRIVALS, Role
+from pipeline_project.settings import Settings
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.source import Spread, TableFile, TableSource
+from resources.sources.arrivals import read_file, stamp
+from resources.sources.files import fingerprint, joined, repair_stamps
+from resources.sources.places import place
+from resources.sources.repairs import read_repairs, repaired_nights
+
+_KEPT = 8
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """One file of a table with its rows sorted by night: `starts` holds where each night begins and how long it is."""
+
+    rows: pa.Table
+    starts: Mapping[str, tuple[int, int]]
+
+    def night(self, night: str) -> pa.Table:
+        begin, length = self.starts.get(night, (0, 0))
+        return self.rows.slice(begin, length)
+
+
+# Shared by every source object of the process: a backfill makes one for each of hundreds of nights.
+_cache: OrderedDict[tuple[object, ...], _Placed] = OrderedDict()
+
+
+class TableCases:
+    """A table source, repairs included. A file is parsed once per process, until it changes."""
+
+    def __init__(
+        self, spec: WorkflowSpec, settings: Settings, variables: Mapping[str, str], unhashed: tuple[str, ...]
+    ) -> None:
+        self._spec, self._settings, self._variables, self._unhashed = spec, settings, variables, unhashed
+
+    def read(self, window: NightWindow) -> pa.Table:
+        parts = [self._placed(file).night(window.night) for file in self._files()]
+        return joined([*parts, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
+
+    def fingerprint(self, window: NightWindow) -> str:
+        mine: list[object] = []
+        for file in self._files():
+            rows = self._placed(file).night(window.night)
+            # The whole content and not `row_sha256`, which leaves the outcome out.
+            raws = rows.column("raw").to_pylist()
+            mine.append((file.path, [hashlib.sha256(raw.encode()).hexdigest() for raw in raws]))
+        return fingerprint([*mine, *repair_stamps(self._settings, self._spec, window.night)])
+
+    def nights_landed(self) -> list[str]:
+        """As `ports.CaseSource.nights_landed`.
+
+        Raises:
+            SourceUnreadable: a file of the table is missing.
+        """
+        landed = {night for file in self._files() for night in self._placed(file).starts}
+        return sorted(landed | set(repaired_nights(self._settings, self._spec)))
+
+    def _files(self) -> Sequence[TableFile]:
+        assert isinstance(self._spec.source, TableSource)
+        return self._spec.source.files
+
+    def _placed(self, file: TableFile) -> _Placed:
+        path = place(file.path, self._spec, self._variables)
+        if not path.is_file():
+            raise SourceUnreadable(
+                f"{self._spec.name}: there is no file {path}; put it there, or correct `source.files`"
+            )
+        key = (path, stamp(path, path.name), self._spec.spec_hash, file)
+        if key not in _cache:
+            _cache[key] = self._place(path, file)
+            while len(_cache) > _KEPT:
+                _cache.popitem(last=False)
+        _cache.move_to_end(key)
+        return _cache[key]
+
+    def _place(self, path: Path, file: TableFile) -> _Placed:
+        rows = read_file(path, file, "", path.name, self._unhashed)
+        nights = self._nights(rows, file.spread)
+        order = np.argsort(nights, kind="stable")
+        nights = nights[order]
+        taken = rows.take(pa.array(order))
+        taken = taken.set_column(0, ARRIVALS.field("night"), pa.array(nights.tolist(), pa.string()))
+        unique, begins, counts = np.unique(nights, return_index=True, return_counts=True)
+        spans = zip(unique.tolist(), begins.tolist(), counts.tolist(), strict=True)
+        return _Placed(taken.combine_chunks(), {night: (begin, count) for night, begin, count in spans})
+
+    def _nights(self, rows: pa.Table, spread: Spread | None) -> np.ndarray:
+        schema = self._spec.case_schema
+        cells = [json.loads(raw) for raw in rows.column("raw").to_pylist()]
+        # A row without a readable time still arrives: on the first night, where the contract refuses it.
+        first = np.full(len(cells), self._spec.nights.first.isoformat(), dtype=object)
+        if spread is not None:
+            ids = case_ids([[row.get(name) for row in cells] for name in id_columns(schema)], schema)
+            keys = ids.values.astype("object").where(ids.values.notna(), rows.column("row_sha256").to_pandas())
+            return np.array([_spread(key, spread) for key in keys], dtype=object)
+        declared = schema.by_role(Role.TIME)
+        if declared is None:
+            raise SourceUnreadable(
+                f"{self._spec.name}: nothing says to which night a row belongs; give one field `role: time`, or the "
+                "file a `spread`"
+            )
+        times = parse([row.get(declared.column) for row in cells], declared, schema).values
+        days = times.dt.tz_convert(schema.time_zone).dt.tz_localize(None).to_numpy("datetime64[D]")
+        return np.where(pd.isna(days), first, np.datetime_as_string(days).astype(object))
+
+
+def _spread(key: str, spread: Spread) -> str:
+    days = (spread.last - spread.first).days + 1
+    place_in_span = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % days
+    return (spread.first + timedelta(days=place_in_span)).isoformat()

@@ -1,0 +1,464 @@
+"""Every kind of bad input that concerns reading: a clear error or a row with a problem, and nothing lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from claim_specs import HEADER, NIGHT, WINDOW, claims, row, write
+
+from pipeline_project.domain.errors import PhotoUnreadable, SourceStillGrowing, SourceUnreadable
+from pipeline_project.domain.nights import window_of
+from pipeline_project.domain.outcomes import problems_of
+from pipeline_project.domain.schema import ARRIVALS
+from pipeline_project.settings import Settings
+from resources.sources import add_repair, case_source, outcome_source, photo_source
+from resources.sources import arrivals as arrivals_module
+from resources.sources import table as table_module
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+def read(folder: Path, settings: Settings, environ: dict[str, str] | None = None, **changes: Any) -> pa.Table:
+    return case_source(claims(folder, **changes), settings, environ or {}).read(WINDOW)
+
+
+def cells(table: pa.Table) -> list[dict[str, str]]:
+    return [json.loads(raw) for raw in table["raw"].to_pylist()]
+
+
+# -- files by night -------------------------------------------------------------------------------------------
+
+
+def test_rows_arrive_untouched_with_file_line_and_hash(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, row(1), "  C2 ,nonsense,-,lamp,,")
+    table = read(tmp_path, settings)
+    assert table.schema == ARRIVALS
+    assert table["line"].to_pylist() == [2, 3]
+    assert table["file"].to_pylist() == [f"{NIGHT}/a.csv"] * 2
+    assert cells(table)[1] == {
+        "claim_id": "  C2 ", "claimed_at": "nonsense", "price": "-", "category": "lamp", "message": "", "photos": ""
+    }  # fmt: skip
+    assert table["problem"].null_count == 2
+    assert len(set(table["row_sha256"].to_pylist())) == 2
+
+
+@pytest.mark.parametrize("content", [b"", (HEADER + "\n").encode(), b"\n\n"])
+def test_an_empty_file_is_an_empty_night(tmp_path: Path, settings: Settings, content: bytes) -> None:
+    write(tmp_path).write_bytes(content)
+    table = read(tmp_path, settings)
+    assert table.num_rows == 0
+    assert table.schema == ARRIVALS
+
+
+def test_a_night_without_files_is_empty_but_a_missing_folder_is_an_error(tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(SourceUnreadable, match="create or mount it"):
+        read(tmp_path, settings)
+    (tmp_path / "in").mkdir()
+    assert read(tmp_path, settings).num_rows == 0
+
+
+def test_content_hash_does_not_depend_on_file_line_or_order_of_columns(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, row(0), row(1))
+    names = HEADER.split(",")[::-1]
+    write(tmp_path, ",".join(row(1).split(",")[::-1]), name=f"{NIGHT}/b.csv", header=",".join(names))
+    hashes = read(tmp_path, settings)["row_sha256"].to_pylist()
+    assert hashes[1] == hashes[2] != hashes[0]
+
+
+def test_too_few_and_too_many_cells_are_kept_with_a_problem(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, "C1,2025-03-01", row(2) + ",more,and more", row(3))
+    table = read(tmp_path, settings)
+    assert table["problem"].to_pylist() == [
+        "has 2 cells where the header has 6", "has 8 cells where the header has 6", None
+    ]  # fmt: skip
+    assert cells(table)[0] == {"claim_id": "C1", "claimed_at": "2025-03-01"}
+    assert cells(table)[1]["column 7"] == "more"
+    assert cells(table)[1]["column 8"] == "and more"
+
+
+def test_line_numbers_count_lines_in_quotes(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, row(1, message='"one\ntwo\r\nthree"'), "", row(2))
+    table = read(tmp_path, settings)
+    assert cells(table)[0]["message"] == "one\ntwo\r\nthree"
+    assert table["line"].to_pylist() == [2, 6]
+
+
+def test_a_half_written_quote_costs_its_own_line_only(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, row(1), row(2, message='"never closed'), row(3), row(4))
+    table = read(tmp_path, settings)
+    assert [cell["claim_id"] for cell in cells(table)] == ["C1", "C2", "C3", "C4"]
+    problems = table["problem"].to_pylist()
+    assert "quote that is never closed" in problems[1]
+    assert problems[0] is problems[2] is problems[3] is None
+    assert "never closed" in cells(table)[1]["message"]
+
+
+def test_a_file_cut_in_its_last_row_keeps_that_row_with_a_problem(tmp_path: Path, settings: Settings) -> None:
+    path = write(tmp_path, row(1), row(2, message='"a torn seam"'))
+    path.write_bytes(path.read_bytes()[:-20])
+    problem = read(tmp_path, settings)["problem"].to_pylist()
+    assert problem[0] is None
+    assert "half-written" in problem[1]
+
+
+def test_other_encoding_keeps_the_row_and_its_bytes(tmp_path: Path, settings: Settings) -> None:
+    path = write(tmp_path, row(1, message="schön"), row(2))
+    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    table = read(tmp_path, settings)
+    assert cells(table)[0]["message"] == "sch\\xf6n"
+    assert "set `encoding`" in table["problem"].to_pylist()[0]
+    assert table["problem"].to_pylist()[1] is None
+    source = {"kind": "files", "folder": "in", "pattern": "{night}/*.csv", "encoding": "latin-1"}
+    assert cells(read(tmp_path, settings, source=source))[0]["message"] == "schön"
+
+
+def test_utf16_is_named_and_read_when_declared(tmp_path: Path, settings: Settings) -> None:
+    path = write(tmp_path, row(1, message="schön"))
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+    with pytest.raises(SourceUnreadable, match="set `encoding: utf-16`"):
+        read(tmp_path, settings)
+    source = {"kind": "files", "folder": "in", "pattern": "{night}/*.csv", "encoding": "utf-16"}
+    assert cells(read(tmp_path, settings, source=source))[0]["message"] == "schön"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "encoding" in read(tmp_path, settings, source=source)["problem"].to_pylist()[0]
+
+
+def test_byte_order_mark_nul_and_a_cell_of_one_megabyte(tmp_path: Path, settings: Settings) -> None:
+    path = write(tmp_path, row(1, message="a\0b\x07"), row(2, message="x" * 1_000_000))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    found = cells(read(tmp_path, settings))
+    assert found[0]["claim_id"] == "C1"
+    assert found[0]["message"] == "a\0b\x07"
+    assert len(found[1]["message"]) == 1_000_000
+
+
+def test_wrong_delimiter_loses_nothing(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, row(1, message="x").replace(",", "|"), header=HEADER.replace(",", "|"))
+    assert cells(read(tmp_path, settings)) == [{HEADER.replace(",", "|"): row(1, message="x").replace(",", "|")}]
+
+
+def test_repeated_and_nameless_columns_lose_nothing(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, "1,2,3", header="a,a,")
+    assert cells(read(tmp_path, settings)) == [{"a": "1", "a (2)": "2", "column 3": "3"}]
+
+
+def test_truncated_gzip_is_an_error_and_whole_gzip_is_read(tmp_path: Path, settings: Settings) -> None:
+    plain = write(tmp_path, *(row(n) for n in range(500)))
+    packed = plain.with_suffix(".csv.gz")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    assert read(tmp_path, settings).num_rows == 500
+    packed.write_bytes(packed.read_bytes()[:-200])
+    with pytest.raises(SourceUnreadable, match=r"a\.csv\.gz: no whole gzip file.*deliver it again"):
+        read(tmp_path, settings)
+
+
+def test_a_gzip_bomb_is_refused(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals_module, "MAX_BYTES", 2 * 1024**2)
+    path = write(tmp_path).with_suffix(".csv.gz")
+    path.write_bytes(gzip.compress(b"x" * (4 * 1024**2)))
+    with pytest.raises(SourceUnreadable, match="unpacked"):
+        read(tmp_path, settings)
+
+
+@pytest.mark.parametrize("content", [row(2), 'C9,"unclosed'])
+def test_a_file_that_grows_while_it_is_read(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    path = write(tmp_path, row(1))
+    whole = arrivals_module._read
+
+    def slow(*arguments: Any) -> Any:
+        result = whole(*arguments)
+        with path.open("a") as file:
+            file.write(content)
+        return result
+
+    monkeypatch.setattr(arrivals_module, "_read", slow)
+    with pytest.raises(SourceStillGrowing, match="run the night again"):
+        read(tmp_path, settings)
+
+
+def test_json_lines(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "in" / NIGHT / "a.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        '{"claim_id": "C1", "price": 1.50, "x": null, "l": ["a.jpg"]}\nno json\n\n{"claim_id": NaN, "u": "\\ud800"}\n[1]\n'
+    )
+    source = {"kind": "files", "folder": "in", "pattern": "{night}/*.jsonl", "format": "jsonl"}
+    table = read(tmp_path, settings, source=source)
+    assert cells(table) == [
+        {"claim_id": "C1", "price": "1.50", "x": "", "l": '["a.jpg"]'},
+        {"line": "no json"},
+        {"claim_id": "NaN", "u": "\\ud800"},
+        {"line": "[1]"},
+    ]
+    assert table["line"].to_pylist() == [1, 2, 4, 5]
+    assert table["problem"].to_pylist()[1] == "is no JSON object"
+    assert table["problem"].to_pylist()[0] is None
+
+
+def test_parquet_in_batches_and_truncated(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "in" / NIGHT / "a.parquet"
+    path.parent.mkdir(parents=True)
+    rows = pa.table({"claim_id": [f"C{n}" for n in range(1000)], "price": [1.5] * 999 + [None], "p": [["a"]] * 1000})
+    pq.write_table(rows, path)
+    source = {"kind": "files", "folder": "in", "pattern": "{night}/*.parquet", "format": "parquet"}
+    table = read(tmp_path, settings, source=source)
+    assert table["line"].to_pylist() == list(range(1, 1001))
+    assert cells(table)[999] == {"claim_id": "C999", "price": "", "p": '["a"]'}
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(SourceUnreadable, match=r"a\.parquet: no whole Parquet file"):
+        read(tmp_path, settings, source=source)
+
+
+def test_variables_with_nested_defaults_and_one_that_is_not_set(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, row(1))
+    folder = "${WHERE:-${PIPELINE_HOME}/sample}/in"
+    source = {"kind": "files", "folder": folder, "pattern": "{night}/*.csv"}
+    assert read(tmp_path, settings, {"WHERE": str(tmp_path)}, source=source).num_rows == 1
+    with pytest.raises(SourceUnreadable, match=str(tmp_path / "home/sample/in")):
+        read(tmp_path, settings, source=source)
+    source["folder"] = "${NOWHERE}/in"
+    with pytest.raises(SourceUnreadable, match="set NOWHERE|set it"):
+        read(tmp_path, settings, source=source)
+
+
+def test_nights_landed_and_fingerprint(tmp_path: Path, settings: Settings) -> None:
+    source = case_source(claims(tmp_path), settings, {})
+    assert source.nights_landed() == []
+    before = source.fingerprint(WINDOW)
+    path = write(tmp_path, row(1))
+    write(tmp_path, row(1), name="2025-02-27/z.csv")
+    write(tmp_path, row(1), name="2025-02-31/z.csv")
+    write(tmp_path, row(1), name="2025-02-26/.half.csv")
+    assert source.nights_landed() == ["2025-02-27", NIGHT]
+    landed = source.fingerprint(WINDOW)
+    assert landed != before
+    assert source.fingerprint(WINDOW) == landed
+    path.write_text(path.read_text() + row(2))
+    assert source.fingerprint(WINDOW) != landed
+
+
+# -- repairs --------------------------------------------------------------------------------------------------
+
+
+def test_a_repair_comes_in_addition_and_the_same_one_once(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, row(1, price="ten"))
+    spec = claims(tmp_path)
+    source = case_source(spec, settings, {})
+    before = source.fingerprint(WINDOW)
+    mended = tmp_path / "mended.csv"
+    mended.write_text(HEADER + "\n" + row(1) + "\n")
+    kept = add_repair(settings, spec, NIGHT, mended)
+    assert kept.is_relative_to(tmp_path / "home/repairs/claims" / NIGHT)
+    assert add_repair(settings, spec, NIGHT, mended) == kept
+    table = source.read(WINDOW)
+    assert table["file"].to_pylist() == [f"{NIGHT}/a.csv", f"repair:{kept.name}"]
+    assert source.fingerprint(WINDOW) != before
+    add_repair(settings, spec, "2025-02-20", mended)
+    assert source.nights_landed() == ["2025-02-20", NIGHT]
+
+
+@pytest.mark.parametrize(("name", "content", "why"), [("a.txt", "x", "ends in"), ("a.csv", HEADER, "no row below")])
+def test_a_repair_that_cannot_be_one_is_refused(
+    tmp_path: Path, settings: Settings, name: str, content: str, why: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SourceUnreadable, match=why):
+        add_repair(settings, claims(tmp_path), NIGHT, tmp_path / name)
+    with pytest.raises(ValueError, match="night|date|isoformat"):
+        add_repair(settings, claims(tmp_path), "../../etc", tmp_path / name)
+    assert not (tmp_path / "home").exists()
+
+
+# -- tables ---------------------------------------------------------------------------------------------------
+
+
+def test_table_rows_find_their_night_in_the_workflows_zone(tmp_path: Path, settings: Settings) -> None:
+    lines = [
+        "C1,2025-03-01T23:59:59,1,shoes,,", "C2,2025-03-01T23:30:00Z,1,shoes,,", "C3,2025-03-02,1,shoes,,",
+        "C4,never,1,shoes,,",
+    ]  # fmt: skip
+    write(tmp_path, *lines, name="all.csv")
+    source = case_source(claims(tmp_path, source={"kind": "table", "files": [{"path": "in/all.csv"}]}), settings, {})
+    assert source.nights_landed() == ["2025-02-01", NIGHT, "2025-03-02"]
+    table = source.read(WINDOW)
+    assert [cell["claim_id"] for cell in cells(table)] == ["C1"]
+    assert table["night"].to_pylist() == [NIGHT]
+    assert table["line"].to_pylist() == [2]
+    # The row whose time cannot be read is not lost: the first night has it.
+    first = source.read(window_of("2025-02-01", "Europe/Berlin"))
+    assert [cell["claim_id"] for cell in cells(first)] == ["C4"]
+    assert source.read(window_of("2025-02-02", "Europe/Berlin")).num_rows == 0
+
+
+def test_table_is_parsed_once_until_it_changes(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, row(1), name="all.csv")
+    reads: list[Path] = []
+    whole = table_module.read_file
+
+    def counted(path: Path, *rest: Any) -> pa.Table:
+        reads.append(path)
+        return whole(path, *rest)
+
+    monkeypatch.setattr(table_module, "read_file", counted)
+    spec = claims(tmp_path, source={"kind": "table", "files": [{"path": "in/all.csv"}]})
+    before = case_source(spec, settings, {}).fingerprint(WINDOW)
+    assert case_source(spec, settings, {}).read(WINDOW).num_rows == 1
+    assert len(reads) == 1
+    path.write_text(path.read_text() + row(2) + "\n")
+    assert case_source(spec, settings, {}).read(WINDOW).num_rows == 2
+    assert case_source(spec, settings, {}).fingerprint(WINDOW) != before
+    path.unlink()
+    with pytest.raises(SourceUnreadable, match="put it there"):
+        case_source(spec, settings, {}).read(WINDOW)
+
+
+def test_spread_places_every_row_on_one_night_always_the_same(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path, *(row(n) for n in range(200)), name="all.csv")
+    spread = {"first": "2025-03-01", "last": "2025-03-04"}
+    source = {"kind": "table", "files": [{"path": "in/all.csv", "spread": spread}]}
+    cases = case_source(claims(tmp_path, source=source), settings, {})
+    nights = cases.nights_landed()
+    assert nights == ["2025-03-01", "2025-03-02", "2025-03-03", "2025-03-04"]
+    ids = [[cell["claim_id"] for cell in cells(cases.read(window_of(n, "Europe/Berlin")))] for n in nights]
+    assert sorted(sum(ids, [])) == sorted(f"C{n}" for n in range(200))
+    assert min(map(len, ids)) > 25
+    assert "C0" in ids[2]
+
+
+# -- queries --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sql() -> dict[str, Any]:
+    query = "SELECT claim_id, at AS claimed_at, price FROM claim WHERE at >= :start AND at < :end"
+    return {"kind": "sql", "url_variable": "SHOP_URL", "query": query}
+
+
+def test_query_by_night_in_a_fixed_order(tmp_path: Path, settings: Settings, sql: dict[str, Any]) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("CREATE TABLE claim (claim_id TEXT, at TEXT, price REAL)")
+        rows = [("C2", "2025-03-01 10:00:00", 1.5), ("C1", "2025-03-01 11:00:00", None), ("C3", "2025-03-03", 2)]
+        database.executemany("INSERT INTO claim VALUES (?, ?, ?)", rows)
+    environ = {"SHOP_URL": f"sqlite:///{tmp_path / 'shop.db'}"}
+    source = case_source(claims(tmp_path, source=sql), settings, environ)
+    table = source.read(WINDOW)
+    assert [(cell["claim_id"], cell["price"]) for cell in cells(table)] == [("C1", ""), ("C2", "1.5")]
+    before = source.fingerprint(WINDOW)
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("UPDATE claim SET price = 3 WHERE claim_id = 'C2'")
+    assert source.fingerprint(WINDOW) != before
+
+
+def test_query_errors_say_what_to_do_and_hold_no_password(
+    tmp_path: Path, settings: Settings, sql: dict[str, Any]
+) -> None:
+    with pytest.raises(SourceUnreadable, match="set SHOP_URL to the URL"):
+        read(tmp_path, settings, source=sql)
+    with pytest.raises(SourceUnreadable) as refused:
+        read(tmp_path, settings, {"SHOP_URL": "postgresql://shop:s3cret@127.0.0.1:1/shop"}, source=sql)
+    assert "postgresql+psycopg2://shop:***@127.0.0.1:1/shop" in str(refused.value)
+    assert "s3cret" not in repr(refused.value.__cause__) + str(refused.value)
+    with pytest.raises(SourceUnreadable) as invalid:
+        read(tmp_path, settings, {"SHOP_URL": "s3cret"}, source=sql)
+    assert "s3cret" not in str(invalid.value)
+
+
+# -- outcomes -------------------------------------------------------------------------------------------------
+
+
+def test_outcomes_from_files_and_the_rows_that_cannot_be_used(tmp_path: Path, settings: Settings) -> None:
+    lines = [
+        "C1,K,2025-03-01 09:00", "C2,worn,2025-03-01T09:00:00Z", "C3,eaten,2025-03-01 09:00", "C4,worn,30.02.2025",
+        "C5,worn,", ",worn,2025-03-01", "C1,worn,2025-03-01 10:00", "C1,K,2025-03-01 09:00", "C6", "C7,,2025-03-01",
+    ]  # fmt: skip
+    write(tmp_path, *lines, name=f"outcomes/{NIGHT}.csv", header="claim_id,finding,seen_at")
+    table = outcome_source(claims(tmp_path), settings, {}).read(WINDOW)
+    assert [(r["case_id"], r["label"], r["known_at"].isoformat()) for r in table.to_pylist()] == [
+        ("C1", "kept", "2025-03-01T08:00:00+00:00"),
+        ("C2", "worn", "2025-03-01T09:00:00+00:00"),
+    ]
+    told = {problem.line: problem.reason for problem in problems_of(table)}
+    assert sorted(told) == [4, 5, 6, 7, 8, 10, 11]
+    assert "'eaten' is no label" in told[4]
+    assert "is not a time" in told[5]
+    assert "missing" in told[6]
+    assert "no id" in told[7]
+    assert "another outcome" in told[8]
+    assert "cells" in told[10]
+    assert "no label" in told[11]
+    assert outcome_source(claims(tmp_path), settings, {}).read(window_of("2025-03-02", "UTC")).num_rows == 0
+
+
+def test_outcomes_from_a_column_use_the_first_time_there_is(tmp_path: Path, settings: Settings) -> None:
+    header = "claim_id,claimed_at,price,back,delivered"
+    lines = [
+        "C1,2025-03-01,1,0,2025-03-04", "C2,2025-03-01,1,1,-", "C3,2025-03-01,1,1,1990-12-31", "C4,2025-03-01,1,,-",
+        "C5,2025-03-01,1,7,-",
+    ]  # fmt: skip
+    write(tmp_path, *lines, header=header)
+    given = {
+        "claim_id": {"type": "identifier", "role": "id"},
+        "claimed_at": {"type": "time", "role": "time"},
+        "price": {"type": "number", "role": "amount"},
+        "delivered_at": {"type": "time", "column": "delivered", "known_later": True, "required": False},
+    }
+    outcome = {
+        "kind": "column", "column": "back", "values": {"0": "kept", "1": "worn"},
+        "known_at": [{"field": "delivered_at", "plus_days": 14}, {"field": "night", "plus_days": 30}],
+    }  # fmt: skip
+    spec = claims(tmp_path, fields=given, outcome=outcome)
+    table = outcome_source(spec, settings, {}).read(WINDOW)
+    # 1990 stands for "never": were it believed, the outcome would be known before the case.
+    assert [(r["case_id"], r["label"], r["known_at"].isoformat()[:10]) for r in table.to_pylist()] == [
+        ("C1", "kept", "2025-03-17"), ("C2", "worn", "2025-03-30"), ("C3", "worn", "2025-03-30")
+    ]  # fmt: skip
+    assert [(problem.line, problem.reason[:15]) for problem in problems_of(table)] == [(6, "'7' is no label")]
+    hashes = case_source(spec, settings, {}).read(WINDOW)["row_sha256"].to_pylist()
+    write(tmp_path, *(line.replace(",0,", ",1,") for line in lines), header=header)
+    assert case_source(spec, settings, {}).read(WINDOW)["row_sha256"].to_pylist() == hashes
+
+
+# -- photos ---------------------------------------------------------------------------------------------------
+
+
+def test_photos_are_read_below_the_folder_only(tmp_path: Path, settings: Settings) -> None:
+    folder = tmp_path / "in"
+    (folder / "photos").mkdir(parents=True)
+    (folder / "photos/a.jpg").write_bytes(b"photo")
+    (folder / "empty.jpg").touch()
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    (folder / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
+    photos = photo_source(claims(tmp_path), settings, {})
+    assert photos.read("photos/a.jpg") == b"photo"
+    for path, why in {
+        "photos/none.jpg": "missing", "../secret.jpg": "outside", "photos/../../secret.jpg": "outside",
+        str(tmp_path / "secret.jpg"): "outside", "link.jpg": "outside", "a\0.jpg": "no usable", "": "no usable",
+        "C:\\a.jpg": "no usable", "photos": "not a file", "empty.jpg": "empty", "loop.jpg": "cannot be read",
+        "x" * 5000: "cannot be read",
+    }.items():  # fmt: skip
+        with pytest.raises(PhotoUnreadable, match=why):
+            photos.read(path)
+
+
+def test_a_photo_of_twenty_megabytes_is_too_large(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "in").mkdir()
+    with (tmp_path / "in/big.jpg").open("wb") as photo:
+        photo.truncate(20 * 1024**2 + 1)
+    with pytest.raises(PhotoUnreadable, match="larger than 20 MB"):
+        photo_source(claims(tmp_path), settings, {}).read("big.jpg")

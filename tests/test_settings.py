@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline_project.domain.errors import SettingInvalid
+from pipeline_project.settings import Settings
+
+
+def test_without_variables_everything_lies_under_one_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.from_environ({"PIPELINE_HOME": "", "PIPELINE_DEVICE": ""})
+    assert settings.home == tmp_path / ".pipeline"
+    assert settings.lake_url == str(tmp_path / ".pipeline" / "lake")
+    assert settings.sample_folder == tmp_path / ".pipeline" / "sample"
+    assert (settings.postgres_url, settings.real_data, settings.workflow_folders) == (None, None, ())
+
+
+def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "PIPELINE_HOME": "house",
+        "PIPELINE_POSTGRES_URL": "postgresql://u:p@h/d",
+        "PIPELINE_LAKE_URL": "s3://bucket/lake",
+        "PIPELINE_WORKFLOWS": "one:/two",
+        "PIPELINE_DEVICE": "cuda",
+        "PIPELINE_SAMPLE": "cases",
+        "PIPELINE_REAL_DATA": "data",
+    }
+    settings = Settings.from_environ(given)
+    monkeypatch.chdir("/")
+    assert Settings.from_environ(settings.to_environ()) == settings
+    assert settings.workflow_folders == (tmp_path / "one", Path("/two"))
+    assert settings.lake_url == "s3://bucket/lake"
+
+
+def test_the_password_is_not_shown() -> None:
+    assert "secret" not in repr(Settings.from_environ({"PIPELINE_POSTGRES_URL": "postgresql://u:secret@h/d"}))
+
+
+def test_an_unknown_device_is_refused_with_the_choices() -> None:
+    with pytest.raises(SettingInvalid, match=r"PIPELINE_DEVICE is 'tpu'.*cpu, cuda"):
+        Settings.from_environ({"PIPELINE_DEVICE": "tpu"})
