@@ -46,9 +46,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
             tonight["cases"], tonight["scores"], tonight.get("clusters"), spec.cost_matrix, spec.policy_terms,
             amount.name if amount else None,
         )  # fmt: skip
-        standing = ledger.record_decisions(
-            spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash, context.run_id)
-        )
+        standing = ledger.record_decisions(spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash))
         table = standing_table(decided, standing)
         return dg.MaterializeResult(
             value=table,

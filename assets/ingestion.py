@@ -10,6 +10,8 @@ from assets.doors import Contracts, Sources
 from assets.knowledge import written
 from pipeline_project.domain.accounting import balance
 from pipeline_project.domain.admission import admit, read_rows
+from pipeline_project.domain.outcomes import problems_of
+from pipeline_project.domain.outcomes import problems_of
 from pipeline_project.domain.ports import Lake, Ledger
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.partitions import earlier_nights, nights, window
@@ -53,23 +55,18 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
         name=f"{spec.name}__admission",
         partitions_def=partitions,
         retry_policy=retry_policy,
-        specs=[
-            dg.AssetSpec(
-                cases_key,
-                deps=[
-                    dg.AssetDep(key(spec, "arrivals")),
-                    dg.AssetDep(cases_key, partition_mapping=earlier_nights()),
-                ],
-                description="Admitted cases, typed; each case once over all nights.",
-                **common,
-            ),
-            dg.AssetSpec(
-                quarantine_key,
-                deps=[key(spec, "arrivals")],
-                description="Refused rows with reasons, waiting for repair.",
-                **common,
-            ),
+        deps=[
+            dg.AssetDep(key(spec, "arrivals")),
+            dg.AssetDep(cases_key, partition_mapping=earlier_nights()),
         ],
+        outs={
+            "cases": dg.AssetOut(
+                key=cases_key, description="Admitted cases, typed; each case once over all nights.", **common
+            ),
+            "quarantine": dg.AssetOut(
+                key=quarantine_key, description="Refused rows with reasons, waiting for repair.", **common
+            ),
+        },
         check_specs=[
             dg.AssetCheckSpec(rule.name, asset=cases_key, description=rule.rule, partitions_def=nights(spec))
             for rule in contract_rules
@@ -122,15 +119,16 @@ def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Outcomes that arrived that night; the same outcome twice is one fact."""
         arrived = sources.outcomes(spec).read(window(spec, context.partition_key))
-        new = ledger.record_outcomes(spec.name, arrived.outcomes)
-        if arrived.problems:
-            context.log.warning("%d outcomes could not be used; see the metadata", len(arrived.problems))
+        new = ledger.record_outcomes(spec.name, arrived)
+        problems = [f"{p.file}, line {p.line}: {p.reason}" for p in problems_of(arrived)]
+        if problems:
+            context.log.warning("%d outcomes could not be used; see the metadata", len(problems))
         return dg.MaterializeResult(
             metadata={
-                "arrived": rows(arrived.outcomes),
+                "arrived": rows(arrived),
                 "new": new,
-                "unusable": len(arrived.problems),
-                "problems": dg.MetadataValue.md("\n".join(f"- {p}" for p in arrived.problems[:20]) or "none"),
+                "unusable": len(problems),
+                "problems": dg.MetadataValue.md("\n".join(f"- {p}" for p in problems[:20]) or "none"),
             }
         )
 

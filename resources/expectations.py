@@ -13,6 +13,7 @@ from pipeline_project.domain.ports import Expectation
 
 if TYPE_CHECKING:
     from great_expectations.core.batch_definition import BatchDefinition
+    from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
     from great_expectations.expectations.expectation import Expectation as GxExpectation
 
 # Every failing row, by its number; its values are left out, since they would carry names of persons into results.
@@ -78,14 +79,20 @@ def _exceptions(info: Mapping[str, Any]) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def _frames() -> BatchDefinition:
-    """The door for data frames, opened once per process, with telemetry and progress bars off."""
-    # Read when the library makes its context, before which it can already have sent something.
+def context() -> EphemeralDataContext:
+    """Great Expectations' own state, in memory, made once per process, with telemetry and progress bars off."""
+    # Both switches that its documentation names: the variable for what happens before there is a context.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    source = context.data_sources.add_pandas("frames")
+    made = gx.get_context(mode="ephemeral")
+    made.enable_analytics(False)
+    made.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    return made
+
+
+@lru_cache(maxsize=1)
+def _frames() -> BatchDefinition:
+    source = context().data_sources.add_pandas("frames")
     return source.add_dataframe_asset("frame").add_batch_definition_whole_dataframe("whole")

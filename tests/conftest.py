@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from resources.embedded import EmbeddedServer
 from resources.ledger import migrate
 from resources.ledger.ledger import PostgresLedger
-from resources.postgres import with_driver
+from resources.ledger.tables import metadata
+from resources.postgres import engine_of, with_driver
 
 
 @pytest.fixture(scope="session")
@@ -32,24 +34,29 @@ def postgres_server() -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="pipeline-test-"))
     server = EmbeddedServer(home / "postgres")
     try:
-        yield server.start()
+        url = server.start()
+        engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            # nothing here has to survive a power cut
+            connection.execute(text("ALTER SYSTEM SET fsync = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        yield url
     finally:
         server.stop()
         shutil.rmtree(home)
 
 
-@pytest.fixture
-def new_database(postgres_server: str) -> Iterator[Callable[[], str]]:
-    """Makes empty databases that are dropped after the test; each call returns the URL of another."""
-    engine = create_engine(postgres_server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+@contextmanager
+def _databases(server: str) -> Iterator[Callable[[], str]]:
+    engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     made: list[str] = []
 
     def make() -> str:
         name = f"test_{uuid.uuid4().hex}"
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY wal_log"))
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
         made.append(name)
-        return make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+        return make_url(server).set(database=name).render_as_string(hide_password=False)
 
     yield make
     with engine.connect() as connection:
@@ -58,8 +65,25 @@ def new_database(postgres_server: str) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture
-def ledger(new_database: Callable[[], str]) -> PostgresLedger:
-    """An empty ledger, migrated to the newest schema."""
-    url = new_database()
-    migrate.upgrade(url)
-    return PostgresLedger(url)
+def new_database(postgres_server: str) -> Iterator[Callable[[], str]]:
+    """Makes empty databases that are dropped after the test; each call returns the URL of another."""
+    with _databases(postgres_server) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def ledger_database(postgres_server: str) -> Iterator[str]:
+    """One migrated ledger; `ledger` empties it for each test."""
+    with _databases(postgres_server) as make:
+        url = make()
+        migrate.upgrade(url)
+        yield url
+
+
+@pytest.fixture
+def ledger(ledger_database: str) -> PostgresLedger:
+    """An empty ledger with the newest schema."""
+    with engine_of(ledger_database).begin() as connection:
+        names = ", ".join(table.name for table in metadata.sorted_tables)
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+    return PostgresLedger(ledger_database)

@@ -41,12 +41,12 @@ def _workflow(ground: Ground, spec: WorkflowSpec) -> dict[str, Any]:
     counts = ledger.counts(spec.name)
     quarantine = lake.read_span(spec.name, "quarantine", None, "9999-12-31", ["line"])
     champion = ledger.champion(spec.name, "9999-12-31")
-    asked = int(counts.loc[counts["option"] == ASK_PERSON, "decisions"].sum())
+    asked = int(counts.loc[counts["option"] == ASK_PERSON, "cases"].sum())
     return {
         "workflow": spec.name,
         "nights_decided": len(nights),
         "last": nights[-1] if nights else None,
-        "decided": int(counts["decisions"].sum()),
+        "decided": int(counts["cases"].sum()),
         "to_people": asked,
         "quarantine": 0 if quarantine is None else quarantine.num_rows,
         "champion": f"{champion.version}, trained {champion.night}" if champion else "none yet",

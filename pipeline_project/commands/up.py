@@ -50,7 +50,6 @@ def services(ground: Ground, ports: Ports) -> list[Service]:
             "mlflow",
             [
                 python, "-m", "mlflow", "server", "--host", here, "--port", str(ports.mlflow), "--workers", "1",
-                "--backend-store-uri", ground.databases.mlflow_url,
                 "--artifacts-destination", str(ground.settings.home / "models"),
             ],
             f"http://{here}:{ports.mlflow}",
@@ -71,7 +70,12 @@ def run_until_stopped(ground: Ground, ports: Ports) -> int:
     """
     logs = ground.settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    environ = {**_inherited(), **ground.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environ = {
+        **_inherited(),
+        **ground.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": ground.databases.mlflow_url,
+    }
     stopping = _StopSignal()
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_project.domain.joint_vectors import centred, reduced
 from pipeline_project.domain.neighbours import density_labels
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.domain.twins import Twins, twins
@@ -37,10 +38,6 @@ CLUSTERS = pa.schema(
 
 # A name passes on only if the two groups share at least half of the smaller one; a stray member carries none.
 _ENOUGH_OVERLAP = 0.5
-# A kind of vector that hardly varies is noise; it is not blown up beyond this to weigh as much as the other.
-_LEAST_SPREAD = 0.2
-_ROWS_AT_ONCE = 8192
-_LENDERS, _LENT_BY = 4096, 5
 
 
 @dataclass(frozen=True)
@@ -102,42 +99,6 @@ def night_clusters(
     return table.take(pa.array([order[case] for case in tonight[CASE_ID].to_pylist()], pa.int64()))
 
 
-def centred(text: Floats, image: Floats) -> Floats:
-    """Text and image vectors side by side for clustering, shape (cases, dt + di).
-
-    Each kind is centred on the cases that have it and scaled to a like spread, so that neither outweighs the other.
-    A case without one of them (a zero row) borrows it from the cases nearest by the other, so that having sent no
-    photo makes no group of its own.
-    """
-    kinds = [_scaled(vectors) for vectors in (text, image)]
-    return np.hstack([_borrowed(kinds[0], kinds[1]), _borrowed(kinds[1], kinds[0])])
-
-
-def _scaled(vectors: Floats) -> Floats:
-    there = vectors.any(axis=1)
-    scaled = np.zeros_like(vectors)
-    if there.any():
-        scaled[there] = vectors[there] - vectors[there].mean(axis=0)
-        scaled /= max(float(np.sqrt((scaled[there] ** 2).sum(axis=1).mean())), _LEAST_SPREAD)
-    return scaled
-
-
-def _borrowed(vectors: Floats, other: Floats) -> Floats:
-    """`vectors` with its zero rows filled from the cases nearest in `other`; they stay zero where that has nothing."""
-    from sklearn.neighbors import NearestNeighbors
-
-    there, known = vectors.any(axis=1), other.any(axis=1)
-    missing, lenders = np.flatnonzero(~there & known), np.flatnonzero(there & known)
-    if not len(missing) or not len(lenders):
-        return vectors
-    lenders = lenders[np.unique(np.linspace(0, len(lenders) - 1, _LENDERS).astype(np.int64))]
-    search = NearestNeighbors(n_neighbors=min(_LENT_BY, len(lenders)), algorithm="brute").fit(other[lenders])
-    nearest = search.kneighbors(other[missing], return_distance=False)
-    filled = vectors.copy()
-    filled[missing] = vectors[lenders[nearest]].mean(axis=1)
-    return filled
-
-
 def cluster(vectors: Floats, case_ids: Sequence[str], terms: ClusterTerms) -> Labels:
     """Groups of like cases, by density.
 
@@ -158,22 +119,9 @@ def cluster(vectors: Floats, case_ids: Sequence[str], terms: ClusterTerms) -> La
     ranks = np.array([_hash(case_ids[row]) for row in order])
     fitted = np.zeros(len(order), dtype=bool)
     fitted[np.argsort(ranks, kind="stable")[: terms.fit_limit]] = True
-    reduced = _reduced(vectors[order], fitted, terms.dimensions)
-    labels[order] = density_labels(reduced, fitted, terms.minimum_size)
+    short = reduced(vectors[order], fitted, terms.dimensions)
+    labels[order] = density_labels(short, fitted, terms.minimum_size)
     return labels
-
-
-def _reduced(vectors: Floats, fitted: npt.NDArray[np.bool_], dimensions: int) -> Floats:
-    from sklearn.decomposition import PCA
-
-    parts = min(dimensions, int(fitted.sum()) - 1, vectors.shape[1])
-    if parts < 1:
-        return vectors
-    # The covariance's eigenvectors are exact; a randomized solver would need a seed and give other groups by version.
-    pca = PCA(parts, svd_solver="covariance_eigh").fit(vectors[fitted].astype(np.float64))
-    blocks = range(0, len(vectors), _ROWS_AT_ONCE)
-    reduced = [pca.transform(vectors[start : start + _ROWS_AT_ONCE].astype(np.float64)) for start in blocks]
-    return np.concatenate(reduced, dtype=np.float32, casting="same_kind")
 
 
 def track(labels: Labels, case_ids: Sequence[str], nights: Sequence[str], night: str, earlier: pd.DataFrame) -> Tracked:

@@ -104,13 +104,11 @@ def decide_night(
         raise ValueError("scores and cases of the night are not the same cases; materialize `scores` again")
     ordered = [score_of[case] for case in ids]
     nothing = [math.nan] * len(matrix.labels)
-    probability = np.array(
-        [row["probabilities"] or nothing for row in ordered], dtype=float
-    ).reshape(len(ids), len(matrix.labels))
-    columns = number_columns(cases)
-    result = decide(
-        ids, probability, case_costs(matrix, columns, len(ids)), [row["problem"] for row in ordered], terms
+    probability = np.array([row["probabilities"] or nothing for row in ordered], dtype=float).reshape(
+        len(ids), len(matrix.labels)
     )
+    columns = number_columns(cases)
+    result = decide(ids, probability, case_costs(matrix, columns, len(ids)), [row["problem"] for row in ordered], terms)
     cluster_of = {} if clusters is None else _column_by_case(clusters, "cluster")
     amounts = columns[amount] if amount else np.full(len(ids), np.nan)
     rows = [
@@ -136,16 +134,13 @@ def decide_night(
     return NightDecisions(rows, result)
 
 
-def ledger_rows(
-    decided: NightDecisions, read: Mapping[str, pa.Table], spec_hash: str, run_id: str
-) -> list[dict[str, Any]]:
+def ledger_rows(decided: NightDecisions, read: Mapping[str, pa.Table], spec_hash: str) -> list[dict[str, Any]]:
     """What the ledger keeps of each decision, so that it can be explained from there alone.
 
     Args:
         decided: the policy's word.
         read: the tables it rests on, by noun; their lake versions are kept with the decision.
         spec_hash: of the workflow as it was declared.
-        run_id: of the Dagster run; telemetry, never part of a key.
     """
     versions = versions_of(read.values())
     contract = {
@@ -156,13 +151,10 @@ def ledger_rows(
     kept = ("option", "reason", "amount", "propensity", "probabilities", "expected_costs", "reasons", "cluster")
     return [
         {
-            **{name: row[name] for name in (NIGHT, CASE_ID, "model_version", *kept)},
-            "epoch": 0,
+            **{name: row[name] for name in (CASE_ID, "model_version", *kept)},
             "spec_hash": spec_hash,
             "data_versions": versions,
             "contract": contract,
-            "run_id": run_id,
-            "made_by": "policy",
         }
         for row in decided.rows
     ]

@@ -36,9 +36,7 @@ def is_done(state: NightState) -> bool:
     return state.finished and state.taken == state.landed
 
 
-def nights_to_run(
-    workflow: str, states: Mapping[str, NightState], last_ended: str, attempts: int = 3
-) -> list[Wanted]:
+def nights_to_run(workflow: str, states: Mapping[str, NightState], last_ended: str, attempts: int = 3) -> list[Wanted]:
     """The nights that have ended, have something new and have not failed too often, oldest first.
 
     Late files of a night that was done, and repeated files, change the fingerprint and so bring the night back.

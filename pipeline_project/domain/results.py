@@ -53,7 +53,9 @@ class Results:
         return self.to_people / self.cases if self.cases else 0.0
 
 
-def realised(option: Sequence[str], label: np.ndarray, cost: np.ndarray, matrix: CostMatrix, review: float) -> np.ndarray:
+def realised(
+    option: Sequence[str], label: np.ndarray, cost: np.ndarray, matrix: CostMatrix, review: float
+) -> np.ndarray:
     """What each decision cost, given the truth; a person is taken to find it and to choose the cheapest option.
 
     Args:

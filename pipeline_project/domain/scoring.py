@@ -71,9 +71,7 @@ def _summing_to_one(probabilities: np.ndarray) -> list[float]:
     return (probabilities / probabilities.sum()).tolist()
 
 
-def _problems(
-    cases: pa.Table, embeddings: pa.Table | None, unusual: Sequence[str | None]
-) -> list[str | None]:
+def _problems(cases: pa.Table, embeddings: pa.Table | None, unusual: Sequence[str | None]) -> list[str | None]:
     """Why each case may not be decided by the model, or None; a photo that failed comes first."""
     failed: set[str] = set()
     if embeddings is not None:

@@ -74,9 +74,7 @@ def training_set(features: FeatureTable, outcomes: pd.DataFrame) -> pa.Table:
     return known.to_arrow(of["label"].tolist(), known_at)
 
 
-def training_table(
-    read: Mapping[str, pa.Table | None], plan: FeaturePlan, past: Past, time_zone: str
-) -> pa.Table:
+def training_table(read: Mapping[str, pa.Table | None], plan: FeaturePlan, past: Past, time_zone: str) -> pa.Table:
     """What `training_set` gives, from the lake's tables `cases`, `embeddings` and `clusters` of earlier nights.
 
     Features of a case are those it had when its own night was scored: each night knows what was known at its start.

@@ -92,7 +92,7 @@ def _nothing_known_early(draft: Draft) -> Iterator[Finding]:
             use = "no model may use it" if role == domain.Role.FEATURE else f"it cannot be the {role}"
             yield Finding(("fields", name), f"{why_not_later(name, use)}. Take `role: {role}` out")
     for where, name in _named_by_model(draft):
-        if False:
+        if name in later:
             reason = why_not_later(name, "no model may use it")
             yield Finding(where, f"{reason}. Take it out of {where[0]}.{where[1]}")
 

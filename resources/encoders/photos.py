@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 # Only what cameras and shops make. Pillow also knows formats that start other programs (EPS) or that nobody tends.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 # What Pillow's decoders raise on damaged files, as its own tests and fuzzers show.
 _DAMAGED = (

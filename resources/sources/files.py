@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +17,7 @@ from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource
 from resources.sources.arrivals import read_file, stamp
-from resources.sources.places import place
+from resources.sources.places import is_night, place
 from resources.sources.repairs import read_repairs, repaired_nights, repairs
 
 
@@ -40,7 +39,7 @@ class NightFiles:
         nights = set()
         for path in self.folder.glob(self.pattern.replace("{night}", "????-??-??")):
             match = expected.fullmatch(path.relative_to(self.folder).as_posix())
-            if match and _is_date(match["night"]) and not path.name.startswith("."):
+            if match and is_night(match["night"]) and not path.name.startswith("."):
                 nights.add(match["night"])
         return sorted(nights)
 
@@ -112,11 +111,3 @@ def _expression(pattern: str) -> str:
     written = ["".join(known.get(character, re.escape(character)) for character in piece) for piece in pieces]
     first, second, *rest = written
     return "(?P=night)".join([rf"{first}(?P<night>\d{{4}}-\d{{2}}-\d{{2}}){second}", *rest])
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True

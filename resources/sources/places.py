@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 from pipeline_project.domain.errors import SourceUnreadable
@@ -50,3 +51,11 @@ def place(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> Path:
         SourceUnreadable: a variable is not set.
     """
     return (spec.folder / Path(expand(text, variables)).expanduser()).resolve()
+
+
+def is_night(text: str) -> bool:
+    """Whether a text is a day as partition keys write it."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from datetime import date
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -17,6 +16,7 @@ from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FileFormat, FilesSource, TableSource
 from resources.sources.arrivals import read_file
+from resources.sources.places import is_night
 
 _FORMATS: dict[str, Literal["csv", "jsonl", "parquet"]] = {
     ".csv": "csv",
@@ -33,11 +33,10 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
         file: .csv, .jsonl or .parquet, also with .gz; a CSV is written like the source's own files.
 
     Raises:
-        SourceUnreadable: it cannot be read, or holds no row.
-        ValueError: `night` is no date.
+        SourceUnreadable: it cannot be read, holds no row, or `night` is no date.
     """
-    if date.fromisoformat(night).isoformat() != night:
-        raise ValueError(f"{night!r} is no night; write for instance 2025-03-01")
+    if not is_night(night):
+        raise SourceUnreadable(f"{night!r} is no night; write for instance 2025-03-01")
     if not read_file(file, _how(spec, file), night, file.name).num_rows:
         raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to repair with")
     with file.open("rb") as content:

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from pipeline_project.domain.clustering import CLUSTERS, ClusterTerms, centred, cluster, night_clusters, track
+from pipeline_project.domain.clustering import CLUSTERS, ClusterTerms, cluster, night_clusters, track
 from pipeline_project.domain.embedding import EMBEDDINGS
+from pipeline_project.domain.joint_vectors import centred
 from pipeline_project.domain.twins import twins
 from pipeline_project.domain.vectors import pack, unit
 

@@ -193,7 +193,8 @@ def test_json_lines(tmp_path: Path, settings: Settings) -> None:
     path = tmp_path / "in" / NIGHT / "a.jsonl"
     path.parent.mkdir(parents=True)
     path.write_text(
-        '{"claim_id": "C1", "price": 1.50, "x": null, "l": ["a.jpg"]}\nno json\n\n{"claim_id": NaN, "u": "\\ud800"}\n[1]\n'
+        '{"claim_id": "C1", "price": 1.50, "x": null, "l": ["a.jpg"]}\nno json\n\n{"claim_id": NaN, "u": "\\ud800"}\n'
+        "[1]\n"
     )
     source = {"kind": "files", "folder": "in", "pattern": "{night}/*.jsonl", "format": "jsonl"}
     table = read(tmp_path, settings, source=source)
@@ -230,7 +231,7 @@ def test_variables_with_nested_defaults_and_one_that_is_not_set(tmp_path: Path, 
     with pytest.raises(SourceUnreadable, match=str(tmp_path / "home/sample/in")):
         read(tmp_path, settings, source=source)
     source["folder"] = "${NOWHERE}/in"
-    with pytest.raises(SourceUnreadable, match="set NOWHERE|set it"):
+    with pytest.raises(SourceUnreadable, match="NOWHERE, which is not set; set it"):
         read(tmp_path, settings, source=source)
 
 
@@ -277,7 +278,7 @@ def test_a_repair_that_cannot_be_one_is_refused(
     (tmp_path / name).write_text(content)
     with pytest.raises(SourceUnreadable, match=why):
         add_repair(settings, claims(tmp_path), NIGHT, tmp_path / name)
-    with pytest.raises(ValueError, match="night|date|isoformat"):
+    with pytest.raises(SourceUnreadable, match="is no night"):
         add_repair(settings, claims(tmp_path), "../../etc", tmp_path / name)
     assert not (tmp_path / "home").exists()
 
@@ -335,9 +336,10 @@ def test_spread_places_every_row_on_one_night_always_the_same(tmp_path: Path, se
     nights = cases.nights_landed()
     assert nights == ["2025-03-01", "2025-03-02", "2025-03-03", "2025-03-04"]
     ids = [[cell["claim_id"] for cell in cells(cases.read(window_of(n, "Europe/Berlin")))] for n in nights]
-    assert sorted(sum(ids, [])) == sorted(f"C{n}" for n in range(200))
+    assert sorted(case for night in ids for case in night) == sorted(f"C{n}" for n in range(200))
     assert min(map(len, ids)) > 25
-    assert "C0" in ids[2]
+    assert "C0" in ids[1]
+    assert {"C1", "C2"} <= set(ids[3])
 
 
 # -- queries --------------------------------------------------------------------------------------------------

@@ -177,12 +177,11 @@ def test_the_label_can_be_learnt_but_not_simply_read(claims: list[Claim], messag
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=5, sublinear_tf=True).fit_transform(messages)
-    told = [[c.item.category, c.reason, c.channel, c.payment, c.item.brand] for c in claims]
-    numbers = np.array([[np.log(c.price), np.log1p(c.days_since_delivery), c.photos, c.quantity] for c in claims])
-    features = hstack(
-        [words, OneHotEncoder().fit_transform(told), csr_matrix(StandardScaler().fit_transform(numbers))]
-    ).tocsr()
+    claims, messages = claims[::2], messages[::2]
+    words = TfidfVectorizer(min_df=4, sublinear_tf=True).fit_transform(messages)
+    told = OneHotEncoder().fit_transform([[c.item.category, c.reason, c.payment] for c in claims])
+    kept = [[np.log(c.price), np.log1p(c.days_since_delivery), c.photos] for c in claims]
+    features = hstack([words, told, csr_matrix(StandardScaler().fit_transform(kept))]).tocsr()
     labels = np.array([claim.label for claim in claims])
     train = len(claims) * 2 // 3
     model = LogisticRegression(max_iter=300).fit(features[:train], labels[:train])

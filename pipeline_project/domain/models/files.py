@@ -39,7 +39,9 @@ def check_formats(files: Mapping[str, bytes]) -> None:
             )
         begins = content[8:9] if path.suffix == ".safetensors" else content[:1]
         if begins != b"{":
-            raise ModelUnavailable(f"{path.name} is not the {path.suffix} file it is named after; train the model again")
+            raise ModelUnavailable(
+                f"{path.name} is not the {path.suffix} file it is named after; train the model again"
+            )
 
 
 def named(files: Mapping[str, bytes], name: str) -> bytes:

@@ -33,9 +33,7 @@ class LogisticOnEmbeddings:
         self.coefficients_, self.intercepts_ = self._solve(vectors, y, weight, self.strength_)
         return self
 
-    def _strength(
-        self, vectors: np.ndarray, y: np.ndarray, weight: np.ndarray, nights: np.ndarray, seed: int
-    ) -> float:
+    def _strength(self, vectors: np.ndarray, y: np.ndarray, weight: np.ndarray, nights: np.ndarray, seed: int) -> float:
         """The strength of the grid with the lowest log-loss on later nights, found on at most 4,000 rows."""
         rows = np.arange(len(y))
         if len(y) > _MOST_TO_TRY:
