@@ -9,8 +9,7 @@ from assets.common import counted, key, night_asset, rows, verdict
 from assets.doors import Contracts, Sources
 from assets.knowledge import written
 from pipeline_project.domain.accounting import balance
-from pipeline_project.domain.admission import admit, read_rows
-from pipeline_project.domain.outcomes import problems_of
+from pipeline_project.domain.admission import admit, open_share, read_rows, repaired
 from pipeline_project.domain.outcomes import problems_of
 from pipeline_project.domain.ports import Lake, Ledger
 from pipeline_project.domain.schema import CASE_ID, NIGHT
@@ -163,15 +162,15 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         description=f"at most {spec.contract.quarantine_limit:.0%} of the rows are refused; more is a broken night",
     )
     def night_is_sound(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
-        refused, arrived = (
-            len(_hashes(spec, lake, noun, context.partition_key)) for noun in ("quarantine", "arrivals")
-        )
-        share = refused / arrived if arrived else 0.0
+        night, limit = context.partition_key, spec.contract.quarantine_limit
+        arrivals, refused = written(lake, spec, "arrivals", night), len(_hashes(spec, lake, "quarantine", night))
+        repairs = repaired(arrivals, _hashes(spec, lake, "cases", night))
+        share = open_share(refused, repairs, len(arrivals))
         return dg.AssetCheckResult(
-            passed=share <= spec.contract.quarantine_limit,
+            passed=share <= limit,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"{refused} of {arrived} rows refused, the limit is {spec.contract.quarantine_limit:.0%}",
-            metadata={"refused": refused, "arrived": arrived, "share": share},
+            description=f"{refused} of {len(arrivals)} rows refused, {repairs} of them repaired; the limit is {limit:.0%}",
+            metadata={"refused": refused, "repaired": repairs, "arrived": len(arrivals), "share": share},
         )
 
     return [nothing_vanished, night_is_sound]

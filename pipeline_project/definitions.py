@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 
 import dagster as dg
@@ -27,7 +28,11 @@ def load_workflows(settings: Settings) -> Loaded:
 def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
     """Assets, checks, jobs, schedules and sensors of every workflow, over the resources that `environ` names."""
     settings = Settings.from_environ(environ)
-    workflows = [build_workflow(spec) for spec in load_workflows(settings).specs.values()]
+    with warnings.catch_warnings():
+        # Partitioned checks and gaps in a window are young in Dagster; we know, and every start would say so again.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        workflows = [build_workflow(spec) for spec in load_workflows(settings).specs.values()]
     return dg.Definitions.merge(
         *workflows,
         dg.Definitions(resources=build_resources(settings), executor=dg.in_process_executor),

@@ -78,10 +78,11 @@ def tool_environ(chosen: Settings, found: Databases) -> dict[str, str]:
 
 @contextmanager
 def dagster_instance(ground: Ground) -> Iterator[DagsterInstance]:
-    """Dagster's instance of this home."""
+    """Dagster's instance of this home, with its connections kept open: by itself it opens one for every event."""
     from dagster import DagsterInstance
 
     with DagsterInstance.from_config(ground.environ["DAGSTER_HOME"]) as instance:
+        instance.optimize_for_webserver(statement_timeout=120_000, pool_recycle=3600, max_overflow=10)
         yield instance
 
 

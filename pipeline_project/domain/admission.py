@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -122,6 +122,19 @@ def open_share(refused: int, repaired: int, arrivals: int) -> float:
     """
     rows = arrivals - repaired
     return max(0, refused - repaired) / rows if rows > 0 else 0.0
+
+
+def repaired(arrivals: pa.Table, admitted: Collection[str]) -> int:
+    """How many admitted rows of a night came in a repair.
+
+    Args:
+        admitted: `row_sha256` of the night's cases.
+    """
+    kept = set(admitted)
+    return sum(
+        file.startswith(REPAIR_PREFIX) and row in kept
+        for file, row in zip(arrivals["file"].to_pylist(), arrivals["row_sha256"].to_pylist(), strict=True)
+    )
 
 
 def _add_verdicts(reasons: Reasons, verdicts: Sequence[Expectation]) -> None:

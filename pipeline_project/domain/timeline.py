@@ -22,6 +22,20 @@ def later_share(nights: np.ndarray, share: float) -> np.ndarray:
     return np.asarray(of >= len(known) - taken)
 
 
+def forward_steps(nights: np.ndarray, later: np.ndarray, steps: int) -> np.ndarray:
+    """Which step each row belongs to: 0 for the earlier nights, then 1 to at most `steps` for the later ones in turn.
+
+    Steps hold about equally many rows, and a night is never cut in two.
+    """
+    step = np.zeros(len(nights), dtype=np.int64)
+    if later.any():
+        _, of, counts = np.unique(nights[later].astype(str), return_inverse=True, return_counts=True)
+        middle = (np.cumsum(counts) - counts / 2) / counts.sum()
+        raw = np.floor(middle * steps).astype(np.int64)
+        step[later] = 1 + np.unique(raw, return_inverse=True)[1][of]
+    return step
+
+
 def delay_weights(y: np.ndarray, delay: np.ndarray, age: np.ndarray) -> np.ndarray:
     """One over the chance that an outcome of this label was already known, at most 4.
 

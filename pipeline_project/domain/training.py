@@ -21,7 +21,7 @@ from pipeline_project.domain.models.familiar import Familiar
 from pipeline_project.domain.models.metrics import all_metrics
 from pipeline_project.domain.nights import window_of
 from pipeline_project.domain.schema import CASE_ID, NIGHT
-from pipeline_project.domain.timeline import delay_weights, later_share
+from pipeline_project.domain.timeline import delay_weights, forward_steps, later_share
 from pipeline_project.domain.trained import Prediction, TrainedModel
 
 __all__ = ["Prediction", "TrainedModel", "TrainingPlan", "train", "training_set", "training_table"]
@@ -29,6 +29,8 @@ __all__ = ["Prediction", "TrainedModel", "TrainingPlan", "train", "training_set"
 _DAY = 86_400_000_000
 #: Over a shorter span the season and the trend are one and the same, and trees would take the trend for a season.
 _NIGHTS_OF_A_YEAR = 365
+#: Stretches into which the later nights are cut, each predicted by a model of all nights before it.
+_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,10 @@ def _all_earlier(past: pa.Table | None, cases: pa.Table) -> pa.Table:
 def train(table: pa.Table, plan: TrainingPlan) -> TrainedModel:
     """A model from a training set.
 
-    The estimator learns from the earlier nights; the calibration map and the limits of what is familiar come from its
-    predictions of the later ones, and the metrics from the same predictions, calibrated by maps that had not seen the
-    case (cross-fitted by night). Then the estimator learns once more from all nights, since the latest matter most, and
-    keeps that map.
+    The estimator learns from the earlier nights and predicts the next stretch, learns from that too and predicts the
+    one after, until all later nights are predicted by a model that knew only what came before. The calibration map is
+    fitted on these predictions, the metrics are of the same predictions calibrated by maps that had not seen the
+    stretch. Then the estimator learns from all nights, since the latest matter most, and takes that map.
 
     Raises:
         TooFewOutcomes: with the counts there are and those that are needed.
@@ -127,28 +129,46 @@ def train(table: pa.Table, plan: TrainingPlan) -> TrainedModel:
     features = _without_a_false_season(FeatureTable.from_arrow(known))
     weights = _weights(y, features.nights, known.column("known_at"))
     later = later_share(features.nights, plan.calibration_share)
-    if len(np.unique(y[~later])) < 2:
-        raise TooFewOutcomes(
-            "the outcomes of the earlier nights are all of one label, so nothing can be learned from them; wait for more "
-            "nights, or lower model.calibration_share"
-        )
-    early, late = features.select(~later), features.select(later)
-    first = _new(plan).fit(early, y[~later], weights[~later], plan.seed)
-    told = first.probabilities(late)
-    calibration, crossed = fit_calibration(told, y[later], late.nights, weights[later])
-    limits = Familiar().fit(early, _watched(plan, features), plan.seed).limit(late).limits
-    familiar = Familiar(limits=limits).fit(features, _watched(plan, features), plan.seed)
-    final = _new(plan).fit(features, y, weights, plan.seed)
+    step = forward_steps(features.nights, later, _STEPS)
+    told, first = _told_ahead(features, y, weights, step, plan)
+    calibration, crossed = fit_calibration(told, y[later], step[later], weights[later])
+    final = _new(plan).fit(features, y, weights, plan.seed, like=first)
     return TrainedModel(
         estimator_name=plan.estimator,
         estimator=final,
         calibration=calibration,
-        familiar=familiar,
+        familiar=_familiar(features, later, plan),
         labels=plan.labels,
         features=features.names,
         metrics=_metrics(told, crossed, y, later, weights),
         parameters=_parameters(plan, final, calibration.kind, len(y)),
     )
+
+
+def _told_ahead(
+    features: FeatureTable, y: np.ndarray, weights: np.ndarray, step: np.ndarray, plan: TrainingPlan
+) -> tuple[np.ndarray, Estimator | None]:
+    """Probabilities of the later rows, each by a model of all steps before its own, and the first of these models."""
+    if len(np.unique(y[step == 0])) < 2:
+        raise TooFewOutcomes(
+            "the outcomes of the earlier nights are all of one label, so nothing can be learned from them; wait for more "
+            "nights, or lower model.calibration_share"
+        )
+    told = np.zeros((len(y), len(plan.labels)))
+    first: Estimator | None = None
+    for now in range(1, int(step.max()) + 1):
+        before = step < now
+        model = _new(plan).fit(features.select(before), y[before], weights[before], plan.seed, like=first)
+        told[step == now] = model.probabilities(features.select(step == now))
+        first = first or model
+    return told[step > 0], first
+
+
+def _familiar(features: FeatureTable, later: np.ndarray, plan: TrainingPlan) -> Familiar:
+    """What all nights looked like, with limits from how far the later ones lay from the earlier ones."""
+    watched = tuple(name for name in plan.watched if name in features.number_names)
+    before = Familiar().fit(features.select(~later), watched, plan.seed).limit(features.select(later))
+    return Familiar(limits=before.limits).fit(features, watched, plan.seed)
 
 
 def _new(plan: TrainingPlan) -> Estimator:
@@ -185,14 +205,10 @@ def _weights(y: np.ndarray, nights: np.ndarray, known_at: pa.ChunkedArray) -> np
     return delay_weights(y, (known - begun) / _DAY, (known.max() - begun) / _DAY)
 
 
-def _watched(plan: TrainingPlan, features: FeatureTable) -> tuple[str, ...]:
-    return tuple(name for name in plan.watched if name in features.number_names)
-
-
 def _metrics(
     told: np.ndarray, crossed: np.ndarray, y: np.ndarray, later: np.ndarray, weights: np.ndarray
 ) -> dict[str, float]:
-    """Of the later nights, as predicted by a model that knew only the earlier ones; empty when there is one night."""
+    """Of the later nights, each as predicted by a model of the nights before it; empty when there is one night."""
     counts = {"outcomes": float(len(y)), "outcomes_of_later_nights": float(later.sum())}
     if not later.any():
         return counts
@@ -207,7 +223,7 @@ def _parameters(plan: TrainingPlan, final: Estimator, calibration: str, rows: in
         "estimator": plan.estimator,
         "calibration": calibration,
         "calibration_share": plan.calibration_share,
-        "metrics_from": "later nights, calibration cross-fitted by night",
+        "metrics_from": "later nights, each predicted from the nights before, calibration cross-fitted",
         "training_outcomes": rows,
         **final.parameters(),
     }

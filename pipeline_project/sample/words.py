@@ -14,10 +14,11 @@ from pipeline_project.sample.seasons import drifted
 SIZES = {"shoes": ["38", "39", "40", "41", "42", "43", "44"], "jeans": ["28", "30", "32", "34"]}
 KEYS_NEXT_TO = {"a": "s", "e": "r", "i": "o", "n": "m", "o": "p", "r": "t", "s": "d", "t": "z", "u": "i", "l": "k"}
 LONGEST = 80
+ELECTRIC = ("headphones", "lamp", "kettle")
 
 #: How often a move appears, by what is true. Nothing here is certain: honest people make excuses and threaten too.
 MOVES = {
-    "excuse": {"wardrobing": 0.52, "swapped_item": 0.28, "resellable": 0.07, "empty_box": 0.04, "defective": 0.06},
+    "excuse": {"wardrobing": 0.52, "swapped_item": 0.28, "resellable": 0.07, "empty_box": 0.04, "defective": 0.03},
     "untouched": {"resellable": 0.36, "wardrobing": 0.10, "swapped_item": 0.14, "empty_box": 0.05},
     "pressure": {"empty_box": 0.44, "swapped_item": 0.42, "ring": 0.2, "wardrobing": 0.11, "defective": 0.07},
     "detail": {"defective": 0.42, "swapped_item": 0.4, "wardrobing": 0.3, "resellable": 0.2, "empty_box": 0.1},
@@ -89,14 +90,21 @@ def _renewed(move: str, claim: Claim, rng: Random) -> str:
 
 
 def _core(claim: Claim, rng: Random) -> str:
-    """What the message is about; the same words serve the honest and the dishonest."""
+    """What the message is about. Clothes have no parts that could be missing from the box."""
+    core = _any_core(claim, rng)
+    return "empty" if core == "short" and CATEGORIES[claim.item.category].textile else core
+
+
+def _any_core(claim: Claim, rng: Random) -> str:
+    """The same words serve the honest and the dishonest."""
     draw = rng.random()
     if claim.kind == "empty_box":
         return "empty" if draw < 0.62 else "short" if draw < 0.80 else "wrong" if draw < 0.92 else "transit"
     if claim.kind == "swapped_item":
         return "swap" if draw < 0.48 else CORES.get(claim.reason) or claim.fault or "wrong"
     if claim.kind == "defective" and claim.reason not in ("damaged", "defective"):
-        return claim.fault or "mild" if draw < 0.6 else "short" if draw < 0.7 else CORES.get(claim.reason, "mild")
+        missing = "mild" if CATEGORIES[claim.item.category].textile else "short"
+        return claim.fault or "mild" if draw < 0.6 else missing if draw < 0.7 else CORES.get(claim.reason, "mild")
     if claim.reason in ("damaged", "defective"):
         if claim.kind != "defective":
             return "mild" if draw < 0.6 else "transit" if draw < 0.7 else claim.fault or "mild"
@@ -109,7 +117,8 @@ def _core(claim: Claim, rng: Random) -> str:
 
 
 def _phrase(claim: Claim, tongue: str, move: str, rng: Random) -> str:
-    said, kind = phrases()[tongue], "textile" if CATEGORIES[claim.item.category].textile else "hard"
+    said, category = phrases()[tongue], claim.item.category
+    kind = "textile" if CATEGORIES[category].textile else "hard" if category in ELECTRIC else "other"
     return _filled(rng.choice(said[move] + said.get(f"{move}_{kind}", [])), claim, tongue, rng)
 
 

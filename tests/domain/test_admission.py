@@ -94,8 +94,9 @@ def test_what_cannot_be_read_is_refused_with_every_reason_and_its_raw_row() -> N
 
 
 def test_a_line_that_could_not_be_split_has_that_reason_only() -> None:
-    result = admitted(arrivals([{"claim": "C1"}, cell("C2")], problems=["has 1 cells", None]))
-    assert reasons(result) == [["has 1 cells"]]
+    table = arrivals([{"claim": "C1", "at": "torn"}, cell("C2")], problems=["has 2 cells", None])
+    verdict = Expectation("rows_whole", None, "is whole", False, 2, failed=(0,))
+    assert reasons(admitted(table, [verdict])) == [["has 2 cells"]]
 
 
 def test_a_rule_names_its_rows_once_and_not_where_reading_failed_already() -> None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import xgboost
 
 _BOOSTER, _SETTINGS, _REDUCTION = "booster.ubj", "boosting.json", "reduction.safetensors"
-#: Fixed, because another number of threads would sum in another order and give other bytes.
-_THREADS = 2
+#: One, because another number of threads sums in another order and gives other bytes, and because threads that wait
+#: for each other on a busy machine took ten times as long.
+_THREADS = 1
 _MOST_ROUNDS, _FIXED_ROUNDS, _PATIENCE = 400, 80, 25
 _STOP_SHARE, _FEWEST_TO_STOP = 0.2, 200
 _SMALLEST_REASON = 0.05
@@ -35,13 +36,21 @@ class BoostedTrees:
     def __init__(self, settings: EstimatorSettings) -> None:
         self.settings = settings
 
-    def fit(self, table: FeatureTable, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 7) -> Self:
+    def fit(
+        self,
+        table: FeatureTable,
+        y: np.ndarray,
+        weights: np.ndarray | None = None,
+        seed: int = 7,
+        like: Self | None = None,
+    ) -> Self:
         dimensions = {"text": self.settings.text_dimensions, "image": self.settings.image_dimensions}
         self.columns_ = Columns().fit(table, dimensions)
         matrix = self.columns_.matrix(table)
         weight = np.ones(len(y)) if weights is None else weights
         self.parameters_ = self._parameters(len(y), seed)
-        self.rounds_ = self._rounds(matrix, y, weight, later_share(table.nights, _STOP_SHARE))
+        later = later_share(table.nights, _STOP_SHARE)
+        self.rounds_ = like.rounds_ if like is not None else self._rounds(matrix, y, weight, later)
         self.booster_ = self._train(self._data(matrix, y, weight), self.rounds_)
         return self
 

@@ -15,7 +15,7 @@ _SMALLEST = 1e-6
 _FEWEST_TWO, _FEWEST_OF_ONE = 100, 10
 _FEWEST_SEVERAL = 50
 #: A richer map must beat the simpler one by this much log-loss, or it is taken for luck.
-_MARGIN = 0.0005
+_MARGIN = 0.001
 _FOLDS = 5
 _KNOTS = 20
 
@@ -75,7 +75,8 @@ def fit_calibration(
     Args:
         p: uncalibrated, shape (n, labels), from a model that has seen none of these cases.
         y: index of each case's label, shape (n,).
-        groups: what may not be torn apart between folds, as a rule the night, shape (n,).
+        groups: the fold of each case, shape (n,): a stretch of nights each, so that a level which only one stretch has
+            is not taken for a rule.
 
     Returns:
         The map fitted on all rows, and the cross-fitted probabilities of shape (n, labels), which give honest metrics.
@@ -105,10 +106,9 @@ def _kinds(y: np.ndarray, labels: int) -> tuple[str, ...]:
 
 
 def _folds(groups: np.ndarray) -> np.ndarray:
-    _, of = np.unique(groups.astype(str), return_inverse=True)
-    if of.max(initial=0) + 1 < _FOLDS:
-        of = np.arange(len(groups))
-    return np.asarray(of % _FOLDS)
+    """The groups as folds; every fifth row where there is only one."""
+    known, of = np.unique(groups, return_inverse=True)
+    return np.asarray(of if len(known) > 1 else np.arange(len(groups)) % _FOLDS)
 
 
 def _fit(kind: str, p: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Calibration:

@@ -32,12 +32,20 @@ class Estimator(Protocol):
 
     def __init__(self, settings: EstimatorSettings) -> None: ...
 
-    def fit(self, table: FeatureTable, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 7) -> Self:
+    def fit(
+        self,
+        table: FeatureTable,
+        y: np.ndarray,
+        weights: np.ndarray | None = None,
+        seed: int = 7,
+        like: Self | None = None,
+    ) -> Self:
         """Learns; the same input gives the same bytes in `files`.
 
         Args:
             y: index of each case's label, shape (n,).
             weights: shape (n,), all ones if not given.
+            like: takes over what this one found out by trying (rounds, strength) instead of trying again.
         """
         ...
 

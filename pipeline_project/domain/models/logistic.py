@@ -15,7 +15,7 @@ from pipeline_project.domain.timeline import later_share
 
 _COEFFICIENTS, _SETTINGS = "coefficients.safetensors", "logistic.json"
 #: Inverse regularization tried, on unit-length vectors, where little of it is wanted.
-_GRID = (3.0, 10.0, 30.0)
+_GRID = (10.0, 30.0)
 _TRY_SHARE, _MOST_TO_TRY = 0.25, 4000
 _NEVER = -30.0
 
@@ -26,10 +26,17 @@ class LogisticOnEmbeddings:
     def __init__(self, settings: EstimatorSettings) -> None:
         self.settings = settings
 
-    def fit(self, table: FeatureTable, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 7) -> Self:
+    def fit(
+        self,
+        table: FeatureTable,
+        y: np.ndarray,
+        weights: np.ndarray | None = None,
+        seed: int = 7,
+        like: Self | None = None,
+    ) -> Self:
         vectors = _text_of(table)
         weight = np.ones(len(y)) if weights is None else weights
-        self.strength_ = self._strength(vectors, y, weight, table.nights, seed)
+        self.strength_ = like.strength_ if like is not None else self._strength(vectors, y, weight, table.nights, seed)
         self.coefficients_, self.intercepts_ = self._solve(vectors, y, weight, self.strength_)
         return self
 
@@ -41,7 +48,7 @@ class LogisticOnEmbeddings:
         later = later_share(nights[rows], _TRY_SHARE)
         early = rows[~later]
         if later.sum() < len(self.settings.labels) or len(np.unique(y[early])) < 2:
-            return _GRID[1]
+            return _GRID[0]
         losses = []
         for strength in _GRID:
             found = _softmax(vectors[rows[later]], *self._solve(vectors[early], y[early], weight[early], strength))
@@ -53,8 +60,11 @@ class LogisticOnEmbeddings:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients of shape (labels, d) and intercepts of shape (labels,); a label never seen is all but ruled out."""
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
-        fitted = LogisticRegression(C=strength, max_iter=300, tol=1e-4).fit(vectors, y, sample_weight=weight)
+        # several threads that wait for each other on a busy machine took ten times as long
+        with threadpool_limits(1):
+            fitted = LogisticRegression(C=strength, max_iter=200, tol=1.5e-4).fit(vectors, y, sample_weight=weight)
         coefficients, intercepts = fitted.coef_, fitted.intercept_
         if len(fitted.classes_) == 2:
             coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
