@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from sqlalchemy import text
 
 from pipeline_project.domain.errors import DatabaseUnreachable, ModelUnavailable
 from pipeline_project.domain.models.files import check_formats, digest
 from pipeline_project.domain.ports import ModelVersion
+from resources.mlflow_database import prepare_once, without_telemetry
 from resources.postgres import connected, engine_of, safe
 
 if TYPE_CHECKING:
@@ -28,16 +25,7 @@ if TYPE_CHECKING:
 CHALLENGER = "challenger"
 _FOLDER, _CARD = "model", "MLmodel"
 _NIGHT, _DIGEST = "night", "digest"
-#: Any number will do, as long as nothing else locks by it.
-_SCHEMA_LOCK = 7_316_400_211
 _LONGEST_PARAMETER = 500
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
 
 
 @dataclass(frozen=True)
@@ -49,7 +37,7 @@ class MlflowRegistry:
         artifact_root: folder or URL under which every workflow's model files lie.
     """
 
-    tracking_uri: str
+    tracking_uri: str = field(repr=False)
     artifact_root: Path | str
 
     def log_training(
@@ -136,9 +124,9 @@ class MlflowRegistry:
 
         MLflow itself would try for a hundred seconds to reach a database that is away, and show its URL.
         """
-        _without_telemetry()
+        without_telemetry()
         if self.tracking_uri.startswith("postgresql"):
-            _prepare_once(self.tracking_uri)
+            prepare_once(self.tracking_uri)
             with connected(engine_of(self.tracking_uri)):
                 pass
         from mlflow.tracking import MlflowClient
@@ -220,45 +208,6 @@ class MlflowRegistry:
             if digest(_downloaded(client, found.run_id)) == whole:
                 return found
         return None
-
-
-def _without_telemetry() -> None:
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    # MLflow reads its switch once, when it is imported, and a process may have set it to something else before
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-
-
-@lru_cache(maxsize=8)
-def _prepare_once(tracking_uri: str) -> None:
-    """Creates or upgrades MLflow's tables; one process does it while the others wait at a lock of the database.
-
-    MLflow's own lock is a file in the temporary folder, which other machines and containers do not share.
-    """
-    with connected(engine_of(tracking_uri)) as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _SCHEMA_LOCK})
-        from mlflow.store.db import utils
-
-        engine = engine_of(tracking_uri)
-        with _less_talk():
-            if not utils._all_tables_exist(engine):
-                utils._initialize_tables(engine)
-            elif utils._get_schema_version(engine) != utils._get_latest_schema_revision():
-                utils._upgrade_db(engine)
-
-
-@contextmanager
-def _less_talk() -> Iterator[None]:
-    """Fifty migrations need not be announced one by one."""
-    loggers = [logging.getLogger(name) for name in ("alembic", "mlflow.store.db.utils")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
 
 
 def _plain(client: MlflowClient, workflow: str, found: MlflowVersion) -> ModelVersion:

@@ -62,22 +62,24 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], rig
 
 
 class Steps:
-    """A progress bar with the time left, for work of known length."""
+    """A progress bar with the time left, for work of known length; where no terminal shows a bar, a line a step."""
 
-    def __init__(self, progress: Progress | None, total: int, what: str) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress | None, total: int, what: str, quiet: bool) -> None:
+        self._progress, self._quiet = progress, quiet
         self._task = progress.add_task(what, total=total) if progress else None
 
     def step(self, what: str, done: int = 1) -> None:
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=done, description=what)
+        elif not self._quiet:
+            complain(what)
 
 
 @contextmanager
 def steps(total: int, what: str, quiet: bool = False) -> Iterator[Steps]:
-    """Shows a bar on standard error while work goes on; nothing when quiet."""
-    if quiet:
-        yield Steps(None, total, what)
+    """Shows on standard error how far work is; nothing when quiet."""
+    if quiet or not err.is_terminal:
+        yield Steps(None, total, what, quiet)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -88,4 +90,4 @@ def steps(total: int, what: str, quiet: bool = False) -> Iterator[Steps]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=False) as progress:
-        yield Steps(progress, total, what)
+        yield Steps(progress, total, what, quiet)

@@ -51,6 +51,6 @@ def _write(first: date, last: date, per_night: int, seed: int, quiet: bool) -> d
             nights,
             per_night,
             seed,
-            progress=lambda done, total: bar.step("sample cases"),
+            progress=lambda done, total: bar.step(f"sample cases {nights[min(done, total) - 1]}"),
         )
     return {"nights": len(nights), "claims": summary.claims, "photos": summary.photos}

@@ -13,7 +13,7 @@ class Balance:
     Attributes:
         duplicates: rows whose very content stands already in this night or in an earlier one.
         lost: contents that arrived and are nowhere.
-        twice: contents that are admitted and refused at once.
+        twice: contents that are admitted and refused at once, or that an earlier night had admitted already.
     """
 
     arrivals: int
@@ -41,13 +41,13 @@ def balance(
         arrivals, admitted, quarantined: `row_sha256` of the night's tables, one per row.
         earlier: `row_sha256` of the cases of earlier nights.
     """
-    came, kept = set(arrivals), set(admitted) | set(quarantined)
-    repeated_from_earlier = (came - kept) & set(earlier)
+    came, kept, before = set(arrivals), set(admitted) | set(quarantined), set(earlier)
+    repeated_from_earlier = (came - kept) & before
     return Balance(
         arrivals=len(arrivals),
         admitted=len(admitted),
         quarantined=len(quarantined),
         duplicates=len(arrivals) - len(came) + len(repeated_from_earlier),
         lost=len(came - kept - repeated_from_earlier),
-        twice=len(set(admitted) & set(quarantined)),
+        twice=len((set(admitted) & set(quarantined)) | (kept & before)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -36,8 +37,9 @@ CLUSTERS = pa.schema(
     ]
 )
 
-# A name passes on only if the two groups share at least half of the smaller one; a stray member carries none.
-_ENOUGH_OVERLAP = 0.5
+# A name passes on only with this share of the smaller of the two groups; a stray member carries none. A third,
+# because a group may split in three and still be remembered.
+_ENOUGH_OVERLAP = 0.3
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,11 @@ def track(labels: Labels, case_ids: Sequence[str], nights: Sequence[str], night:
         earlier: case_id, cluster, cluster_born of the window's nights before, in night order.
     """
     groups = _groups(labels, case_ids, nights)
-    known = earlier.dropna(subset=["cluster"]).drop_duplicates("case_id", keep="last")
+    known = earlier.dropna(subset=["cluster", "cluster_born"]).drop_duplicates("case_id", keep="last")
     names = dict(zip(known["case_id"], known["cluster"], strict=True))
     born = dict(zip(known["cluster"], known["cluster_born"], strict=True))
-    kept = _matched([[names.get(case_ids[row]) for row in members] for members in groups])
+    held = Counter(names[case] for case in case_ids if case in names)
+    kept = _matched([[names.get(case_ids[row]) for row in members] for members in groups], held)
     taken = set(born)
     ids: list[str | None] = [None] * len(case_ids)
     nights_born: list[str | None] = [None] * len(case_ids)
@@ -162,22 +165,23 @@ def _groups(labels: Labels, case_ids: Sequence[str], nights: Sequence[str]) -> l
     return list(by_label.values())
 
 
-def _matched(groups: Sequence[Sequence[str | None]]) -> dict[int, str]:
+def _matched(groups: Sequence[Sequence[str | None]], held: Mapping[str, int]) -> dict[int, str]:
     """Which group keeps which name.
 
     Args:
         groups: of each group, the names its members had before, None for those that are new or were alone.
+        held: how many of the window's cases had each name, those that are alone tonight included.
     """
     from scipy.optimize import linear_sum_assignment
 
-    names = sorted({name for group in groups for name in group if name is not None})
+    names = sorted(held)
     column = {name: place for place, name in enumerate(names)}
     overlap = np.zeros((len(groups), len(names)))
     for place, group in enumerate(groups):
         for name in group:
             if name is not None:
                 overlap[place, column[name]] += 1
-    smaller = np.minimum(overlap.sum(axis=1, keepdims=True), overlap.sum(axis=0, keepdims=True))
+    smaller = np.minimum.outer([len(group) for group in groups], [held[name] for name in names])
     overlap[overlap < _ENOUGH_OVERLAP * smaller] = 0
     rows, columns = linear_sum_assignment(overlap, maximize=True)
     return {int(row): names[place] for row, place in zip(rows, columns, strict=True) if overlap[row, place] > 0}

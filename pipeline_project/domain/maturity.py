@@ -20,5 +20,6 @@ def matured_decisions(decisions: pa.Table, cases: pa.Table, outcomes: pd.DataFra
     """
     known = decisions.select(_KEPT).to_pandas().merge(outcomes[[CASE_ID, "label"]], on=CASE_ID, how="inner")
     row_of = pd.Series(range(len(cases)), index=cases[CASE_ID].to_pylist())
+    row_of = row_of[~row_of.index.duplicated()]
     known = known[known[CASE_ID].isin(row_of.index)].reset_index(drop=True)
     return known, cases.take(pa.array(row_of.loc[known[CASE_ID]].to_numpy(), pa.int64()))

@@ -46,7 +46,8 @@ class PolicyResult:
         benefit: what a person's answer saves, `cheapest_cost - person_cost`; NaN if unknown.
         propensity: probability with which the case could have been drawn for the random share.
         places: answers that people can give this night.
-        shadow_price: what one more place would have saved, zero when every case that wanted one got it.
+        shadow_price: what one more place would have saved, beyond those that failures and the random share take: the
+            benefit of the first case turned away, zero when every case that wanted a place got one.
     """
 
     option: np.ndarray

@@ -156,10 +156,15 @@ def test_names_are_matched_together():
 
 
 def test_a_stray_member_carries_no_name():
-    ((name, _),) = tracked(["abcdefgz"], earlier(stray="zyxwvuts", old="abcdefg"))
-    assert name == "old"
-    (fresh, _), (old, _) = tracked(["zlmnop", "yxwvuts"], earlier(stray="zyxwvuts", other="lmnop"))
-    assert (fresh, old) == ("other", "stray")
+    cases = list("zlmnop" + "yxwvuts")
+    labels = np.array([0] * 6 + [-1] * 7)
+    found = track(labels, cases, ["2025-03-02"] * 13, "2025-03-02", earlier(stray="zyxwvuts"))
+    assert found.ids[0] not in (None, "stray") and found.born[0] == "2025-03-02"
+
+
+def test_a_group_that_grew_or_lost_members_keeps_its_name():
+    assert tracked(["abcdefghijklmnop"], earlier(old="abcd"))[0] == ("old", "2025-03-01")
+    assert tracked(["abcd"], earlier(old="abcdefghijkl"))[0] == ("old", "2025-03-01")
 
 
 def test_cases_that_are_alone_have_no_name():
@@ -297,6 +302,20 @@ def test_a_night_run_twice_with_its_rows_shuffled_is_the_same():
         known = pa.concat_tables([before, *runs])
         runs.append(night_clusters("2025-03-02", pa.concat_tables([today, earlier_night]), {}, known, TERMS))
     assert runs[0].sort_by("case_id").equals(runs[1].sort_by("case_id"))
+
+
+def test_names_come_from_the_window_before_this_night_alone():
+    vectors, truth = planted(1, 20, 40)
+    ids = names(len(truth))
+    table = window("2025-03-09", ids, vectors)
+    fresh = night_clusters("2025-03-09", table, {}, None, TERMS)
+    for night, kept in (("2025-03-04", False), ("2025-03-08", True), ("2025-03-09", False), ("2025-03-10", False)):
+        count = len(ids)
+        known = fresh.set_column(0, "night", pa.array([night] * count))
+        known = known.set_column(2, "cluster", pa.array(["old"] * count))
+        known = known.set_column(4, "cluster_born", pa.array([night] * count)).cast(CLUSTERS)
+        again = night_clusters("2025-03-09", table, {}, known, TERMS)
+        assert ("old" in again["cluster"].to_pylist()) == kept, night
 
 
 def test_vectors_of_another_encoder_in_the_window_are_left_out():

@@ -1,0 +1,1 @@
+"""Documents. A package only so that `python -m docs.pictures` finds its module."""
