@@ -79,25 +79,28 @@ def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
         if champion is None:
             context.log.warning("no model was champion on %s; every case goes to a person", night.night)
             return _scored(unscored(night.night, cases[CASE_ID].to_pylist(), "no_model"))
+        embeddings = written(lake, spec, "embeddings", night.night) if spec.encodes else None
+        past, clusters = past_of(spec, lake, ledger, night), clusters_until(spec, lake, night)
         try:
-            model = TrainedModel.from_files(registry.load(champion))
+            model = _usable(spec, TrainedModel.from_files(registry.load(champion)))
+            table = score_night(night, cases, spec.feature_plan, past, embeddings, clusters, model, champion)
         except ModelUnavailable as error:
             context.log.error("model %s cannot be used: %s; every case goes to a person", champion.version, error)
-            return _scored(unscored(night.night, cases[CASE_ID].to_pylist(), "model_unavailable"))
-        embeddings = written(lake, spec, "embeddings", night.night) if spec.encodes else None
-        table = score_night(
-            night,
-            cases,
-            spec.feature_plan,
-            past_of(spec, lake, ledger, night),
-            embeddings,
-            clusters_until(spec, lake, night),
-            model,
-            champion,
-        )
+            table = unscored(night.night, cases[CASE_ID].to_pylist(), "model_unavailable")
         return _scored(table)
 
     return scores
+
+
+def _usable(spec: WorkflowSpec, model: TrainedModel) -> TrainedModel:
+    """The model, if its probabilities mean what the spec says.
+
+    Raises:
+        ModelUnavailable: it was trained for other labels.
+    """
+    if model.labels != spec.labels:
+        raise ModelUnavailable("it was trained for other labels than the spec has now; train a model for them")
+    return model
 
 
 def _scored(table: pa.Table) -> dg.MaterializeResult[pa.Table]:

@@ -169,7 +169,7 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         return dg.AssetCheckResult(
             passed=share <= limit,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"{refused} of {len(arrivals)} rows refused, {repairs} of them repaired; the limit is {limit:.0%}",
+            description=f"{refused} of {len(arrivals)} rows refused, {repairs} repaired; the limit is {limit:.0%}",
             metadata={"refused": refused, "repaired": repairs, "arrived": len(arrivals), "share": share},
         )
 

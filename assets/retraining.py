@@ -5,11 +5,13 @@ import pyarrow as pa
 
 from assets.common import from_tonight, key, night_asset, rows
 from assets.knowledge import past_of
+from pipeline_project.domain.clustering import CLUSTERS
+from pipeline_project.domain.embedding import EMBEDDINGS
 from pipeline_project.domain.errors import TooFewOutcomes
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake, Ledger, Registry
 from pipeline_project.domain.promotion import judge
-from pipeline_project.domain.schema import versions_of
+from pipeline_project.domain.schema import cases_schema, versions_of
 from pipeline_project.domain.training import TrainedModel, train, training_table
 from pipeline_project.partitions import earlier_nights, window
 from pipeline_project.spec import WorkflowSpec
@@ -39,7 +41,7 @@ def build_training_set(spec: WorkflowSpec) -> dg.AssetsDefinition:
         night = window(spec, context.partition_key)
         back = spec.model.training_nights
         first = shifted(night.night, -back) if back else None
-        read = {noun: lake.read_span(spec.name, noun, first, night.night) for noun in nouns}
+        read = {noun: _earlier(spec, lake, noun, first, night.night) for noun in nouns}
         table = training_table(read, spec.feature_plan, past_of(spec, lake, ledger, night), spec.nights.time_zone)
         labels = table["label"].to_pylist()
         return dg.MaterializeResult(
@@ -52,6 +54,15 @@ def build_training_set(spec: WorkflowSpec) -> dg.AssetsDefinition:
         )
 
     return training_set
+
+
+def _earlier(spec: WorkflowSpec, lake: Lake, noun: str, first: str | None, before: str) -> pa.Table:
+    """The nights before this one; without rows when it is the first that there is."""
+    table = lake.read_span(spec.name, noun, first, before)
+    if table is not None:
+        return table
+    schemas = {"cases": cases_schema(spec.case_schema), "embeddings": EMBEDDINGS, "clusters": CLUSTERS}
+    return schemas[noun].empty_table()
 
 
 def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:

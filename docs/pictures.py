@@ -50,8 +50,10 @@ REMEMBERED = """
 localStorage.setItem('asset-graph-direction', '"vertical"');
 localStorage.setItem('dagster-nav-collapsed', 'true');
 """
-#: CSS pixels: wide enough for Dagster to show whole nodes and not their names alone.
-GRAPH_WIDTH, GRAPH_MARGIN = 1600, 40
+#: Wide enough for Dagster to show whole nodes and not their names alone; high enough for any workflow, because it
+#: draws only the nodes that lie within the window.
+GRAPH_WIDTH, GRAPH_HEIGHT = 1500, 4000
+MARGIN = 16
 
 #: The boxes of the nodes as text once every one is drawn, has its facts and has stood still for a second; else null.
 SETTLED = """nouns => {
@@ -161,24 +163,19 @@ def webserver(prepared: Ground) -> Iterator[str]:
 
 def graph(chromium: Browser, address: str, name: str) -> bytes:
     """The lineage of a workflow's asset group, top to bottom, every node with its facts."""
+    import warnings
+
     from pipeline_project.workflow import build_assets
 
-    nouns = [key.path[-1] for asset in build_assets(workflow(name)) for key in asset.keys]
-    context = chromium.new_context(
-        viewport={"width": GRAPH_WIDTH, "height": 1200}, device_scale_factor=WIDTH / GRAPH_WIDTH
-    )
-    context.add_init_script(REMEMBERED)
-    page = context.new_page()
-    url = f"{address}/locations/__repository__@pipeline_project/asset-groups/{name}/lineage"
-    page.goto(url)
-    boxes = _settled(page, nouns)
-    header = page.evaluate("() => document.querySelector('foreignObject').ownerSVGElement.getBoundingClientRect().top")
-    # Dagster fits the graph to the width alone, so the window takes the height that the graph has.
-    tall = max(box[3] for box in boxes) - min(box[1] for box in boxes) + max(header, 0) + 2 * GRAPH_MARGIN
-    page.set_viewport_size({"width": GRAPH_WIDTH, "height": int(tall)})
-    page.goto(url)
-    _settled(page, nouns)
-    return page.screenshot()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nouns = [key.path[-1] for asset in build_assets(workflow(name)) for key in asset.keys]
+    page = chromium.new_page(viewport={"width": GRAPH_WIDTH, "height": GRAPH_HEIGHT})
+    page.add_init_script(REMEMBERED)
+    page.goto(f"{address}/locations/__repository__@pipeline_project/asset-groups/{name}/lineage")
+    left, top, right, bottom = zip(*_settled(page, nouns), strict=True)
+    x, y = min(left) - MARGIN, min(top) - MARGIN
+    return page.screenshot(clip={"x": x, "y": y, "width": max(right) + MARGIN - x, "height": max(bottom) + MARGIN - y})
 
 
 def night_report(chromium: Browser, page: Path) -> bytes:
@@ -189,14 +186,20 @@ def night_report(chromium: Browser, page: Path) -> bytes:
 
 
 def kept(picture: bytes, target: Path) -> None:
-    """Writes a picture with 256 colours, which the page of a repository loads quickly."""
+    """Writes a picture as small as it gets; one that is too large loses colours.
+
+    Raises:
+        PictureMissing: that was not enough.
+    """
     import io
 
     from PIL import Image
 
     target.parent.mkdir(exist_ok=True)
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(target, optimize=True)
+    image.save(target, optimize=True)
+    if target.stat().st_size > MOST_BYTES:
+        image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(target, optimize=True)
     size = target.stat().st_size
     if size > MOST_BYTES:
         raise PictureMissing(f"{target} has {size:,} bytes, more than {MOST_BYTES:,}; choose another night (--night)")

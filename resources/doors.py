@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -52,26 +53,28 @@ class EncoderDoors:
     def text(self, spec: WorkflowSpec) -> TextEncoder:
         if spec.text is None:
             raise ValueError(f"{spec.name} declares no `text`")
-        return _text_encoder(spec.text.encoder, spec.text.tokens_per_batch, spec.text.max_tokens, self.device)
+        terms = spec.text
+        return _text_encoder(terms.encoder, terms.tokens_per_batch, terms.max_tokens, self.device, spec.folder)
 
     def image(self, spec: WorkflowSpec) -> ImageEncoder:
         if spec.image is None:
             raise ValueError(f"{spec.name} declares no `image`")
-        return _image_encoder(spec.image.encoder, spec.image.batch, spec.image.max_pixels, self.device)
+        terms = spec.image
+        return _image_encoder(terms.encoder, terms.batch, terms.max_pixels, self.device, spec.folder)
 
 
 @lru_cache(maxsize=4)
-def _text_encoder(name: str, tokens_per_batch: int, max_tokens: int, device: str) -> TextEncoder:
+def _text_encoder(name: str, tokens_per_batch: int, max_tokens: int, device: str, base: Path) -> TextEncoder:
     from resources.encoders import text_encoder
 
-    return text_encoder(name, tokens_per_batch, max_tokens, device)
+    return text_encoder(name, tokens_per_batch, max_tokens, device, base)
 
 
 @lru_cache(maxsize=4)
-def _image_encoder(name: str, batch: int, max_pixels: int, device: str) -> ImageEncoder:
+def _image_encoder(name: str, batch: int, max_pixels: int, device: str, base: Path) -> ImageEncoder:
     from resources.encoders import image_encoder
 
-    return image_encoder(name, batch, max_pixels, device)
+    return image_encoder(name, batch, max_pixels, device, base)
 
 
 class ContractDoors:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
+from typing import Any
 
 from sqlalchemy import text
 
@@ -40,8 +42,7 @@ def prepare_once(tracking_uri: str) -> None:
     """
     with connected(engine_of(tracking_uri)) as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _SCHEMA_LOCK})
-        from mlflow.store.db import utils
-
+        utils: Any = import_module("mlflow.store.db.utils")
         engine = engine_of(tracking_uri)
         with _less_talk():
             if not utils._all_tables_exist(engine):

@@ -205,7 +205,7 @@ class MlflowRegistry:
         """The version of this very training, if it was registered before and its files are still there."""
         wanted = f"name = '{workflow}' AND tag.{_NIGHT} = '{night}' AND tag.{_DIGEST} = '{whole}'"
         for found in client.search_model_versions(wanted):
-            if digest(_downloaded(client, found.run_id)) == whole:
+            if digest(_downloaded(client, str(found.run_id))) == whole:
                 return found
         return None
 
@@ -216,15 +216,15 @@ def _plain(client: MlflowClient, workflow: str, found: MlflowVersion) -> ModelVe
         version=str(found.version),
         night=found.tags[_NIGHT],
         digest=found.tags[_DIGEST],
-        run_id=found.run_id,
-        metrics=dict(client.get_run(found.run_id).data.metrics),
+        run_id=str(found.run_id),
+        metrics=dict(client.get_run(str(found.run_id)).data.metrics),
     )
 
 
 def _dataset_input(dataset: pd.DataFrame, workflow: str, night: str) -> Any:
     """The data's name, digest, schema and size; none of its values."""
-    from mlflow.data import from_pandas
     from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.pandas_dataset import from_pandas
     from mlflow.entities import DatasetInput, InputTag
 
     source = CodeDatasetSource({"workflow": workflow, "asset": "training_set", "night": night})

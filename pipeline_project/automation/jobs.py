@@ -19,6 +19,9 @@ TRAINING = ("training_set", "challenger", "champion")
 #: What a warm-up night makes not: it only gathers what models learn from.
 DECIDING = ("scores", "decisions", "night_report")
 
+#: Of a training and a night that wait for each other, the training goes first: the night is scored by its model.
+PRIORITY = {"retrain": {"dagster/priority": "1"}}
+
 
 def job_name(spec: WorkflowSpec, kind: str) -> str:
     """The name of one of the workflow's jobs; `kind` is nightly, warm_up or retrain."""
@@ -43,7 +46,7 @@ def build_jobs(spec: WorkflowSpec) -> dict[str, Job]:
             selection=selection,
             partitions_def=nights(spec),
             description=words,
-            tags={"pipeline/workflow": spec.name, "pipeline/kind": kind},
+            tags={"pipeline/workflow": spec.name, "pipeline/kind": kind, **PRIORITY.get(kind, {})},
             executor_def=dg.in_process_executor,
         )
         for kind, (selection, words) in selections.items()

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 
 from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.domain.ports import CaseSource
-from pipeline_project.domain.reconciling import NightState
+from pipeline_project.domain.reconciling import NightState, is_done
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 
 LANDED = "pipeline/landed"
+PARTITION = "dagster/partition"
 _PAGE = 1000
+_WITHOUT_SUCCESS = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+_STARTED_BY_DAEMON = {"dagster/run_key", "dagster/backfill"}
+
+
+def landed_tag(landed: str) -> dict[str, str]:
+    """The tag that says for what content a run was started; Dagster takes 63 characters."""
+    return {LANDED: landed[:60]}
 
 
 def night_states(
@@ -32,9 +43,20 @@ def night_states(
             night in ends[noun] and ends[noun][night].timestamp >= arrivals.timestamp for noun in _ends_of(spec, night)
         )
         fingerprint = _landed(arrivals)
-        failures = 0 if finished and fingerprint == landed else _failures(instance, spec, night, landed)
-        states[night] = NightState(landed, fingerprint, finished, failures)
+        state = NightState(landed, fingerprint, finished)
+        states[night] = state if is_done(state) else replace(state, **_runs(instance, spec, night, landed))
     return states
+
+
+def unfinished(instance: DagsterInstance, job: str, night: str) -> bool:
+    """Whether a run of a night is queued or running; one that a command started may have died with the command."""
+    waiting = RunsFilter(job_name=job, tags={PARTITION: night}, statuses=NOT_FINISHED_STATUSES)
+    return any(_STARTED_BY_DAEMON & run.tags.keys() for run in instance.get_runs(waiting))
+
+
+def failed_runs(instance: DagsterInstance, job: str, night: str) -> int:
+    """Runs of a job for a night that failed or were cancelled."""
+    return instance.get_runs_count(RunsFilter(job_name=job, tags={PARTITION: night}, statuses=_WITHOUT_SUCCESS))
 
 
 def last_materializations(
@@ -72,11 +94,11 @@ def _landed(record: dg.EventLogRecord | None) -> str | None:
     return str(value.value) if value else None
 
 
-def _failures(instance: DagsterInstance, spec: WorkflowSpec, night: str, landed: str) -> int:
-    return instance.get_runs_count(
-        RunsFilter(
-            job_name=job_name(spec, job_kind(spec, night)),
-            tags={"dagster/partition": night, LANDED: landed[:60]},
-            statuses=[DagsterRunStatus.FAILURE],
-        )
+def _runs(instance: DagsterInstance, spec: WorkflowSpec, night: str, landed: str) -> dict[str, Any]:
+    """What became of the runs that were started for what has landed, as arguments of a `NightState`."""
+    job = job_name(spec, job_kind(spec, night))
+    ended = instance.get_runs(
+        RunsFilter(job_name=job, tags={PARTITION: night, **landed_tag(landed)}, statuses=FINISHED_STATUSES)
     )
+    failures = sum(run.status in _WITHOUT_SUCCESS for run in ended)
+    return {"failures": failures, "attempts": len(ended), "running": unfinished(instance, job, night)}

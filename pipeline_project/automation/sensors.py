@@ -7,10 +7,10 @@ from typing import Protocol
 import dagster as dg
 
 from pipeline_project.automation.jobs import Job, job_kind, job_name
-from pipeline_project.automation.progress import LANDED, night_states
+from pipeline_project.automation.progress import PARTITION, failed_runs, landed_tag, night_states, unfinished
 from pipeline_project.automation.training import training_due
 from pipeline_project.domain.ports import CaseSource, Ledger
-from pipeline_project.domain.reconciling import nights_to_run
+from pipeline_project.domain.reconciling import ATTEMPTS, nights_to_run
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.spec import WorkflowSpec
 
@@ -24,32 +24,38 @@ class Sources(Protocol):
 
 def build_sensors(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.SensorDefinition]:
     """Reconciles landed files with nights done, retrains on new outcomes, and writes alerts for failed runs."""
-    return [_landing(spec, jobs), _new_outcomes(spec, jobs), _alerts(spec, jobs)]
+    return [_landing(spec, jobs), _new_outcomes(spec, jobs), _alerts(spec, jobs), _recoveries(spec, jobs)]
 
 
 def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{spec.name}_landing",
-        jobs=[jobs["nightly"], jobs["warm_up"]],
+        jobs=list(jobs.values()),
         minimum_interval_seconds=60,
-        description="Runs every ended night for which something landed that no finished run has taken in.",
+        description="Runs every ended night for which something landed that no finished run has taken in; before it "
+        "the training that the night calls for.",
     )
     def landing(
-        context: dg.SensorEvaluationContext, sources: dg.ResourceParam[Sources]
+        context: dg.SensorEvaluationContext,
+        sources: dg.ResourceParam[Sources],
+        ledger: dg.ResourceParam[Ledger],
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         source = sources.cases(spec)
         ended = last_ended(spec)
         landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= ended]
         wanted = nights_to_run(spec.name, night_states(context.instance, spec, source, landed), ended)
         if not wanted:
-            yield dg.SkipReason(f"all {len(landed)} landed nights are done")
+            yield dg.SkipReason(f"all {len(landed)} landed nights are done, running or have failed too often")
         for night in wanted[:NIGHTS_A_TICK]:
-            fingerprint = source.fingerprint(window(spec, night.night))
+            # runs of a workflow go one at a time, first in, first out: the night is scored by the model trained for it
+            training = _training(context.instance, spec, ledger, night.night, window(spec, night.night).start)
+            if training:
+                yield training
             yield dg.RunRequest(
                 run_key=night.key,
                 partition_key=night.night,
                 job_name=job_name(spec, job_kind(spec, night.night)),
-                tags={LANDED: fingerprint[:60]},
+                tags=landed_tag(night.landed),
             )
 
     return landing
@@ -66,12 +72,25 @@ def _new_outcomes(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefiniti
         context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger]
     ) -> dg.RunRequest | dg.SkipReason:
         night = last_ended(spec)
-        due = training_due(spec, ledger, night, datetime.now(UTC))
-        if due is None:
-            return dg.SkipReason(f"nothing calls for a training on {night}")
-        return dg.RunRequest(run_key=f"{spec.name}/outcomes/{night}", partition_key=night, tags={"pipeline/why": due})
+        training = _training(context.instance, spec, ledger, night, datetime.now(UTC))
+        return training or dg.SkipReason(f"nothing calls for a training on {night}, or one is running or has failed")
 
     return new_outcomes
+
+
+def _training(
+    instance: dg.DagsterInstance, spec: WorkflowSpec, ledger: Ledger, night: str, known_before: datetime
+) -> dg.RunRequest | None:
+    """The training that a night calls for, unless it is running or has failed too often."""
+    job = job_name(spec, "retrain")
+    due = training_due(spec, ledger, night, known_before)
+    if due is None or unfinished(instance, job, night):
+        return None
+    failed = failed_runs(instance, job, night)
+    if failed >= ATTEMPTS:
+        return None
+    key = f"{spec.name}/training/{night}/{failed + 1}"
+    return dg.RunRequest(run_key=key, partition_key=night, job_name=job, tags={"pipeline/why": due})
 
 
 def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
@@ -83,12 +102,12 @@ def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
     )
     def alerts(context: dg.RunFailureSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
         run = context.dagster_run
-        night = run.tags.get("dagster/partition", "")
+        night = run.tags.get(PARTITION, "")
         steps = ", ".join(event.step_key or "?" for event in context.get_step_failure_events()) or "the run itself"
         ledger.raise_alert(
             workflow=spec.name,
             kind="run_failed",
-            key=f"{run.job_name}/{night}",
+            key=alert_key(spec, run.job_name, night),
             message=f"{run.job_name} failed on {night or 'no night'} at {steps}; run {run.run_id}",
             owner=spec.owners[0],
             next_command=next_command(spec, run.job_name, night),
@@ -97,8 +116,30 @@ def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
     return alerts
 
 
+def _recoveries(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        name=f"{spec.name}_recoveries",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=list(jobs.values()),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="A run that went through closes the alert of the runs before it.",
+    )
+    def recoveries(context: dg.RunStatusSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
+        run = context.dagster_run
+        ledger.close_alert(spec.name, alert_key(spec, run.job_name, run.tags.get(PARTITION, "")))
+
+    return recoveries
+
+
+def alert_key(spec: WorkflowSpec, job: str, night: str) -> str:
+    """What a failed run's alert is about: the kind of job and the night, so that the next attempt closes it."""
+    return f"{job.removeprefix(f'{spec.name}_')}/{night}"
+
+
 def next_command(spec: WorkflowSpec, job: str, night: str) -> str:
     """What the owner of a failed run types next."""
+    if not night:
+        return "pipeline status"
     if job == job_name(spec, "retrain"):
         return f"pipeline nights {spec.name} --from {night} --to {night} --retrain"
     return f"pipeline nights {spec.name} --from {night} --to {night}"

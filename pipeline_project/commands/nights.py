@@ -13,8 +13,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.automation.jobs import job_kind, job_name
-from pipeline_project.automation.progress import LANDED, night_states
-from pipeline_project.automation.sensors import next_command
+from pipeline_project.automation.progress import landed_tag, night_states
+from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.domain.ports import Ledger
@@ -102,7 +102,7 @@ class NightRunner:
             if not training.success:
                 return self._stopped(night, "retrain", training, time.monotonic() - started)
         kind = job_kind(self.spec, night)
-        result = self._execute(kind, night, {LANDED: landed[:60]})
+        result = self._execute(kind, night, landed_tag(landed))
         seconds = time.monotonic() - started
         if result.success:
             return NightRun(night, "done", seconds, result.run_id, trained)
@@ -113,15 +113,19 @@ class NightRunner:
 
     def _execute(self, kind: str, night: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_job_def(job_name(self.spec, kind))
-        return job.execute_in_process(
+        result = job.execute_in_process(
             run_config=QUIET, instance=self.instance, partition_key=night, tags=tags, raise_on_error=False
         )
+        if result.success:
+            self.ledger.close_alert(self.spec.name, alert_key(self.spec, job.name, night))
+        return result
 
     def _stopped(self, night: str, kind: str, result: dg.ExecuteInProcessResult, seconds: float) -> NightRun:
         why = "; ".join(dict.fromkeys(_reasons(result.all_events))) or "see the run in Dagster"
         blocked = any(not check.passed and check.severity.name == "ERROR" for check in _checks(result.all_events))
-        command = next_command(self.spec, job_name(self.spec, kind), night)
-        self.ledger.raise_alert(self.spec.name, "night_stopped", f"{kind}/{night}", why, self.spec.owners[0], command)
+        job = job_name(self.spec, kind)
+        command, key = next_command(self.spec, job, night), alert_key(self.spec, job, night)
+        self.ledger.raise_alert(self.spec.name, "night_stopped", key, why, self.spec.owners[0], command)
         return NightRun(
             night, "blocked" if blocked else "failed", seconds, result.run_id, None, f"{why} (next: {command})"
         )

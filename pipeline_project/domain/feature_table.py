@@ -85,7 +85,7 @@ class FeatureTable:
         )
 
     def to_arrow(self, label: Sequence[str] | None = None, known_at: pa.Array | None = None) -> pa.Table:
-        """Columns case_night, case_id, label and known_at if given, then one for each feature, as the lake keeps them."""
+        """As the lake keeps it: case_night, case_id, label and known_at if given, then one column for each feature."""
         columns: dict[str, pa.Array] = {
             CASE_NIGHT: pa.array(self.nights, pa.string()),
             CASE_ID: pa.array(self.case_ids, pa.string()),

@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from pipeline_project.domain.feature_table import FeatureTable, floats, stacked, strings
 from pipeline_project.domain.history import Asking, PastCases, codes, entity_history, past_cases
-from pipeline_project.domain.schema import CASE_ID, NIGHT, Field, FieldType
+from pipeline_project.domain.schema import ARROW_TYPES, CASE_ID, NIGHT, Field, FieldType
 from pipeline_project.domain.vectors import unpack
+
+__all__ = ["SEASON", "FeaturePlan", "FeatureTable", "Past", "build_features", "no_cases", "no_past"]
 
 #: Season columns; a model trained on less than a year leaves them out (see `training`).
 SEASON = ("season_sin", "season_cos")
@@ -93,6 +95,14 @@ class Past:
 
 def no_past() -> Past:
     return Past(None, pd.DataFrame({"case_id": [], "label": [], "known_at": pd.to_datetime([], utc=True)}))
+
+
+def no_cases(plan: FeaturePlan) -> pa.Table:
+    """A `cases` table without rows, with the columns that the plan reads."""
+    fields = {f.name: ARROW_TYPES[f.type] for f in (*plan.inputs, *plan.ages, plan.amount, plan.time) if f is not None}
+    keys = [NIGHT, CASE_ID, *(by for by, _ in plan.history), *(name for group in plan.basket for name in group)]
+    columns = {name: pa.string() for name in keys} | fields
+    return pa.table({name: pa.array([], kind) for name, kind in columns.items()})
 
 
 def build_features(
@@ -188,7 +198,8 @@ def _basket(cases: pa.Table, group: tuple[str, ...], plan: FeaturePlan) -> dict[
     """
     keys = pd.DataFrame({name: codes(None, cases.column(name))[1] for name in (NIGHT, *group)})
     basket = keys.groupby(list(keys.columns), sort=False).ngroup()
-    basket = basket.where((keys >= 0).all(axis=1), -1 - np.arange(len(keys)))
+    alone = pd.Series(-1 - np.arange(len(keys)))
+    basket = basket.where((keys >= 0).all(axis=1), alone)
     prefix = "basket_" + "_".join(group)
     columns = {f"{prefix}_size": basket.groupby(basket).transform("size").to_numpy(np.float64)}
     others = [f.name for f in plan.of_type(FieldType.CATEGORY)] + [by for by, _ in plan.history]
@@ -220,7 +231,7 @@ def _histories(
     known = _known(earlier, amount, past.outcomes, plan, asking, cases)
     columns: dict[str, np.ndarray] = {}
     pairs = [(name, nights, _pair(earlier, cases, by)) for by, nights, name in entities]
-    if plan.clusters and clusters is not None:
+    if plan.clusters:
         pairs.append(("cluster_past", None, _cluster_pair(earlier, cases, clusters)))
     for name, nights, (then, now) in pairs:
         told = entity_history(known, then, asking, now, asked, now_amounts, plan.labels, nights)
@@ -259,7 +270,11 @@ def _pair(earlier: pa.Table | None, cases: pa.Table, by: str) -> tuple[np.ndarra
     return codes(None if earlier is None else earlier.column(by), cases.column(by))
 
 
-def _cluster_pair(earlier: pa.Table | None, cases: pa.Table, clusters: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def _cluster_pair(
+    earlier: pa.Table | None, cases: pa.Table, clusters: pa.Table | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if clusters is None:
+        return np.full(0 if earlier is None else len(earlier), -1), np.full(len(cases), -1)
     names = clusters.column("cluster")
     then = None if earlier is None else names.take(_rows_of(earlier, clusters))
     return codes(then, names.take(_rows_of(cases, clusters)))
@@ -281,6 +296,8 @@ def _cluster_numbers(cases: pa.Table, clusters: pa.Table | None) -> dict[str, np
 
 def _vectors(cases: pa.Table, embeddings: pa.Table | None, column: str) -> np.ndarray:
     if embeddings is None:
+        if not len(cases):
+            return np.empty((0, 0), dtype=np.float32)
         raise ValueError("the workflow has vectors, so build_features needs the embeddings of these nights")
     return np.asarray(unpack(embeddings.column(column).take(_rows_of(cases, embeddings))), dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""Whether a challenger may decide. Gates on past nights come with the models' lifecycle; here it must know something."""
+"""Whether a challenger may decide: here it must know something; gates on past nights come with the models' lifecycle."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ def judge(
         labels: in the spec's order.
         share: the calibration share, which are the later nights.
     """
-    index = np.array([labels.index(name) for name in label], dtype=int)
-    plain = ignorance(index, np.array(nights), len(labels), share)
+    known = [(labels.index(name), night) for name, night in zip(label, nights, strict=True) if name in labels]
+    index, of = np.array([i for i, _ in known], dtype=int), np.array([night for _, night in known], dtype=str)
+    plain = ignorance(index, of, len(labels), share)
     own = metrics.get("log_loss", float("inf"))
     figures = {"log_loss": own, "log_loss_of_ignorance": plain}
     if own < plain:

@@ -1,4 +1,4 @@
-"""What decided nights came to, once the truth is known: money against the simplest policies, and how good the model is."""
+"""What decided nights came to, once the truth is known: the money, against the simplest policies, and the model."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def realised(
     rows = np.arange(len(label))
     true_cost = cost[rows, :, label]
     index = {name: i for i, name in enumerate(matrix.options)}
-    chosen = np.array([index.get(name, -1) for name in option])
+    chosen = np.array([index.get(name, -1) for name in option], dtype=int)
     asked = np.array([name == ASK_PERSON for name in option], dtype=bool)
     return np.where(asked, review + true_cost.min(axis=1), true_cost[rows, np.maximum(chosen, 0)])
 

@@ -13,14 +13,14 @@ import pyarrow.compute as pc
 
 from pipeline_project.domain.errors import TooFewOutcomes
 from pipeline_project.domain.feature_table import FeatureTable, strings
-from pipeline_project.domain.features import SEASON, FeaturePlan, Past, build_features
+from pipeline_project.domain.features import SEASON, FeaturePlan, Past, build_features, no_cases
 from pipeline_project.domain.history import microseconds
 from pipeline_project.domain.models import ESTIMATORS, Estimator, EstimatorSettings
 from pipeline_project.domain.models.calibration import fit_calibration
 from pipeline_project.domain.models.familiar import Familiar
 from pipeline_project.domain.models.metrics import all_metrics
 from pipeline_project.domain.nights import window_of
-from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.schema import NIGHT
 from pipeline_project.domain.timeline import delay_weights, forward_steps, later_share
 from pipeline_project.domain.trained import Prediction, TrainedModel
 
@@ -81,11 +81,8 @@ def training_table(read: Mapping[str, pa.Table | None], plan: FeaturePlan, past:
 
     Features of a case are those it had when its own night was scored: each night knows what was known at its start.
     """
-    cases = read["cases"]
-    if cases is None:
-        raise TooFewOutcomes("there are no cases of earlier nights; run the nights before this one first")
-    known = pa.array(past.outcomes["case_id"].tolist(), pa.string())
-    with_outcome = cases.filter(pc.is_in(cases.column(CASE_ID), value_set=known))
+    found = read.get("cases")
+    cases = no_cases(plan) if found is None else found
     as_of = {night: window_of(night, time_zone).start for night in set(strings(cases.column(NIGHT)))}
     # a basket holds cases without an outcome too, so features are built of all and picked afterwards
     features = build_features(
@@ -96,9 +93,7 @@ def training_table(read: Mapping[str, pa.Table | None], plan: FeaturePlan, past:
         read.get("embeddings"),
         read.get("clusters"),
     )
-    wanted = set(with_outcome.column(CASE_ID).to_pylist())
-    mask = np.array([case in wanted for case in features.case_ids], dtype=bool)
-    return training_set(features.select(mask), past.outcomes)
+    return training_set(features, past.outcomes)
 
 
 def _all_earlier(past: pa.Table | None, cases: pa.Table) -> pa.Table:
@@ -151,8 +146,8 @@ def _told_ahead(
     """Probabilities of the later rows, each by a model of all steps before its own, and the first of these models."""
     if len(np.unique(y[step == 0])) < 2:
         raise TooFewOutcomes(
-            "the outcomes of the earlier nights are all of one label, so nothing can be learned from them; wait for more "
-            "nights, or lower model.calibration_share"
+            "the outcomes of the earlier nights are all of one label, so nothing can be learned from them; wait for "
+            "more nights, or lower model.calibration_share"
         )
     told = np.zeros((len(y), len(plan.labels)))
     first: Estimator | None = None

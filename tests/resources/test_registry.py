@@ -43,7 +43,14 @@ def trained(
     registry: MlflowRegistry, workflow: str, night: str = "2024-03-01", files: Mapping[str, bytes] = FILES
 ) -> ModelVersion:
     return registry.log_training(
-        workflow, night, files, {"rounds": 12, "long": "x" * 9000}, {"auc": 0.7}, FRAME, list(FRAME), ["kept", "returned"]
+        workflow,
+        night,
+        files,
+        {"rounds": 12, "long": "x" * 9000},
+        {"auc": 0.7},
+        FRAME,
+        list(FRAME),
+        ["kept", "returned"],
     )
 
 

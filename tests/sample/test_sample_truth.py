@@ -49,6 +49,12 @@ def test_about_as_many_claims_as_asked_and_more_on_mondays(claims: list[Claim]) 
     assert by_day.most_common(1)[0][0] == 0
 
 
+def test_a_night_is_in_order_of_the_clock(claims: list[Claim]) -> None:
+    stamps = [(claim.night.isoformat(), claim.claimed_at[:19]) for claim in claims]
+    assert stamps == sorted(stamps)
+    assert all(stamp.startswith(night) for night, stamp in stamps)
+
+
 def test_ids_are_unique(claims: list[Claim]) -> None:
     assert len({claim.claim_id for claim in claims}) == len(claims)
     names = [photo_name(claim, number) for claim in claims for number in range(claim.photos)]

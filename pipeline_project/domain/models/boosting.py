@@ -33,6 +33,11 @@ class BoostedTrees:
     The number of rounds is found on the latest fifth of the nights, then all rows are fitted with it.
     """
 
+    columns_: Columns
+    parameters_: dict[str, Any]
+    rounds_: int
+    booster_: xgboost.Booster
+
     def __init__(self, settings: EstimatorSettings) -> None:
         self.settings = settings
 

@@ -50,9 +50,9 @@ class Familiar:
                 self.ranges[name] = (float(low), float(high))
         for kind, vectors in _vectors(table).items():
             there = np.flatnonzero(vectors.any(axis=1))
-            if len(there) >= 1 - _QUANTILE and len(there) >= _QUANTILE * len(vectors):
-                self.always.append(kind)
             if len(there):
+                if len(there) >= _QUANTILE * len(vectors):
+                    self.always.append(kind)
                 chosen = np.random.default_rng(seed).choice(there, min(_REFERENCES, len(there)), replace=False)
                 self.references[kind] = vectors[np.sort(chosen)].astype(np.float16)
         return self
@@ -69,7 +69,7 @@ class Familiar:
         return self
 
     def distances(self, table: FeatureTable) -> dict[str, np.ndarray]:
-        """Per part, shape (n,): values never seen, steps outside the range, cosine distance to the nearest reference."""
+        """Per part, shape (n,): values never seen, steps outside the range, distance to the nearest reference."""
         found: dict[str, np.ndarray] = {}
         if self.values:
             found["categories"] = np.zeros(len(table))

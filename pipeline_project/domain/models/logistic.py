@@ -23,6 +23,10 @@ _NEVER = -30.0
 class LogisticOnEmbeddings:
     """scikit-learn's multinomial logistic regression; how much to regularize is tried out on later nights."""
 
+    strength_: float
+    coefficients_: np.ndarray
+    intercepts_: np.ndarray
+
     def __init__(self, settings: EstimatorSettings) -> None:
         self.settings = settings
 
@@ -58,7 +62,7 @@ class LogisticOnEmbeddings:
     def _solve(
         self, vectors: np.ndarray, y: np.ndarray, weight: np.ndarray, strength: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients of shape (labels, d) and intercepts of shape (labels,); a label never seen is all but ruled out."""
+        """Coefficients (labels, d) and intercepts (labels,); a label never seen is all but ruled out."""
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 

@@ -1,0 +1,196 @@
+"""Models learn from earlier nights, are judged on later ones, and are files that run nothing."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from pipeline_project.domain.errors import ModelUnavailable, TooFewOutcomes
+from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.models.metrics import auc, ece
+from pipeline_project.domain.trained import OUT_OF_DISTRIBUTION
+from pipeline_project.domain.training import TrainedModel, TrainingPlan, train, training_set
+
+TWO = TrainingPlan("boosting", ("kept", "returned"), masked=frozenset({"age"}), watched=("price",))
+MANY = TrainingPlan("logistic", tuple("abcdef"), watched=())
+NIGHTS = [str(day) for day in np.arange("2024-03-01", "2024-04-10", dtype="datetime64[D]")]
+
+
+def table(rows: int, seed: int, labels: int) -> tuple[FeatureTable, np.ndarray]:
+    """Labels follow the price, the brand and the text's direction; nights come in order."""
+    random = np.random.default_rng(seed)
+    y = random.integers(0, labels, rows)
+    numbers = np.column_stack(
+        [y * 10.0 + random.normal(50, 9, rows), random.normal(size=rows), random.normal(size=rows), np.zeros(rows)]
+    )
+    numbers[random.random(rows) < 0.05, 1] = np.nan
+    categories = np.array([[f"brand{(label + random.integers(3)) % 6}"] for label in y], dtype=object)
+    directions = np.random.default_rng(0).normal(size=(labels, 16))
+    text = (directions[y] + random.normal(size=(rows, 16))).astype(np.float32)
+    text /= np.linalg.norm(text, axis=1, keepdims=True)
+    names = ("price", "age", "season_sin", "constant")
+    nights = np.array([NIGHTS[i * len(NIGHTS) // rows] for i in range(rows)], dtype=object)
+    ids = np.array([f"case{i}" for i in range(rows)], dtype=object)
+    return FeatureTable(ids, nights, names, numbers, ("brand",), categories, text), y
+
+
+def known(features: FeatureTable, y: np.ndarray, plan: TrainingPlan) -> pa.Table:
+    when = pd.to_datetime(features.nights, utc=True) + pd.Timedelta(days=2)
+    told = pd.DataFrame({"case_id": features.case_ids, "label": [plan.labels[i] for i in y], "known_at": when})
+    return training_set(features, told)
+
+
+@lru_cache(maxsize=8)
+def model_of(plan: TrainingPlan) -> TrainedModel:
+    features, y = table(1500, 1, len(plan.labels))
+    return train(known(features, y, plan), plan)
+
+
+@pytest.mark.parametrize("plan", [TWO, replace(TWO, labels=("a", "b", "c")), MANY])
+def test_what_was_learned_holds_on_new_cases(plan: TrainingPlan) -> None:
+    fresh, y = table(1000, 2, len(plan.labels))
+    told = model_of(plan).predict(fresh)
+
+    assert auc(told.probabilities, y) > 0.85
+    assert ece(told.probabilities, y) < 0.08
+    np.testing.assert_allclose(told.probabilities.sum(axis=1), 1)
+    assert sum(problem is not None for problem in told.problems) <= 10
+    assert all(1 <= len(reasons) <= 3 for reasons in told.reasons)
+
+
+@pytest.mark.parametrize("plan", [TWO, MANY])
+def test_two_trainings_give_the_same_bytes_and_files_give_the_same_model(plan: TrainingPlan) -> None:
+    features, y = table(1500, 1, len(plan.labels))
+    again = train(known(features, y, plan), plan)
+    files = model_of(plan).files()
+    back = TrainedModel.from_files(files)
+    fresh, _ = table(50, 3, len(plan.labels))
+
+    assert again.files() == files
+    assert back.files() == files
+    assert back.digest == again.digest
+    np.testing.assert_array_equal(back.predict(fresh).probabilities, model_of(plan).predict(fresh).probabilities)
+    assert back.predict(fresh).reasons == model_of(plan).predict(fresh).reasons
+    assert back.predict(fresh.select(np.zeros(50, dtype=bool))).reasons == []
+
+
+def test_reasons_are_words_with_direction_and_hide_what_is_personal() -> None:
+    fresh, _ = table(300, 2, 2)
+    reasons = [reason for case in model_of(TWO).predict(fresh).reasons for reason in case]
+
+    assert any("price" in r and "is high (+" in r and "towards returned)" in r for r in reasons)
+    assert any(r.startswith("brand is brand") for r in reasons)
+    assert any(r.startswith("what the text says (") for r in reasons)
+    about_age = [r for r in reasons if r.startswith("age ")]
+    assert about_age
+    assert all(r.startswith(("age is high", "age is low", "age is usual", "age is missing")) for r in about_age)
+
+
+def test_a_season_is_not_learned_from_less_than_a_year() -> None:
+    assert "season_sin" not in model_of(TWO).features
+    assert "price" in model_of(TWO).features
+
+
+def test_the_metrics_are_of_nights_the_model_had_not_seen() -> None:
+    features, y = table(1500, 1, 2)
+    later = features.nights > "2024-03-31"
+    y[later] = np.random.default_rng(5).integers(0, 2, later.sum())
+    chance = train(known(features, y, TWO), TWO).metrics
+
+    assert model_of(TWO).metrics["auc"] > 0.9
+    assert chance["auc"] < 0.62
+    assert chance["outcomes_of_later_nights"] == pytest.approx(375, abs=40)
+    assert model_of(TWO).parameters["estimator"] == "boosting"
+
+
+def test_strange_cases_are_flagged() -> None:
+    fresh, _ = table(4, 2, 2)
+    fresh.numbers[1, 0] = 1e7
+    fresh.text[2] = 0
+    fresh.text[3] = -fresh.text[3]
+    problems = model_of(TWO).predict(fresh).problems
+
+    assert problems[:3] == [None, OUT_OF_DISTRIBUTION, OUT_OF_DISTRIBUTION]
+
+
+def test_too_few_outcomes_say_how_many_there_are() -> None:
+    features, y = table(150, 1, 2)
+    with pytest.raises(TooFewOutcomes, match="150 outcomes are known and 200 are needed"):
+        train(known(features, y, TWO), TWO)
+
+    features, y = table(400, 1, 2)
+    y[:] = 0
+    y[-4:] = 1
+    with pytest.raises(TooFewOutcomes, match="returned 4"):
+        train(known(features, y, TWO), TWO)
+
+    y[-60:] = 1
+    with pytest.raises(TooFewOutcomes, match="all of one label"):
+        train(known(features, y, TWO), TWO)
+
+
+def test_one_night_alone_is_trained_on_without_metrics() -> None:
+    features, y = table(400, 1, 2)
+    features.nights[:] = NIGHTS[0]
+    model = train(known(features, y, TWO), TWO)
+
+    assert model.calibration.kind == "identity"
+    assert "auc" not in model.metrics
+
+
+def test_the_training_set_takes_the_latest_outcome() -> None:
+    features, _ = table(3, 1, 2)
+    told = pd.DataFrame(
+        {
+            "case_id": ["case0", "case0", "case2", "elsewhere"],
+            "label": ["returned", "kept", "returned", "kept"],
+            "known_at": pd.to_datetime(["2024-05-02", "2024-05-01", "2024-05-01", "2024-05-01"], utc=True),
+        }
+    )
+    found = training_set(features, told)
+
+    assert found["case_id"].to_pylist() == ["case0", "case2"]
+    assert found["label"].to_pylist() == ["returned", "returned"]
+    assert found["known_at"].to_pylist()[0].isoformat() == "2024-05-02T00:00:00+00:00"
+
+
+def test_files_that_may_run_code_are_refused() -> None:
+    files = model_of(TWO).files()
+    assert {name.rpartition(".")[2] for name in files} == {"json", "ubj", "safetensors"}
+
+    with pytest.raises(ModelUnavailable, match=r"model\.bin.*may run code"):
+        TrainedModel.from_files({**files, "model.bin": pickle.dumps({})})
+    with pytest.raises(ModelUnavailable, match=r"booster\.ubj is not the \.ubj file"):
+        TrainedModel.from_files({**files, "booster.ubj": pickle.dumps({})})
+    with pytest.raises(ModelUnavailable, match="may run code"):
+        TrainedModel.from_files({**files, "../model.json": b"{}"})
+
+
+@pytest.mark.parametrize("plan", [TWO, MANY])
+def test_damaged_or_missing_files_are_unavailable(plan: TrainingPlan) -> None:
+    files = model_of(plan).files()
+    for name in files:
+        with pytest.raises(ModelUnavailable):
+            TrainedModel.from_files({n: c for n, c in files.items() if n != name})
+        with pytest.raises(ModelUnavailable):
+            TrainedModel.from_files({**files, name: files[name][: len(files[name]) // 2]})
+
+
+def test_cases_without_a_trained_feature_are_refused() -> None:
+    fresh, _ = table(5, 2, 2)
+    with pytest.raises(ModelUnavailable, match=r"price.*train a model for it"):
+        model_of(TWO).predict(fresh.without_numbers(["price"]))
+    with pytest.raises(ModelUnavailable, match="encoder has changed"):
+        model_of(MANY).predict(replace(fresh, text=np.ones((5, 8), dtype=np.float32)))
+
+
+def test_an_unknown_estimator_is_named() -> None:
+    features, y = table(400, 1, 2)
+    with pytest.raises(KeyError, match="boosting, logistic"):
+        train(known(features, y, TWO), replace(TWO, estimator="magic"))

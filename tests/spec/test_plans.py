@@ -1,0 +1,47 @@
+"""What a spec says to features, training and retraining."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.plans import feature_plan
+
+WORKFLOWS = Path(__file__).parents[2] / "pipeline_project" / "workflows"
+
+
+def shipped(name: str) -> WorkflowSpec:
+    from ruamel.yaml import YAML
+
+    return WorkflowSpec.model_validate(YAML(typ="safe").load((WORKFLOWS / f"{name}.yaml").read_text()))
+
+
+def test_fields_known_later_or_ignored_are_in_no_plan() -> None:
+    plan = shipped("order_returns").feature_plan
+
+    used = {field.name for field in (*plan.inputs, *plan.ages)} | {by for by, _ in plan.history}
+    assert "delivered_at" not in used
+    assert "delivered_at" in plan.late
+    assert plan.amount is not None
+    assert plan.amount.name == "price"
+
+
+def test_times_are_ages_unless_the_features_are_named_without_them() -> None:
+    returns = shipped("returns")
+    named = returns.model.model_copy(update={"features": ("price", "reason")})
+
+    assert [field.name for field in returns.feature_plan.ages] == ["ordered_at"]
+    assert feature_plan(returns.model_copy(update={"model": named})).ages == ()
+
+
+def test_vectors_only_where_they_are_declared() -> None:
+    tickets = shipped("support_tickets")
+
+    assert (tickets.feature_plan.text_dimensions > 0, tickets.feature_plan.image_dimensions) == (True, 0)
+    assert tickets.training_plan.estimator == "logistic"
+    assert shipped("order_returns").feature_plan.text_dimensions == 0
+
+
+def test_the_rule_for_retraining_starts_with_the_first_decided_night() -> None:
+    rule = shipped("returns").retrain_rule
+    assert (rule.decide_from, rule.every, rule.after_outcomes) == ("2025-03-01", "month", 3000)
