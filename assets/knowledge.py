@@ -39,8 +39,10 @@ def past_of(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow) 
     columns = [NIGHT, CASE_ID, *dict.fromkeys([*named, *(h.by for h in spec.model.history)])]
     back = [history.nights for history in spec.model.history]
     bounded = [nights for nights in back if nights is not None]
-    first = shifted(night.night, -max(bounded)) if bounded and len(bounded) == len(back) else None
+    # a cluster's past has no bound, and the first night of a training looks back as far as the last one does
+    bound = bool(bounded) and len(bounded) == len(back) and not spec.clusters
+    first = shifted(night.night, -max(bounded) - (spec.model.training_nights or 0)) if bound else None
     return Past(
-        cases=lake.read_span(spec.name, "cases", first, night.night, columns) if back else None,
+        cases=lake.read_span(spec.name, "cases", first, night.night, columns) if back or spec.clusters else None,
         outcomes=ledger.outcomes_known(spec.name, night.start),
     )

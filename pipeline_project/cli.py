@@ -45,7 +45,7 @@ def _example(*lines: str) -> str:
 @app.command(epilog=_example("pipeline demo", "pipeline demo --nights 10 --per-night 100"))
 def demo(
     nights: Annotated[int, typer.Option(min=1, max=300, help="Decided nights.")] = 60,
-    per_night: Annotated[int, typer.Option(min=10, max=20_000, help="Cases in a night, about.")] = 120,
+    per_night: Annotated[int, typer.Option(min=10, max=20_000, help="Cases in a night, about.")] = 80,
     seed: Annotated[int, typer.Option(help="The same seed gives the same cases.")] = 7,
     as_json: AsJson = False,
 ) -> None:
@@ -169,13 +169,13 @@ def doctor(as_json: AsJson = False) -> None:
     raise typer.Exit(examine(as_json))
 
 
-@app.command(epilog=_example("pipeline sample --from 2025-01-20 --to 2025-04-29 --per-night 200"))
+@app.command(epilog=_example("pipeline sample --from 2025-02-01 --to 2025-04-29 --per-night 200"))
 def sample(
     first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First night.")] = datetime(
-        2025, 1, 20
+        2025, 2, 1
     ),
     last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last night.")] = datetime(2025, 4, 29),  # noqa: DTZ001
-    per_night: Annotated[int, typer.Option(min=10, max=100_000, help="Cases in a night, about.")] = 120,
+    per_night: Annotated[int, typer.Option(min=10, max=100_000, help="Cases in a night, about.")] = 80,
     seed: Annotated[int, typer.Option(help="The same seed gives the same cases.")] = 7,
     as_json: AsJson = False,
 ) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 
 from pipeline_project.commands.console import Exit, complain, emit, say, steps
-from pipeline_project.commands.ground import dagster_instance, prepare, workflow
+from pipeline_project.commands.ground import Ground, dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.nights import NightRun, NightRunner, as_rows
+from pipeline_project.domain.errors import DatabaseUnreachable
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.partitions import last_ended
 from pipeline_project.spec import WorkflowSpec
@@ -16,13 +19,25 @@ from pipeline_project.spec import WorkflowSpec
 def run_range(
     name: str, first: date | None, last: date | None, again: bool, retrain: bool | None, as_json: bool
 ) -> int:
-    """Runs the nights of one workflow; without bounds, all that have ended."""
+    """Runs the nights of one workflow; without bounds, from the first one to the last that landed and has ended."""
     spec = workflow(name)
-    start, end = first or spec.nights.first, last or date.fromisoformat(last_ended(spec))
+    start, end = first or spec.nights.first, last or _last_landed(spec)
+    if end is None:
+        complain(f"nothing has landed for {name} yet; `pipeline status {name}` says what it waits for")
+        return Exit.NOT_FOUND
     if start < spec.nights.first or end < start:
         complain(f"{name} has nights from {spec.nights.first} on; give --from and --to in that order")
         return Exit.WRONG_CALL
-    runs = run_nights(spec, start, end, again, retrain, quiet=as_json)
+    ended = last_ended(spec)
+    if start.isoformat() > ended:
+        complain(f"the night {start} has not ended; the last one that has is {ended}")
+        return Exit.WRONG_CALL
+    try:
+        runs = run_nights(spec, start, end, again, retrain, quiet=as_json)
+    except KeyboardInterrupt:
+        options = f"{' --again' if again else ''}{_retraining(retrain)}"
+        complain(f"Stopped. Nights that are done stay done; go on with: {_command(name, start, end)}{options}")
+        return Exit.INTERRUPTED
     if as_json:
         emit({"workflow": name, "nights": as_rows(runs)})
     else:
@@ -30,19 +45,60 @@ def run_range(
     return Exit.DONE if all(run.went_well for run in runs) else Exit.NIGHT_FAILED
 
 
+def _command(name: str, first: date, last: date) -> str:
+    return f"pipeline nights {name} --from {first} --to {last}"
+
+
+def _retraining(retrain: bool | None) -> str:
+    return {None: "", True: " --retrain", False: " --no-retrain"}[retrain]
+
+
+def _last_landed(spec: WorkflowSpec) -> date | None:
+    from resources.sources import case_source
+
+    source = case_source(spec, settings())
+    landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= last_ended(spec)]
+    return date.fromisoformat(landed[-1]) if landed else None
+
+
 def run_nights(
     spec: WorkflowSpec, first: date, last: date, again: bool = False, retrain: bool | None = None, quiet: bool = False
 ) -> list[NightRun]:
-    """Runs a range of nights through Dagster in this process, with a progress bar unless quiet."""
+    """Runs a range of nights through Dagster in this process, with a progress bar unless quiet.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the night that ran is left for the next call.
+        DatabaseUnreachable: the database went away while nights ran.
+    """
     ground = prepare()
     from pipeline_project.definitions import build_definitions
     from resources.doors import SourceDoors, open_ledger
 
     definitions = build_definitions(os.environ)
     total = len(list(nights_between(first, last)))
-    with dagster_instance(ground) as instance, steps(total, spec.name, quiet) as bar:
+    with _told_apart(ground), dagster_instance(ground) as instance, steps(total, spec.name, quiet) as bar:
         runner = NightRunner(spec, definitions, instance, SourceDoors(ground.settings), open_ledger(ground.settings))
         return runner.run(first, last, again, retrain, lambda run: bar.step(f"{spec.name} {run.night} {run.outcome}"))
+
+
+@contextmanager
+def _told_apart(ground: Ground) -> Iterator[None]:
+    """Dagster's own words for Ctrl-C and for a database that is gone, as ours."""
+    from dagster import DagsterExecutionInterruptedError
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import OperationalError
+
+    from resources.postgres import safe
+
+    try:
+        yield
+    except DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
+    except (OperationalError, DagsterPostgresException):
+        raise DatabaseUnreachable(
+            f"PostgreSQL at {safe(ground.databases.dagster_url)} went away while nights ran; start it and give the same "
+            "command again: it goes on with the night that was cut off"
+        ) from None
 
 
 def tell(name: str, runs: list[NightRun]) -> None:
@@ -54,4 +110,5 @@ def tell(name: str, runs: list[NightRun]) -> None:
         outcome: sum(run.outcome == outcome for run in runs) for outcome in ("done", "passed_over", "blocked", "failed")
     }
     words = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in counts.items() if count)
-    say(f"{name}: {len(runs)} nights, {words or 'none in that range has ended'}")
+    nights = "night" if len(runs) == 1 else "nights"
+    say(f"{name}: {len(runs)} {nights}, {words or 'none in that range has ended'}")

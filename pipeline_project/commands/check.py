@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from pipeline_project.commands.console import Exit, complain, emit, say
 from pipeline_project.commands.ground import settings
-from pipeline_project.spec.load import SHIPPED, Mistake, check_file
+from pipeline_project.spec.load import Mistake, check_file, load_all
 
 
 def run_check(files: list[Path], as_json: bool) -> int:
     """Checks the given files, or every workflow that would be loaded."""
-    chosen = files or _known()
-    found: dict[Path, list[Mistake]] = {file: check_file(file) for file in chosen}
+    found = {str(file): check_file(file) for file in files} if files else _known()
     mistakes = [mistake for each in found.values() for mistake in each]
     if as_json:
-        emit(
-            [
-                {"file": str(m.file), "line": m.line, "column": m.column, "where": m.where, "sentence": m.sentence}
-                for m in mistakes
-            ]
-        )
+        emit([{**asdict(mistake), "file": str(mistake.file)} for mistake in mistakes])
     else:
         for mistake in mistakes:
             complain(str(mistake))
-        for file, each in found.items():
+        for name, each in found.items():
             if not each:
-                say(f"{file}: no mistakes")
+                say(f"{name}: no mistakes")
     return Exit.SPEC_MISTAKE if mistakes else Exit.DONE
 
 
-def _known() -> list[Path]:
-    folders = (SHIPPED, *settings().workflow_folders)
-    return sorted(file for folder in folders for file in folder.glob("*.y*ml"))
+def _known() -> Mapping[str, Sequence[Mistake]]:
+    """By workflow, or by file where it has none: missing folders and names used twice are mistakes as well."""
+    loaded = load_all(settings().workflow_folders)
+    return {**dict.fromkeys(loaded.specs, ()), **{str(broken.file): broken.mistakes for broken in loaded.broken}}

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+#: What is piped into a file or another program is not folded: a line stays a line for grep and awk.
+PIPED_WIDTH = 10_000
 
 
 class Exit(IntEnum):
@@ -26,18 +31,24 @@ class Exit(IntEnum):
     SPEC_MISTAKE = 3
     GROUND_MISSING = 4
     NOT_FOUND = 5
+    INTERRUPTED = 130
 
 
-EXIT_CODES = (
-    "Exit codes: 0 done, 1 a night failed or was blocked, 2 wrong call, 3 mistakes in a workflow, "
-    "4 database, lake or another part of the ground is missing, 5 not found."
-)
+EXIT_WORDS: Mapping[Exit, str] = {
+    Exit.DONE: "done",
+    Exit.NIGHT_FAILED: "a night failed or was blocked, or a service died",
+    Exit.WRONG_CALL: "wrong call: an option, a setting, a port in use",
+    Exit.SPEC_MISTAKE: "mistakes in a workflow file",
+    Exit.GROUND_MISSING: "database, lake, disk or another part of the ground is missing",
+    Exit.NOT_FOUND: "no such workflow, case or decision",
+    Exit.INTERRUPTED: "stopped by Ctrl-C; the same command goes on",
+}
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for scripts.")]
 
 
 def say(text: str = "") -> None:
-    """A line for people."""
+    """A line for people, as it is: commands and paths in it can be copied whole."""
     out.print(text, markup=False, soft_wrap=True)
 
 
@@ -47,18 +58,50 @@ def complain(text: str) -> None:
 
 
 def emit(document: Any) -> None:
-    """The one JSON document of a call with --json."""
-    out.print(json.dumps(document, indent=2, default=str, ensure_ascii=False), markup=False, soft_wrap=True)
+    """The one JSON document of a call with --json; a number that is none becomes null, as JSON knows no NaN."""
+    typer.echo(json.dumps(_finite(document), indent=2, default=str, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def paragraph(text: str, indent: str = "  ") -> None:
+    """A sentence, folded between words at the terminal's width, each line indented."""
+    width = max(40, out.width) if out.is_terminal else PIPED_WIDTH
+    say(textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False))
+
+
+def facts(pairs: Iterable[tuple[str, Any]], indent: str = "  ") -> None:
+    """Names and values side by side; a long value folds below itself."""
+    told = [(name, str(value)) for name, value in pairs if value is not None]
+    wide = max((len(name) for name, _ in told), default=0) + 2
+    width = max(40, out.width) if out.is_terminal else PIPED_WIDTH
+    below = indent + " " * wide
+    for name, value in told:
+        first = indent + name.ljust(wide)
+        say(textwrap.fill(value, width, initial_indent=first, subsequent_indent=below, break_on_hyphens=False))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
-    """A table for people; the columns named in `right` hold numbers."""
-    drawn = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    """A table for people, without borders; the columns named in `right` hold numbers."""
+    drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*("" if cell is None else str(cell) for cell in row))
-    out.print(drawn)
+    if title:
+        heading(title)
+    out.print(drawn, markup=False, width=None if out.is_terminal else PIPED_WIDTH)
+
+
+def heading(text: str) -> None:
+    """A heading with an empty line above it."""
+    out.print(f"\n{text}", style="bold", markup=False, soft_wrap=True)
 
 
 class Steps:
@@ -82,12 +125,12 @@ def steps(total: int, what: str, quiet: bool = False) -> Iterator[Steps]:
         yield Steps(None, total, what, quiet)
         return
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+        # 30 + 16 + counts and the time left stay below 80 columns
+        TextColumn("{task.description:<30}"),
+        BarColumn(16),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     with Progress(*columns, console=err, transient=False) as progress:
         yield Steps(progress, total, what, quiet)

@@ -4,36 +4,57 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from pipeline_project.commands.backfill import run_nights, tell
-from pipeline_project.commands.console import Exit, emit, say, steps
-from pipeline_project.commands.ground import REPORTS_PORT, settings, workflow
-from pipeline_project.commands.nights import as_rows
+from pipeline_project.commands.console import Exit, complain, emit, facts, say, steps
+from pipeline_project.commands.ground import REPORTS_PORT, lake, settings, usable, workflow
 from pipeline_project.domain.nights import nights_between
+from pipeline_project.domain.schema import CASE_ID
+from pipeline_project.spec import WorkflowSpec
 
 SAMPLED = "returns"
+#: Decided nights of a sample whose end is not given.
+NIGHTS = 60
 
 
 def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
     """Sample cases from the workflow's first night to `nights` decided ones, then every one of those nights."""
+    from pipeline_project.commands.backfill import run_nights, tell
+    from pipeline_project.commands.nights import as_rows
+
     spec = workflow(SAMPLED)
-    last = spec.nights.decide_from + timedelta(days=nights - 1)
-    _write(spec.nights.first, last, per_night, seed, quiet=as_json)
-    runs = run_nights(spec, spec.nights.first, last, quiet=as_json)
+    last = _after(spec, nights)
+    try:
+        _write(spec, spec.nights.first, last, per_night, seed, quiet=as_json)
+        runs = run_nights(spec, spec.nights.first, last, quiet=as_json)
+    except KeyboardInterrupt:
+        command = f"pipeline demo --nights {nights} --per-night {per_night} --seed {seed}"
+        complain(f"Stopped. Nights that are done stay done; go on with: {command}")
+        return Exit.INTERRUPTED
     index = settings().home / "reports" / "index.html"
     if as_json:
         emit({"nights": as_rows(runs), "page": str(index)})
     else:
         tell(SAMPLED, runs)
         say(f"The page of these nights: {index}")
-        say(
-            f"Next: `pipeline up`, then http://127.0.0.1:{REPORTS_PORT} for the pages; `pipeline status`; `pipeline why {SAMPLED} CASE`."
+        say("Next:")
+        facts(
+            [
+                ("pipeline up", f"Dagster, MLflow and the pages at http://127.0.0.1:{REPORTS_PORT}"),
+                (f"pipeline status {SAMPLED}", "the nights done, missing and stopped"),
+                (f"pipeline why {SAMPLED} {_a_case(last)}", "everything one decision rests on"),
+                (f"pipeline quarantine {SAMPLED}", "the rows refused, and how to repair them"),
+            ]
         )
     return Exit.DONE if all(run.went_well for run in runs) else Exit.NIGHT_FAILED
 
 
-def write_sample(first: date, last: date, per_night: int, seed: int, as_json: bool) -> int:
+def write_sample(first: date | None, last: date | None, per_night: int, seed: int, as_json: bool) -> int:
     """Sample cases alone, without running anything."""
-    summary = _write(first, last, per_night, seed, quiet=as_json)
+    spec = workflow(SAMPLED)
+    start, end = first or spec.nights.first, last or _after(spec, NIGHTS)
+    if end < start:
+        complain(f"--to {end} is before --from {start}; give them in that order")
+        return Exit.WRONG_CALL
+    summary = _write(spec, start, end, per_night, seed, quiet=as_json)
     if as_json:
         emit(summary)
     else:
@@ -41,9 +62,19 @@ def write_sample(first: date, last: date, per_night: int, seed: int, as_json: bo
     return Exit.DONE
 
 
-def _write(first: date, last: date, per_night: int, seed: int, quiet: bool) -> dict[str, int]:
+def _after(spec: WorkflowSpec, nights: int) -> date:
+    return spec.nights.decide_from + timedelta(days=nights - 1)
+
+
+def _a_case(night: date) -> str:
+    decided = lake(settings()).read_night(SAMPLED, "decisions", night.isoformat())
+    return str(decided[CASE_ID][0]) if decided is not None and len(decided) else "CASE"
+
+
+def _write(spec: WorkflowSpec, first: date, last: date, per_night: int, seed: int, quiet: bool) -> dict[str, int]:
     from pipeline_project.sample import make_sample
 
+    usable(settings().home)
     nights = [date.fromisoformat(night) for night in nights_between(first, last)]
     with steps(len(nights), "sample cases", quiet) as bar:
         summary = make_sample(
@@ -51,6 +82,7 @@ def _write(first: date, last: date, per_night: int, seed: int, quiet: bool) -> d
             nights,
             per_night,
             seed,
+            first=spec.nights.first,
             progress=lambda done, total: bar.step(f"sample cases {nights[min(done, total) - 1]}"),
         )
     return {"nights": len(nights), "claims": summary.claims, "photos": summary.photos}

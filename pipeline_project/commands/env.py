@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import shlex
 
-from pipeline_project.commands.console import say
+from pipeline_project.commands.console import Exit, emit, say
 from pipeline_project.commands.ground import prepare
 
 
-def print_exports() -> None:
+def print_exports(as_json: bool) -> int:
     """Prints `export` lines for a POSIX shell."""
-    for name, value in sorted(prepare().environ.items()):
+    environ = dict(sorted(prepare().environ.items()))
+    if as_json:
+        emit(environ)
+        return Exit.DONE
+    for name, value in environ.items():
         say(f"export {name}={shlex.quote(value)}")
+    return Exit.DONE

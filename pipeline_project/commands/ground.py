@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.domain.errors import WorkflowUnknown
+from pipeline_project.domain.errors import HomeUnusable, WorkflowUnknown
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.load import load_all
-from resources.postgres import Databases, databases
+from pipeline_project.spec.load import Loaded, load_all
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+
+    from resources.lake import DeltaLake
+    from resources.ledger.ledger import PostgresLedger
+    from resources.postgres import Databases
 
 #: The checkout: where workspace.yaml and dagster.yaml lie.
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,30 +41,64 @@ class Ground:
     databases: Databases
     environ: dict[str, str]
 
+    @property
+    def ledger(self) -> PostgresLedger:
+        # not through resources.doors: it imports Dagster, which a command that only reads does not need
+        from resources.ledger.ledger import PostgresLedger
+
+        return PostgresLedger(self.databases.ledger_url)
+
 
 def settings() -> Settings:
     """The settings of this process's environment."""
     return Settings.from_environ(os.environ)
 
 
+def lake(chosen: Settings) -> DeltaLake:
+    """The lake of these settings; it needs no database."""
+    from resources.lake import DeltaLake
+
+    return DeltaLake(chosen.lake_url)
+
+
 def prepare() -> Ground:
     """Starts the database where it is ours, creates and migrates what is missing, and sets this process's environment.
 
     Raises:
+        HomeUnusable: PIPELINE_HOME cannot be written.
         DatabaseUnreachable, DatabaseMissing: with the URL (never its password) and what to do.
     """
     from resources.ledger.migrate import upgrade
+    from resources.postgres import databases
 
     chosen = settings()
-    chosen.home.mkdir(parents=True, exist_ok=True)
+    usable(chosen.home)
     found = databases(chosen)
     upgrade(found.ledger_url)
-    environ = {**chosen.to_environ(), **tool_environ(chosen, found)}
+    environ = {**chosen.to_environ(), **_tool_environ(chosen, found)}
     os.environ.update(environ)
     return Ground(chosen, found, environ)
 
 
-def tool_environ(chosen: Settings, found: Databases) -> dict[str, str]:
+def usable(home: Path) -> Path:
+    """The home, made where it is missing.
+
+    Raises:
+        HomeUnusable: nothing can be written there.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise HomeUnusable(
+            f"nothing can be written to PIPELINE_HOME {home} ({error.strerror}); free it, or set PIPELINE_HOME to a "
+            "folder of yours on a disk with space"
+        ) from None
+    return home
+
+
+def _tool_environ(chosen: Settings, found: Databases) -> dict[str, str]:
     """What plain `dagster` and `mlflow` need to find this home; telemetry is off everywhere."""
     home = chosen.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
@@ -90,7 +129,7 @@ def workflow(name: str) -> WorkflowSpec:
     """One workflow by name.
 
     Raises:
-        WorkflowUnknown: with the names there are.
+        WorkflowUnknown: with the closest name, and the names there are.
         InvalidSpec: the file that declares it has mistakes.
     """
     loaded = load_all(settings().workflow_folders)
@@ -99,4 +138,13 @@ def workflow(name: str) -> WorkflowSpec:
     for broken in loaded.broken:
         if broken.file.stem == name:
             raise broken
-    raise WorkflowUnknown(f"no workflow {name!r}; there are {', '.join(sorted(loaded.specs))}")
+    raise _unknown(name, loaded)
+
+
+def _unknown(name: str, loaded: Loaded) -> WorkflowUnknown:
+    there = sorted(loaded.specs)
+    close = get_close_matches(name.lower(), there, n=1)
+    meant = f"did you mean {close[0]}? There" if close else "there"
+    files = ", ".join(sorted({broken.file.name for broken in loaded.broken}))
+    broken = f"; {files} could not be read, `pipeline check` says why" if files else ""
+    return WorkflowUnknown(f"no workflow is called {name!r}; {meant} are {', '.join(there)}{broken}")

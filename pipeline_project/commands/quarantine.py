@@ -4,73 +4,103 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shlex
 from collections import Counter
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pipeline_project.commands.console import Exit, complain, emit, say, table
-from pipeline_project.commands.ground import settings, workflow
+from pipeline_project.commands.console import Exit, complain, emit, facts, heading, say, table
+from pipeline_project.commands.ground import lake, settings, workflow
+from pipeline_project.domain.errors import SourceUnreadable
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.schema import NIGHT
 from pipeline_project.spec import WorkflowSpec
 
 SHOWN = 50
+_NUMBERS = re.compile(r"\d{4}-\d{2}-\d{2}|\d+")
 
 
 def run_quarantine(name: str, night: date | None, export: Path | None, repair: Path | None, as_json: bool) -> int:
     """Lists, exports or repairs."""
     spec = workflow(name)
+    if night is not None and not spec.has_night(night.isoformat()):
+        complain(f"{name} has nights from {spec.nights.first} on; {night} is none of them")
+        return Exit.WRONG_CALL
     if repair is not None:
-        return _repair(spec, night, repair)
+        return _repair(spec, night, repair, as_json)
     rows = _refused(spec, night)
     if export is not None:
-        return _export(rows, export)
+        return _export(rows, export, as_json)
     if as_json:
-        emit([_shown(row) for row in rows])
+        emit([_shown(spec, row) for row in rows])
     else:
-        _tell(spec, rows)
+        _tell(spec, night, [_shown(spec, row) for row in rows])
     return Exit.DONE
 
 
 def _refused(spec: WorkflowSpec, night: date | None) -> list[dict[str, Any]]:
-    from resources.doors import open_lake
-
     first, before = (night.isoformat(), shifted(night.isoformat(), 1)) if night else (None, "9999-12-31")
-    found = open_lake(settings()).read_span(spec.name, "quarantine", first, before)
-    return [] if found is None else found.to_pylist()
+    found = lake(settings()).read_span(spec.name, "quarantine", first, before)
+    return [] if found is None else sorted(found.to_pylist(), key=lambda row: (row[NIGHT], row["file"], row["line"]))
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """A refused row without its content: where it stands and why it was refused."""
-    return {name: row[name] for name in (NIGHT, "file", "line", "reasons")}
+def _shown(spec: WorkflowSpec, row: dict[str, Any]) -> dict[str, Any]:
+    """A refused row without its content: where it stands and why it was refused, no value of it repeated."""
+    from pipeline_project.domain.report.masking import mask, secrets_of_raw, without_values
+
+    secrets = secrets_of_raw(spec.case_schema, row["raw"])
+    reasons = [mask(without_values(reason), secrets) for reason in row["reasons"]]
+    return {NIGHT: row[NIGHT], "file": row["file"], "line": row["line"], "reasons": reasons}
 
 
-def _tell(spec: WorkflowSpec, rows: list[dict[str, Any]]) -> None:
+def _tell(spec: WorkflowSpec, night: date | None, rows: list[dict[str, Any]]) -> None:
+    where = f"{spec.name} {night}" if night else spec.name
     if not rows:
-        say(f"{spec.name}: nothing in quarantine")
+        say(f"{where}: nothing in quarantine")
         return
-    counts = Counter(reason.split(":")[0] for row in rows for reason in row["reasons"])
-    table(f"{spec.name}: {len(rows)} rows refused", ("field", "times"), counts.most_common(), right=("times",))
-    shown = [(row[NIGHT], row["file"], row["line"], "; ".join(row["reasons"])) for row in rows[:SHOWN]]
-    table("Where and why", ("night", "file", "line", "reasons"), shown, right=("line",))
+    say(f"{where}: {len(rows)} {'row' if len(rows) == 1 else 'rows'} refused")
+    counts = Counter(_kind(reason) for row in rows for reason in row["reasons"])
+    table("Why", ("rows", "reason"), [(times, kind) for kind, times in counts.most_common()], right=("rows",))
+    for (of, file), lines in groupby(rows[:SHOWN], key=lambda row: (row[NIGHT], row["file"])):
+        heading(f"Night {of}, {file}")
+        facts((f"line {row['line']}", "; ".join(row["reasons"])) for row in lines)
+    say()
     if len(rows) > SHOWN:
-        say(f"… and {len(rows) - SHOWN} more; --json lists them all")
-    say(f"To repair: pipeline quarantine {spec.name} --night N --export FILE, mend FILE, then --repair FILE")
+        say(f"… and {len(rows) - SHOWN} more; --night shows one night, --json lists all")
+    say("To repair:")
+    chosen = night or rows[0][NIGHT]
+    say(f"  pipeline quarantine {spec.name} --night {chosen} --export to_repair.csv")
+    say("  mend the rows in to_repair.csv, leave out what cannot be mended")
+    say(f"  pipeline quarantine {spec.name} --night {chosen} --repair to_repair.csv")
 
 
-def _export(rows: list[dict[str, Any]], target: Path) -> int:
+def _kind(reason: str) -> str:
+    """What a reason has in common with others of its kind; a rule's own numbers, between backticks, are kept."""
+    parts = reason.split("`")
+    return "`".join(_NUMBERS.sub("…", part) if at % 2 == 0 else part for at, part in enumerate(parts))
+
+
+def _export(rows: list[dict[str, Any]], target: Path, as_json: bool) -> int:
+    if not rows:
+        complain("nothing is in quarantine there, so no file is written")
+        return Exit.NOT_FOUND
     raw = [json.loads(row["raw"]) for row in rows]
     columns = list(dict.fromkeys(column for row in raw for column in row))
     with target.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(raw)
-    say(f"{len(raw)} rows in {target}; it holds what customers wrote, treat it so")
+    if as_json:
+        emit({"file": str(target), "rows": len(raw)})
+    else:
+        say(f"{len(raw)} rows in {target}; it holds what customers wrote, treat it so")
     return Exit.DONE
 
 
-def _repair(spec: WorkflowSpec, night: date | None, file: Path) -> int:
+def _repair(spec: WorkflowSpec, night: date | None, file: Path, as_json: bool) -> int:
     if night is None:
         complain("--repair needs --night: a repaired row re-enters its own night")
         return Exit.WRONG_CALL
@@ -79,6 +109,14 @@ def _repair(spec: WorkflowSpec, night: date | None, file: Path) -> int:
         return Exit.WRONG_CALL
     from resources.sources import add_repair
 
-    kept = add_repair(settings(), spec, night.isoformat(), file)
-    say(f"Kept as {kept.name}; next: pipeline nights {spec.name} --from {night} --to {night}")
+    try:
+        kept = add_repair(settings(), spec, night.isoformat(), file)
+    except SourceUnreadable as error:
+        complain(str(error))
+        return Exit.WRONG_CALL
+    following = f"pipeline nights {shlex.quote(spec.name)} --night {night}"
+    if as_json:
+        emit({"kept": kept.name, "next": following})
+    else:
+        say(f"Kept as {kept.name}; its rows enter the night with: {following}")
     return Exit.DONE

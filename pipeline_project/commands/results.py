@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from pipeline_project.commands.console import Exit, complain, emit, say
-from pipeline_project.commands.ground import prepare, workflow
+from pipeline_project.commands.console import Exit, complain, emit, paragraph, say
+from pipeline_project.commands.ground import lake, prepare, workflow
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.maturity import matured_decisions
-from pipeline_project.domain.models.metrics import all_metrics
 from pipeline_project.domain.results import Results, compare
 from pipeline_project.domain.schema import CASE_ID, Role
 from pipeline_project.spec import WorkflowSpec
@@ -34,18 +33,18 @@ def show_results(name: str, as_json: bool) -> int:
 
 def _results(spec: WorkflowSpec) -> Results | None:
     ground = prepare()
-    from resources.doors import open_lake, open_ledger
-
-    lake, first = open_lake(ground.settings), spec.nights.decide_from.isoformat()
-    decisions = lake.read_span(spec.name, "decisions", first, "9999-12-31")
+    tables, first = lake(ground.settings), spec.nights.decide_from.isoformat()
+    decisions = tables.read_span(spec.name, "decisions", first, "9999-12-31")
     if decisions is None or not len(decisions):
         return None
-    cases = lake.read_span(spec.name, "cases", first, "9999-12-31")
-    outcomes = open_ledger(ground.settings).outcomes_known(spec.name, datetime.now(UTC))
+    cases = tables.read_span(spec.name, "cases", first, "9999-12-31")
+    outcomes = ground.ledger.outcomes_known(spec.name, datetime.now(UTC))
     matured, of_cases = matured_decisions(decisions, cases, outcomes)
     costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
     subject = spec.case_schema.by_role(Role.SUBJECT)
     customers = np.array(of_cases[subject.name if subject else CASE_ID].to_pylist(), dtype=object)
+    from pipeline_project.domain.models.metrics import all_metrics
+
     scored = matured[matured["probabilities"].notna()]
     labels = [spec.labels.index(label) for label in scored["label"]]
     figures = all_metrics(np.array(scored["probabilities"].tolist()), np.array(labels)) if len(scored) else {}
@@ -54,10 +53,16 @@ def _results(spec: WorkflowSpec) -> Results | None:
 
 
 def _tell(spec: WorkflowSpec, found: Results) -> None:
+    if not found.cases:
+        paragraph(
+            f"{spec.name}: {found.undecided_outcomes:,} cases are decided and no outcome of them is known yet, so "
+            "there is nothing to compare. Outcomes become known with later nights: run those, and ask again.",
+            indent="",
+        )
+        return
     say(f"{found.cases:,} decided cases of {spec.name} with a known outcome ({found.undecided_outcomes:,} without).")
-    say(
-        f"To people: {found.to_people:,} ({found.share_to_people:.1%}). Right among the others: {found.right_alone:.2%}."
-    )
+    right = f" Right among the others: {found.right_alone:.2%}." if found.to_people < found.cases else ""
+    say(f"To people: {found.to_people:,} ({found.share_to_people:.1%}).{right}")
     say()
     say(f"| policy | cost, {spec.currency} | 95 % interval over customers | against the best simple policy |")
     say("|---|---:|---:|---:|")

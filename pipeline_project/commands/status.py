@@ -1,53 +1,157 @@
-"""`pipeline status`: what each workflow has done."""
+"""`pipeline status`: what each workflow has done; with a name, the nights of one."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import Any
 
-from pipeline_project.commands.console import Exit, emit, say, table
-from pipeline_project.commands.ground import Ground, prepare
+from pipeline_project.commands.console import Exit, emit, facts, heading, paragraph, say, table
+from pipeline_project.commands.ground import Ground, lake, prepare, settings, workflow
+from pipeline_project.domain.errors import PipelineError
+from pipeline_project.domain.nights import night_of
 from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 
+NIGHTS_LISTED = 8
+COMMANDS_LISTED = 3
+_EVER = "9999-12-31"
+_NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
+_RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}")
 
-def show_status(as_json: bool) -> int:
-    """Nights, decisions, champion, quarantine and open alerts of every workflow."""
+
+def show_status(name: str | None, as_json: bool) -> int:
+    """Nights, decisions, champion, quarantine and open alerts of every workflow, or of one with its nights."""
+    if name is not None:
+        return _one(workflow(name), as_json)
+    loaded = load_all(settings().workflow_folders)
     ground = prepare()
-    from resources.doors import open_ledger
-
-    loaded = load_all(ground.settings.workflow_folders)
-    alerts = open_ledger(ground.settings).open_alerts()
-    found = [_workflow(ground, spec) for spec in loaded.specs.values()]
-    broken = [str(mistake) for mistake in loaded.broken]
+    alerts = ground.ledger.open_alerts()
+    found = [_summary(ground, spec) for spec in loaded.specs.values()]
     if as_json:
-        emit({"workflows": found, "alerts": alerts, "broken": broken})
+        emit({"workflows": found, "alerts": alerts, "broken": [str(mistake) for mistake in loaded.broken]})
         return Exit.DONE
-    columns = ("workflow", "nights decided", "last", "decided", "to people", "quarantine", "champion")
-    table("Workflows", columns, [tuple(row.values()) for row in found], right=columns[3:6])
-    for text in broken:
-        say(f"Not loaded: {text}")
-    for alert in alerts:
-        say(f"ALERT {alert['workflow']}: {alert['message']} (owner {alert['owner']})")
-        say(f"      next: {alert['next_command']}")
+    columns = ("workflow", "nights", "last", "decided", "people", "refused", "champion")
+    table("", columns, [tuple(row.values()) for row in found], right=("nights", *columns[3:6]))
+    for mistake in loaded.broken:
+        say()
+        say(f"Not loaded, see `pipeline check`: {mistake.file}")
+    _tell_alerts(alerts)
     return Exit.DONE
 
 
-def _workflow(ground: Ground, spec: WorkflowSpec) -> dict[str, Any]:
-    from resources.doors import open_lake, open_ledger
-
-    ledger, lake = open_ledger(ground.settings), open_lake(ground.settings)
-    nights = ledger.decided_nights(spec.name)
-    counts = ledger.counts(spec.name)
-    quarantine = lake.read_span(spec.name, "quarantine", None, "9999-12-31", ["line"])
-    champion = ledger.champion(spec.name, "9999-12-31")
-    asked = int(counts.loc[counts["option"] == ASK_PERSON, "cases"].sum())
+def _summary(ground: Ground, spec: WorkflowSpec) -> dict[str, Any]:
+    ledger = ground.ledger
+    nights, counts, champion = ledger.decided_nights(spec.name), ledger.counts(spec.name), ledger.champion(
+        spec.name, _EVER
+    )
+    quarantine = lake(ground.settings).read_span(spec.name, "quarantine", None, _EVER, ["line"])
     return {
         "workflow": spec.name,
         "nights_decided": len(nights),
         "last": nights[-1] if nights else None,
         "decided": int(counts["cases"].sum()),
-        "to_people": asked,
+        "to_people": int(counts.loc[counts["option"] == ASK_PERSON, "cases"].sum()),
         "quarantine": 0 if quarantine is None else quarantine.num_rows,
-        "champion": f"{champion.version}, trained {champion.night}" if champion else "none yet",
+        "champion": f"{champion.version} of {champion.night}" if champion else "none yet",
     }
+
+
+@dataclass(frozen=True)
+class Nights:
+    """The nights of one workflow, each in order.
+
+    Attributes:
+        missing: landed and not done; None when the source cannot be read, `why` says the reason.
+        stopped: with an open alert.
+    """
+
+    warmed_up: Sequence[str]
+    decided: Sequence[str]
+    stopped: Sequence[str]
+    missing: Sequence[str] | None
+    why: str | None = None
+
+
+def _one(spec: WorkflowSpec, as_json: bool) -> int:
+    ground = prepare()
+    alerts = [alert for alert in ground.ledger.open_alerts() if alert["workflow"] == spec.name]
+    summary, nights = _summary(ground, spec), _nights(ground, spec, alerts)
+    counts = ground.ledger.counts(spec.name).groupby("option")["cases"].sum().to_dict()
+    if as_json:
+        told = {name: list(getattr(nights, name) or []) for name in ("warmed_up", "decided", "stopped", "missing")}
+        emit({**summary, "nights": told, "source_problem": nights.why, "options": counts, "alerts": alerts})
+        return Exit.DONE
+    say(f"{spec.name}: {spec.title}")
+    missing = ranges(nights.missing) if nights.missing is not None else f"unknown: {nights.why}"
+    facts(
+        [
+            ("warmed up", ranges(nights.warmed_up)),
+            ("decided", ranges(nights.decided)),
+            ("missing", missing),
+            ("stopped", ranges(nights.stopped)),
+            ("champion", summary["champion"]),
+            ("refused", f"{summary['quarantine']} rows (pipeline quarantine {spec.name})"),
+        ]
+    )
+    if counts:
+        rows = [(f"  {option}", f"{cases:,}") for option, cases in sorted(counts.items(), key=lambda pair: -pair[1])]
+        table("Decisions", ("  option", "cases"), rows, right=("cases",))
+    if nights.missing:
+        heading("Next")
+        say(f"  pipeline nights {spec.name} --from {nights.missing[0]} --to {nights.missing[-1]}")
+    _tell_alerts(alerts)
+    return Exit.DONE
+
+
+def _nights(ground: Ground, spec: WorkflowSpec, alerts: Iterable[Mapping[str, Any]]) -> Nights:
+    from resources.sources import case_source
+
+    deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
+    gathered = lake(ground.settings).nights(spec.name, deepest)
+    stopped = sorted({night for alert in alerts for night in _NIGHT.findall(alert["key"])})
+    decided = [night for night in ground.ledger.decided_nights(spec.name) if night not in stopped]
+    warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)
+    today = night_of(datetime.now(UTC), spec.nights.time_zone)
+    try:
+        landed = case_source(spec, ground.settings).nights_landed()
+    except PipelineError as error:
+        return Nights(warmed_up, decided, stopped, None, str(error))
+    known = {*warmed_up, *decided, *stopped}
+    missing = sorted(night for night in landed if spec.has_night(night) and night < today and night not in known)
+    return Nights(warmed_up, decided, stopped, missing)
+
+
+def ranges(nights: Sequence[str]) -> str:
+    """Nights in order as spans without a gap: `2025-03-01 to 2025-03-04, 2025-03-07 (5)`."""
+    if not nights:
+        return "none"
+    days = [date.fromisoformat(night) for night in nights]
+    starts = [days[0], *(after for before, after in pairwise(days) if (after - before).days > 1)]
+    ends = [*(before for before, after in pairwise(days) if (after - before).days > 1), days[-1]]
+    spans = [f"{start} to {end}" if end > start else f"{start}" for start, end in zip(starts, ends, strict=True)]
+    more = f" and {len(spans) - NIGHTS_LISTED} more spans" if len(spans) > NIGHTS_LISTED else ""
+    return f"{', '.join(spans[:NIGHTS_LISTED])}{more} ({len(nights)} {'night' if len(nights) == 1 else 'nights'})"
+
+
+def _tell_alerts(alerts: Iterable[Mapping[str, Any]]) -> None:
+    """Open alerts, those with one message together."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for alert in alerts:
+        alike = _RUN.sub("…", _NIGHT.sub("…", alert["message"]))
+        groups.setdefault((alert["workflow"], alert["owner"], alike), []).append(alert)
+    for (name, owner, alike), group in groups.items():
+        several = len(group) > 1
+        heading(f"ALERT {name}: {len(group)} of one kind" if several else f"ALERT {name}")
+        paragraph(alike if several else group[0]["message"])
+        nights = sorted({night for alert in group for night in _NIGHT.findall(alert["key"])})
+        facts([("nights", ranges(nights)), ("owner", owner)])
+        commands = list(dict.fromkeys(alert["next_command"] for alert in group))
+        for command in commands[:COMMANDS_LISTED]:
+            say(f"  next    {command}")
+        if len(commands) > COMMANDS_LISTED:
+            say(f"          and {len(commands) - COMMANDS_LISTED} more like these; --json lists them all")

@@ -47,6 +47,10 @@ class SettingInvalid(PipelineError):
     """A PIPELINE_ variable holds something it may not."""
 
 
+class HomeUnusable(PipelineError):
+    """Nothing can be written to PIPELINE_HOME."""
+
+
 class DatabaseMissing(PipelineError):
     """PostgreSQL answers, but a database is missing and may not be created by this user."""
 

@@ -7,6 +7,7 @@ import numpy as np
 _LARGEST_WEIGHT = 4.0
 _FEWEST = 50
 _THINNEST = 10
+_LEAST_TELLING = 0.5
 
 
 def later_share(nights: np.ndarray, share: float) -> np.ndarray:
@@ -43,19 +44,28 @@ def delay_weights(y: np.ndarray, delay: np.ndarray, age: np.ndarray) -> np.ndarr
     and a model that takes them as they are learns too many returns. The chance is estimated per label from the delays
     themselves, as for reporting delays (the product-limit estimator for right-truncated times, Lynden-Bell 1971).
 
+    Nights so young that of some label less than a quarter can be known say nothing about that label, whatever weight
+    the others get: their cases get 0, unless that would leave less than half of all cases.
+
     Args:
         y: index of the label, shape (n,).
         delay: days from the case's night until its outcome was known, shape (n,).
         age: days from the case's night until training, shape (n,), at least `delay`.
     """
-    weights = np.empty(len(y))
     days, ages = np.maximum(np.floor(delay), 0).astype(np.int64), np.maximum(np.floor(age), 0).astype(np.int64)
+    ages = np.maximum(ages, days)
+    pooled = _known_by(days, ages)
+    own, least = pooled[np.minimum(ages, len(pooled) - 1)], np.ones(len(y))
     for label in np.unique(y):
         of = y == label
-        basis = of if of.sum() >= _FEWEST else np.ones(len(y), dtype=bool)
-        known_by = _known_by(days[basis], np.maximum(ages, days)[basis])
-        weights[of] = 1 / np.maximum(known_by[np.minimum(ages[of], len(known_by) - 1)], 1 / _LARGEST_WEIGHT)
-    return weights
+        if of.sum() >= _FEWEST:
+            known_by = _known_by(days[of], ages[of])
+            chance = known_by[np.minimum(ages, len(known_by) - 1)]
+            own[of] = chance[of]
+            least = np.minimum(least, chance)
+    weights = 1 / np.maximum(own, 1 / _LARGEST_WEIGHT)
+    telling = least >= 1 / _LARGEST_WEIGHT
+    return np.asarray(np.where(telling, weights, 0.0) if telling.mean() >= _LEAST_TELLING else weights)
 
 
 def _known_by(delay: np.ndarray, age: np.ndarray) -> np.ndarray:

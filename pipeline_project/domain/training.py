@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.errors import TooFewOutcomes
-from pipeline_project.domain.feature_table import FeatureTable, strings
+from pipeline_project.domain.feature_table import CASE_NIGHT, FeatureTable, strings
 from pipeline_project.domain.features import SEASON, FeaturePlan, Past, build_features, no_cases
 from pipeline_project.domain.history import microseconds
 from pipeline_project.domain.models import ESTIMATORS, Estimator, EstimatorSettings
@@ -121,8 +121,10 @@ def train(table: pa.Table, plan: TrainingPlan) -> TrainedModel:
     known = table.filter(pc.is_in(table.column("label"), value_set=pa.array(plan.labels, pa.string())))
     y = np.array([plan.labels.index(label) for label in known.column("label").to_pylist()], dtype=np.int64)
     _enough(y, plan)
+    weights = _weights(y, strings(known.column(CASE_NIGHT)), known.column("known_at"))
+    telling = weights > 0
+    known, y, weights = known.filter(pa.array(telling)), y[telling], weights[telling]
     features = _without_a_false_season(FeatureTable.from_arrow(known))
-    weights = _weights(y, features.nights, known.column("known_at"))
     later = later_share(features.nights, plan.calibration_share)
     step = forward_steps(features.nights, later, _STEPS)
     told, first = _told_ahead(features, y, weights, step, plan)

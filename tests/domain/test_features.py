@@ -116,6 +116,15 @@ def test_the_training_table_sees_nights_that_only_the_past_has() -> None:
     pd.testing.assert_frame_equal(limited, expected)
 
 
+def test_the_training_table_sees_nights_that_a_bounded_past_leaves_out() -> None:
+    whole, told, clusters = made_up(7)
+    last = whole.filter(pa.compute.greater_equal(whole["night"], "2024-03-11"))
+    read = {"cases": whole, "clusters": clusters}
+
+    bounded, full = (training_table(read, PLAN, Past(past, told), "UTC").to_pandas() for past in (last, whole))
+    pd.testing.assert_frame_equal(bounded, full)
+
+
 def test_history_counts_only_earlier_nights_and_known_outcomes() -> None:
     past = cases(case("a", "2024-03-01"), case("b", "2024-03-02", price=30.0), case("c", "2024-03-03", price=99.0))
     told = outcomes(("a", "returned", "2024-03-02T12:00"), ("b", "returned", "2024-03-03T00:00"))

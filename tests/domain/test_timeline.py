@@ -33,9 +33,18 @@ def test_weights_give_slow_outcomes_back_their_share() -> None:
     seen = delay < age
     weights = delay_weights(y[seen], delay[seen] + 0.5, age[seen].astype(float))
 
-    young = age[seen] < 36
+    young = (age[seen] > 20) & (age[seen] < 36)
     assert y[seen][young].mean() > 0.6
-    assert abs(np.average(y[seen][young & (age[seen] > 20)], weights=weights[young & (age[seen] > 20)]) - 0.5) < 0.03
-    assert weights.min() == 1
+    assert abs(np.average(y[seen][young], weights=weights[young]) - 0.5) < 0.03
+    assert (weights[age[seen] < 15] == 0).all(), "nights that can know nothing of what is kept"
     assert weights.max() <= 4
     assert np.allclose(weights[age[seen] > 45], 1)
+
+
+def test_young_nights_stay_when_there_is_little_else() -> None:
+    age = np.tile(np.arange(1, 21), 20)
+    y = (np.arange(len(age)) % 4 == 0).astype(int)
+    delay = np.where(y == 1, 15, 0)
+    seen = delay < age
+
+    assert (delay_weights(y[seen], delay[seen], age[seen].astype(float)) > 0).all()

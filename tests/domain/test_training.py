@@ -109,6 +109,22 @@ def test_the_metrics_are_of_nights_the_model_had_not_seen() -> None:
     assert model_of(TWO).parameters["estimator"] == "boosting"
 
 
+def test_slow_labels_are_not_underestimated() -> None:
+    """Half of all cases come back; at training the last nights know only of those, since they are known sooner."""
+    features, _ = table(6000, 1, 2)
+    features = features.without_numbers(features.number_names[:3])
+    features = replace(features, categories=np.full((6000, 1), "same", dtype=object), text=None)
+    y = np.random.default_rng(4).integers(0, 2, 6000)
+    begun = pd.to_datetime(features.nights, utc=True)
+    when = begun + pd.to_timedelta(np.where(y == 1, 1, 12), unit="D")
+    told = pd.DataFrame({"case_id": features.case_ids, "label": [TWO.labels[i] for i in y], "known_at": when})
+    seen = told[(when < pd.Timestamp("2024-04-10", tz="UTC")).tolist()]
+    model = train(training_set(features, seen), replace(TWO, watched=()))
+
+    assert (seen["label"] == "returned").mean() > 0.56
+    assert model.predict(features).probabilities[:, 1].mean() == pytest.approx(0.5, abs=0.035)
+
+
 def test_strange_cases_are_flagged() -> None:
     fresh, _ = table(4, 2, 2)
     fresh.numbers[1, 0] = 1e7

@@ -1,0 +1,18 @@
+-- Once, as the server's administrator, before the first start:
+--   psql -v ON_ERROR_STOP=1 -v password='…' -v reader_password='…' -f deploy/roles.sql
+-- The service may neither make databases nor roles, and nobody else may enter its databases.
+
+CREATE ROLE pipeline LOGIN PASSWORD :'password' NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
+-- For people and tools that look at the ledger and change nothing.
+CREATE ROLE pipeline_reader LOGIN PASSWORD :'reader_password' NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
+
+CREATE DATABASE pipeline_dagster OWNER pipeline TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';
+CREATE DATABASE pipeline_mlflow OWNER pipeline TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';
+CREATE DATABASE pipeline_ledger OWNER pipeline TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';
+
+REVOKE ALL ON DATABASE pipeline_dagster, pipeline_mlflow, pipeline_ledger FROM PUBLIC;
+GRANT CONNECT ON DATABASE pipeline_ledger TO pipeline_reader;
+
+\connect pipeline_ledger
+GRANT USAGE ON SCHEMA public TO pipeline_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE pipeline IN SCHEMA public GRANT SELECT ON TABLES TO pipeline_reader;

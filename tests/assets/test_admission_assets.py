@@ -1,0 +1,111 @@
+"""Arrivals, cases and quarantine of a night, and the checks that stop it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+from doubles import NEXT, NIGHT, MemoryLake, World, arrival, checks, claims, made, metadata
+
+NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")
+
+
+class LosingLake(MemoryLake):
+    """Loses the last row of every `cases` it writes."""
+
+    def write_night(self, workflow: str, asset: str, night: str, table: pa.Table, evolve: bool = False) -> int:
+        kept = table.slice(0, table.num_rows - 1) if asset == "cases" else table
+        return super().write_night(workflow, asset, night, kept, evolve)
+
+
+def test_every_row_is_admitted_refused_or_a_duplicate() -> None:
+    world = World()
+    rows = [arrival(NIGHT, i) for i in range(8)]
+    world.sources.rows[NIGHT] = [*rows, rows[0], arrival(NIGHT, 90, "cheap")]
+    result = world.run(NIGHT, *NIGHTLY)
+    assert result.success
+    assert made(result) == set(NIGHTLY)
+    assert [len(world.table(n)) for n in ("arrivals", "cases", "quarantine")] == [10, 8, 1]
+    assert metadata(result, "cases")["duplicates"] == 1
+    assert "price" in metadata(result, "quarantine")["reasons"]
+    assert all(checks(result).values())
+    assert metadata(result, "arrivals")["landed"] == world.sources.fingerprint_of(NIGHT)
+
+
+def test_a_repeated_delivery_is_no_second_case() -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(3)]
+    world.sources.rows[NEXT] = [*world.sources.rows[NIGHT], arrival(NEXT, 1)]
+    assert world.run(NIGHT, *NIGHTLY).success
+    result = world.run(NEXT, *NIGHTLY)
+    assert result.success
+    assert [row["case_id"] for row in world.table("cases", NEXT)] == ["C03-02-1"]
+    assert checks(result)["nothing_vanished"]
+
+
+def test_a_night_without_arrivals_is_empty_and_sound() -> None:
+    world = World()
+    result = world.run(NIGHT, *NIGHTLY)
+    assert result.success
+    assert all(world.table(noun) == [] for noun in NIGHTLY if noun != "outcomes")
+
+
+def test_a_lost_row_stops_the_night_before_anything_is_decided() -> None:
+    world = World(lake=LosingLake())
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(3)]
+    result = world.run(NIGHT, *NIGHTLY)
+    assert not result.success
+    assert not checks(result)["nothing_vanished"]
+    assert not made(result) & {"scores", "decisions"}
+    assert world.ledger.decisions == {}
+
+
+@pytest.mark.parametrize(("refused", "sound"), [(2, True), (3, False)])
+def test_too_many_refused_rows_stop_the_night(refused: int, sound: bool) -> None:
+    world = World()  # at most a fifth
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i, "cheap" if i < refused else "10") for i in range(10)]
+    result = world.run(NIGHT, *NIGHTLY)
+    assert result.success is sound
+    assert checks(result)["night_is_sound"] is sound
+    assert bool(world.ledger.decisions) is sound
+    assert len(world.table("quarantine")) == refused, "what was refused is kept, whether the night goes on or not"
+
+
+def test_one_bad_night_blocks_only_itself() -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i, "cheap") for i in range(3)]
+    world.sources.rows[NEXT] = [arrival(NEXT, i) for i in range(3)]
+    assert not world.run(NIGHT, *NIGHTLY).success
+    assert world.run(NEXT, *NIGHTLY).success
+    assert {row["night"] for row in world.table("decisions", NEXT)} == {NEXT}
+
+
+def test_a_repaired_night_is_sound_again() -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i, "cheap" if i < 5 else "10") for i in range(10)]
+    assert not world.run(NIGHT, *NIGHTLY).success
+    world.sources.rows[NIGHT] += [arrival(NIGHT, i, "12") | {"file": "repair:1.csv"} for i in range(4)]
+    assert world.run(NIGHT, *NIGHTLY).success
+    assert len(world.table("cases")) == 9
+
+
+def test_a_broken_rule_is_told_and_its_row_refused() -> None:
+    world = World(spec=claims(contract={"quarantine_limit": 0.5}))
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(4)]
+    world.contracts.broken["price_within_bounds"] = (2,)
+    result = world.run(NIGHT, *NIGHTLY)
+    assert result.success, "a rule that names rows takes those out and stops nothing"
+    assert not checks(result)["price_within_bounds"]
+    assert [row["case_id"] for row in world.table("quarantine")] == ["C03-01-2"]
+    told = {c.check_name: c for c in result.get_asset_check_evaluations()}["price_within_bounds"]
+    assert (told.severity.value, told.metadata["failed"].value, told.metadata["evaluated"].value) == ("WARN", 1, 4)
+
+
+def test_outcomes_go_to_the_ledger_once() -> None:
+    world = World()
+    known = {"label": "kept", "known_at": datetime(2025, 3, 1, 12, tzinfo=UTC), "source": "desk"}
+    world.sources.outcomes_of[NIGHT] = [{"case_id": "a", **known}, {"case_id": "b", **known}]
+    first, second = (metadata(world.run(NIGHT, "outcomes"), "outcomes") for _ in range(2))
+    assert (first["arrived"], first["new"], second["arrived"], second["new"]) == (2, 2, 2, 0)
+    assert len(world.ledger.known) == 2

@@ -1,0 +1,48 @@
+"""The night's page is made from the night's tables, and closes the alerts that its run answers."""
+
+from __future__ import annotations
+
+from doubles import NIGHT, WARM, World, arrival, metadata
+
+GATHER = ("arrivals", "cases", "quarantine", "outcomes")
+
+
+def test_a_page_for_a_decided_night() -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [*(arrival(NIGHT, i) for i in range(5)), arrival(NIGHT, 9, "cheap")]
+    world.ledger.alerts = {f"nightly/{NIGHT}": {}, f"warm_up/{NIGHT}": {}}
+    other = {"workflow": "claims", "message": "late", "owner": "team:claims", "next_command": "pipeline status"}
+    world.ledger.alerts |= {
+        "nightly/2025-02-28": other,
+        "elsewhere": {**other, "workflow": "x", "message": "of another workflow"},
+    }
+    result = world.run(NIGHT, *GATHER, "scores", "decisions", "night_report")
+    assert result.success
+    told = metadata(result, "night_report")
+    assert (told["admitted"], told["by_policy"], told["to_people"]) == (5, 0, 5)
+    assert told["page"] == f"http://pages/claims/{NIGHT}.html"
+    assert f"nightly/{NIGHT}" not in world.ledger.alerts
+    page = world.reports.written[NIGHT]
+    assert "late" in page
+    assert "pipeline status" in page
+    assert "of another workflow" not in page
+
+
+def test_a_warm_up_night_has_a_page_too() -> None:
+    world = World()
+    world.sources.rows[WARM] = [arrival(WARM, i) for i in range(3)]
+    result = world.run(WARM, *GATHER, "scores", "decisions", "night_report")
+    assert result.success
+    assert WARM in world.reports.written
+
+
+def test_the_page_does_not_show_what_became_known_later() -> None:
+    """Outcomes are those known before the night began, though the ledger has more by now."""
+    world = World()
+    world.sources.rows = {NIGHT: [arrival(NIGHT, i) for i in range(3)], "2025-03-05": []}
+    world.run(NIGHT, *GATHER, "scores", "decisions")
+    asked: list[object] = []
+    known = world.ledger.outcomes_known
+    world.ledger.outcomes_known = lambda workflow, as_of: asked.append(as_of) or known(workflow, as_of)  # type: ignore[method-assign]
+    world.run("2025-03-05", *GATHER, "scores", "decisions", "night_report")
+    assert {at.isoformat() for at in asked} == {"2025-03-04T23:00:00+00:00"}

@@ -1,0 +1,134 @@
+"""From outcomes to the champion: what is known, whether it is enough, and whether the model knows anything."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+from doubles import FIRST, NIGHT, World, arrival, claims, logged, metadata
+
+import assets.retraining
+from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.ports import ModelVersion
+from pipeline_project.domain.promotion import Verdict
+
+TRAINING = ("training_set", "challenger", "champion")
+MODEL = {"estimator": "boosting", "retrain": {"minimum_outcomes": 30, "minimum_per_label": 5}}
+
+
+def past(per_night: int = 12, label_tells: bool = True) -> World:
+    """Eight warm-up nights, all outcomes known a day later; dear items come back worn, or by chance."""
+    world = World(spec=claims(model=MODEL))
+    for n in range(8):
+        night = shifted(FIRST, n)
+        rows = [arrival(night, i, str(10 + 10 * i)) for i in range(per_night)]
+        world.sources.rows[night] = rows
+        known = datetime.fromisoformat(night).replace(tzinfo=UTC) + timedelta(days=1, hours=3)
+        world.sources.outcomes_of[night] = [
+            {
+                "case_id": f"C{night[-5:]}-{i}",
+                "label": "worn" if (i > per_night // 2 if label_tells else (i * 5 + n * 3) % 7 < 3) else "kept",
+                "known_at": known,
+                "source": "desk",
+            }
+            for i in range(per_night)
+        ]
+        world.gather(night)
+    return world
+
+
+def test_a_model_is_trained_recorded_and_becomes_champion() -> None:
+    world = past()
+    result = world.run(NIGHT, *TRAINING)
+    assert result.success
+    # known a day and three hours later, so that the outcomes of the night before are not known yet
+    assert metadata(result, "training_set")["rows"] == len(world.table("training_set")) == 8 * 12
+    (model,) = world.ledger.trained
+    assert (model.night, model.version) == (NIGHT, "1")
+    assert world.registry.logged[0]["parameters"]["spec_hash"] == world.spec.spec_hash
+    assert world.registry.logged[0]["parameters"]["lake/claims/training_set"] == 0
+    assert metadata(result, "champion")["promoted"]
+    assert world.registry.aliases == {"champion": "1"}
+    assert world.ledger.champion("claims", NIGHT) == model
+    assert world.ledger.champion("claims", shifted(NIGHT, -1)) is None
+    # and it decides the night: its file loads, and cases like those it knows get probabilities
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i, str(20 + 10 * i)) for i in range(6)]
+    night = world.run(NIGHT, "arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")
+    assert night.success
+    assert any(row["probabilities"] for row in world.table("scores"))
+
+
+def test_only_what_was_known_when_the_night_began_is_learned_from() -> None:
+    world = past()
+    early = shifted(FIRST, 3)
+    result = world.run(early, "training_set")
+    rows = world.table("training_set", early)
+    start = datetime(2025, 2, 22, 23, tzinfo=UTC)
+    assert metadata(result, "training_set")["as_known_before"] == start.isoformat()
+    assert {row["case_night"] for row in rows} == {FIRST, shifted(FIRST, 1)}
+    assert all(row["known_at"] < start for row in rows)
+
+
+def test_with_too_few_outcomes_nothing_is_trained_and_somebody_is_told() -> None:
+    world = past(per_night=2)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = world.run(NIGHT, *TRAINING, instance=instance)
+        told = logged(result, instance)
+    assert result.success, "too little is known, which is no failure"
+    assert not metadata(result, "challenger")["trained"]
+    assert "nothing changes" in metadata(result, "champion")["verdict"]
+    assert (world.ledger.trained, world.ledger.champions, world.registry.files) == ([], [], {})
+    alert = world.ledger.alerts[f"training/{NIGHT}"]
+    assert (alert["kind"], alert["owner"]) == ("too_few_outcomes", "team:claims")
+    assert alert["next_command"] == f"pipeline nights claims --from {NIGHT} --to {NIGHT} --retrain"
+    assert [level for level, text in told if "nothing was trained" in text] == ["WARNING"]
+    # once enough is known, the alert closes
+    more = past()
+    more.ledger.alerts = world.ledger.alerts
+    assert more.run(NIGHT, *TRAINING).success
+    assert more.ledger.alerts == {}
+
+
+@pytest.mark.parametrize("text", [None, {"encoder": "all-minilm-l6-v2"}])
+def test_the_first_night_there_is_has_nothing_to_learn_from(text: dict[str, str] | None) -> None:
+    """Without a single table in the lake; its columns must be those that later nights have."""
+    fields = claims().model_dump(mode="json", exclude_defaults=True)["fields"]
+    words = {"message": {"type": "text"}} if text else {}
+    clusters = {"clusters": {"window_nights": 3}} if text else {}
+    spec = claims(model=MODEL, fields={**fields, **words}, text=text, **clusters)
+    result = World(spec=spec).run(NIGHT, *TRAINING)
+    assert result.success
+    assert not metadata(result, "challenger")["trained"]
+
+
+def test_the_columns_of_an_empty_training_set_are_those_of_a_full_one() -> None:
+    world = past()
+    assert World(spec=world.spec, lake=world.lake).run(FIRST, "training_set").success
+    assert world.run(NIGHT, "training_set").success, "the lake refuses a table whose columns change"
+    alone = World(spec=world.spec)
+    assert alone.run(FIRST, "training_set").success
+    tables = [w.lake.tables["claims", "training_set"] for w in (alone, world)]
+    assert tables[0][FIRST].schema.equals(tables[1][NIGHT].schema)
+
+
+def test_a_model_no_better_than_the_rates_does_not_decide() -> None:
+    world = past(label_tells=False)
+    result = world.run(NIGHT, "training_set", "challenger")
+    model = world.ledger.trained[0]
+    # of these labels nothing can be learned, but luck on a few nights is not what is tested
+    world.ledger.trained[0] = ModelVersion("claims", "1", NIGHT, model.digest, model.run_id, {"log_loss": 0.9})
+    result = world.run(NIGHT, "champion")
+    assert result.success
+    assert not metadata(result, "champion")["promoted"]
+    assert "no better" in metadata(result, "champion")["verdict"]
+    assert (world.ledger.champions, world.registry.aliases) == ([], {})
+
+
+def test_a_model_that_does_not_load_is_not_promoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = past()
+    assert world.run(NIGHT, "training_set", "challenger").success
+    world.registry.files["1"] = {"model.json": b"{}"}
+    monkeypatch.setattr(assets.retraining, "judge", lambda *_: Verdict(True, "anything goes"))
+    assert not world.run(NIGHT, "champion").success
+    assert world.ledger.champions == []

@@ -1,0 +1,262 @@
+"""What landed against what was done, trainings before their nights, and failures that tell somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+from doubles import NEXT, NIGHT, WARM, World, arrival
+
+from pipeline_project.automation.jobs import build_jobs
+from pipeline_project.automation.progress import landed_tag, night_states
+from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_sensors, next_command
+from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.ports import ModelVersion
+from pipeline_project.domain.reconciling import is_done
+from pipeline_project.workflow import build_workflow
+
+DAEMON = {"dagster/run_key": "k"}
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def world() -> World:
+    """Two nights have landed; the model of the first decided night is there, so that no training is due."""
+    world = World()
+    world.sources.prints = {NIGHT: "a", NEXT: "b"}
+    world.ledger.trained = [model(NIGHT), model(NEXT)]
+    return world
+
+
+def model(night: str) -> ModelVersion:
+    return ModelVersion("claims", night, night, "d" * 64, "run", {})
+
+
+def tick(world: World, instance: dg.DagsterInstance, kind: str = "landing") -> list[dg.RunRequest]:
+    """The runs that a sensor asks for."""
+    definitions = dg.Definitions.merge(build_workflow(world.spec), dg.Definitions(resources=world.resources()))
+    sensor = definitions.resolve_sensor_def(f"claims_{kind}")
+    with dg.build_sensor_context(instance, definitions=definitions, resources=world.resources()) as context:
+        return list(sensor.evaluate_tick(context).run_requests or [])
+
+
+def run(
+    instance: dg.DagsterInstance, world: World, night: str, status: str, kind: str = "nightly", **more: str
+) -> None:
+    """A run of the night for what has landed, as Dagster keeps it."""
+    tags = {"dagster/partition": night, **landed_tag(world.sources.fingerprint_of(night)), **more}
+    create_run_for_test(instance, job_name=f"claims_{kind}", tags=tags, status=dg.DagsterRunStatus[status])
+
+
+def finish(instance: dg.DagsterInstance, world: World, night: str, *nouns: str) -> None:
+    """The materializations of a night that took in what lies there now."""
+    landed = {"landed": world.sources.fingerprint_of(night)}
+    for noun in nouns or ("arrivals", "cases", "outcomes", "night_report"):
+        said = dg.AssetMaterialization(["claims", noun], partition=night, metadata=landed if noun == "arrivals" else {})
+        instance.report_runless_asset_event(said)
+
+
+def asked(requests: list[dg.RunRequest]) -> list[tuple[str | None, str | None]]:
+    return [(request.job_name, request.partition_key) for request in requests]
+
+
+# -- landing -------------------------------------------------------------------------------------------------
+
+
+def test_landed_nights_are_run_oldest_first(world: World, instance: dg.DagsterInstance) -> None:
+    world.sources.prints[WARM] = "w"
+    requests = tick(world, instance)
+    assert asked(requests) == [("claims_warm_up", WARM), ("claims_nightly", NIGHT), ("claims_nightly", NEXT)]
+    assert requests[1].tags["pipeline/landed"] == world.sources.fingerprint_of(NIGHT)[:60]
+    assert requests[1].tags["dagster/partition"] == NIGHT
+    assert [r.run_key for r in tick(world, instance)] == [r.run_key for r in requests]
+
+
+def test_nights_that_are_none_of_the_workflow_s_or_have_not_ended_are_left(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    world.sources.prints = {"2025-02-19": "before the first", today: "today", shifted(today, 2): "to come"}
+    assert tick(world, instance) == []
+
+
+def test_what_is_done_is_not_run_again(world: World, instance: dg.DagsterInstance) -> None:
+    finish(instance, world, NIGHT)
+    assert asked(tick(world, instance)) == [("claims_nightly", NEXT)]
+
+
+@pytest.mark.parametrize("killed_after", [("arrivals",), ("arrivals", "cases"), ("arrivals", "cases", "outcomes")])
+def test_a_night_that_was_killed_is_run_again(
+    world: World, instance: dg.DagsterInstance, killed_after: tuple[str, ...]
+) -> None:
+    finish(instance, world, NIGHT, *killed_after)
+    assert ("claims_nightly", NIGHT) in asked(tick(world, instance))
+
+
+def test_a_late_file_brings_a_night_back(world: World, instance: dg.DagsterInstance) -> None:
+    for night in (NIGHT, NEXT):
+        finish(instance, world, night)
+    assert tick(world, instance) == []
+    world.sources.prints[NIGHT] = "a, and late"
+    assert asked(tick(world, instance)) == [("claims_nightly", NIGHT)]
+
+
+def test_arrivals_taken_in_after_the_night_went_through_call_for_the_rest(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    finish(instance, world, NIGHT)
+    finish(instance, world, NIGHT, "arrivals")
+    assert ("claims_nightly", NIGHT) in asked(tick(world, instance))
+
+
+@pytest.mark.parametrize("status", ["FAILURE", "CANCELED", "SUCCESS"])
+def test_a_repeated_attempt_has_a_key_of_its_own(world: World, instance: dg.DagsterInstance, status: str) -> None:
+    first = {r.partition_key: r.run_key for r in tick(world, instance)}
+    run(instance, world, NIGHT, status)
+    second = {r.partition_key: r.run_key for r in tick(world, instance)}
+    assert second[NIGHT] != first[NIGHT]
+    assert second[NEXT] == first[NEXT]
+
+
+@pytest.mark.parametrize("status", ["FAILURE", "CANCELED"])
+def test_after_three_failures_a_person_has_to_look(world: World, instance: dg.DagsterInstance, status: str) -> None:
+    for _ in range(3):
+        assert NIGHT in {r.partition_key for r in tick(world, instance)}
+        run(instance, world, NIGHT, status)
+    assert NIGHT not in {r.partition_key for r in tick(world, instance)}
+    world.sources.prints[NIGHT] = "repaired"
+    assert NIGHT in {r.partition_key for r in tick(world, instance)}, "new content starts anew"
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+def test_a_night_that_is_running_is_not_started_beside_itself(
+    world: World, instance: dg.DagsterInstance, status: str
+) -> None:
+    # the schedule's own run says nothing of what has landed
+    tags = {"dagster/partition": NIGHT, **DAEMON}
+    create_run_for_test(instance, job_name="claims_nightly", tags=tags, status=dg.DagsterRunStatus[status])
+    assert asked(tick(world, instance)) == [("claims_nightly", NEXT)]
+
+
+def test_a_run_that_died_with_the_command_that_started_it_blocks_nothing(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    run(instance, world, NIGHT, "STARTED")
+    assert ("claims_nightly", NIGHT) in asked(tick(world, instance))
+
+
+def test_a_backlog_is_started_in_portions(world: World, instance: dg.DagsterInstance) -> None:
+    nights = [shifted("2025-05-02", n) for n in range(NIGHTS_A_TICK + 5)]
+    world.sources.prints = dict.fromkeys(nights, "x")
+    world.ledger.trained = [model(night) for night in nights]
+    assert [r.partition_key for r in tick(world, instance)] == nights[:NIGHTS_A_TICK]
+
+
+def test_the_training_that_a_night_calls_for_goes_before_it(world: World, instance: dg.DagsterInstance) -> None:
+    world.ledger.trained = []
+    requests = tick(world, instance)
+    assert asked(requests) == [("claims_retrain", NIGHT), ("claims_nightly", NIGHT), ("claims_nightly", NEXT)]
+    assert requests[0].tags["pipeline/why"] == "the first night that is decided"
+    run(instance, world, NIGHT, "STARTED", "retrain", **DAEMON)
+    assert asked(tick(world, instance)) == [("claims_nightly", NIGHT), ("claims_nightly", NEXT)]
+
+
+def test_the_state_of_nights_is_read_for_a_command_too(world: World, instance: dg.DagsterInstance) -> None:
+    finish(instance, world, NIGHT)
+    run(instance, world, NEXT, "FAILURE")
+    states = night_states(instance, world.spec, world.sources, [NIGHT, NEXT])
+    assert (is_done(states[NIGHT]), is_done(states[NEXT])) == (True, False)
+    assert (states[NEXT].taken, states[NEXT].failures, states[NEXT].attempts) == (None, 1, 1)
+
+
+# -- training ------------------------------------------------------------------------------------------------
+
+
+def test_enough_new_outcomes_call_for_a_training(world: World, instance: dg.DagsterInstance) -> None:
+    world.ledger.trained = [model(NIGHT)]
+    known = datetime(2025, 3, 5, tzinfo=UTC)
+    world.ledger.known = [(f"c{i}", "kept", known) for i in range(49)]
+    if datetime.now(UTC).day != 2:  # the night that ended is the first of its month, which is due without outcomes
+        assert tick(world, instance, "new_outcomes") == []
+    world.ledger.known.append(("c49", "worn", known))
+    (request,) = tick(world, instance, "new_outcomes")
+    night = str(request.partition_key)
+    assert request.job_name == "claims_retrain"
+
+    create_run_for_test(
+        instance,
+        job_name="claims_retrain",
+        tags={"dagster/partition": night},
+        status=dg.DagsterRunStatus.FAILURE,
+    )
+    (again,) = tick(world, instance, "new_outcomes")
+    assert again.run_key != request.run_key
+    world.ledger.trained.append(model(night))
+    assert tick(world, instance, "new_outcomes") == []
+
+
+# -- alerts --------------------------------------------------------------------------------------------------
+
+
+def execute(world: World, instance: dg.DagsterInstance, kind: str, night: str) -> dg.ExecuteInProcessResult:
+    definitions = dg.Definitions.merge(build_workflow(world.spec), dg.Definitions(resources=world.resources()))
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    job = definitions.resolve_job_def(f"claims_{kind}")
+    return job.execute_in_process(quiet, instance=instance, partition_key=night, raise_on_error=False)
+
+
+def tell(world: World, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> None:
+    """The run's end reaches the sensors."""
+    jobs = build_jobs(world.spec)
+    sensors = {sensor.name: sensor for sensor in build_sensors(world.spec, jobs)}
+    event = result.get_run_success_event() if result.success else result.get_run_failure_event()
+    name = "claims_recoveries" if result.success else "claims_alerts"
+    context = dg.build_run_status_sensor_context(name, event, instance, result.dagster_run, resources=world.resources())
+    sensors[name](context if result.success else context.for_run_failure())
+
+
+def test_a_failed_night_tells_its_owner_what_to_do_until_it_goes_through(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i, "cheap") for i in range(3)]
+    failed = execute(world, instance, "nightly", NIGHT)
+    assert not failed.success
+    tell(world, instance, failed)
+    alert = world.ledger.alerts[f"nightly/{NIGHT}"]
+    assert (alert["workflow"], alert["kind"], alert["owner"]) == ("claims", "run_failed", "team:claims")
+    assert alert["next_command"] == f"pipeline nights claims --from {NIGHT} --to {NIGHT}"
+    assert "night_is_sound" in alert["message"]
+    assert failed.run_id in alert["message"]
+
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(3)]
+    mended = execute(world, instance, "nightly", NIGHT)
+    assert mended.success
+    tell(world, instance, mended)
+    assert world.ledger.alerts == {}
+
+
+def test_a_warm_up_night_that_went_through_closes_its_alert(world: World, instance: dg.DagsterInstance) -> None:
+    world.ledger.alerts = {f"warm_up/{WARM}": {}, f"nightly/{NIGHT}": {}}
+    tell(world, instance, execute(world, instance, "warm_up", WARM))
+    assert set(world.ledger.alerts) == {f"nightly/{NIGHT}"}
+
+
+@pytest.mark.parametrize(
+    ("job", "night", "command"),
+    [
+        ("claims_nightly", NIGHT, f"pipeline nights claims --from {NIGHT} --to {NIGHT}"),
+        ("claims_warm_up", WARM, f"pipeline nights claims --from {WARM} --to {WARM}"),
+        ("claims_retrain", NIGHT, f"pipeline nights claims --from {NIGHT} --to {NIGHT} --retrain"),
+        ("claims_nightly", "", "pipeline status"),
+    ],
+)
+def test_the_next_command(world: World, job: str, night: str, command: str) -> None:
+    assert next_command(world.spec, job, night) == command

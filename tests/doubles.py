@@ -1,0 +1,382 @@
+"""Plain objects in the places of lake, ledger, registry, sources and contracts, and a small workflow for them."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from pipeline_project.domain.admission import admit, read_rows
+from pipeline_project.domain.nights import window_of
+from pipeline_project.domain.outcomes import OUTCOMES
+from pipeline_project.domain.ports import Expectation, ModelVersion, NightWindow
+from pipeline_project.domain.schema import ARRIVALS, with_versions
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.contract import rules
+from pipeline_project.workflow import build_workflow
+
+FIRST, WARM, NIGHT, NEXT = "2025-02-20", "2025-02-28", "2025-03-01", "2025-03-02"
+
+_CLAIMS: dict[str, Any] = {
+    "workflow": "claims",
+    "title": "Claims",
+    "owners": ["team:claims", "team:others"],
+    "nights": {"time_zone": "Europe/Berlin", "first": FIRST, "decide_from": NIGHT, "schedule": "30 2 * * *"},
+    "source": {"kind": "files", "folder": "in", "pattern": "{night}/*.csv"},
+    "fields": {
+        "claim_id": {"type": "identifier", "role": "id"},
+        "customer": {"type": "identifier", "role": "subject"},
+        "price": {"type": "number", "role": "amount", "minimum": 0},
+    },
+    "labels": ["kept", "worn"],
+    "outcome": {
+        "kind": "files",
+        "folder": "in",
+        "pattern": "outcomes/{night}.csv",
+        "case_column": "claim_id",
+        "label_column": "finding",
+        "known_at_column": "seen_at",
+    },
+    "model": {"estimator": "boosting", "retrain": {"every": "month", "after_outcomes": 50, "minimum_outcomes": 30}},
+    "options": {
+        "refund": {"title": "Refund", "costs": {"kept": 0, "worn": "price"}},
+        "reject": {"title": "Reject", "denies": True, "costs": {"kept": "price", "worn": 0}},
+    },
+    "review": {"cost": 4, "capacity": 2},
+}
+
+
+def claims(**changes: Any) -> WorkflowSpec:
+    """The small workflow with some of its parts changed."""
+    return WorkflowSpec.model_validate(copy.deepcopy(_CLAIMS) | changes)
+
+
+class MemoryLake:
+    """`ports.Lake`; every write is a new version of its table."""
+
+    def __init__(self) -> None:
+        self.tables: dict[tuple[str, str], dict[str, pa.Table]] = {}
+        self.versions: dict[str, int] = {}
+
+    def read_night(self, workflow: str, asset: str, night: str) -> pa.Table | None:
+        table = self.tables.get((workflow, asset), {}).get(night)
+        return None if table is None else self._stamped(workflow, asset, table)
+
+    def read_span(
+        self, workflow: str, asset: str, first: str | None, before: str, columns: Sequence[str] | None = None
+    ) -> pa.Table | None:
+        held = self.tables.get((workflow, asset))
+        if held is None:
+            return None
+        chosen = [held[night] for night in sorted(held) if (first or "") <= night < before]
+        table = pa.concat_tables(chosen) if chosen else next(iter(held.values())).schema.empty_table()
+        return self._stamped(workflow, asset, table.select(list(columns)) if columns else table)
+
+    def write_night(self, workflow: str, asset: str, night: str, table: pa.Table, evolve: bool = False) -> int:
+        held = self.tables.setdefault((workflow, asset), {})
+        for other in held.values():
+            assert other.schema.equals(table.schema), f"{asset} would change its columns"
+        held[night] = table.replace_schema_metadata(None)
+        self.versions[f"{workflow}/{asset}"] = self.versions.get(f"{workflow}/{asset}", -1) + 1
+        return self.versions[f"{workflow}/{asset}"]
+
+    def _stamped(self, workflow: str, asset: str, table: pa.Table) -> pa.Table:
+        name = f"{workflow}/{asset}"
+        return with_versions(table, {name: self.versions[name]})
+
+
+class MemoryIO(dg.IOManager):
+    """An asset's table becomes a night of the lake."""
+
+    def __init__(self, lake: MemoryLake) -> None:
+        self.lake = lake
+
+    def handle_output(self, context: dg.OutputContext, obj: pa.Table) -> None:
+        self.lake.write_night(*context.asset_key.path, context.partition_key, obj)
+
+    def load_input(self, context: dg.InputContext) -> pa.Table:
+        table = self.lake.read_night(*context.asset_key.path, context.partition_key)
+        assert table is not None, f"{context.asset_key.to_user_string()} was never written"
+        return table
+
+
+@dataclass
+class MemoryLedger:
+    """`ports.Ledger`, one workflow's worth."""
+
+    known: list[tuple[str, str, datetime]] = field(default_factory=list)
+    trained: list[ModelVersion] = field(default_factory=list)
+    champions: list[tuple[str, ModelVersion, str]] = field(default_factory=list)
+    decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+    attempts: dict[str, int] = field(default_factory=dict)
+    workflows: list[str] = field(default_factory=list)
+
+    def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None:
+        self.workflows.append(spec_hash)
+
+    def record_outcomes(self, workflow: str, outcomes: pa.Table) -> int:
+        rows = [(r["case_id"], r["label"], r["known_at"]) for r in outcomes.to_pylist()]
+        new = [row for row in rows if row not in self.known]
+        self.known += new
+        return len(new)
+
+    def outcomes_known(self, workflow: str, as_of: datetime) -> pd.DataFrame:
+        rows = sorted((row for row in self.known if row[2] < as_of), key=lambda row: row[2])
+        frame = pd.DataFrame(rows, columns=["case_id", "label", "known_at"])
+        frame = frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+        return frame.drop_duplicates("case_id", keep="last").reset_index(drop=True)
+
+    def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
+        return len({case for case, _, at in self.known if (after is None or at >= after) and at < before})
+
+    def record_champion(self, workflow: str, model: ModelVersion, night: str, reason: str) -> None:
+        self.champions.append((night, model, reason))
+
+    def record_model(self, model: ModelVersion) -> None:
+        self.trained.append(model)
+
+    def models(self, workflow: str) -> list[ModelVersion]:
+        return sorted(self.trained, key=lambda model: model.night)
+
+    def champion(self, workflow: str, night: str) -> ModelVersion | None:
+        found = [entry for entry in self.champions if entry[0] <= night]
+        return max(found, key=lambda entry: entry[0])[1] if found else None
+
+    def raise_alert(self, workflow: str, kind: str, key: str, message: str, owner: str, next_command: str) -> bool:
+        new = key not in self.alerts
+        alert = {"workflow": workflow, "kind": kind, "message": message, "owner": owner, "next_command": next_command}
+        self.alerts.setdefault(key, alert)
+        return new
+
+    def close_alert(self, workflow: str, key: str) -> bool:
+        self.closed.append(key)
+        return self.alerts.pop(key, None) is not None
+
+    def open_alerts(self) -> list[dict[str, Any]]:
+        return list(self.alerts.values())
+
+    def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
+        self.attempts[night] = self.attempts.get(night, 0) + 1
+        return self.attempts[night]
+
+    def record_decisions(
+        self, workflow: str, night: str, attempt: int, decisions: Sequence[Mapping[str, Any]]
+    ) -> pd.DataFrame:
+        rows = []
+        for decision in decisions:
+            new = decision["case_id"] not in self.decisions
+            stands = self.decisions.setdefault(decision["case_id"], dict(decision))
+            rows.append((decision["case_id"], stands["option"], "policy", stands["reason"], night, new))
+        return pd.DataFrame(rows, columns=["case_id", "option", "made_by", "reason", "night", "new"])
+
+
+@dataclass
+class MemoryRegistry:
+    """`ports.Registry`: files by version, or the error that loading gives."""
+
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    error: Exception | None = None
+    aliases: dict[str, str] = field(default_factory=dict)
+    logged: list[dict[str, Any]] = field(default_factory=list)
+
+    def log_training(
+        self,
+        workflow: str,
+        night: str,
+        files: Mapping[str, bytes],
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        dataset: pd.DataFrame,
+        features: Sequence[str],
+        labels: Sequence[str],
+    ) -> ModelVersion:
+        version = str(len(self.files) + 1)
+        self.files[version] = dict(files)
+        self.logged.append({"night": night, "parameters": dict(parameters), "rows": len(dataset)})
+        return ModelVersion(workflow, version, night, "d" * 64, f"run-{version}", dict(metrics))
+
+    def load(self, model: ModelVersion) -> dict[str, bytes]:
+        if self.error:
+            raise self.error
+        return self.files[model.version]
+
+    def point(self, workflow: str, alias: str, version: str) -> None:
+        self.aliases[alias] = version
+
+
+def arrival(night: str, number: int, price: str = "10", case: str | None = None) -> dict[str, Any]:
+    """One row of arrivals; a price that is no number is refused."""
+    row = {"claim_id": case or f"C{night[-5:]}-{number}", "customer": f"K{number % 7}", "price": price}
+    raw = json.dumps(row)
+    sha = hashlib.sha256(raw.encode()).hexdigest()
+    return {"night": night, "file": "a.csv", "file_sha256": "f", "line": number + 2, "row_sha256": sha, "raw": raw}
+
+
+@dataclass
+class Sources:
+    """`assets.doors.Sources` and the source of cases and of outcomes in one."""
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    outcomes_of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    prints: dict[str, str] = field(default_factory=dict)
+
+    def cases(self, spec: WorkflowSpec) -> Sources:
+        return self
+
+    def photos(self, spec: WorkflowSpec) -> Sources:
+        return self
+
+    def outcomes(self, spec: WorkflowSpec) -> Outcomes:
+        return Outcomes(self.outcomes_of)
+
+    def read(self, window: NightWindow) -> pa.Table:
+        return pa.Table.from_pylist(self.rows.get(window.night, []), schema=ARRIVALS)
+
+    def fingerprint(self, window: NightWindow) -> str:
+        return self.fingerprint_of(window.night)
+
+    def fingerprint_of(self, night: str) -> str:
+        told = self.prints.get(night) or json.dumps(self.rows.get(night, []))
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def nights_landed(self) -> list[str]:
+        return sorted({*self.rows, *self.prints})
+
+
+@dataclass
+class Outcomes:
+    of: dict[str, list[dict[str, Any]]]
+
+    def read(self, window: NightWindow) -> pa.Table:
+        return pa.Table.from_pylist(self.of.get(window.night, []), schema=OUTCOMES)
+
+
+@dataclass
+class Verdicts:
+    """`assets.doors.Contracts`: everything holds, except the rules named in `broken`, by noun."""
+
+    broken: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def cases(self, spec: WorkflowSpec) -> Told:
+        return Told(self, [rule.name for rule in rules(spec)])
+
+    def scores(self, spec: WorkflowSpec) -> Told:
+        return Told(self, ["scores_sum"])
+
+    def decisions(self, spec: WorkflowSpec, cases: Sequence[str]) -> Told:
+        self.asked = list(cases)
+        return Told(self, ["decided_once"])
+
+    def embeddings(self, spec: WorkflowSpec) -> Told:
+        return Told(self, ["unit_length"])
+
+
+@dataclass
+class Told:
+    verdicts: Verdicts
+    names: list[str]
+
+    def validate(self, frame: pd.DataFrame) -> list[Expectation]:
+        broken = self.verdicts.broken
+        return [
+            Expectation(name, None, f"rule {name}", name not in broken, len(frame), broken.get(name, ()))
+            for name in self.names
+        ]
+
+
+@dataclass
+class Pages:
+    """`assets.doors.Reports`"""
+
+    written: dict[str, str] = field(default_factory=dict)
+
+    def write(self, terms: Any, night: str, page: str, row: Any) -> str:
+        self.written[night] = page
+        return f"http://pages/{terms.workflow}/{night}.html"
+
+
+@dataclass
+class World:
+    """Everything around a workflow, in memory; `run` materializes a selection of its assets for one night."""
+
+    spec: WorkflowSpec = field(default_factory=claims)
+    lake: MemoryLake = field(default_factory=MemoryLake)
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    sources: Sources = field(default_factory=Sources)
+    contracts: Verdicts = field(default_factory=Verdicts)
+    reports: Pages = field(default_factory=Pages)
+
+    def resources(self) -> dict[str, Any]:
+        return {
+            "lake": self.lake,
+            "ledger": self.ledger,
+            "registry": self.registry,
+            "sources": self.sources,
+            "contracts": self.contracts,
+            "reports": self.reports,
+            "encoders": None,
+            "vectors": None,
+            "io_manager": MemoryIO(self.lake),
+        }
+
+    def run(self, night: str, *nouns: str, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
+        with patch("assets.common.RETRIES", None):  # a step that fails would wait before it tries again
+            workflow = build_workflow(self.spec)
+        return dg.materialize(
+            [*workflow.assets, *workflow.asset_checks],
+            selection=[dg.AssetKey([self.spec.name, noun]) for noun in nouns],
+            partition_key=night,
+            resources=self.resources(),
+            raise_on_error=False,
+            instance=instance,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+
+    def gather(self, night: str) -> None:
+        """Arrivals and cases of a night, and the outcomes that came, without a run."""
+        window = window_of(night, self.spec.nights.time_zone)
+        arrivals = self.sources.read(window)
+        admitted = admit(read_rows(arrivals, self.spec.case_schema), [], None, window)
+        for noun, table in [("arrivals", arrivals), ("cases", admitted.cases), ("quarantine", admitted.quarantine)]:
+            self.lake.write_night(self.spec.name, noun, night, table)
+        self.ledger.record_outcomes(self.spec.name, self.sources.outcomes(self.spec).read(window))
+
+    def table(self, noun: str, night: str = NIGHT) -> list[dict[str, Any]]:
+        return self.lake.tables[(self.spec.name, noun)][night].to_pylist()
+
+
+def made(result: dg.ExecuteInProcessResult) -> set[str]:
+    """The nouns that a run materialized."""
+    return {event.asset_key.path[-1] for event in result.get_asset_materialization_events()}
+
+
+def metadata(result: dg.ExecuteInProcessResult, noun: str) -> dict[str, Any]:
+    """What the materialization of a noun says."""
+    of = [e for e in result.get_asset_materialization_events() if e.asset_key.path[-1] == noun]
+    return {name: value.value for name, value in of[0].materialization.metadata.items()}
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    """Verdict by check."""
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+
+
+def logged(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> list[tuple[str, str]]:
+    """Level and text of what the run's assets logged themselves."""
+    import logging
+
+    entries = [record.event_log_entry for record in instance.get_records_for_run(result.run_id).records]
+    return [(logging.getLevelName(e.level), e.user_message) for e in entries if e.dagster_event is None]

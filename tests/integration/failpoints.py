@@ -1,0 +1,137 @@
+"""Kills a process at a chosen point of a night: only the tests know these points, the product has none.
+
+A fresh process is forked from a server that has loaded the heavy libraries once, patched at its edge, and runs the
+`pipeline` command until it meets the point, where it sends itself SIGKILL.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+HEAVY = [
+    "great_expectations",
+    "mlflow.tracking",
+    "pipeline_project.definitions",
+    "pipeline_project.commands.backfill",
+    "resources.contracts",
+    "resources.lake",
+    "resources.registry",
+    "resources.reports",
+    "resources.vectors",
+    "tests.integration.failpoints",
+    "torch",
+    "xgboost",
+]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a process ends itself.
+
+    Attributes:
+        place: module and function that are patched, `module:Class.method`.
+        after: once the function has done its work, instead of before.
+        meant: whether this call is the one, from its arguments.
+    """
+
+    place: str
+    after: bool
+    meant: Callable[..., bool] = lambda *_, **__: True
+
+
+def _output(noun: str) -> Callable[..., bool]:
+    return lambda _self, context, _table: context.asset_key.path[-1] == noun
+
+
+def _file_of(noun: str) -> Callable[..., bool]:
+    return lambda _self, uri, *_, **__: uri.endswith(f"/{noun}")
+
+
+_HANDLE = "resources.io_manager:LakeIOManager.handle_output"
+_LEDGER = "resources.ledger.ledger"
+
+#: During a night, in the order in which it comes by them.
+NIGHT: dict[str, Point] = {
+    "before the arrivals are written": Point(_HANDLE, False, _output("arrivals")),
+    "arrivals in a file that no commit names": Point("resources.delta:DeltaStore.add_file", True, _file_of("arrivals")),
+    "arrivals written, Dagster not told": Point(_HANDLE, True, _output("arrivals")),
+    "cases written, quarantine not": Point(_HANDLE, True, _output("cases")),
+    "vectors kept, embeddings not": Point("resources.vectors:LakeVectorStore.put", True),
+    "scores written": Point(_HANDLE, True, _output("scores")),
+    "before the decisions are recorded": Point(f"{_LEDGER}:PostgresLedger.record_decisions", False),
+    "decisions inserted, not committed": Point(
+        f"{_LEDGER}:insert_new", True, lambda _connection, table, *_: table.name == "decisions"
+    ),
+    "decisions committed, lake not told": Point(f"{_LEDGER}:PostgresLedger.record_decisions", True),
+    "before the report": Point("resources.reports:ReportFolder.write", False),
+    "report written, Dagster not told": Point("resources.reports:ReportFolder.write", True),
+}
+#: During a training.
+TRAINING: dict[str, Point] = {
+    "run logged, version not registered": Point("resources.registry:MlflowRegistry._log_run", True),
+    "version registered, ledger not told": Point("resources.registry:MlflowRegistry.log_training", True),
+    "model in the ledger, no champion yet": Point(f"{_LEDGER}:PostgresLedger.record_model", True),
+    "champion in the ledger, alias not moved": Point(f"{_LEDGER}:PostgresLedger.record_champion", True),
+}
+
+
+def run(environ: Mapping[str, str], words: Sequence[str], point: str | None = None) -> multiprocessing.Process:
+    """Starts `pipeline WORDS` in a process of its own, to be killed at a point of `NIGHT` or `TRAINING`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(HEAVY)
+    process = context.Process(target=_live, args=(dict(environ), list(words), point))
+    process.start()
+    return process  # type: ignore[return-value]
+
+
+def ended(process: multiprocessing.Process, seconds: float = 120) -> int:
+    """The exit code of a process, negative for the signal that ended it."""
+    process.join(seconds)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        raise TimeoutError(f"the process had not ended after {seconds} seconds")
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _live(environ: dict[str, str], words: list[str], point: str | None) -> None:
+    for name in [name for name in os.environ if name.startswith("PIPELINE_")]:
+        del os.environ[name]
+    os.environ.update(environ)
+    if point is not None:
+        _plant({**NIGHT, **TRAINING}[point])
+    import sys
+
+    from pipeline_project import cli
+
+    sys.argv = ["pipeline", *words]
+    cli.main()
+
+
+def _plant(point: Point) -> None:
+    module, _, path = point.place.partition(":")
+    owner: Any = importlib.import_module(module)
+    *names, last = path.split(".")
+    for name in names:
+        owner = getattr(owner, name)
+    whole = getattr(owner, last)
+
+    @functools.wraps(whole)
+    def mined(*args: Any, **kwargs: Any) -> Any:
+        meant = point.meant(*args, **kwargs)
+        if meant and not point.after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = whole(*args, **kwargs)
+        if meant:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    setattr(owner, last, mined)

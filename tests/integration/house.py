@@ -1,0 +1,184 @@
+"""A home of its own for one workflow: its files, its lake, its rows in the ledger, and the commands that run there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import text
+
+from pipeline_project.commands.backfill import run_nights
+from pipeline_project.commands.ground import Ground, dagster_instance, prepare, workflow
+from pipeline_project.commands.nights import NightRun
+from pipeline_project.settings import Settings
+from pipeline_project.spec import WorkflowSpec
+from resources.lake import DeltaLake
+from resources.ledger.ledger import PostgresLedger
+from resources.postgres import engine_of
+from tests.integration import shop
+
+ROOT = Path(__file__).resolve().parents[2]
+#: What must be equal of two decisions of the same case; the rest names runs, attempts, times and lake versions.
+DECIDED = "case_id, epoch, night, option, reason, model_version, probabilities, expected_costs, amount, propensity"
+
+
+@dataclass
+class House:
+    """One workflow at home.
+
+    Attributes:
+        name: the workflow's, used nowhere else on the server.
+        home: PIPELINE_HOME; the workflow's file and its `in/` lie in `home/own`.
+        server: URL of the PostgreSQL server, or None for the embedded one of this home.
+    """
+
+    name: str
+    home: Path
+    server: str | None
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "own"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        given = {"PIPELINE_HOME": str(self.home), "PIPELINE_WORKFLOWS": str(self.folder), **self.variables}
+        return {**given, "PIPELINE_POSTGRES_URL": self.server} if self.server else given
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This process stands in the home; afterwards its environment is as it was."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
+        with mock.patch.dict(os.environ, {**kept, **self.environ}, clear=True):
+            yield
+
+    @contextmanager
+    def instance(self) -> Iterator[tuple[Ground, dg.DagsterInstance]]:
+        """Dagster's real instance of this home."""
+        with self.entered():
+            ground = prepare()
+            with dagster_instance(ground) as instance:
+                yield ground, instance
+
+    @property
+    def spec(self) -> WorkflowSpec:
+        with self.entered():
+            return workflow(self.name)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.from_environ(self.environ)
+
+    @property
+    def ledger(self) -> PostgresLedger:
+        with self.entered():
+            return PostgresLedger(prepare().databases.ledger_url)
+
+    @property
+    def lake(self) -> DeltaLake:
+        return DeltaLake(self.settings.lake_url)
+
+    def declare(self, **changes: Any) -> None:
+        """Writes the workflow's file."""
+        shop.write_spec(self.folder, shop.spec(self.name, **changes))
+
+    def nights(self, first: str, last: str | None = None, again: bool = False, retrain: bool | None = None) -> list[NightRun]:
+        """`pipeline nights` in this process."""
+        with self.entered():
+            days = (date.fromisoformat(first), date.fromisoformat(last or first))
+            return run_nights(workflow(self.name), *days, again, retrain, quiet=True)
+
+    def command(self, *words: str, module: str = "pipeline_project.cli", **more: str) -> subprocess.CompletedProcess[str]:
+        """A command in a process of its own."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
+        return subprocess.run(
+            [sys.executable, "-m", module, *words],
+            env={**kept, **self.environ, **more}, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+
+    # -- what became of it -------------------------------------------------------------------------------------
+
+    def table(self, noun: str, night: str | None = None) -> list[dict[str, Any]] | None:
+        """Rows of one lake table, of one night or of all, in a fixed order; None where nothing was written."""
+        lake = self.lake
+        found: pa.Table | None = (
+            lake.read_night(self.name, noun, night) if night else lake.read_span(self.name, noun, None, "9999-12-31")
+        )
+        return None if found is None else sorted(found.to_pylist(), key=repr)
+
+    def tables(self, night: str | None = None) -> dict[str, list[dict[str, Any]] | None]:
+        """Every lake table of the workflow; MLflow and the ledger number what they keep, the lake numbers nothing."""
+        nouns = ("arrivals", "cases", "quarantine", "embeddings", "scores", "decisions", "training_set")
+        return {noun: self.table(noun, night) for noun in nouns}
+
+    def sql(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Rows from the ledger's database."""
+        with engine_of(self.ledger.url).connect() as connection:
+            found = connection.execute(text(query), {"name": self.name, **parameters})
+            return [dict(row._mapping) for row in found]
+
+    def decisions(self, night: str | None = None) -> list[dict[str, Any]]:
+        """The decisions in the ledger: what was decided, by case and epoch."""
+        one = "AND night = :night" if night else ""
+        query = f"SELECT {DECIDED} FROM decisions WHERE workflow = :name {one} ORDER BY case_id, epoch"
+        return self.sql(query, **({"night": date.fromisoformat(night)} if night else {}))
+
+    def facts(self) -> dict[str, list[dict[str, Any]]]:
+        """Everything in the ledger that two homes with the same files must have in common."""
+        return {
+            "decisions": self.decisions(),
+            "outcomes": self.sql(
+                "SELECT case_id, label, known_at, source FROM outcomes WHERE workflow = :name ORDER BY case_id, known_at"
+            ),
+            "models": self.sql("SELECT version, night, digest FROM model_versions WHERE workflow = :name ORDER BY version"),
+            "champions": self.sql(
+                "SELECT version, from_night, reason FROM champions WHERE workflow = :name ORDER BY from_night, version"
+            ),
+        }
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The workflow's open alerts."""
+        return [alert for alert in self.ledger.open_alerts() if alert["workflow"] == self.name]
+
+    def metadata(self, noun: str, night: str) -> Mapping[str, Any]:
+        """What the last materialization of an asset said of itself."""
+        with self.instance() as (_, instance):
+            chosen = dg.AssetRecordsFilter(dg.AssetKey([self.name, noun]), asset_partitions=[night])
+            record = instance.fetch_materializations(chosen, limit=1).records[0]
+        assert record.asset_materialization is not None
+        return {name: value.value for name, value in record.asset_materialization.metadata.items()}
+
+    def checks(self, noun: str, night: str) -> dict[str, bool]:
+        """The verdicts of a night's checks, as they are stored for its partition alone."""
+        with self.instance() as (_, instance):
+            events = instance.get_event_records(
+                dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION), limit=5000
+            )
+        found: dict[str, bool] = {}
+        for record in events:
+            event = record.event_log_entry.dagster_event
+            assert event is not None
+            check = event.event_specific_data
+            if check.asset_key == dg.AssetKey([self.name, noun]) and check.partition == night:
+                found.setdefault(check.check_name, check.passed)
+        return found
+
+    def page(self, night: str) -> str:
+        return (self.home / "reports" / self.name / f"{night}.html").read_text(encoding="utf-8")
+
+
+def frame(rows: list[dict[str, Any]] | None) -> pd.DataFrame:
+    """Rows as a frame by case."""
+    return pd.DataFrame(rows or []).set_index("case_id")

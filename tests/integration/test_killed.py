@@ -1,0 +1,96 @@
+"""A process killed anywhere in a night or a training, and started again, leaves what an undisturbed one leaves."""
+
+from __future__ import annotations
+
+import signal
+from datetime import date
+from typing import Any
+
+import pytest
+
+from tests.integration import failpoints, shop
+from tests.integration.conftest import NewHouse
+from tests.integration.house import House
+
+WARM_UP = [shop.night(offset) for offset in range(3)]
+#: A training is due every Monday, and on the first decided night, which is killed at no point.
+LATER = [shop.night(offset) for offset in range(4, 60)]
+MONDAYS = [night for night in LATER if date.fromisoformat(night).weekday() == 0]
+PLACES = {
+    **dict(zip(failpoints.NIGHT, [night for night in LATER if night not in MONDAYS], strict=False)),
+    **dict(zip(failpoints.TRAINING, MONDAYS, strict=False)),
+}
+NIGHTS = [*WARM_UP, shop.DECIDE_FROM, *sorted(PLACES.values())]
+RETRAIN = {"every": "week", "minimum_outcomes": 20, "minimum_per_label": 3}
+
+
+def _house(new_house: NewHouse, label: str) -> House:
+    house = new_house(label, text=True, model={"history": [{"by": "customer"}], "retrain": RETRAIN})
+    for night in NIGHTS:
+        cases = shop.rows(night, 24 if night in WARM_UP else 10)
+        dirty = {**cases[-1], "case": f"D-{night}", "amount": "a lot"}
+        told = [{**row, "note": f"{row['note']}, {night}"} for row in [*cases, dirty]]
+        shop.drop_cases(house.folder, night, told)
+        shop.drop_outcomes(house.folder, night, cases, f"{night}T23:00:00")
+    house.nights(WARM_UP[0], shop.DECIDE_FROM)
+    return house
+
+
+@pytest.fixture(scope="module")
+def undisturbed(new_house: NewHouse) -> House:
+    house = _house(new_house, "undisturbed")
+    for night in sorted(PLACES.values()):
+        house.nights(night)
+    return house
+
+
+@pytest.fixture(scope="module")
+def disturbed(new_house: NewHouse) -> House:
+    return _house(new_house, "disturbed")
+
+
+def _equal(found: House, wanted: House, night: str) -> None:
+    ours, theirs = found.tables(night), wanted.tables(night)
+    assert ours.keys() == theirs.keys()
+    for noun, rows in theirs.items():
+        assert ours[noun] == rows, noun
+    assert found.decisions(night) == wanted.decisions(night)
+    assert found.decisions(night)
+
+
+@pytest.mark.parametrize("point", PLACES)
+def test_killed_and_started_again_it_ends_as_if_nothing_had_been(
+    undisturbed: House, disturbed: House, point: str
+) -> None:
+    night = PLACES[point]
+    words = ("nights", disturbed.name, "--from", night, "--to", night)
+    assert failpoints.ended(failpoints.run(disturbed.environ, words, point)) == -signal.SIGKILL
+    assert [run.outcome for run in disturbed.nights(night)] == ["done"]
+    _equal(disturbed, undisturbed, night)
+    assert [run.outcome for run in disturbed.nights(night)] == ["passed_over"]
+
+
+def test_at_last_ledger_and_lake_are_those_of_the_undisturbed_home(undisturbed: House, disturbed: House) -> None:
+    missing = [night for night in PLACES.values() if disturbed.table("decisions", night) is None]
+    for night in missing:
+        disturbed.nights(night)
+    assert disturbed.tables() == undisturbed.tables()
+    ours, theirs = disturbed.facts(), undisturbed.facts()
+    assert _without_versions(ours) == _without_versions(theirs)
+    assert len(theirs["models"]) == len(theirs["champions"]) == 1 + len(failpoints.TRAINING)
+
+
+def test_nobody_was_decided_twice_and_nothing_encoded_twice(disturbed: House) -> None:
+    cases = [row["case_id"] for row in disturbed.decisions()]
+    assert len(cases) == len(set(cases))
+    assert {row["epoch"] for row in disturbed.decisions()} == {1}
+    folder = disturbed.home / "lake" / "_vectors"
+    from deltalake import DeltaTable
+
+    for table in folder.iterdir():
+        keys = DeltaTable(table).to_pyarrow_table(columns=["key"])["key"].to_pylist()
+        assert len(keys) == len(set(keys)) > 0
+
+
+def _without_versions(facts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    return facts

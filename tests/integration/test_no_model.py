@@ -1,0 +1,83 @@
+"""Failure goes to a person: no model, too few outcomes, a model whose files were touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline_project.domain.policy import ASK_PERSON
+from tests.integration import shop
+from tests.integration.conftest import NewHouse
+from tests.integration.house import House
+
+FIRST_DECIDED, NEXT = shop.night(3), shop.night(4)
+
+
+@pytest.fixture(scope="module")
+def untaught(new_house: NewHouse) -> House:
+    """Cases without a single outcome."""
+    house = new_house("untaught")
+    shop.drop_nights(house.folder, [shop.night(offset) for offset in range(4)], count=8, outcomes=False)
+    assert [run.outcome for run in house.nights(shop.FIRST, FIRST_DECIDED)] == ["done"] * 4
+    return house
+
+
+def test_with_too_few_outcomes_every_case_goes_to_a_person(untaught: House) -> None:
+    decided = untaught.decisions(FIRST_DECIDED)
+    assert len(decided) == 8
+    assert {(row["option"], row["reason"], row["model_version"]) for row in decided} == {(ASK_PERSON, "no_model", None)}
+    assert {row["problem"] for row in untaught.table("scores", FIRST_DECIDED) or []} == {"no_model"}
+
+
+def test_that_nothing_was_trained_is_told_with_its_owner(untaught: House) -> None:
+    assert untaught.metadata("challenger", FIRST_DECIDED)["trained"] is False
+    assert untaught.facts()["models"] == untaught.facts()["champions"] == []
+    (alert,) = untaught.alerts()
+    assert (alert["kind"], alert["owner"]) == ("too_few_outcomes", "team:claims-desk")
+    assert alert["next_command"].startswith(f"pipeline nights {untaught.name} ")
+
+
+def test_the_page_says_that_there_is_no_model(untaught: House) -> None:
+    assert "no model" in untaught.page(FIRST_DECIDED).lower()
+
+
+@pytest.fixture(scope="module")
+def damaged(new_house: NewHouse) -> House:
+    """A model decided one night; then a byte of its booster flips."""
+    house = new_house("damaged")
+    shop.drop_nights(house.folder, [shop.night(offset) for offset in range(5)])
+    house.nights(shop.FIRST, FIRST_DECIDED)
+    assert {row["model_version"] for row in house.decisions()} == {"1"}
+    (booster,) = (house.home / "models").rglob("booster.ubj")
+    content = bytearray(booster.read_bytes())
+    content[len(content) // 2] ^= 1
+    booster.write_bytes(bytes(content))
+    assert [run.outcome for run in house.nights(NEXT)] == ["done"]
+    return house
+
+
+def test_a_model_whose_files_were_touched_decides_nothing(damaged: House) -> None:
+    decided = damaged.decisions(NEXT)
+    assert len(decided) == 24
+    assert {(row["option"], row["reason"]) for row in decided} == {(ASK_PERSON, "model_unavailable")}
+
+
+def test_it_is_told_loudly(damaged: House) -> None:
+    assert damaged.metadata("scores", NEXT)["problems"] == {"model_unavailable": 24}
+    with damaged.instance() as (_, instance):
+        records = instance.get_records_for_run(_last_run(damaged, NEXT), limit=2000).records
+    errors = [r.event_log_entry.user_message for r in records if r.event_log_entry.level >= 40]
+    assert any("cannot be used" in message and "sha256" in message for message in errors)
+    page = damaged.page(NEXT).lower()
+    assert "could not be loaded" in page or "model_unavailable" in page or "unavailable" in page
+    assert any(alert["owner"] == "team:claims-desk" and NEXT in alert["next_command"] for alert in damaged.alerts())
+
+
+def test_what_it_decided_before_stands(damaged: House) -> None:
+    before = damaged.decisions(FIRST_DECIDED)
+    damaged.nights(FIRST_DECIDED, again=True)
+    assert damaged.decisions(FIRST_DECIDED) == before
+
+
+def _last_run(house: House, night: str) -> str:
+    (found,) = house.sql("SELECT run_id FROM attempts WHERE workflow = :name AND night = CAST(:night AS date)", night=night)
+    return str(found["run_id"])
