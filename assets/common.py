@@ -58,10 +58,12 @@ def verdict(expectation: Expectation, severity: dg.AssetCheckSeverity) -> dict[s
     }
 
 
-def merged(expectations: Sequence[Expectation]) -> dg.AssetCheckResult:
+def merged(expectations: Sequence[Expectation], asset: dg.AssetKey, name: str) -> dg.AssetCheckResult:
     """Several rules as one check that stops the night when any of them is broken."""
     broken = [e for e in expectations if not e.passed]
     return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
         passed=not broken,
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(e.detail or e.rule for e in broken) or "every rule holds",

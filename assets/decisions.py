@@ -3,7 +3,8 @@
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import counted, from_tonight, key, merged, night_asset, rows
+from assets.common import counted, from_tonight, key, night_asset, rows
+from assets.contract_checks import build_contract_checks
 from assets.doors import Contracts
 from assets.knowledge import written
 from pipeline_project.domain.decisions import (
@@ -15,9 +16,8 @@ from pipeline_project.domain.decisions import (
     option_counts,
     standing_table,
 )
-from pipeline_project.domain.ports import Lake, Ledger
+from pipeline_project.domain.ports import Contract, Lake, Ledger
 from pipeline_project.domain.schema import CASE_ID, Role
-from pipeline_project.partitions import nights
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -68,21 +68,8 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
 def build_decision_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
     """Every admitted case has exactly one decision."""
 
-    @dg.asset_check(
-        asset=key(spec, "decisions"),
-        name="decisions_contract",
-        blocking=True,
-        partitions_def=nights(spec),
-        description="every admitted case is decided once, by an option of the spec or by asking a person",
-    )
-    def every_case_once(
-        context: dg.AssetCheckExecutionContext,
-        contracts: dg.ResourceParam[Contracts],
-        lake: dg.ResourceParam[Lake],
-    ) -> dg.AssetCheckResult:
-        night = context.partition_key
+    def contract(contracts: Contracts, lake: Lake, night: str) -> Contract:
         cases = [] if spec.warms_up(night) else written(lake, spec, "cases", night)[CASE_ID].to_pylist()
-        table = written(lake, spec, "decisions", night)
-        return merged(contracts.decisions(spec, cases).validate(table.to_pandas()))
+        return contracts.decisions(spec, cases)
 
-    return [every_case_once]
+    return [build_contract_checks(spec, "decisions", contract)]

@@ -3,8 +3,9 @@
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import from_tonight, key, merged, night_asset, rows
-from assets.doors import Contracts, Encoders, Sources
+from assets.common import from_tonight, key, night_asset, rows
+from assets.contract_checks import build_contract_checks
+from assets.doors import Encoders, Sources
 from assets.knowledge import clusters_until, past_of, written
 from pipeline_project.domain.decisions import unscored
 from pipeline_project.domain.embedding import embed_photos, embed_texts, embeddings_table
@@ -13,7 +14,7 @@ from pipeline_project.domain.ports import Lake, Ledger, Registry, VectorStore
 from pipeline_project.domain.schema import CASE_ID
 from pipeline_project.domain.scoring import photos_of, score_night, texts_of
 from pipeline_project.domain.training import TrainedModel
-from pipeline_project.partitions import nights, window
+from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -117,27 +118,10 @@ def _scored(table: pa.Table) -> dg.MaterializeResult[pa.Table]:
 
 
 def build_inference_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
-    """Great Expectations over what inference wrote; a broken rule stops the night before it is decided."""
-
-    def check(noun: str, words: str) -> dg.AssetChecksDefinition:
-        @dg.asset_check(
-            asset=key(spec, noun),
-            name=f"{noun}_contract",
-            blocking=True,
-            partitions_def=nights(spec),
-            description=words,
-        )
-        def holds(
-            context: dg.AssetCheckExecutionContext,
-            contracts: dg.ResourceParam[Contracts],
-            lake: dg.ResourceParam[Lake],
-        ) -> dg.AssetCheckResult:
-            contract = contracts.scores(spec) if noun == "scores" else contracts.embeddings(spec)
-            return merged(contract.validate(written(lake, spec, noun, context.partition_key).to_pandas()))
-
-        return holds
-
-    checks = [check("scores", "probabilities lie in [0, 1] and sum to one, each case has one row")]
+    """What inference wrote must hold before the night is decided on it."""
+    checks = [build_contract_checks(spec, "scores", lambda contracts, lake, night: contracts.scores(spec))]
     if spec.encodes:
-        checks.append(check("embeddings", "vectors are finite and of unit length, each case has one row"))
+        checks.append(
+            build_contract_checks(spec, "embeddings", lambda contracts, lake, night: contracts.embeddings(spec))
+        )
     return checks

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_project.commands.console import Exit, complain, say
 from pipeline_project.commands.ground import ROOT, Ground, prepare, settings, workflow
-from pipeline_project.commands.up import Ports, services
+from pipeline_project.commands.services import Ports, services
 from pipeline_project.domain.errors import PipelineError
 from resources.postgres import embedded
 
@@ -32,7 +32,7 @@ TARGET = Path(__file__).parent / "pictures"
 WIDTH = 1400
 REPORT_HEIGHT = 1750
 MOST_BYTES = 400_000
-START_SECONDS = 120
+START_SECONDS, STOP_SECONDS = 120, 30
 DRAWN_MILLISECONDS = 90_000
 
 #: Without these Chromium looks for its maker's servers at every start.
@@ -158,7 +158,11 @@ def webserver(prepared: Ground) -> Iterator[str]:
         yield str(server.address)
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def graph(chromium: Browser, address: str, name: str) -> bytes:

@@ -5,48 +5,69 @@ from __future__ import annotations
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pipeline_project.commands.console import EXIT_CODES, AsJson, Exit, complain
-from pipeline_project.domain.errors import (
-    DatabaseMissing,
-    DatabaseUnreachable,
-    LakeUnavailable,
-    PipelineError,
-    SettingInvalid,
-    WorkflowUnknown,
-)
-from pipeline_project.spec.load import InvalidSpec
+from pipeline_project.commands.console import EXIT_WORDS, AsJson
+from pipeline_project.commands.failures import explained
+from pipeline_project.domain.errors import PipelineError
+
+
+def _lines(title: str, lines: list[str]) -> str:
+    # \b keeps a paragraph's lines as they are typed
+    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def _example(*lines: str) -> str:
+    return _lines("Examples:" if len(lines) > 1 else "Example:", list(lines))
+
+
+_EXIT_CODES = _lines("Exit codes:", [f"{code:>3}  {words}" for code, words in EXIT_WORDS.items()])
+_START = _example("pipeline demo", "pipeline up", "pipeline status", "pipeline nights --help")
 
 app = typer.Typer(
     name="pipeline",
     help="Turns each night's cases into decisions: act, or ask a person, at the lowest expected cost.",
-    epilog=EXIT_CODES,
+    epilog=f"{_START}\n\n{_EXIT_CODES}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
+
+def _port(words: str) -> Any:
+    return typer.Option(min=1, max=65535, metavar="PORT", help=words)
+
+
+def _night(words: str, name: str) -> Any:
+    return typer.Option(name, formats=["%Y-%m-%d"], metavar="NIGHT", help=words)
+
+
+def _count(words: str, most: int, least: int = 10) -> Any:
+    return typer.Option(min=least, max=most, metavar="COUNT", help=words)
+
+
 Workflow = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The name of a workflow, for instance returns.")]
-Night = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
+PerNight = Annotated[int, _count("Cases in a night, about.", 100_000)]
+Seed = Annotated[int, typer.Option(metavar="NUMBER", help="The same seed gives the same cases.")]
+First = Annotated[datetime | None, _night("First night, as in 2025-03-01.", "--from")]
+Last = Annotated[datetime | None, _night("Last night, included.", "--to")]
 
 
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
 
-def _example(*lines: str) -> str:
-    return "Example:\n\n" + "\n\n".join(f"  {line}" for line in lines) + f"\n\n{EXIT_CODES}"
-
-
-@app.command(epilog=_example("pipeline demo", "pipeline demo --nights 10 --per-night 100"))
+@app.command(
+    epilog=_example("pipeline demo", "pipeline demo --nights 10 --per-night 100"),
+    short_help="Runs sample nights of return claims; start here.",
+)
 def demo(
-    nights: Annotated[int, typer.Option(min=1, max=300, help="Decided nights.")] = 60,
-    per_night: Annotated[int, typer.Option(min=10, max=20_000, help="Cases in a night, about.")] = 80,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same cases.")] = 7,
+    nights: Annotated[int, _count("Decided nights.", 300, least=1)] = 60,
+    per_night: PerNight = 80,
+    seed: Seed = 7,
     as_json: AsJson = False,
 ) -> None:
     """Makes sample nights of return claims, runs them through Dagster and ends with a page to look at."""
@@ -55,63 +76,87 @@ def demo(
     raise typer.Exit(run_demo(nights, per_night, seed, as_json))
 
 
-@app.command(epilog=_example("pipeline up", "pipeline up --port 3100"))
+@app.command(
+    epilog=_example("pipeline up", "pipeline up --port 3100 --mlflow-port 5100 --reports-port 3102"),
+    short_help="Starts database, Dagster and MLflow; Ctrl-C stops them.",
+)
 def up(
-    port: Annotated[int, typer.Option(help="Dagster's; MLflow and the reports take theirs beside it.")] = 3000,
-    mlflow_port: Annotated[int, typer.Option(help="MLflow's.")] = 5000,
-    reports_port: Annotated[int, typer.Option(help="The night reports'.")] = 3002,
+    port: Annotated[int, _port("Dagster's.")] = 3000,
+    mlflow_port: Annotated[int, _port("MLflow's.")] = 5000,
+    reports_port: Annotated[int, _port("The night reports'.")] = 3002,
+    as_json: AsJson = False,
 ) -> None:
-    """Starts database, Dagster (webserver and daemon) and MLflow, prints the addresses; Ctrl-C stops all of it."""
-    from pipeline_project.commands.ground import prepare
-    from pipeline_project.commands.up import Ports, run_until_stopped
+    """Starts database, Dagster (webserver and daemon) and MLflow, prints the addresses; Ctrl-C stops all of it.
 
-    raise typer.Exit(run_until_stopped(prepare(), Ports(port, mlflow_port, reports_port)))
+    Everything listens on this machine alone; the services' output is kept in PIPELINE_HOME/logs. With --json the
+    addresses come as one document, once everything answers.
+    """
+    from pipeline_project.commands.services import Ports
+    from pipeline_project.commands.up import run_until_stopped
 
-
-@app.command(epilog=_example("pipeline down"))
-def down() -> None:
-    """Stops the embedded database; a server of your own is left alone."""
-    from pipeline_project.commands.ground import settings
-    from resources.postgres import embedded
-
-    if settings().postgres_url is None:
-        embedded(settings()).stop()
+    raise typer.Exit(run_until_stopped(Ports(port, mlflow_port, reports_port), as_json))
 
 
-@app.command(epilog=_example('eval "$(pipeline env)"', "dagster dev", "dg check defs"))
-def env() -> None:
-    """Prints the variables with which plain dagster, dg and mlflow work; starts the database."""
+@app.command(epilog=_example("pipeline down"), short_help="Stops a running `up` and the embedded database.")
+def down(as_json: AsJson = False) -> None:
+    """Stops `pipeline up` of this home and the embedded database; a server of your own is left alone."""
+    from pipeline_project.commands.up import stop_all
+
+    raise typer.Exit(stop_all(as_json))
+
+
+@app.command(
+    epilog=_example('eval "$(pipeline env)"', "dagster dev", "dg check defs"),
+    short_help="Variables for plain dagster, dg and mlflow.",
+)
+def env(as_json: AsJson = False) -> None:
+    """Prints the variables with which plain dagster, dg and mlflow work; starts the database.
+
+    Those tools need the database's password, so it is part of what is printed: keep it out of logs.
+    """
     from pipeline_project.commands.env import print_exports
 
-    print_exports()
+    raise typer.Exit(print_exports(as_json))
 
 
 @app.command(
     epilog=_example(
+        "pipeline nights returns",
         "pipeline nights returns --from 2025-03-01 --to 2025-03-31",
-        "pipeline nights returns --from 2025-03-05 --to 2025-03-05 --again",
-    )
+        "pipeline nights returns --night 2025-03-05 --again",
+    ),
+    short_help="Runs a range of nights in order.",
 )
 def nights(
     workflow: Workflow,
-    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First night.")] = None,
-    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last night, included.")] = None,
+    first: First = None,
+    last: Last = None,
+    night: Annotated[datetime | None, _night("Only this night.", "--night")] = None,
     again: Annotated[bool, typer.Option("--again", help="Also nights that are done.")] = False,
     retrain: Annotated[
         bool | None, typer.Option("--retrain/--no-retrain", help="Train on every night, or on none; else as declared.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Runs a range of nights in order; what is done and unchanged is passed over."""
+    """Runs a range of nights in order; what is done and unchanged is passed over.
+
+    Without a range: from the workflow's first night to the last one that has landed and ended. Killed or stopped, the
+    same command goes on where it was.
+    """
+    if night is not None and (first is not None or last is not None):
+        raise typer.BadParameter("give either --night, or --from and --to")
     from pipeline_project.commands.backfill import run_range
 
-    raise typer.Exit(run_range(workflow, _day(first), _day(last), again, retrain, as_json))
+    raise typer.Exit(run_range(workflow, _day(night or first), _day(night or last), again, retrain, as_json))
 
 
-@app.command(epilog=_example("pipeline check my_workflow.yaml", "pipeline check"))
+@app.command(
+    epilog=_example("pipeline check", "pipeline check my_workflow.yaml"),
+    short_help="Reports every mistake in workflow files.",
+)
 def check(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="YAML files; without any, every workflow there is.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="YAML files; without any, every workflow there is.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -121,10 +166,10 @@ def check(
     raise typer.Exit(run_check(files or [], as_json))
 
 
-@app.command(epilog=_example("pipeline why returns R-20250305-0012"))
+@app.command(epilog=_example("pipeline why returns R250305-EFEU2F7"), short_help="What one decision rests on.")
 def why(
     workflow: Workflow,
-    case: Annotated[str, typer.Argument(help="The id of a case.")],
+    case: Annotated[str, typer.Argument(metavar="CASE", help="The id of a case.")],
     as_json: AsJson = False,
 ) -> None:
     """Prints the dossier of one decision, from the ledger alone."""
@@ -137,31 +182,49 @@ def why(
     epilog=_example(
         "pipeline quarantine returns",
         "pipeline quarantine returns --night 2025-03-05 --export to_repair.csv",
-        "pipeline quarantine returns --night 2025-03-05 --repair repaired.csv",
-    )
+        "pipeline quarantine returns --night 2025-03-05 --repair to_repair.csv",
+    ),
+    short_help="Lists refused rows; takes repaired ones back.",
 )
 def quarantine(
     workflow: Workflow,
-    night: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only this night.")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write the rows, as they came, to a CSV file to repair.")] = None,
-    repair: Annotated[Path | None, typer.Option(help="A repaired file; its rows re-enter the night, once.")] = None,
+    night: Annotated[datetime | None, _night("Only this night.", "--night")] = None,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the rows, as they came, to a CSV file to repair.")
+    ] = None,
+    repair: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A repaired file; its rows re-enter the night, once.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lists refused rows with their reasons; exports them for repair and takes repaired files back."""
+    """Lists refused rows with their reasons; exports them for repair and takes repaired files back.
+
+    The list repeats no value of a row; an exported file holds what customers wrote.
+    """
     from pipeline_project.commands.quarantine import run_quarantine
 
     raise typer.Exit(run_quarantine(workflow, _day(night), export, repair, as_json))
 
 
-@app.command(epilog=_example("pipeline status", "pipeline status --json"))
-def status(as_json: AsJson = False) -> None:
+@app.command(
+    epilog=_example("pipeline status", "pipeline status returns", "pipeline status --json"),
+    short_help="What each workflow has done, and open alerts.",
+)
+def status(
+    workflow: Annotated[
+        str | None, typer.Argument(metavar="WORKFLOW", help="One workflow, with its nights done, missing and stopped.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """What each workflow has done: nights, decisions, champion, quarantine, open alerts."""
     from pipeline_project.commands.status import show_status
 
-    raise typer.Exit(show_status(as_json))
+    raise typer.Exit(show_status(workflow, as_json))
 
 
-@app.command(epilog=_example("pipeline doctor"))
+@app.command(
+    epilog=_example("pipeline doctor", "pipeline doctor --json"), short_help="Checks what the project stands on."
+)
 def doctor(as_json: AsJson = False) -> None:
     """Checks the ground: Python, packages, home, disk, database, lake, MLflow, encoders, workflows."""
     from pipeline_project.commands.doctor import examine
@@ -169,23 +232,30 @@ def doctor(as_json: AsJson = False) -> None:
     raise typer.Exit(examine(as_json))
 
 
-@app.command(epilog=_example("pipeline sample --from 2025-02-01 --to 2025-04-29 --per-night 200"))
+@app.command(
+    epilog=_example("pipeline sample --from 2025-03-01 --to 2025-03-31 --per-night 200"),
+    short_help="Writes sample return claims, without running them.",
+)
 def sample(
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First night.")] = datetime(
-        2025, 2, 1
-    ),
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last night.")] = datetime(2025, 4, 29),  # noqa: DTZ001
-    per_night: Annotated[int, typer.Option(min=10, max=100_000, help="Cases in a night, about.")] = 80,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same cases.")] = 7,
+    first: First = None,
+    last: Last = None,
+    per_night: PerNight = 80,
+    seed: Seed = 7,
     as_json: AsJson = False,
 ) -> None:
-    """Writes sample return claims with a known truth, as a shop would drop them in a folder."""
+    """Writes sample return claims with a known truth, as a shop would drop them in a folder.
+
+    Without a range: from the workflow's first night to its sixtieth decided one.
+    """
     from pipeline_project.commands.demo import write_sample
 
-    raise typer.Exit(write_sample(first.date(), last.date(), per_night, seed, as_json))
+    raise typer.Exit(write_sample(_day(first), _day(last), per_night, seed, as_json))
 
 
-@app.command(epilog=_example("pipeline results order_returns", "pipeline results support_tickets"))
+@app.command(
+    epilog=_example("pipeline results returns", "pipeline results order_returns"),
+    short_help="What the decisions cost, and how good they were.",
+)
 def results(workflow: Workflow, as_json: AsJson = False) -> None:
     """What the decisions of a workflow cost against the simplest policies, and how good its probabilities are."""
     from pipeline_project.commands.results import show_results
@@ -193,23 +263,15 @@ def results(workflow: Workflow, as_json: AsJson = False) -> None:
     raise typer.Exit(show_results(workflow, as_json))
 
 
-_EXITS: tuple[tuple[type[PipelineError], Exit], ...] = (
-    (InvalidSpec, Exit.SPEC_MISTAKE),
-    (WorkflowUnknown, Exit.NOT_FOUND),
-    (SettingInvalid, Exit.WRONG_CALL),
-    (DatabaseUnreachable, Exit.GROUND_MISSING),
-    (DatabaseMissing, Exit.GROUND_MISSING),
-    (LakeUnavailable, Exit.GROUND_MISSING),
-)
-
-
 def main() -> None:
-    """Runs the command; an error we know becomes one sentence and an exit code, without a traceback."""
+    """Runs the command; an error that a person can mend becomes one sentence and an exit code, not a traceback."""
     try:
         app()
-    except PipelineError as error:
-        complain(str(error))
-        sys.exit(next((code for kind, code in _EXITS if isinstance(error, kind)), Exit.NIGHT_FAILED))
+    except (PipelineError, OSError) as error:
+        code = explained(error)
+        if code is None:
+            raise
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,13 @@ from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.domain.ports import Contract, Expectation
 from pipeline_project.domain.schema import CASE_ID
 from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.output_contract import SUM_TOLERANCE, output_rules
 from resources.expectations import expectation, run, true
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation as GxExpectation
 
-#: How far a row of probabilities may be from one, and a vector of 16-bit floats from unit length.
-SUM_TOLERANCE = 1e-6
+#: How far a vector of 16-bit floats may be from unit length.
 LENGTH_TOLERANCE = 1e-2
 
 Test = Callable[[pd.DataFrame], np.ndarray]
@@ -30,11 +30,13 @@ class OutputContract:
     """Rules over one table: every case once, and what `tests` say of each row.
 
     Attributes:
-        tests: name -> (column, rule in words, bool per row).
+        words: the rules by name, as `output_contract.output_rules` gives them.
+        tests: name -> (column, bool per row).
         rows: how many rows there must be, or None.
     """
 
-    tests: dict[str, tuple[str, str, Test]]
+    words: Mapping[str, str]
+    tests: Mapping[str, tuple[str, Test]]
     rows: int | None = None
 
     def validate(self, frame: pd.DataFrame) -> list[Expectation]:
@@ -43,37 +45,35 @@ class OutputContract:
             "case_id_has_value": expectation("ExpectColumnValuesToNotBeNull", column=CASE_ID),
             "case_id_once": expectation("ExpectColumnValuesToBeUnique", column=CASE_ID),
         }
-        described: dict[str, tuple[str | None, str]] = {
-            "case_id_has_value": (CASE_ID, "every row names its case"),
-            "case_id_once": (CASE_ID, "every case has one row"),
-        }
-        if self.rows is not None:
-            wanted["row_count"] = expectation("ExpectTableRowCountToEqual", value=self.rows)
-            described["row_count"] = (None, f"there are {self.rows} rows, one per admitted case")
         frame = frame.reset_index(drop=True)
         looked_at = frame[[CASE_ID]]
-        for name, (column, rule, test) in self.tests.items():
+        for name, (_, test) in self.tests.items():
             looked_at = looked_at.assign(**{f"{name}__holds": test(frame)})
-            wanted[name], described[name] = true(f"{name}__holds"), (column, rule)
+            wanted[name] = true(f"{name}__holds")
+        if self.rows is not None:
+            wanted["row_count"] = expectation("ExpectTableRowCountToEqual", value=self.rows)
+        columns = {name: column for name, (column, _) in self.tests.items()}
+        columns |= {"case_id_has_value": CASE_ID, "case_id_once": CASE_ID}
+        described = {name: (columns.get(name), words) for name, words in self.words.items()}
         return list(run(looked_at, wanted, described).values())
 
 
 def scores_contract(spec: WorkflowSpec) -> Contract:
     """Probabilities of every label, or a problem that says why there are none."""
     count = len(spec.labels)
+
+    def complete(row: np.ndarray) -> bool:
+        return row.shape == (count,) and _within(row)
+
+    def sums_to_one(row: np.ndarray) -> bool:
+        return abs(float(row.sum()) - 1) <= SUM_TOLERANCE
+
     return OutputContract(
+        output_rules(spec, "scores"),
         {
-            "probabilities_complete": (
-                "probabilities",
-                f"has {count} finite values in [0, 1], or a problem instead",
-                lambda frame: _each_score(frame, lambda row: row.shape == (count,) and _within(row)),
-            ),
-            "probabilities_sum_to_one": (
-                "probabilities",
-                f"sum to one within {SUM_TOLERANCE}",
-                lambda frame: _each_score(frame, lambda row: abs(float(row.sum()) - 1) <= SUM_TOLERANCE),
-            ),
-        }
+            "probabilities_complete": ("probabilities", lambda frame: _each_score(frame, complete)),
+            "probabilities_sum_to_one": ("probabilities", lambda frame: _each_score(frame, sums_to_one)),
+        },
     )
 
 
@@ -81,17 +81,10 @@ def decisions_contract(spec: WorkflowSpec, expected: Sequence[str]) -> Contract:
     """Every case of `expected` is decided once, by an option of the spec or by asking a person."""
     options = {*spec.option_specs, ASK_PERSON}
     return OutputContract(
+        output_rules(spec, "decisions"),
         {
-            "option_known": (
-                "option",
-                "is an option of the spec, or ask_person",
-                lambda frame: frame["option"].isin(options).to_numpy(bool),
-            ),
-            "case_admitted": (
-                CASE_ID,
-                "is an admitted case of the night",
-                lambda frame: frame[CASE_ID].isin(list(expected)).to_numpy(bool),
-            ),
+            "option_known": ("option", lambda frame: frame["option"].isin(options).to_numpy(bool)),
+            "case_admitted": (CASE_ID, lambda frame: frame[CASE_ID].isin(list(expected)).to_numpy(bool)),
         },
         rows=len(expected),
     )
@@ -100,11 +93,13 @@ def decisions_contract(spec: WorkflowSpec, expected: Sequence[str]) -> Contract:
 def embeddings_contract(spec: WorkflowSpec) -> Contract:
     """Vectors are finite and of unit length, or null."""
     kinds = ["text_vector"] * (spec.text is not None) + ["image_vector"] * (spec.image is not None)
-    return OutputContract({f"{kind}_unit_length": _vector_rule(kind) for kind in kinds})
+    return OutputContract(
+        output_rules(spec, "embeddings"), {f"{kind}_unit_length": (kind, _unit_length(kind)) for kind in kinds}
+    )
 
 
-def _vector_rule(column: str) -> tuple[str, str, Test]:
-    return column, "is finite and of unit length where there is one", lambda frame: _unit_or_null(frame[column])
+def _unit_length(column: str) -> Test:
+    return lambda frame: _unit_or_null(frame[column])
 
 
 def _unit_or_null(packed: pd.Series) -> np.ndarray:

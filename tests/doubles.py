@@ -22,6 +22,7 @@ from pipeline_project.domain.ports import Expectation, ModelVersion, NightWindow
 from pipeline_project.domain.schema import ARRIVALS, with_versions
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
+from pipeline_project.spec.output_contract import output_rules
 from pipeline_project.workflow import build_workflow
 
 FIRST, WARM, NIGHT, NEXT = "2025-02-20", "2025-02-28", "2025-03-01", "2025-03-02"
@@ -273,14 +274,14 @@ class Verdicts:
         return Told(self, [rule.name for rule in rules(spec)])
 
     def scores(self, spec: WorkflowSpec) -> Told:
-        return Told(self, ["scores_sum"])
+        return Told(self, list(output_rules(spec, "scores")))
 
     def decisions(self, spec: WorkflowSpec, cases: Sequence[str]) -> Told:
         self.asked = list(cases)
-        return Told(self, ["decided_once"])
+        return Told(self, list(output_rules(spec, "decisions")))
 
     def embeddings(self, spec: WorkflowSpec) -> Told:
-        return Told(self, ["unit_length"])
+        return Told(self, list(output_rules(spec, "embeddings")))
 
 
 @dataclass

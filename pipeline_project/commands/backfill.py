@@ -23,7 +23,9 @@ def run_range(
     spec = workflow(name)
     start, end = first or spec.nights.first, last or _last_landed(spec)
     if end is None:
-        complain(f"nothing has landed for {name} yet; `pipeline status {name}` says what it waits for")
+        complain(
+            f"nothing has landed for {name} yet, where `source` in its file says; `pipeline demo` shows sample cases"
+        )
         return Exit.NOT_FOUND
     if start < spec.nights.first or end < start:
         complain(f"{name} has nights from {spec.nights.first} on; give --from and --to in that order")
@@ -96,8 +98,8 @@ def _told_apart(ground: Ground) -> Iterator[None]:
         raise KeyboardInterrupt from None
     except (OperationalError, DagsterPostgresException):
         raise DatabaseUnreachable(
-            f"PostgreSQL at {safe(ground.databases.dagster_url)} went away while nights ran; start it and give the same "
-            "command again: it goes on with the night that was cut off"
+            f"PostgreSQL at {safe(ground.databases.dagster_url)} went away while nights ran; start it and give the "
+            "same command again: it goes on with the night that was cut off"
         ) from None
 
 

@@ -96,7 +96,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], rig
         drawn.add_row(*("" if cell is None else str(cell) for cell in row))
     if title:
         heading(title)
-    out.print(drawn, markup=False, width=None if out.is_terminal else PIPED_WIDTH)
+    wide = out if out.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+    with wide.capture() as drawing:
+        wide.print(drawn)
+    for line in drawing.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def heading(text: str) -> None:

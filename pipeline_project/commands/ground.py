@@ -92,8 +92,8 @@ def usable(home: Path) -> Path:
             file.write(b"x")
     except OSError as error:
         raise HomeUnusable(
-            f"nothing can be written to PIPELINE_HOME {home} ({error.strerror}); free it, or set PIPELINE_HOME to a "
-            "folder of yours on a disk with space"
+            f"nothing can be written to PIPELINE_HOME {home} ({error.strerror}); mend that, or set PIPELINE_HOME to "
+            "a folder of yours on a disk with space"
         ) from None
     return home
 

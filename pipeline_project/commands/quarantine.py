@@ -20,7 +20,7 @@ from pipeline_project.domain.schema import NIGHT
 from pipeline_project.spec import WorkflowSpec
 
 SHOWN = 50
-_NUMBERS = re.compile(r"\d{4}-\d{2}-\d{2}|\d+")
+_NUMBERS = re.compile(r"\d{4}-\d{2}-\d{2}|(?<!ISO )\b\d+")
 
 
 def run_quarantine(name: str, night: date | None, export: Path | None, repair: Path | None, as_json: bool) -> int:
@@ -33,7 +33,7 @@ def run_quarantine(name: str, night: date | None, export: Path | None, repair: P
         return _repair(spec, night, repair, as_json)
     rows = _refused(spec, night)
     if export is not None:
-        return _export(rows, export, as_json)
+        return _export(spec, rows, export, as_json)
     if as_json:
         emit([_shown(spec, row) for row in rows])
     else:
@@ -83,14 +83,20 @@ def _kind(reason: str) -> str:
     return "`".join(_NUMBERS.sub("…", part) if at % 2 == 0 else part for at, part in enumerate(parts))
 
 
-def _export(rows: list[dict[str, Any]], target: Path, as_json: bool) -> int:
+def _export(spec: WorkflowSpec, rows: list[dict[str, Any]], target: Path, as_json: bool) -> int:
     if not rows:
         complain("nothing is in quarantine there, so no file is written")
         return Exit.NOT_FOUND
+    if target.suffix != ".csv":
+        complain(f"{target.name} would be CSV; give it a name that ends in .csv")
+        return Exit.WRONG_CALL
+    from resources.sources import repair_format
+
+    how = repair_format(spec, target)
     raw = [json.loads(row["raw"]) for row in rows]
     columns = list(dict.fromkeys(column for row in raw for column in row))
-    with target.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
+    with target.open("w", newline="", encoding=how.encoding, errors="replace") as file:
+        writer = csv.DictWriter(file, columns, restval="", delimiter=how.delimiter)
         writer.writeheader()
         writer.writerows(raw)
     if as_json:

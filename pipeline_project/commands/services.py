@@ -11,19 +11,21 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from http.client import HTTPException
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from pipeline_project.commands.ground import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT, ROOT, Ground
 
 HERE = "127.0.0.1"
 STOP_SECONDS = 30
 LOG_BYTES, LOG_FILES = 5_000_000, 3
+_LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { required healthy lastHeartbeatTime } } } }"
 
 
@@ -32,6 +34,10 @@ class Ports:
     dagster: int = DAGSTER_PORT
     mlflow: int = MLFLOW_PORT
     reports: int = REPORTS_PORT
+
+    def addresses(self) -> dict[str, str]:
+        """What people open, bound to this machine alone."""
+        return {field.name: f"http://{HERE}:{getattr(self, field.name)}" for field in fields(self)}
 
     def in_use(self) -> dict[str, int]:
         """By option, the ports that another program listens on, or that are given twice."""
@@ -56,10 +62,6 @@ def _free(port: int) -> bool:
     return True
 
 
-def _alive(_: float) -> bool:
-    return True
-
-
 @dataclass(frozen=True)
 class Service:
     """One process of the house.
@@ -71,8 +73,8 @@ class Service:
 
     name: str
     command: Sequence[str]
+    ready: Callable[[float], bool]
     address: str | None = None
-    ready: Callable[[float], bool] = _alive
 
 
 def services(ground: Ground, ports: Ports) -> list[Service]:
@@ -81,7 +83,10 @@ def services(ground: Ground, ports: Ports) -> list[Service]:
     home = ground.settings.home
     reports = home / "reports"
     reports.mkdir(parents=True, exist_ok=True)
-    dagster, mlflow, pages = (f"http://{HERE}:{port}" for port in (ports.dagster, ports.mlflow, ports.reports))
+    # one worker and no job execution are two processes instead of fifteen
+    mlflow_terms = ("--workers", "1", "--artifacts-destination", str(home / "models"))
+    at = ports.addresses()
+    dagster, mlflow, pages = at["dagster"], at["mlflow"], at["reports"]
 
     def python(*words: str) -> list[str]:
         return [sys.executable, "-m", *words]
@@ -90,61 +95,77 @@ def services(ground: Ground, ports: Ports) -> list[Service]:
         Service(
             "dagster-webserver",
             python("dagster_webserver", "-w", workspace, "-h", HERE, "-p", str(ports.dagster)),
+            lambda _: _definitions_loaded(dagster),
             dagster,
-            lambda _: _answers(f"{dagster}/server_info"),
         ),
         Service(
             "dagster-daemon",
             python("dagster._daemon", "run", "-w", workspace),
-            ready=lambda since: _daemons_beat(dagster, since),
+            lambda since: _daemons_beat(dagster, since),
         ),
         Service(
             "mlflow",
-            python("mlflow", "server", "--host", HERE, "--port", str(ports.mlflow), "--workers", "1")
-            + ["--artifacts-destination", str(home / "models")],
-            mlflow,
+            python("mlflow", "server", "--host", HERE, "--port", str(ports.mlflow), *mlflow_terms),
             lambda _: _answers(f"{mlflow}/health"),
+            mlflow,
         ),
         Service(
             "reports",
             python("http.server", str(ports.reports), "--bind", HERE, "--directory", str(reports)),
-            pages,
             lambda _: _answers(f"{pages}/"),
+            pages,
         ),
     ]
 
 
-def _answers(url: str | urllib.request.Request) -> bool:
+def _answers(url: str) -> bool:
     return _asked(url) is not None
 
 
-def _asked(url: str | urllib.request.Request) -> bytes | None:
+def _asked(url: str, question: Mapping[str, str] | None = None) -> Any:
+    """What an address answers, as JSON where a GraphQL question was put; None when it does not."""
+    body = json.dumps(question).encode() if question else None
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            content: bytes = answer.read()
-            return content
-    except (urllib.error.URLError, OSError):
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            content = answer.read()
+            return json.loads(content)["data"] if question else content
+    except (OSError, ValueError, KeyError, HTTPException):
         return None
+
+
+def _definitions_loaded(dagster: str) -> bool:
+    answer = _asked(f"{dagster}/graphql", {"query": _LOCATIONS})
+    entries = (answer["workspaceOrError"].get("locationEntries") if answer else None) or []
+    return len(entries) > 0 and all(entry["loadStatus"] == "LOADED" for entry in entries)
 
 
 def _daemons_beat(dagster: str, since: float) -> bool:
     """Whether every daemon that the instance needs has told the database that it lives, after `since`."""
-    body = json.dumps({"query": _DAEMONS}).encode()
-    headers = {"Content-Type": "application/json"}
-    answer = _asked(urllib.request.Request(f"{dagster}/graphql", data=body, headers=headers))
-    if answer is None:
+    answer = _asked(f"{dagster}/graphql", {"query": _DAEMONS})
+    if not answer:
         return False
-    found = json.loads(answer)["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
-    needed = [daemon for daemon in found if daemon["required"]]
+    needed = [daemon for daemon in answer["instance"]["daemonHealth"]["allDaemonStatuses"] if daemon["required"]]
     return all(daemon["healthy"] and (daemon["lastHeartbeatTime"] or 0) >= since for daemon in needed)
 
 
+class _Log(RotatingFileHandler):
+    """Output in files that do not grow for ever."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk loses lines, never the service that wrote them."""
+
+
 class Running:
-    """A started service, its output kept in files that do not grow for ever."""
+    """A started service and its output."""
 
     def __init__(self, service: Service, environ: Mapping[str, str], logs: Path) -> None:
         self.service, self.started = service, time.time()
         self.log = logs / f"{service.name}.log"
+        log = _Log(self.log)
         # a session of its own, so that Ctrl-C reaches it once, from us, in order
         self.process = subprocess.Popen(
             service.command,
@@ -155,8 +176,7 @@ class Running:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        assert self.process.stdout is not None
-        self._writer = threading.Thread(target=_keep, args=(self.process.stdout, self.log), daemon=True)
+        self._writer = threading.Thread(target=_keep, args=(cast(IO[bytes], self.process.stdout), log), daemon=True)
         self._writer.start()
 
     @property
@@ -168,31 +188,35 @@ class Running:
         return self.service.ready(self.started)
 
     def ask_to_stop(self) -> None:
-        if not self.died:
-            self.process.send_signal(signal.SIGINT)
+        """Asks it to end, or the children that it left behind when it died."""
+        with suppress(ProcessLookupError):
+            if self.died:
+                os.killpg(self.process.pid, signal.SIGTERM)
+            else:
+                self.process.send_signal(signal.SIGINT)
 
-    def wait_until(self, deadline: float) -> bool:
-        """Waits for the end; what then still lives of its processes is killed. False when it had to be."""
-        try:
-            self.process.wait(max(0.1, deadline - time.monotonic()))
-            in_time = True
-        except subprocess.TimeoutExpired:
-            in_time = False
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            in_time = True
+    def end(self, deadline: float) -> bool:
+        """Waits until it and its children have ended and kills what has not; False when something had to be killed."""
+        while not (gone := self.died and not self._group_lives()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if not gone:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._writer.join(timeout=5)
-        return in_time
+        return gone
+
+    def _group_lives(self) -> bool:
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
 
-def _keep(stream: IO[bytes], path: Path) -> None:
-    """Writes a service's output to files of limited size until it ends."""
-    log = logging.Logger(path.stem)
-    handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
-    log.addHandler(handler)
-    with stream, handler.lock or threading.RLock():
+def _keep(stream: IO[bytes], log: _Log) -> None:
+    with stream:
         for line in stream:
-            log.info("%s", line.decode("utf-8", "replace").rstrip("\n"))
-    handler.close()
+            words = line.decode("utf-8", "replace").rstrip("\n")
+            log.handle(logging.LogRecord("service", logging.INFO, "", 0, words, None, None))
+    log.close()

@@ -46,8 +46,10 @@ def show_status(name: str | None, as_json: bool) -> int:
 
 def _summary(ground: Ground, spec: WorkflowSpec) -> dict[str, Any]:
     ledger = ground.ledger
-    nights, counts, champion = ledger.decided_nights(spec.name), ledger.counts(spec.name), ledger.champion(
-        spec.name, _EVER
+    nights, counts, champion = (
+        ledger.decided_nights(spec.name),
+        ledger.counts(spec.name),
+        ledger.champion(spec.name, _EVER),
     )
     quarantine = lake(ground.settings).read_span(spec.name, "quarantine", None, _EVER, ["line"])
     return {

@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pipeline_project.commands.console import Exit, complain, emit, facts, say
 from pipeline_project.commands.ground import Ground, prepare, settings, usable
-from pipeline_project.commands.services import STOP_SECONDS, Ports, Running, Service, services
+from pipeline_project.commands.services import STOP_SECONDS, Ports, Running, services
+from pipeline_project.domain.errors import DatabaseUnreachable
 
 READY_SECONDS = 180
-
-__all__ = ["Ports", "Service", "run_until_stopped", "services", "stop_all"]
+SESSION_SECONDS = 3
 
 
 def run_until_stopped(ports: Ports, as_json: bool) -> int:
@@ -31,8 +32,9 @@ def run_until_stopped(ports: Ports, as_json: bool) -> int:
     home = usable(settings().home)
     with _only_one(home) as lock:
         if lock is None:
-            complain(f"{home} is up already: {_told(home)}; `pipeline down` stops it")
+            complain(f"{home} is up already, {_addresses(home)}; `pipeline down` stops it")
             return Exit.WRONG_CALL
+        lock.write_text(json.dumps({"process": os.getpid(), "addresses": ports.addresses()}))
         taken = ports.in_use()
         if taken:
             words = ", ".join(f"{port} (give another one with {option})" for option, port in taken.items())
@@ -41,7 +43,7 @@ def run_until_stopped(ports: Ports, as_json: bool) -> int:
         stopping = _StopSignal()
         ground = prepare()
         try:
-            return _serve(ground, ports, lock, stopping, as_json)
+            return _serve(ground, ports, stopping, as_json)
         finally:
             _stop_database(ground)
             complain("Stopped.")
@@ -50,14 +52,13 @@ def run_until_stopped(ports: Ports, as_json: bool) -> int:
 def stop_all(as_json: bool) -> int:
     """Stops `pipeline up` of this home, if it runs, and the embedded database; a server of your own is left alone."""
     chosen, stopped = settings(), []
-    with _only_one(chosen.home) if chosen.home.is_dir() else _nobody() as lock:
-        running = _read(chosen.home).get("process") if lock is None else None
-    if running is not None:
-        os.kill(running, signal.SIGTERM)
-        stopped.append("pipeline up")
-        if not _ended(chosen.home, STOP_SECONDS * 2):
-            complain(f"`pipeline up` (process {running}) has not stopped within {STOP_SECONDS * 2} seconds")
+    process = _serving(chosen.home)
+    if process is not None:
+        os.kill(process, signal.SIGTERM)
+        if not _ends(chosen.home, 2 * STOP_SECONDS):
+            complain(f"`pipeline up` (process {process}) has not stopped within {2 * STOP_SECONDS} seconds")
             return Exit.NIGHT_FAILED
+        stopped.append("pipeline up")
     if chosen.postgres_url is None:
         from resources.postgres import embedded
 
@@ -71,7 +72,7 @@ def stop_all(as_json: bool) -> int:
     return Exit.DONE
 
 
-def _serve(ground: Ground, ports: Ports, lock: Path, stopping: _StopSignal, as_json: bool) -> int:
+def _serve(ground: Ground, ports: Ports, stopping: _StopSignal, as_json: bool) -> int:
     logs = ground.settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     environ = {
@@ -83,19 +84,18 @@ def _serve(ground: Ground, ports: Ports, lock: Path, stopping: _StopSignal, as_j
         "MLFLOW_BACKEND_STORE_URI": ground.databases.mlflow_url,
     }
     wanted = services(ground, ports)
-    addresses = {service.name: service.address for service in wanted if service.address}
-    lock.write_text(json.dumps({"process": os.getpid(), "addresses": addresses}))
     running: list[Running] = []
     try:
         complain(f"Starting {', '.join(service.name for service in wanted)}; logs are in {logs}")
-        running += [Running(service, environ, logs) for service in wanted]
+        for service in wanted:
+            running.append(Running(service, environ, logs))
         if not _all_ready(running, stopping):
             return Exit.DONE if stopping.received else Exit.NIGHT_FAILED
         if as_json:
-            emit({"addresses": addresses, "logs": str(logs)})
+            emit({"addresses": ports.addresses(), "logs": str(logs)})
         else:
             say("Ready:")
-            facts(addresses.items())
+            facts(ports.addresses().items())
             say("Ctrl-C stops all of it.")
         return _wait(running, stopping)
     finally:
@@ -137,7 +137,7 @@ def _stop(running: Sequence[Running]) -> None:
         each.ask_to_stop()
     deadline = time.monotonic() + STOP_SECONDS
     for each in running:
-        if not each.wait_until(deadline):
+        if not each.end(deadline):
             complain(f"{each.service.name} did not stop within {STOP_SECONDS} seconds and was killed")
 
 
@@ -145,13 +145,29 @@ def _stop_database(ground: Ground) -> None:
     """Stops the embedded database unless another command works with it at this moment."""
     if ground.settings.postgres_url is not None:
         return
-    from resources.postgres import embedded, sessions
+    from resources.postgres import embedded
 
-    others = sessions(ground.databases)
+    deadline = time.monotonic() + SESSION_SECONDS
+    while (others := _sessions(ground)) and time.monotonic() < deadline:
+        time.sleep(0.1)
     if others:
-        complain(f"the database runs on, {others} sessions of other commands use it; `pipeline down` stops it")
+        complain(f"The database runs on: other commands use it ({others} sessions). `pipeline down` stops it.")
     else:
         embedded(ground.settings).stop()
+
+
+def _sessions(ground: Ground) -> int:
+    """Sessions on the server beside this one; those of services just stopped are gone in a moment."""
+    from sqlalchemy import text
+
+    from resources.postgres import connected, engine_of
+
+    query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    try:
+        with connected(engine_of(ground.databases.ledger_url)) as connection:
+            return int(connection.execute(text(query)).scalar_one())
+    except DatabaseUnreachable:
+        return 0
 
 
 class _StopSignal:
@@ -159,8 +175,10 @@ class _StopSignal:
 
     def __init__(self) -> None:
         self.received = False
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, self._receive)
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # nohup asks to outlive the terminal
+            if name != signal.SIGHUP or signal.getsignal(name) != signal.SIG_IGN:
+                signal.signal(name, self._receive)
 
     def _receive(self, _: int, __: FrameType | None) -> None:
         self.received = True
@@ -180,3 +198,34 @@ def _only_one(home: Path) -> Iterator[Path | None]:
             yield None
             return
         yield path
+
+
+def _serving(home: Path) -> int | None:
+    """The process that serves this home, or None."""
+    if not (home / "up.lock").exists():
+        return None
+    with _only_one(home) as lock:
+        if lock is not None:
+            return None
+    process: int | None = _written(home).get("process")
+    return process
+
+
+def _ends(home: Path, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with _only_one(home) as lock:
+            if lock is not None:
+                return True
+        time.sleep(0.2)
+    return False
+
+
+def _addresses(home: Path) -> str:
+    return "at " + ", ".join(_written(home).get("addresses", {}).values())
+
+
+def _written(home: Path) -> dict[str, Any]:
+    """What the process that holds the lock has written: it does so before it starts anything."""
+    found: dict[str, Any] = json.loads((home / "up.lock").read_text() or "{}")
+    return found

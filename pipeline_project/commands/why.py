@@ -33,8 +33,8 @@ def explain(name: str, case: str, as_json: bool) -> int:
     if decision is None:
         spec = workflow(name)
         complain(
-            f"{name} has no decision for that case: it came before {spec.nights.decide_from}, its night has not run, or "
-            f"it was refused; `pipeline status {name}` and `pipeline quarantine {name}` say more"
+            f"{name} has no decision for that case: it came before {spec.nights.decide_from}, its night has not run, "
+            f"or it was refused; `pipeline status {name}` and `pipeline quarantine {name}` say more"
         )
         return Exit.NOT_FOUND
     spec_then = ledger.workflow_spec(decision["spec_hash"]) or {}

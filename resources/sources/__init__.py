@@ -12,11 +12,11 @@ from resources.sources.files import FilesCases
 from resources.sources.outcomes import ColumnOutcomes, FilesOutcomes
 from resources.sources.photos import FolderPhotos
 from resources.sources.places import environment
-from resources.sources.repairs import add_repair
+from resources.sources.repairs import add_repair, repair_format
 from resources.sources.sql import SqlCases
 from resources.sources.table import TableCases
 
-__all__ = ["add_repair", "case_source", "outcome_source", "photo_source"]
+__all__ = ["add_repair", "case_source", "outcome_source", "photo_source", "repair_format"]
 
 
 def case_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> CaseSource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -33,12 +34,19 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
         file: .csv, .jsonl or .parquet, also with .gz; a CSV is written like the source's own files.
 
     Raises:
-        SourceUnreadable: it cannot be read, holds no row, or `night` is no date.
+        SourceUnreadable: it cannot be read, holds no row or none of the workflow's columns, or `night` is no date.
     """
     if not is_night(night):
         raise SourceUnreadable(f"{night!r} is no night; write for instance 2025-03-01")
-    if not read_file(file, _how(spec, file), night, file.name).num_rows:
+    rows = read_file(file, repair_format(spec, file), night, file.name)
+    if not rows.num_rows:
         raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to repair with")
+    wanted = [field.column for field in spec.case_schema.fields]
+    if not any(column in json.loads(raw) for raw in rows["raw"].to_pylist() for column in wanted):
+        raise SourceUnreadable(
+            f"{file.name}: holds none of the columns of {spec.name} ({', '.join(wanted)}); begin with a header as the "
+            "source's own files have it, between the same delimiters"
+        )
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     folder = _folder(settings, spec) / night
@@ -71,9 +79,20 @@ def read_repairs(settings: Settings, spec: WorkflowSpec, night: str, unhashed: t
         SourceUnreadable, SourceStillGrowing: as `read_file`.
     """
     return [
-        read_file(path, _how(spec, path), night, f"{REPAIR_PREFIX}{path.name}", unhashed)
+        read_file(path, repair_format(spec, path), night, f"{REPAIR_PREFIX}{path.name}", unhashed)
         for path in repairs(settings, spec, night)
     ]
+
+
+def repair_format(spec: WorkflowSpec, file: Path) -> FileFormat:
+    """How a repair of this name is written: like the source's own files."""
+    source = spec.source
+    own = source if isinstance(source, FilesSource) else source.files[0] if isinstance(source, TableSource) else None
+    kind = next((_FORMATS[end] for end in _suffixes(file) if end in _FORMATS), None)
+    if kind is None:
+        raise SourceUnreadable(f"{file.name}: a repair ends in {', '.join(_FORMATS)}, or these with .gz")
+    given = own if own is not None else FileFormat()
+    return FileFormat(format=kind, delimiter=given.delimiter, encoding=given.encoding)
 
 
 def _folder(settings: Settings, spec: WorkflowSpec) -> Path:
@@ -83,13 +102,3 @@ def _folder(settings: Settings, spec: WorkflowSpec) -> Path:
 def _suffixes(file: Path) -> list[str]:
     ends = [suffix.lower() for suffix in file.suffixes[-2:]]
     return ends[-2:] if ends[-1:] == [".gz"] else ends[-1:]
-
-
-def _how(spec: WorkflowSpec, file: Path) -> FileFormat:
-    source = spec.source
-    own = source if isinstance(source, FilesSource) else source.files[0] if isinstance(source, TableSource) else None
-    kind = next((_FORMATS[end] for end in _suffixes(file) if end in _FORMATS), None)
-    if kind is None:
-        raise SourceUnreadable(f"{file.name}: a repair ends in {', '.join(_FORMATS)}, or these with .gz")
-    given = own if own is not None else FileFormat()
-    return FileFormat(format=kind, delimiter=given.delimiter, encoding=given.encoding)

@@ -108,7 +108,7 @@ def test_the_ledger_gets_what_explains_a_decision(world: World) -> None:
 
 
 def test_scores_that_break_their_contract_stop_the_night(world: World) -> None:
-    world.contracts.broken["scores_sum"] = (0,)
+    world.contracts.broken["probabilities_sum_to_one"] = (0,)
     result = world.run(NIGHT, "scores", "decisions")
     assert not result.success
     assert made(result) == {"scores"}
@@ -116,7 +116,7 @@ def test_scores_that_break_their_contract_stop_the_night(world: World) -> None:
 
 
 def test_decisions_are_held_against_the_admitted_cases(world: World) -> None:
-    world.contracts.broken["decided_once"] = ()
+    world.contracts.broken["row_count"] = ()
     result = world.run(NIGHT, "scores", "decisions")
     assert world.contracts.asked == [row["case_id"] for row in world.table("cases")]
     assert not result.success

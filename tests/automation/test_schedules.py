@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._utils.schedules import cron_string_iterator
 from doubles import claims
 
@@ -61,7 +60,7 @@ def test_the_night_that_has_just_ended(moment: datetime, night: str) -> None:
     request = at(moment)
     assert isinstance(request, dg.RunRequest)
     assert (request.partition_key, request.run_key) == (night, f"claims/{night}")
-    with partition_loading_context(effective_dt=moment):
+    with dg.partition_loading_context(effective_dt=moment):
         assert nights(claims()).get_last_partition_key() == night, "a night is a partition as soon as it has ended"
 
 

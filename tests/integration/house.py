@@ -28,6 +28,8 @@ from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
 from tests.integration import shop
 
+Rows = list[dict[str, Any]]
+
 ROOT = Path(__file__).resolve().parents[2]
 #: What must be equal of two decisions of the same case; the rest names runs, attempts, times and lake versions.
 DECIDED = "case_id, epoch, night, option, reason, model_version, probabilities, expected_costs, amount, propensity"
@@ -94,13 +96,17 @@ class House:
         """Writes the workflow's file."""
         shop.write_spec(self.folder, shop.spec(self.name, **changes))
 
-    def nights(self, first: str, last: str | None = None, again: bool = False, retrain: bool | None = None) -> list[NightRun]:
+    def nights(
+        self, first: str, last: str | None = None, again: bool = False, retrain: bool | None = None
+    ) -> list[NightRun]:
         """`pipeline nights` in this process."""
         with self.entered():
             days = (date.fromisoformat(first), date.fromisoformat(last or first))
             return run_nights(workflow(self.name), *days, again, retrain, quiet=True)
 
-    def command(self, *words: str, module: str = "pipeline_project.cli", **more: str) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *words: str, module: str = "pipeline_project.cli", **more: str
+    ) -> subprocess.CompletedProcess[str]:
         """A command in a process of its own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
         return subprocess.run(
@@ -110,7 +116,7 @@ class House:
 
     # -- what became of it -------------------------------------------------------------------------------------
 
-    def table(self, noun: str, night: str | None = None) -> list[dict[str, Any]] | None:
+    def table(self, noun: str, night: str | None = None) -> Rows | None:
         """Rows of one lake table, of one night or of all, in a fixed order; None where nothing was written."""
         lake = self.lake
         found: pa.Table | None = (
@@ -118,37 +124,39 @@ class House:
         )
         return None if found is None else sorted(found.to_pylist(), key=repr)
 
-    def tables(self, night: str | None = None) -> dict[str, list[dict[str, Any]] | None]:
+    def tables(self, night: str | None = None) -> dict[str, Rows | None]:
         """Every lake table of the workflow; MLflow and the ledger number what they keep, the lake numbers nothing."""
         nouns = ("arrivals", "cases", "quarantine", "embeddings", "scores", "decisions", "training_set")
         return {noun: self.table(noun, night) for noun in nouns}
 
-    def sql(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+    def sql(self, query: str, **parameters: Any) -> Rows:
         """Rows from the ledger's database."""
         with engine_of(self.ledger.url).connect() as connection:
             found = connection.execute(text(query), {"name": self.name, **parameters})
             return [dict(row._mapping) for row in found]
 
-    def decisions(self, night: str | None = None) -> list[dict[str, Any]]:
+    def decisions(self, night: str | None = None) -> Rows:
         """The decisions in the ledger: what was decided, by case and epoch."""
         one = "AND night = :night" if night else ""
         query = f"SELECT {DECIDED} FROM decisions WHERE workflow = :name {one} ORDER BY case_id, epoch"
         return self.sql(query, **({"night": date.fromisoformat(night)} if night else {}))
 
-    def facts(self) -> dict[str, list[dict[str, Any]]]:
+    def facts(self) -> dict[str, Rows]:
         """Everything in the ledger that two homes with the same files must have in common."""
         return {
             "decisions": self.decisions(),
             "outcomes": self.sql(
                 "SELECT case_id, label, known_at, source FROM outcomes WHERE workflow = :name ORDER BY case_id, known_at"
             ),
-            "models": self.sql("SELECT version, night, digest FROM model_versions WHERE workflow = :name ORDER BY version"),
+            "models": self.sql(
+                "SELECT version, night, digest FROM model_versions WHERE workflow = :name ORDER BY version"
+            ),
             "champions": self.sql(
                 "SELECT version, from_night, reason FROM champions WHERE workflow = :name ORDER BY from_night, version"
             ),
         }
 
-    def alerts(self) -> list[dict[str, Any]]:
+    def alerts(self) -> Rows:
         """The workflow's open alerts."""
         return [alert for alert in self.ledger.open_alerts() if alert["workflow"] == self.name]
 
@@ -179,6 +187,28 @@ class House:
         return (self.home / "reports" / self.name / f"{night}.html").read_text(encoding="utf-8")
 
 
-def frame(rows: list[dict[str, Any]] | None) -> pd.DataFrame:
+def differences(ours: Rows | None, theirs: Rows | None) -> list[str]:
+    """What differs between rows that should be the same, in short: a night's tables fill screens."""
+    if ours is None or theirs is None or len(ours) != len(theirs):
+        return [] if ours == theirs else [f"{_count(ours)} rows, {_count(theirs)} expected"]
+    return [
+        f"row {number}, {name}: {str(row.get(name))[:60]} and not {str(wanted.get(name))[:60]}"
+        for number, (row, wanted) in enumerate(zip(ours, theirs, strict=True))
+        for name in {**row, **wanted}
+        if row.get(name) != wanted.get(name)
+    ][:5]
+
+
+def all_differences(ours: Mapping[str, Rows | None], theirs: Mapping[str, Rows | None]) -> dict[str, list[str]]:
+    """The same for several tables by name; empty when all are the same."""
+    found = {name: differences(ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
+    return {name: several for name, several in found.items() if several}
+
+
+def _count(rows: Rows | None) -> str:
+    return "no table, so no" if rows is None else str(len(rows))
+
+
+def frame(rows: Rows | None) -> pd.DataFrame:
     """Rows as a frame by case."""
     return pd.DataFrame(rows or []).set_index("case_id")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 from datetime import date
-from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from tests.integration import failpoints, shop
 from tests.integration.conftest import NewHouse
-from tests.integration.house import House
+from tests.integration.house import House, all_differences, differences
 
 WARM_UP = [shop.night(offset) for offset in range(3)]
 #: A training is due every Monday, and on the first decided night, which is killed at no point.
@@ -50,11 +50,8 @@ def disturbed(new_house: NewHouse) -> House:
 
 
 def _equal(found: House, wanted: House, night: str) -> None:
-    ours, theirs = found.tables(night), wanted.tables(night)
-    assert ours.keys() == theirs.keys()
-    for noun, rows in theirs.items():
-        assert ours[noun] == rows, noun
-    assert found.decisions(night) == wanted.decisions(night)
+    assert all_differences(found.tables(night), wanted.tables(night)) == {}
+    assert differences(found.decisions(night), wanted.decisions(night)) == []
     assert found.decisions(night)
 
 
@@ -74,9 +71,9 @@ def test_at_last_ledger_and_lake_are_those_of_the_undisturbed_home(undisturbed: 
     missing = [night for night in PLACES.values() if disturbed.table("decisions", night) is None]
     for night in missing:
         disturbed.nights(night)
-    assert disturbed.tables() == undisturbed.tables()
+    assert all_differences(disturbed.tables(), undisturbed.tables()) == {}
     ours, theirs = disturbed.facts(), undisturbed.facts()
-    assert _without_versions(ours) == _without_versions(theirs)
+    assert all_differences(ours, theirs) == {}
     assert len(theirs["models"]) == len(theirs["champions"]) == 1 + len(failpoints.TRAINING)
 
 
@@ -85,12 +82,6 @@ def test_nobody_was_decided_twice_and_nothing_encoded_twice(disturbed: House) ->
     assert len(cases) == len(set(cases))
     assert {row["epoch"] for row in disturbed.decisions()} == {1}
     folder = disturbed.home / "lake" / "_vectors"
-    from deltalake import DeltaTable
-
     for table in folder.iterdir():
         keys = DeltaTable(table).to_pyarrow_table(columns=["key"])["key"].to_pylist()
         assert len(keys) == len(set(keys)) > 0
-
-
-def _without_versions(facts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    return facts

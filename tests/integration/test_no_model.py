@@ -79,5 +79,7 @@ def test_what_it_decided_before_stands(damaged: House) -> None:
 
 
 def _last_run(house: House, night: str) -> str:
-    (found,) = house.sql("SELECT run_id FROM attempts WHERE workflow = :name AND night = CAST(:night AS date)", night=night)
+    (found,) = house.sql(
+        "SELECT run_id FROM attempts WHERE workflow = :name AND night = CAST(:night AS date)", night=night
+    )
     return str(found["run_id"])

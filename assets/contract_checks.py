@@ -1,0 +1,50 @@
+"""Great Expectations over what the pipeline itself writes: each rule a check, and one that stops the night."""
+
+from collections.abc import Callable, Iterator
+
+import dagster as dg
+
+from assets.common import key, merged, verdict
+from assets.doors import Contracts
+from assets.knowledge import written
+from pipeline_project.domain.ports import Contract, Lake
+from pipeline_project.partitions import nights
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.output_contract import Noun, output_rules
+
+ContractOf = Callable[[Contracts, Lake, str], Contract]
+
+
+def build_contract_checks(spec: WorkflowSpec, noun: Noun, contract_of: ContractOf) -> dg.AssetChecksDefinition:
+    """One check per rule over a table, and `<table>_contract`, which keeps the night from going on.
+
+    Only that last check blocks: a blocking check that fails ends the step, and the other verdicts would be lost.
+
+    Args:
+        contract_of: the contract of one night.
+    """
+    asset, words = key(spec, noun), output_rules(spec, noun)
+
+    def declared(name: str, rule: str, blocking: bool = False) -> dg.AssetCheckSpec:
+        return dg.AssetCheckSpec(name, asset=asset, description=rule, blocking=blocking, partitions_def=nights(spec))
+
+    @dg.multi_asset_check(
+        name=f"{spec.name}__{noun}_contract",
+        specs=[
+            *(declared(name, rule) for name, rule in words.items()),
+            declared(f"{noun}_contract", "every rule over the table holds", blocking=True),
+        ],
+    )
+    def contract_checks(
+        context: dg.AssetCheckExecutionContext,
+        contracts: dg.ResourceParam[Contracts],
+        lake: dg.ResourceParam[Lake],
+    ) -> Iterator[dg.AssetCheckResult]:
+        night = context.partition_key
+        verdicts = contract_of(contracts, lake, night).validate(written(lake, spec, noun, night).to_pandas())
+        for found in verdicts:
+            arguments = verdict(found, dg.AssetCheckSeverity.ERROR)
+            yield dg.AssetCheckResult(asset_key=asset, check_name=found.name, **arguments)
+        yield merged(verdicts, asset, f"{noun}_contract")
+
+    return contract_checks

@@ -1,0 +1,177 @@
+"""`pipeline up` for real: a backfill asked for over GraphQL is carried out by the daemon, and Ctrl-C ends everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from resources.embedded import EmbeddedServer
+from tests.integration import shop
+from tests.integration.house import ROOT, House
+from tests.integration.test_bad_nights import NO_MODEL
+
+NIGHTS = [shop.night(offset) for offset in range(3)]
+LAUNCH = """mutation($wanted: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $wanted) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+STATUS = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+  ... on PartitionBackfill { status error { message } } ... on PythonError { message } } }"""
+
+
+@dataclass
+class Up:
+    """A house with `pipeline up` running in it."""
+
+    house: House
+    process: subprocess.Popen[str]
+    port: int
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found = json.load(answer)
+        assert "errors" not in found, found
+        data: dict[str, Any] = found["data"]
+        return data
+
+    def logs(self) -> str:
+        files = sorted((self.house.home / "logs").glob("*.log"))
+        return "\n".join(f"--- {file.name}\n{file.read_text(errors='replace')[-3000:]}" for file in files)
+
+
+def _until(what: str, ready: Callable[[], Any], up: Up, seconds: float = 150) -> Any:
+    """What `ready` says once it says anything; with the logs when it never does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := ready():
+            return found
+        assert up.process.poll() is None, f"`pipeline up` ended while waiting for {what}\n{up.logs()}"
+        time.sleep(0.5)
+    raise AssertionError(f"{what}: nothing after {seconds} seconds\n{up.logs()}")
+
+
+def _answers(up: Up) -> bool:
+    try:
+        return bool(up.ask("{ version }"))
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _free_ports(count: int) -> list[int]:
+    held = [socket.socket() for _ in range(count)]
+    for each in held:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    # short, so that the embedded server's socket fits, and outside of pytest's closed folders
+    home = Path(tempfile.mkdtemp(prefix="pipeline-up-"))
+    house = House("upstairs", home, None)
+    house.declare(**NO_MODEL)
+    shop.drop_nights(house.folder, NIGHTS, count=6)
+    port, mlflow, reports = _free_ports(3)
+    words = ["up", "--port", str(port), "--mlflow-port", str(mlflow), "--reports-port", str(reports)]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline_project.cli", *words],
+        env={**kept, **house.environ}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    running = Up(house, process, port)
+    try:
+        _until("the webserver", lambda: _answers(running), running)
+        yield running
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(120)
+        EmbeddedServer(home / "postgres").stop()
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="module")
+def backfilled(up: Up) -> Up:
+    """Three nights, asked for in one backfill of the nightly job, as the UI does."""
+    job = f"{up.house.name}_nightly"
+    wanted = {
+        "selector": {
+            "repositorySelector": {
+                "repositoryName": "__repository__",
+                "repositoryLocationName": "pipeline_project",
+            },
+            "partitionSetName": f"{job}_partition_set",
+        },
+        "partitionNames": NIGHTS,
+    }
+    launched = up.ask(LAUNCH, wanted=wanted)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+
+    def over() -> str | None:
+        found = up.ask(STATUS, id=launched["backfillId"])["partitionBackfillOrError"]
+        status = str(found["status"])
+        return status if status.startswith(("COMPLETED", "FAILED", "CANCELED")) else None
+
+    assert _until("the backfill", over, up) == "COMPLETED_SUCCESS", up.logs()
+    return up
+
+
+def test_the_daemon_carries_a_backfill_out(backfilled: Up) -> None:
+    for night in NIGHTS:
+        assert len(backfilled.house.decisions(night)) == 6, night
+        assert len(backfilled.house.table("decisions", night) or []) == 6, night
+        assert night in backfilled.house.page(night)
+
+
+def test_the_ui_knows_partitions_and_groups(backfilled: Up) -> None:
+    query = """query($key: [String!]!) { assetNodeOrError(assetKey: {path: $key}) { ... on AssetNode {
+      groupName kinds owners { ... on TeamAssetOwner { team } }
+      assetPartitionStatuses { ... on TimePartitionStatuses { ranges { startKey endKey status } } } } } }"""
+    node = backfilled.ask(query, key=[backfilled.house.name, "decisions"])["assetNodeOrError"]
+    assert node["groupName"] == backfilled.house.name
+    assert node["owners"] == [{"team": "claims-desk"}]
+    assert {"deltalake", "postgres"} <= set(node["kinds"])
+    ranges = node["assetPartitionStatuses"]["ranges"]
+    assert [(r["startKey"], r["endKey"], r["status"]) for r in ranges] == [(NIGHTS[0], NIGHTS[-1], "MATERIALIZED")]
+
+
+def test_the_checks_of_a_night_are_stored_for_that_night(backfilled: Up) -> None:
+    for noun, name in (("cases", "night_is_sound"), ("cases", "nothing_vanished"), ("decisions", "decisions_contract")):
+        for night in NIGHTS:
+            assert backfilled.house.checks(noun, night).get(name) is True, (night, name)
+
+
+def test_ctrl_c_ends_everything(backfilled: Up) -> None:
+    process, home = backfilled.process, backfilled.house.home
+    others = psutil.Process(process.pid).children(recursive=True)
+    names = " ".join(" ".join(child.cmdline()) for child in others)
+    for service in ("dagster._daemon", "dagster_webserver", "mlflow", "http.server"):
+        assert service in names
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert "Stopped." in told
+    _, alive = psutil.wait_procs(others, timeout=20)
+    assert [" ".join(child.cmdline()) for child in alive] == []
+    assert not EmbeddedServer(home / "postgres").is_running()
