@@ -16,6 +16,9 @@ from pipeline_project.domain.training import TrainedModel, train, training_table
 from pipeline_project.partitions import earlier_nights, window
 from pipeline_project.spec import WorkflowSpec
 
+#: One alert per workflow, so that the next training that goes through closes it.
+TRAINING_ALERT = "training"
+
 #: Rows of the training set that MLflow keeps to infer signature and dataset from.
 PREVIEW = 200
 
@@ -81,15 +84,14 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Fitted on the earlier outcomes, calibrated on the later ones; with too few nothing is trained."""
         night = context.partition_key
-        alert = f"training/{night}"
         try:
             trained = train(training_set, spec.training_plan)
         except TooFewOutcomes as few:
             context.log.warning("nothing was trained: %s", few)
             command = f"pipeline nights {spec.name} --from {night} --to {night} --retrain"
-            ledger.raise_alert(spec.name, "too_few_outcomes", alert, str(few), spec.owners[0], command)
+            ledger.raise_alert(spec.name, "too_few_outcomes", TRAINING_ALERT, str(few), spec.owners[0], command)
             return dg.MaterializeResult(metadata={"trained": False, "why": str(few)})
-        ledger.close_alert(spec.name, alert)
+        ledger.close_alert(spec.name, TRAINING_ALERT)
         sample = training_set.slice(0, PREVIEW).to_pandas()
         parameters = {**trained.parameters, "spec_hash": spec.spec_hash, **training_set_versions(training_set)}
         model = registry.log_training(

@@ -24,6 +24,7 @@ class Settings:
         device: where torch computes, "cpu" or "cuda" (`PIPELINE_DEVICE`).
         sample_folder: where the sample cases lie (`PIPELINE_SAMPLE`).
         real_data: the folder with the public tables, or None (`PIPELINE_REAL_DATA`).
+        reports_url: where people reach the night reports, without a slash at the end (`PIPELINE_REPORTS_URL`).
     """
 
     home: Path
@@ -33,6 +34,7 @@ class Settings:
     device: str = "cpu"
     sample_folder: Path = Path()
     real_data: Path | None = None
+    reports_url: str = "http://127.0.0.1:3002"
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
@@ -61,6 +63,7 @@ class Settings:
             device=environ.get("PIPELINE_DEVICE") or "cpu",
             sample_folder=_absolute(sample) if sample else Path(),
             real_data=_absolute(real_data) if real_data else None,
+            reports_url=(environ.get("PIPELINE_REPORTS_URL") or cls.reports_url).rstrip("/"),
         )
 
     def to_environ(self) -> dict[str, str]:
@@ -73,6 +76,7 @@ class Settings:
             "PIPELINE_DEVICE": self.device,
             "PIPELINE_SAMPLE": str(self.sample_folder),
             "PIPELINE_REAL_DATA": str(self.real_data) if self.real_data else None,
+            "PIPELINE_REPORTS_URL": self.reports_url,
         }
         return {name: value for name, value in values.items() if value}
 

@@ -129,7 +129,7 @@ def open_registry(settings: Settings) -> Any:
 def open_reports(settings: Settings) -> Any:
     from resources.reports import ReportFolder
 
-    return ReportFolder(settings.home / "reports", "http://127.0.0.1:3002")
+    return ReportFolder(settings.home / "reports", settings.reports_url)
 
 
 def open_vectors(settings: Settings) -> Any:

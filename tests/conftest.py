@@ -19,6 +19,25 @@ from resources.ledger.ledger import PostgresLedger
 from resources.ledger.tables import metadata
 from resources.postgres import engine_of, with_driver
 
+#: What marked tests need; where it is missing they are deselected, and the report's first lines say so.
+NEEDS = {
+    "real_data": ("PIPELINE_REAL_DATA is not set", lambda: bool(os.environ.get("PIPELINE_REAL_DATA"))),
+    "browser": ("there is no chromium", lambda: shutil.which("chromium") is not None),
+}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects the tests whose marker asks for something this machine lacks."""
+    missing = {marker for marker, (_, there) in NEEDS.items() if not there()}
+    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in missing)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_report_header() -> list[str]:
+    return [f"tests marked {marker} are deselected: {why}" for marker, (why, there) in NEEDS.items() if not there()]
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:

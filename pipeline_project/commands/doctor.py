@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pipeline_project.commands.console import Exit, emit, say
-from pipeline_project.commands.ground import ROOT, prepare, settings
+from pipeline_project.commands.ground import ROOT, prepare, settings, usable
 from pipeline_project.domain.errors import PipelineError
 from pipeline_project.spec.load import load_all
 
@@ -68,11 +67,7 @@ def _packages() -> str:
 
 
 def _home() -> str:
-    home = settings().home
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=home) as file:
-        file.write(b"x")
-    return str(home)
+    return str(usable(settings().home))
 
 
 def _space() -> str:

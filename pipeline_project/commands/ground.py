@@ -87,7 +87,7 @@ def usable(home: Path) -> Path:
         HomeUnusable: nothing can be written there.
     """
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home) as file:
             file.write(b"x")
     except OSError as error:

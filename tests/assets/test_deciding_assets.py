@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 from doubles import NIGHT, WARM, World, arrival, checks, claims, logged, made, metadata
 
@@ -12,6 +13,7 @@ import assets.inference
 from pipeline_project.domain.decisions import DECISIONS, SCORES
 from pipeline_project.domain.errors import ModelUnavailable
 from pipeline_project.domain.ports import ModelVersion
+from pipeline_project.domain.trained import Prediction
 
 MODEL = ModelVersion("claims", "1", WARM, "d" * 64, "run", {"log_loss": 0.1})
 GATHER = ("arrivals", "cases", "quarantine", "outcomes")
@@ -50,7 +52,9 @@ def test_a_model_that_cannot_be_used_fails_loudly_and_sends_the_cases_to_people(
         labels = ("kept", "worn", "lost") if when == "labels" else ("kept", "worn")
 
         def predict(self, table: Any) -> Any:
-            raise ModelUnavailable("trained on what these cases do not have")
+            if when == "features":
+                raise ModelUnavailable("trained on what these cases do not have")
+            return Prediction(np.full((len(table), 3), 1 / 3), [[]] * len(table), [None] * len(table))
 
     world.ledger.champions.append((WARM, MODEL, "first"))
     world.registry.files["1"] = {}

@@ -79,7 +79,7 @@ def test_with_too_few_outcomes_nothing_is_trained_and_somebody_is_told() -> None
     assert not metadata(result, "challenger")["trained"]
     assert "nothing changes" in metadata(result, "champion")["verdict"]
     assert (world.ledger.trained, world.ledger.champions, world.registry.files) == ([], [], {})
-    alert = world.ledger.alerts[f"training/{NIGHT}"]
+    alert = world.ledger.alerts["training"]
     assert (alert["kind"], alert["owner"]) == ("too_few_outcomes", "team:claims")
     assert alert["next_command"] == f"pipeline nights claims --from {NIGHT} --to {NIGHT} --retrain"
     assert [level for level, text in told if "nothing was trained" in text] == ["WARNING"]

@@ -42,6 +42,7 @@ def night(bad: list[float], wanted: PolicyTerms, problems: list[str | None] | No
         # a person always costs the answer plus the cheapest of each label: 1 + 0 * good + 0 * bad
         (0.0, 0, Reason.CHEAPEST, 0.0, 1.0),
         (0.05, 0, Reason.CHEAPEST, 0.5, 1.0),
+        (0.1, 0, Reason.CHEAPEST, 1.0, 1.0),
         (0.2, -1, Reason.DOUBT, 2.0, 1.0),
         (0.5, -1, Reason.DOUBT, 3.5, 1.0),
         (0.95, -1, Reason.DENIAL, 3.95, 1.0),
