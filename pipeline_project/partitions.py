@@ -13,8 +13,12 @@ from pipeline_project.spec import WorkflowSpec
 
 def nights(spec: WorkflowSpec) -> dg.DailyPartitionsDefinition:
     """The workflow's nights: days in its time zone, from the first one on; a night is there once it has ended."""
+    last = spec.nights.last
     return dg.DailyPartitionsDefinition(
-        start_date=datetime.combine(spec.nights.first, time.min), timezone=spec.nights.time_zone, fmt="%Y-%m-%d"
+        start_date=datetime.combine(spec.nights.first, time.min),
+        end_date=datetime.combine(last + timedelta(days=1), time.min) if last else None,
+        timezone=spec.nights.time_zone,
+        fmt="%Y-%m-%d",
     )
 
 
@@ -30,7 +34,12 @@ def window(spec: WorkflowSpec, night: str) -> NightWindow:
     return window_of(night, spec.nights.time_zone)
 
 
+def just_ended(spec: WorkflowSpec, now: datetime) -> str:
+    """The night that ended last, in the workflow's time zone, whether or not it is one of the workflow's."""
+    return (now.astimezone(spec.nights.zone) - timedelta(days=1)).date().isoformat()
+
+
 def last_ended(spec: WorkflowSpec, now: datetime | None = None) -> str:
-    """The last night that has ended, in the workflow's time zone."""
-    moment = now or datetime.now(UTC)
-    return (moment.astimezone(spec.nights.zone) - timedelta(days=1)).date().isoformat()
+    """The last of the workflow's nights that has ended."""
+    ended, last = just_ended(spec, now or datetime.now(UTC)), spec.nights.last
+    return min(ended, last.isoformat()) if last else ended

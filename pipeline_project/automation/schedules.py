@@ -4,7 +4,7 @@ import dagster as dg
 
 from pipeline_project.automation.jobs import Job
 from pipeline_project.domain.retraining import is_due
-from pipeline_project.partitions import last_ended
+from pipeline_project.partitions import just_ended
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -19,7 +19,9 @@ def build_schedules(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.Schedul
         description="Runs the night that has just ended.",
     )
     def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        night = last_ended(spec, context.scheduled_execution_time)
+        night = just_ended(spec, context.scheduled_execution_time)
+        if not spec.has_night(night):
+            return dg.SkipReason(f"{night} is no night of {spec.name}; its nights are set in the workflow's `nights`")
         if spec.warms_up(night):
             return dg.SkipReason(f"{night} is a warm-up night; backfill the job {spec.name}_warm_up")
         return dg.RunRequest(run_key=f"{spec.name}/{night}", partition_key=night)
@@ -32,7 +34,9 @@ def build_schedules(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.Schedul
         description=f"Trains a challenger on the first night of every {spec.model.retrain.every}.",
     )
     def retraining(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        night = last_ended(spec, context.scheduled_execution_time)
+        night = just_ended(spec, context.scheduled_execution_time)
+        if not spec.has_night(night):
+            return dg.SkipReason(f"{night} is no night of {spec.name}")
         due = is_due(spec.retrain_rule, night, last_trained=night, new_outcomes=0)
         if due is None:
             return dg.SkipReason(f"{night} is not the first night of a {spec.model.retrain.every}")

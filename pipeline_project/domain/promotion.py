@@ -1,4 +1,4 @@
-"""Whether a challenger may decide: here it must know something; gates on past nights come with the models' lifecycle."""
+"""Whether a challenger may decide: it must know something. Gates on past nights come with the models' lifecycle."""
 
 from __future__ import annotations
 

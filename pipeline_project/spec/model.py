@@ -76,6 +76,7 @@ class Nights(Part):
     time_zone: str = Field(description="IANA name; a night is a day in this zone.")
     first: date = Field(description="The first night there is.")
     decide_from: date = Field(description="The first night that is decided; earlier ones only warm up the models.")
+    last: date | None = Field(None, description="The last night there is, for data that has ended; open without it.")
     schedule: str = Field("30 2 * * *", description="Cron, in the time zone: when the night before is run.")
 
     @field_validator("time_zone")
@@ -93,6 +94,14 @@ class Nights(Part):
         first = info.data.get("first")
         if first is not None and value < first:
             raise ValueError(f"must not come before `first` ({first}); the nights between the two warm up the models")
+        return value
+
+    @field_validator("last")
+    @classmethod
+    def _ends_after(cls, value: date | None, info: ValidationInfo) -> date | None:
+        decided = info.data.get("decide_from")
+        if value is not None and decided is not None and value < decided:
+            raise ValueError(f"must not come before `decide_from` ({decided}); nothing would be decided")
         return value
 
     @field_validator("schedule")
@@ -260,7 +269,8 @@ class WorkflowSpec(Part):
 
     def has_night(self, night: str) -> bool:
         """Whether a night (a partition key) is one of the workflow's."""
-        return date.fromisoformat(night) >= self.nights.first
+        day, last = date.fromisoformat(night), self.nights.last
+        return day >= self.nights.first and (last is None or day <= last)
 
     @property
     def option_specs(self) -> dict[str, OptionSpec]:

@@ -1,6 +1,6 @@
 """Colour, texture and layout of a photo as some 220 numbers: needs no weights, and shows damage as local contrast.
 
-numpy and not torch: a photo of 0.3 megapixels takes 1.5 ms of CPU to decode and 7 ms to describe, which threads share
+numpy and not torch: a photo of 0.3 megapixels takes 1.5 ms of CPU to decode and 2 ms to describe, which threads share
 out, and a night with nothing but photos then imports no torch at all.
 """
 
@@ -22,6 +22,7 @@ _GRID = 4
 _DIRECTIONS = 4
 _SCALES = 3
 _COLOUR_BINS = 6
+_LEVELS = 256
 _QUANTILES = (0.5, 0.9, 0.98, 0.998)
 _DIMENSION = (
     1
@@ -33,6 +34,11 @@ _DIMENSION = (
     + _GRID * _GRID * _DIRECTIONS  # edges of each cell by direction
     + 2 * _DIRECTIONS  # edges of the whole, ordinary and strongest
 )  # fmt: skip
+
+# What each level of lightness or colour adds to each bin: all to the nearest one, or shared by the two around it.
+_SOFT_BINS = np.maximum(
+    0, 1 - np.abs(np.linspace(0, _COLOUR_BINS - 1, _LEVELS)[:, None] - np.arange(_COLOUR_BINS)[None, :])
+)
 
 # Logarithms of local contrast lie between these in ordinary photos; centred, so that cosine means likeness.
 _LOG_FLOOR, _LOG_CENTRE, _LOG_SPREAD = 1e-3, -4.2, 1.3
@@ -50,7 +56,8 @@ class PhotoStatisticsEncoder:
 
     @property
     def version(self) -> str:
-        return "photo-statistics-v1"
+        """Names the arithmetic: it changes whenever a vector does, while the spec's name for the encoder stays."""
+        return "photo-statistics-v1.1"
 
     @property
     def dimension(self) -> int:
@@ -113,14 +120,14 @@ def _colours(opponent: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     limits = ((-0.5, 0.5), (-0.4, 0.4), (-0.4, 0.4))
     shares = []
     for values, (low, high) in zip(flat, limits, strict=True):
-        place = np.clip((values - low) / (high - low), 0, 1) * (_COLOUR_BINS - 1)
-        below = np.minimum(place.astype(np.int64), _COLOUR_BINS - 2)
-        part = place - below
-        counts = np.bincount(below, 1 - part, _COLOUR_BINS) + np.bincount(below + 1, part, _COLOUR_BINS)
-        shares.append(counts / values.size - 1 / _COLOUR_BINS)
+        # Counted by levels first: to weigh every pixel for its two bins takes ten times as long.
+        level = np.clip((values - low) * ((_LEVELS - 1) / (high - low)) + 0.5, 0, _LEVELS - 1).astype(np.uint8)
+        shares.append(np.bincount(level, minlength=_LEVELS) @ _SOFT_BINS / values.size - 1 / _COLOUR_BINS)
     centred = flat - flat.mean(axis=1, keepdims=True)
-    spread = np.sqrt((centred**2).mean(axis=1))
-    skewness = np.cbrt((centred**3).mean(axis=1))
+    squares = centred * centred
+    spread = np.sqrt(squares.mean(axis=1))
+    # A product, because numpy's third power takes forty times as long.
+    skewness = np.cbrt((squares * centred).mean(axis=1))
     return np.concatenate([*shares, 2 * spread - 0.3, 2 * skewness])
 
 
@@ -131,9 +138,16 @@ def _textures(light: npt.NDArray[np.floating]) -> list[npt.NDArray[np.floating]]
     for _ in range(_SCALES):
         detail = np.abs(plane - _blurred(plane))
         by_cell.append(_log(_cells(detail)))
-        strongest.append(_log(np.quantile(detail, _QUANTILES)))
+        strongest.append(_log(_quantiles(detail.ravel(), _QUANTILES)))
         plane = plane.reshape(plane.shape[0] // 2, 2, plane.shape[1] // 2, 2).mean(axis=(1, 3))
     return [0.25 * np.concatenate([plane.ravel() for plane in by_cell]), 0.5 * np.concatenate(strongest)]
+
+
+def _quantiles(values: npt.NDArray[np.floating], shares: Sequence[float]) -> npt.NDArray[np.floating]:
+    """Along the last axis, one row per share. numpy sorts floats five times as fast as its `quantile` selects them."""
+    ordered = np.sort(values, axis=-1)
+    places = np.rint(np.asarray(shares) * (values.shape[-1] - 1)).astype(np.int64)
+    return np.moveaxis(ordered[..., places], -1, 0)
 
 
 def _blurred(plane: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -150,8 +164,9 @@ def _edges(light: npt.NDArray[np.floating]) -> list[npt.NDArray[np.floating]]:
     """Strength of edges by direction, opposite directions alike: by cell, and over the whole photo."""
     soft = _blurred(light)
     down, right = np.gradient(soft)
-    strength = np.hypot(down, right)
-    place = (np.arctan2(down, right) % np.pi) / np.pi * _DIRECTIONS
+    strength = np.sqrt(down * down + right * right)
+    angle = np.arctan2(down, right)
+    place = np.where(angle < 0, angle + np.float32(np.pi), angle) * np.float32(_DIRECTIONS / np.pi)
     planes = []
     for direction in range(_DIRECTIONS):
         apart = np.abs(place - direction)
@@ -160,5 +175,5 @@ def _edges(light: npt.NDArray[np.floating]) -> list[npt.NDArray[np.floating]]:
     directed = np.stack(planes)
     by_cell = np.sqrt(_cells(directed)) * 3 - 0.2
     flat = directed.reshape(_DIRECTIONS, -1)
-    whole = np.concatenate([np.sqrt(flat.mean(axis=1)) * 6 - 0.4, np.quantile(flat, 0.99, axis=1) * 4 - 0.3])
+    whole = np.concatenate([np.sqrt(flat.mean(axis=1)) * 6 - 0.4, _quantiles(flat, (0.99,))[0] * 4 - 0.3])
     return [by_cell, whole]

@@ -106,3 +106,24 @@ def test_the_training_goes_before_the_night_that_waits_with_it() -> None:
 )
 def test_the_last_night_that_has_ended(moment: datetime, night: str) -> None:
     assert last_ended(claims(), moment) == night
+
+
+def ended_spec() -> WorkflowSpec:
+    """The small workflow with a last night."""
+    nights_part = claims().nights.model_dump(mode="json")
+    first = claims().nights.decide_from
+    return claims(nights=nights_part | {"last": (first + timedelta(days=2)).isoformat()})
+
+
+def test_a_workflow_that_has_ended_asks_for_nothing_more() -> None:
+    spec = ended_spec()
+    last = spec.nights.last
+    assert last is not None
+    morning = datetime.combine(last + timedelta(days=1), datetime.min.time(), BERLIN) + timedelta(hours=3)
+    assert isinstance(at(morning, spec=spec), dg.RunRequest)
+    after = at(morning + timedelta(days=1), spec=spec)
+    assert isinstance(after, dg.SkipReason)
+    assert "no night of claims" in str(after.skip_message)
+    assert last_ended(spec, morning + timedelta(days=30)) == last.isoformat()
+    assert nights(spec).get_last_partition_key(current_time=morning + timedelta(days=30)) == last.isoformat()
+    assert not spec.has_night((last + timedelta(days=1)).isoformat())

@@ -54,7 +54,7 @@ def test_versions_name_what_a_vector_depends_on():
     assert text_encoder("all-minilm-l6-v2").version == "all-minilm-l6-v2-53aa51172d14-t256"
     assert text_encoder("all-minilm-l6-v2", max_tokens=64).version != text_encoder("all-minilm-l6-v2").version
     assert text_encoder("all-minilm-l6-v2", tokens_per_batch=99).version == text_encoder("all-minilm-l6-v2").version
-    assert image_encoder("photo-statistics-v1").version == "photo-statistics-v1"
+    assert image_encoder("photo-statistics-v1").version == "photo-statistics-v1.1"
     assert text_encoder(f"hf:a/b@{COMMIT}").version == f"hf:a/b@{COMMIT}-t256"
     assert isinstance(text_encoder("all-minilm-l6-v2"), TextEncoder)
 

@@ -1,0 +1,135 @@
+"""`pipeline up` and `pipeline down`: ports, one `up` a home, services that die, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline_project.commands.services import Ports, Running, Service
+from pipeline_project.commands.up import _only_one
+from resources.embedded import EmbeddedServer
+from tests.commands.conftest import Call, Home
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        yield held.getsockname()[1]
+
+
+def free_ports(count: int) -> list[int]:
+    held = [socket.socket() for _ in range(count)]
+    for each in held:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+def test_a_port_in_use_stops_up_before_anything_starts(listening: int, call: Call, tmp_path: Path) -> None:
+    one, other = free_ports(2)
+    words = ("--port", one, "--mlflow-port", listening, "--reports-port", other)
+    said = call("up", *words, PIPELINE_HOME=str(tmp_path))
+    assert (said.code, said.out) == (2, "")
+    assert f"{listening} (give another one with --mlflow-port)" in said.err
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_one_port_given_twice_is_in_use() -> None:
+    one, other = free_ports(2)
+    assert Ports(one, other, one).in_use() == {"--reports-port": one}
+
+
+def test_a_second_up_in_the_same_home_names_the_addresses(call: Call, tmp_path: Path) -> None:
+    with _only_one(tmp_path) as lock:
+        assert lock is not None
+        lock.write_text(json.dumps({"process": 1, "addresses": {"dagster": "http://127.0.0.1:3000"}}))
+        said = call("up", PIPELINE_HOME=str(tmp_path))
+    assert said.code == 2
+    assert "http://127.0.0.1:3000" in said.err
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_down_where_nothing_runs(call: Call, tmp_path: Path) -> None:
+    said = call("down", "--json", PIPELINE_HOME=str(tmp_path))
+    assert (said.code, said.document["stopped"]) == (0, [])
+
+
+PARENT = """
+import subprocess, sys, time
+print("password " * 3, flush=True)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60 if sys.argv[1] == "stays" else 0)
+"""
+
+
+@pytest.mark.parametrize("how", ["stays", "dies"])
+def test_no_child_of_a_service_is_left(how: str, tmp_path: Path) -> None:
+    service = Service("parent", [sys.executable, "-c", PARENT, how], lambda _: True)
+    running = Running(service, {}, tmp_path)
+    deadline = time.monotonic() + 20
+    while len(running.log.read_text().splitlines()) < 2 or (how == "dies" and not running.died):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child = psutil.Process(int(running.log.read_text().splitlines()[1]))
+    running.ask_to_stop()
+    running.end(time.monotonic() + 3)
+    assert running.died
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_logs_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline_project.commands.services.LOG_BYTES", 1000)
+    service = Service("talker", [sys.executable, "-c", "for n in range(2000): print('line', n)"], lambda _: True)
+    running = Running(service, {}, tmp_path)
+    running.end(time.monotonic() + 20)
+    sizes = [file.stat().st_size for file in tmp_path.iterdir()]
+    assert len(sizes) == 4
+    assert max(sizes) <= 1000
+    assert "line 1999" in running.log.read_text()
+
+
+@pytest.mark.night
+def test_up_serves_and_down_ends_all_of_it(call: Call) -> None:
+    home = Home(Path(tempfile.mkdtemp(prefix="pipeline-up-")))
+    ports = free_ports(3)
+    words = [f"{name}={port}" for name, port in zip(("--port", "--mlflow-port", "--reports-port"), ports, strict=True)]
+    up = subprocess.Popen(
+        [sys.executable, "-m", "pipeline_project.cli", "up", "--json", *words],
+        env={**home.environ, "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert up.stdout is not None
+        said = "".join(iter(lambda: up.stdout.readline(), "}\n")) + "}"
+        addresses = json.loads(said)["addresses"]
+        assert [int(address.rsplit(":", 1)[1]) for address in addresses.values()] == ports
+        for address, path in zip(addresses.values(), ("/server_info", "/health", "/"), strict=True):
+            with urllib.request.urlopen(address + path, timeout=20) as answer:
+                assert answer.status == 200
+        started = psutil.Process(up.pid).children(recursive=True)
+        password = (home.folder / "postgres" / "password").read_text()
+        assert not [p for p in started if password in " ".join(p.cmdline())]
+        assert not [log for log in (home.folder / "logs").iterdir() if password in log.read_text()]
+        assert call("down", "--json", **home.environ).document["stopped"] == ["pipeline up"]
+        assert up.wait(20) == 0
+        assert psutil.wait_procs(started, timeout=10)[1] == []
+        assert not EmbeddedServer(home.folder / "postgres").is_running()
+    finally:
+        up.kill()
+        EmbeddedServer(home.folder / "postgres").stop()
+        shutil.rmtree(home.folder)
