@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
+from pipeline_project.domain.errors import NightMissing, SourceUnreadable
 from pipeline_project.domain.ports import Expectation
 from pipeline_project.partitions import nights
 from pipeline_project.spec import WorkflowSpec
@@ -40,6 +42,19 @@ def key(spec: WorkflowSpec, noun: str) -> dg.AssetKey:
 def from_tonight(spec: WorkflowSpec, *nouns: str) -> dict[str, dg.AssetIn]:
     """The same night of other assets of the workflow."""
     return {noun: dg.AssetIn(key(spec, noun)) for noun in nouns}
+
+
+@contextmanager
+def lasting_errors() -> Iterator[None]:
+    """What waiting does not mend fails the step at once, instead of after every retry.
+
+    Raises:
+        Failure: a source that cannot be read, or a night that was never made, with the words of the error.
+    """
+    try:
+        yield
+    except (SourceUnreadable, NightMissing) as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
 def verdict(expectation: Expectation, severity: dg.AssetCheckSeverity) -> dict[str, Any]:

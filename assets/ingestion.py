@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import counted, key, night_asset, rows, verdict
+from assets.common import counted, key, lasting_errors, night_asset, rows, verdict
 from assets.doors import Contracts, Sources
 from assets.knowledge import written
 from pipeline_project.domain.accounting import balance
@@ -30,8 +30,9 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
         """Every row that landed, as strings, with file, line and content hash; none when nothing landed."""
         night = window(spec, context.partition_key)
         source = sources.cases(spec)
-        landed = source.fingerprint(night)
-        table = source.read(night)
+        with lasting_errors():
+            landed = source.fingerprint(night)
+            table = source.read(night)
         unreadable = len(table) - table["problem"].null_count
         files = len(set(table["file"].to_pylist()))
         return dg.MaterializeResult(
@@ -117,7 +118,8 @@ def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.MaterializeResult[None]:
         """Outcomes that arrived that night; the same outcome twice is one fact."""
-        arrived = sources.outcomes(spec).read(window(spec, context.partition_key))
+        with lasting_errors():
+            arrived = sources.outcomes(spec).read(window(spec, context.partition_key))
         new = ledger.record_outcomes(spec.name, arrived)
         problems = [f"{p.file}, line {p.line}: {p.reason}" for p in problems_of(arrived)]
         if problems:

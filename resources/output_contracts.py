@@ -78,12 +78,15 @@ def scores_contract(spec: WorkflowSpec) -> Contract:
 
 
 def decisions_contract(spec: WorkflowSpec, expected: Sequence[str]) -> Contract:
-    """Every case of `expected` is decided once, by an option of the spec or by asking a person."""
+    """Every case of `expected` is decided once, and the policy's word is an option of the spec or asking a person.
+
+    The standing option may come from an earlier spec that called it otherwise: it is a fact, and no rule is broken.
+    """
     options = {*spec.option_specs, ASK_PERSON}
     return OutputContract(
         output_rules(spec, "decisions"),
         {
-            "option_known": ("option", lambda frame: frame["option"].isin(options).to_numpy(bool)),
+            "option_known": ("would_be", lambda frame: frame["would_be"].isin(options).to_numpy(bool)),
             "case_admitted": (CASE_ID, lambda frame: frame[CASE_ID].isin(list(expected)).to_numpy(bool)),
         },
         rows=len(expected),

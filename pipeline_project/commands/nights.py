@@ -147,7 +147,8 @@ def _reasons(events: Iterable[Any]) -> Iterator[str]:
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None and error.cls_name != "DagsterAssetCheckFailedError":
-                yield f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+                words = error.message.strip().splitlines()[0]
+                yield f"{event.step_key}: {words.rpartition(f'{error.cls_name}: ')[2]}"
 
 
 def as_rows(runs: Iterable[NightRun]) -> list[dict[str, Any]]:

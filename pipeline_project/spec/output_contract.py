@@ -34,7 +34,7 @@ def _scores(spec: WorkflowSpec) -> dict[str, str]:
 
 def _decisions(spec: WorkflowSpec) -> dict[str, str]:
     return {
-        "option_known": "every decision is an option of the spec, or ask_person",
+        "option_known": "what the policy says is an option of the spec, or ask_person",
         "case_admitted": "every decision is about an admitted case of the night",
         "row_count": "every admitted case is decided",
     }

@@ -125,5 +125,5 @@ def test_a_workflow_that_has_ended_asks_for_nothing_more() -> None:
     assert isinstance(after, dg.SkipReason)
     assert "no night of claims" in str(after.skip_message)
     assert last_ended(spec, morning + timedelta(days=30)) == last.isoformat()
-    assert nights(spec).get_last_partition_key(current_time=morning + timedelta(days=30)) == last.isoformat()
+    assert nights(spec).get_partition_keys(current_time=morning + timedelta(days=30))[-1] == last.isoformat()
     assert not spec.has_night((last + timedelta(days=1)).isoformat())

@@ -183,11 +183,11 @@ def test_scores(tmp_path: Path) -> None:
 
 
 def test_decisions(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"case_id": ["a", "b"], "option": ["refund", "ask_person"]})
+    frame = pd.DataFrame({"case_id": ["a", "b"], "would_be": ["refund", "ask_person"]})
     spec = claims(tmp_path)
     assert failed(decisions_contract(spec, ["a", "b"]).validate(frame)) == {}
     assert failed(decisions_contract(spec, ["a", "b", "c"]).validate(frame)) == {"row_count": ()}
-    wrong = pd.DataFrame({"case_id": ["a", "a", "z"], "option": ["refund", "burn", None]})
+    wrong = pd.DataFrame({"case_id": ["a", "a", "z"], "would_be": ["refund", "burn", None]})
     assert failed(decisions_contract(spec, ["a", "b", "c"]).validate(wrong)) == {
         "case_id_once": (0, 1), "option_known": (1, 2), "case_admitted": (2,)
     }  # fmt: skip
