@@ -97,7 +97,6 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
         model = registry.log_training(
             spec.name, night, trained.files(), parameters, trained.metrics, sample, trained.features, spec.labels
         )
-        ledger.record_model(model)
         metrics = {f"metric_{name}": float(value) for name, value in trained.metrics.items()}
         return dg.MaterializeResult(
             metadata={"trained": True, "model_version": model.version, "mlflow_run": model.run_id, **metrics}
@@ -123,16 +122,18 @@ def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """The challenger of this night, when it knows more than how often each label occurs."""
         night = context.partition_key
-        of_tonight = [model for model in ledger.models(spec.name) if model.night == night]
-        if not of_tonight:
+        proposed = registry.trained(spec.name, night)
+        if proposed is None:
             return dg.MaterializeResult(metadata={"verdict": "nothing was trained on this night; nothing changes"})
-        proposed = of_tonight[-1]
         TrainedModel.from_files(registry.load(proposed))
         labels, nights = training_set["label"].to_pylist(), training_set["case_night"].to_pylist()
         verdict = judge(proposed.metrics, labels, nights, spec.labels, spec.model.calibration_share)
+        # the ledger comes last and at once: a night whose model stands there is trained, and needs no second training
         if verdict.promote:
-            ledger.record_champion(spec.name, proposed, night, verdict.reason)
             registry.point(spec.name, "champion", proposed.version)
+            ledger.record_champion(spec.name, proposed, night, verdict.reason)
+        else:
+            ledger.record_model(proposed)
         figures = {name: float(value) for name, value in verdict.figures.items()}
         return dg.MaterializeResult(
             metadata={

@@ -101,6 +101,7 @@ class ContractDoors:
         return embeddings_contract(spec)
 
 
+@lru_cache(maxsize=4)
 def open_lake(settings: Settings) -> Any:
     """The lake of these settings."""
     from resources.lake import DeltaLake
@@ -132,7 +133,9 @@ def open_reports(settings: Settings) -> Any:
     return ReportFolder(settings.home / "reports", settings.reports_url)
 
 
+@lru_cache(maxsize=4)
 def open_vectors(settings: Settings) -> Any:
+    """The store of vectors of these settings; it remembers from run to run which keys are stored."""
     from resources.vectors import LakeVectorStore
 
     return LakeVectorStore(settings.lake_url)

@@ -73,6 +73,17 @@ class MlflowRegistry:
             client.set_registered_model_alias(workflow, CHALLENGER, found.version)
             return _plain(client, workflow, found)
 
+    def trained(self, workflow: str, night: str) -> ModelVersion | None:
+        """The newest version that was trained as of a night, or None.
+
+        Raises:
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        with self._client() as client:
+            found = client.search_model_versions(f"name = '{workflow}' AND tag.{_NIGHT} = '{night}'")
+            newest = max(found, key=lambda version: int(version.version), default=None)
+            return None if newest is None else _plain(client, workflow, newest)
+
     def load(self, model: ModelVersion) -> dict[str, bytes]:
         """The files of a version, verified against its digest.
 

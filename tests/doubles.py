@@ -189,6 +189,7 @@ class MemoryRegistry:
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     error: Exception | None = None
     aliases: dict[str, str] = field(default_factory=dict)
+    versions: list[ModelVersion] = field(default_factory=list)
     logged: list[dict[str, Any]] = field(default_factory=list)
 
     def log_training(
@@ -205,7 +206,11 @@ class MemoryRegistry:
         version = str(len(self.files) + 1)
         self.files[version] = dict(files)
         self.logged.append({"night": night, "parameters": dict(parameters), "rows": len(dataset)})
-        return ModelVersion(workflow, version, night, "d" * 64, f"run-{version}", dict(metrics))
+        self.versions.append(ModelVersion(workflow, version, night, "d" * 64, f"run-{version}", dict(metrics)))
+        return self.versions[-1]
+
+    def trained(self, workflow: str, night: str) -> ModelVersion | None:
+        return next((model for model in reversed(self.versions) if model.night == night), None)
 
     def load(self, model: ModelVersion) -> dict[str, bytes]:
         if self.error:

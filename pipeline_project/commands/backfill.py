@@ -10,6 +10,7 @@ from datetime import date
 from pipeline_project.commands.console import Exit, complain, emit, say, steps
 from pipeline_project.commands.ground import Ground, dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.nights import NightRun, NightRunner, as_rows
+from pipeline_project.commands.orphans import alive, end_orphans
 from pipeline_project.domain.errors import DatabaseUnreachable
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.partitions import last_ended
@@ -78,8 +79,16 @@ def run_nights(
 
     definitions = build_definitions(os.environ)
     total = len(list(nights_between(first, last)))
-    with _told_apart(ground), dagster_instance(ground) as instance, steps(total, spec.name, quiet) as bar:
-        runner = NightRunner(spec, definitions, instance, SourceDoors(ground.settings), open_ledger(ground.settings))
+    home = ground.settings.home
+    with (
+        _told_apart(ground),
+        dagster_instance(ground) as instance,
+        alive(home) as mark,
+        steps(total, spec.name, quiet) as bar,
+    ):
+        end_orphans(instance, home)
+        sources, ledger = SourceDoors(ground.settings), open_ledger(ground.settings)
+        runner = NightRunner(spec, definitions, instance, sources, ledger, mark)
         return runner.run(first, last, again, retrain, lambda run: bar.step(f"{spec.name} {run.night} {run.outcome}"))
 
 

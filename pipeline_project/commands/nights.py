@@ -7,7 +7,7 @@ it was killed, goes on where it stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -63,9 +63,14 @@ class NightRunner:
         instance: dg.DagsterInstance,
         sources: Sources,
         ledger: Ledger,
+        mark: Mapping[str, str] | None = None,
     ) -> None:
+        """
+        Args:
+            mark: tags for every run, by which a dead process is told from a living one (`orphans.alive`).
+        """
         self.spec, self.definitions, self.instance = spec, definitions, instance
-        self.sources, self.ledger = sources, ledger
+        self.sources, self.ledger, self.mark = sources, ledger, dict(mark or {})
 
     def run(
         self,
@@ -114,7 +119,11 @@ class NightRunner:
     def _execute(self, kind: str, night: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_job_def(job_name(self.spec, kind))
         result = job.execute_in_process(
-            run_config=QUIET, instance=self.instance, partition_key=night, tags=tags, raise_on_error=False
+            run_config=QUIET,
+            instance=self.instance,
+            partition_key=night,
+            tags={**tags, **self.mark},
+            raise_on_error=False,
         )
         if result.success:
             self.ledger.close_alert(self.spec.name, alert_key(self.spec, job.name, night))

@@ -52,12 +52,15 @@ def _borrowed(vectors: Floats, other: Floats) -> Floats:
 def reduced(vectors: Floats, fitted: npt.NDArray[np.bool_], dimensions: int) -> Floats:
     """The first principal components of the fitted cases, at most `dimensions`, applied to all of them."""
     from sklearn.decomposition import PCA
+    from threadpoolctl import threadpool_limits
 
     parts = min(dimensions, int(fitted.sum()) - 1, vectors.shape[1])
     if parts < 1:
         return vectors
     # The covariance's eigenvectors are exact; a randomized solver would need a seed and give other groups by version.
-    pca = PCA(parts, svd_solver="covariance_eigh").fit(vectors[fitted].astype(np.float64))
-    blocks = range(0, len(vectors), _ROWS_AT_ONCE)
-    transformed = [pca.transform(vectors[start : start + _ROWS_AT_ONCE].astype(np.float64)) for start in blocks]
+    # One thread: some hundred numbers square are too few to share out, and BLAS's threads spin while they wait.
+    with threadpool_limits(1, user_api="blas"):
+        pca = PCA(parts, svd_solver="covariance_eigh").fit(vectors[fitted].astype(np.float64))
+        blocks = range(0, len(vectors), _ROWS_AT_ONCE)
+        transformed = [pca.transform(vectors[start : start + _ROWS_AT_ONCE].astype(np.float64)) for start in blocks]
     return np.concatenate(transformed, dtype=np.float32, casting="same_kind")

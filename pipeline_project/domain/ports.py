@@ -199,6 +199,10 @@ class Registry(Protocol):
         """Logs one training as one run, registers its version and points the alias `challenger` at it."""
         ...
 
+    def trained(self, workflow: str, night: str) -> ModelVersion | None:
+        """The newest version that was trained as of a night, or None."""
+        ...
+
     def load(self, model: ModelVersion) -> dict[str, bytes]:
         """The files of a version, verified against its digest.
 

@@ -115,14 +115,21 @@ def test_the_columns_of_an_empty_training_set_are_those_of_a_full_one() -> None:
 def test_a_model_no_better_than_the_rates_does_not_decide() -> None:
     world = past(label_tells=False)
     result = world.run(NIGHT, "training_set", "challenger")
-    model = world.ledger.trained[0]
+    model = world.registry.versions[0]
     # of these labels nothing can be learned, but luck on a few nights is not what is tested
-    world.ledger.trained[0] = ModelVersion("claims", "1", NIGHT, model.digest, model.run_id, {"log_loss": 0.9})
+    world.registry.versions[0] = ModelVersion("claims", "1", NIGHT, model.digest, model.run_id, {"log_loss": 0.9})
     result = world.run(NIGHT, "champion")
     assert result.success
     assert not metadata(result, "champion")["promoted"]
     assert "no better" in metadata(result, "champion")["verdict"]
     assert (world.ledger.champions, world.registry.aliases) == ([], {})
+    assert world.ledger.trained == [world.registry.versions[0]]
+
+
+def test_a_training_that_is_cut_off_before_its_verdict_stays_due() -> None:
+    world = past()
+    assert world.run(NIGHT, "training_set", "challenger").success
+    assert world.ledger.trained == []
 
 
 def test_a_model_that_does_not_load_is_not_promoted(monkeypatch: pytest.MonkeyPatch) -> None:

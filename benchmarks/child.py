@@ -1,0 +1,143 @@
+"""One measurement in a process of its own: `python -m benchmarks.child WHAT ARGUMENTS ANSWER`."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks.timers import CALLS, timed
+from pipeline_project.commands.ground import dagster_instance, prepare, settings, workflow
+from pipeline_project.commands.nights import NightRun, NightRunner
+from pipeline_project.partitions import window
+
+WORKFLOW = "returns"
+SEED = 7
+#: Nights that gather what the first model learns from; fewer than the workflow's own, which are not needed for speed.
+WARM_UP = 12
+SLOWEST_STEPS = 6
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs nights in this process and looks up how long Dagster says that they took."""
+
+    nights: NightRunner
+
+    def run(self, first: date, last: date, again: bool = False) -> list[NightRun]:
+        """
+        Raises:
+            SystemExit: a night did not go well, so that nothing was measured.
+        """
+        runs = self.nights.run(first, last, again=again)
+        if bad := [f"{run.night} {run.outcome}: {run.why}" for run in runs if not run.went_well]:
+            raise SystemExit("; ".join(bad))
+        return runs
+
+    def own_seconds(self, first: date, last: date) -> float:
+        """The sum of what Dagster's run records say of these nights, trainings included."""
+        from dagster import RunsFilter
+
+        wanted = {(first + timedelta(days=day)).isoformat() for day in range((last - first).days + 1)}
+        records = self.nights.instance.get_run_records(RunsFilter(tags={"pipeline/workflow": WORKFLOW}))
+        return sum(
+            record.end_time - record.start_time
+            for record in records
+            if record.dagster_run.tags.get("dagster/partition") in wanted and record.end_time and record.start_time
+        )
+
+    def steps(self, run: NightRun) -> dict[str, float]:
+        """Seconds of the slowest steps of a night."""
+        stats = self.nights.instance.get_run_step_stats(str(run.run_id))
+        spent = {
+            step.step_key.removeprefix(f"{WORKFLOW}__"): step.end_time - step.start_time
+            for step in stats
+            if step.start_time and step.end_time
+        }
+        return dict(sorted(spent.items(), key=lambda step: -step[1])[:SLOWEST_STEPS])
+
+
+@contextmanager
+def runner() -> Iterator[Runner]:
+    ground = prepare()
+    from pipeline_project.definitions import build_definitions
+    from resources.doors import SourceDoors, open_ledger
+
+    definitions = build_definitions(os.environ)
+    with dagster_instance(ground) as instance:
+        sources, ledger = SourceDoors(ground.settings), open_ledger(ground.settings)
+        yield Runner(NightRunner(workflow(WORKFLOW), definitions, instance, sources, ledger))
+
+
+def sample(first: str, last: str, cases: int) -> dict[str, Any]:
+    """Writes sample cases; `cases` a night on average."""
+    from pipeline_project.sample import make_sample
+
+    start, days = date.fromisoformat(first), (date.fromisoformat(last) - date.fromisoformat(first)).days
+    nights = [start + timedelta(days=day) for day in range(days + 1)]
+    spec = workflow(WORKFLOW)
+    made = make_sample(settings().sample_folder / WORKFLOW, nights, cases, SEED, first=spec.nights.first)
+    return {"cases": made.rows, "photos": made.photos}
+
+
+def nights(first: str, last: str) -> dict[str, Any]:
+    """Runs nights that are not measured one by one."""
+    with runner() as own:
+        began = time.perf_counter()
+        start, end = date.fromisoformat(first), date.fromisoformat(last)
+        runs = own.run(start, end)
+        wall = time.perf_counter() - began
+        return {"nights": len(runs), "seconds": wall, "own_seconds": own.own_seconds(start, end)}
+
+
+def night(before: str, measured: str) -> dict[str, Any]:
+    """One decided night, after one that pays for imports, then the same one twice more: as it is, and again."""
+    day = date.fromisoformat(measured)
+    with runner() as own:
+        own.run(date.fromisoformat(before), date.fromisoformat(before))
+        with timed() as spent:
+            began, busy = time.perf_counter(), time.process_time()
+            run = own.run(day, day)[0]
+            seconds, busy = time.perf_counter() - began, time.process_time() - busy
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        passed_over = _seconds(lambda: own.run(day, day))
+        again = _seconds(lambda: own.run(day, day, again=True))
+        return {
+            "seconds": seconds,
+            "processor_seconds": busy,
+            "numerical": {kind: spent[kind] for kind in CALLS if kind in spent},
+            "steps": own.steps(run),
+            # kilobytes on Linux, bytes on macOS
+            "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024),
+            "passed_over": passed_over,
+            "again": again,
+            "cases": _cases(measured),
+        }
+
+
+def _cases(night: str) -> int:
+    from resources.sources import case_source
+
+    spec = workflow(WORKFLOW)
+    return len(case_source(spec, settings()).read(window(spec, night)))
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    what, given, answer = sys.argv[1:]
+    measures: dict[str, Callable[..., dict[str, Any]]] = {"sample": sample, "nights": nights, "night": night}
+    found = measures[what](**json.loads(given))
+    Path(answer).write_text(json.dumps(found))
