@@ -14,7 +14,7 @@ from assets.knowledge import written
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.errors import PhotoUnreadable
-from pipeline_project.domain.maturity import matured_decisions
+from pipeline_project.domain.maturity import DECIDED, matured_decisions
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake, Ledger, NightWindow
 from pipeline_project.domain.report import (
@@ -26,7 +26,7 @@ from pipeline_project.domain.report import (
     render_night,
     summarize,
 )
-from pipeline_project.domain.schema import versions_of
+from pipeline_project.domain.schema import CASE_ID, FieldType, versions_of
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 
@@ -128,8 +128,10 @@ def _matured(
 ) -> tuple[pd.DataFrame | None, np.ndarray | None]:
     """Decisions of the last nights whose outcome is known by now, and what each option would have cost them."""
     first = shifted(night.night, -LOOK_BACK)
-    decisions = lake.read_span(spec.name, "decisions", first, night.night)
-    cases = lake.read_span(spec.name, "cases", first, night.night)
+    # numbers alone: the words and photos of sixty nights would be read for nothing
+    numbers = [field.name for field in spec.case_schema.of_type(FieldType.NUMBER)]
+    decisions = lake.read_span(spec.name, "decisions", first, night.night, DECIDED)
+    cases = lake.read_span(spec.name, "cases", first, night.night, [CASE_ID, *numbers])
     if decisions is None or cases is None or not len(decisions):
         return None, None
     matured, of_cases = matured_decisions(decisions, cases, ledger.outcomes_known(spec.name, night.start))

@@ -202,6 +202,8 @@ class DeltaLake:
         where: list[tuple[str, str, str]],
         columns: Sequence[str] | None,
     ) -> pa.Table:
+        from pyarrow.dataset import FileSystemDataset
+
         name = f"{workflow}/{asset}"
         schema = _schema(table)
         if unknown := set(columns or ()) - set(schema.names):
@@ -212,14 +214,13 @@ class DeltaLake:
         names = schema.names if columns is None else list(columns)
         with reachable(table.table_uri, f"read version {table.version()} of"):
             files = table.to_pyarrow_dataset(file_pruning_predicate=where)
-            # A file's path begins with its night, so the order of paths is the order of nights.
-            parts = [
-                part.to_table(schema=files.schema, columns=names)
-                for part in sorted(files.get_fragments(), key=lambda part: part.path)
-            ]
-        wanted = pa.schema([schema.field(column) for column in names])
-        whole = pa.concat_tables([part.cast(wanted) for part in parts]) if parts else wanted.empty_table()
-        return with_versions(whole, {name: table.version()})
+            # A file's path begins with its night, so the order of paths is the order of nights; a scan keeps it.
+            parts = sorted(files.get_fragments(), key=lambda part: part.path)
+            wanted = pa.schema([schema.field(column) for column in names])
+            if not parts:
+                return with_versions(wanted.empty_table(), {name: table.version()})
+            whole = FileSystemDataset(parts, files.schema, files.format, files.filesystem).to_table(columns=names)
+        return with_versions(whole.cast(wanted), {name: table.version()})
 
 
 if TYPE_CHECKING:

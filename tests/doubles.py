@@ -143,6 +143,7 @@ class MemoryLedger:
 
     def record_champion(self, workflow: str, model: ModelVersion, night: str, reason: str) -> None:
         self.champions.append((night, model, reason))
+        self.record_model(model)
 
     def record_model(self, model: ModelVersion) -> None:
         self.trained.append(model)

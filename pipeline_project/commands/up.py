@@ -82,6 +82,7 @@ def _serve(ground: Ground, ports: Ports, stopping: _StopSignal, as_json: bool) -
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # not on the command line, where every user of the machine could read the password
         "MLFLOW_BACKEND_STORE_URI": ground.databases.mlflow_url,
+        **({"PIPELINE_REPORTS_URL": ports.addresses()["reports"]} if ports.reports != REPORTS_PORT else {}),
     }
     wanted = services(ground, ports)
     running: list[Running] = []

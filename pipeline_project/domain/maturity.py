@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from pipeline_project.domain.schema import CASE_ID
 
-_KEPT = [CASE_ID, "night", "option", "reason", "would_be", "probabilities"]
+#: The columns of decisions that are looked at.
+DECIDED = [CASE_ID, "night", "option", "reason", "would_be", "probabilities"]
 
 
 def matured_decisions(decisions: pa.Table, cases: pa.Table, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, pa.Table]:
@@ -18,7 +19,7 @@ def matured_decisions(decisions: pa.Table, cases: pa.Table, outcomes: pd.DataFra
         cases: the cases of the same nights.
         outcomes: case_id, label: what is known.
     """
-    known = decisions.select(_KEPT).to_pandas().merge(outcomes[[CASE_ID, "label"]], on=CASE_ID, how="inner")
+    known = decisions.select(DECIDED).to_pandas().merge(outcomes[[CASE_ID, "label"]], on=CASE_ID, how="inner")
     row_of = pd.Series(range(len(cases)), index=cases[CASE_ID].to_pylist())
     row_of = row_of[~row_of.index.duplicated()]
     known = known[known[CASE_ID].isin(row_of.index)].reset_index(drop=True)

@@ -30,14 +30,17 @@ def table(rows: int, seed: int, labels: int) -> tuple[FeatureTable, np.ndarray]:
         [y * 10.0 + random.normal(50, 9, rows), random.normal(size=rows), random.normal(size=rows), np.zeros(rows)]
     )
     numbers[random.random(rows) < 0.05, 1] = np.nan
-    categories = np.array([[f"brand{(label + random.integers(3)) % 6}"] for label in y], dtype=object)
+    # Out of alphabetical order, as fields in a spec are: a model read back must keep the order of its columns.
+    categories = np.array(
+        [[f"size{random.integers(4)}", f"brand{(label + random.integers(3)) % 6}"] for label in y], dtype=object
+    )
     directions = np.random.default_rng(0).normal(size=(labels, 16))
     text = (directions[y] + random.normal(size=(rows, 16))).astype(np.float32)
     text /= np.linalg.norm(text, axis=1, keepdims=True)
     names = ("price", "age", "season_sin", "constant")
     nights = np.array([NIGHTS[i * len(NIGHTS) // rows] for i in range(rows)], dtype=object)
     ids = np.array([f"case{i}" for i in range(rows)], dtype=object)
-    return FeatureTable(ids, nights, names, numbers, ("brand",), categories, text), y
+    return FeatureTable(ids, nights, names, numbers, ("size", "brand"), categories, text), y
 
 
 def known(features: FeatureTable, y: np.ndarray, plan: TrainingPlan) -> pa.Table:
@@ -113,7 +116,7 @@ def test_slow_labels_are_not_underestimated() -> None:
     """Half of all cases come back; at training the last nights know only of those, since they are known sooner."""
     features, _ = table(6000, 1, 2)
     features = features.without_numbers(features.number_names[:3])
-    features = replace(features, categories=np.full((6000, 1), "same", dtype=object), text=None)
+    features = replace(features, categories=np.full((6000, 2), "same", dtype=object), text=None)
     y = np.random.default_rng(4).integers(0, 2, 6000)
     begun = pd.to_datetime(features.nights, utc=True)
     when = begun + pd.to_timedelta(np.where(y == 1, 1, 12), unit="D")

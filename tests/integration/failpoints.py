@@ -77,8 +77,10 @@ NIGHT: dict[str, Point] = {
 TRAINING: dict[str, Point] = {
     "run logged, version not registered": Point("resources.registry:MlflowRegistry._log_run", True),
     "version registered, ledger not told": Point("resources.registry:MlflowRegistry.log_training", True),
-    "model in the ledger, no champion yet": Point(f"{_LEDGER}:PostgresLedger.record_model", True),
-    "champion in the ledger, alias not moved": Point(f"{_LEDGER}:PostgresLedger.record_champion", True),
+    "alias moved, no champion in the ledger": Point(
+        "resources.registry:MlflowRegistry.point", True, lambda _self, _workflow, alias, _version: alias == "champion"
+    ),
+    "champion in the ledger, Dagster not told": Point(f"{_LEDGER}:PostgresLedger.record_champion", True),
 }
 
 

@@ -195,7 +195,7 @@ def differences(ours: Rows | None, theirs: Rows | None) -> list[str]:
         f"row {number}, {name}: {str(row.get(name))[:60]} and not {str(wanted.get(name))[:60]}"
         for number, (row, wanted) in enumerate(zip(ours, theirs, strict=True))
         for name in {**row, **wanted}
-        if row.get(name) != wanted.get(name)
+        if not _same(row.get(name), wanted.get(name))
     ][:5]
 
 
@@ -203,6 +203,11 @@ def all_differences(ours: Mapping[str, Rows | None], theirs: Mapping[str, Rows |
     """The same for several tables by name; empty when all are the same."""
     found = {name: differences(ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
     return {name: several for name, several in found.items() if several}
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    """NaN is equal to NaN here."""
+    return bool(ours == theirs or (ours != ours and theirs != theirs))
 
 
 def _count(rows: Rows | None) -> str:

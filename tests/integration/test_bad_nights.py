@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,44 +33,56 @@ def _with_many_refused(path: Path) -> None:
     path.write_text("\n".join([header, *(",".join(row) for row in cells)]) + "\n")
 
 
-@pytest.mark.parametrize(
-    ("spoil", "check", "words"),
-    [(_without_amount, "columns_present", "amount"), (_with_many_refused, "night_is_sound", "refused")],
-)
+@dataclass(frozen=True)
+class Spoilt:
+    """A house with a bad night between two good ones, the check that must say so and a word of its reason."""
+
+    house: House
+    check: str
+    word: str
+
+
 class TestOneBadNight:
-    @pytest.fixture(scope="class")
-    def house(self, new_house: NewHouse, spoil, check: str) -> House:  # type: ignore[no-untyped-def]
+    @pytest.fixture(
+        scope="class",
+        params=[(_without_amount, "columns_present", "amount"), (_with_many_refused, "night_is_sound", "refused")],
+        ids=["a column is missing", "most rows are refused"],
+    )
+    def spoilt(self, new_house: NewHouse, request: pytest.FixtureRequest) -> Spoilt:
+        spoil, check, word = request.param
         house = new_house("bad", **NO_MODEL)
         shop.drop_nights(house.folder, [BEFORE, BAD, AFTER], count=8)
         spoil(house.folder / "in" / "claims" / f"{BAD}.csv")
-        return house
+        return Spoilt(house, check, word)
 
-    def test_it_blocks_itself_alone(self, house: House, check: str, words: str) -> None:
+    def test_it_blocks_itself_alone(self, spoilt: Spoilt) -> None:
+        house = spoilt.house
         outcomes = {run.night: run for run in house.nights(BEFORE, AFTER)}
         assert [outcomes[night].outcome for night in (BEFORE, BAD, AFTER)] == ["done", "blocked", "done"]
-        assert words in str(outcomes[BAD].why)
+        assert spoilt.word in str(outcomes[BAD].why)
         assert len(house.decisions(BEFORE)) == len(house.decisions(AFTER)) == 8
         assert house.decisions(BAD) == []
         assert house.table("decisions", BAD) is None
 
-    def test_its_own_check_failed_and_no_other_nights(self, house: House, check: str, words: str) -> None:
-        assert house.checks("cases", BAD)[check] is False
+    def test_its_own_check_failed_and_no_other_nights(self, spoilt: Spoilt) -> None:
+        assert spoilt.house.checks("cases", BAD)[spoilt.check] is False
         for night in (BEFORE, AFTER):
-            verdicts = house.checks("cases", night)
+            verdicts = spoilt.house.checks("cases", night)
             assert set(verdicts.values()) == {True}
-            assert check in verdicts
+            assert spoilt.check in verdicts
 
-    def test_the_owner_is_told_what_to_run(self, house: House, check: str, words: str) -> None:
-        (alert,) = house.alerts()
+    def test_the_owner_is_told_what_to_run(self, spoilt: Spoilt) -> None:
+        (alert,) = spoilt.house.alerts()
         assert alert["owner"] == "team:claims-desk"
-        assert alert["next_command"] == f"pipeline nights {house.name} --from {BAD} --to {BAD}"
-        assert check in alert["message"]
+        assert alert["next_command"] == f"pipeline nights {spoilt.house.name} --from {BAD} --to {BAD}"
+        assert spoilt.check in alert["message"]
 
-    def test_a_mended_file_brings_it_through_and_closes_the_alert(self, house: House, check: str, words: str) -> None:
+    def test_a_mended_file_brings_it_through_and_closes_the_alert(self, spoilt: Spoilt) -> None:
+        house = spoilt.house
         shop.drop_nights(house.folder, [BAD], count=8)
         assert [run.outcome for run in house.nights(BEFORE, AFTER)] == ["passed_over", "done", "passed_over"]
         assert len(house.decisions(BAD)) == 8
-        assert house.checks("cases", BAD)[check] is True
+        assert house.checks("cases", BAD)[spoilt.check] is True
         assert house.alerts() == []
 
 

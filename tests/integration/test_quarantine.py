@@ -14,6 +14,7 @@ import pytest
 from assets import ingestion
 from pipeline_project.automation.progress import LANDED
 from pipeline_project.definitions import build_definitions
+from resources.doors import SourceDoors
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House
@@ -57,7 +58,8 @@ def wanted(house: House) -> set[str]:
     with house.instance() as (_, instance):
         repository = build_definitions(os.environ).get_repository_def()
         sensor = repository.get_sensor_def(f"{house.name}_landing")
-        with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+        resources = {"sources": SourceDoors(house.settings), "ledger": house.ledger}
+        with dg.build_sensor_context(instance=instance, repository_def=repository, resources=resources) as context:
             told = sensor.evaluate_tick(context)
     requests = told.run_requests or []
     assert all(request.job_name == f"{house.name}_nightly" and request.tags[LANDED] for request in requests)

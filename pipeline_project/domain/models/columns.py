@@ -87,7 +87,8 @@ class Columns:
         return np.hstack(parts).astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"numbers": self.numbers, "values": self.values, "quartiles": self.quartiles}
+        # A list of pairs: the order of the columns is part of the model, and JSON's objects are sorted when written.
+        return {"numbers": self.numbers, "values": list(self.values.items()), "quartiles": self.quartiles}
 
     def tensors(self) -> dict[str, np.ndarray]:
         """`{kind}.mean` and `{kind}.components`, plus a mark so that the file is never empty."""
@@ -100,7 +101,7 @@ class Columns:
         kinds = [kind for kind in ("text", "image") if f"{kind}.mean" in tensors]
         return cls(
             numbers=list(content["numbers"]),
-            values={name: list(values) for name, values in content["values"].items()},
+            values={name: list(values) for name, values in content["values"]},
             quartiles={name: (low, high) for name, (low, high) in content["quartiles"].items()},
             means={kind: tensors[f"{kind}.mean"] for kind in kinds},
             components={kind: tensors[f"{kind}.components"] for kind in kinds},
