@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline_project.commands.console import Exit, complain, emit, facts, say
-from pipeline_project.commands.ground import Ground, prepare, settings, usable
+from pipeline_project.commands.ground import REPORTS_PORT, Ground, prepare, settings, usable
 from pipeline_project.commands.services import STOP_SECONDS, Ports, Running, services
 from pipeline_project.domain.errors import DatabaseUnreachable
 
