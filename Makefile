@@ -39,6 +39,7 @@ clean:
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock  # the lock names every package
+	$(BIN)/pip check --quiet
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
