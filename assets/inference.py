@@ -85,8 +85,13 @@ def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
         try:
             model = _usable(spec, TrainedModel.from_files(registry.load(champion)))
             table = score_night(night, cases, spec.feature_plan, past, embeddings, clusters, model, champion)
+            ledger.close_alert(spec.name, f"model/{champion.version}")
         except ModelUnavailable as error:
             context.log.error("model %s cannot be used: %s; every case goes to a person", champion.version, error)
+            command = f"pipeline nights {spec.name} --from {night.night} --to {night.night} --retrain"
+            ledger.raise_alert(
+                spec.name, "model_unavailable", f"model/{champion.version}", str(error), spec.owners[0], command
+            )
             table = unscored(night.night, cases[CASE_ID].to_pylist(), "model_unavailable")
         return _scored(table)
 

@@ -144,7 +144,7 @@ def _shadow_price(decisions: pa.Table) -> float:
     turned_away = [
         benefit
         for reason, benefit in zip(decisions["reason"].to_pylist(), decisions["benefit"].to_pylist(), strict=True)
-        if reason == "no_place_left"
+        if reason == "no_place_left" and benefit is not None
     ]
     return max(turned_away, default=0.0)
 

@@ -107,6 +107,10 @@ def night(before: str, measured: str) -> dict[str, Any]:
             began, busy = time.perf_counter(), time.process_time()
             run = own.run(day, day)[0]
             seconds, busy = time.perf_counter() - began, time.process_time() - busy
+        if not spent["scores"]:
+            raise SystemExit(
+                f"no model scored the night {measured}; look for `no_model` or `model_unavailable` in its scores"
+            )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         passed_over = _seconds(lambda: own.run(day, day))
         again = _seconds(lambda: own.run(day, day, again=True))

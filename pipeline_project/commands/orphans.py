@@ -1,4 +1,4 @@
-"""Runs whose process was killed: Dagster takes them for running and their pool slots for taken until somebody ends them.
+"""Runs whose process was killed: to Dagster they run on and keep their pool slots until somebody ends them.
 
 Nights that a command runs have no daemon that watches them. Each such process holds a lock, which its death releases
 however it dies, and its runs name the lock.

@@ -19,7 +19,7 @@ import pyarrow as pa
 from sqlalchemy import text
 
 from pipeline_project.commands.backfill import run_nights
-from pipeline_project.commands.ground import Ground, dagster_instance, prepare, workflow
+from pipeline_project.commands.ground import Ground, prepare, workflow
 from pipeline_project.commands.nights import NightRun
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -68,10 +68,10 @@ class House:
 
     @contextmanager
     def instance(self) -> Iterator[tuple[Ground, dg.DagsterInstance]]:
-        """Dagster's real instance of this home."""
+        """Dagster's real instance of this home, without a pool: a connection kept open would keep the server up."""
         with self.entered():
             ground = prepare()
-            with dagster_instance(ground) as instance:
+            with dg.DagsterInstance.from_config(ground.environ["DAGSTER_HOME"]) as instance:
                 yield ground, instance
 
     @property
@@ -146,7 +146,8 @@ class House:
         return {
             "decisions": self.decisions(),
             "outcomes": self.sql(
-                "SELECT case_id, label, known_at, source FROM outcomes WHERE workflow = :name ORDER BY case_id, known_at"
+                "SELECT case_id, label, known_at, source FROM outcomes WHERE workflow = :name "
+                "ORDER BY case_id, known_at"
             ),
             "models": self.sql(
                 "SELECT version, night, digest FROM model_versions WHERE workflow = :name ORDER BY version"

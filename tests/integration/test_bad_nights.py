@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,11 @@ def _with_many_refused(path: Path) -> None:
     for row in cells[: len(cells) * 3 // 4]:
         row[place] = "much"
     path.write_text("\n".join([header, *(",".join(row) for row in cells)]) + "\n")
+
+
+def _night_alerts(house: House) -> list[dict[str, Any]]:
+    """Open alerts about nights; that nothing could be trained is told as well, by another."""
+    return [alert for alert in house.alerts() if alert["kind"] == "night_stopped"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class TestOneBadNight:
             assert spoilt.check in verdicts
 
     def test_the_owner_is_told_what_to_run(self, spoilt: Spoilt) -> None:
-        (alert,) = spoilt.house.alerts()
+        (alert,) = _night_alerts(spoilt.house)
         assert alert["owner"] == "team:claims-desk"
         assert alert["next_command"] == f"pipeline nights {spoilt.house.name} --from {BAD} --to {BAD}"
         assert spoilt.check in alert["message"]
@@ -83,7 +89,7 @@ class TestOneBadNight:
         assert [run.outcome for run in house.nights(BEFORE, AFTER)] == ["passed_over", "done", "passed_over"]
         assert len(house.decisions(BAD)) == 8
         assert house.checks("cases", BAD)[spoilt.check] is True
-        assert house.alerts() == []
+        assert _night_alerts(house) == []
 
 
 class TestNightsWithoutCases:

@@ -67,15 +67,23 @@ def test_it_is_told_loudly(damaged: House) -> None:
         records = instance.get_records_for_run(_last_run(damaged, NEXT), limit=2000).records
     errors = [r.event_log_entry.user_message for r in records if r.event_log_entry.level >= 40]
     assert any("cannot be used" in message and "sha256" in message for message in errors)
-    page = damaged.page(NEXT).lower()
-    assert "could not be loaded" in page or "model_unavailable" in page or "unavailable" in page
-    assert any(alert["owner"] == "team:claims-desk" and NEXT in alert["next_command"] for alert in damaged.alerts())
+    (alert,) = damaged.alerts()
+    assert (alert["kind"], alert["owner"]) == ("model_unavailable", "team:claims-desk")
+    assert alert["next_command"] == f"pipeline nights {damaged.name} --from {NEXT} --to {NEXT} --retrain"
+    assert "the files of version 1" in damaged.page(NEXT)
 
 
 def test_what_it_decided_before_stands(damaged: House) -> None:
     before = damaged.decisions(FIRST_DECIDED)
-    damaged.nights(FIRST_DECIDED, again=True)
+    (run,) = damaged.nights(FIRST_DECIDED, again=True)
+    assert run.outcome == "done", run.why
     assert damaged.decisions(FIRST_DECIDED) == before
+
+
+def test_what_the_alert_says_to_run_helps(damaged: House) -> None:
+    assert [run.outcome for run in damaged.nights(NEXT, retrain=True)] == ["done"]
+    assert {row["problem"] for row in damaged.table("scores", NEXT) or []} <= {None, "out_of_distribution"}
+    assert {row["reason"] for row in damaged.decisions(NEXT)} == {"model_unavailable"}
 
 
 def _last_run(house: House, night: str) -> str:

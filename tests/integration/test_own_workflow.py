@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,19 @@ def house(new_house: NewHouse) -> House:
 def test_the_check_finds_nothing_to_mend(house: House) -> None:
     done = house.command("check", str(house.folder / "claims.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_is_known_later_is_refused_as_a_feature(house: House, tmp_path: Path) -> None:
+    mistaken = (
+        (house.folder / "claims.yaml")
+        .read_text()
+        .replace("labels:", "  paid: {type: number, known_later: true, role: feature}\n\nlabels:")
+    )
+    (tmp_path / "mistaken.yaml").write_text(mistaken)
+    done = house.command("check", str(tmp_path / "mistaken.yaml"))
+    assert done.returncode == 3
+    assert "fields.paid" in done.stdout + done.stderr
+    assert "known_later" in done.stdout + done.stderr
 
 
 def test_its_nights_are_decided_without_any_python(house: House) -> None:

@@ -61,8 +61,9 @@ def wanted(house: House) -> set[str]:
         resources = {"sources": SourceDoors(house.settings), "ledger": house.ledger}
         with dg.build_sensor_context(instance=instance, repository_def=repository, resources=resources) as context:
             told = sensor.evaluate_tick(context)
-    requests = told.run_requests or []
-    assert all(request.job_name == f"{house.name}_nightly" and request.tags[LANDED] for request in requests)
+    # the first decided night calls for a training as long as there is none; here it is about the nights
+    requests = [request for request in told.run_requests or [] if request.job_name == f"{house.name}_nightly"]
+    assert all(request.tags[LANDED] for request in requests)
     assert len({request.run_key for request in requests}) == len(requests)
     return {str(request.partition_key) for request in requests}
 

@@ -1,4 +1,4 @@
-"""`pipeline up` for real: a backfill asked for over GraphQL is carried out by the daemon, and Ctrl-C ends everything."""
+"""`pipeline up` for real: the daemon carries out a backfill asked for over GraphQL, and Ctrl-C ends everything."""
 
 from __future__ import annotations
 

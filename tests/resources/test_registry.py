@@ -67,6 +67,16 @@ def test_what_was_logged_is_what_is_loaded(registry: MlflowRegistry) -> None:
     assert model == ModelVersion("round_trip", "1", "2024-03-01", digest(FILES), model.run_id, {"auc": 0.7})
 
 
+def test_the_newest_version_of_a_night_is_found_again(registry: MlflowRegistry) -> None:
+    several = [{**FILES, "model.json": b'{"a": %d}' % number} for number in range(3)]
+    made = [trained(registry, "several", files=files) for files in several]
+    other = trained(registry, "several", night="2024-03-02")
+
+    assert registry.trained("several", "2024-03-01") == made[-1]
+    assert registry.trained("several", "2024-03-02") == other
+    assert registry.trained("several", "2024-03-03") is None
+
+
 def test_a_run_holds_parameters_metrics_dataset_and_signature(registry: MlflowRegistry) -> None:
     from mlflow.models import Model
 
