@@ -142,7 +142,15 @@ class DeltaLake:
             schema = agreed_schema(_schema(standing), rows.schema, f"{workflow}/{asset}", evolve)
             return self._commit_night(standing, uri, night, fitted(rows, schema), kept)
 
-        return self.store.commit(uri, replace)
+        version = self.store.commit(uri, replace)
+        # Two first writers of one night do not conflict for Delta, which then keeps both: the later one writes again.
+        for _ in range(self.store.attempts):
+            if self._files(uri, night) == 1:
+                return version
+            version = self.store.commit(uri, replace)
+        raise LakeUnavailable(
+            f"others keep writing {workflow}/{asset} of {night}; run the night again when they are done"
+        )
 
     def version(self, workflow: str, asset: str) -> int | None:
         """The newest version of a table; None if there is none."""
@@ -180,9 +188,16 @@ class DeltaLake:
         """
         return self.store.tidy(self.uri(workflow, asset), keep_days)
 
-    def _commit_night(self, table: DeltaTable, uri: str, night: str, rows: pa.Table, kept: dict[str, Any]) -> int:
-        from deltalake import CommitProperties, Schema
+    def _files(self, uri: str, night: str) -> int:
+        table = self.store.open(uri)
+        return 0 if table is None else len(table.file_uris(partition_filters=[(NIGHT, "=", night)]))
 
+    def _commit_night(self, table: DeltaTable, uri: str, night: str, rows: pa.Table, kept: dict[str, Any]) -> int:
+        from deltalake import CommitProperties, Schema, Transaction
+
+        # Two first writers of a night take nothing out, so delta-rs sees no conflict and would keep the rows of both:
+        # one transaction name a night makes them conflict, and the later one looks again.
+        one_at_a_time = [Transaction(f"night {night}", table.version() + 1)]
         added = self.store.add_file(uri, rows.drop_columns([NIGHT]), {NIGHT: night}, compression="zstd")
         table.create_write_transaction(
             [added],
@@ -190,7 +205,9 @@ class DeltaLake:
             schema=Schema.from_arrow(rows.schema),
             partition_by=[NIGHT],
             partition_filters=[(NIGHT, "=", night)],
-            commit_properties=CommitProperties(custom_metadata={**kept, _FILE: added.path}),
+            commit_properties=CommitProperties(
+                custom_metadata={**kept, _FILE: added.path}, app_transactions=one_at_a_time
+            ),
         )
         return _version_with(table, added.path)
 
@@ -215,7 +232,9 @@ class DeltaLake:
         with reachable(table.table_uri, f"read version {table.version()} of"):
             files = table.to_pyarrow_dataset(file_pruning_predicate=where)
             # A file's path begins with its night, so the order of paths is the order of nights; a scan keeps it.
-            parts = sorted(files.get_fragments(), key=lambda part: part.path)
+            # A night is one file; of two that came first together one is read, until the later writer ends it.
+            by_night = {part.path.rpartition("/")[0]: part for part in sorted(files.get_fragments(), key=_path)}
+            parts = list(by_night.values())
             wanted = pa.schema([schema.field(column) for column in names])
             if not parts:
                 return with_versions(wanted.empty_table(), {name: table.version()})
@@ -225,6 +244,10 @@ class DeltaLake:
 
 if TYPE_CHECKING:
     _CONFORMS: type[Lake] = DeltaLake
+
+
+def _path(part: Any) -> str:
+    return str(part.path)
 
 
 def _schema(table: DeltaTable) -> pa.Schema:

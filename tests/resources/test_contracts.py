@@ -20,7 +20,6 @@ from pipeline_project.domain.vectors import pack
 from pipeline_project.settings import Settings
 from pipeline_project.spec.contract import rules
 from resources.contracts import cases_contract, decisions_contract, embeddings_contract, scores_contract
-from resources.expectations import context
 from resources.sources import case_source
 
 
@@ -152,11 +151,17 @@ def test_rules_are_known_without_great_expectations_and_named_as_checks_are(tmp_
     assert all(name.isascii() and name.isidentifier() for name in names)
 
 
-def test_telemetry_is_off(tmp_path: Path) -> None:
-    validated(tmp_path, row(1))
-    assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
-    assert context().config.analytics_enabled is False
-    assert context().variables.progress_bars.globally is False
+def test_telemetry_is_off() -> None:
+    """In a process of its own: a context is made once, and other tests restore the environment."""
+    program = (
+        "import os; from resources.expectations import context; made = context(); "
+        "assert os.environ['GX_ANALYTICS_ENABLED'] == 'false'; "
+        "assert made.config.analytics_enabled is False; "
+        "assert made.variables.progress_bars.globally is False"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "GX_ANALYTICS_ENABLED"}
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", program], env=environ, cwd=root, check=True, timeout=120)
 
 
 # -- over what the pipeline writes ----------------------------------------------------------------------------

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -256,3 +260,29 @@ def test_credentials_are_not_shown() -> None:
     lake = DeltaLake("s3://bucket/lake", {"AWS_SECRET_ACCESS_KEY": "hidden-value"})
     assert "hidden-value" not in repr(lake.store)
     assert lake.uri("returns", "cases") == "s3://bucket/lake/returns/cases"
+
+
+def test_two_first_writers_of_one_night_leave_one(tmp_path: Path) -> None:
+    """Both read the table before either commits, so neither sees the other's file."""
+    lake = DeltaLake(str(tmp_path))
+    lake.write_night("w", "cases", "2025-01-01", pa.table({"n": [0]}))
+    gate = threading.Barrier(2, timeout=20)
+    commit_night = DeltaLake._commit_night
+    met: list[bool] = []
+
+    def together(self: DeltaLake, *args: Any) -> int:
+        if len(met) < 2:
+            met.append(True)
+            gate.wait()
+        return commit_night(self, *args)
+
+    with mock.patch.object(DeltaLake, "_commit_night", together), ThreadPoolExecutor(2) as both:
+        writes = [
+            both.submit(DeltaLake(str(tmp_path)).write_night, "w", "cases", "2025-01-02", pa.table({"n": [n, n]}))
+            for n in (1, 2)
+        ]
+        assert all(write.result() > 0 for write in writes)
+    night = lake.read_night("w", "cases", "2025-01-02")
+    assert night is not None
+    assert night["n"].to_pylist() in ([1, 1], [2, 2])
+    assert lake._files(lake.uri("w", "cases"), "2025-01-02") == 1

@@ -105,6 +105,17 @@ def test_a_conflict_is_tried_again_after_a_growing_wait(tmp_path: Path, monkeypa
     assert waited == [0.01]
 
 
+@pytest.mark.parametrize("before", [None, SECOND], ids=["a new table", "a new night"])
+def test_two_writers_of_a_night_never_written_do_not_both_stay(
+    lake: DeltaLake, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    if before:
+        lake.write_night("returns", "cases", before, cases("other"))
+    meet_once(monkeypatch, lambda: lake.write_night("returns", "cases", FIRST, cases("theirs", "too")))
+    lake.write_night("returns", "cases", FIRST, cases("mine"))
+    assert ids(lake.read_night("returns", "cases", FIRST)) == ["mine"]
+
+
 def test_waits_double_and_end(tmp_path: Path) -> None:
     from deltalake.exceptions import CommitFailedError
 
