@@ -153,7 +153,10 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         earlier = lake.read_span(spec.name, "cases", None, night, ["row_sha256"])
         counted = balance(came, admitted, refused, earlier["row_sha256"].to_pylist() if earlier else ())
         return dg.AssetCheckResult(
-            passed=counted.holds, severity=dg.AssetCheckSeverity.ERROR, metadata=counted.as_metadata()
+            passed=counted.holds,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=counted.words,
+            metadata=counted.as_metadata(),
         )
 
     @dg.asset_check(

@@ -28,6 +28,14 @@ class Balance:
         adds_up = self.arrivals == self.admitted + self.quarantined + self.duplicates
         return adds_up and not self.lost and not self.twice
 
+    @property
+    def words(self) -> str:
+        """The balance as a sentence."""
+        return (
+            f"{self.arrivals} rows came in: {self.admitted} admitted, {self.quarantined} refused, "
+            f"{self.duplicates} repeats, {self.lost} lost, {self.twice} kept twice"
+        )
+
     def as_metadata(self) -> dict[str, int]:
         return asdict(self)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -262,27 +260,43 @@ def test_credentials_are_not_shown() -> None:
     assert lake.uri("returns", "cases") == "s3://bucket/lake/returns/cases"
 
 
-def test_two_first_writers_of_one_night_leave_one(tmp_path: Path) -> None:
-    """Both read the table before either commits, so neither sees the other's file."""
+def second_file(lake: DeltaLake, night: str, rows: pa.Table) -> None:
+    """What a writer leaves that knew nothing of the one before it: a second file for the night."""
+    uri = lake.uri("w", "cases")
+    table = lake.store.open(uri)
+    assert table is not None
+    added = lake.store.add_file(uri, rows, {"night": night}, compression="zstd")
+    table.create_write_transaction([added], mode="append", schema=table.schema(), partition_by=["night"])
+
+
+def test_of_two_files_of_one_night_one_is_read_and_the_next_write_ends_both(tmp_path: Path) -> None:
     lake = DeltaLake(str(tmp_path))
-    lake.write_night("w", "cases", "2025-01-01", pa.table({"n": [0]}))
-    gate = threading.Barrier(2, timeout=20)
-    commit_night = DeltaLake._commit_night
-    met: list[bool] = []
-
-    def together(self: DeltaLake, *args: Any) -> int:
-        if len(met) < 2:
-            met.append(True)
-            gate.wait()
-        return commit_night(self, *args)
-
-    with mock.patch.object(DeltaLake, "_commit_night", together), ThreadPoolExecutor(2) as both:
-        writes = [
-            both.submit(DeltaLake(str(tmp_path)).write_night, "w", "cases", "2025-01-02", pa.table({"n": [n, n]}))
-            for n in (1, 2)
-        ]
-        assert all(write.result() > 0 for write in writes)
-    night = lake.read_night("w", "cases", "2025-01-02")
+    lake.write_night("w", "cases", FIRST, pa.table({"n": [1, 1]}))
+    second_file(lake, FIRST, pa.table({"n": [2, 2]}))
+    night = lake.read_night("w", "cases", FIRST)
     assert night is not None
     assert night["n"].to_pylist() in ([1, 1], [2, 2])
-    assert lake._files(lake.uri("w", "cases"), "2025-01-02") == 1
+    lake.write_night("w", "cases", FIRST, pa.table({"n": [3]}))
+    assert lake._files(lake.uri("w", "cases"), FIRST) == 1
+
+
+def test_a_writer_that_finds_another_s_file_beside_its_own_writes_again(tmp_path: Path) -> None:
+    lake = DeltaLake(str(tmp_path))
+    lake.write_night("w", "cases", FIRST, pa.table({"n": [0]}))
+    commit_night = DeltaLake._commit_night
+    calls: list[bool] = []
+
+    def met(self: DeltaLake, *args: Any) -> int:
+        version = commit_night(self, *args)
+        calls.append(True)
+        if len(calls) == 1:
+            second_file(lake, SECOND, pa.table({"n": [9, 9]}))
+        return version
+
+    with mock.patch.object(DeltaLake, "_commit_night", met):
+        lake.write_night("w", "cases", SECOND, pa.table({"n": [1]}))
+    assert len(calls) == 2
+    night = lake.read_night("w", "cases", SECOND)
+    assert night is not None
+    assert night["n"].to_pylist() == [1]
+    assert lake._files(lake.uri("w", "cases"), SECOND) == 1
