@@ -84,13 +84,15 @@ class TrainedModel:
             "metrics": dict(self.metrics),
             "parameters": dict(self.parameters),
         }
-        return {
-            **self.estimator.files(),
-            _MODEL: model_files.to_json(model),
-            _CALIBRATION: model_files.to_json(self.calibration.to_dict()),
-            _FAMILIAR: model_files.to_json(self.familiar.to_dict()),
-            _REFERENCES: model_files.to_tensors(self.familiar.tensors()),
-        }
+        return model_files.sealed(
+            {
+                **self.estimator.files(),
+                _MODEL: model_files.to_json(model),
+                _CALIBRATION: model_files.to_json(self.calibration.to_dict()),
+                _FAMILIAR: model_files.to_json(self.familiar.to_dict()),
+                _REFERENCES: model_files.to_tensors(self.familiar.tensors()),
+            }
+        )
 
     @property
     def digest(self) -> str:
@@ -104,6 +106,7 @@ class TrainedModel:
             ModelUnavailable: a file is missing, damaged or of a format that may run code when read.
         """
         model_files.check_formats(files)
+        model_files.check_seal(files)
         model = model_files.from_json(files, _MODEL)
         name = model.get("estimator")
         if name not in ESTIMATORS:

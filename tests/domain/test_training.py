@@ -13,6 +13,7 @@ import pytest
 
 from pipeline_project.domain.errors import ModelUnavailable, TooFewOutcomes
 from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.models.metrics import auc, ece
 from pipeline_project.domain.trained import OUT_OF_DISTRIBUTION
 from pipeline_project.domain.training import TrainedModel, TrainingPlan, train, training_set
@@ -195,10 +196,24 @@ def test_files_that_may_run_code_are_refused() -> None:
 def test_damaged_or_missing_files_are_unavailable(plan: TrainingPlan) -> None:
     files = model_of(plan).files()
     for name in files:
-        with pytest.raises(ModelUnavailable):
+        with pytest.raises(ModelUnavailable, match="lacks its file"):
             TrainedModel.from_files({n: c for n, c in files.items() if n != name})
-        with pytest.raises(ModelUnavailable):
+        with pytest.raises(ModelUnavailable, match=r"damaged|not readable JSON"):
             TrainedModel.from_files({**files, name: files[name][: len(files[name]) // 2]})
+
+
+@pytest.mark.parametrize("plan", [TWO, MANY])
+def test_nothing_of_a_changed_model_is_parsed(plan: TrainingPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = model_of(plan).files()
+    for kind in ESTIMATORS.values():
+        monkeypatch.setattr(kind, "from_files", lambda files: pytest.fail("a native reader saw a changed model"))
+    for name in files.keys() - {"seal.json"}:
+        changed = bytearray(files[name])
+        changed[len(changed) // 2] ^= 1
+        with pytest.raises(ModelUnavailable, match=rf"{name} is damaged or was changed"):
+            TrainedModel.from_files({**files, name: bytes(changed)})
+    with pytest.raises(ModelUnavailable, match=r"extra\.json that was not there"):
+        TrainedModel.from_files({**files, "extra.json": b"{}"})
 
 
 def test_cases_without_a_trained_feature_are_refused() -> None:

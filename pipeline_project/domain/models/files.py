@@ -13,6 +13,7 @@ import numpy as np
 from pipeline_project.domain.errors import ModelUnavailable
 
 ALLOWED = (".json", ".ubj", ".safetensors")
+SEAL = "seal.json"
 
 
 def digest(files: Mapping[str, bytes]) -> str:
@@ -42,6 +43,31 @@ def check_formats(files: Mapping[str, bytes]) -> None:
             raise ModelUnavailable(
                 f"{path.name} is not the {path.suffix} file it is named after; train the model again"
             )
+
+
+def sealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files and one more, `seal.json`, with the sha256 of each."""
+    return {**files, SEAL: to_json({name: _sha256(content) for name, content in files.items()})}
+
+
+def check_seal(files: Mapping[str, bytes]) -> None:
+    """Before anything is parsed: a native reader of a damaged file does not raise, it takes the process down.
+
+    Raises:
+        ModelUnavailable: a file is damaged, missing or not among the sealed.
+    """
+    told = from_json(files, SEAL)
+    for name in sorted(told.keys() | files.keys() - {SEAL}):
+        if name not in told:
+            raise ModelUnavailable(
+                f"the model holds a file {name} that was not there when it was sealed; train it again"
+            )
+        if _sha256(named(files, name)) != told[name]:
+            raise ModelUnavailable(f"the model's file {name} is damaged or was changed after training; train it again")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def named(files: Mapping[str, bytes], name: str) -> bytes:
