@@ -39,6 +39,8 @@ clean:
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
+	# torch first and with what it needs: where pip finds only its CUDA build, that is more than the lock names
+	$(BIN)/pip install --quiet --constraint requirements.lock torch
 	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock  # the lock names every package
 	$(BIN)/pip check --quiet
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
