@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pipeline_project.commands.console import EXIT_WORDS, AsJson
 from pipeline_project.commands.failures import explained
+from pipeline_project.commands.options import (
+    First,
+    Last,
+    PerNight,
+    Seed,
+    Workflow,
+    count,
+    day,
+    example,
+    night_option,
+    paragraph,
+    port_option,
+)
 from pipeline_project.domain.errors import PipelineError
 
-
-def _lines(title: str, lines: list[str]) -> str:
-    # \b keeps a paragraph's lines as they are typed
-    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
-
-
-def _example(*lines: str) -> str:
-    return _lines("Examples:" if len(lines) > 1 else "Example:", list(lines))
-
-
-_EXIT_CODES = _lines("Exit codes:", [f"{code:>3}  {words}" for code, words in EXIT_WORDS.items()])
-_START = _example("pipeline demo", "pipeline up", "pipeline status", "pipeline nights --help")
+_EXIT_CODES = paragraph("Exit codes:", [f"{code:>3}  {words}" for code, words in EXIT_WORDS.items()])
+_START = example("pipeline demo", "pipeline up", "pipeline status", "pipeline nights --help")
 
 app = typer.Typer(
     name="pipeline",
@@ -37,35 +41,12 @@ app = typer.Typer(
 )
 
 
-def _port(words: str) -> Any:
-    return typer.Option(min=1, max=65535, metavar="PORT", help=words)
-
-
-def _night(words: str, name: str) -> Any:
-    return typer.Option(name, formats=["%Y-%m-%d"], metavar="NIGHT", help=words)
-
-
-def _count(words: str, most: int, least: int = 10) -> Any:
-    return typer.Option(min=least, max=most, metavar="COUNT", help=words)
-
-
-Workflow = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The name of a workflow, for instance returns.")]
-PerNight = Annotated[int, _count("Cases in a night, about.", 100_000)]
-Seed = Annotated[int, typer.Option(metavar="NUMBER", help="The same seed gives the same cases.")]
-First = Annotated[datetime | None, _night("First night, as in 2025-03-01.", "--from")]
-Last = Annotated[datetime | None, _night("Last night, included.", "--to")]
-
-
-def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None
-
-
 @app.command(
-    epilog=_example("pipeline demo", "pipeline demo --nights 10 --per-night 100"),
+    epilog=example("pipeline demo", "pipeline demo --nights 10 --per-night 100"),
     short_help="Runs sample nights of return claims; start here.",
 )
 def demo(
-    nights: Annotated[int, _count("Decided nights.", 300, least=1)] = 60,
+    nights: Annotated[int, count("Decided nights.", 300, least=1)] = 60,
     per_night: PerNight = 80,
     seed: Seed = 7,
     as_json: AsJson = False,
@@ -77,13 +58,13 @@ def demo(
 
 
 @app.command(
-    epilog=_example("pipeline up", "pipeline up --port 3100 --mlflow-port 5100 --reports-port 3102"),
+    epilog=example("pipeline up", "pipeline up --port 3100 --mlflow-port 5100 --reports-port 3102"),
     short_help="Starts database, Dagster and MLflow; Ctrl-C stops them.",
 )
 def up(
-    port: Annotated[int, _port("Dagster's.")] = 3000,
-    mlflow_port: Annotated[int, _port("MLflow's.")] = 5000,
-    reports_port: Annotated[int, _port("The night reports'.")] = 3002,
+    port: Annotated[int, port_option("Dagster's.")] = 3000,
+    mlflow_port: Annotated[int, port_option("MLflow's.")] = 5000,
+    reports_port: Annotated[int, port_option("The night reports'.")] = 3002,
     as_json: AsJson = False,
 ) -> None:
     """Starts database, Dagster (webserver and daemon) and MLflow, prints the addresses; Ctrl-C stops all of it.
@@ -97,7 +78,7 @@ def up(
     raise typer.Exit(run_until_stopped(Ports(port, mlflow_port, reports_port), as_json))
 
 
-@app.command(epilog=_example("pipeline down"), short_help="Stops a running `up` and the embedded database.")
+@app.command(epilog=example("pipeline down"), short_help="Stops a running `up` and the embedded database.")
 def down(as_json: AsJson = False) -> None:
     """Stops `pipeline up` of this home and the embedded database; a server of your own is left alone."""
     from pipeline_project.commands.up import stop_all
@@ -106,7 +87,7 @@ def down(as_json: AsJson = False) -> None:
 
 
 @app.command(
-    epilog=_example('eval "$(pipeline env)"', "dagster dev", "dg check defs"),
+    epilog=example('eval "$(pipeline env)"', "dagster dev", "dg check defs"),
     short_help="Variables for plain dagster, dg and mlflow.",
 )
 def env(as_json: AsJson = False) -> None:
@@ -120,7 +101,7 @@ def env(as_json: AsJson = False) -> None:
 
 
 @app.command(
-    epilog=_example(
+    epilog=example(
         "pipeline nights returns",
         "pipeline nights returns --from 2025-03-01 --to 2025-03-31",
         "pipeline nights returns --night 2025-03-05 --again",
@@ -131,7 +112,7 @@ def nights(
     workflow: Workflow,
     first: First = None,
     last: Last = None,
-    night: Annotated[datetime | None, _night("Only this night.", "--night")] = None,
+    night: Annotated[datetime | None, night_option("Only this night.", "--night")] = None,
     again: Annotated[bool, typer.Option("--again", help="Also nights that are done.")] = False,
     retrain: Annotated[
         bool | None, typer.Option("--retrain/--no-retrain", help="Train on every night, or on none; else as declared.")
@@ -147,11 +128,11 @@ def nights(
         raise typer.BadParameter("give either --night, or --from and --to")
     from pipeline_project.commands.backfill import run_range
 
-    raise typer.Exit(run_range(workflow, _day(night or first), _day(night or last), again, retrain, as_json))
+    raise typer.Exit(run_range(workflow, day(night or first), day(night or last), again, retrain, as_json))
 
 
 @app.command(
-    epilog=_example("pipeline check", "pipeline check my_workflow.yaml"),
+    epilog=example("pipeline check", "pipeline check my_workflow.yaml"),
     short_help="Reports every mistake in workflow files.",
 )
 def check(
@@ -166,7 +147,7 @@ def check(
     raise typer.Exit(run_check(files or [], as_json))
 
 
-@app.command(epilog=_example("pipeline why returns R250305-EFEU2F7"), short_help="What one decision rests on.")
+@app.command(epilog=example("pipeline why returns R250305-EFEU2F7"), short_help="What one decision rests on.")
 def why(
     workflow: Workflow,
     case: Annotated[str, typer.Argument(metavar="CASE", help="The id of a case.")],
@@ -179,7 +160,7 @@ def why(
 
 
 @app.command(
-    epilog=_example(
+    epilog=example(
         "pipeline quarantine returns",
         "pipeline quarantine returns --night 2025-03-05 --export to_repair.csv",
         "pipeline quarantine returns --night 2025-03-05 --repair to_repair.csv",
@@ -188,7 +169,7 @@ def why(
 )
 def quarantine(
     workflow: Workflow,
-    night: Annotated[datetime | None, _night("Only this night.", "--night")] = None,
+    night: Annotated[datetime | None, night_option("Only this night.", "--night")] = None,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the rows, as they came, to a CSV file to repair.")
     ] = None,
@@ -203,11 +184,11 @@ def quarantine(
     """
     from pipeline_project.commands.quarantine import run_quarantine
 
-    raise typer.Exit(run_quarantine(workflow, _day(night), export, repair, as_json))
+    raise typer.Exit(run_quarantine(workflow, day(night), export, repair, as_json))
 
 
 @app.command(
-    epilog=_example("pipeline status", "pipeline status returns", "pipeline status --json"),
+    epilog=example("pipeline status", "pipeline status returns", "pipeline status --json"),
     short_help="What each workflow has done, and open alerts.",
 )
 def status(
@@ -223,7 +204,7 @@ def status(
 
 
 @app.command(
-    epilog=_example("pipeline doctor", "pipeline doctor --json"), short_help="Checks what the project stands on."
+    epilog=example("pipeline doctor", "pipeline doctor --json"), short_help="Checks what the project stands on."
 )
 def doctor(as_json: AsJson = False) -> None:
     """Checks the ground: Python, packages, home, disk, database, lake, MLflow, encoders, workflows."""
@@ -233,7 +214,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command(
-    epilog=_example("pipeline sample --from 2025-03-01 --to 2025-03-31 --per-night 200"),
+    epilog=example("pipeline sample --from 2025-03-01 --to 2025-03-31 --per-night 200"),
     short_help="Writes sample return claims, without running them.",
 )
 def sample(
@@ -249,11 +230,11 @@ def sample(
     """
     from pipeline_project.commands.demo import write_sample
 
-    raise typer.Exit(write_sample(_day(first), _day(last), per_night, seed, as_json))
+    raise typer.Exit(write_sample(day(first), day(last), per_night, seed, as_json))
 
 
 @app.command(
-    epilog=_example("pipeline results returns", "pipeline results order_returns"),
+    epilog=example("pipeline results returns", "pipeline results order_returns"),
     short_help="What the decisions cost, and how good they were.",
 )
 def results(workflow: Workflow, as_json: AsJson = False) -> None:
@@ -261,6 +242,12 @@ def results(workflow: Workflow, as_json: AsJson = False) -> None:
     from pipeline_project.commands.results import show_results
 
     raise typer.Exit(show_results(workflow, as_json))
+
+
+#: Commands of one room each, in modules of their own beside this one.
+ROOMS: tuple[Callable[[typer.Typer], None], ...] = ()
+for _register in ROOMS:
+    _register(app)
 
 
 def main() -> None:

@@ -25,6 +25,9 @@ class Settings:
         sample_folder: where the sample cases lie (`PIPELINE_SAMPLE`).
         real_data: the folder with the public tables, or None (`PIPELINE_REAL_DATA`).
         reports_url: where people reach the night reports, without a slash at the end (`PIPELINE_REPORTS_URL`).
+        desk_url: where people reach the review desk, without a slash at the end (`PIPELINE_DESK_URL`).
+        keys: the folder with the keys that seal, sign and name (`PIPELINE_KEYS`); back it up apart from the rest.
+        checkpoints: the folder for the audit chain's signed checkpoints (`PIPELINE_CHECKPOINTS`), best on another disk.
     """
 
     home: Path
@@ -35,14 +38,18 @@ class Settings:
     sample_folder: Path = Path()
     real_data: Path | None = None
     reports_url: str = "http://127.0.0.1:3002"
+    desk_url: str = "http://127.0.0.1:3004"
+    keys: Path = Path()
+    checkpoints: Path = Path()
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise SettingInvalid(f"PIPELINE_DEVICE is {self.device!r}; set it to one of {', '.join(DEVICES)}")
         if not self.lake_url:
             object.__setattr__(self, "lake_url", str(self.home / "lake"))
-        if self.sample_folder == Path():
-            object.__setattr__(self, "sample_folder", self.home / "sample")
+        for name in ("sample_folder", "keys", "checkpoints"):
+            if getattr(self, name) == Path():
+                object.__setattr__(self, name, self.home / name.removesuffix("_folder"))
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -52,7 +59,10 @@ class Settings:
             SettingInvalid: a variable holds something it may not.
         """
         real_data = environ.get("PIPELINE_REAL_DATA")
-        sample = environ.get("PIPELINE_SAMPLE")
+
+        def folder(name: str) -> Path:
+            return _absolute(environ[name]) if environ.get(name) else Path()
+
         return cls(
             home=_absolute(environ.get("PIPELINE_HOME") or ".pipeline"),
             postgres_url=environ.get("PIPELINE_POSTGRES_URL") or None,
@@ -61,9 +71,12 @@ class Settings:
                 _absolute(folder) for folder in environ.get("PIPELINE_WORKFLOWS", "").split(os.pathsep) if folder
             ),
             device=environ.get("PIPELINE_DEVICE") or "cpu",
-            sample_folder=_absolute(sample) if sample else Path(),
+            sample_folder=folder("PIPELINE_SAMPLE"),
+            keys=folder("PIPELINE_KEYS"),
+            checkpoints=folder("PIPELINE_CHECKPOINTS"),
             real_data=_absolute(real_data) if real_data else None,
             reports_url=(environ.get("PIPELINE_REPORTS_URL") or cls.reports_url).rstrip("/"),
+            desk_url=(environ.get("PIPELINE_DESK_URL") or cls.desk_url).rstrip("/"),
         )
 
     def to_environ(self) -> dict[str, str]:
@@ -77,6 +90,9 @@ class Settings:
             "PIPELINE_SAMPLE": str(self.sample_folder),
             "PIPELINE_REAL_DATA": str(self.real_data) if self.real_data else None,
             "PIPELINE_REPORTS_URL": self.reports_url,
+            "PIPELINE_DESK_URL": self.desk_url,
+            "PIPELINE_KEYS": str(self.keys),
+            "PIPELINE_CHECKPOINTS": str(self.checkpoints),
         }
         return {name: value for name, value in values.items() if value}
 

@@ -12,27 +12,31 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from pipeline_project.domain import schema as domain
+from pipeline_project.domain.acting.model import ActionTerms
 from pipeline_project.domain.clustering import ClusterTerms
 from pipeline_project.domain.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.features import FeaturePlan
 from pipeline_project.domain.report.facts import ReportTerms
 from pipeline_project.domain.retraining import RetrainRule
+from pipeline_project.domain.reviewing.model import ReviewTerms
 from pipeline_project.domain.training import TrainingPlan
 from pipeline_project.spec import plans
+from pipeline_project.spec.acting import ActionsSpec as ActionsSpec
 from pipeline_project.spec.base import Part, Share, Slug, Words, refusal
 from pipeline_project.spec.cron import cron_problem
 from pipeline_project.spec.draft import Draft
 from pipeline_project.spec.options import Alternatives as Alternatives
 from pipeline_project.spec.options import Options, cost_matrix, named_options
 from pipeline_project.spec.options import OptionSpec as OptionSpec
+from pipeline_project.spec.privacy import RetentionSpec as RetentionSpec
+from pipeline_project.spec.reviewing import ReviewSpec as ReviewSpec
 from pipeline_project.spec.rules import findings
 from pipeline_project.spec.scoring import HistorySpec as HistorySpec
 from pipeline_project.spec.scoring import ModelSpec as ModelSpec
 from pipeline_project.spec.scoring import RetrainSpec as RetrainSpec
 from pipeline_project.spec.source import OutcomeFeed, Source, TimeFormat
-from pipeline_project.spec.terms import cluster_terms, report_terms
+from pipeline_project.spec.terms import action_terms, cluster_terms, report_terms, review_terms
 
-PERCENT = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$"
 Owner = Annotated[
     str,
     StringConstraints(pattern=r"^(team:[A-Za-z0-9_][A-Za-z0-9_.-]*|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"),
@@ -163,19 +167,6 @@ class ClustersSpec(Part):
     fit_limit: int = Field(50_000, ge=100, description="Above it the clusters are fitted on a sample.")
 
 
-class ReviewSpec(Part):
-    """What it costs to ask a person, and how much of it there is."""
-
-    cost: float = Field(ge=0, description="Of one answer, in the workflow's currency.")
-    capacity: Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=PERCENT)] = Field(
-        description="Answers per night: a number, or a share of the night up to 100%, such as 20%."
-    )
-    exploration: Share = Field(
-        0.0,
-        description="Share of cases sent to people at random, so that outcomes are not censored by the policy.",
-    )
-
-
 class WorkflowSpec(Part):
     """One kind of case and everything declared about it: one YAML file."""
 
@@ -206,6 +197,10 @@ class WorkflowSpec(Part):
         description="What can be done: options by name, or one per label (`title`, `right`, `wrong`)."
     )
     review: ReviewSpec = Field(description="Asking a person.")
+    actions: ActionsSpec | None = Field(None, description="What is done outside about a decision.")
+    retention: RetentionSpec = Field(
+        default_factory=lambda: RetentionSpec(), description="How long personal data is kept."
+    )
 
     _folder: Path | None = PrivateAttr(None)
 
@@ -317,6 +312,16 @@ class WorkflowSpec(Part):
     def cluster_terms(self) -> ClusterTerms:
         """How the workflow's cases are clustered."""
         return cluster_terms(self)
+
+    @property
+    def review_terms(self) -> ReviewTerms:
+        """By what rules people decide the workflow's cases."""
+        return review_terms(self)
+
+    @property
+    def action_terms(self) -> ActionTerms:
+        """What the workflow's actions are bound by; without `actions` no option leads to any."""
+        return action_terms(self)
 
     @property
     def report_terms(self) -> ReportTerms:

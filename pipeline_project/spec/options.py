@@ -25,7 +25,9 @@ class OptionSpec(Part):
         "label, `right` and `wrong` stand for that label and all others."
     )
     denies: bool = Field(False, description="Refuses a customer something; only a person may choose it.")
-    action: Slug | None = Field(None, description="The action that carries it out.")
+    actions: tuple[Slug, ...] = Field(
+        (), description="The kinds of action (`actions.kinds`) that carry it out, in the order in which they are sent."
+    )
 
 
 class Alternatives(Part):

@@ -71,8 +71,8 @@ def _costs(draft: Draft) -> Iterator[Finding]:
         except ExpressionError as error:
             yield Finding(where, str(error))
             continue
-        found = [finding for name in names for finding in _cost_name(draft, where, name)]
-        yield from found or _works(where, cell, names)
+        found = [finding for name in names for finding in cost_name(draft, where, name)]
+        yield from found or works(where, cell, names)
 
 
 def _cells(options: Any) -> Iterator[tuple[Where, float | str]]:
@@ -85,7 +85,7 @@ def _cells(options: Any) -> Iterator[tuple[Where, float | str]]:
             yield ("options", name, "costs", label), cell
 
 
-def _cost_name(draft: Draft, where: Where, name: str) -> Iterator[Finding]:
+def cost_name(draft: Draft, where: Where, name: str) -> Iterator[Finding]:
     yield from is_field(draft, where, name)
     spec = draft.fields.get(name)
     if spec and spec.type != NUMBER:
@@ -95,7 +95,7 @@ def _cost_name(draft: Draft, where: Where, name: str) -> Iterator[Finding]:
         yield Finding(where, f"{reason}. Use another field")
 
 
-def _works(where: Where, expression: str, names: Iterable[str], comparison: bool = False) -> Iterator[Finding]:
+def works(where: Where, expression: str, names: Iterable[str], comparison: bool = False) -> Iterator[Finding]:
     try:
         value = evaluate(expression, {name: np.ones(2) for name in names}, 2)
     except ExpressionError as error:
@@ -123,7 +123,7 @@ def _contract(draft: Draft) -> Iterator[Finding]:
             yield Finding(where, str(error))
             continue
         found = [finding for name in names for finding in _compare_name(draft, where, name)]
-        yield from found or _works(where, rule, names, comparison=True)
+        yield from found or works(where, rule, names, comparison=True)
 
 
 def _compare_name(draft: Draft, where: Where, name: str) -> Iterator[Finding]:

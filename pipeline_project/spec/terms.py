@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pipeline_project.domain.acting.model import ActionKind, ActionTerms
 from pipeline_project.domain.clustering import ClusterTerms
 from pipeline_project.domain.report.facts import ReportTerms
+from pipeline_project.domain.reviewing.model import ReviewTerms, SpreadTerms
 
 if TYPE_CHECKING:
     from pipeline_project.spec.model import WorkflowSpec
@@ -34,6 +37,38 @@ def report_terms(spec: WorkflowSpec) -> ReportTerms:
         schema=spec.case_schema,
         labels=spec.labels,
         options={name: option.title for name, option in options.items()},
-        acts=frozenset(name for name, option in options.items() if option.action),
+        acts=frozenset(name for name, option in options.items() if option.actions),
         policy=spec.policy_terms,
+    )
+
+
+def review_terms(spec: WorkflowSpec) -> ReviewTerms:
+    """By what rules people decide the workflow's cases."""
+    options, review = spec.option_specs, spec.review
+    plain = review.model_dump(exclude={"capacity", "exploration", "clusters"})
+    return ReviewTerms(
+        workflow=spec.name,
+        title=spec.title,
+        currency=spec.currency,
+        options={name: option.title for name, option in options.items()},
+        denies=frozenset(name for name, option in options.items() if option.denies),
+        labels=spec.labels,
+        acts=frozenset(name for name, option in options.items() if option.actions),
+        clusters=SpreadTerms(**review.clusters.model_dump()) if review.clusters else None,
+        **plain,
+    )
+
+
+def action_terms(spec: WorkflowSpec) -> ActionTerms:
+    """What the workflow's actions are bound by; without `actions` no option leads to any."""
+    bounds = ActionTerms(spec.name, "default", live=False, spend_cap=None, currency=spec.currency)
+    if spec.actions is None:
+        return bounds
+    return replace(
+        bounds,
+        tenant=spec.actions.tenant,
+        live=spec.actions.live,
+        spend_cap=spec.actions.spend_cap,
+        kinds={name: ActionKind(name=name, **kind.model_dump()) for name, kind in spec.actions.kinds.items()},
+        by_option={name: option.actions for name, option in spec.option_specs.items()},
     )

@@ -13,7 +13,8 @@ from pydantic import Discriminator, Tag
 from pydantic.fields import FieldInfo
 
 from pipeline_project.spec.base import Part, Slug
-from pipeline_project.spec.model import PERCENT, Currency, Owner
+from pipeline_project.spec.model import Currency, Owner
+from pipeline_project.spec.reviewing import PERCENT
 
 _PATTERNS = {
     get_args(Slug)[1].pattern: "a name of lower-case letters, digits and underscores that begins with a letter",

@@ -1,0 +1,40 @@
+"""What the commands' arguments look like, and how their help is laid out."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import typer
+
+
+def paragraph(title: str, lines: list[str]) -> str:
+    # \b keeps a paragraph's lines as they are typed
+    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def example(*commands: str) -> str:
+    return paragraph("Examples:" if len(commands) > 1 else "Example:", list(commands))
+
+
+def port_option(words: str) -> Any:
+    return typer.Option(min=1, max=65535, metavar="PORT", help=words)
+
+
+def night_option(words: str, name: str) -> Any:
+    return typer.Option(name, formats=["%Y-%m-%d"], metavar="NIGHT", help=words)
+
+
+def count(words: str, most: int, least: int = 10) -> Any:
+    return typer.Option(min=least, max=most, metavar="COUNT", help=words)
+
+
+Workflow = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The name of a workflow, for instance returns.")]
+PerNight = Annotated[int, count("Cases in a night, about.", 100_000)]
+Seed = Annotated[int, typer.Option(metavar="NUMBER", help="The same seed gives the same cases.")]
+First = Annotated[datetime | None, night_option("First night, as in 2025-03-01.", "--from")]
+Last = Annotated[datetime | None, night_option("Last night, included.", "--to")]
+
+
+def day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None

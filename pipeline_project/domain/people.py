@@ -1,0 +1,32 @@
+"""Who may do what at the desk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PersonRole(StrEnum):
+    """What a person may do; a person may hold several."""
+
+    REVIEWER = "reviewer"
+    APPROVER = "approver"
+    MODEL_APPROVER = "model_approver"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody signed in.
+
+    Attributes:
+        name: the unique sign-in name, as it stands in the ledger (`person:<name>`).
+        shown: as pages show it.
+        skills: what a workflow's `review.skill` may ask for.
+    """
+
+    name: str
+    shown: str
+    roles: frozenset[PersonRole]
+    skills: frozenset[str] = frozenset()
