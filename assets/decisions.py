@@ -1,14 +1,18 @@
 """The decision of each case, once: the policy's word, put into the ledger, as it stands there."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import pyarrow as pa
 
+from assets.briefing import known_beside, sealed_values
 from assets.common import counted, from_tonight, key, night_asset, rows
 from assets.contract_checks import build_contract_checks
 from assets.doors import Contracts
 from assets.knowledge import written
 from pipeline_project.domain.decisions import (
     DECISIONS,
+    NightDecisions,
     asked,
     changed,
     decide_night,
@@ -16,8 +20,10 @@ from pipeline_project.domain.decisions import (
     option_counts,
     standing_table,
 )
-from pipeline_project.domain.ports import Contract, Lake, Ledger
+from pipeline_project.domain.night_work import NightWork, asked_cases, night_work
+from pipeline_project.domain.ports import Contract, Keyring, Lake, Ledger
 from pipeline_project.domain.schema import CASE_ID, Role
+from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -33,9 +39,11 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
     def decisions(
         context: dg.AssetExecutionContext,
         ledger: dg.ResourceParam[Ledger],
+        lake: dg.ResourceParam[Lake],
+        keyring: dg.ResourceParam[Keyring],
         **tonight: pa.Table,
     ) -> dg.MaterializeResult[pa.Table]:
-        """Decides the night as a whole and records it in one transaction, fenced against older attempts."""
+        """Decides the night as a whole and records it, with tasks and actions, in one transaction, fenced."""
         night = context.partition_key
         if spec.warms_up(night):
             return dg.MaterializeResult(value=DECISIONS.empty_table(), metadata={"rows": 0, "warm_up": True})
@@ -46,7 +54,10 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
             tonight["cases"], tonight["scores"], tonight.get("clusters"), spec.cost_matrix, spec.policy_terms,
             amount.name if amount else None,
         )  # fmt: skip
-        standing = ledger.record_decisions(spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash))
+        work = _work(spec, lake, ledger, keyring, tonight, decided, night)
+        standing = ledger.record_decisions(
+            spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash), work
+        )
         table = standing_table(decided, standing)
         return dg.MaterializeResult(
             value=table,
@@ -55,6 +66,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "options": option_counts(table),
                 "asked": counted(asked(table)),
                 "new": int(standing["new"].sum()),
+                "actions": sum(len(planned) for planned in work.actions.values()),
                 "would_change": changed(table),
                 "places": decided.result.places,
                 "shadow_price": decided.result.shadow_price,
@@ -63,6 +75,49 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         )
 
     return decisions
+
+
+def _work(
+    spec: WorkflowSpec,
+    lake: Lake,
+    ledger: Ledger,
+    keyring: Keyring,
+    tonight: Mapping[str, pa.Table],
+    decided: NightDecisions,
+    night: str,
+) -> NightWork:
+    """What the night's decisions ask of people and of the outside."""
+    cases, asked = tonight["cases"], asked_cases(decided)
+    problems = dict(zip(*(tonight["scores"][column].to_pylist() for column in (CASE_ID, "problem")), strict=True))
+    return night_work(
+        decided,
+        cases,
+        spec.case_schema,
+        spec.cost_matrix,
+        spec.review_terms,
+        spec.action_terms,
+        known=known_beside(spec, lake, ledger, window(spec, night), cases, asked),
+        personal=sealed_values(spec, keyring, cases, asked),
+        problems=problems,
+    )
+
+
+def build_release(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """Lets the night's actions out: it runs only when every blocking check of the night has passed."""
+
+    @dg.asset(
+        key=key(spec, "release"),
+        deps=[key(spec, "decisions")],
+        **night_asset(spec, {"postgres"}),
+    )
+    def release(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]) -> dg.MaterializeResult[None]:
+        """Marks the night as released; from then on the dispatcher may send its actions."""
+        night = context.partition_key
+        if spec.warms_up(night):
+            return dg.MaterializeResult(metadata={"ready": 0, "warm_up": True})
+        return dg.MaterializeResult(metadata={"ready": ledger.release(spec.name, night, context.run_id)})
+
+    return release
 
 
 def build_decision_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:

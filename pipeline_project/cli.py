@@ -59,23 +59,26 @@ def demo(
 
 @app.command(
     epilog=example("pipeline up", "pipeline up --port 3100 --mlflow-port 5100 --reports-port 3102"),
-    short_help="Starts database, Dagster and MLflow; Ctrl-C stops them.",
+    short_help="Starts database, Dagster, MLflow and the desk; Ctrl-C stops them.",
 )
 def up(
     port: Annotated[int, port_option("Dagster's.")] = 3000,
     mlflow_port: Annotated[int, port_option("MLflow's.")] = 5000,
     reports_port: Annotated[int, port_option("The night reports'.")] = 3002,
+    desk_port: Annotated[int, port_option("The review desk's.")] = 3004,
+    shop_port: Annotated[int, port_option("The fake shop's.")] = 3006,
     as_json: AsJson = False,
 ) -> None:
-    """Starts database, Dagster (webserver and daemon) and MLflow, prints the addresses; Ctrl-C stops all of it.
+    """Starts database, Dagster, MLflow, the review desk and the dispatcher; Ctrl-C stops all of it.
 
+    Where PIPELINE_SHOP_URL is not set a fake shop is started too, so that the sample's refunds arrive somewhere.
     Everything listens on this machine alone; the services' output is kept in PIPELINE_HOME/logs. With --json the
     addresses come as one document, once everything answers.
     """
     from pipeline_project.commands.services import Ports
     from pipeline_project.commands.up import run_until_stopped
 
-    raise typer.Exit(run_until_stopped(Ports(port, mlflow_port, reports_port), as_json))
+    raise typer.Exit(run_until_stopped(Ports(port, mlflow_port, reports_port, desk_port, shop_port), as_json))
 
 
 @app.command(epilog=example("pipeline down"), short_help="Stops a running `up` and the embedded database.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.clustering import build_clusters
-from assets.decisions import build_decision_checks, build_decisions
+from assets.decisions import build_decision_checks, build_decisions, build_release
 from assets.inference import build_embeddings, build_inference_checks, build_scores
 from assets.ingestion import build_admission, build_admission_checks, build_arrivals, build_outcomes
 from assets.monitoring import build_night_report
@@ -26,6 +26,7 @@ def build_assets(spec: WorkflowSpec) -> list[dg.AssetsDefinition]:
         *([build_clusters(spec)] if spec.clusters else []),
         build_scores(spec),
         build_decisions(spec),
+        build_release(spec),
         build_night_report(spec),
         build_training_set(spec),
         build_challenger(spec),

@@ -24,19 +24,24 @@ from pipeline_project.spec import WorkflowSpec
 
 @dataclass(frozen=True)
 class SourceDoors:
-    """Opens the sources that a spec names."""
+    """Opens the sources that a spec names, together with what was posted for its workflow."""
 
     settings: Settings
 
     def cases(self, spec: WorkflowSpec) -> CaseSource:
+        from resources.inbound.doors import LazyPosted
+        from resources.inbound.sources import InboundCases
         from resources.sources import case_source
 
-        return case_source(spec, self.settings)
+        return InboundCases(spec, case_source(spec, self.settings), LazyPosted(self.settings))
 
     def outcomes(self, spec: WorkflowSpec) -> OutcomeSource:
+        from resources.inbound.doors import LazyPosted
+        from resources.inbound.sources import InboundOutcomes
         from resources.sources import outcome_source
 
-        return outcome_source(spec, self.settings)
+        declared = outcome_source(spec, self.settings, cases=self.cases(spec))
+        return InboundOutcomes(spec, declared, LazyPosted(self.settings))
 
     def photos(self, spec: WorkflowSpec) -> PhotoSource:
         from resources.sources import photo_source

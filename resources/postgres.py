@@ -16,6 +16,8 @@ from resources.embedded import DRIVER, EmbeddedServer
 
 DAGSTER, MLFLOW, LEDGER = "pipeline_dagster", "pipeline_mlflow", "pipeline_ledger"
 CONNECT_SECONDS = 10
+#: A kept connection is replaced after this long, so that a moved server or a changed password is noticed.
+RECYCLE_SECONDS = 1800
 
 #: template0 and the C locale, because a server may have made its own databases in another encoding.
 _CREATE = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -89,6 +91,19 @@ def safe(url: str | URL) -> str:
     parsed = make_url(url)
     hidden = {key: "***" for key in _SECRETS if key in parsed.query}
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def url_as(url: str, role: str) -> str:
+    """The URL of connections that take a role of the ledger (`resources.ledger.roles`) as they begin.
+
+    What the role may not do is refused by the server, even where the user of the URL may do it.
+    """
+    parsed = make_url(url)
+    before = parsed.query.get("options", ())
+    said = [before] if isinstance(before, str) else [*before]
+    return parsed.update_query_dict({"options": " ".join([*said, f"-c role={role}"])}).render_as_string(
+        hide_password=False
+    )
 
 
 def create_missing(server: URL) -> None:
@@ -167,6 +182,25 @@ def engine_of(url: str) -> Engine:
     return create_engine(
         parsed,
         poolclass=NullPool,
+        isolation_level="READ COMMITTED",
+        connect_args=connect_args(parsed),
+        hide_parameters=True,
+    )
+
+
+@lru_cache(maxsize=16)
+def pooled_engine(url: str, size: int = 8) -> Engine:
+    """An engine that keeps up to `size` connections open, for a server of many threads; never use it before a fork.
+
+    A connection that died while it lay idle is replaced before it is handed out.
+    """
+    parsed = make_url(url)
+    return create_engine(
+        parsed,
+        pool_size=size,
+        max_overflow=size,
+        pool_pre_ping=True,
+        pool_recycle=RECYCLE_SECONDS,
         isolation_level="READ COMMITTED",
         connect_args=connect_args(parsed),
         hide_parameters=True,

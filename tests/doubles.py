@@ -15,10 +15,13 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.acting.model import PlannedAction
 from pipeline_project.domain.admission import admit, read_rows
+from pipeline_project.domain.night_work import NightWork
 from pipeline_project.domain.nights import window_of
 from pipeline_project.domain.outcomes import OUTCOMES
 from pipeline_project.domain.ports import Expectation, ModelVersion, NightWindow
+from pipeline_project.domain.reviewing.model import NewTask
 from pipeline_project.domain.schema import ARRIVALS, with_versions
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
@@ -122,6 +125,13 @@ class MemoryLedger:
     closed: list[str] = field(default_factory=list)
     attempts: dict[str, int] = field(default_factory=dict)
     workflows: list[str] = field(default_factory=list)
+    tasks: list[NewTask] = field(default_factory=list)
+    actions: list[PlannedAction] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+
+    def release(self, workflow: str, night: str, run_id: str) -> int:
+        self.released.append(night)
+        return len([action for action in self.actions if action.night == night])
 
     def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None:
         self.workflows.append(spec_hash)
@@ -173,8 +183,17 @@ class MemoryLedger:
         return self.attempts[night]
 
     def record_decisions(
-        self, workflow: str, night: str, attempt: int, decisions: Sequence[Mapping[str, Any]]
+        self,
+        workflow: str,
+        night: str,
+        attempt: int,
+        decisions: Sequence[Mapping[str, Any]],
+        work: NightWork | None = None,
     ) -> pd.DataFrame:
+        if work is not None:
+            new = [d["case_id"] for d in decisions if d["case_id"] not in self.decisions]
+            self.tasks += work.tasks_of(new)
+            self.actions += work.actions_of(new)
         rows = []
         for decision in decisions:
             new = decision["case_id"] not in self.decisions
@@ -334,6 +353,7 @@ class World:
             "sources": self.sources,
             "contracts": self.contracts,
             "reports": self.reports,
+            "keyring": OpenKeyring(),
             "encoders": None,
             "vectors": None,
             "io_manager": MemoryIO(self.lake),
@@ -387,3 +407,19 @@ def logged(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> l
 
     entries = [record.event_log_entry for record in instance.get_records_for_run(result.run_id).records]
     return [(logging.getLevelName(e.level), e.user_message) for e in entries if e.dagster_event is None]
+
+
+class OpenKeyring:
+    """`ports.Keyring` that shows what it sealed."""
+
+    def pseudonyms(self, subjects: Sequence[str | None]) -> list[str | None]:
+        return list(subjects)
+
+    def seal(self, pseudonyms: Sequence[str | None], column: str, values: Sequence[str | None]) -> list[str | None]:
+        return [
+            None if value is None else f"sealed:{owner}:{value}"
+            for owner, value in zip(pseudonyms, values, strict=True)
+        ]
+
+    def open(self, tokens: Sequence[str | None]) -> list[str | None]:
+        return [None if token is None else token.rpartition(":")[2] for token in tokens]

@@ -57,9 +57,9 @@ def _retraining(retrain: bool | None) -> str:
 
 
 def _last_landed(spec: WorkflowSpec) -> date | None:
-    from resources.sources import case_source
+    from resources.doors import SourceDoors
 
-    source = case_source(spec, settings())
+    source = SourceDoors(settings()).cases(spec)
     landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= last_ended(spec)]
     return date.fromisoformat(landed[-1]) if landed else None
 

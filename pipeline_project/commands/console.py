@@ -31,6 +31,7 @@ class Exit(IntEnum):
     SPEC_MISTAKE = 3
     GROUND_MISSING = 4
     NOT_FOUND = 5
+    TAMPERED = 6
     INTERRUPTED = 130
 
 
@@ -41,6 +42,7 @@ EXIT_WORDS: Mapping[Exit, str] = {
     Exit.SPEC_MISTAKE: "mistakes in a workflow file",
     Exit.GROUND_MISSING: "database, lake, disk or another part of the ground is missing",
     Exit.NOT_FOUND: "no such workflow, case or decision",
+    Exit.TAMPERED: "the audit chain, a checkpoint or a fact was tampered with",
     Exit.INTERRUPTED: "stopped by Ctrl-C; the same command goes on",
 }
 

@@ -6,11 +6,13 @@ import errno
 
 from pipeline_project.commands.console import Exit, complain
 from pipeline_project.domain.errors import (
+    AuditBroken,
     DatabaseMissing,
     DatabaseUnreachable,
     HomeUnusable,
     LakeUnavailable,
     PipelineError,
+    RolesMissing,
     SettingInvalid,
     SourceUnreadable,
     WorkflowUnknown,
@@ -22,6 +24,8 @@ _EXITS: tuple[tuple[type[PipelineError], Exit], ...] = (
     (HomeUnusable, Exit.GROUND_MISSING),
     (DatabaseUnreachable, Exit.GROUND_MISSING),
     (DatabaseMissing, Exit.GROUND_MISSING),
+    (RolesMissing, Exit.GROUND_MISSING),
+    (AuditBroken, Exit.TAMPERED),
     (LakeUnavailable, Exit.GROUND_MISSING),
     (SourceUnreadable, Exit.GROUND_MISSING),
 )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: The checkout: where workspace.yaml and dagster.yaml lie.
 ROOT = Path(__file__).resolve().parents[2]
-REPORTS_PORT, DAGSTER_PORT, MLFLOW_PORT = 3002, 3000, 5000
+REPORTS_PORT, DAGSTER_PORT, MLFLOW_PORT, DESK_PORT, SHOP_PORT = 3002, 3000, 5000, 3004, 3006
 
 
 @dataclass(frozen=True)

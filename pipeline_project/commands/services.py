@@ -20,9 +20,11 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO, Any, cast
 
-from pipeline_project.commands.ground import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT, ROOT, Ground
+from pipeline_project.commands.ground import DAGSTER_PORT, DESK_PORT, MLFLOW_PORT, REPORTS_PORT, ROOT, SHOP_PORT, Ground
 
 HERE = "127.0.0.1"
+#: Where the sample workflow's shop is; unset, a fake one is started.
+SHOP_URL = "PIPELINE_SHOP_URL"
 STOP_SECONDS = 30
 LOG_BYTES, LOG_FILES = 5_000_000, 3
 _LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
@@ -34,6 +36,8 @@ class Ports:
     dagster: int = DAGSTER_PORT
     mlflow: int = MLFLOW_PORT
     reports: int = REPORTS_PORT
+    desk: int = DESK_PORT
+    shop: int = SHOP_PORT
 
     def addresses(self) -> dict[str, str]:
         """What people open, bound to this machine alone."""
@@ -69,16 +73,39 @@ class Service:
     Attributes:
         address: what people open, if anything.
         ready: whether it answers; given the time at which it was started, in seconds since 1970.
+        replaceable: when it dies it is started again, because what it was doing stands in the database.
     """
 
     name: str
     command: Sequence[str]
     ready: Callable[[float], bool]
     address: str | None = None
+    replaceable: bool = False
 
 
 def services(ground: Ground, ports: Ports) -> list[Service]:
     """What `up` starts, in order, bound to this machine alone."""
+    return [*_tools(ground, ports), *_own(ports)]
+
+
+def _own(ports: Ports) -> list[Service]:
+    """The desk, the dispatcher, and a fake shop where no real one is named."""
+    at = ports.addresses()
+    desk, shop = at["desk"], at["shop"]
+
+    def pipeline(*words: str) -> list[str]:
+        return [sys.executable, "-m", "pipeline_project.cli", *words]
+
+    made_up = Service("shop", pipeline("shop", "--port", str(ports.shop)), lambda _: _answers(f"{shop}/healthz"), shop)
+    return [
+        *([] if os.environ.get(SHOP_URL) else [made_up]),
+        Service("desk", pipeline("desk", "--port", str(ports.desk)), lambda _: _answers(f"{desk}/healthz"), desk),
+        Service("dispatcher", pipeline("dispatch"), lambda _: True, replaceable=True),
+    ]
+
+
+def _tools(ground: Ground, ports: Ports) -> list[Service]:
+    """Dagster, MLflow and the pages of the night reports."""
     workspace = str(ROOT / "workspace.yaml")
     home = ground.settings.home
     reports = home / "reports"

@@ -7,19 +7,21 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pipeline_project.commands.console import Exit, complain, emit, facts, say
-from pipeline_project.commands.ground import REPORTS_PORT, Ground, prepare, settings, usable
-from pipeline_project.commands.services import STOP_SECONDS, Ports, Running, services
+from pipeline_project.commands.ground import Ground, prepare, settings, usable
+from pipeline_project.commands.services import SHOP_URL, STOP_SECONDS, Ports, Running, Service, services
 from pipeline_project.domain.errors import DatabaseUnreachable
 
 READY_SECONDS = 180
 SESSION_SECONDS = 3
+#: A service that may be replaced is started again at most this often.
+RESTART_SECONDS = 5
 
 
 def run_until_stopped(ports: Ports, as_json: bool) -> int:
@@ -82,7 +84,7 @@ def _serve(ground: Ground, ports: Ports, stopping: _StopSignal, as_json: bool) -
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # not on the command line, where every user of the machine could read the password
         "MLFLOW_BACKEND_STORE_URI": ground.databases.mlflow_url,
-        **({"PIPELINE_REPORTS_URL": ports.addresses()["reports"]} if ports.reports != REPORTS_PORT else {}),
+        **_own_addresses(ports),
     }
     wanted = services(ground, ports)
     running: list[Running] = []
@@ -98,7 +100,7 @@ def _serve(ground: Ground, ports: Ports, stopping: _StopSignal, as_json: bool) -
             say("Ready:")
             facts(ports.addresses().items())
             say("Ctrl-C stops all of it.")
-        return _wait(running, stopping)
+        return _wait(running, stopping, lambda service: Running(service, environ, logs))
     finally:
         _stop(running)
 
@@ -118,16 +120,39 @@ def _all_ready(running: Sequence[Running], stopping: _StopSignal) -> bool:
     return not stopping.received
 
 
-def _wait(running: Sequence[Running], stopping: _StopSignal) -> int:
+def _own_addresses(ports: Ports) -> dict[str, str]:
+    """Where people reach the pages, when it is not the usual place."""
+    usual, chosen = Ports().addresses(), ports.addresses()
+    named = {"reports": "PIPELINE_REPORTS_URL", "desk": "PIPELINE_DESK_URL", "shop": SHOP_URL}
+    return {
+        variable: chosen[name]
+        for name, variable in named.items()
+        if chosen[name] != usual[name] and not (name == "shop" and os.environ.get(SHOP_URL))
+    }
+
+
+def _wait(running: list[Running], stopping: _StopSignal, start: Callable[[Service], Running]) -> int:
     while not stopping.received:
+        _replace(running, start)
         if _one_died(running):
             return Exit.NIGHT_FAILED
         time.sleep(0.5)
     return Exit.DONE
 
 
+def _replace(running: list[Running], start: Callable[[Service], Running]) -> None:
+    """Starts again what died and may: a service that dies at once every time still gets a pause in between."""
+    for i, each in enumerate(running):
+        if each.died and each.service.replaceable and time.time() - each.started > RESTART_SECONDS:
+            complain(
+                f"{each.service.name} ended with code {each.process.returncode} and is started again; see {each.log}"
+            )
+            each.end(time.monotonic())
+            running[i] = start(each.service)
+
+
 def _one_died(running: Sequence[Running]) -> bool:
-    dead = [each for each in running if each.died]
+    dead = [each for each in running if each.died and not each.service.replaceable]
     for each in dead:
         complain(f"{each.service.name} ended by itself with code {each.process.returncode}; read {each.log}")
     return bool(dead)

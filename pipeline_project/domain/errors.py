@@ -65,3 +65,51 @@ class WorkflowUnknown(PipelineError):
 
 class NightMissing(PipelineError):
     """A night that another one needs was never written; the message names it and the command that makes it."""
+
+
+class NightUndecided(PipelineError):
+    """A night that was never decided whole cannot be released."""
+
+
+class ClusterRefused(PipelineError):
+    """One answer may not stand for this cluster; the message says why and what to do instead."""
+
+
+class AuditBroken(PipelineError):
+    """The audit chain is not what was signed, or cannot be signed; the message names the batch and what to do."""
+
+
+class RolesMissing(PipelineError):
+    """The database's roles are missing and may not be created by this user; the message gives the statements."""
+
+
+class EventRefused(PipelineError):
+    """Another system posted something that cannot be kept; the message says what to mend and repeats no value."""
+
+
+class StaleClaim(PipelineError):
+    """A task moved on since it was looked at: the lease ended, somebody else took it, or it is closed."""
+
+
+class TaskTaken(PipelineError):
+    """A task cannot be had by this person now; the message says why."""
+
+
+class AnswerRefused(PipelineError):
+    """An answer is not one the workflow knows, or cannot be carried out; the task stays with its reviewer."""
+
+
+class SecondPersonNeeded(PipelineError):
+    """Whoever proposed may not approve, or what was shown is not what was proposed."""
+
+
+class ActionInvalid(PipelineError):
+    """An action cannot be planned from a case's fields; the message names the kind, never a value."""
+
+
+class KeyTaken(PipelineError):
+    """An action's key is in the outbox with another content."""
+
+
+class ActionRefused(PipelineError):
+    """An action may not be let go like this; the message says what is missing."""

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.night_work import NightWork
+
 
 @dataclass(frozen=True)
 class NightWindow:
@@ -265,12 +267,42 @@ class Ledger(Protocol):
         ...
 
     def record_decisions(
-        self, workflow: str, night: str, attempt: int, decisions: Sequence[Mapping[str, Any]]
+        self,
+        workflow: str,
+        night: str,
+        attempt: int,
+        decisions: Sequence[Mapping[str, Any]],
+        work: NightWork | None = None,
     ) -> pd.DataFrame:
-        """Adds decisions for cases never decided, in one transaction fenced by `attempt`; returns the standing
-        decision of every case given (case_id, option, made_by, reason, night, new).
+        """Adds decisions for cases never decided, with the tasks and actions of `work` that belong to them, in one
+        transaction fenced by `attempt`; returns the standing decision of every case given (case_id, option, made_by,
+        reason, night, new).
 
         Raises:
             StaleAttempt: a newer attempt at this night has begun.
         """
+        ...
+
+    def release(self, workflow: str, night: str, run_id: str) -> int:
+        """Lets the actions of a decided night out, once its checks have passed; returns how many became ready.
+
+        Raises:
+            NightUndecided: the night was never decided whole.
+        """
+        ...
+
+
+class Keyring(Protocol):
+    """Seals personal values with a key per subject; a subject's key can be destroyed, and its values with it."""
+
+    def pseudonyms(self, subjects: Sequence[str | None]) -> list[str | None]:
+        """The names under which subjects stand in the lake and the ledger; the same subject always gets the same."""
+        ...
+
+    def seal(self, pseudonyms: Sequence[str | None], column: str, values: Sequence[str | None]) -> list[str | None]:
+        """Tokens for values of one column, each under its subject's key; None stays None."""
+        ...
+
+    def open(self, tokens: Sequence[str | None]) -> list[str | None]:
+        """The values behind tokens, None where the subject was forgotten."""
         ...

@@ -15,8 +15,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
 
 from pipeline_project.domain.errors import LedgerRefused
+from pipeline_project.domain.night_work import NightWork
 from pipeline_project.domain.ports import ModelVersion
 from resources.ledger import tables
+from resources.ledger.night_work import commit_work, release
 from resources.ledger.rows import decision_rows, jsonable
 from resources.ledger.statements import (
     champion_history,
@@ -132,12 +134,20 @@ class PostgresLedger:
             return int(connection.execute(statement).scalar_one())
 
     def record_decisions(
-        self, workflow: str, night: str, attempt: int, decisions: Sequence[Mapping[str, Any]]
+        self,
+        workflow: str,
+        night: str,
+        attempt: int,
+        decisions: Sequence[Mapping[str, Any]],
+        work: NightWork | None = None,
     ) -> pd.DataFrame:
-        """Adds decisions for cases never decided, in one transaction fenced by `attempt`.
+        """Adds decisions for cases never decided, with their tasks, actions and audit row, in one transaction.
+
+        It is fenced by `attempt`. Of `work` only what belongs to a new decision is added.
 
         Args:
             decisions: one mapping per case with the keys `rows.REQUIRED` and any of `rows.OPTIONAL`.
+            work: what the decisions ask for; without it they lead to nothing.
 
         Returns:
             The standing decision of every case given, in the order given: case_id, option, made_by, reason, night,
@@ -162,9 +172,19 @@ class PostgresLedger:
             given = tables.decisions.c.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
             query = standing_decisions(workflow).with_only_columns(*columns).where(given)
             standing = {row.case_id: row for row in connection.execute(query, {"cases": cases})}
+            commit_work(connection, workflow, night, [row for row in rows if row["case_id"] in new], work)
         found = [[getattr(standing[case], name) for name in _STANDING] for case in cases]
         frame = _frame(found, _STANDING).astype("str")
         return frame.assign(new=[case in new for case in cases])
+
+    def release(self, workflow: str, night: str, run_id: str) -> int:
+        """Lets a night's actions out, once its checks have passed; returns how many became ready.
+
+        Raises:
+            NightUndecided: the night was never decided whole.
+        """
+        with self._transaction() as connection:
+            return release(connection, workflow, night, run_id)
 
     def decision(self, workflow: str, case_id: str) -> dict[str, Any] | None:
         """Everything the ledger knows of the standing decision of a case, by column, or None."""

@@ -16,7 +16,7 @@ from resources.sources.repairs import add_repair, repair_format
 from resources.sources.sql import SqlCases
 from resources.sources.table import TableCases
 
-__all__ = ["add_repair", "case_source", "outcome_source", "photo_source", "repair_format"]
+__all__ = ["add_repair", "case_source", "outcome_source", "photo_source", "repair_format", "unhashed_columns"]
 
 
 def case_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> CaseSource:
@@ -25,9 +25,7 @@ def case_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, st
     Args:
         environ: the variables that the spec may name; the process's own when not given.
     """
-    variables = environment(settings, environ)
-    # Whether the truth is known yet must not change what a case is.
-    unhashed = (spec.outcome.column,) if isinstance(spec.outcome, ColumnOutcome) else ()
+    variables, unhashed = environment(settings, environ), unhashed_columns(spec)
     if isinstance(spec.source, FilesSource):
         return FilesCases(spec, settings, variables, unhashed)
     if isinstance(spec.source, TableSource):
@@ -35,10 +33,24 @@ def case_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, st
     return SqlCases(spec, settings, variables, unhashed)
 
 
-def outcome_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> OutcomeSource:
-    """The source of a workflow's outcomes."""
+def unhashed_columns(spec: WorkflowSpec) -> tuple[str, ...]:
+    """Columns that a row's hash leaves out: whether the truth is known yet must not change what a case is."""
+    return (spec.outcome.column,) if isinstance(spec.outcome, ColumnOutcome) else ()
+
+
+def outcome_source(
+    spec: WorkflowSpec,
+    settings: Settings,
+    environ: Mapping[str, str] | None = None,
+    cases: CaseSource | None = None,
+) -> OutcomeSource:
+    """The source of a workflow's outcomes.
+
+    Args:
+        cases: where its cases come from; as declared when not given.
+    """
     if isinstance(spec.outcome, ColumnOutcome):
-        return ColumnOutcomes(spec, spec.outcome, case_source(spec, settings, environ))
+        return ColumnOutcomes(spec, spec.outcome, cases or case_source(spec, settings, environ))
     return FilesOutcomes(spec, spec.outcome, environment(settings, environ))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +21,46 @@ from resources.sources.files import NightFiles, joined
 from resources.sources.places import place
 
 _SHOWN = 40
-_KNOWN_AT = "known_at"
+_KNOWN_AT, _TRUE_AT = "known_at", "true_at"
+
+
+@dataclass(frozen=True)
+class OutcomeColumns:
+    """In which columns an outcome stands that is told in a row of its own; `values` maps what is told to labels."""
+
+    case: str
+    label: str
+    known_at: str
+    true_at: str | None
+    values: Mapping[str, str]
+
+
+def told_outcomes(rows: pa.Table, columns: OutcomeColumns, spec: WorkflowSpec, source: str) -> pa.Table:
+    """Rows that each tell an outcome, as OUTCOMES; `outcomes.problems_of` gives those that could not be used."""
+    schema = spec.case_schema
+    cells = [json.loads(raw) for raw in rows.column("raw").to_pylist()]
+    by_hand = CaseSchema(
+        fields=(Field(CASE_ID, FieldType.IDENTIFIER, columns.case, Role.ID),),
+        time_zone=schema.time_zone,
+        missing=schema.missing,
+    )
+    ids = case_ids([[row.get(columns.case) for row in cells]], by_hand)
+    told = Field(_KNOWN_AT, FieldType.TIME, columns.known_at)
+    known = parse([row.get(columns.known_at) for row in cells], told, schema)
+    frame = _frame(rows, cells, ids.values, columns.label, columns.values, schema)
+    frame["known_at"], frame["true_at"] = known.values, pd.NaT
+    reasons: dict[int, str] = {**dict.fromkeys(frame.index[frame["value"].isna()].tolist(), "has no label")}
+    reasons |= dict.fromkeys(frame.index[known.absent].tolist(), f"{_KNOWN_AT}: missing")
+    if columns.true_at is not None:
+        when = parse(
+            [row.get(columns.true_at) for row in cells], Field(_TRUE_AT, FieldType.TIME, columns.true_at), schema
+        )
+        frame["true_at"] = when.values
+        late = (when.values > known.values).to_numpy(bool)
+        reasons |= when.unreadable
+        reasons |= dict.fromkeys(frame.index[late].tolist(), f"{_TRUE_AT}: lies after {_KNOWN_AT}")
+    reasons |= known.unreadable | ids.unreadable
+    return _outcomes(frame, spec.labels, reasons, source)
 
 
 class FilesOutcomes:
@@ -31,24 +71,11 @@ class FilesOutcomes:
 
     def read(self, window: NightWindow) -> pa.Table:
         """As `ports.OutcomeSource.read`; `outcomes.problems_of` gives the rows that could not be used."""
-        feed, schema = self._feed, self._spec.case_schema
+        feed = self._feed
         files = NightFiles(place(feed.folder, self._spec, self._variables), feed.pattern)
         rows = joined([read_file(path, feed, window.night, files.name(path)) for path in files.of(window.night)])
-        cells = [json.loads(raw) for raw in rows.column("raw").to_pylist()]
-        by_hand = CaseSchema(
-            fields=(Field(CASE_ID, FieldType.IDENTIFIER, feed.case_column, Role.ID),),
-            time_zone=schema.time_zone,
-            missing=schema.missing,
-        )
-        ids = case_ids([[row.get(feed.case_column) for row in cells]], by_hand)
-        told = Field(_KNOWN_AT, FieldType.TIME, feed.known_at_column)
-        known = parse([row.get(feed.known_at_column) for row in cells], told, schema)
-        frame = _frame(rows, cells, ids.values, feed.label_column, feed.values, schema)
-        frame["known_at"], frame["true_at"] = known.values, pd.NaT
-        reasons: dict[int, str] = {**dict.fromkeys(frame.index[frame["value"].isna()].tolist(), "has no label")}
-        reasons |= dict.fromkeys(frame.index[known.absent].tolist(), f"{_KNOWN_AT}: missing")
-        reasons |= known.unreadable | ids.unreadable
-        return _outcomes(frame, self._spec.labels, reasons, "files")
+        columns = OutcomeColumns(feed.case_column, feed.label_column, feed.known_at_column, None, feed.values)
+        return told_outcomes(rows, columns, self._spec, "files")
 
 
 class ColumnOutcomes:

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -28,6 +29,10 @@ def listening() -> Iterator[int]:
         held.bind(("127.0.0.1", 0))
         held.listen()
         yield held.getsockname()[1]
+
+
+PORT_OPTIONS = ("--port", "--mlflow-port", "--reports-port", "--desk-port", "--shop-port")
+PATHS = ("/server_info", "/health", "/", "/healthz", "/healthz")
 
 
 def free_ports(count: int) -> list[int]:
@@ -115,20 +120,28 @@ def test_logs_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.night
+def _document(stream: IO[str] | None) -> str:
+    """What `up --json` says once everything answers; nothing more is read, because it runs on."""
+    assert stream is not None
+    lines: list[str] = []
+    while not lines or lines[-1] != "}\n":
+        lines.append(stream.readline())
+        assert lines[-1], f"up ended before it was ready: {lines}"
+    return "".join(lines)
+
+
 def test_up_serves_and_down_ends_all_of_it(call: Call) -> None:
     home = Home(Path(tempfile.mkdtemp(prefix="pipeline-up-")))
-    ports = free_ports(3)
-    words = [f"{name}={port}" for name, port in zip(("--port", "--mlflow-port", "--reports-port"), ports, strict=True)]
+    ports = free_ports(5)
+    words = [f"{option}={port}" for option, port in zip(PORT_OPTIONS, ports, strict=True)]
     up = subprocess.Popen(
         [sys.executable, "-m", "pipeline_project.cli", "up", "--json", *words],
         env={**home.environ, "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        assert up.stdout is not None
-        said = "".join(iter(lambda: up.stdout.readline(), "}\n")) + "}"
-        addresses = json.loads(said)["addresses"]
+        addresses = json.loads(_document(up.stdout))["addresses"]
         assert [int(address.rsplit(":", 1)[1]) for address in addresses.values()] == ports
-        for address, path in zip(addresses.values(), ("/server_info", "/health", "/"), strict=True):
+        for address, path in zip(addresses.values(), PATHS, strict=True):
             with urllib.request.urlopen(address + path, timeout=20) as answer:
                 assert answer.status == 200
         started = psutil.Process(up.pid).children(recursive=True)

@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from resources.ledger import migrate
-from resources.ledger.tables import FACTS, metadata
+from resources.ledger.schema import FACTS, metadata
 from resources.postgres import connected, engine_of
 
 RULES = text(

@@ -1,0 +1,65 @@
+"""What time does to review tasks: a sensor per workflow that ticks; no run ever waits for a person."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import dagster as dg
+
+from pipeline_project.domain.acting.model import ActionTerms
+from pipeline_project.domain.people import Person
+from pipeline_project.domain.ports import Ledger
+from pipeline_project.domain.reviewing.due import Ticked
+from pipeline_project.domain.reviewing.model import ReviewTerms
+from pipeline_project.spec import WorkflowSpec
+
+#: What the alert of tasks past their due time is about; one for each workflow.
+ALERT = "review/past_due"
+
+
+class Reviews(Protocol):
+    """The clock of review tasks."""
+
+    def tick(self, terms: ReviewTerms, actions: ActionTerms, reviewers: Sequence[Person] = ()) -> Ticked:
+        """Does what is due for one workflow's tasks, once however often it is called."""
+        ...
+
+
+def build_review_clock(spec: WorkflowSpec) -> dg.SensorDefinition:
+    """Reminds, escalates and lets lapse; returns what nobody holds any more; says so in an alert."""
+
+    @dg.sensor(
+        name=f"{spec.name}_review_clock",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Returns claims whose lease ended; reminds, escalates, lets lapse; keeps the queue in order.",
+    )
+    def review_clock(
+        context: dg.SensorEvaluationContext,
+        reviews: dg.ResourceParam[Reviews],
+        ledger: dg.ResourceParam[Ledger],
+    ) -> dg.SkipReason:
+        ticked = reviews.tick(spec.review_terms, spec.action_terms)
+        _tell(spec, ledger, ticked)
+        return dg.SkipReason(_said(ticked))
+
+    return review_clock
+
+
+def _tell(spec: WorkflowSpec, ledger: Ledger, ticked: Ticked) -> None:
+    """An alert while tasks are past their due time, closed when none is."""
+    if not ticked.waiting:
+        ledger.close_alert(spec.name, ALERT)
+        return
+    ledger.raise_alert(
+        workflow=spec.name,
+        kind="review_past_due",
+        key=ALERT,
+        message="review tasks are past their due time and wait for an approver",
+        owner=spec.owners[0],
+        next_command="pipeline desk",
+    )
+
+
+def _said(ticked: Ticked) -> str:
+    done = [f"{value} {name}" for name, value in vars(ticked).items() if value]
+    return ", ".join(done) if done else "nothing is due"

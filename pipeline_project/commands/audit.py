@@ -1,0 +1,180 @@
+"""`pipeline audit`: checks, signs, searches and proves the audit chain."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.commands.console import Exit, complain, emit, facts, heading, paragraph, say, table
+from pipeline_project.commands.ground import Ground, prepare
+
+if TYPE_CHECKING:
+    from resources.audit.checkpoints import Checkpoints
+    from resources.audit.trail import AuditTrail, Checked, Entry
+
+FINDINGS_SHOWN = 30
+_PLACE = re.compile(r"(\d+):(\d+)")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a search was asked for, as it was typed."""
+
+    case: str | None = None
+    person: str | None = None
+    kind: str | None = None
+    workflow: str | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+    limit: int = 50
+    before: str | None = None
+
+
+def run_verify(public_key: Path | None, tables: bool, as_json: bool) -> int:
+    """The verdict on the chain and on the tables beside it."""
+    ground = prepare()
+    checkpoints = _signer(ground).read(public_key)
+    checked = _trail(ground).verify(checkpoints, tables)
+    verdict = checked.verdict
+    if as_json:
+        emit(_document(checked))
+    else:
+        _tell(checked, len(checkpoints))
+    return Exit.DONE if verdict.intact else Exit.TAMPERED
+
+
+def _tell(checked: Checked, checkpoints: int) -> None:
+    verdict = checked.verdict
+    read = f"{verdict.rows:,} rows in {verdict.batches:,} batches, {checkpoints:,} checkpoints"
+    covered = ", ".join(f"{each.table} ({each.facts:,})" for each in checked.tables if each.facts)
+    facts([("read", read), ("compared with", covered or None), ("vouched", verdict.words)])
+    if verdict.intact:
+        say()
+        say("Nothing was tampered with.")
+        return
+    shown = verdict.findings[:FINDINGS_SHOWN]
+    rows = [(each.what.replace("_", " "), each.batch or "", each.words) for each in shown]
+    table("Tampered with", ("what", "batch", "where"), rows, right=("batch",))
+    more = len(verdict.findings) + verdict.more - len(shown)
+    if more:
+        say(f"and {more:,} more: pipeline audit verify --json")
+    say()
+    paragraph("Keep the database as it is, and compare with a backup from before the first batch named.", "")
+
+
+def _document(checked: Checked) -> dict[str, Any]:
+    verdict = checked.verdict
+    return {
+        "intact": verdict.intact,
+        "vouched": None if verdict.vouched is None else _checkpoint(verdict.vouched),
+        "words": verdict.words,
+        "batches": verdict.batches,
+        "rows": verdict.rows,
+        "tip": verdict.tip,
+        "findings": [asdict(each) for each in verdict.findings],
+        "more": verdict.more,
+        "tables": [
+            {"table": each.table, "facts": each.facts, "covered": each.covered, "outside": each.outside}
+            for each in checked.tables
+        ],
+    }
+
+
+def run_checkpoint(anew: bool, as_json: bool) -> int:
+    """Signs what was added since the last checkpoint."""
+    signer = _signer(prepare())
+    signed = signer.checkpoint(anew)
+    if as_json:
+        emit({"signed": None if signed is None else _checkpoint(signed), "folder": str(signer.folder)})
+    elif signed is None:
+        say("Nothing was added since the last checkpoint.")
+    else:
+        say(f"Signed the chain up to batch {signed.number} in {signer.folder}.")
+    return Exit.DONE
+
+
+def run_search(asked: Asked, as_json: bool) -> int:
+    """One page of what was recorded."""
+    from resources.audit.trail import Sought
+
+    before = None
+    if asked.before is not None:
+        place = _PLACE.fullmatch(asked.before)
+        if place is None:
+            complain(f"--before is {asked.before!r}; write it as the page before shows it, for instance 17:3")
+            return Exit.WRONG_CALL
+        before = (int(place[1]), int(place[2]))
+    until = asked.last.replace(tzinfo=UTC) + timedelta(days=1) if asked.last else None
+    since = asked.first.replace(tzinfo=UTC) if asked.first else None
+    sought = Sought(asked.case, asked.person, asked.kind, asked.workflow, since, until)
+    page = _trail(prepare()).search(sought, asked.limit, before)
+    older = f"{page.older[0]}:{page.older[1]}" if page.older else None
+    if as_json:
+        emit({"entries": [asdict(entry) for entry in page.entries], "older": older})
+        return Exit.DONE
+    columns = ("batch", "row", "recorded", "kind", "workflow", "case", "person", "what")
+    table("", columns, [_line(entry) for entry in page.entries], right=("batch", "row"))
+    if older:
+        say()
+        say(f"There is more: --before {older}")
+    return Exit.DONE
+
+
+def _line(entry: Entry) -> tuple[Any, ...]:
+    said = entry.said
+    what = next((said[name] for name in ("option", "event", "state", "reason") if said.get(name)), said.get("table"))
+    recorded = entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return (entry.batch, entry.position, recorded, entry.kind, entry.workflow, entry.case_id, entry.person, what)
+
+
+def run_proof(batch: int, row: int, public_key: Path | None, as_json: bool) -> int:
+    """The way from one row to a signed checkpoint."""
+    from pipeline_project.domain.audit.proofs import holds
+
+    ground = prepare()
+    proof = _trail(ground).proof(batch, row, _signer(ground).read(public_key))
+    if proof is None:
+        complain(f"there is no row {row} in batch {batch}; `pipeline audit search` shows what there is")
+        return Exit.NOT_FOUND
+    right = holds(proof)
+    if as_json:
+        signed = None if proof.checkpoint is None else _checkpoint(proof.checkpoint)
+        links = [asdict(link) for link in proof.links]
+        emit({"holds": right, "body": proof.body, "path": asdict(proof.path), "links": links, "checkpoint": signed})
+        return Exit.DONE if right else Exit.TAMPERED
+    heading(f"Row {row} of batch {batch}")
+    first, signed_by = proof.links[0], proof.checkpoint
+    facts(
+        [
+            ("says", proof.body),
+            ("recorded", first.at.astimezone(UTC).isoformat(timespec="seconds")),
+            ("root", f"{first.root}, {len(proof.path.path)} hashes away"),
+            ("batch's hash", first.hash),
+            ("signed", _signed_words(signed_by.number, signed_by.signed_at) if signed_by else "not yet"),
+            ("proof", "holds" if right else "DOES NOT HOLD: run `pipeline audit verify`"),
+        ]
+    )
+    return Exit.DONE if right else Exit.TAMPERED
+
+
+def _signed_words(number: int, at: datetime) -> str:
+    return f"over batch {number} on {at.isoformat(timespec='seconds')}"
+
+
+def _checkpoint(checkpoint: Any) -> dict[str, Any]:
+    return {name: getattr(checkpoint, name) for name in ("number", "hash", "signed_at")}
+
+
+def _trail(ground: Ground) -> AuditTrail:
+    from resources.audit.trail import AuditTrail
+
+    return AuditTrail(ground.databases.ledger_url)
+
+
+def _signer(ground: Ground) -> Checkpoints:
+    from resources.audit.checkpoints import Checkpoints
+
+    return Checkpoints(ground.databases.ledger_url, ground.settings.checkpoints, ground.settings.keys)

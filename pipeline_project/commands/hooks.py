@@ -1,0 +1,207 @@
+"""`pipeline hooks`: the webhook door's secrets, events sent to it for trying out, and what came through it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets as randomness
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.commands.console import Exit, complain, emit, say, table
+from pipeline_project.commands.ground import prepare, settings, workflow
+from pipeline_project.domain.inbound.model import EventKind
+from pipeline_project.domain.nights import window_of
+
+if TYPE_CHECKING:
+    from pipeline_project.review.routes.hooks import HookDoor
+    from pipeline_project.spec import WorkflowSpec
+
+#: Rows and bytes of an event that `send` makes, below the most that the door takes.
+ROWS, BYTES = 500, 900 * 1024
+_SECRET_BYTES = 32
+#: The same rows of the same workflow are the same event, so sending a file again changes nothing.
+_NAMES = uuid.UUID("5c1b3a52-1a04-4f7f-9d2c-3d1f7a1e6c11")
+
+
+def show_secret(name: str, as_json: bool) -> int:
+    """Makes a secret and prints it with the one it follows; it is kept nowhere."""
+    from pipeline_project.review.signatures import secret_variable, secrets_of
+
+    spec = workflow(name)
+    before = secrets_of(spec.name, os.environ)[:1]
+    new = "whsec_" + base64.b64encode(randomness.token_bytes(_SECRET_BYTES)).decode()
+    value = " ".join((new, *before))
+    if as_json:
+        emit({"variable": secret_variable(spec.name), "secret": new, "value": value, "replaces": len(before)})
+        return Exit.DONE
+    say(f"{secret_variable(spec.name)}='{value}'")
+    say()
+    say("This secret is shown once and kept nowhere. Set the variable for the desk and start it again; give the sender")
+    say(f"  {new}")
+    if before:
+        say("Both secrets are valid until the variable holds the new one alone.")
+    return Exit.DONE
+
+
+def send_file(name: str, file: Path, url: str | None, kind: str, night: date | None, as_json: bool) -> int:
+    """Signs a file's rows and posts them."""
+    import httpx
+
+    from pipeline_project.review.signatures import secret_variable, secrets_of, signed_headers
+
+    spec = workflow(name)
+    if not file.is_file():
+        complain(f"{file} is no file")
+        return Exit.WRONG_CALL
+    keys = secrets_of(spec.name, os.environ)
+    if not keys:
+        complain(f"{secret_variable(spec.name)} is not set; make a secret with: pipeline hooks secret {spec.name}")
+        return Exit.WRONG_CALL
+    told = EventKind(kind.removesuffix("s"))
+    address = f"{(url or settings().desk_url).rstrip('/')}/hooks/{spec.name}/{told.value}s"
+    answers: list[dict[str, Any]] = []
+    with httpx.Client(timeout=30) as client:
+        for rows in _portions(_rows(spec, file, told)):
+            body = _body(spec, told, rows, night)
+            event_id = f"evt_{uuid.uuid5(_NAMES, body.decode()).hex}"
+            now = datetime.now(UTC)
+            headers = {"content-type": "application/json", **signed_headers(keys[0], event_id, now, body)}
+            try:
+                answer = client.post(address, content=body, headers=headers)
+            except httpx.HTTPError as error:
+                complain(f"{address} does not answer ({type(error).__name__}); start it with `pipeline up`")
+                return Exit.GROUND_MISSING
+            answers.append({"event": event_id, "rows": len(rows), "status": answer.status_code, **_said(answer)})
+            if answer.status_code != httpx.codes.ACCEPTED:
+                break
+    return _tell(address, answers, as_json)
+
+
+def list_hooks(as_json: bool) -> int:
+    """Each workflow's door: whether it is open, and what came through it."""
+    from pipeline_project.review.signatures import secrets_of
+    from pipeline_project.spec.load import load_all
+    from resources.inbound.doors import open_inbound
+
+    ground = prepare()
+    store = open_inbound(ground.settings)
+    rows = [
+        {
+            "workflow": spec.name,
+            "url": f"{ground.settings.desk_url}/hooks/{spec.name}/",
+            "secrets": len(secrets_of(spec.name, os.environ)),
+            **store.overview(spec.name),
+        }
+        for spec in load_all(ground.settings.workflow_folders).specs.values()
+    ]
+    if as_json:
+        emit(rows)
+        return Exit.DONE
+    columns = ("workflow", "secrets", "events", "rows", "nights", "last_at", "refused")
+    shown = [[_cell(row[column]) for column in columns] for row in rows]
+    table("", columns, shown, right=("secrets", "events", "rows", "nights"))
+    say()
+    say(f"Events go to {ground.settings.desk_url}/hooks/WORKFLOW/arrivals and .../outcomes.")
+    say("A door without secrets is shut; open it with: pipeline hooks secret WORKFLOW")
+    return Exit.DONE
+
+
+def serve(port: int) -> int:
+    """The door alone, on this machine, until Ctrl-C."""
+    import uvicorn
+
+    from pipeline_project.review.routes.hooks import build_hooks_app
+
+    prepare()
+    say(f"The webhook door listens on http://127.0.0.1:{port}/hooks/; Ctrl-C stops it")
+    uvicorn.run(build_hooks_app(open_door()), host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    return Exit.DONE
+
+
+def open_door() -> HookDoor:
+    """The door of this process's settings and environment, for the desk or alone. The ground must be prepared.
+
+    Raises:
+        SettingInvalid: a variable with secrets holds something else.
+    """
+    from pipeline_project.review.routes.hooks import HookDoor
+    from pipeline_project.review.signatures import secrets_of
+    from pipeline_project.spec.load import load_all
+    from resources.inbound.doors import open_store
+
+    chosen = settings()
+    specs = load_all(chosen.workflow_folders).specs
+    # read now: a variable that is wrong stops the start, not the first event
+    secrets = {name: secrets_of(name, os.environ) for name in specs}
+    return HookDoor(open_store(chosen, specs.values()), lambda name: secrets.get(name, ()))
+
+
+def _rows(spec: WorkflowSpec, file: Path, kind: EventKind) -> list[dict[str, str]]:
+    from resources.sources import repair_format
+    from resources.sources.arrivals import read_file
+
+    found = [json.loads(raw) for raw in read_file(file, repair_format(spec, file), "", file.name)["raw"].to_pylist()]
+    if kind == EventKind.ARRIVAL or spec.outcome.kind != "files":
+        return found
+    # a file of outcomes has the columns of the workflow's feed; an event has names of its own
+    feed = spec.outcome
+    names = {feed.case_column: "case_id", feed.label_column: "label", feed.known_at_column: "known_at"}
+    return [{names[column]: value for column, value in row.items() if column in names} for row in found]
+
+
+def _portions(rows: Sequence[dict[str, str]]) -> Iterator[Sequence[dict[str, str]]]:
+    """The rows in parts that the door takes: by their number, and by what they weigh."""
+    part: list[dict[str, str]] = []
+    size = 0
+    for row in rows:
+        weight = len(json.dumps(row)) + 1
+        if part and (len(part) == ROWS or size + weight > BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += weight
+    if part:
+        yield part
+
+
+def _body(spec: WorkflowSpec, kind: EventKind, rows: Sequence[dict[str, str]], night: date | None) -> bytes:
+    told: dict[str, Any] = {"type": kind.value, "workflow": spec.name, "data": list(rows)}
+    if night is not None:
+        window = window_of(night, spec.nights.time_zone)
+        told["timestamp"] = (window.start + (window.end - window.start) / 2).isoformat()
+    return json.dumps(told, separators=(",", ":")).encode()
+
+
+def _said(answer: Any) -> dict[str, Any]:
+    try:
+        told = answer.json()
+    except ValueError:
+        return {"detail": "no JSON came back; is this the desk's address?"}
+    return {"verdict": told.get("status"), "night": told.get("night"), "detail": told.get("detail")}
+
+
+def _tell(address: str, answers: list[dict[str, Any]], as_json: bool) -> int:
+    refused = [answer for answer in answers if answer["verdict"] is None] if answers else []
+    if as_json:
+        emit({"url": address, "events": answers})
+    elif not answers:
+        complain("the file holds no row; nothing was sent")
+    else:
+        for answer in answers:
+            came = answer.get("verdict") or f"refused: {answer.get('detail')}"
+            where = f", night {answer['night']}" if answer.get("night") else ""
+            say(f"{answer['event']}: {answer['rows']} rows, {answer['status']}, {came}{where}")
+    return Exit.WRONG_CALL if refused or not answers else Exit.DONE
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {reason}" for reason, count in value.items()) or "-"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return "-" if value is None else str(value)

@@ -1,0 +1,98 @@
+"""How patiently an action is sent: when again, when not, and when a destination is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+#: Seconds: the first wait, what it grows to, and how much longer each next one is.
+FIRST_WAIT, LONGEST_WAIT, GROWTH = 2.0, 3600.0, 2.0
+#: Retries are at most this share of first tries, beyond the first few, which a quiet destination may always have.
+RETRY_SHARE, FREE_RETRIES = 0.1, 20
+#: Failures in a row that open a breaker; seconds it stays open the first time, and at most.
+TRIPS, OPEN_SECONDS, LONGEST_OPEN = 5, 15.0, 900.0
+#: Answers of a service after which the same request may do better: too early, too many, or its own trouble.
+PASSING = frozenset({408, 409, 425, 429})
+
+
+class Fate(StrEnum):
+    """What became of one try.
+
+    UNKNOWN is neither: the request left and no answer came, so the effect may have happened.
+    """
+
+    DONE = "done"
+    AGAIN = "again"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a destination said.
+
+    Attributes:
+        error_class: a slug that people can search for; None when it is done.
+        error: in words, without anything personal.
+        wait: seconds the destination asked for, or None.
+        receipt: what it gave in return.
+    """
+
+    fate: Fate
+    error_class: str | None = None
+    error: str | None = None
+    wait: float | None = None
+    receipt: dict[str, object] | None = None
+
+
+def fate_of_status(status: int) -> Fate:
+    """What an HTTP status means for an action."""
+    if 200 <= status < 300:
+        return Fate.DONE
+    return Fate.AGAIN if status >= 500 or status in PASSING else Fate.REFUSED
+
+
+def wait_before(attempt: int, draw: float, asked: float | None = None) -> float:
+    """Seconds before the next try, with full jitter, so that those that failed together do not come back together.
+
+    Args:
+        attempt: tries so far, from 1.
+        draw: uniform in [0, 1).
+        asked: seconds that the destination asked for; never less than these.
+    """
+    most = min(LONGEST_WAIT, FIRST_WAIT * GROWTH ** min(attempt - 1, 30))
+    return max(asked or 0.0, most / 2 + draw * most / 2)
+
+
+def may_retry(first_tries: int, retries: int) -> bool:
+    """Whether one more retry is within a destination's budget; what is not waits, it is not given up."""
+    return retries < FREE_RETRIES + RETRY_SHARE * first_tries
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """One destination's breaker.
+
+    Attributes:
+        state: closed, open, or half_open: one action at a time, to see.
+        failures: in a row.
+        opened: times in a row that it opened without a success in between.
+    """
+
+    state: str = "closed"
+    failures: int = 0
+    opened: int = 0
+
+    def after(self, succeeded: int, failed: int) -> Breaker:
+        """The breaker after a batch of answers; a success closes it, because the destination is there."""
+        if succeeded:
+            return Breaker()
+        failures = self.failures + failed
+        if failed and (self.state == "half_open" or (self.state == "closed" and failures >= TRIPS)):
+            return Breaker("open", failures, self.opened + 1)
+        return replace(self, failures=failures)
+
+    @property
+    def open_seconds(self) -> float:
+        """How long it stays open, longer each time in a row."""
+        return min(LONGEST_OPEN, OPEN_SECONDS * 2.0 ** min(self.opened - 1, 20)) if self.opened else 0.0

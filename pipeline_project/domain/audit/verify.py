@@ -1,0 +1,312 @@
+"""Checks a chain as it streams by: memory holds one batch's leaves, and a few broken batches to tell what became of
+them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import pairwise
+
+from pipeline_project.domain.audit.chain import GENESIS, Batch, hash_of
+from pipeline_project.domain.audit.findings import Checkpoint, Finding, Tampering, Verdict
+from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
+
+#: Findings that are kept with their words; more are counted.
+FINDINGS_KEPT = 1_000
+#: How far from its place a batch is looked for before it is called changed.
+_NEARBY = 500
+#: Rows that left a batch or joined one, kept in order to tell a move from a removal.
+_LOST_KEPT = 64
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a batch as stored; `fits` says whether the columns for the search are those that its body gives."""
+
+    batch: int
+    position: int
+    leaf: str
+    body: str
+    fits: bool = True
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a check begins: behind this batch, which was checked before. By default at the chain's beginning."""
+
+    number: int = 0
+    hash: str = GENESIS
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """A batch that lacks rows: what is left of it, by position."""
+
+    batch: Batch
+    rows: dict[int, str]
+
+    def whole_with(self, body: str) -> int | None:
+        """The position at which this body makes the batch what it was, if it lacks just that one."""
+        missing = [position for position in range(self.batch.count) if position not in self.rows]
+        if len(missing) != 1:
+            return None
+        leaves = [leaf_hash(position, self.rows.get(position, body)) for position in range(self.batch.count)]
+        return missing[0] if merkle_root(leaves) == self.batch.root else None
+
+
+@dataclass
+class _Check:
+    """A check in progress."""
+
+    start: Start
+    checkpoints: dict[int, list[Checkpoint]]
+    before: Batch | None = None
+    batches: int = 0
+    rows: int = 0
+    found: list[Finding] = field(default_factory=list)
+    more: int = 0
+    vouched: Checkpoint | None = None
+    disagreed: bool = False
+    lost: list[_Lost] = field(default_factory=list)
+    joined: list[Row] = field(default_factory=list)
+
+    def add(
+        self, what: Tampering, batch: int, words: str, position: int | None = None, last: int | None = None
+    ) -> None:
+        if len(self.found) < FINDINGS_KEPT:
+            self.found.append(Finding(what, batch, words, position, last))
+        else:
+            self.more += 1
+
+
+def verify_chain(
+    batches: Iterable[tuple[Batch, Sequence[Row]]],
+    checkpoints: Sequence[Checkpoint],
+    orphans: Iterable[tuple[int, int]] = (),
+    start: Start | None = None,
+) -> Verdict:
+    """Checks batches in the order of their numbers, each with its rows in the order of their positions.
+
+    Args:
+        checkpoints: valid and invalid ones, in the order of their lines.
+        orphans: (batch, rows) of rows whose batch is not there.
+        start: where the batches begin.
+    """
+    by_number: dict[int, list[Checkpoint]] = {}
+    for checkpoint in checkpoints:
+        if checkpoint.valid:
+            by_number.setdefault(checkpoint.number, []).append(checkpoint)
+    check = _Check(start or Start(), by_number)
+    for batch, rows in batches:
+        _check_rows(check, batch, rows)
+        _check_link(check, batch)
+        _check_signed(check, batch)
+        check.before = batch
+        check.batches += 1
+    for number, count in orphans:
+        check.add(Tampering.INSERTED, number, f"{count} rows belong to batch {number}, which is not there")
+    _check_end(check, checkpoints)
+    _tell_moves(check)
+    tip = check.before
+    return Verdict(
+        batches=check.batches,
+        rows=check.rows,
+        tip=tip.number if tip else check.start.number,
+        tip_hash=tip.hash if tip else check.start.hash,
+        vouched=check.vouched,
+        findings=sorted(check.found, key=lambda each: (each.batch, each.position or 0)),
+        more=check.more,
+    )
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _check_rows(check: _Check, batch: Batch, rows: Sequence[Row]) -> None:
+    check.rows += len(rows)
+    leaves = [leaf_hash(row.position, row.body) for row in rows]
+    positions = [row.position for row in rows]
+    wrong = [i for i, row in enumerate(rows) if leaves[i] != row.leaf or not row.fits]
+    whole = positions == list(range(batch.count))
+    if not wrong and whole and merkle_root(leaves) == batch.root:
+        return
+    if _tell_order(check, batch, rows, wrong):
+        return
+    told = _tell_count(check, batch, rows, positions)
+    for i in wrong:
+        here = rows[i]
+        if here.position >= batch.count:  # told as one too many
+            continue
+        words = "it is not what its leaf was made of" if leaves[i] != here.leaf else "its columns and body disagree"
+        check.add(
+            Tampering.CHANGED, batch.number, f"row {here.position} of batch {batch.number}: {words}", here.position
+        )
+        told = True
+    if not told:
+        words = f"the rows of batch {batch.number} are not those that its root was made of"
+        check.add(Tampering.CHANGED, batch.number, words)
+
+
+def _tell_order(check: _Check, batch: Batch, rows: Sequence[Row], wrong: Sequence[int]) -> bool:
+    """Whether some rows only changed places: put back where their leaves were made, they give the root."""
+    if len(rows) != batch.count or not 1 < len(wrong) <= _NEARBY:
+        return False
+    places = {rows[i].position for i in wrong}
+    back = {row.position: row for row in rows}
+    for i in wrong:
+        home = next((place for place in places if leaf_hash(place, rows[i].body) == rows[i].leaf), None)
+        if home is None:
+            return False
+        places.discard(home)
+        back[home] = rows[i]
+    if sorted(back) != list(range(batch.count)):
+        return False
+    if merkle_root([leaf_hash(place, back[place].body) for place in range(batch.count)]) != batch.root:
+        return False
+    told = sorted(rows[i].position for i in wrong)
+    words = f"rows {', '.join(map(str, told[:8]))} of batch {batch.number} changed places"
+    check.add(Tampering.REORDERED, batch.number, words, told[0])
+    return True
+
+
+def _tell_count(check: _Check, batch: Batch, rows: Sequence[Row], positions: Sequence[int]) -> bool:
+    there = set(positions)
+    missing = [position for position in range(batch.count) if position not in there]
+    beyond = [row for row in rows if row.position >= batch.count]
+    if missing:
+        words = f"{len(missing)} of {batch.count} rows of batch {batch.number} are missing, the first at {missing[0]}"
+        check.add(Tampering.REMOVED, batch.number, words, missing[0])
+        if len(missing) == 1 and len(check.lost) < _LOST_KEPT:
+            check.lost.append(_Lost(batch, {row.position: row.body for row in rows if row.position < batch.count}))
+    for row in beyond:
+        words = f"row {row.position} of batch {batch.number} is one too many: it had {batch.count}"
+        check.add(Tampering.INSERTED, batch.number, words, row.position)
+        if len(check.joined) < _LOST_KEPT:
+            check.joined.append(row)
+    return bool(missing or beyond)
+
+
+def _tell_moves(check: _Check) -> None:
+    """What is missing in one batch and too many in another was moved."""
+    for lost in check.lost:
+        for row in check.joined:
+            position = lost.whole_with(row.body)
+            if position is None:
+                continue
+            number = lost.batch.number
+            pair = ((Tampering.REMOVED, number, position), (Tampering.INSERTED, row.batch, row.position))
+            check.found = [each for each in check.found if (each.what, each.batch, each.position) not in pair]
+            words = f"row {position} of batch {number} stands in batch {row.batch} now, at {row.position}"
+            check.found.append(Finding(Tampering.MOVED, number, words, position, max(number, row.batch)))
+            check.joined.remove(row)
+            break
+
+
+# -- links -----------------------------------------------------------------------------------------------------------
+
+
+def _check_link(check: _Check, batch: Batch) -> None:
+    number, before, at = _end(check)
+    if batch.number != number + 1:
+        words = f"batches {number + 1} to {batch.number - 1} are missing"
+        check.add(Tampering.REMOVED, number + 1, words, last=batch.number - 1)
+    whole = hash_of(batch) == batch.hash
+    if not whole:
+        _tell_batch(check, batch)
+    elif batch.number == number + 1 and batch.prev_hash != before:
+        words = f"batch {batch.number} does not follow batch {number} as it is now: one of them was written anew"
+        check.add(Tampering.RECHAINED, batch.number, words)
+    elif at is not None and batch.at < at:
+        words = f"batch {batch.number} says that it is older than batch {number}"
+        check.add(Tampering.RETIMED, batch.number, words)
+
+
+def _end(check: _Check) -> tuple[int, str, datetime | None]:
+    before = check.before
+    return (check.start.number, check.start.hash, check.start.at) if before is None else _place(before)
+
+
+def _place(batch: Batch) -> tuple[int, str, datetime]:
+    return batch.number, batch.hash, batch.at
+
+
+def _tell_batch(check: _Check, batch: Batch) -> None:
+    """A batch whose hash is not that of its columns: one that changed places, or one that was changed."""
+    number = batch.number
+    nearby = range(max(1, number - _NEARBY), number + _NEARBY + 1)
+    home = next((each for each in nearby if hash_of(replace(batch, number=each)) == batch.hash), None)
+    if home is not None:
+        check.add(Tampering.REORDERED, number, f"batch {number} was written as batch {home}", last=max(home, number))
+        return
+    at = _end(check)[2]
+    if at is not None and batch.at < at:
+        words = f"batch {number} says that it is older than the batch before it, and its hash does not fit"
+        check.add(Tampering.RETIMED, number, words)
+        return
+    what = "its hash is that of other columns (kind, workflow, count, time, root or the hash before it)"
+    check.add(Tampering.CHANGED, number, f"batch {number}: {what}")
+
+
+# -- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def _check_signed(check: _Check, batch: Batch) -> None:
+    for checkpoint in check.checkpoints.get(batch.number, ()):
+        if checkpoint.hash == batch.hash:
+            check.vouched = checkpoint
+            continue
+        after = check.vouched.number + 1 if check.vouched else check.start.number + 1
+        # one finding for the whole chain: after the first disagreement all later checkpoints disagree as well
+        if not check.disagreed:
+            words = (
+                f"batches {after} to {batch.number} were written anew: batch {batch.number} has another hash than was "
+                f"signed on {checkpoint.signed_at.isoformat(timespec='seconds')}"
+            )
+            check.add(Tampering.RECHAINED, after, words, last=batch.number)
+        check.disagreed = True
+
+
+def _check_end(check: _Check, checkpoints: Sequence[Checkpoint]) -> None:
+    tip = _end(check)[0]
+    for checkpoint in checkpoints:
+        if not checkpoint.valid:
+            words = (
+                f"line {checkpoint.line} of the checkpoints has no valid signature, or does not follow the line before"
+            )
+            check.add(Tampering.CHECKPOINT_FORGED, 0, words)
+    signed = max((each.number for each in checkpoints if each.valid), default=0)
+    if signed > tip:
+        words = f"batches {tip + 1} to {signed} are missing at the end: a checkpoint was signed over {signed}"
+        check.add(Tampering.TRUNCATED, tip + 1, words, last=signed)
+    numbers = [each.number for each in checkpoints if each.valid]
+    if any(later < earlier for earlier, later in pairwise(numbers)):
+        check.add(Tampering.CHECKPOINT_FORGED, 0, "the checkpoints are not in the order in which the chain grew")
+
+
+# -- rows beside their batches ---------------------------------------------------------------------------------------
+
+
+def with_rows(
+    batches: Iterable[Batch], rows: Iterable[Row], orphan: Callable[[Row], None]
+) -> Iterator[tuple[Batch, list[Row]]]:
+    """Puts rows, ordered by batch and position, beside the batches, ordered by number.
+
+    Args:
+        orphan: told each row whose batch is not there.
+    """
+    left = iter(rows)
+    row = next(left, None)
+    for batch in batches:
+        while row is not None and row.batch < batch.number:
+            orphan(row)
+            row = next(left, None)
+        mine = []
+        while row is not None and row.batch == batch.number:
+            mine.append(row)
+            row = next(left, None)
+        yield batch, mine
+    while row is not None:
+        orphan(row)
+        row = next(left, None)

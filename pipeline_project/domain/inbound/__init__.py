@@ -1,0 +1,1 @@
+"""What other systems post: events read, checked and put in their night; no network, database or clock."""

@@ -1,0 +1,71 @@
+"""A folder that takes one JSON file per action, named after its key."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pipeline_project.domain.acting.pace import Answer, Fate
+from pipeline_project.settings import Settings
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.acting import FileDestination
+from resources.actions.sent import Sent
+from resources.sources.places import environment, place
+
+
+@dataclass(frozen=True)
+class FileDrop:
+    """A folder; a file appears whole or not at all, and never changes."""
+
+    folder: Path
+    attempts: int
+
+    @classmethod
+    def of(cls, part: FileDestination, spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str]) -> Self:
+        return cls(place(part.folder, spec, environment(settings, environ)), part.attempts)
+
+    def send(self, action: Sent) -> Answer:
+        """Writes the file, or finds it written."""
+        file, draft = self._file(action), self.folder / f".{action.key}.{secrets.token_hex(8)}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with draft.open("xb") as out:
+                out.write(action.body)
+                out.flush()
+                os.fsync(out.fileno())
+            try:
+                # a link is refused where a file is: nothing is ever written over
+                os.link(draft, file)
+            except FileExistsError:
+                return self._same(action)
+            finally:
+                draft.unlink()
+            self._sync_folder()
+        except OSError as error:
+            return Answer(Fate.AGAIN, "folder_unwritable", f"{error.strerror}: the folder cannot be written")
+        return Answer(Fate.DONE, receipt={"file": file.name})
+
+    def look_up(self, action: Sent) -> Answer | None:
+        return self._same(action) if self._file(action).exists() else Answer(Fate.AGAIN, "never_seen", "no such file")
+
+    def remembers(self, seconds: float) -> bool:
+        return True
+
+    def _file(self, action: Sent) -> Path:
+        return self.folder / f"{action.key}.json"
+
+    def _same(self, action: Sent) -> Answer:
+        if self._file(action).read_bytes() == action.body:
+            return Answer(Fate.DONE, receipt={"file": self._file(action).name})
+        return Answer(Fate.REFUSED, "other_content", "a file with this key and another content is there")
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

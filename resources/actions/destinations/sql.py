@@ -1,0 +1,87 @@
+"""A table that takes one row per action, whose key is unique there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from sqlalchemy import Column, DateTime, MetaData, Numeric, Table, Text, Uuid, func, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from pipeline_project.domain.acting.pace import Answer, Fate
+from pipeline_project.domain.errors import DatabaseUnreachable, SettingInvalid
+from pipeline_project.settings import Settings
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.acting import SqlDestination
+from resources.actions.sent import Sent
+from resources.postgres import connected, engine_of, with_driver
+
+
+@dataclass(frozen=True)
+class SqlTable:
+    """A table of another PostgreSQL database; it is made when missing."""
+
+    url: str = field(repr=False)
+    name: str
+    attempts: int
+
+    @classmethod
+    def of(cls, part: SqlDestination, spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str]) -> Self:
+        url = environ.get(part.url)
+        if not url:
+            raise SettingInvalid(f"{part.url} is not set; {spec.name} sends actions to the database it names")
+        return cls(with_driver(url).render_as_string(hide_password=False), part.table, part.attempts)
+
+    @property
+    def _table(self) -> Table:
+        return Table(
+            self.name,
+            MetaData(),
+            Column("key", Uuid, primary_key=True),
+            Column("kind", Text, nullable=False),
+            Column("fingerprint", Text, nullable=False),
+            Column("money", Numeric(14, 2), nullable=False),
+            Column("payload", JSONB, nullable=False),
+            Column("taken_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        )
+
+    def send(self, action: Sent) -> Answer:
+        """Adds the row, or finds it there."""
+        row = {
+            "key": action.key,
+            "kind": action.kind,
+            "fingerprint": action.fingerprint,
+            "money": action.money,
+            "payload": dict(action.payload),
+        }
+        try:
+            with connected(engine_of(self.url)) as connection, connection.begin():
+                self._table.create(connection, checkfirst=True)
+                connection.execute(insert(self._table).values(**row).on_conflict_do_nothing(index_elements=["key"]))
+                return self._found(connection.scalar(self._kept(action)), action)
+        except DatabaseUnreachable as error:
+            # lost while the commit was on its way, perhaps: the key tells next time
+            return Answer(Fate.UNKNOWN, "no_answer", str(error)[:200])
+        except DBAPIError as error:
+            return Answer(Fate.AGAIN, "database", f"{type(error.orig).__name__}: the row was not taken")
+
+    def look_up(self, action: Sent) -> Answer | None:
+        try:
+            with connected(engine_of(self.url)) as connection:
+                kept = connection.scalar(self._kept(action))
+        except (DatabaseUnreachable, SQLAlchemyError) as error:
+            return Answer(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked")
+        return Answer(Fate.AGAIN, "never_seen", "no such row") if kept is None else self._found(kept, action)
+
+    def remembers(self, seconds: float) -> bool:
+        return True
+
+    def _kept(self, action: Sent):  # type: ignore[no-untyped-def]
+        return select(self._table.c.fingerprint).where(self._table.c.key == action.key)
+
+    def _found(self, kept: str | None, action: Sent) -> Answer:
+        if kept == action.fingerprint:
+            return Answer(Fate.DONE, receipt={"table": self.name})
+        return Answer(Fate.REFUSED, "other_content", "a row with this key and another content is there")

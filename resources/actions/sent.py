@@ -1,0 +1,40 @@
+"""One action as a destination sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One action on its way.
+
+    Attributes:
+        attempt: which try this is, from 1.
+        seconds: since the first try was begun.
+        uncertain: an earlier try may have had its effect.
+    """
+
+    id: int
+    workflow: str
+    destination: str
+    kind: str
+    key: UUID
+    fingerprint: str
+    payload: Mapping[str, Any]
+    money: float
+    live: bool
+    attempt: int
+    seconds: float
+    uncertain: bool
+    first_sent_at: datetime | None = None
+
+    @property
+    def body(self) -> bytes:
+        """What is sent: the payload with its key, the same bytes at every try."""
+        return json.dumps({"key": str(self.key), **self.payload}, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,99 @@
+"""The checkpoints themselves: signed JSON lines in one file, each naming the digest of the line before."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.domain.audit.canonical import canonical, moment
+from pipeline_project.domain.audit.chain import GENESIS
+from pipeline_project.domain.audit.findings import Checkpoint
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+FILE = "checkpoints.jsonl"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line as read, and the digest that the next one names."""
+
+    checkpoint: Checkpoint
+    digest: str
+
+
+def read_lines(folder: Path, key: Ed25519PublicKey) -> list[Line]:
+    """The checkpoints in a folder, oldest first; what is no valid line is one with `valid` False.
+
+    A last line without its end was cut off by a crash while it was written, before anybody relied on it: left out.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    lines: list[Line] = []
+    before = GENESIS
+    for number, content in enumerate(whole.split(b"\n") if whole else [], start=1):
+        digest = sha256(content).hexdigest()
+        lines.append(Line(_checkpoint(number, content, before, key), digest))
+        before = digest
+    return lines
+
+
+def _checkpoint(number: int, content: bytes, before: str, key: Ed25519PublicKey) -> Checkpoint:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        said = json.loads(content)
+        signature = bytes.fromhex(said.pop("signature"))
+        key.verify(signature, canonical(said).encode())
+        return Checkpoint(
+            number, int(said["number"]), str(said["hash"]), datetime.fromisoformat(said["signed_at"]),
+            valid=said["before"] == before,
+        )  # fmt: skip
+    except (InvalidSignature, ValueError, KeyError, TypeError, AttributeError):
+        return Checkpoint(number, 0, "", datetime.fromisoformat("1970-01-01T00:00:00+00:00"), valid=False)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[int]:
+    """The file, locked against other processes that write checkpoints; gives its handle."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def write_line(
+    handle: int, folder: Path, key: Ed25519PrivateKey, number: int, tip_hash: str, before: str, signed_at: datetime
+) -> Mapping[str, Any]:
+    """Signs and appends one line, on disk when this returns."""
+    said: dict[str, Any] = {"number": number, "hash": tip_hash, "before": before, "signed_at": moment(signed_at)}
+    said["signature"] = key.sign(canonical(said).encode()).hex()
+    content = canonical(said).encode() + b"\n"
+    size = _without_torn_end(handle, folder)
+    if os.write(handle, content) != len(content):
+        os.ftruncate(handle, size)
+        raise OSError(28, "No space left on device", str(folder / FILE))
+    os.fsync(handle)
+    return said
+
+
+def _without_torn_end(handle: int, folder: Path) -> int:
+    content = (folder / FILE).read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        os.ftruncate(handle, whole)
+    return whole

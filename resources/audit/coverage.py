@@ -1,0 +1,28 @@
+"""Which tables the chain vouches for, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Tables all of whose rows must stand in the chain, with the condition for those that must (SQL, None: all).
+#: Rows of other tables of facts are compared as far as the chain holds them; a row it does not hold is no finding.
+COVERED: Mapping[str, str | None] = {
+    "decisions": None,
+    # what was read from files is in the lake as it arrived; what people found out is only here
+    "outcomes": "source IN ('review', 'cluster_review')",
+    "releases": None,
+    "review_answers": None,
+    "review_proposals": None,
+    "review_approvals": None,
+    "review_notices": None,
+    "reveals": None,
+    "cluster_members": None,
+    "cluster_verdicts": None,
+    "repeats": None,
+    "repeat_answers": None,
+}
+
+#: Tables whose rows change, with the columns that never do: what an action is, though not how far it has come.
+LASTING: Mapping[str, frozenset[str]] = {
+    "actions": frozenset({"workflow", "night", "case_id", "epoch", "kind", "key", "fingerprint", "money", "undoes"}),
+}

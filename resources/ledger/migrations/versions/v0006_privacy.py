@@ -1,0 +1,16 @@
+"""Privacy: keys by subject, forgotten subjects, legal holds."""
+
+from __future__ import annotations
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass

@@ -1,0 +1,6 @@
+"""People: accounts, roles, sessions."""
+
+from __future__ import annotations
+
+#: Tables of this module whose rows never change.
+FACTS: tuple[str, ...] = ()

@@ -1,0 +1,149 @@
+"""Who may do what in the ledger: one table of roles and verbs, and the statements that make it so.
+
+A service connects as the database's user and takes its role at once (`resources.postgres.url_as`): what a role lacks
+is refused by PostgreSQL, whatever the program tries. Migrations and commands of the owner run without a role. Nobody
+may change, delete or truncate facts; that the owner cannot by mistake either is the triggers' work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from pipeline_project.domain.errors import RolesMissing
+
+NIGHTS, DESK, DISPATCHER, AUDITOR = "pipeline_nights", "pipeline_desk", "pipeline_dispatcher", "pipeline_auditor"
+#: The Dagster side; the desk with its web door; the dispatcher; who only reads.
+ROLES = (NIGHTS, DESK, DISPATCHER, AUDITOR)
+
+VERBS: Mapping[str, str] = {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
+
+
+@dataclass(frozen=True)
+class Grants:
+    """What each role may do with a table, as the verbs' first letters."""
+
+    nights: str = ""
+    desk: str = ""
+    dispatcher: str = ""
+    auditor: str = ""
+
+    def of(self, role: str) -> str:
+        return str(getattr(self, role.removeprefix("pipeline_")))
+
+
+#: Table by table. A fact is S and I at most. The auditor reads what explains a decision, and no secret of a person.
+GRANTS: Mapping[str, Grants] = {
+    # workflows, nights and models
+    "workflow_versions": Grants("SI", "S", "S", "S"),
+    "model_versions": Grants("SI", "S", "", "S"),
+    "champions": Grants("SI", "S", "", "S"),
+    "attempts": Grants("SIU", "S", "", "S"),
+    "decisions": Grants("SI", "SI", "S", "S"),
+    "outcomes": Grants("SI", "SI", "", "S"),
+    "alerts": Grants("SIU", "SIU", "SIU", "S"),
+    # actions
+    "releases": Grants("SI", "S", "S", "S"),
+    "actions": Grants("SIU", "SIU", "SU", "S"),
+    "action_events": Grants("SI", "SI", "SI", "S"),
+    "night_spending": Grants("SIU", "SIU", "S", "S"),
+    "switches": Grants("S", "SIU", "S", "S"),
+    "breakers": Grants("S", "S", "SIU", "S"),
+    "replays": Grants("S", "SI", "S", "S"),
+    # review
+    "review_tasks": Grants("SIU", "SIU", "", "S"),
+    "task_events": Grants("SI", "SI", "", "S"),
+    "review_proposals": Grants("S", "SI", "", "S"),
+    "review_approvals": Grants("S", "SI", "", "S"),
+    "review_answers": Grants("S", "SI", "", "S"),
+    "review_notices": Grants("SI", "S", "", "S"),
+    "reveals": Grants("", "SI", "", "S"),
+    "cluster_reviews": Grants("SU", "SIU", "", "S"),
+    "cluster_members": Grants("S", "SI", "", "S"),
+    "cluster_verdicts": Grants("S", "SI", "", "S"),
+    "repeats": Grants("SI", "SI", "", "S"),
+    "repeat_answers": Grants("S", "SI", "", "S"),
+    # what other systems posted
+    "inbound_events": Grants("S", "SI", "", "S"),
+    "inbound_chained": Grants("SI", "SI", "", "S"),
+    "inbound_refusals": Grants("S", "SIU", "", "S"),
+    # the chain: whoever makes facts appends to it
+    "audit_batches": Grants("SI", "SI", "SI", "S"),
+    "audit_rows": Grants("SI", "SI", "SI", "S"),
+}
+
+
+def create_missing(connection: Connection) -> None:
+    """Makes the roles that the server lacks and lets this user take them; another database may do the same at once.
+
+    Raises:
+        RolesMissing: this user may not; the message gives the statements for one who may.
+    """
+    lacking = [role for role in ROLES if not _usable(connection, role)]
+    if not lacking:
+        return
+    try:
+        with connection.begin_nested():
+            for role in lacking:
+                connection.execute(text(_CREATE.format(role=role)))
+                if not _usable(connection, role):
+                    connection.execute(text(f"GRANT {role} TO CURRENT_USER"))
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != _NOT_ALLOWED:
+            raise
+        user = connection.scalar(text("SELECT quote_ident(current_user)"))
+        made = [f"CREATE ROLE {role} NOLOGIN" for role in lacking if not _exists(connection, role)]
+        raise RolesMissing(
+            "the ledger's roles are missing and this user may not create them; ask the server's owner to run: "
+            + "; ".join([*made, f"GRANT {', '.join(lacking)} TO {user}"])
+        ) from None
+
+
+def grant(connection: Connection) -> None:
+    """Gives every role exactly what `GRANTS` says of the tables that are there, and the public nothing."""
+    there = set(connection.scalars(text(_TABLES)))
+    for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+        connection.execute(text(f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM PUBLIC, {', '.join(ROLES)}"))
+    connection.execute(text("REVOKE ALL ON SCHEMA public FROM PUBLIC"))
+    connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {', '.join(ROLES)}"))
+    for table, grants in GRANTS.items():
+        if table not in there:
+            continue
+        for role in ROLES:
+            verbs = ", ".join(VERBS[letter] for letter in grants.of(role))
+            if verbs:
+                connection.execute(text(f"GRANT {verbs} ON {table} TO {role}"))
+
+
+def revoke(connection: Connection) -> None:
+    """Takes everything back in this database; the roles stay, because other databases may use them."""
+    for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+        connection.execute(text(f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM {', '.join(ROLES)}"))
+    connection.execute(text(f"REVOKE ALL ON SCHEMA public FROM {', '.join(ROLES)}"))
+    connection.execute(text("GRANT USAGE ON SCHEMA public TO PUBLIC"))
+    connection.execute(text("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC"))
+
+
+def _exists(connection: Connection, role: str) -> bool:
+    return bool(connection.scalar(text("SELECT count(*) FROM pg_roles WHERE rolname = :role"), {"role": role}))
+
+
+def _usable(connection: Connection, role: str) -> bool:
+    """Whether the role is there and this user may take it."""
+    if not _exists(connection, role):
+        return False
+    # since version 16 being a member is not enough: it may be without the right to take the role
+    version = int(connection.scalar(text("SHOW server_version_num")) or 0)
+    right = "SET" if version >= 160_000 else "MEMBER"
+    taken = text("SELECT pg_has_role(CURRENT_USER, :role, :right)")
+    return bool(connection.scalar(taken, {"role": role, "right": right}))
+
+
+_NOT_ALLOWED = "42501"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+_CREATE = (
+    "DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+)

@@ -1,0 +1,26 @@
+"""The whole ledger: every table there is, and which of them hold facts."""
+
+from __future__ import annotations
+
+from resources.ledger import (
+    action_tables,
+    audit_tables,
+    inbound_tables,
+    people_tables,
+    privacy_tables,
+    review_tables,
+    tables,
+)
+
+metadata = tables.metadata
+
+#: Tables whose rows never change.
+FACTS: tuple[str, ...] = (
+    *tables.FACTS,
+    *action_tables.FACTS,
+    *review_tables.FACTS,
+    *people_tables.FACTS,
+    *audit_tables.FACTS,
+    *privacy_tables.FACTS,
+    *inbound_tables.FACTS,
+)

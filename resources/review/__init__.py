@@ -1,0 +1,1 @@
+"""Review tasks, answers, four eyes and the clock: people deciding, kept by the database."""

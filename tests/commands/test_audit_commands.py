@@ -1,0 +1,115 @@
+"""`pipeline audit`, called as from a shell, on a ledger with two decided nights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+import typer
+from sqlalchemy import text
+
+from pipeline_project import cli
+from pipeline_project.commands import cli_audit
+from pipeline_project.commands.console import Exit
+from resources.audit.adopt import adopt
+from resources.audit.chain import append
+from resources.postgres import databases, engine_of
+from tests.commands.conftest import NAME, REFUNDED, Call, Home, Said
+
+
+@pytest.fixture
+def audit(call: Call, home: Home) -> Iterator[Any]:
+    """Calls `pipeline audit WORDS`; the chain holds the home's decisions and one answer."""
+    app = typer.Typer(rich_markup_mode=None)
+    cli_audit.register(app)
+    app.command("other")(lambda: None)  # an app of one command would not ask for its name
+    url = databases(home.settings).ledger_url
+    adopt(url)
+    with engine_of(url).begin() as connection:
+        append(connection, "answers", NAME, [{"case_id": REFUNDED, "person": "anna", "option": "refund"}])
+
+    def called(*words: object) -> Said:
+        with mock.patch.object(cli, "app", app):
+            return call("audit", *words, **home.environ)
+
+    yield called
+
+
+@pytest.fixture
+def tampered(home: Home) -> Iterator[None]:
+    """A row whose body was changed, and is put right again."""
+    url = databases(home.settings).ledger_url
+
+    def write(statement: str, **values: str) -> None:
+        with engine_of(url).begin() as connection:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            connection.execute(text(statement), values)
+
+    with engine_of(url).connect() as connection:
+        body = connection.scalar(text("SELECT body FROM audit_rows WHERE batch = 1 AND position = 0"))
+    write("UPDATE audit_rows SET body = '{}' WHERE batch = 1 AND position = 0")
+    yield
+    write("UPDATE audit_rows SET body = :body WHERE batch = 1 AND position = 0", body=body)
+
+
+def test_a_sound_chain_is_said_to_be_sound_once_it_is_signed(audit: Any) -> None:
+    assert "Signed the chain up to batch" in audit("checkpoint").out
+    assert "Nothing was added" in audit("checkpoint").out
+    said = audit("verify")
+    assert said.code == Exit.DONE
+    assert "Nothing was tampered with." in said.out and "Everything up to batch" in said.out
+    document = audit("verify", "--json").document
+    assert document["intact"] and document["findings"] == [] and document["vouched"]["number"] > 0
+    (decisions,) = [each for each in document["tables"] if each["table"] == "decisions"]
+    assert decisions["facts"] > 0 and decisions["covered"] and decisions["outside"] == 0
+
+
+def test_tampering_has_an_exit_code_of_its_own(audit: Any, tampered: None) -> None:
+    said = audit("verify", "--chain-only")
+    assert said.code == Exit.TAMPERED
+    assert "row 0 of batch 1" in said.out and "Keep the database as it is" in said.out
+    document = audit("verify", "--json").document
+    assert not document["intact"] and document["findings"][0]["what"] == "changed"
+
+
+def test_a_search_finds_what_somebody_did(audit: Any) -> None:
+    said = audit("search", "--person", "anna", "--limit", 1)
+    assert said.code == Exit.DONE
+    assert REFUNDED in said.out and "anna" in said.out
+    (entry,) = audit("search", "--person", "anna", "--limit", 1, "--json").document["entries"]
+    assert entry["said"]["option"] == "refund"
+    assert audit("search", "--person", "anna", "--from", "2999-01-01", "--json").document["entries"] == []
+
+
+def test_pages_go_on_where_they_ended(audit: Any) -> None:
+    first = audit("search", "--limit", 1, "--json").document
+    then = audit("search", "--limit", 1, "--before", first["older"], "--json").document
+    assert then["entries"] != first["entries"]
+    assert audit("search", "--before", "x").code == Exit.WRONG_CALL
+
+
+def test_a_proof_is_shown_and_holds(audit: Any) -> None:
+    audit("checkpoint")
+    said = audit("proof", 1, 0)
+    assert said.code == Exit.DONE and "holds" in said.out
+    document = audit("proof", 1, 0, "--json").document
+    assert document["holds"] and document["checkpoint"]["number"] >= 1
+    assert audit("proof", 1, 999).code == Exit.NOT_FOUND
+
+
+def test_a_proof_of_a_changed_row_does_not_hold(audit: Any, tampered: None) -> None:
+    assert audit("proof", 1, 0).code == Exit.TAMPERED
+
+
+def test_a_public_key_that_is_missing_is_said_to_be(audit: Any) -> None:
+    said = audit("verify", "--public-key", "/nowhere/key.pem")
+    assert said.code == Exit.TAMPERED and "there is no public key at" in said.err
+
+
+@pytest.mark.parametrize("words", [(), ("verify",), ("checkpoint",), ("search",), ("proof",)])
+def test_help_shows_examples(audit: Any, words: tuple[str, ...]) -> None:
+    said = audit(*words, "--help")
+    assert said.code == 0 and "Example" in said.out and "--json" in said.out
+    assert max(len(line) for line in said.out.splitlines()) <= 80

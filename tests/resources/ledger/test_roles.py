@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from pipeline_project.domain.errors import RolesMissing
+from resources.audit.chain import append
+from resources.embedded import EmbeddedServer
+from resources.ledger import migrate
+from resources.ledger.ledger import PostgresLedger
+from resources.ledger.roles import DESK, GRANTS, ROLES, VERBS, create_missing
+from resources.ledger.schema import FACTS, metadata
+from resources.postgres import engine_of, url_as
+
+NOT_ALLOWED, FACT_STAYS = "42501", "23001"
+TABLES = sorted(metadata.tables)
+
+
+def refused(connection: Connection, statement: str) -> str | None:
+    """The error's code, None where the statement went through; nothing is left of it."""
+    saved = connection.begin_nested()
+    try:
+        connection.execute(text(statement))
+    except DBAPIError as error:
+        return str(error.orig.pgcode)  # type: ignore[union-attr]
+    finally:
+        saved.rollback()
+    return None
+
+
+def statement(table: str, letter: str) -> str:
+    """A statement that does nothing where it is allowed."""
+    # a number counted up refuses to be written before any grant is looked at
+    column = f'"{next(each.name for each in metadata.tables[table].columns if each.identity is None)}"'
+    return {
+        "S": f"SELECT {column} FROM {table} LIMIT 0",
+        "I": f"INSERT INTO {table} ({column}) SELECT NULL WHERE false",
+        "U": f"UPDATE {table} SET {column} = NULL WHERE false",
+        "D": f"DELETE FROM {table} WHERE false",
+        "T": f"TRUNCATE {table} CASCADE",
+    }[letter]
+
+
+def test_every_table_has_its_line_of_grants() -> None:
+    assert sorted(GRANTS) == TABLES
+
+
+@pytest.mark.parametrize("table", sorted({*FACTS}))
+def test_nobody_is_granted_more_on_a_fact_than_reading_and_adding(table: str) -> None:
+    assert all(set(GRANTS[table].of(role)) <= {"S", "I"} for role in ROLES)
+
+
+def test_nobody_may_truncate_anything_and_the_auditor_only_reads() -> None:
+    assert not any("T" in grants.of(role) for grants in GRANTS.values() for role in ROLES)
+    assert {grants.auditor for grants in GRANTS.values()} <= {"", "S"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_does_with_each_table_what_it_was_granted_and_nothing_else(ledger: PostgresLedger, role: str) -> None:
+    wrong = []
+    with engine_of(url_as(ledger.url, role)).connect() as connection, connection.begin():
+        assert connection.scalar(text("SELECT current_user")) == role
+        for table in TABLES:
+            for letter, verb in VERBS.items():
+                code = refused(connection, statement(table, letter))
+                granted = letter in GRANTS[table].of(role)
+                if code != (None if granted else NOT_ALLOWED):
+                    wrong.append((table, verb, granted, code))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_gets_round_its_grants(ledger: PostgresLedger, role: str) -> None:
+    with engine_of(url_as(ledger.url, role)).connect() as connection, connection.begin():
+        for trick in (
+            "CREATE TABLE public.mine (a int)",
+            "ALTER TABLE decisions DISABLE TRIGGER ALL",
+            "ALTER TABLE decisions DROP CONSTRAINT pk_decisions",
+            "DROP TRIGGER facts_stay ON decisions",
+            "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "SET session_replication_role = replica",
+            "CREATE ROLE pipeline_more",
+        ):
+            assert refused(connection, trick) == NOT_ALLOWED, trick
+
+
+@pytest.mark.parametrize("table", sorted(FACTS))
+def test_facts_refuse_truncation_even_by_their_owner(ledger: PostgresLedger, table: str) -> None:
+    with engine_of(ledger.url).connect() as connection, connection.begin():
+        assert refused(connection, f"TRUNCATE {table} CASCADE") == FACT_STAYS
+
+
+def test_the_public_has_nothing(ledger: PostgresLedger) -> None:
+    with engine_of(ledger.url).begin() as connection:
+        connection.execute(text("CREATE ROLE nobody_special NOLOGIN"))
+        try:
+            connection.execute(text("SET LOCAL ROLE nobody_special"))
+            found = [refused(connection, f"SELECT 1 FROM public.{table}") for table in TABLES]
+        finally:
+            connection.execute(text("RESET ROLE"))
+            connection.execute(text("DROP ROLE nobody_special"))
+    assert set(found) == {NOT_ALLOWED}
+
+
+@pytest.mark.parametrize("role", ROLES[:3])
+def test_whoever_makes_facts_may_append_to_the_chain(ledger: PostgresLedger, role: str) -> None:
+    with engine_of(url_as(ledger.url, role)).begin() as connection:
+        assert append(connection, "answers", "returns", [{"case_id": "C-1"}]) == 1
+
+
+def test_an_auditor_may_not_append(ledger: PostgresLedger) -> None:
+    with pytest.raises(DBAPIError), engine_of(url_as(ledger.url, ROLES[3])).begin() as connection:
+        append(connection, "answers", "returns", [{"case_id": "C-1"}])
+
+
+def test_a_role_is_kept_beside_other_options() -> None:
+    url = make_url(url_as("postgresql+psycopg2://u:p@h/d?options=-c%20work_mem%3D8MB", DESK))
+    assert url.query["options"] == f"-c work_mem=8MB -c role={DESK}"
+    assert url.password == "p"
+
+
+# -- making the roles, on a server of their own ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[str]:
+    """A server without the ledger's roles."""
+    home = Path(tempfile.mkdtemp(prefix="pipeline-roles-"))
+    server = EmbeddedServer(home / "postgres")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        shutil.rmtree(home)
+
+
+def as_owner(server: str, name: str, rights: str) -> str:
+    """The URL of a new database whose owner has these rights and no more."""
+    with create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD 'x' {rights}"))
+        connection.execute(text(f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0"))
+    url = make_url(server).set(username=name, password="x", database=name)
+    return url.render_as_string(hide_password=False)
+
+
+def test_who_may_not_create_roles_is_told_what_to_run_and_it_is_enough(own_server: str) -> None:
+    url = as_owner(own_server, "plain_owner", "")
+    with pytest.raises(RolesMissing) as told:
+        migrate.upgrade(url)
+    assert migrate.current(url) is None
+    with create_engine(own_server, isolation_level="AUTOCOMMIT").connect() as connection:
+        for each in str(told.value).partition("to run: ")[2].split("; "):
+            connection.execute(text(each))
+        migrate.upgrade(url)
+        assert migrate.current(url) == migrate.head()
+        migrate.downgrade(url, "base")
+        for role in ROLES:
+            connection.execute(text(f"DROP ROLE {role}"))
+
+
+def test_databases_that_make_the_roles_at_once_agree(own_server: str) -> None:
+    urls = [as_owner(own_server, f"maker_{number}", "SUPERUSER") for number in range(4)]
+    together = threading.Barrier(len(urls))
+    failed: list[BaseException] = []
+
+    def make(url: str) -> None:
+        try:
+            with engine_of(url).begin() as connection:
+                connection.execute(text("SELECT 1"))
+                together.wait(timeout=30)
+                create_missing(connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+            failed.append(error)
+
+    threads = [threading.Thread(target=make, args=(url,)) for url in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    with engine_of(url_as(urls[0], DESK)).connect() as connection:
+        assert connection.scalar(text("SELECT current_user")) == DESK
+
+
+def test_the_right_to_create_roles_is_enough(own_server: str) -> None:
+    with create_engine(own_server, isolation_level="AUTOCOMMIT").connect() as connection:
+        for role in connection.scalars(
+            text("SELECT rolname FROM pg_roles WHERE rolname = ANY(:r)"), {"r": [*ROLES]}
+        ).all():
+            connection.execute(text(f"DROP ROLE {role}"))
+    url = as_owner(own_server, "role_maker", "CREATEROLE")
+    migrate.upgrade(url)
+    with engine_of(url_as(url, DESK)).connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM decisions")) == 0
