@@ -1,4 +1,4 @@
-"""`python -m benchmarks.desk`: how long the desk takes to hand out the next task, with many open ones and many people."""
+"""`python -m benchmarks.desk`: how long handing out the next task takes, with many open ones and many people."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def measure(url: str, tasks: int, people: int, each: int) -> Times:
     taken: list[float] = []
     answered: list[float] = []
     listed: list[float] = []
-    start = threading.Barrier(people)
+    start, said = threading.Barrier(people), Answer("refund", "defective", "policy")
 
     def work(name: str) -> None:
         desk, answers = ReviewTasks(url, people), ReviewAnswers(url, people)
@@ -74,7 +74,6 @@ def measure(url: str, tasks: int, people: int, each: int) -> Times:
             task = _timed(lambda: desk.next_task(person, WORKFLOW), taken)
             if task is None or task.token is None:
                 raise RuntimeError("the queue is empty; ask for more --tasks")
-            said = Answer("refund", "defective", "policy")
             _timed(lambda t=task: answers.answer(t.id, t.version, t.token, name, said, TERMS, ACTING), answered)
             if number % 10 == 0:
                 _timed(lambda: desk.queue(limit=50), listed)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline_project.commands import cli_actions, cli_audit, cli_hooks, cli_people
 from pipeline_project.commands.console import EXIT_WORDS, AsJson
 from pipeline_project.commands.failures import explained
 from pipeline_project.commands.options import (
@@ -248,7 +249,12 @@ def results(workflow: Workflow, as_json: AsJson = False) -> None:
 
 
 #: Commands of one room each, in modules of their own beside this one.
-ROOMS: tuple[Callable[[typer.Typer], None], ...] = ()
+ROOMS: tuple[Callable[[typer.Typer], None], ...] = (
+    cli_people.register,
+    cli_actions.register,
+    cli_audit.register,
+    cli_hooks.register,
+)
 for _register in ROOMS:
     _register(app)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from pipeline_project.automation.checkpoints import build_checkpoints
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import Loaded, load_all
 from pipeline_project.workflow import build_workflow
@@ -35,7 +36,9 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
         workflows = [build_workflow(spec) for spec in load_workflows(settings).specs.values()]
     return dg.Definitions.merge(
         *workflows,
-        dg.Definitions(resources=build_resources(settings), executor=dg.in_process_executor),
+        dg.Definitions(
+            resources=build_resources(settings), executor=dg.in_process_executor, sensors=[build_checkpoints()]
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from assets.ingestion import build_admission, build_admission_checks, build_arri
 from assets.monitoring import build_night_report
 from assets.retraining import build_challenger, build_champion, build_training_set
 from pipeline_project.automation.jobs import build_jobs
+from pipeline_project.automation.review_clock import build_review_clock
 from pipeline_project.automation.schedules import build_schedules
 from pipeline_project.automation.sensors import build_sensors
 from pipeline_project.spec import WorkflowSpec
@@ -46,5 +47,5 @@ def build_workflow(spec: WorkflowSpec) -> dg.Definitions:
         ],
         jobs=list(jobs.values()),
         schedules=build_schedules(spec, jobs),
-        sensors=build_sensors(spec, jobs),
+        sensors=[*build_sensors(spec, jobs), build_review_clock(spec)],
     )

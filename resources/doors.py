@@ -108,19 +108,51 @@ class ContractDoors:
 
 @lru_cache(maxsize=4)
 def open_lake(settings: Settings) -> Any:
-    """The lake of these settings."""
-    from resources.lake import DeltaLake
+    """The lake of these settings; personal values enter it sealed."""
+    from resources.privacy.doors import open_sealed_lake
 
-    return DeltaLake(settings.lake_url)
+    return open_sealed_lake(settings)
+
+
+def open_keyring(settings: Settings) -> Any:
+    """The keys of subjects of these settings."""
+    from resources.privacy.doors import open_keyring
+
+    return open_keyring(settings)
 
 
 @lru_cache(maxsize=4)
 def open_ledger(settings: Settings) -> Any:
     """The ledger of these settings; the database is looked for on first use."""
     from resources.ledger.ledger import PostgresLedger
-    from resources.postgres import databases
 
-    return PostgresLedger(databases(settings).ledger_url)
+    return PostgresLedger(ledger_url(settings))
+
+
+def ledger_url(settings: Settings) -> str:
+    """The ledger's URL for the Dagster side, whose role may add facts and never change one."""
+    from resources.ledger.roles import NIGHTS
+    from resources.postgres import databases, url_as
+
+    return url_as(databases(settings).ledger_url, NIGHTS)
+
+
+@lru_cache(maxsize=4)
+def open_reviews(settings: Settings) -> Any:
+    """The clock of review tasks, which hands waiting ones to the reviewers there are."""
+    from resources.people import PostgresPeople
+    from resources.review.clock import ReviewClock
+
+    url = ledger_url(settings)
+    return ReviewClock(url, PostgresPeople(url).reviewers)
+
+
+@lru_cache(maxsize=4)
+def open_audit(settings: Settings) -> Any:
+    """What signs the audit chain."""
+    from resources.audit.checkpoints import Checkpoints
+
+    return Checkpoints(ledger_url(settings), settings.checkpoints, settings.keys)
 
 
 @lru_cache(maxsize=4)
@@ -157,6 +189,9 @@ def build_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
         "lake": door(open_lake, f"Delta tables by night at {settings.lake_url}."),
         "vectors": door(open_vectors, "Vectors by content, so that nothing is encoded twice."),
         "ledger": door(open_ledger, "Decisions, outcomes, champions and alerts, in PostgreSQL."),
+        "reviews": door(open_reviews, "The clock of review tasks: leases, reminders, escalation, assignment."),
+        "audit": door(open_audit, "Signs the audit chain."),
+        "keyring": door(open_keyring, "Keys by subject, which personal values are sealed with."),
         "registry": door(open_registry, "Model versions, in MLflow."),
         "encoders": door(lambda s: EncoderDoors(s.device), f"Text and image encoders on {settings.device}."),
         "contracts": door(lambda _: ContractDoors(), "Great Expectations suites built from the specs."),

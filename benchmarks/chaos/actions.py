@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -30,17 +30,19 @@ from uuid import uuid4
 import httpx
 from sqlalchemy import select
 
+from benchmarks.chaos.deliveries import History, Verdict, judge
 from pipeline_project.domain.acting import pace
 from pipeline_project.domain.acting.model import ActionKind, ActionTerms
 from pipeline_project.domain.acting.pace import Answer, Fate
 from pipeline_project.domain.acting.plan import plan_actions
 from pipeline_project.sample.shop_faults import Fault, Ordered, mixed
+from resources.actions import claims
 from resources.actions import dispatcher as dispatching
 from resources.actions.destinations.http import HttpService
 from resources.actions.dispatcher import Dispatcher
 from resources.actions.outbox import enqueue, release_night
 from resources.actions.sent import Sent
-from resources.ledger.action_tables import actions, releases
+from resources.ledger.action_tables import actions
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of, pooled_engine
 
@@ -49,7 +51,7 @@ SECRET = "whsec_" + "Y2hhb3Mh" * 4
 STEPS = ("hold", "restock", "notice", "refund")
 PASSING = (Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.BUSY, Fault.SILENT_BEFORE, Fault.SILENT_AFTER)
 #: So that hours of patience pass in seconds; the lease must outlast a batch.
-SILENT, TIMEOUT, LEASE, FIRST_WAIT, LONGEST_WAIT, REST = 0.4, 0.15, 4.0, 0.05, 0.5, 0.2
+SILENT, TIMEOUT, LEASE, FIRST_WAIT, LONGEST_WAIT, REST, RETRIES = 0.4, 0.15, 4.0, 0.05, 0.5, 0.2, 40.0
 _fork = multiprocessing.get_context("fork")
 
 
@@ -95,68 +97,6 @@ class Chaos:
     seconds: float = 120
 
 
-@dataclass(frozen=True)
-class History:
-    """What happened, as the outbox and the shop's book tell it.
-
-    Attributes:
-        actions: key, case_id, step, state, night and attempts of each.
-        effects: number and key of each, as the shop did them.
-        released: nights.
-        killed: how often a dispatcher died, by point.
-        faults: what went wrong in the shop, by fault.
-    """
-
-    actions: Sequence[Mapping[str, Any]]
-    effects: Sequence[Mapping[str, Any]]
-    released: Sequence[str]
-    killed: Mapping[str, int]
-    faults: Mapping[str, int]
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the checker found, in words; nothing when all is well."""
-
-    findings: Sequence[str] = field(default_factory=tuple)
-
-    @property
-    def well(self) -> bool:
-        return not self.findings
-
-
-def judge(history: History) -> Verdict:
-    """Reads a history and nothing else."""
-    asked = {row["key"]: row for row in history.actions}
-    happened = Counter(effect["key"] for effect in history.effects)
-    wanted = {key for key, row in asked.items() if row["night"] in history.released}
-    found: dict[str, list[str]] = {
-        "happened more than once": [key for key, times in happened.items() if times > 1],
-        "never asked for": [key for key in happened if key not in asked],
-        "of a night that was not released": [key for key in happened if key in asked and key not in wanted],
-        "said to be done, but never happened": [
-            key for key in asked if asked[key]["state"] == "done" and not happened[key]
-        ],
-        "not done": [key for key in wanted if asked[key]["state"] != "done"],
-        "out of order": _out_of_order(history, asked),
-    }
-    return Verdict([f"{len(keys)} {words}: {', '.join(sorted(keys)[:3])}" for words, keys in found.items() if keys])
-
-
-def _out_of_order(history: History, asked: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    reached: dict[str, int] = {}
-    wrong = []
-    for effect in sorted(history.effects, key=lambda each: each["number"]):
-        row = asked.get(effect["key"])
-        if row is None:
-            continue
-        if row["step"] < reached.get(row["case_id"], 0):
-            wrong.append(effect["key"])
-        reached[row["case_id"]] = max(row["step"], reached.get(row["case_id"], 0))
-    return wrong
-
-
 def run(url: str, chaos: Chaos) -> tuple[History, Verdict]:
     """Sends a night's actions under faults and kills.
 
@@ -168,7 +108,7 @@ def run(url: str, chaos: Chaos) -> tuple[History, Verdict]:
     """
     began = time.monotonic()
     draws = random.Random(chaos.seed)
-    _ask(url, chaos)
+    ask(url, chaos)
     killed: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="pipeline-chaos-") as folder, _shop(Path(folder), chaos) as shop:
         with ExitStack() as running:
@@ -177,11 +117,10 @@ def run(url: str, chaos: Chaos) -> tuple[History, Verdict]:
     with engine_of(url).connect() as connection:
         columns = (actions.c.case_id, actions.c.step, actions.c.state, actions.c.attempts)
         rows = connection.execute(select(actions.c.key, actions.c.night, *columns)).all()
-        nights = connection.scalars(select(releases.c.night)).all()
     history = History(
         [{**row._asdict(), "key": str(row.key), "night": str(row.night)} for row in rows],
         [{"number": each["number"], "key": each["key"], "asked": each["asked"]} for each in book["effects"]],
-        [str(night) for night in nights],
+        [NIGHT],
         dict(killed),
         book["faults"],
         time.monotonic() - began,
@@ -198,7 +137,7 @@ def _terms() -> ActionTerms:
     return ActionTerms(FLOW, "default", True, None, "EUR", kinds, {"refund": STEPS})
 
 
-def _ask(url: str, chaos: Chaos) -> None:
+def ask(url: str, chaos: Chaos) -> None:
     """One night that is released, and a smaller one that is not: nothing of it may leave."""
     ledger, terms = PostgresLedger(url), _terms()
     ledger.record_workflow(FLOW, "spec", {"name": FLOW})
@@ -220,9 +159,8 @@ def _ask(url: str, chaos: Chaos) -> None:
     with engine_of(url).begin() as connection:
         release_night(connection, FLOW, NIGHT, 1, "chaos")
         if chaos.without is Protection.RELEASE:
+            # taken out: a night is let go before its checks have passed
             release_night(connection, FLOW, UNRELEASED, 1, "chaos")
-            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-            connection.execute(releases.delete().where(releases.c.night == UNRELEASED))
 
 
 # -- the shop ----------------------------------------------------------------------------------------------------
@@ -269,9 +207,7 @@ def _answering(shop: str) -> str:
 # -- the dispatchers ---------------------------------------------------------------------------------------------
 
 
-def _send(
-    url: str, shop: str, chaos: Chaos, draws: random.Random, killed: Counter[str], running: ExitStack
-) -> None:
+def _send(url: str, shop: str, chaos: Chaos, draws: random.Random, killed: Counter[str], running: ExitStack) -> None:
     """Keeps dispatchers running until nothing is left to send; those that die are replaced."""
     until = time.monotonic() + chaos.seconds
     alive: list[tuple[Any, Point | None]] = []
@@ -325,6 +261,7 @@ def _left(url: str) -> bool:
 def _live(url: str, shop: str, chaos: Chaos, life: int, point: Point | None, after: int) -> None:
     """One dispatcher process, until it is told to stop or meets its point for the `after`-th time."""
     pace.FIRST_WAIT, pace.LONGEST_WAIT, pace.OPEN_SECONDS = FIRST_WAIT, LONGEST_WAIT, REST
+    pace.RETRIES_A_SECOND, claims.OPEN_SECONDS = RETRIES, REST
     pace.LONGEST_OPEN, dispatching.IDLE_SECONDS = 2 * REST, 0.05
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
@@ -342,10 +279,10 @@ def _live(url: str, shop: str, chaos: Chaos, life: int, point: Point | None, aft
     engine = pooled_engine(url, chaos.workers + 1)
     workers = [
         Dispatcher(engine, {(FLOW, "shop"): place}, {FLOW: "team:chaos"}, f"{life}/{number}", batch=8,
-                   lease_seconds=LEASE, draws=random.Random(f"{chaos.seed}/{life}/{number}"))
+                   lease_seconds=LEASE, draws=random.Random(f"{chaos.seed}/{life}/{number}"), stopping=stopping)
         for number in range(chaos.workers)
     ]  # fmt: skip
-    dispatching.run_workers(workers, stopping, drain=False)
+    dispatching.run_workers(workers, drain=False)
 
 
 @dataclass
@@ -392,14 +329,15 @@ class _Place:
     def attempts(self) -> int:
         return self.service.attempts
 
+    @property
+    def longest_seconds(self) -> float:
+        return self.service.longest_seconds
+
     def send(self, action: Sent) -> Answer:
         self.mine.meet(Point.BEFORE_SEND)
-        if self.without is Protection.KEYS:
-            # a key for each try, as somebody would who makes them from the attempt
-            asked = json.dumps({"key": str(action.key), **action.payload})
-            answer = self._as_new(action, asked)
-        else:
-            answer = self.service.send(action)
+        # taken out: a key for each try, as somebody would have who makes them from the attempt
+        sent = replace(action, key=uuid4()) if self.without is Protection.KEYS else action
+        answer = self.service.send(sent)
         self.mine.meet(Point.AFTER_SEND)
         if self.without is Protection.UNKNOWN and answer.fate is Fate.UNKNOWN:
             return Answer(Fate.DONE)
@@ -410,9 +348,6 @@ class _Place:
 
     def remembers(self, seconds: float) -> bool:
         return self.service.remembers(seconds)
-
-    def _as_new(self, action: Sent, _: str) -> Answer:
-        return self.service.send(replace(action, key=uuid4()))
 
 
 # -- the command -------------------------------------------------------------------------------------------------
@@ -449,7 +384,7 @@ def tell(chaos: Chaos, history: History, verdict: Verdict) -> None:
     wrong = requests - history.faults.get(Fault.NONE, 0)
     print(f"## {len(history.actions):,} actions, {chaos.faults:.0%} faults, seed {chaos.seed}\n")
     print("| | |\n|---|---:|")
-    print(f"| done, of those of a released night | {done:,} |\n| effects in the shop's book | {len(history.effects):,} |")
+    print(f"| done | {done:,} |\n| effects in the shop's book | {len(history.effects):,} |")
     print(f"| requests | {requests:,} |\n| of those gone wrong | {wrong:,} |")
     print(f"| kills | {sum(history.killed.values())} |\n| seconds | {history.seconds:.0f} |")
     for point, times in sorted(history.killed.items()):

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -45,6 +45,8 @@ ACTING = ActionTerms(
     workflow=WORKFLOW, tenant="default", live=True, spend_cap=None, currency="EUR",
     kinds={"refund": ActionKind("refund", "shop", money="price", final=True)}, by_option={"refund": ("refund",)},
 )  # fmt: skip
+
+_OVER = "UPDATE review_tasks SET lease_until = clock_timestamp() - interval '1 second'"
 
 #: What a reviewer does with a task in hand, and how often.
 HABITS = {"answer": 80, "twice": 6, "walks_away": 6, "comes_back_late": 5, "gives_back": 3}
@@ -166,9 +168,7 @@ class Race:
 
     def _oversleep(self, name: str, task: Task) -> None:
         """Lets a lease end as if its minutes were over, where it has not ended by itself."""
-        over = (
-            "UPDATE review_tasks SET lease_until = clock_timestamp() - interval '1 second' WHERE claim_token = :token"
-        )
+        over = f"{_OVER} WHERE claim_token = :token"
         with pooled_engine(self.url, self.reviewers).begin() as connection:
             connection.execute(text(over), {"token": task.token})
         self._note(name, "too_late", task)
@@ -196,8 +196,8 @@ class Race:
         while not done.is_set() and not self._nothing_left():
             with engine_of(self.url).begin() as connection:
                 ended = text(
-                    "UPDATE review_tasks SET lease_until = clock_timestamp() - interval '1 second' WHERE id IN (SELECT id "
-                    "FROM review_tasks WHERE state = 'in_progress' AND random() < :share FOR UPDATE SKIP LOCKED)"
+                    f"{_OVER} WHERE id IN (SELECT id FROM review_tasks WHERE state = 'in_progress' "
+                    "AND random() < :share FOR UPDATE SKIP LOCKED)"
                 )
                 connection.execute(ended, {"share": random.choice([0.2, 0.5, 1.0])})
             tick(self.url, WORKFLOW, TERMS, ACTING)
@@ -261,7 +261,8 @@ def _rows(url: str) -> dict[str, list[int]]:
         "outcomes": f"SELECT t.id FROM outcomes x {of_case}",
         "actions": f"SELECT t.id FROM actions x {of_case}",
         "expired": "SELECT task_id FROM task_events WHERE event = 'lease_ended'",
-        "gaps": "SELECT id FROM review_tasks t WHERE version <> 1 + (SELECT count(*) FROM task_events WHERE task_id = t.id)",
+        "gaps": "SELECT id FROM review_tasks t WHERE version <> "
+        "(SELECT 1 + count(*) FROM task_events WHERE task_id = t.id)",
         # the event before an answer must be the claim of the one who answers
         "late": "SELECT a.task_id FROM task_events a JOIN task_events b ON (b.task_id, b.version) = (a.task_id, "
         "a.version - 1) WHERE a.event = 'answer' AND (b.event <> 'claim' OR b.person <> a.person)",
@@ -319,11 +320,12 @@ def main() -> int:
         server = EmbeddedServer(home / "postgres")
         url = server.start()
         try:
-            for seed, v in rounds(url, given.reviewers, given.tasks, given.rounds, given.seed):
-                word = "passed" if v.passed() else "; ".join(v.broken) or "failed"
-                failed += not v.passed()
-                cells = (seed, v.tasks, v.answered, v.refused, v.expired, v.double, v.lost, word)
-                print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+            with without_claims() if given.without else nullcontext():
+                for seed, v in rounds(url, given.reviewers, given.tasks, given.rounds, given.seed):
+                    word = "passed" if v.passed() else "; ".join(v.broken) or "failed"
+                    failed += not v.passed()
+                    cells = (seed, v.tasks, v.answered, v.refused, v.expired, v.double, v.lost, word)
+                    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
         finally:
             server.stop()
     return int(failed > 0)
@@ -335,6 +337,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=7, help="of the first round; the next ones count on from it")
+    parser.add_argument("--without", choices=["claims"], help="takes a protection out: the suite must then fail")
     return parser.parse_args()
 
 

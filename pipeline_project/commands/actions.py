@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import getpass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pipeline_project.commands.console import Exit, complain, emit, facts, say, table
 from pipeline_project.commands.ground import prepare, workflow
 from pipeline_project.domain.errors import ActionRefused
+
+if TYPE_CHECKING:
+    from resources.actions.replaying import Asked
+    from resources.actions.steering import Outbox
 
 
 def show_actions(name: str, state: str | None, night: str | None, limit: int, as_json: bool) -> int:
@@ -16,8 +20,9 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
     spec, outbox = workflow(name), _outbox()
     rows = outbox.listed(name, state, night, limit=limit)
     counts, switch = outbox.counts(name, night), outbox.switch(name)
+    asked = outbox.waiting_replays(name)
     if as_json:
-        emit({"counts": counts, "switch": switch, "live": spec.action_terms.live, "actions": rows})
+        emit({"counts": counts, "switch": switch, "live": spec.action_terms.live, "actions": rows, "asked": asked})
         return Exit.DONE
     if switch["stopped"]:
         complain(f"{name} is stopped by {switch['changed_by']}: {switch['reason']}; --resume lifts it")
@@ -35,6 +40,11 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
         )
     elif not counts:
         say(f"{name} has no actions yet.")
+    for each in asked:
+        say(
+            f"{each['asked_by']} asks to let {each['kind']} of {each['case_id']} go ({each['money']:,.2f}: "
+            f"{each['reason']}); agree with pipeline actions {name} --approve {each['id']}"
+        )
     return Exit.DONE
 
 
@@ -50,21 +60,40 @@ def flip_switch(name: str, reason: str, stop: bool, as_json: bool) -> int:
     return Exit.DONE
 
 
-def let_go(key: str, held: bool, reason: str, approver: str | None, dry_run: bool, as_json: bool) -> int:
-    """Sends a dead letter again, or lets a held action go.
+def let_go(key: str, held: bool, reason: str, dry_run: bool, as_json: bool) -> int:
+    """Asks that a dead letter is sent again, or that a held action goes.
 
     Raises:
-        ActionRefused: it is not in that state, or a second person is needed.
+        ActionRefused: it is not in that state, no reason is given, or too many went within a minute.
     """
     outbox = _outbox()
     act = outbox.let_go if held else outbox.replay
-    row = act(_key(key), _person(), reason, approver, dry_run)
+    return _told_asked(act(_key(key), _person(), reason, dry_run), as_json)
+
+
+def approve(replay: int, as_json: bool) -> int:
+    """Agrees, as the second person, to what somebody else asked.
+
+    Raises:
+        SecondPersonNeeded: it was the same person, or the action has changed since.
+    """
+    return _told_asked(_outbox().approve(replay, _person()), as_json)
+
+
+def _told_asked(asked: Asked, as_json: bool) -> int:
+    row = asked.action
     if as_json:
-        emit({**row, "dry_run": dry_run})
+        emit({"action": row, "money": asked.money, "replay": asked.replay, "gone": asked.gone})
+        return Exit.DONE
+    what = f"{row['kind']} of {row['case_id']}"
+    if asked.gone:
+        say(f"{what} goes under its own key; {asked.money:,.2f} leaves.")
+    elif asked.replay is None:
+        say(f"{what} would go under its own key; {asked.money:,.2f} would leave. Nothing was changed.")
     else:
-        would = "would be" if dry_run else "is"
         say(
-            f"{row['kind']} of {row['case_id']} {would} sent again under its own key; {row['money_behind']:.2f} leaves."
+            f"{what} would let {asked.money:,.2f} leave, so a second person must agree: "
+            f"pipeline actions {row['workflow']} --approve {asked.replay}"
         )
     return Exit.DONE
 
@@ -80,7 +109,7 @@ def _person() -> str:
     return f"shell:{getpass.getuser()}"
 
 
-def _outbox() -> Any:
+def _outbox() -> Outbox:
     from resources.actions.steering import Outbox
 
     return Outbox(prepare().databases.ledger_url)

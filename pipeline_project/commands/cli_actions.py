@@ -37,22 +37,28 @@ def register(app: typer.Typer) -> None:
         ] = None,
         release: Annotated[str | None, typer.Option(metavar="KEY", help="Let a held action go above the cap.")] = None,
         reason: Annotated[str, typer.Option(metavar="WORDS", help="Why a letter is sent again or let go.")] = "",
-        approver: Annotated[
-            str | None, typer.Option(metavar="NAME", help="The second person, where money leaves.")
+        approve: Annotated[
+            int | None, typer.Option(metavar="NUMBER", help="Agree, as the second person, to what was asked.")
         ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")] = False,
         limit: Annotated[int, count("Rows listed.", 200, least=1)] = 20,
         as_json: AsJson = False,
     ) -> None:
-        """Counts a workflow's actions by state and lists them; stops and resumes it; lets held and dead ones go."""
+        """Counts a workflow's actions by state and lists them; stops and resumes it; lets held and dead ones go.
+
+        Where money leaves, --replay and --release only ask; a second person, signed in to this machine under another
+        name, agrees with --approve.
+        """
         from pipeline_project.commands import actions as commands
 
-        if sum(value is not None for value in (stop, resume, replay, release)) > 1:
-            raise typer.BadParameter("give one of --stop, --resume, --replay, --release")
+        if sum(value is not None for value in (stop, resume, replay, release, approve)) > 1:
+            raise typer.BadParameter("give one of --stop, --resume, --replay, --release, --approve")
         if stop is not None or resume is not None:
             code = commands.flip_switch(workflow, stop or resume or "", stop is not None, as_json)
         elif replay is not None or release is not None:
-            code = commands.let_go(replay or release or "", release is not None, reason, approver, dry_run, as_json)
+            code = commands.let_go(replay or release or "", release is not None, reason, dry_run, as_json)
+        elif approve is not None:
+            code = commands.approve(approve, as_json)
         else:
             chosen = day(night)
             code = commands.show_actions(workflow, state, chosen.isoformat() if chosen else None, limit, as_json)

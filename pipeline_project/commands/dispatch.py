@@ -1,4 +1,4 @@
-"""`pipeline dispatch`: sends what is ready, until it is told to stop or nothing is left. `pipeline shop`: a fake shop."""
+"""`pipeline dispatch` sends what is ready until it is stopped or nothing is left; `pipeline shop` is a fake shop."""
 
 from __future__ import annotations
 
@@ -6,58 +6,78 @@ import os
 import signal
 import socket
 import threading
-from types import FrameType
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pipeline_project.commands.console import Exit, complain, emit, say
 from pipeline_project.commands.ground import prepare, settings, usable
+from pipeline_project.domain.errors import SettingInvalid, SourceUnreadable
+from pipeline_project.settings import Settings
+from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
+
+if TYPE_CHECKING:
+    from resources.actions.destinations import Destination
 
 SHOP_SECRET = "PIPELINE_SHOP_SECRET"
 
 
 def run_dispatcher(workers: int, drain: bool, as_json: bool) -> int:
-    """Sends actions of every workflow; SIGTERM and Ctrl-C let what is in hand end first."""
-    from resources.actions.destinations import destinations
+    """Sends actions of every workflow; SIGTERM and Ctrl-C let what is in hand be written down first."""
     from resources.actions.dispatcher import Dispatcher, run_workers
-    from resources.postgres import pooled_engine
+    from resources.ledger.roles import DISPATCHER
+    from resources.postgres import pooled_engine, url_as
 
     stopping = threading.Event()
-
-    def stop(_: int, __: FrameType | None) -> None:
-        stopping.set()
-
     ground = prepare()
     specs = load_all(ground.settings.workflow_folders).specs
-    known = {}
-    for name, spec in specs.items():
-        for place, destination in destinations(spec, ground.settings, os.environ).items():
-            known[(name, place)] = destination
+    known, left_alone = places(specs, ground.settings, os.environ)
     owners = {name: spec.owners[0] for name, spec in specs.items()}
-    engine = pooled_engine(ground.databases.ledger_url, workers + 1)
+    engine = pooled_engine(url_as(ground.databases.ledger_url, DISPATCHER), workers + 1)
     here = f"{socket.gethostname()}/{os.getpid()}"
-    dispatchers = [Dispatcher(engine, known, owners, f"{here}/{number}") for number in range(workers)]
+    dispatchers = [
+        Dispatcher(engine, known, owners, f"{here}/{number}", left_alone=left_alone, stopping=stopping)
+        for number in range(workers)
+    ]
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, stop)
+        signal.signal(name, lambda *_: stopping.set())
     if not drain:
         complain(f"Dispatching with {workers} workers; Ctrl-C stops.")
-    sent = run_workers(dispatchers, stopping, drain)
+    claimed = run_workers(dispatchers, drain)
     if as_json:
-        emit({"claimed": sent})
+        emit({"claimed": claimed, "left_alone": sorted(map(list, left_alone))})
     elif drain:
-        say(f"{sent} tries; nothing more is due.")
+        say(f"{claimed} tries; nothing is left to send.")
     return Exit.DONE
+
+
+def places(
+    specs: Mapping[str, WorkflowSpec], chosen: Settings, environ: Mapping[str, str]
+) -> tuple[dict[tuple[str, str], Destination], set[tuple[str, str]]]:
+    """The destinations of all workflows, and those that cannot be used from here: their actions wait."""
+    from resources.actions.destinations import destination
+
+    known: dict[tuple[str, str], Destination] = {}
+    left_alone = set()
+    for name, spec in specs.items():
+        for place, part in (spec.actions.destinations if spec.actions else {}).items():
+            try:
+                known[(name, place)] = destination(part, spec, chosen, environ)
+            except (SettingInvalid, SourceUnreadable) as error:
+                # one workflow's missing secret must not stop the actions of all others
+                left_alone.add((name, place))
+                complain(f"Actions of {name} to {place} wait: {error}")
+    return known, left_alone
 
 
 def run_shop(port: int) -> int:
     """Serves the fake shop until Ctrl-C; its book lies in PIPELINE_HOME/shop."""
-    import uvicorn
-
-    from pipeline_project.sample.shop import Book, build_shop
+    from pipeline_project.sample.shop import serve
     from resources.actions.secrets import signing_secret
 
     chosen = settings()
     usable(chosen.home)
-    secret = signing_secret(chosen.keys, os.environ, SHOP_SECRET, made_here=True)
-    app = build_shop(Book(chosen.home / "shop" / "book.jsonl"), secret)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    serve(
+        chosen.home / "shop" / "book.jsonl", signing_secret(chosen.keys, os.environ, SHOP_SECRET, made_here=True), port
+    )
     return Exit.DONE

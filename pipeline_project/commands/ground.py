@@ -55,10 +55,10 @@ def settings() -> Settings:
 
 
 def lake(chosen: Settings) -> DeltaLake:
-    """The lake of these settings; it needs no database."""
-    from resources.lake import DeltaLake
+    """The lake of these settings; it needs no database until the first personal value is met."""
+    from resources.privacy.doors import open_sealed_lake
 
-    return DeltaLake(chosen.lake_url)
+    return open_sealed_lake(chosen)
 
 
 def prepare() -> Ground:

@@ -113,3 +113,27 @@ class KeyTaken(PipelineError):
 
 class ActionRefused(PipelineError):
     """An action may not be let go like this; the message says what is missing."""
+
+
+class PersonRefused(PipelineError):
+    """An account cannot be made or changed like this; the message says what is wrong."""
+
+
+class SignInRefused(PipelineError):
+    """Name or password is wrong, the account is closed, or there were too many tries; it never says which."""
+
+
+class KeysUnusable(PipelineError):
+    """The keys that seal personal values are missing or not the right ones; the message names the file."""
+
+
+class SealBroken(PipelineError):
+    """A sealed value was changed, or stands where it does not belong; the message repeats nothing of it."""
+
+
+class ForgettingRefused(PipelineError):
+    """A subject cannot be forgotten; the message says what stands against it."""
+
+
+class HoldRefused(PipelineError):
+    """A legal hold cannot be placed or lifted like this; the message says why."""

@@ -30,3 +30,17 @@ class Person:
     shown: str
     roles: frozenset[PersonRole]
     skills: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Session:
+    """One signed-in browser.
+
+    Attributes:
+        token: known to the browser alone.
+        csrf: what every form of this session repeats.
+    """
+
+    token: str
+    csrf: str
+    person: Person

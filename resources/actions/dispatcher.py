@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -13,55 +15,61 @@ from sqlalchemy import Engine
 
 from pipeline_project.domain.acting.pace import Answer, Fate
 from pipeline_project.domain.errors import DatabaseUnreachable
-from resources.actions.claims import (
-    NOBODY_KNOWS,
-    Settled,
-    claim,
-    give_up_leases,
-    next_state,
-    retry_budget,
-    settle,
-)
+from resources.actions.claims import Place, Terms, anything_left, claim, give_up_leases, stopped
 from resources.actions.destinations import Destination
 from resources.actions.sent import Sent
+from resources.actions.settling import Settled, next_state, settle
 from resources.postgres import connected
 
 log = logging.getLogger("pipeline.dispatcher")
 
-LEASE_SECONDS, BATCH, IDLE_SECONDS = 60.0, 50, 1.0
+LEASE_SECONDS, BATCH, IDLE_SECONDS = 120.0, 50, 1.0
+#: How old the look at the kill switches may be when an action is sent.
+SWITCH_SECONDS = 0.25
+#: Error classes of what nobody could find out, of what has no destination any more, and of what goes back unsent.
+NOBODY_KNOWS, NO_DESTINATION, PUT_BACK = "nobody_knows", "no_destination", "put_back"
 
 
 @dataclass
 class Dispatcher:
-    """Workers that share one outbox with every other dispatcher there is.
+    """One worker; it shares the outbox with every other dispatcher there is.
 
     Attributes:
         destinations: by workflow and name.
         owners: who looks after a workflow's dead letters.
+        left_alone: destinations that are declared but cannot be used from here; others may.
         draws: where the jitter comes from.
+        stopping: once set, what is in hand is written down and the rest goes back unsent.
     """
 
     engine: Engine
-    destinations: Mapping[tuple[str, str], Destination]
+    destinations: Mapping[Place, Destination]
     owners: Mapping[str, str]
     worker: str
     batch: int = BATCH
     lease_seconds: float = LEASE_SECONDS
+    left_alone: Collection[Place] = ()
     draws: random.Random = field(default_factory=random.Random)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        # a lease shorter than one try would let nothing be sent at all
+        longest = max((each.longest_seconds for each in self.destinations.values()), default=0.0)
+        self.lease_seconds = max(self.lease_seconds, 2 * longest)
 
     def once(self) -> int:
         """One batch; returns how many actions were claimed."""
+        # counted from before the database does, so that our lease never seems longer than it is
+        until = time.monotonic() + self.lease_seconds
         token = uuid4()
         with connected(self.engine) as connection, connection.begin():
             give_up_leases(connection, self.worker)
-            taken = claim(connection, token, self.batch, self.lease_seconds, self.worker)
+            taken = claim(connection, token, self._terms, self.worker)
+            switched_off = stopped(connection) if taken else frozenset()
         if not taken:
             return 0
-        tried = [(action, *self._tried(action)) for action in taken]
+        settled = self._sent(taken, until, switched_off)
         with connected(self.engine) as connection, connection.begin():
-            known = sorted({(action.workflow, action.destination) for action in taken})
-            budget = retry_budget(connection, known)
-            settled = [self._settled(action, answer, uncertain, budget) for action, answer, uncertain in tried]
             kept = settle(connection, token, settled, self.worker)
         if kept < len(taken):
             log.warning(
@@ -70,68 +78,98 @@ class Dispatcher:
         return len(taken)
 
     def drain(self) -> int:
-        """Until nothing is due any more; returns how many were claimed."""
+        """Until nothing is left that may leave, retries included; returns how many were claimed."""
         sent = 0
-        while count := self.once():
+        while not self.stopping.is_set():
+            count = self.once()
             sent += count
+            if not count:
+                with connected(self.engine) as connection:
+                    if not anything_left(connection, self._terms):
+                        break
+                self.stopping.wait(IDLE_SECONDS)
         return sent
 
-    def run(self, stopping: threading.Event) -> None:
-        """Until somebody asks to stop; what is in hand is settled first."""
-        while not stopping.is_set():
+    def run(self) -> int:
+        """Until somebody asks to stop; what is in hand is settled first. Returns how many were claimed."""
+        sent = 0
+        while not self.stopping.is_set():
             try:
-                busy = self.once() > 0
+                count = self.once()
             except DatabaseUnreachable as error:
                 log.warning("%s; trying again", error)
-                busy = False
-            if not busy:
-                stopping.wait(IDLE_SECONDS)
+                count = 0
+            sent += count
+            if not count:
+                self.stopping.wait(IDLE_SECONDS)
+        return sent
 
-    def _tried(self, action: Sent) -> tuple[Answer, bool]:
+    @property
+    def _terms(self) -> Terms:
+        return Terms(self.batch, self.lease_seconds, self.left_alone)
+
+    def _sent(self, taken: Sequence[Sent], until: float, switched_off: frozenset[str]) -> list[Settled]:
+        settled, looked = [], time.monotonic()
+        for action in taken:
+            if time.monotonic() - looked > SWITCH_SECONDS:
+                with connected(self.engine) as connection:
+                    switched_off = stopped(connection)
+                looked = time.monotonic()
+            place = self.destinations.get((action.workflow, action.destination))
+            longest = place.longest_seconds if place else 0.0
+            late = time.monotonic() + longest > until
+            if late or self.stopping.is_set() or action.workflow in switched_off:
+                settled.append(_put_back(action))
+            else:
+                settled.append(self._settled(action, *self._tried(action, place)))
+        return settled
+
+    def _tried(self, action: Sent, place: Destination | None) -> tuple[Answer, bool]:
         """What became of it, and whether it may have had its effect although that answer does not say so."""
         if not action.live:
             return Answer(Fate.DONE), False
-        place = self.destinations.get((action.workflow, action.destination))
         if place is None:
             words = "the workflow's file no longer declares this destination"
-            return Answer(Fate.REFUSED, "no_destination", words), action.uncertain
+            return Answer(Fate.REFUSED, NO_DESTINATION, words), action.uncertain
         uncertain = action.uncertain
-        if uncertain:
+        # within its promise the destination answers the same key instead of acting again; after that it has to be asked
+        if uncertain and not place.remembers(action.seconds):
             known = place.look_up(action)
-            if known is not None and known.fate is not Fate.AGAIN:
-                return known, known.fate is Fate.UNKNOWN
-            if known is None and not place.remembers(action.seconds):
-                words = "no answer came, and the destination no longer remembers its keys"
+            if known is None:
+                words = "it may have happened, and the destination no longer remembers its keys; look there yourself"
                 return Answer(Fate.REFUSED, NOBODY_KNOWS, words), True
-            uncertain = known is None
+            if known.fate is not Fate.AGAIN:
+                return known, known.fate is not Fate.DONE
+            uncertain = False
         answer = place.send(action)
-        return answer, answer.fate is Fate.UNKNOWN or (uncertain and answer.fate is Fate.AGAIN)
+        return answer, answer.fate is not Fate.DONE and (answer.maybe or uncertain)
 
-    def _settled(
-        self, action: Sent, answer: Answer, uncertain: bool, budget: Mapping[tuple[str, str], tuple[int, int]]
-    ) -> Settled:
+    def _settled(self, action: Sent, answer: Answer, uncertain: bool) -> Settled:
         if not action.live:
             return Settled(action, "rehearsed", answer)
         place = self.destinations.get((action.workflow, action.destination))
-        spent = budget[(action.workflow, action.destination)]
-        state, wait = next_state(action, answer, place.attempts if place else 1, uncertain, spent, self.draws.random())
+        attempts = place.attempts if place else 1
+        state, wait = next_state(action, answer, attempts, uncertain, self.draws.random())
         owner = self.owners.get(action.workflow, "unknown") if state == "dead" else None
         return Settled(action, state, answer, wait, uncertain, owner)
 
 
-def run_workers(dispatchers: Sequence[Dispatcher], stopping: threading.Event, drain: bool) -> int:
-    """Runs dispatchers side by side until all are told to stop, or nothing is due; returns how many were claimed."""
-    sent: list[int] = []
+def _put_back(action: Sent) -> Settled:
+    answer = Answer(Fate.AGAIN, PUT_BACK, "not sent: the dispatcher was stopped, or its lease would not have lasted")
+    return Settled(action, "unknown" if action.uncertain else "ready", answer, uncertain=action.uncertain, tried=False)
 
-    def work(dispatcher: Dispatcher) -> None:
-        if drain:
-            sent.append(dispatcher.drain())
-        else:
-            dispatcher.run(stopping)
 
-    threads = [threading.Thread(target=work, args=(dispatcher,), daemon=True) for dispatcher in dispatchers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(sent)
+def run_workers(dispatchers: Sequence[Dispatcher], drain: bool) -> int:
+    """Runs dispatchers side by side until all are told to stop, or nothing is left; returns how many were claimed.
+
+    Raises:
+        DatabaseUnreachable: while draining; once all have ended.
+    """
+    with ThreadPoolExecutor(len(dispatchers)) as pool:
+        work = [pool.submit(each.drain if drain else each.run) for each in dispatchers]
+        wait(work, return_when=FIRST_EXCEPTION)
+        if any(each.done() and each.exception() for each in work):
+            # a worker that fails must not leave the others running half a dispatcher
+            for each in dispatchers:
+                each.stopping.set()
+        return sum(each.result() for each in work)

@@ -204,13 +204,18 @@ def take_back(connection: Connection, workflow: str, case_id: str, epoch: int, t
     """
     query = _of_case(workflow, case_id).where(actions.c.epoch == epoch, actions.c.undoes.is_(None))
     rows = connection.execute(query.order_by(actions.c.step).with_for_update()).all()
-    plan = plan_compensations(terms, [Standing(_planned(row), row.state) for row in rows])
+    plan = plan_compensations(terms, [Standing(_planned(row), _stands(row)) for row in rows])
     if plan.cancelled:
         stop = update(actions).where(actions.c.key.in_(plan.cancelled))
-        connection.execute(stop.values(state="cancelled", held_reason=None, settled_at=func.now()))
+        connection.execute(stop.values(state="cancelled", held_reason=None, owner=None, settled_at=func.now()))
         append(connection, "actions", workflow, [{"key": key, "cancelled": True} for key in plan.cancelled])
     added = enqueue(connection, plan.compensations, terms)
     return {"cancelled": len(plan.cancelled), "compensations": added.new, "for_good": len(plan.for_good)}
+
+
+def _stands(row: Row[Any]) -> str:
+    # whatever may have had its effect has left, as far as taking it back goes
+    return "unknown" if row.uncertain and row.state in ("ready", "dead") else str(row.state)
 
 
 def _of_case(workflow: str, case_id: str) -> Select[Any]:

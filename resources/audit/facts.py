@@ -161,6 +161,8 @@ def same(one: Any, other: Any) -> bool:
 
     jsonb keeps the float 1e+23 as the whole number 10**23: beyond what floats tell apart both are read as floats.
     """
+    if type(one) is type(other) and not isinstance(one, dict | list):
+        return bool(one == other)
     return spelled(one) == spelled(other) or spelled(_as_floats(one)) == spelled(_as_floats(other))
 
 

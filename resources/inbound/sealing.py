@@ -100,7 +100,7 @@ class RowSealer:
 
     @cached_property
     def _keys(self) -> list[bytes]:
-        lines = _key_file(self.folder / KEY_FILE).split()
+        lines = key_file(self.folder / KEY_FILE).split()
         return [line.encode() for line in lines]
 
     @cached_property
@@ -115,7 +115,7 @@ class RowSealer:
             ) from None
 
 
-def _key_file(path: Path) -> str:
+def key_file(path: Path) -> str:
     """The keys; a first one is made where there is no file. Of two processes that make one, both use the same."""
     if not path.exists():
         from cryptography.fernet import Fernet

@@ -10,6 +10,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -98,7 +99,8 @@ actions = Table(
     ),
     CheckConstraint("fingerprint ~ '^[0-9a-f]{64}$'", name="fingerprint_is_sha256"),
     CheckConstraint("step >= 0 AND epoch > 0 AND attempts >= 0", name="counts_are_counts"),
-    Index("ix_actions_due", "next_at", "id", postgresql_where="state IN ('ready', 'unknown')"),
+    Index("ix_actions_first", "next_at", "id", postgresql_where="state IN ('ready', 'unknown') AND attempts = 0"),
+    Index("ix_actions_again", "next_at", "id", postgresql_where="state IN ('ready', 'unknown') AND attempts > 0"),
     Index("ix_actions_leased", "lease_until", postgresql_where="state = 'sending'"),
     Index("ix_actions_case", "workflow", "case_id", "epoch", "step"),
     Index("ix_actions_night_state", "workflow", "night", "state"),
@@ -156,30 +158,46 @@ breakers = Table(
     Column("retry_at", DateTime(timezone=True)),
     Column("first_tries", BigInteger, nullable=False, server_default="0"),
     Column("retries", BigInteger, nullable=False, server_default="0"),
+    Column("saved", Double, nullable=False, server_default="20"),
+    _now("saved_at"),
     _now("changed_at"),
     CheckConstraint("state IN ('closed', 'open', 'half_open')", name="state_is_known"),
     CheckConstraint("state = 'closed' OR retry_at IS NOT NULL", name="open_ends"),
-    CheckConstraint("failures >= 0 AND opened >= 0 AND first_tries >= 0 AND retries >= 0", name="counts_are_counts"),
+    CheckConstraint(
+        "failures >= 0 AND opened >= 0 AND first_tries >= 0 AND retries >= 0 AND saved >= 0", name="counts_are_counts"
+    ),
 )
 
-#: Sending an action again, or letting a held one go: asked by one person, and where money leaves, allowed by another.
+#: One person asks that a dead or held action goes again; `content` is the hash of what that person saw.
 replays = Table(
     "replays",
     metadata,
     _id(),
     Column("action_id", BigInteger, nullable=False),
-    Column("fingerprint", Text, nullable=False),
+    Column("content", Text, nullable=False),
     Column("money", Numeric(14, 2), nullable=False),
     Column("asked_by", Text, nullable=False),
-    Column("approved_by", Text),
     Column("reason", Text, nullable=False),
     _now("asked_at"),
     ForeignKeyConstraint(["action_id"], ["actions.id"]),
-    CheckConstraint("approved_by IS NULL OR approved_by <> asked_by", name="two_people"),
-    CheckConstraint("money = 0 OR approved_by IS NOT NULL", name="money_needs_two"),
+    UniqueConstraint("id", "asked_by", "content"),
     CheckConstraint("asked_by <> '' AND reason <> ''", name="replay_is_explained"),
+    CheckConstraint("content ~ '^[0-9a-f]{64}$'", name="content_is_sha256"),
     Index("ix_replays_action_id", "action_id"),
 )
 
+#: Another person agrees. The key into `replays` binds the yes to who asked and to what was shown.
+replay_approvals = Table(
+    "replay_approvals",
+    metadata,
+    Column("replay_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("asked_by", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("approved_by", Text, nullable=False),
+    _now("approved_at"),
+    ForeignKeyConstraint(["replay_id", "asked_by", "content"], ["replays.id", "replays.asked_by", "replays.content"]),
+    CheckConstraint("approved_by <> '' AND approved_by <> asked_by", name="two_people"),
+)
+
 #: Tables of this module whose rows never change.
-FACTS: tuple[str, ...] = ("releases", "action_events", "replays")
+FACTS: tuple[str, ...] = ("releases", "action_events", "replays", "replay_approvals")

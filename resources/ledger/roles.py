@@ -53,6 +53,7 @@ GRANTS: Mapping[str, Grants] = {
     "switches": Grants("S", "SIU", "S", "S"),
     "breakers": Grants("S", "S", "SIU", "S"),
     "replays": Grants("S", "SI", "S", "S"),
+    "replay_approvals": Grants("S", "SI", "S", "S"),
     # review
     "review_tasks": Grants("SIU", "SIU", "", "S"),
     "task_events": Grants("SI", "SI", "", "S"),
@@ -70,6 +71,16 @@ GRANTS: Mapping[str, Grants] = {
     "inbound_events": Grants("S", "SI", "", "S"),
     "inbound_chained": Grants("SI", "SI", "", "S"),
     "inbound_refusals": Grants("S", "SIU", "", "S"),
+    # people
+    "people": Grants("S", "SIU", "", ""),
+    "person_roles": Grants("S", "SI", "", "S"),
+    "person_skills": Grants("S", "SI", "", "S"),
+    "sessions": Grants("", "SIU", "", ""),
+    "sign_ins": Grants("", "SI", "", "S"),
+    # privacy: who makes cases and who answers seals; only the owner forgets, holds and turns keys
+    "subject_keys": Grants("SI", "SI", "", ""),
+    "legal_holds": Grants("S", "S", "", "S"),
+    "forgettings": Grants("S", "S", "", "S"),
     # the chain: whoever makes facts appends to it
     "audit_batches": Grants("SI", "SI", "SI", "S"),
     "audit_rows": Grants("SI", "SI", "SI", "S"),

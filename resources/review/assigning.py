@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Text, bindparam, column, func, or_, select, update
+from sqlalchemy import Connection, Text, and_, bindparam, column, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from pipeline_project.domain.people import Person, PersonRole
 from pipeline_project.domain.reviewing.assigning import Waiting, assignments
 from resources.ledger.review_tables import review_tasks
-from resources.review.statements import known, note
+from resources.review.statements import known, moved, note
 
 
 def assign(connection: Connection, workflow: str, reviewers: Sequence[Person], most_tasks: int) -> int:
-    """Assigns waiting tasks, the first of the queue first; returns how many."""
+    """Assigns waiting tasks, the first of the queue first; returns how many.
+
+    What was assigned to somebody who is no reviewer any more is anybody's again.
+    """
     people = [person for person in reviewers if PersonRole.REVIEWER in person.roles]
+    gone = and_(known.assigned_to.is_not(None), known.assigned_to.not_in([person.name for person in people]))
+    waits = and_(known.workflow == workflow, known.state == "pending", gone)
+    moved(connection, waits, {"assigned_to": None, "version": known.version + 1}, "unassign", None)
     load = _load(connection, people)
     room = sum(max(0, most_tasks - load[person.name]) for person in people)
     if not room:

@@ -46,13 +46,18 @@ class ReviewClock:
     """The clock of review tasks; it keeps no connection, so a sensor's process may fork.
 
     Every method raises DatabaseUnreachable when the database does not answer.
+
+    Attributes:
+        people: who gets waiting tasks assigned where a tick names nobody; by default nobody, and people just take the
+            next task.
     """
 
     url: str = field(repr=False)
+    people: Callable[[], Sequence[Person]] = field(default=tuple, repr=False)
 
     def tick(self, terms: ReviewTerms, actions: ActionTerms, reviewers: Sequence[Person] = ()) -> Ticked:
         """Does what is due for one workflow's tasks; see `tick`."""
-        return tick(self.url, terms.workflow, terms, actions, reviewers)
+        return tick(self.url, terms.workflow, terms, actions, reviewers or self.people())
 
 
 def tick(url: str, workflow: str, terms: ReviewTerms, actions: ActionTerms, reviewers: Sequence[Person] = ()) -> Ticked:

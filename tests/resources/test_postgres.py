@@ -173,3 +173,18 @@ def test_a_safe_url_hides_every_password() -> None:
 
 def test_databases_do_not_show_their_passwords() -> None:
     assert "secret" not in repr(postgres.Databases("a:secret@", "b:secret@", "c:secret@"))
+
+
+def test_a_pool_keeps_its_connections_and_replaces_dead_ones(postgres_server: str) -> None:
+    engine = postgres.pooled_engine(postgres_server, 2)
+    assert engine is postgres.pooled_engine(postgres_server, 2) and engine.hide_parameters
+    pid = text("SELECT pg_backend_pid()")
+    with engine.connect() as connection:
+        first = connection.scalar(pid)
+    with engine.connect() as connection:
+        assert connection.scalar(pid) == first
+    with postgres.engine_of(postgres_server).connect() as other:
+        other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": first})
+    with engine.connect() as connection:
+        assert connection.scalar(pid) != first
+    engine.dispose()

@@ -7,8 +7,9 @@ from enum import StrEnum
 
 #: Seconds: the first wait, what it grows to, and how much longer each next one is.
 FIRST_WAIT, LONGEST_WAIT, GROWTH = 2.0, 3600.0, 2.0
-#: Retries are at most this share of first tries, beyond the first few, which a quiet destination may always have.
-RETRY_SHARE, FREE_RETRIES = 0.1, 20
+#: A destination's retries are at most this share of its first tries, and a trickle a second, so that what is left over
+#: in a quiet hour gets its turn as well. It begins with some, and saves up no more than most.
+RETRY_SHARE, RETRIES_A_SECOND, FIRST_RETRIES, MOST_RETRIES = 0.1, 1.0, 20.0, 100.0
 #: Failures in a row that open a breaker; seconds it stays open the first time, and at most.
 TRIPS, OPEN_SECONDS, LONGEST_OPEN = 5, 15.0, 900.0
 #: Answers of a service after which the same request may do better: too early, too many, or its own trouble.
@@ -36,6 +37,8 @@ class Answer:
         error: in words, without anything personal.
         wait: seconds the destination asked for, or None.
         receipt: what it gave in return.
+        maybe: whether this try may have had its effect although it is not done: no answer came, or a server failed,
+            which it may have done after the effect.
     """
 
     fate: Fate
@@ -43,6 +46,7 @@ class Answer:
     error: str | None = None
     wait: float | None = None
     receipt: dict[str, object] | None = None
+    maybe: bool = False
 
 
 def fate_of_status(status: int) -> Fate:
@@ -64,9 +68,15 @@ def wait_before(attempt: int, draw: float, asked: float | None = None) -> float:
     return max(asked or 0.0, most / 2 + draw * most / 2)
 
 
-def may_retry(first_tries: int, retries: int) -> bool:
-    """Whether one more retry is within a destination's budget; what is not waits, it is not given up."""
-    return retries < FREE_RETRIES + RETRY_SHARE * first_tries
+def retries_left(saved: float, seconds: float, first_tries: int = 0) -> float:
+    """How many retries a destination may have now; what is beyond them waits, it is not given up.
+
+    Args:
+        saved: what was left when it was last looked at.
+        seconds: since then.
+        first_tries: made since then.
+    """
+    return min(MOST_RETRIES, saved + RETRY_SHARE * first_tries + RETRIES_A_SECOND * max(0.0, seconds))
 
 
 @dataclass(frozen=True)

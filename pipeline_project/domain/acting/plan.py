@@ -124,12 +124,13 @@ class TakenBack:
 def plan_compensations(terms: ActionTerms, standing: Iterable[Standing]) -> TakenBack:
     """How the actions of one decision of one case are taken back.
 
-    What has not left is cancelled. What has left is compensated in reverse order, once each, up to the point of no
-    return: when that has left, the case only goes forward and nothing of it is taken back.
+    What has not left is cancelled, dead letters too, or somebody could send them again. What has left is compensated in
+    reverse order, once each, up to the point of no return: when that has left, the case only goes forward and nothing
+    of it is taken back.
     """
     known = sorted(standing, key=lambda each: each.planned.step)
     left = [each for each in known if each.state not in UNSENT]
-    cancelled = [each.planned.key for each in known if each.state in ("waiting", "ready", "held")]
+    cancelled = [each.planned.key for each in known if each.state in ("waiting", "ready", "held", "dead")]
     if any(each.planned.final for each in left):
         return TakenBack([], [], [each.planned.key for each in left])
     undone = [each.planned for each in reversed(left) if each.planned.undo]

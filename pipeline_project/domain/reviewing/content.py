@@ -99,7 +99,7 @@ def build(
         case: the row of the `cases` table.
     """
     masked = [f.name for f in personal_fields(schema)]
-    texts = [f for f in schema.of_type(FieldType.TEXT)]
+    texts = schema.of_type(FieldType.TEXT)
     shown = [
         f
         for f in schema.fields

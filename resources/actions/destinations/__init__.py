@@ -8,6 +8,7 @@ from typing import Protocol
 from pipeline_project.domain.acting.pace import Answer
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.acting import FileDestination, HttpDestination, SqlDestination
 from resources.actions.sent import Sent
 
 
@@ -17,6 +18,11 @@ class Destination(Protocol):
     @property
     def attempts(self) -> int:
         """Tries before an action becomes a dead letter."""
+        ...
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long one try may take; a dispatcher begins none that its lease would not outlast."""
         ...
 
     def send(self, action: Sent) -> Answer:
@@ -32,16 +38,24 @@ class Destination(Protocol):
         ...
 
 
-def destinations(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str]) -> dict[str, Destination]:
-    """The destinations that a spec names, by name.
+def destination(
+    part: HttpDestination | SqlDestination | FileDestination,
+    spec: WorkflowSpec,
+    settings: Settings,
+    environ: Mapping[str, str],
+) -> Destination:
+    """A destination as a spec declares it.
 
     Raises:
-        SettingInvalid: a secret or an address that the spec takes from the environment is missing.
+        SettingInvalid: the environment lacks its secret, or its database's URL.
+        SourceUnreadable: the environment lacks a variable of its address.
     """
     from resources.actions.destinations.files import FileDrop
     from resources.actions.destinations.http import HttpService
     from resources.actions.destinations.sql import SqlTable
 
-    makers = {"http": HttpService.of, "sql": SqlTable.of, "files": FileDrop.of}
-    declared = spec.actions.destinations if spec.actions else {}
-    return {name: makers[part.kind](part, spec, settings, environ) for name, part in declared.items()}  # type: ignore[operator]
+    if isinstance(part, HttpDestination):
+        return HttpService.of(part, spec, settings, environ)
+    if isinstance(part, SqlDestination):
+        return SqlTable.of(part, spec, settings, environ)
+    return FileDrop.of(part, spec, settings, environ)

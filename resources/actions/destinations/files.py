@@ -28,6 +28,10 @@ class FileDrop:
     def of(cls, part: FileDestination, spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str]) -> Self:
         return cls(place(part.folder, spec, environment(settings, environ)), part.attempts)
 
+    @property
+    def longest_seconds(self) -> float:
+        return 10.0
+
     def send(self, action: Sent) -> Answer:
         """Writes the file, or finds it written."""
         file, draft = self._file(action), self.folder / f".{action.key}.{secrets.token_hex(8)}"

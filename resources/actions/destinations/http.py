@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: How much of an answer is kept as a receipt, in characters.
 _RECEIPT = 500
+_SERVER_FAILED = 500
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class HttpService:
             attempts=part.attempts,
         )
 
+    @property
+    def longest_seconds(self) -> float:
+        # connecting, writing and reading each may take the timeout, for the look-up and for the action
+        return 6 * self.timeout
+
     @cached_property
     def _client(self) -> httpx.Client:
         import httpx
@@ -72,7 +78,7 @@ class HttpService:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return Answer(Fate.AGAIN, "unreachable", f"{type(error).__name__}: the service was not reached")
         except httpx.HTTPError as error:
-            return Answer(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: sent, but no answer came")
+            return Answer(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: sent, but no answer came", maybe=True)
         return self._meaning(answer)
 
     def look_up(self, action: Sent) -> Answer | None:
@@ -98,7 +104,9 @@ class HttpService:
         if fate is Fate.DONE:
             return Answer(fate, receipt={"status": answer.status_code, "said": answer.text[:_RECEIPT]})
         words = f"the service said {answer.status_code}"
-        return Answer(fate, f"http_{answer.status_code}", words, wait=_asked_wait(answer))
+        # a server that fails may do so after the effect; one that is busy or refuses has done nothing
+        maybe = answer.status_code >= _SERVER_FAILED
+        return Answer(fate, f"http_{answer.status_code}", words, wait=_asked_wait(answer), maybe=maybe)
 
 
 def _asked_wait(answer: httpx.Response) -> float | None:

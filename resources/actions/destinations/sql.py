@@ -18,6 +18,9 @@ from pipeline_project.spec.acting import SqlDestination
 from resources.actions.sent import Sent
 from resources.postgres import connected, engine_of, with_driver
 
+#: Seconds that one row may take: connecting, and a table that somebody else has locked.
+_LONGEST = 30.0
+
 
 @dataclass(frozen=True)
 class SqlTable:
@@ -33,6 +36,10 @@ class SqlTable:
         if not url:
             raise SettingInvalid(f"{part.url} is not set; {spec.name} sends actions to the database it names")
         return cls(with_driver(url).render_as_string(hide_password=False), part.table, part.attempts)
+
+    @property
+    def longest_seconds(self) -> float:
+        return _LONGEST
 
     @property
     def _table(self) -> Table:
@@ -63,7 +70,7 @@ class SqlTable:
                 return self._found(connection.scalar(self._kept(action)), action)
         except DatabaseUnreachable as error:
             # lost while the commit was on its way, perhaps: the key tells next time
-            return Answer(Fate.UNKNOWN, "no_answer", str(error)[:200])
+            return Answer(Fate.UNKNOWN, "no_answer", str(error)[:200], maybe=True)
         except DBAPIError as error:
             return Answer(Fate.AGAIN, "database", f"{type(error.orig).__name__}: the row was not taken")
 

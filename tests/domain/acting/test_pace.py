@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from pipeline_project.domain.acting.pace import (
     LONGEST_OPEN,
     LONGEST_WAIT,
+    MOST_RETRIES,
     OPEN_SECONDS,
     TRIPS,
     Breaker,
     Fate,
     fate_of_status,
+    retries_left,
     wait_before,
 )
 
@@ -79,3 +81,12 @@ def test_a_breaker_is_open_only_for_a_reason_and_never_for_ever(answers: list[tu
             assert 0 < breaker.open_seconds <= LONGEST_OPEN
         else:
             assert breaker.failures < TRIPS or breaker.opened
+
+
+@given(st.floats(0, MOST_RETRIES), st.floats(-10, 1e6), st.integers(0, 10_000))
+def test_retries_are_a_tenth_of_first_tries_and_a_trickle(saved: float, seconds: float, first: int) -> None:
+    left = retries_left(saved, seconds, first)
+    assert left <= MOST_RETRIES
+    assert left <= saved + 0.1 * first + max(0.0, seconds) + 1e-9
+    assert left >= saved
+    assert retries_left(0, 0, 10) == 1

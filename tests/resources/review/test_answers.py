@@ -173,8 +173,9 @@ def test_a_case_decided_elsewhere_closes_its_task(desk: Desk) -> None:
     (task,) = desk.ask(new_task("a"))
     held = desk.take(task)
     desk.write(
-        "INSERT INTO decisions (workflow, case_id, epoch, night, option, reason, spec_hash, data_versions, attempt, run_id)"
-        " SELECT workflow, case_id, 2, night, 'keep', 'x', spec_hash, data_versions, attempt, run_id FROM decisions"
+        "INSERT INTO decisions (workflow, case_id, epoch, night, option, reason, spec_hash, data_versions, attempt, "
+        "run_id) SELECT workflow, case_id, 2, night, 'keep', 'x', spec_hash, data_versions, attempt, run_id "
+        "FROM decisions"
     )
     with pytest.raises(StaleClaim, match="decided elsewhere"):
         desk.say(held)

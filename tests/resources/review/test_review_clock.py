@@ -11,6 +11,7 @@ from pipeline_project.domain.errors import AnswerRefused, StaleClaim
 from pipeline_project.domain.reviewing.due import Ticked
 from pipeline_project.domain.reviewing.order import WEIGHTS
 from resources.ledger.ledger import PostgresLedger
+from resources.review import clock
 from tests.domain.reviewing.review_terms import FLOW, REFUND, TERMS
 from tests.resources.review.tasks_desk import ANNA, BERT, CLEO, Desk, new_task
 
@@ -66,6 +67,7 @@ def test_a_task_past_its_due_time_goes_to_the_approvers(desk: Desk) -> None:
     assert desk.tick() == Ticked(waiting=1)
     assert desk.state(task) == "escalated" and ("escalation", 1) in notices(desk)
     assert desk.tasks.next_task(ANNA) is None
+    assert desk.column("SELECT assigned_to FROM review_tasks") == [None]
     found = desk.tasks.next_task(CLEO)
     assert found is not None
     assert desk.say(found, CLEO).epoch == 2
@@ -95,6 +97,14 @@ def test_without_a_safe_default_a_lapsed_task_stays(desk: Desk) -> None:
     assert desk.tick() == Ticked(waiting=1)
     assert desk.state(task) == "escalated" and ("lapse", 1) in notices(desk)
     assert desk.column("SELECT count(*) FROM decisions WHERE epoch > 1") == [0]
+
+
+def test_what_stays_does_not_keep_others_from_lapsing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "LAPSES_A_TICK", 1)
+    desk.terms = replace(TERMS, safe_default="refund")
+    for task in desk.ask(new_task("a", 401.0), new_task("b")):
+        desk.hours_left(task, LATE)
+    assert [(ticked.stayed, ticked.lapsed) for ticked in (desk.tick(), desk.tick())] == [(1, 0), (0, 1)]
 
 
 def test_a_safe_default_decides_a_lapsed_task_once(desk: Desk) -> None:
@@ -142,8 +152,9 @@ def test_a_case_decided_elsewhere_fails_its_task(desk: Desk) -> None:
     (task,) = desk.ask(new_task("a"))
     desk.hours_left(task, LATE)
     desk.write(
-        "INSERT INTO decisions (workflow, case_id, epoch, night, option, reason, spec_hash, data_versions, attempt, run_id)"
-        " SELECT workflow, case_id, 2, night, 'keep', 'x', spec_hash, data_versions, attempt, run_id FROM decisions"
+        "INSERT INTO decisions (workflow, case_id, epoch, night, option, reason, spec_hash, data_versions, attempt, "
+        "run_id) SELECT workflow, case_id, 2, night, 'keep', 'x', spec_hash, data_versions, attempt, run_id "
+        "FROM decisions"
     )
     assert desk.tick().failed == 1
     assert desk.state(task) == "failed" and desk.tick() == ALERTLESS
@@ -230,7 +241,8 @@ def test_four_clocks_at_once_do_what_one_does(desk: Desk) -> None:
 def test_the_clock_assigns_where_it_is_told_to_whom(desk: Desk) -> None:
     desk.ask(*[new_task(f"c{i}") for i in range(5)])
     assert desk.tick(reviewers=[ANNA]).assigned == TERMS.most_tasks
-    assert desk.tick(reviewers=[ANNA]).assigned == 0
+    told = clock.ReviewClock(desk.ledger.url, people=lambda: [ANNA])
+    assert told.tick(desk.terms, desk.acting).assigned == 0
     assert desk.tasks.queue().counts["pending"] == 5
     assert {row.assigned_to for row in desk.tasks.queue().rows} == {"anna", None}
     assert desk.tasks.next_task(BERT, FLOW) is not None

@@ -260,6 +260,14 @@ def test_tasks_go_to_the_least_loaded_up_to_the_cap(desk: Desk) -> None:
     assert desk.tasks.assign(FLOW, [ANNA, BERT], most_tasks=3) == 0
 
 
+def test_what_is_assigned_to_somebody_who_left_is_anybodys_again(desk: Desk) -> None:
+    desk.ask(new_task("a"))
+    assert desk.tasks.assign(FLOW, [ANNA], most_tasks=3) == 1
+    assert desk.tasks.assign(FLOW, [BERT], most_tasks=3) == 1
+    assert desk.column("SELECT assigned_to FROM review_tasks") == ["bert"]
+    assert desk.column("SELECT event FROM task_events ORDER BY version") == ["assign", "unassign", "assign"]
+
+
 def test_assigning_respects_skills_and_exclusions(desk: Desk) -> None:
     one, two = desk.ask(new_task("a"), new_task("b"))
     desk.write("UPDATE review_tasks SET skill = 'shoes' WHERE id = :id", id=one)

@@ -12,8 +12,17 @@ branch_labels = None
 depends_on = None
 
 TIME = sa.DateTime(timezone=True)
-TABLES = ("releases", "actions", "action_events", "night_spending", "switches", "breakers", "replays")
-FACTS = ("releases", "action_events", "replays")
+TABLES = (
+    "releases",
+    "actions",
+    "action_events",
+    "night_spending",
+    "switches",
+    "breakers",
+    "replays",
+    "replay_approvals",
+)
+FACTS = ("releases", "action_events", "replays", "replay_approvals")
 
 
 def upgrade() -> None:
@@ -24,6 +33,7 @@ def upgrade() -> None:
     _switches()
     _breakers()
     _replays()
+    _replay_approvals()
     for table in FACTS:
         op.execute(
             f"CREATE TRIGGER facts_stay BEFORE UPDATE OR DELETE ON {table} "
@@ -111,12 +121,23 @@ def _actions() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_actions_key")),
         sa.UniqueConstraint("undoes", name=op.f("uq_actions_undoes")),
     )
+    op.create_index(
+        "ix_actions_again",
+        "actions",
+        ["next_at", "id"],
+        unique=False,
+        postgresql_where="state IN ('ready', 'unknown') AND attempts > 0",
+    )
     op.create_index("ix_actions_case", "actions", ["workflow", "case_id", "epoch", "step"], unique=False)
     op.create_index(
         "ix_actions_dead", "actions", ["workflow", "settled_at"], unique=False, postgresql_where="state = 'dead'"
     )
     op.create_index(
-        "ix_actions_due", "actions", ["next_at", "id"], unique=False, postgresql_where="state IN ('ready', 'unknown')"
+        "ix_actions_first",
+        "actions",
+        ["next_at", "id"],
+        unique=False,
+        postgresql_where="state IN ('ready', 'unknown') AND attempts = 0",
     )
     op.create_index("ix_actions_leased", "actions", ["lease_until"], unique=False, postgresql_where="state = 'sending'")
     op.create_index("ix_actions_night_state", "actions", ["workflow", "night", "state"], unique=False)
@@ -177,11 +198,13 @@ def _breakers() -> None:
         sa.Column("retry_at", TIME, nullable=True),
         sa.Column("first_tries", sa.BigInteger, server_default="0", nullable=False),
         sa.Column("retries", sa.BigInteger, server_default="0", nullable=False),
+        sa.Column("saved", sa.Double, server_default="20", nullable=False),
+        sa.Column("saved_at", TIME, server_default=sa.func.now(), nullable=False),
         sa.Column("changed_at", TIME, server_default=sa.func.now(), nullable=False),
         sa.CheckConstraint("state = 'closed' OR retry_at IS NOT NULL", name=op.f("ck_breakers_open_ends")),
         sa.CheckConstraint("state IN ('closed', 'open', 'half_open')", name=op.f("ck_breakers_state_is_known")),
         sa.CheckConstraint(
-            "failures >= 0 AND opened >= 0 AND first_tries >= 0 AND retries >= 0",
+            "failures >= 0 AND opened >= 0 AND first_tries >= 0 AND retries >= 0 AND saved >= 0",
             name=op.f("ck_breakers_counts_are_counts"),
         ),
         sa.PrimaryKeyConstraint("workflow", "destination", name=op.f("pk_breakers")),
@@ -193,16 +216,35 @@ def _replays() -> None:
         "replays",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
         sa.Column("action_id", sa.BigInteger, nullable=False),
-        sa.Column("fingerprint", sa.Text, nullable=False),
+        sa.Column("content", sa.Text, nullable=False),
         sa.Column("money", sa.Numeric(precision=14, scale=2), nullable=False),
         sa.Column("asked_by", sa.Text, nullable=False),
-        sa.Column("approved_by", sa.Text, nullable=True),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("asked_at", TIME, server_default=sa.func.now(), nullable=False),
         sa.CheckConstraint("asked_by <> '' AND reason <> ''", name=op.f("ck_replays_replay_is_explained")),
-        sa.CheckConstraint("approved_by IS NULL OR approved_by <> asked_by", name=op.f("ck_replays_two_people")),
-        sa.CheckConstraint("money = 0 OR approved_by IS NOT NULL", name=op.f("ck_replays_money_needs_two")),
+        sa.CheckConstraint("content ~ '^[0-9a-f]{64}$'", name=op.f("ck_replays_content_is_sha256")),
         sa.ForeignKeyConstraint(["action_id"], ["actions.id"], name=op.f("fk_replays_action_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),
+        sa.UniqueConstraint("id", "asked_by", "content", name=op.f("uq_replays_id_asked_by_content")),
     )
     op.create_index("ix_replays_action_id", "replays", ["action_id"], unique=False)
+
+
+def _replay_approvals() -> None:
+    op.create_table(
+        "replay_approvals",
+        sa.Column("replay_id", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("asked_by", sa.Text, nullable=False),
+        sa.Column("content", sa.Text, nullable=False),
+        sa.Column("approved_by", sa.Text, nullable=False),
+        sa.Column("approved_at", TIME, server_default=sa.func.now(), nullable=False),
+        sa.CheckConstraint(
+            "approved_by <> '' AND approved_by <> asked_by", name=op.f("ck_replay_approvals_two_people")
+        ),
+        sa.ForeignKeyConstraint(
+            ["replay_id", "asked_by", "content"],
+            ["replays.id", "replays.asked_by", "replays.content"],
+            name=op.f("fk_replay_approvals_replay_id_asked_by_content"),
+        ),
+        sa.PrimaryKeyConstraint("replay_id", name=op.f("pk_replay_approvals")),
+    )

@@ -1,0 +1,86 @@
+"""How many actions a second are claimed and settled: threads of one process, a destination in memory."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from benchmarks.chaos.actions import FLOW, Chaos, ask
+from pipeline_project.domain.acting.pace import Answer, Fate
+from resources.actions.dispatcher import Dispatcher, run_workers
+from resources.actions.sent import Sent
+from resources.ledger.action_tables import actions
+from resources.postgres import engine_of, pooled_engine
+
+GOAL = 1_500
+
+
+@dataclass
+class Memory:
+    """Takes everything at once."""
+
+    attempts: int = 8
+    longest_seconds: float = 0.0
+    happened: Counter[UUID] = field(default_factory=Counter)
+
+    def send(self, action: Sent) -> Answer:
+        self.happened[action.key] += 1
+        return Answer(Fate.DONE, receipt={"status": 200})
+
+    def look_up(self, action: Sent) -> Answer | None:
+        return Answer(Fate.DONE) if self.happened[action.key] else Answer(Fate.AGAIN, "never_seen", "never seen")
+
+    def remembers(self, seconds: float) -> bool:
+        return seconds >= 0
+
+
+def measure(url: str, count: int, workers: int) -> float:
+    """Actions a second, in an empty, migrated ledger.
+
+    Raises:
+        RuntimeError: not each effect happened once.
+    """
+    ask(url, Chaos(actions=count))
+    memory, engine = Memory(), pooled_engine(url, workers + 1)
+    places = {(FLOW, "shop"): memory}
+    dispatchers = [Dispatcher(engine, places, {FLOW: "team:chaos"}, str(number)) for number in range(workers)]
+    began = time.perf_counter()
+    run_workers(dispatchers, drain=True)
+    took = time.perf_counter() - began
+    with engine_of(url).connect() as connection:
+        done = connection.scalar(select(func.count()).where(actions.c.state == "done"))
+    if set(memory.happened.values()) != {1} or done != len(memory.happened):
+        raise RuntimeError(f"{done} actions are done, and {sum(memory.happened.values())} effects happened")
+    return len(memory.happened) / took
+
+
+def main() -> int:
+    from resources.embedded import EmbeddedServer
+    from resources.ledger.migrate import upgrade
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos.throughput", description=__doc__)
+    parser.add_argument("--actions", type=int, default=20_000, help="(default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=8, help="(default: %(default)s)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pipeline-chaos-") as name:
+        server = EmbeddedServer(Path(name) / "postgres")
+        try:
+            url = server.start()
+            upgrade(url)
+            rate = measure(url, given.actions, given.workers)
+        finally:
+            server.stop()
+    print(f"{rate:,.0f} actions a second claimed and settled by {given.workers} workers (goal: {GOAL:,})")
+    return 0 if rate >= GOAL else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""`pipeline desk`: the review desk with the webhook door, over the concrete resources."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_project.commands.console import Exit, complain
+from pipeline_project.commands.ground import DESK_PORT, Ground, prepare
+from pipeline_project.domain.errors import SettingInvalid
+from pipeline_project.domain.ports import PhotoSource
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.load import load_all
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from pipeline_project.review.doors import Doors, Frame, Provider
+
+#: Connections of the desk: as many people at the same moment as may wait for the database.
+CONNECTIONS = 16
+_PROVIDER = ("PIPELINE_OIDC_ISSUER", "PIPELINE_OIDC_CLIENT_ID", "PIPELINE_OIDC_CLIENT_SECRET")
+
+
+def serve_desk(port: int) -> int:
+    """Serves the desk on this machine until Ctrl-C; put a proxy with TLS before it for others."""
+    import uvicorn
+
+    app = open_desk(prepare(), port)
+    complain(f"The desk is at http://127.0.0.1:{port}; Ctrl-C stops it.")
+    uvicorn.run(
+        app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False,
+        proxy_headers=True, forwarded_allow_ips="127.0.0.1",
+    )  # fmt: skip
+    return Exit.DONE
+
+
+def open_desk(ground: Ground, port: int) -> FastAPI:
+    """The desk of a home, with every guard and every room."""
+    from pipeline_project.commands.hooks import open_door
+    from pipeline_project.review.app import build_app
+    from pipeline_project.review.routes.hooks import PREFIX, build_hooks_router
+
+    specs = load_all(ground.settings.workflow_folders).specs
+    app = build_app(open_doors(ground, specs), open_frame(ground, port), elsewhere=(PREFIX,))
+    # after the desk's own rooms: the door's ticket is a signature, not a session
+    app.include_router(build_hooks_router(open_door()))
+    return app
+
+
+def open_doors(ground: Ground, specs: Mapping[str, WorkflowSpec]) -> Doors:
+    """What the desk stands on: the ledger as the role `pipeline_desk`, photos, keys."""
+    from sqlalchemy import text
+
+    from pipeline_project.review.doors import Desk, Doors
+    from resources.actions.steering import Outbox
+    from resources.audit.trail import AuditTrail, Sought
+    from resources.ledger.ledger import PostgresLedger
+    from resources.ledger.roles import DESK
+    from resources.ledger.story import Stories
+    from resources.people import PostgresPeople
+    from resources.postgres import connected, pooled_engine, url_as
+    from resources.privacy.keyring import PostgresKeyring
+    from resources.review.answers import ReviewAnswers
+    from resources.review.clusters import Clusters
+    from resources.review.repeats import Repeats
+    from resources.review.tasks import ReviewTasks
+    from resources.sessions import PostgresSessions
+
+    url = url_as(ground.databases.ledger_url, DESK)
+    engine = partial(pooled_engine, size=CONNECTIONS)
+
+    def alive() -> None:
+        with connected(engine(url)) as connection:
+            connection.execute(text("SELECT 1"))
+
+    return Doors(
+        people=PostgresPeople(url, engine),
+        sessions=PostgresSessions(url, engine),
+        tasks=ReviewTasks(url, CONNECTIONS),
+        answers=ReviewAnswers(url, CONNECTIONS),
+        clusters=Clusters(url),
+        repeats=Repeats(url),
+        outbox=Outbox(url, engine),
+        stories=Stories(url, engine),
+        nights=PostgresLedger(url),
+        trail=AuditTrail(url),
+        keyring=PostgresKeyring(engine(url), ground.settings.keys),
+        models=NoneAwaiting(PostgresLedger(url)),
+        desks={name: Desk(spec.review_terms, spec.action_terms) for name, spec in specs.items()},
+        photos=partial(_photos, specs, ground),
+        sought=Sought,
+        alive=alive,
+        reports_url=ground.settings.reports_url,
+    )
+
+
+def open_frame(ground: Ground, port: int) -> Frame:
+    """How the desk is reached: at `PIPELINE_DESK_URL`, or on this machine."""
+    from pipeline_project.review.doors import Frame
+
+    url = ground.settings.desk_url
+    if port != DESK_PORT and not os.environ.get("PIPELINE_DESK_URL"):
+        url = f"http://127.0.0.1:{port}"
+    return Frame(url=url, secret=_secret(ground.settings.keys), provider=provider_of(os.environ))
+
+
+def provider_of(environ: Mapping[str, str]) -> Provider | None:
+    """The OpenID provider that the environment names, or None for local accounts.
+
+    Raises:
+        SettingInvalid: only some of its variables are set, or it is not reached over TLS.
+    """
+    from urllib.parse import urlsplit
+
+    from pipeline_project.review.doors import Provider
+
+    given = [environ.get(name) for name in _PROVIDER]
+    if not any(given):
+        return None
+    issuer, client, secret = given
+    if not (issuer and client and secret):
+        missing = ", ".join(name for name, value in zip(_PROVIDER, given, strict=True) if not value)
+        raise SettingInvalid(f"{missing} is not set; people sign in at a provider with all three, or here with none")
+    parts = urlsplit(issuer)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost"):
+        raise SettingInvalid("PIPELINE_OIDC_ISSUER must begin with https://")
+    return Provider(issuer, client, secret)
+
+
+class NoneAwaiting:
+    """Models, as long as a challenger that does better becomes champion by itself: nothing waits for a signature."""
+
+    def __init__(self, ledger: object) -> None:
+        self.ledger = ledger
+
+    def awaiting(self) -> list[Mapping[str, object]]:
+        return []
+
+    def champions(self, workflow: str) -> list[Mapping[str, object]]:
+        """Who decides, newest first."""
+        found: list[Mapping[str, object]] = self.ledger.champions(workflow)  # type: ignore[attr-defined]
+        return found
+
+
+def _photos(specs: Mapping[str, WorkflowSpec], ground: Ground, workflow: str) -> PhotoSource | None:
+    from resources.sources import photo_source
+
+    spec = specs.get(workflow)
+    return photo_source(spec, ground.settings) if spec and spec.image else None
+
+
+def _secret(keys: Path) -> str:
+    """What signs the sign-in's short-lived cookie; made once, so that a restart breaks no sign-in."""
+    file = keys / "desk.secret"
+    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            out.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        # made by an earlier start
+        return file.read_text()
+    return file.read_text()

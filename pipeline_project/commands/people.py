@@ -1,0 +1,119 @@
+"""`pipeline people`: accounts and roles at the desk."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline_project.commands.console import Exit, complain, emit, say, table
+from pipeline_project.commands.ground import prepare
+from pipeline_project.domain.errors import PersonRefused
+from pipeline_project.domain.people import PersonRole
+
+
+def add_person(
+    name: str, roles: Sequence[PersonRole], shown: str, email: str | None, skills: Sequence[str],
+    password_file: Path | None, invited: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Makes an account; without a file or a terminal a password is made up and printed once.
+
+    Raises:
+        PersonRefused: the name is taken or no name, or the password is too short.
+    """
+    people = _people()
+    password, made_up = (None, False) if invited else _password(password_file)
+    person = people.add(name, shown or name, roles, _shell(), password, email, skills)
+    held = sorted(role.value for role in person.roles)
+    if as_json:
+        emit({"name": person.name, "roles": held, **({"password": password} if made_up else {})})
+        return Exit.DONE
+    say(f"{person.name} may sign in as {', '.join(held)}.")
+    if made_up:
+        say(f"Password, shown this once: {password}")
+    return Exit.DONE
+
+
+def list_people(as_json: bool) -> int:
+    """Everybody with roles and skills."""
+    rows = _people().everyone()
+    if as_json:
+        emit(
+            [
+                {
+                    "name": row.person.name,
+                    "shown": row.person.shown,
+                    "roles": sorted(row.person.roles),
+                    "skills": sorted(row.person.skills),
+                    "active": row.active,
+                }
+                for row in rows
+            ]
+        )
+        return Exit.DONE
+    if not rows:
+        say("Nobody yet; `pipeline people add NAME --role reviewer` adds somebody.")
+        return Exit.DONE
+    told = [
+        (
+            row.person.name,
+            ", ".join(sorted(row.person.roles)) or "none",
+            ", ".join(sorted(row.person.skills)),
+            "" if row.active else "closed",
+        )
+        for row in rows
+    ]
+    table("", ("name", "roles", "skills", ""), told)
+    return Exit.DONE
+
+
+def turn_role(name: str, role: PersonRole, granted: bool) -> int:
+    """Grants or revokes a role."""
+    people = _people()
+    (people.grant if granted else people.revoke)(name, role, _shell())
+    say(f"{name} {'has' if granted else 'no longer has'} the role {role.value}.")
+    return Exit.DONE
+
+
+def remove_person(name: str) -> int:
+    """Closes an account and ends its sessions."""
+    _people().close(name, _shell())
+    say(f"{name} can no longer sign in; what {name} did stays.")
+    return Exit.DONE
+
+
+def reset_password(name: str, password_file: Path | None) -> int:
+    """Gives a new password and ends the person's sessions."""
+    people = _people()
+    password, made_up = _password(password_file)
+    people.set_password(name, password, _shell())
+    say(f"Password, shown this once: {password}" if made_up else f"{name} has a new password.")
+    return Exit.DONE
+
+
+def _password(file: Path | None) -> tuple[str, bool]:
+    """A password, and whether it was made up."""
+    if file is not None:
+        return file.read_text(encoding="utf-8").rstrip("\r\n"), False
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return secrets.token_urlsafe(15), True
+    complain("A password of ten characters or more; nothing typed makes one up.")
+    first = getpass.getpass("Password: ")
+    if not first:
+        return secrets.token_urlsafe(15), True
+    if getpass.getpass("Again: ") != first:
+        raise PersonRefused("the two passwords differ; nothing was changed")
+    return first, False
+
+
+def _shell() -> str:
+    return f"shell:{getpass.getuser()}"
+
+
+def _people() -> Any:
+    from resources.people import PostgresPeople
+
+    return PostgresPeople(prepare().databases.ledger_url)

@@ -1,0 +1,137 @@
+"""Signing in and out: with a local account, or at an OpenID provider where one is named."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from functools import lru_cache
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from pipeline_project.domain.errors import SignInRefused
+from pipeline_project.review.access import needs, own_origin, own_path, public, session_of
+from pipeline_project.review.doors import Doors, Frame, Provider
+from pipeline_project.review.show import page
+
+router = APIRouter()
+
+_FORM, _NEXT = "form", "next"
+
+
+@router.get("/sign-in", dependencies=[public()])
+async def ask(request: Request, next: str = "/") -> Response:
+    """The form, or the way to the provider."""
+    if request.state.session is not None:
+        return RedirectResponse(own_path(next), 303)
+    return _form(request, own_path(next))
+
+
+@router.post("/sign-in", dependencies=[public()])
+async def sign_in(
+    request: Request,
+    name: Annotated[str, Form(max_length=200)],
+    password: Annotated[str, Form(max_length=2000)],
+    form: Annotated[str, Form(max_length=200)] = "",
+    next: Annotated[str, Form(max_length=2000)] = "/",
+) -> Response:
+    """Takes name and password; the session begins anew, whatever cookie came along."""
+    doors: Doors = request.app.state.doors
+    frame: Frame = request.app.state.frame
+    if frame.provider is not None:
+        raise HTTPException(404)
+    known = request.session.pop(_FORM, "")
+    if not own_origin(request) or not known or not hmac.compare_digest(known.encode(), form.encode()):
+        return _form(request, own_path(next), 403, "This form had grown old; try again.")
+    try:
+        person = await run_in_threadpool(doors.people.verify, name.strip().lower(), password)
+    except SignInRefused as error:
+        return _form(request, own_path(next), 401, str(error))
+    return await _begin(request, person.name, own_path(next))
+
+
+@router.get("/sign-in/provider", dependencies=[public()])
+async def to_provider(request: Request, next: str = "/") -> Response:
+    """Sends the browser to the provider, with state, nonce and a code challenge."""
+    frame: Frame = request.app.state.frame
+    client = _client(frame)
+    request.session[_NEXT] = own_path(next)
+    answer: Response = await client.authorize_redirect(request, f"{frame.url}/sign-in/answer")
+    return answer
+
+
+@router.get("/sign-in/answer", dependencies=[public()])
+async def from_provider(request: Request) -> Response:
+    """Takes the provider's answer: state, code, and an identity token whose signature, issuer and nonce must fit."""
+    from authlib.common.errors import AuthlibBaseError
+    from joserfc.errors import JoseError
+
+    doors: Doors = request.app.state.doors
+    frame: Frame = request.app.state.frame
+    client = _client(frame)
+    assert frame.provider is not None
+    try:
+        told = await client.authorize_access_token(request)
+    except (AuthlibBaseError, JoseError, ValueError):
+        return _form(request, "/", 401, "The provider's answer does not fit this sign-in; try again.")
+    claims = told.get("userinfo") or {}
+    if claims.get("iss") != frame.provider.issuer or not claims.get("sub"):
+        return _form(request, "/", 401, "The provider's answer does not fit this sign-in; try again.")
+    wanted = own_path(request.session.pop(_NEXT, "/"))
+    try:
+        person = await run_in_threadpool(
+            doors.people.from_provider, claims["iss"], claims["sub"], claims.get("email"),
+            claims.get("email_verified") is True,
+        )  # fmt: skip
+    except SignInRefused as error:
+        return _form(request, "/", 403, str(error))
+    return await _begin(request, person.name, wanted)
+
+
+@router.post("/sign-out", dependencies=[needs()])
+def sign_out(request: Request) -> Response:
+    """Ends the session, here and in the database."""
+    request.app.state.doors.sessions.end(session_of(request).token)
+    answer = RedirectResponse("/sign-in", 303)
+    answer.delete_cookie(request.app.state.frame.cookie, path="/")
+    return answer
+
+
+def _form(request: Request, wanted: str, status: int = 200, trouble: str | None = None) -> Response:
+    token = secrets.token_urlsafe(24)
+    request.session[_FORM] = token
+    provider = request.app.state.frame.provider
+    return page(request, "sign_in.html", status, form=token, next=wanted, trouble=trouble, provider=provider)
+
+
+async def _begin(request: Request, person: str, wanted: str) -> Response:
+    doors: Doors = request.app.state.doors
+    frame: Frame = request.app.state.frame
+    before = request.cookies.get(frame.cookie)
+    if before:
+        await run_in_threadpool(doors.sessions.end, before)
+    session = await run_in_threadpool(doors.sessions.begin, person)
+    answer = RedirectResponse(wanted, 303)
+    answer.set_cookie(frame.cookie, session.token, httponly=True, secure=frame.secure, samesite="lax", path="/")
+    return answer
+
+
+def _client(frame: Frame) -> Any:
+    if frame.provider is None:
+        raise HTTPException(404)
+    return _registered(frame.provider)
+
+
+@lru_cache(maxsize=4)
+def _registered(provider: Provider) -> Any:
+    from authlib.integrations.starlette_client import OAuth
+
+    return OAuth().register(
+        "provider",
+        client_id=provider.client_id,
+        client_secret=provider.client_secret,
+        server_metadata_url=f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration",
+        client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256"},
+    )

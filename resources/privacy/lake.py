@@ -1,0 +1,189 @@
+"""The lake behind a door that seals: personal values enter sealed and leave in the open, for whoever has the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipeline_project.domain.privacy.fields import PersonalFields, as_text, from_text, row_parts, row_token
+from pipeline_project.domain.privacy.seal import is_sealed, looks_pseudonymous
+from pipeline_project.domain.schema import ARROW_TYPES, FieldType
+from resources.delta import DeltaStore
+from resources.lake import DeltaLake
+
+if TYPE_CHECKING:
+    from pipeline_project.domain.ports import Lake
+    from resources.privacy.keyring import PostgresKeyring
+
+CASES, ROWS, RAW = "cases", ("arrivals", "quarantine"), "raw"
+#: The column under which what stays of a forgotten subject's row is sealed, with nobody's key.
+REST = "raw without what is personal"
+
+
+class SealedLake(DeltaLake):
+    """`DeltaLake` for workflows with personal fields; those without any pay nothing.
+
+    - In `cases` a personal field is a column of tokens, whatever its type; reading gives the values back, null where
+      the subject was forgotten. The subject is a pseudonym and stays one.
+    - In `arrivals` and `quarantine` the row as it came in is sealed whole, and a second time without what is personal:
+      of a forgotten subject the second is read, so that its cases stay the cases they were.
+
+    What was written before its field was declared personal is read as it is.
+
+    Args:
+        url: as `DeltaLake`'s.
+        personal: what is personal in a workflow, by its name; None for nothing.
+        keyring: opened when the first personal value is met.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        personal: Callable[[str], PersonalFields | None],
+        keyring: Callable[[], PostgresKeyring],
+        storage_options: Mapping[str, str] | None = None,
+        store: DeltaStore | None = None,
+    ) -> None:
+        super().__init__(url, storage_options, store)
+        self._personal = personal
+        self._open_keyring = keyring
+
+    @cached_property
+    def keyring(self) -> PostgresKeyring:
+        return self._open_keyring()
+
+    def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
+        """As `DeltaLake.read_night`.
+
+        Raises:
+            KeysUnusable, SealBroken: see `PostgresKeyring.open`.
+        """
+        return self._opened(workflow, asset, super().read_night(workflow, asset, night, version))
+
+    def read_span(
+        self,
+        workflow: str,
+        asset: str,
+        first: str | None,
+        before: str,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+    ) -> pa.Table | None:
+        """As `DeltaLake.read_span`.
+
+        Raises:
+            KeysUnusable, SealBroken: see `PostgresKeyring.open`.
+        """
+        return self._opened(workflow, asset, super().read_span(workflow, asset, first, before, columns, version))
+
+    def write_night(
+        self,
+        workflow: str,
+        asset: str,
+        night: str,
+        table: pa.Table,
+        evolve: bool = False,
+        note: Mapping[str, str] | None = None,
+    ) -> int:
+        """As `DeltaLake.write_night`.
+
+        Raises:
+            KeysUnusable: see `PostgresKeyring.seal`.
+        """
+        return super().write_night(workflow, asset, night, self._sealed(workflow, asset, table), evolve, note)
+
+    def read_sealed(self, workflow: str, asset: str, night: str) -> pa.Table | None:
+        """One night as it lies in the lake, tokens and all."""
+        return super().read_night(workflow, asset, night)
+
+    def write_sealed(
+        self, workflow: str, asset: str, night: str, table: pa.Table, note: Mapping[str, str] | None = None
+    ) -> int:
+        """Replaces one night by a table that is sealed already."""
+        return super().write_night(workflow, asset, night, table, note=note)
+
+    def _sealed(self, workflow: str, asset: str, table: pa.Table) -> pa.Table:
+        fields = self._fields(workflow, asset)
+        if fields is None:
+            return table
+        return self._sealed_cases(table, fields) if asset == CASES else self._sealed_rows(table, fields)
+
+    def _opened(self, workflow: str, asset: str, table: pa.Table | None) -> pa.Table | None:
+        fields = None if table is None else self._fields(workflow, asset)
+        if table is None or fields is None:
+            return table
+        return self._opened_cases(table, fields) if asset == CASES else self._opened_rows(table)
+
+    def _fields(self, workflow: str, asset: str) -> PersonalFields | None:
+        return self._personal(workflow) if asset == CASES or asset in ROWS else None
+
+    def _sealed_cases(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
+        named = [name for name in fields.sealed if name in table.column_names]
+        values = {name: [as_text(value) for value in table[name].to_pylist()] for name in named}
+        owners: list[str | None] = [None] * table.num_rows
+        if fields.subject in table.column_names and table.num_rows:
+            owners = self.keyring.pseudonyms(table[fields.subject].to_pylist())
+            table = _with(table, str(fields.subject), owners)
+        tokens = self.keyring.seal_columns(owners, values) if table.num_rows else values
+        for name in named:
+            table = _with(table, name, tokens[name])
+        return table
+
+    def _opened_cases(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
+        for name, kind in fields.sealed.items():
+            if name in table.column_names:
+                table = _with(table, name, self._values(name, kind, table[name]), ARROW_TYPES[kind])
+        if fields.subject in table.column_names:
+            table = self._pseudonymous(table, str(fields.subject))
+        return table
+
+    def _values(self, name: str, kind: FieldType, column: pa.ChunkedArray) -> list[Any]:
+        values = column.to_pylist()
+        at = [row for row, value in enumerate(values) if is_sealed(value)]
+        opened = self.keyring.open_column(name, [values[row] for row in at]) if at else []
+        for row, value in zip(at, opened, strict=True):
+            values[row] = from_text(value, kind)
+        return values
+
+    def _pseudonymous(self, table: pa.Table, subject: str) -> pa.Table:
+        """Nights from before the subject was sealed hold the subjects' own ids: they must meet those of today."""
+        own = {name for name in table[subject].unique().to_pylist() if name and not looks_pseudonymous(name)}
+        if not own:
+            return table
+        named = self.keyring.named(own)
+        return _with(table, subject, [named.get(name, name) for name in table[subject].to_pylist()])
+
+    def _sealed_rows(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
+        if not table.num_rows:
+            return table
+        raw = table[RAW].to_pylist()
+        owners = self.keyring.pseudonyms([fields.subject_of(row) for row in raw])
+        whole = self.keyring.seal(owners, RAW, raw)
+        rests = [fields.rest_of(row, owner) for row, owner in zip(raw, owners, strict=True)]
+        rest = self.keyring.seal([None] * len(raw), REST, rests)
+        return _with(table, RAW, [row_token(*tokens) for tokens in zip(whole, map(str, rest), strict=True)])
+
+    def _opened_rows(self, table: pa.Table) -> pa.Table:
+        if RAW not in table.column_names or not table.num_rows:
+            return table
+        values = table[RAW].to_pylist()
+        parts = {row: tokens for row, text in enumerate(values) if (tokens := row_parts(text)) is not None}
+        opened = self.keyring.open_column(RAW, [whole for whole, _ in parts.values()])
+        left = {row: parts[row][1] for row, text in zip(parts, opened, strict=True) if text is None}
+        rests = self.keyring.open_column(REST, list(left.values()))
+        for row, text in [*zip(parts, opened, strict=True), *zip(left, rests, strict=True)]:
+            values[row] = text if text is not None else "{}"
+        return _with(table, RAW, values)
+
+
+if TYPE_CHECKING:
+    _CONFORMS: type[Lake] = SealedLake
+
+
+def _with(table: pa.Table, name: str, values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Table:
+    """The table with other values in one column; what it says of its versions stays."""
+    kind = kind or pa.string()
+    return table.set_column(table.column_names.index(name), pa.field(name, kind), pa.array(values, kind))
