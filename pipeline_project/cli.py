@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline_project.commands import cli_actions, cli_audit, cli_hooks, cli_people
+from pipeline_project.commands import cli_actions, cli_audit, cli_hooks, cli_people, cli_privacy
 from pipeline_project.commands.console import EXIT_WORDS, AsJson
 from pipeline_project.commands.failures import explained
 from pipeline_project.commands.options import (
@@ -254,6 +254,7 @@ ROOMS: tuple[Callable[[typer.Typer], None], ...] = (
     cli_actions.register,
     cli_audit.register,
     cli_hooks.register,
+    cli_privacy.register,
 )
 for _register in ROOMS:
     _register(app)

@@ -10,91 +10,35 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import random
 import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 from sqlalchemy import select
 
 from benchmarks.chaos.deliveries import History, Verdict, judge
-from pipeline_project.domain.acting import pace
+from benchmarks.chaos.dispatching import FLOW, NIGHT, SECRET, SILENT, UNRELEASED, Chaos, Point, Protection, live
 from pipeline_project.domain.acting.model import ActionKind, ActionTerms
-from pipeline_project.domain.acting.pace import Answer, Fate
 from pipeline_project.domain.acting.plan import plan_actions
 from pipeline_project.sample.shop_faults import Fault, Ordered, mixed
-from resources.actions import claims
-from resources.actions import dispatcher as dispatching
-from resources.actions.destinations.http import HttpService
-from resources.actions.dispatcher import Dispatcher
 from resources.actions.outbox import enqueue, release_night
-from resources.actions.sent import Sent
 from resources.ledger.action_tables import actions
 from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of, pooled_engine
+from resources.postgres import engine_of
 
-FLOW, NIGHT, UNRELEASED = "chaos", "2025-03-05", "2025-03-06"
-SECRET = "whsec_" + "Y2hhb3Mh" * 4
 STEPS = ("hold", "restock", "notice", "refund")
 PASSING = (Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.BUSY, Fault.SILENT_BEFORE, Fault.SILENT_AFTER)
-#: So that hours of patience pass in seconds; the lease must outlast a batch.
-SILENT, TIMEOUT, LEASE, FIRST_WAIT, LONGEST_WAIT, REST, RETRIES = 0.4, 0.15, 4.0, 0.05, 0.5, 0.2, 40.0
 _fork = multiprocessing.get_context("fork")
-
-
-class Protection(StrEnum):
-    """What can be taken out, to see that the suite notices."""
-
-    KEYS = "keys"
-    UNKNOWN = "unknown"
-    LOOK_UP = "look_up"
-    RELEASE = "release"
-
-
-class Point(StrEnum):
-    """Where a dispatcher ends itself."""
-
-    CLAIMED = "claimed, not committed"
-    BEFORE_SEND = "claimed, nothing sent"
-    AFTER_SEND = "sent, nothing written"
-    SETTLING = "written, not committed"
-    SETTLED = "settled"
-
-
-@dataclass(frozen=True)
-class Chaos:
-    """One run.
-
-    Attributes:
-        faults: share of requests that go wrong.
-        dispatchers, workers: processes, and threads of each.
-        forgetful: the shop acts again upon every key, so that only the look-up tells what it did before.
-        without: the protection that is taken out.
-        seconds: after which a run that has not ended is judged as it stands.
-    """
-
-    actions: int = 300
-    faults: float = 0.3
-    kills: int = 12
-    seed: int = 7
-    dispatchers: int = 2
-    workers: int = 2
-    forgetful: bool = False
-    without: Protection | None = None
-    seconds: float = 120
 
 
 def run(url: str, chaos: Chaos) -> tuple[History, Verdict]:
@@ -218,7 +162,7 @@ def _send(url: str, shop: str, chaos: Chaos, draws: random.Random, killed: Count
         lives += 1
         # soon enough that a life ends long before the work does
         after = draws.randint(1, max(2, chaos.actions // (2 * max(1, chaos.kills))))
-        process = _fork.Process(target=_live, args=(url, shop, chaos, lives, point, after))
+        process = _fork.Process(target=live, args=(url, shop, chaos, lives, point, after))
         process.start()
         running.callback(_end, process)
         alive.append((process, point))
@@ -256,98 +200,6 @@ def _left(url: str) -> bool:
     query = select(actions.c.id).where(actions.c.state.in_(open_states), actions.c.night == NIGHT).limit(1)
     with engine_of(url).connect() as connection:
         return connection.scalar(query) is not None
-
-
-def _live(url: str, shop: str, chaos: Chaos, life: int, point: Point | None, after: int) -> None:
-    """One dispatcher process, until it is told to stop or meets its point for the `after`-th time."""
-    pace.FIRST_WAIT, pace.LONGEST_WAIT, pace.OPEN_SECONDS = FIRST_WAIT, LONGEST_WAIT, REST
-    pace.RETRIES_A_SECOND, claims.OPEN_SECONDS = RETRIES, REST
-    pace.LONGEST_OPEN, dispatching.IDLE_SECONDS = 2 * REST, 0.05
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    mine = _Mine(point, after)
-    _plant(mine, dispatching)
-    service = HttpService(
-        url=f"{shop}/actions",
-        secret=SECRET,
-        lookup=None if chaos.without is Protection.LOOK_UP else f"{shop}/actions/{{key}}",
-        remembers_seconds=0.0 if chaos.forgetful and chaos.without is not Protection.LOOK_UP else 24 * 3600.0,
-        timeout=TIMEOUT,
-        attempts=1000,
-    )
-    place = _Place(service, mine, chaos.without)
-    engine = pooled_engine(url, chaos.workers + 1)
-    workers = [
-        Dispatcher(engine, {(FLOW, "shop"): place}, {FLOW: "team:chaos"}, f"{life}/{number}", batch=8,
-                   lease_seconds=LEASE, draws=random.Random(f"{chaos.seed}/{life}/{number}"), stopping=stopping)
-        for number in range(chaos.workers)
-    ]  # fmt: skip
-    dispatching.run_workers(workers, drain=False)
-
-
-@dataclass
-class _Mine:
-    """Ends the process when its point is met often enough."""
-
-    point: Point | None
-    after: int
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def meet(self, point: Point) -> None:
-        if point is not self.point:
-            return
-        with self._lock:
-            self.after -= 1
-            if self.after <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _plant(mine: _Mine, module: Any) -> None:
-    def mined(whole: Callable[..., Any], point: Point) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            done = whole(*args, **kwargs)
-            if done:
-                mine.meet(point)
-            return done
-
-        return call
-
-    module.claim = mined(module.claim, Point.CLAIMED)
-    module.settle = mined(module.settle, Point.SETTLING)
-    module.Dispatcher.once = mined(module.Dispatcher.once, Point.SETTLED)
-
-
-@dataclass
-class _Place:
-    """The shop as a destination, with mines before and behind it, and one protection taken out."""
-
-    service: HttpService
-    mine: _Mine
-    without: Protection | None
-
-    @property
-    def attempts(self) -> int:
-        return self.service.attempts
-
-    @property
-    def longest_seconds(self) -> float:
-        return self.service.longest_seconds
-
-    def send(self, action: Sent) -> Answer:
-        self.mine.meet(Point.BEFORE_SEND)
-        # taken out: a key for each try, as somebody would have who makes them from the attempt
-        sent = replace(action, key=uuid4()) if self.without is Protection.KEYS else action
-        answer = self.service.send(sent)
-        self.mine.meet(Point.AFTER_SEND)
-        if self.without is Protection.UNKNOWN and answer.fate is Fate.UNKNOWN:
-            return Answer(Fate.DONE)
-        return answer
-
-    def look_up(self, action: Sent) -> Answer | None:
-        return self.service.look_up(action)
-
-    def remembers(self, seconds: float) -> bool:
-        return self.service.remembers(seconds)
 
 
 # -- the command -------------------------------------------------------------------------------------------------

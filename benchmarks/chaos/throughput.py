@@ -13,7 +13,8 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from benchmarks.chaos.actions import FLOW, Chaos, ask
+from benchmarks.chaos.actions import ask
+from benchmarks.chaos.dispatching import FLOW, Chaos
 from pipeline_project.domain.acting.pace import Answer, Fate
 from resources.actions.dispatcher import Dispatcher, run_workers
 from resources.actions.sent import Sent

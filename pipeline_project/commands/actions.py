@@ -20,7 +20,7 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
     spec, outbox = workflow(name), _outbox()
     rows = outbox.listed(name, state, night, limit=limit)
     counts, switch = outbox.counts(name, night), outbox.switch(name)
-    asked = outbox.waiting_replays(name)
+    asked = outbox.asked(name)
     if as_json:
         emit({"counts": counts, "switch": switch, "live": spec.action_terms.live, "actions": rows, "asked": asked})
         return Exit.DONE
@@ -78,6 +78,20 @@ def approve(replay: int, as_json: bool) -> int:
         SecondPersonNeeded: it was the same person, or the action has changed since.
     """
     return _told_asked(_outbox().approve(replay, _person()), as_json)
+
+
+def resolve(key: str, happened: bool, reason: str, as_json: bool) -> int:
+    """Says what became of a dead letter of which nobody could know.
+
+    Raises:
+        ActionRefused: it is none, or no reason is given.
+    """
+    _outbox().resolve(_key(key), happened, _person(), reason)
+    if as_json:
+        emit({"key": key, "happened": happened})
+    else:
+        say("It is done, and its case goes on." if happened else "It has not happened; --replay sends it again.")
+    return Exit.DONE
 
 
 def _told_asked(asked: Asked, as_json: bool) -> int:

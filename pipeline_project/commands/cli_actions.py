@@ -36,6 +36,12 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(metavar="KEY", help="Send a dead letter again, under its key.")
         ] = None,
         release: Annotated[str | None, typer.Option(metavar="KEY", help="Let a held action go above the cap.")] = None,
+        happened: Annotated[
+            str | None, typer.Option(metavar="KEY", help="You looked: this dead letter in doubt has happened.")
+        ] = None,
+        never: Annotated[
+            str | None, typer.Option("--never-happened", metavar="KEY", help="You looked: it has not happened.")
+        ] = None,
         reason: Annotated[str, typer.Option(metavar="WORDS", help="Why a letter is sent again or let go.")] = "",
         approve: Annotated[
             int | None, typer.Option(metavar="NUMBER", help="Agree, as the second person, to what was asked.")
@@ -51,12 +57,16 @@ def register(app: typer.Typer) -> None:
         """
         from pipeline_project.commands import actions as commands
 
-        if sum(value is not None for value in (stop, resume, replay, release, approve)) > 1:
-            raise typer.BadParameter("give one of --stop, --resume, --replay, --release, --approve")
+        if sum(value is not None for value in (stop, resume, replay, release, approve, happened, never)) > 1:
+            raise typer.BadParameter(
+                "--stop, --resume, --replay, --release, --approve, --happened and --never-happened exclude each other"
+            )
         if stop is not None or resume is not None:
             code = commands.flip_switch(workflow, stop or resume or "", stop is not None, as_json)
         elif replay is not None or release is not None:
             code = commands.let_go(replay or release or "", release is not None, reason, dry_run, as_json)
+        elif happened is not None or never is not None:
+            code = commands.resolve(happened or never or "", happened is not None, reason, as_json)
         elif approve is not None:
             code = commands.approve(approve, as_json)
         else:
@@ -79,8 +89,8 @@ def register(app: typer.Typer) -> None:
         raise typer.Exit(run_dispatcher(workers, drain, as_json))
 
     @app.command(epilog=example("pipeline shop", "pipeline shop --port 3106"), short_help="A fake shop; part of `up`.")
-    def shop(port: Annotated[int, port_option("The shop's.")] = 3006) -> None:
+    def shop(port: Annotated[int, port_option("The shop's.")] = 3006, as_json: AsJson = False) -> None:
         """Serves a small fake shop that takes the sample's actions; its book is at http://127.0.0.1:3006."""
         from pipeline_project.commands.dispatch import run_shop
 
-        raise typer.Exit(run_shop(port))
+        raise typer.Exit(run_shop(port, as_json))

@@ -70,14 +70,18 @@ def places(
     return known, left_alone
 
 
-def run_shop(port: int) -> int:
+def run_shop(port: int, as_json: bool) -> int:
     """Serves the fake shop until Ctrl-C; its book lies in PIPELINE_HOME/shop."""
     from pipeline_project.sample.shop import serve
     from resources.actions.secrets import signing_secret
 
     chosen = settings()
     usable(chosen.home)
-    serve(
-        chosen.home / "shop" / "book.jsonl", signing_secret(chosen.keys, os.environ, SHOP_SECRET, made_here=True), port
-    )
+    secret = signing_secret(chosen.keys, os.environ, SHOP_SECRET, made_here=True)
+    address = f"http://127.0.0.1:{port}"
+    if as_json:
+        emit({"shop": address})
+    else:
+        complain(f"A fake shop is open at {address}; Ctrl-C closes it.")
+    serve(chosen.home / "shop" / "book.jsonl", secret, port)
     return Exit.DONE

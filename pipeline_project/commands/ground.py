@@ -68,6 +68,7 @@ def prepare() -> Ground:
         HomeUnusable: PIPELINE_HOME cannot be written.
         DatabaseUnreachable, DatabaseMissing: with the URL (never its password) and what to do.
     """
+    from resources.audit.adopt import adopt
     from resources.ledger.migrate import upgrade
     from resources.postgres import databases
 
@@ -75,6 +76,7 @@ def prepare() -> Ground:
     usable(chosen.home)
     found = databases(chosen)
     upgrade(found.ledger_url)
+    adopt(found.ledger_url)
     environ = {**chosen.to_environ(), **_tool_environ(chosen, found)}
     os.environ.update(environ)
     return Ground(chosen, found, environ)

@@ -22,6 +22,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from pipeline_project.sample.shop_book import Book, Taking
 from pipeline_project.sample.shop_faults import Fault, Faults, Ordered
@@ -71,7 +72,11 @@ def _take_actions(app: FastAPI, book: Book, signed: Webhook, faults: Faults, clo
     @app.post("/actions")
     async def act(request: Request) -> Response:
         """Does what is asked, once."""
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            # the caller died while it asked: nobody hears the answer
+            return Response(status_code=400)
         key, refusal = _ticket(signed, request, body)
         if key is None:
             return refusal

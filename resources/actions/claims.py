@@ -24,7 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import INTERVAL, insert
 
-from pipeline_project.domain.acting.pace import OPEN_SECONDS, retries_left
+from pipeline_project.domain.acting import pace
+from pipeline_project.domain.acting.pace import retries_left
 from resources.actions.sent import Sent
 from resources.ledger.action_tables import action_events, actions, breakers, releases, switches
 
@@ -156,7 +157,7 @@ def _probes(connection: Connection, terms: Terms) -> list[int]:
         found = list(connection.scalars(_may_leave(terms, resting=False).where(*here, *_DUE).limit(1)))
         if found:
             # whoever takes the probe may die with it: then another one may be taken after a while
-            until = func.clock_timestamp() + seconds(literal(max(OPEN_SECONDS, terms.lease_seconds)))
+            until = func.clock_timestamp() + seconds(literal(max(pace.OPEN_SECONDS, terms.lease_seconds)))
             probing = update(breakers).where(_at((workflow, destination)))
             connection.execute(probing.values(state="half_open", retry_at=until, changed_at=func.now()))
             probes += found

@@ -23,7 +23,7 @@ from resources.postgres import connected
 
 log = logging.getLogger("pipeline.dispatcher")
 
-LEASE_SECONDS, BATCH, IDLE_SECONDS = 120.0, 50, 1.0
+LEASE_SECONDS, BATCH, IDLE_SECONDS = 60.0, 50, 1.0
 #: How old the look at the kill switches may be when an action is sent.
 SWITCH_SECONDS = 0.25
 #: Error classes of what nobody could find out, of what has no destination any more, and of what goes back unsent.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,7 +102,7 @@ class Steering:
         Raises:
             ActionRefused: no such dead letter, no reason, or too many within a minute.
         """
-        return self._ask(key, "dead", person, reason, dry_run)
+        return self._ask(key, ("dead",), person, reason, dry_run)
 
     def let_go(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> Asked:
         """Asks that a held action goes; what was held for the night's cap raises the cap by its case's money.
@@ -110,15 +110,27 @@ class Steering:
         Raises:
             ActionRefused: no such held action, no reason, or too many within a minute.
         """
-        return self._ask(key, "held", person, reason, dry_run)
+        return self._ask(key, ("held",), person, reason, dry_run)
 
-    def _ask(self, key: UUID, state: str, person: str, reason: str, dry_run: bool) -> Asked:
+    def ask(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> dict[str, Any]:
+        """Asks that a dead or held action goes: action, money, replay, gone, as in `Asked`.
+
+        Raises:
+            ActionRefused: it is neither, no reason is given, or too many went within a minute.
+        """
+        return vars(self._ask(key, ("dead", "held"), person, reason, dry_run))
+
+    def agree(self, request: int, person: str) -> dict[str, Any]:
+        """`approve`, told as `ask` does."""
+        return vars(self.approve(request, person))
+
+    def _ask(self, key: UUID, states: Sequence[str], person: str, reason: str, dry_run: bool) -> Asked:
         _explained(reason)
         with self._connected() as connection, connection.begin():
             row = connection.execute(select(actions).where(actions.c.key == key).with_for_update()).first()
-            if row is None or row.state != state:
+            if row is None or row.state not in states:
                 stands = "there is none with this key" if row is None else f"it is {row.state}"
-                raise ActionRefused(f"only an action that is {state} can be let go in this way; {stands}")
+                raise ActionRefused(f"only an action that is {' or '.join(states)} can be let go in this way; {stands}")
             money = _money_behind(connection, row)
             told = {**row._asdict(), "money": float(row.money)}
             if dry_run:
@@ -162,6 +174,29 @@ class Steering:
             _go(connection, row, money, person)
             append(connection, "replays", row.workflow, [{"key": row.key, "case_id": row.case_id, **said}])
         return Asked({**row._asdict(), "money": float(row.money)}, money, replay, gone=True)
+
+    def resolve(self, key: UUID, happened: bool, person: str, reason: str) -> None:
+        """Somebody has looked what became of an action of which nobody could know.
+
+        One that happened is done, and its case goes on. One that did not is a plain dead letter, to be sent again.
+
+        Raises:
+            ActionRefused: it is no dead letter in doubt, or no reason is given.
+        """
+        _explained(reason)
+        with self._connected() as connection, connection.begin():
+            row = connection.execute(select(actions).where(actions.c.key == key).with_for_update()).first()
+            if row is None or row.state != "dead" or not row.uncertain:
+                raise ActionRefused("only a dead letter that may have happened needs a person's word")
+            told = {"happened": happened, "reason": reason, "by": person}
+            here = update(actions).where(actions.c.id == row.id)
+            if happened:
+                connection.execute(here.values(state="done", uncertain=False, owner=None, receipt=told))
+                advance(connection, row.workflow, of_cases([row.case_id]))
+            else:
+                connection.execute(here.values(uncertain=False, first_sent_at=None))
+            _note(connection, row.id, "happened" if happened else "never_happened", row.attempts, person)
+            append(connection, "replays", row.workflow, [{"key": row.key, "case_id": row.case_id, **told}])
 
 
 def _go(connection: Connection, row: Row[Any], money: float, person: str) -> None:

@@ -99,7 +99,7 @@ class Outbox(Steering):
             else dict(row._mapping)
         )
 
-    def waiting_replays(self, workflow: str | None = None) -> list[dict[str, Any]]:
+    def asked(self, workflow: str | None = None) -> list[dict[str, Any]]:
         """What waits for a second person: id, asked_by, asked_at, reason, money, and key, kind, case_id, workflow."""
         known = (actions.c.key, actions.c.kind, actions.c.case_id, actions.c.workflow, actions.c.state)
         query = (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_project.domain.errors import WorkflowUnknown
 from pipeline_project.domain.privacy.fields import PersonalFields
 from pipeline_project.settings import Settings
+from pipeline_project.spec.load import SHIPPED, load_all
 
 if TYPE_CHECKING:
     from resources.privacy.keyring import PostgresKeyring
@@ -16,11 +19,12 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=4)
 def open_keyring(settings: Settings) -> PostgresKeyring:
-    """The keyring of these settings; the ledger's database is looked for now."""
-    from resources.postgres import databases, engine_of
+    """The keyring of these settings, which may make keys and never change one; the ledger's database is looked for now."""
+    from resources.ledger.roles import NIGHTS
+    from resources.postgres import databases, engine_of, url_as
     from resources.privacy.keyring import PostgresKeyring
 
-    return PostgresKeyring(engine_of(databases(settings).ledger_url), settings.keys)
+    return PostgresKeyring(engine_of(url_as(databases(settings).ledger_url, NIGHTS)), settings.keys)
 
 
 @lru_cache(maxsize=4)
@@ -32,13 +36,29 @@ def open_sealed_lake(settings: Settings) -> SealedLake:
 
 
 def personal_of(settings: Settings) -> Callable[[str], PersonalFields | None]:
-    """Tells what is personal in each workflow; the specs are read when the first is asked for."""
+    """Tells what is personal in a workflow by its spec as it stands, and refuses to guess where there is none to read.
+
+    Raises:
+        WorkflowUnknown: no spec declares the workflow, or it has mistakes.
+    """
 
     @lru_cache(maxsize=1)
-    def declared() -> dict[str, PersonalFields | None]:
-        from pipeline_project.spec.load import load_all
-
+    def declared(_: tuple[tuple[str, int, int], ...]) -> dict[str, PersonalFields | None]:
         specs = load_all(settings.workflow_folders).specs
         return {name: PersonalFields.of(spec.case_schema) for name, spec in specs.items()}
 
-    return lambda workflow: declared().get(workflow)
+    def personal(workflow: str) -> PersonalFields | None:
+        known = declared(_state((SHIPPED, *settings.workflow_folders)))
+        if workflow not in known:
+            raise WorkflowUnknown(
+                f"what is personal in {workflow} is not known, because its spec cannot be read; `pipeline check` says why"
+            )
+        return known[workflow]
+
+    return personal
+
+
+def _state(folders: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a file in these folders does."""
+    files = sorted(path for folder in folders for path in folder.glob("*.y*ml"))
+    return tuple((str(path), (stat := path.stat()).st_mtime_ns, stat.st_size) for path in files)

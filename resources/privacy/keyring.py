@@ -10,13 +10,24 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, text
 
 from pipeline_project.domain.errors import KeysUnusable, SealBroken
-from pipeline_project.domain.privacy.seal import NOBODY, Sealed, is_pseudonym, parsed, pseudonym_of
+from pipeline_project.domain.privacy.seal import (
+    NOBODY,
+    NOTE,
+    Sealed,
+    is_pseudonym,
+    parsed,
+    period_name,
+    pseudonym_of,
+)
 from resources.postgres import connected
 from resources.privacy import keys
 from resources.privacy.masters import Masters
 
 if TYPE_CHECKING:
     from pipeline_project.domain.ports import Keyring
+
+_TIMED = "for its time/"
+_MONTH = text("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')")
 
 
 class PostgresKeyring:
@@ -60,6 +71,9 @@ class PostgresKeyring:
     def seal(self, pseudonyms: Sequence[str | None], column: str, values: Sequence[str | None]) -> list[str | None]:
         """As `Keyring.seal`: None for a forgotten subject; under a key of nobody's where the pseudonym is None.
 
+        A note (`seal.NOTE`) is sealed once more with the key of its workflow's month, for notes have a time of their
+        own: it is gone when its subject is forgotten, or when the month's notes are.
+
         Raises:
             KeysUnusable: as `pseudonyms`.
             ValueError: a subject's own id stands where a pseudonym belongs.
@@ -76,13 +90,17 @@ class PostgresKeyring:
         self._check(set(owners))
         with self._transaction() as connection:
             found = keys.find_or_make(connection, self.masters, dict.fromkeys(owners))
-        return {
-            column: [
-                None if value is None else found.seal(owner, column, value)
-                for owner, value in zip(owners, values, strict=True)
-            ]
-            for column, values in columns.items()
-        }
+            tokens = {
+                column: [
+                    None if value is None else found.seal(owner, column, value)
+                    for owner, value in zip(owners, values, strict=True)
+                ]
+                for column, values in columns.items()
+            }
+            for column in columns:
+                if column.startswith(NOTE):
+                    tokens[column] = self._for_its_time(connection, column, tokens[column])
+        return tokens
 
     def open(self, tokens: Sequence[str | None]) -> list[str | None]:
         """As `Keyring.open`.
@@ -111,6 +129,10 @@ class PostgresKeyring:
             found = connection.execute(question, {"names": sorted(set(pseudonyms))}).tuples().all()
         sealed = dict(found)
         return self.open_column(keys.ID, [sealed.get(name) for name in pseudonyms])
+
+    def period(self, what: str, month: str) -> str:
+        """The name of the key of one month of notes (`seal.NOTE` with a workflow's name), as in 2026-11."""
+        return period_name(what, month, self._names())
 
     def rotate(self, destroy: bool = False) -> tuple[int, int]:
         """Makes a new master key and wraps every subject's key by it; returns its number and how many it wraps anew.
@@ -144,7 +166,18 @@ class PostgresKeyring:
             return [None] * len(tokens)
         with self._transaction() as connection:
             found = keys.find(connection, self.masters, owners)
-        return [None if one is None else found.open(one) for one in sealed]
+        opened = [None if one is None else found.open(one) for one in sealed]
+        if any(one is not None and one[0].startswith(_TIMED) for one in opened):
+            inner = self._opened([one[1] if one and one[0].startswith(_TIMED) else None for one in opened])
+            return [deep if one and one[0].startswith(_TIMED) else one for one, deep in zip(opened, inner, strict=True)]
+        return opened
+
+    def _for_its_time(
+        self, connection: Connection, column: str, tokens: Sequence[str | None]
+    ) -> list[str | None]:
+        name = period_name(column, str(connection.scalar(_MONTH)), self._names())
+        found = keys.find_or_make(connection, self.masters, {name: None})
+        return [None if token is None else found.seal(name, _TIMED + column, token) for token in tokens]
 
     def _check(self, owners: set[str]) -> None:
         secret = self._names()

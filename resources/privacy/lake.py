@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from pipeline_project.domain.privacy.fields import PersonalFields, as_text, from_text, row_parts, row_token
 from pipeline_project.domain.privacy.seal import is_sealed, looks_pseudonymous
+from pipeline_project.domain.report.masking import without_values
 from pipeline_project.domain.schema import ARROW_TYPES, FieldType
 from resources.delta import DeltaStore
 from resources.lake import DeltaLake
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from pipeline_project.domain.ports import Lake
     from resources.privacy.keyring import PostgresKeyring
 
-CASES, ROWS, RAW = "cases", ("arrivals", "quarantine"), "raw"
-#: The column under which what stays of a forgotten subject's row is sealed, with nobody's key.
-REST = "raw without what is personal"
+CASES, ROWS, RAW, REASONS = "cases", ("arrivals", "quarantine"), "raw", "reasons"
+#: Before the name of a column whose impersonal part is sealed with nobody's key.
+REST = "the rest of "
 
 
 class SealedLake(DeltaLake):
@@ -29,7 +31,7 @@ class SealedLake(DeltaLake):
     - In `cases` a personal field is a column of tokens, whatever its type; reading gives the values back, null where
       the subject was forgotten. The subject is a pseudonym and stays one.
     - In `arrivals` and `quarantine` the row as it came in is sealed whole, and a second time without what is personal:
-      of a forgotten subject the second is read, so that its cases stay the cases they were.
+      of a forgotten subject the second is read, so that its cases stay the cases they were. So are the reasons.
 
     What was written before its field was declared personal is read as it is.
 
@@ -105,6 +107,17 @@ class SealedLake(DeltaLake):
         """Replaces one night by a table that is sealed already."""
         return super().write_night(workflow, asset, night, table, note=note)
 
+    def pseudonymous(self, cases: pa.Table, fields: PersonalFields) -> pa.Table:
+        """The cases under pseudonyms, those of nights from before the subject was sealed as well: they must meet."""
+        if fields.subject not in cases.column_names:
+            return cases
+        subject = str(fields.subject)
+        own = {name for name in cases[subject].unique().to_pylist() if name and not looks_pseudonymous(name)}
+        if not own:
+            return cases
+        named = self.keyring.named(own)
+        return _with(cases, subject, [named.get(name, name) for name in cases[subject].to_pylist()])
+
     def _sealed(self, workflow: str, asset: str, table: pa.Table) -> pa.Table:
         fields = self._fields(workflow, asset)
         if fields is None:
@@ -136,9 +149,7 @@ class SealedLake(DeltaLake):
         for name, kind in fields.sealed.items():
             if name in table.column_names:
                 table = _with(table, name, self._values(name, kind, table[name]), ARROW_TYPES[kind])
-        if fields.subject in table.column_names:
-            table = self._pseudonymous(table, str(fields.subject))
-        return table
+        return self.pseudonymous(table, fields)
 
     def _values(self, name: str, kind: FieldType, column: pa.ChunkedArray) -> list[Any]:
         values = column.to_pylist()
@@ -148,35 +159,47 @@ class SealedLake(DeltaLake):
             values[row] = from_text(value, kind)
         return values
 
-    def _pseudonymous(self, table: pa.Table, subject: str) -> pa.Table:
-        """Nights from before the subject was sealed hold the subjects' own ids: they must meet those of today."""
-        own = {name for name in table[subject].unique().to_pylist() if name and not looks_pseudonymous(name)}
-        if not own:
-            return table
-        named = self.keyring.named(own)
-        return _with(table, subject, [named.get(name, name) for name in table[subject].to_pylist()])
-
     def _sealed_rows(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
         if not table.num_rows:
             return table
         raw = table[RAW].to_pylist()
         owners = self.keyring.pseudonyms([fields.subject_of(row) for row in raw])
-        whole = self.keyring.seal(owners, RAW, raw)
         rests = [fields.rest_of(row, owner) for row, owner in zip(raw, owners, strict=True)]
-        rest = self.keyring.seal([None] * len(raw), REST, rests)
-        return _with(table, RAW, [row_token(*tokens) for tokens in zip(whole, map(str, rest), strict=True)])
+        table = _with(table, RAW, self._doubly(owners, RAW, raw, rests))
+        if REASONS in table.column_names:
+            # a reason quotes what it refuses, and a torn row has a name where a number should be
+            said = [json.dumps(reasons or [], ensure_ascii=False) for reasons in table[REASONS].to_pylist()]
+            plain = [json.dumps([without_values(reason) for reason in json.loads(each)]) for each in said]
+            sealed = self._doubly(owners, REASONS, said, plain)
+            table = _with(table, REASONS, [[token] for token in sealed], pa.list_(pa.string()))
+        return table
+
+    def _doubly(
+        self, owners: Sequence[str | None], column: str, values: Sequence[str], rests: Sequence[str]
+    ) -> list[str]:
+        whole = self.keyring.seal(owners, column, values)
+        rest = self.keyring.seal([None] * len(rests), REST + column, rests)
+        return [row_token(*tokens) for tokens in zip(whole, map(str, rest), strict=True)]
 
     def _opened_rows(self, table: pa.Table) -> pa.Table:
-        if RAW not in table.column_names or not table.num_rows:
-            return table
-        values = table[RAW].to_pylist()
+        if RAW in table.column_names and table.num_rows:
+            table = _with(table, RAW, self._undoubled(RAW, table[RAW].to_pylist()))
+        if REASONS in table.column_names and table.num_rows:
+            said = table[REASONS].to_pylist()
+            at = [row for row, reasons in enumerate(said) if reasons and len(reasons) == 1 and row_parts(reasons[0])]
+            for row, reasons in zip(at, self._undoubled(REASONS, [said[row][0] for row in at]), strict=True):
+                said[row] = json.loads(reasons)
+            table = _with(table, REASONS, said, pa.list_(pa.string()))
+        return table
+
+    def _undoubled(self, column: str, values: list[str]) -> list[str]:
+        """What was sealed twice: whole, or what stays of it; a text in the open is what it is."""
         parts = {row: tokens for row, text in enumerate(values) if (tokens := row_parts(text)) is not None}
-        opened = self.keyring.open_column(RAW, [whole for whole, _ in parts.values()])
+        opened = self.keyring.open_column(column, [whole for whole, _ in parts.values()])
         left = {row: parts[row][1] for row, text in zip(parts, opened, strict=True) if text is None}
-        rests = self.keyring.open_column(REST, list(left.values()))
-        for row, text in [*zip(parts, opened, strict=True), *zip(left, rests, strict=True)]:
-            values[row] = text if text is not None else "{}"
-        return _with(table, RAW, values)
+        rests = self.keyring.open_column(REST + column, list(left.values()))
+        found = dict(zip(parts, opened, strict=True)) | dict(zip(left, rests, strict=True))
+        return [str(found.get(row, text)) for row, text in enumerate(values)]
 
 
 if TYPE_CHECKING:

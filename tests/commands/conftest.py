@@ -25,6 +25,7 @@ from resources.lake import DeltaLake
 from resources.ledger.ledger import PostgresLedger
 from resources.ledger.migrate import upgrade
 from resources.postgres import databases
+from tests.keys import shared_keys
 
 NAME = "told_claims"
 FIRST, WARM, NIGHT, NEXT, LANDED = "2025-02-27", "2025-02-28", "2025-03-01", "2025-03-02", "2025-03-03"
@@ -122,7 +123,8 @@ def home(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         (own / "in" / night).mkdir(parents=True)
         (own / "in" / night / "a.csv").write_text("claim_id;customer;price\n", encoding="utf-8")
     (own / f"{NAME}.yaml").write_text(json.dumps(_SPEC, indent=1), encoding="utf-8")
-    made = Home(folder, {"PIPELINE_POSTGRES_URL": postgres_server, "PIPELINE_WORKFLOWS": str(own)})
+    places = {"PIPELINE_WORKFLOWS": str(own), "PIPELINE_KEYS": str(shared_keys(tmp_path_factory.getbasetemp()))}
+    made = Home(folder, {"PIPELINE_POSTGRES_URL": postgres_server, **places})
     spec = load_spec(own / f"{NAME}.yaml")
     _fill_lake(DeltaLake(made.settings.lake_url), spec)
     url = databases(made.settings).ledger_url

@@ -16,6 +16,7 @@ from pipeline_project.domain.reviewing.content import (
     Looked,
     Personal,
     build,
+    in_order,
     personal_fields,
 )
 from pipeline_project.domain.schema import CaseSchema, Field, FieldType, Role
@@ -104,3 +105,18 @@ def test_the_content_is_json(missing: float) -> None:
     assert shown["fields"]["price"] is None
     assert shown["labels"]["fine"]["best"] == "reject" or np.isinf(missing)
     assert shown["options"]["reject"]["if_true"]["worn"] is None
+
+
+def test_a_content_that_lost_its_order_gets_it_back() -> None:
+    shown = build(CASE, SCHEMA, MATRIX, LOOKED, Known(), Personal())
+    lost = {
+        **shown,
+        "labels": dict(sorted(shown["labels"].items())),
+        "options": dict(reversed(shown["options"].items())),
+    }
+    found = in_order(lost)
+
+    assert list(found["labels"]) == ["worn", "fine"]
+    assert list(found["options"]) == ["refund", "reject"]
+    assert list(found["options"]["refund"]["if_true"]) == ["worn", "fine"]
+    assert in_order({"fields": {}}) == {"fields": {}, "labels": {}, "options": {}}

@@ -26,7 +26,9 @@ from pipeline_project.spec import WorkflowSpec
 from resources.lake import DeltaLake
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
+from resources.privacy.doors import open_sealed_lake
 from tests.integration import shop
+from tests.keys import shared_keys
 
 Rows = list[dict[str, Any]]
 
@@ -56,8 +58,10 @@ class House:
 
     @property
     def environ(self) -> dict[str, str]:
-        given = {"PIPELINE_HOME": str(self.home), "PIPELINE_WORKFLOWS": str(self.folder), **self.variables}
-        return {**given, "PIPELINE_POSTGRES_URL": self.server} if self.server else given
+        given = {"PIPELINE_HOME": str(self.home), "PIPELINE_WORKFLOWS": str(self.folder)}
+        if self.server:
+            given |= {"PIPELINE_POSTGRES_URL": self.server, "PIPELINE_KEYS": str(shared_keys(self.home.parent))}
+        return {**given, **self.variables}
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -90,7 +94,7 @@ class House:
 
     @property
     def lake(self) -> DeltaLake:
-        return DeltaLake(self.settings.lake_url)
+        return open_sealed_lake(self.settings)
 
     def declare(self, **changes: Any) -> None:
         """Writes the workflow's file."""

@@ -13,7 +13,20 @@ from resources.doors import EncoderDoors, SourceDoors, build_resources, open_io_
 
 def test_every_name_that_an_asset_asks_for_is_there(tmp_path: Path) -> None:
     given = build_resources(Settings(home=tmp_path / "home"))
-    names = {"sources", "lake", "vectors", "ledger", "registry", "encoders", "contracts", "reports", "io_manager"}
+    names = {
+        "sources",
+        "lake",
+        "vectors",
+        "ledger",
+        "registry",
+        "encoders",
+        "contracts",
+        "reports",
+        "io_manager",
+        "keyring",
+        "reviews",
+        "audit",
+    }
     assert set(given) == names
     assert all(resource.description for resource in given.values())
     assert not (tmp_path / "home").exists()

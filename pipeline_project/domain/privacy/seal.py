@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 #: Whose key seals what belongs to nobody known.
 NOBODY = "s-none"
+#: Columns that begin so hold reviewers' free text of one workflow: `note/<workflow>`.
+NOTE = "note/"
 
 _MARK = "sealed:1:"
 _NAME = "[a-z2-7]{26}[a-z2-7]{4}"
 _PSEUDONYM = re.compile(f"s-{_NAME}")
 _TOKEN = re.compile(rf"sealed:1:(s-(?:none|{_NAME})):([A-Za-z0-9_-]+={{0,2}})")
-_SUBJECT, _CHECK = b"subject\0", b"check\0"
+_SUBJECT, _PERIOD, _CHECK = b"subject\0", b"period\0", b"check\0"
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,18 @@ class Sealed:
     content: bytes
 
 
-def pseudonym_of(subject: str, name_key: bytes) -> str:
+def pseudonym_of(subject: str, name_key: bytes, kind: bytes = _SUBJECT) -> str:
     """The name under which a subject stands outside of the sealed values; the same subject always gets the same.
 
     The last four characters prove that whoever made it had the key, so no customer can take the name of another.
     """
-    name = _letters(hmac.digest(name_key, _SUBJECT + subject.encode(), "sha256")[:16])
+    name = _letters(hmac.digest(name_key, kind + subject.encode(), "sha256")[:16])
     return f"s-{name}{_check(name, name_key)}"
+
+
+def period_name(what: str, month: str, name_key: bytes) -> str:
+    """The name of the key of one month of something, such as a workflow's notes; no subject can have it."""
+    return pseudonym_of(f"{what}\0{month}", name_key, _PERIOD)
 
 
 def is_pseudonym(text: str, name_key: bytes) -> bool:

@@ -13,8 +13,8 @@ from uuid import UUID
 from pipeline_project.domain.errors import AnswerRefused
 from pipeline_project.domain.reviewing.model import ReviewTerms
 
-#: Longest free text kept with an answer, in characters (a sealed token is longer than its text).
-LONGEST_NOTE = 8_000
+#: Longest free text kept with an answer, in characters; sealed twice (`privacy.seal.NOTE`) a text grows up to eightfold.
+LONGEST_NOTE = 32_000
 
 #: Source of the outcomes that people's answers become.
 REVIEW = "review"

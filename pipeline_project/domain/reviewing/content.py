@@ -189,3 +189,24 @@ def _plain(value: Any) -> Any:
 
 def _money(value: float) -> float | None:
     return round(float(value), 2) if math.isfinite(value) else None
+
+
+def in_order(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A content read back: labels by probability and options by cost again, because JSONB forgets the order of keys."""
+    labels, options = content.get("labels") or {}, content.get("options") or {}
+    by_cost = sorted(
+        options, key=lambda name: (options[name].get("expected") is None, options[name].get("expected") or 0)
+    )
+    likely = sorted(labels, key=lambda name: -(labels[name].get("probability") or 0))
+    place = {name: i for i, name in enumerate(likely)}
+
+    def ordered(costs: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: costs[name] for name in sorted(costs, key=lambda name: place.get(name, len(place)))}
+
+    return {
+        **content,
+        "labels": {name: labels[name] for name in likely},
+        "options": {
+            name: {**options[name], "if_true": ordered(options[name].get("if_true") or {})} for name in by_cost
+        },
+    }

@@ -50,7 +50,7 @@ def approve(request: Request, proposal: int, proposal_hash: Hash, note: Note = "
     desk = doors.desks[made.workflow]
     others = [each.name for each in doors.people.reviewers()]
     person = session_of(request).person.name
-    kept = _sealed(doors, made.subject, note)
+    kept = _sealed(doors, made.workflow, made.subject, note)
     doors.answers.approve(proposal, proposal_hash, person, desk.review, desk.actions, kept, others)
     return RedirectResponse("/approvals?said=approved", 303)
 
@@ -62,10 +62,10 @@ def send_back(request: Request, proposal: int, proposal_hash: Hash, note: Note =
     made = doors.answers.proposal(proposal)
     if made is None:
         raise HTTPException(404)
-    kept = _sealed(doors, made.subject, note)
+    kept = _sealed(doors, made.workflow, made.subject, note)
     doors.answers.send_back(proposal, proposal_hash, session_of(request).person.name, kept)
     return RedirectResponse("/approvals?said=back", 303)
 
 
-def _sealed(doors: Doors, subject: str | None, note: str) -> str | None:
-    return doors.keyring.seal([subject], "note", [note.strip()])[0] if note.strip() else None
+def _sealed(doors: Doors, workflow: str, subject: str | None, note: str) -> str | None:
+    return doors.keyring.seal([subject], f"note/{workflow}", [note.strip()])[0] if note.strip() else None

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pipeline_project.domain.errors import PhotoUnreadable
 from pipeline_project.domain.people import PersonRole
 from pipeline_project.domain.reviewing.answers import LONGEST_NOTE, Answer
+from pipeline_project.domain.reviewing.content import in_order
 from pipeline_project.domain.reviewing.tasks import OPEN, Task
 from pipeline_project.review.access import needs, session_of
 from pipeline_project.review.doors import Desk, Doors
@@ -96,14 +97,14 @@ def answer(
     label: Annotated[str, Form(max_length=48)],
     option: Annotated[str, Form(max_length=48)],
     reason: Annotated[str, Form(max_length=48)],
-    note: Annotated[str, Form(max_length=LONGEST_NOTE // 2)] = "",
+    note: Annotated[str, Form(max_length=LONGEST_NOTE // 8)] = "",
 ) -> Response:
     """Takes the answer and goes on to the next task."""
     doors: Doors = request.app.state.doors
     person = session_of(request).person
     task = _task(request, task_id)
     desk = _desk(doors, task.workflow)
-    kept = doors.keyring.seal([task.subject], "note", [note.strip()])[0] if note.strip() else None
+    kept = doors.keyring.seal([task.subject], f"note/{task.workflow}", [note.strip()])[0] if note.strip() else None
     others = [each.name for each in doors.people.reviewers()]
     done = doors.answers.answer(
         task_id, version, token, person.name, Answer(option, label, reason, kept), desk.review, desk.actions, others
@@ -138,7 +139,7 @@ def photo(request: Request, task_id: int, number: int) -> Response:
 def case_context(doors: Doors, task: Task) -> dict[str, Any]:
     """What every page about one case shows."""
     desk = _desk(doors, task.workflow)
-    return {"task": task, "content": task.content, "terms": desk.review, "currency": desk.review.currency}
+    return {"task": task, "content": in_order(task.content), "terms": desk.review, "currency": desk.review.currency}
 
 
 def _page(

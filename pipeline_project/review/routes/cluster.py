@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Request
@@ -9,6 +11,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from pipeline_project.domain.people import PersonRole
 from pipeline_project.domain.reviewing.cluster_reviews import ClusterAnswer
+from pipeline_project.domain.reviewing.content import in_order
+from pipeline_project.domain.reviewing.tasks import Task
 from pipeline_project.review.access import needs, session_of
 from pipeline_project.review.doors import Desk, Doors
 from pipeline_project.review.show import page
@@ -48,8 +52,8 @@ def show(request: Request, workflow: str, cluster: str) -> Response:
         found=found,
         terms=desk.review,
         currency=desk.review.currency,
-        typical=[task for each in found.typical[:SHOWN] if (task := doors.tasks.task(each))],
-        different=[task for each in found.different[:SHOWN] if (task := doors.tasks.task(each))],
+        typical=_members(doors, found.typical),
+        different=_members(doors, found.different),
         options={name: title for name, title in desk.review.options.items() if name not in desk.review.denies},
     )
 
@@ -72,6 +76,11 @@ def decide(
         desk.actions, others,
     )  # fmt: skip
     return RedirectResponse("/clusters?said=decided", 303)
+
+
+def _members(doors: Doors, ids: Sequence[int]) -> list[Task]:
+    tasks = [doors.tasks.task(each) for each in ids[:SHOWN]]
+    return [replace(task, content=in_order(task.content)) for task in tasks if task is not None]
 
 
 def _desk(doors: Doors, workflow: str) -> Desk:

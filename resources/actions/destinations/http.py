@@ -51,8 +51,8 @@ class HttpService:
 
     @property
     def longest_seconds(self) -> float:
-        # connecting, writing and reading each may take the timeout, for the look-up and for the action
-        return 6 * self.timeout
+        # connecting, writing and reading may each take the timeout
+        return 3 * self.timeout
 
     @cached_property
     def _client(self) -> httpx.Client:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
-from sqlalchemy import Column, DateTime, MetaData, Numeric, Table, Text, Uuid, func, select
+from sqlalchemy import Column, DateTime, MetaData, Numeric, Select, Table, Text, Uuid, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -41,7 +42,7 @@ class SqlTable:
     def longest_seconds(self) -> float:
         return _LONGEST
 
-    @property
+    @cached_property
     def _table(self) -> Table:
         return Table(
             self.name,
@@ -85,7 +86,7 @@ class SqlTable:
     def remembers(self, seconds: float) -> bool:
         return True
 
-    def _kept(self, action: Sent):  # type: ignore[no-untyped-def]
+    def _kept(self, action: Sent) -> Select[Any]:
         return select(self._table.c.fingerprint).where(self._table.c.key == action.key)
 
     def _found(self, kept: str | None, action: Sent) -> Answer:

@@ -14,9 +14,11 @@ from pipeline_project.domain.acting.pace import OPEN_SECONDS, TRIPS, Answer, Fat
 from resources.actions.claims import Terms, claim, give_up_leases
 from resources.actions.sent import Sent
 from resources.actions.settling import Settled, settle
+from resources.actions.steering import Outbox
 from resources.ledger.action_tables import breakers
 from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of
+from resources.ledger.roles import DESK, DISPATCHER
+from resources.postgres import engine_of, url_as
 from tests.resources.actions.outbox_desk import (
     BROKEN,
     BUSY,
@@ -347,3 +349,20 @@ def test_draining_waits_for_retries(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     shelf = Shelf(Answer(Fate.AGAIN, "http_503", "later"))
     assert desk.dispatcher(shelf).drain() == 2
     assert desk.states("A") == {"rejection": "done"}
+
+
+def test_the_dispatchers_and_the_desks_own_roles_suffice(desk: Desk) -> None:
+    desk.ready("A", "B", option="reject")
+    as_dispatcher = engine_of(url_as(desk.url, DISPATCHER))
+    dispatcher = desk.dispatcher(Shelf(REFUSED))
+    dispatcher.engine = as_dispatcher
+    assert dispatcher.once() == 2
+    _claimed(desk)
+    desk.lose_leases()
+    with as_dispatcher.begin() as connection:
+        give_up_leases(connection, "test")
+    at_the_desk = Outbox(url_as(desk.url, DESK))
+    dead = at_the_desk.listed(FLOW, state="dead")[0]
+    assert at_the_desk.ask(dead["key"], PERSON, "the shop is back")["gone"]
+    at_the_desk.stop(FLOW, "recall", PERSON)
+    assert at_the_desk.asked(FLOW) == []

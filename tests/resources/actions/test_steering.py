@@ -61,7 +61,7 @@ def test_a_dry_run_changes_nothing(desk: Desk, refund: dict[str, object]) -> Non
     asked = desk.outbox.replay(refund["key"], PERSON, WHY, dry_run=True)  # type: ignore[arg-type]
     assert (asked.gone, asked.replay, asked.money) == (False, None, 40.0)
     assert desk.row("A", "refund") == refund
-    assert desk.outbox.waiting_replays(FLOW) == []
+    assert desk.outbox.asked(FLOW) == []
 
 
 def test_money_needs_a_second_person(desk: Desk, refund: dict[str, object]) -> None:
@@ -69,7 +69,7 @@ def test_money_needs_a_second_person(desk: Desk, refund: dict[str, object]) -> N
     assert not asked.gone
     assert asked.replay is not None
     assert desk.drain(Shelf()) == 0
-    assert [each["id"] for each in desk.outbox.waiting_replays(FLOW)] == [asked.replay]
+    assert [each["id"] for each in desk.outbox.asked(FLOW)] == [asked.replay]
     with pytest.raises(SecondPersonNeeded, match="whoever asked may not agree"):
         desk.outbox.approve(asked.replay, PERSON)
     assert desk.outbox.approve(asked.replay, OTHER).gone
@@ -77,7 +77,7 @@ def test_money_needs_a_second_person(desk: Desk, refund: dict[str, object]) -> N
     desk.drain(shelf)
     assert effects(shelf) == [1]
     assert desk.states("A")["refund"] == "done"
-    assert desk.outbox.waiting_replays(FLOW) == []
+    assert desk.outbox.asked(FLOW) == []
 
 
 def test_the_database_itself_refuses_the_same_person_and_another_content(desk: Desk, refund: dict[str, object]) -> None:
@@ -133,6 +133,24 @@ def test_a_dead_letter_in_doubt_goes_as_unknown(desk: Desk) -> None:
     desk.drain(shelf)
     assert desk.states("A") == {"rejection": "done"}
     assert effects(shelf) == [1]
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_a_person_says_what_nobody_else_could_know(desk: Desk, happened: bool) -> None:
+    desk.ready("A")
+    shelf = Shelf(NO_ANSWER, remembers=False, can_be_asked=False)
+    desk.drain(shelf)
+    key = desk.row("A", "hold")["key"]
+    desk.outbox.resolve(key, happened, PERSON, "looked at the shop's page")
+    assert desk.states("A")["hold"] == ("done" if happened else "dead")
+    if not happened:
+        shelf.happened.clear()
+        desk.outbox.ask(key, PERSON, "so it has to go")
+    desk.drain(shelf)
+    assert set(desk.states("A").values()) == {"done"}
+    assert effects(shelf) == [1] * 4
+    with pytest.raises(ActionRefused, match="person's word"):
+        desk.outbox.resolve(key, True, PERSON, "again")
 
 
 @pytest.mark.parametrize("reason", ["", "  "])

@@ -1,0 +1,161 @@
+"""Planted personal values: after whole nights they stand in their source and nowhere else, and can be forgotten."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import text
+
+from resources.audit.adopt import adopt
+from resources.postgres import databases, engine_of
+from tests.integration import shop
+from tests.integration.conftest import NewHouse
+from tests.integration.house import House
+
+#: In every planted value, whatever its field; nothing else in the project says it.
+CANARY = "kanarie"
+PERSONAL = {"type": "identifier", "required": False, "pii": True}
+FIELDS: dict[str, Any] = {
+    "customer": {"type": "identifier", "role": "subject", "pii": True},
+    "mail": PERSONAL,
+    "note": {"type": "text", "required": False, "pii": True},
+    "town": {"type": "category", "required": False, "pii": True},
+    "born": {"type": "time", "required": False, "pii": True},
+    "weight": {"type": "number", "required": False, "pii": True},
+}
+#: Of one subject only: a time and a number cannot say what they are, so they are ones that nothing else is.
+BORN, WEIGHT = "1931-07-23T04:05:06", "61.528173"
+TOLD = (CANARY, "1931-07-23", "61.528173")
+LAST = shop.night(5)
+FORGOTTEN = "kanarie-k-3"
+
+
+def planted(of_night: str) -> list[dict[str, str]]:
+    """The shop's rows with somebody behind each."""
+    rows = []
+    for row in shop.rows(of_night):
+        number = row["customer"].removeprefix("K-")
+        rows.append(
+            {
+                **row,
+                "customer": f"kanarie-k-{number}",
+                "mail": f"kanarie{number}@vogel.example",
+                "note": f"{row['note']}; ask kanarienvogel {number}",
+                "town": f"Kanarienstadt {int(number) % 3}",
+                "born": BORN,
+                "weight": WEIGHT,
+                "street": f"Kanarienweg {number}",
+            }
+        )
+    # rows that are refused: a wrong amount, a mail where the amount should be, a town where the kind should be
+    for number, wrong in enumerate(({"amount": "kanarie"}, {"amount": "kanarie@vogel.example"}, {"kind": "Kanarie"})):
+        rows.append({**rows[number], "case": f"C-{of_night}-wrong{number}", **wrong})
+    return rows
+
+
+@pytest.fixture(scope="module")
+def house(new_house: NewHouse) -> House:
+    """Six nights with a model trained at the end; the fields of a claim that names its customer in every way."""
+    plain = shop.spec("any")["fields"]
+    fields = {**{name: field for name, field in plain.items() if name != "customer"}, **FIELDS}
+    house = new_house("canaries", fields=fields)
+    for offset in range(6):
+        night = shop.night(offset)
+        rows = planted(night)
+        path = shop.drop_cases(house.folder, night, [])
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+            file.write("C-torn,kanarie,one,cell,too,many,of,these,kanarie,and,more,kanarie,more\n")
+        shop.drop_outcomes(house.folder, night, shop.rows(night), f"{night}T23:00:00")
+    done = house.command("nights", house.name, "--from", shop.night(0), "--to", shop.night(4))
+    assert done.returncode == 0, done.stderr
+    last = house.command("nights", house.name, "--from", LAST, "--to", LAST, "--retrain")
+    assert last.returncode == 0, last.stderr
+    (house.home / "spoken.log").write_text(done.stdout + done.stderr + last.stdout + last.stderr, encoding="utf-8")
+    return house
+
+
+def contents(house: House) -> Iterator[tuple[str, str]]:
+    """Everything that the nights left behind: each file of the home but the source, each row of each database."""
+    for path in sorted(house.home.rglob("*")):
+        if path.is_file() and house.folder not in path.parents:
+            yield str(path.relative_to(house.home)), unpacked(path)
+    found = databases(house.settings)
+    for url in (found.dagster_url, found.mlflow_url, found.ledger_url):
+        with engine_of(url).connect() as connection:
+            tables = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()
+            for table in tables:
+                # bytes are shown in hexadecimal digits, which no canary is: as text they are looked at as well
+                rows = connection.execute(text(f'SELECT * FROM "{table}"'))
+                yield table, "\n".join(spelled(value) for row in rows for value in row)
+
+
+def unpacked(path: Path) -> str:
+    if path.suffix == ".parquet":
+        return str(pq.ParquetFile(path).read().to_pylist())
+    return path.read_bytes().decode("utf-8", errors="replace")
+
+
+def spelled(value: object) -> str:
+    return bytes(value).decode("utf-8", errors="replace") if isinstance(value, bytes | memoryview) else str(value)
+
+
+def hits(house: House) -> dict[str, str]:
+    """Where a canary sings, with some of what stands around it."""
+    found = {}
+    for place, content in contents(house):
+        low = content.casefold()
+        for sign in TOLD:
+            if (at := low.find(sign)) >= 0:
+                found[place] = content[max(0, at - 80) : at + 80]
+    return found
+
+
+def test_the_nights_did_everything(house: House) -> None:
+    """So that nothing is missing merely because nothing was done."""
+    assert house.decisions() and house.table("quarantine") and house.table("training_set")
+    assert house.sql("SELECT 1 FROM review_tasks WHERE workflow = :name LIMIT 1")
+    assert house.sql("SELECT 1 FROM model_versions WHERE workflow = :name LIMIT 1")
+    assert CANARY in house.page(LAST).casefold() or "<html" in house.page(LAST)
+    places = {place.partition("/")[0] for place, _ in contents(house)}
+    assert {"lake", "reports", "dagster", "models", "event_logs", "runs", "decisions", "subject_keys"} <= places
+
+
+def test_whoever_has_the_keys_reads_them(house: House) -> None:
+    case = next(row for row in house.table("cases", LAST) or [] if row["mail"] == "kanarie3@vogel.example")
+    assert "kanarienvogel 3" in case["note"] and case["town"] == "Kanarienstadt 0"
+    assert (case["born"].isoformat()[:10], case["weight"]) == ("1931-07-23", 61.528173)
+    assert case["customer"].startswith("s-")
+
+
+def test_no_canary_is_heard_outside_of_the_source(house: House) -> None:
+    assert hits(house) == {}
+
+
+def test_a_forgotten_subject_is_gone_and_the_chain_holds(house: House) -> None:
+    adopt(house.ledger.url)
+    before = house.decisions()
+    done = house.command("forget", FORGOTTEN, "--workflow", house.name, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert CANARY not in (done.stdout + done.stderr).casefold()
+    assert gone(house)
+    # run again from a source that still holds everything: the case is the same one, and names nobody
+    assert [run.outcome for run in house.nights(LAST, again=True)] == ["done"]
+    assert gone(house)
+    assert house.decisions() == before
+    assert hits(house) == {}
+    assert house.command("audit", "verify").returncode == 0
+
+
+def gone(house: House) -> bool:
+    cases, rows = house.table("cases", LAST) or [], house.table("arrivals", LAST) or []
+    theirs = [row for row in cases if row["mail"] is None]
+    values = {name for row in theirs for name in ("mail", "note", "town", "born", "weight") if row[name] is not None}
+    return bool(theirs) and not values and not any(f'"{FORGOTTEN}"' in row["raw"] for row in rows)

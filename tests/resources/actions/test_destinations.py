@@ -1,0 +1,193 @@
+"""Where actions go: a signed request, a row, a file; the same key once, and no answer is no failure."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import uvicorn
+
+from pipeline_project.domain.acting.keys import fingerprint
+from pipeline_project.domain.acting.pace import Fate
+from pipeline_project.domain.errors import SettingInvalid
+from pipeline_project.sample.shop import Book, Faults, Ordered, build_shop
+from pipeline_project.sample.shop_faults import Fault
+from resources.actions.destinations.files import FileDrop
+from resources.actions.destinations.http import HttpService, local
+from resources.actions.destinations.sql import SqlTable
+from resources.actions.secrets import signing_secret
+from resources.actions.sent import Sent
+
+SECRET = "whsec_" + "c2VjcmV0" * 4
+
+
+def action(**payload: Any) -> Sent:
+    told = {"action": "refund", "workflow": "claims", "case": "A", "amount": 12.5, "fields": {}, **payload}
+    return Sent(1, "claims", "shop", "refund", uuid4(), fingerprint(told), told, 12.5, True, 1, 0.0, False)
+
+
+class Shop:
+    """A running fake shop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.book, self.faults = Book(folder / "book.jsonl"), Faults()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        app = build_shop(self.book, SECRET, self.faults)
+        port = int(self.url.rpartition(":")[2])
+        self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def __enter__(self) -> Shop:
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self.book.close()
+
+    def service(self, **more: Any) -> HttpService:
+        usual = {
+            "url": f"{self.url}/actions", "secret": SECRET, "lookup": f"{self.url}/actions/{{key}}",
+            "remembers_seconds": 60.0, "timeout": 5.0, "attempts": 8,
+        }  # fmt: skip
+        return HttpService(**{**usual, **more})
+
+    def order(self, *faults: Fault, **more: Any) -> None:
+        self.faults.order(Ordered(next=list(faults), **more))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with Shop(tmp_path_factory.mktemp("shop")) as running:
+        yield running
+
+
+def test_a_signed_request_is_taken_once(shop: Shop) -> None:
+    wanted, service = action(), shop.service()
+    assert [service.send(wanted).fate for _ in range(2)] == [Fate.DONE, Fate.DONE]
+    effect = shop.book.find(str(wanted.key))
+    assert effect is not None
+    assert effect.asked == 2
+    assert service.look_up(wanted).fate is Fate.DONE  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("fault", "fate", "maybe", "error"),
+    [
+        (Fault.ERROR_BEFORE, Fate.AGAIN, True, "http_500"),
+        (Fault.ERROR_AFTER, Fate.AGAIN, True, "http_500"),
+        (Fault.BUSY, Fate.AGAIN, False, "http_429"),
+        (Fault.REFUSED, Fate.REFUSED, False, "http_400"),
+    ],
+)
+def test_what_its_answers_mean(shop: Shop, fault: Fault, fate: Fate, maybe: bool, error: str) -> None:
+    shop.order(fault, retry_after=9)
+    answer = shop.service().send(action())
+    assert (answer.fate, answer.maybe, answer.error_class) == (fate, maybe, error)
+    assert answer.wait == (9.0 if fault is Fault.BUSY else None)
+
+
+def test_no_answer_is_neither_done_nor_failed(shop: Shop) -> None:
+    shop.order(Fault.SILENT_AFTER, silent_seconds=1.0)
+    wanted = action()
+    answer = shop.service(timeout=0.2).send(wanted)
+    assert (answer.fate, answer.maybe, answer.error_class) == (Fate.UNKNOWN, True, "no_answer")
+    assert shop.service().look_up(wanted).fate is Fate.DONE  # type: ignore[union-attr]
+
+
+def test_who_was_not_reached_has_done_nothing(shop: Shop) -> None:
+    answer = shop.service(url="http://127.0.0.1:9/actions").send(action())
+    assert (answer.fate, answer.maybe, answer.error_class) == (Fate.AGAIN, False, "unreachable")
+
+
+def test_what_was_never_seen_may_be_sent_again(shop: Shop) -> None:
+    assert shop.service().look_up(action()).fate is Fate.AGAIN  # type: ignore[union-attr]
+    assert shop.service(lookup=None).look_up(action()) is None
+    unsure = shop.service(lookup="http://127.0.0.1:9/{key}").look_up(action())
+    assert unsure is not None
+    assert unsure.fate is Fate.UNKNOWN
+
+
+def test_a_wrong_secret_and_a_key_used_for_something_else_are_refused(shop: Shop) -> None:
+    assert shop.service(secret="whsec_" + "b3RoZXIh" * 4).send(action()).error_class == "http_401"
+    wanted = action()
+    shop.service().send(wanted)
+    other = replace(wanted, payload={**wanted.payload, "amount": 99})
+    assert shop.service().send(other).error_class == "http_422"
+
+
+def test_it_remembers_for_so_long(shop: Shop) -> None:
+    assert shop.service().remembers(59)
+    assert not shop.service().remembers(60)
+    assert SECRET not in repr(shop.service())
+
+
+def test_a_file_appears_whole_and_once(tmp_path: Path) -> None:
+    drop, wanted = FileDrop(tmp_path / "out", 8), action()
+    assert drop.look_up(wanted).fate is Fate.AGAIN  # type: ignore[union-attr]
+    with ThreadPoolExecutor(4) as pool:
+        assert {answer.fate for answer in pool.map(drop.send, [wanted] * 8)} == {Fate.DONE}
+    assert [file.name for file in (tmp_path / "out").iterdir()] == [f"{wanted.key}.json"]
+    assert (tmp_path / "out" / f"{wanted.key}.json").read_bytes() == wanted.body
+    assert drop.look_up(wanted).fate is Fate.DONE  # type: ignore[union-attr]
+    other = drop.send(replace(wanted, payload={**wanted.payload, "amount": 99}))
+    assert (other.fate, other.error_class) == (Fate.REFUSED, "other_content")
+
+
+def test_a_folder_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+    answer = FileDrop(tmp_path / "out", 8).send(action())
+    assert (answer.fate, answer.error_class) == (Fate.AGAIN, "folder_unwritable")
+
+
+def test_a_row_is_added_once(new_database: Callable[[], str]) -> None:
+    table, wanted = SqlTable(new_database(), "effects", 8), action()
+    with ThreadPoolExecutor(4) as pool:
+        fates = [answer.fate for answer in pool.map(table.send, [wanted] * 8)]
+    assert Fate.DONE in fates
+    assert set(fates) <= {Fate.DONE, Fate.AGAIN}  # the first ones may make the table at the same time
+    assert table.send(wanted).fate is Fate.DONE
+    assert table.look_up(wanted).fate is Fate.DONE  # type: ignore[union-attr]
+    assert table.look_up(action()).fate is Fate.AGAIN  # type: ignore[union-attr]
+    other = table.send(replace(wanted, payload={}, fingerprint="0" * 64))
+    assert (other.fate, other.error_class) == (Fate.REFUSED, "other_content")
+
+
+def test_a_database_that_is_away_leaves_doubt_only_where_there_is_any() -> None:
+    answer = SqlTable("postgresql+psycopg2://nobody@127.0.0.1:9/none", "effects", 8).send(action())
+    assert answer.fate in (Fate.UNKNOWN, Fate.AGAIN)
+
+
+def test_a_secret_comes_from_the_environment_or_is_made_here_once(tmp_path: Path) -> None:
+    assert signing_secret(tmp_path, {"SHOP": SECRET}, "SHOP") == SECRET
+    with pytest.raises(SettingInvalid, match="SHOP is not set"):
+        signing_secret(tmp_path, {}, "SHOP")
+    with pytest.raises(SettingInvalid, match="holds no secret") as told:
+        signing_secret(tmp_path, {"SHOP": "hunter2!"}, "SHOP")
+    assert "hunter2" not in str(told.value)
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: signing_secret(tmp_path / "keys", {}, "SHOP", made_here=True), range(16)))
+    assert len(made) == 1
+    (file,) = (tmp_path / "keys").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [("http://127.0.0.1:3006/actions", True), ("http://localhost/", True), ("https://shop.example/actions", False)],
+)
+def test_a_secret_is_made_only_for_this_machine(url: str, here: bool) -> None:
+    assert local(url) is here
