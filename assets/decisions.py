@@ -8,7 +8,7 @@ import pyarrow as pa
 from assets.briefing import known_beside, sealed_values
 from assets.common import counted, from_tonight, key, night_asset, rows
 from assets.contract_checks import build_contract_checks
-from assets.doors import Contracts
+from assets.doors import Contracts, Reviews
 from assets.knowledge import written
 from pipeline_project.domain.decisions import (
     DECISIONS,
@@ -110,12 +110,18 @@ def build_release(spec: WorkflowSpec) -> dg.AssetsDefinition:
         deps=[key(spec, "decisions")],
         **night_asset(spec, {"postgres"}),
     )
-    def release(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]) -> dg.MaterializeResult[None]:
-        """Marks the night as released; from then on the dispatcher may send its actions."""
+    def release(
+        context: dg.AssetExecutionContext,
+        ledger: dg.ResourceParam[Ledger],
+        reviews: dg.ResourceParam[Reviews],
+    ) -> dg.MaterializeResult[None]:
+        """Marks the night as released: its actions may be sent, and decided clusters look at its newcomers."""
         night = context.partition_key
         if spec.warms_up(night):
             return dg.MaterializeResult(metadata={"ready": 0, "warm_up": True})
-        return dg.MaterializeResult(metadata={"ready": ledger.release(spec.name, night, context.run_id)})
+        ready = ledger.release(spec.name, night, context.run_id)
+        sampled = reviews.newcomers(night, spec.review_terms, spec.action_terms)
+        return dg.MaterializeResult(metadata={"ready": ready, "clusters_sampled_again": sampled})
 
     return release
 

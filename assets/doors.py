@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from pipeline_project.domain.acting.model import ActionTerms
 from pipeline_project.domain.ports import (
     CaseSource,
     Contract,
@@ -14,6 +15,7 @@ from pipeline_project.domain.ports import (
     TextEncoder,
 )
 from pipeline_project.domain.report import IndexRow, ReportTerms
+from pipeline_project.domain.reviewing.model import ReviewTerms
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -52,4 +54,12 @@ class Reports(Protocol):
 
     def write(self, terms: ReportTerms, night: str, page: str, row: IndexRow) -> str:
         """Stores one night's page and its line in the index; returns the page's address."""
+        ...
+
+
+class Reviews(Protocol):
+    """Review tasks, as far as a night touches them beyond opening them."""
+
+    def newcomers(self, night: str, terms: ReviewTerms, actions: ActionTerms) -> int:
+        """Tries the standing decisions of clusters on the members that a night brought; how many are sampled again."""
         ...

@@ -15,13 +15,13 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.acting.model import PlannedAction
+from pipeline_project.domain.acting.model import ActionTerms, PlannedAction
 from pipeline_project.domain.admission import admit, read_rows
 from pipeline_project.domain.night_work import NightWork
 from pipeline_project.domain.nights import window_of
 from pipeline_project.domain.outcomes import OUTCOMES
 from pipeline_project.domain.ports import Expectation, ModelVersion, NightWindow
-from pipeline_project.domain.reviewing.model import NewTask
+from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
 from pipeline_project.domain.schema import ARRIVALS, with_versions
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
@@ -334,6 +334,17 @@ class Pages:
 
 
 @dataclass
+class Reviews:
+    """`assets.doors.Reviews`: remembers the nights whose newcomers it was asked about."""
+
+    nights: list[str] = field(default_factory=list)
+
+    def newcomers(self, night: str, terms: ReviewTerms, actions: ActionTerms) -> int:
+        self.nights.append(night)
+        return 0
+
+
+@dataclass
 class World:
     """Everything around a workflow, in memory; `run` materializes a selection of its assets for one night."""
 
@@ -344,6 +355,7 @@ class World:
     sources: Sources = field(default_factory=Sources)
     contracts: Verdicts = field(default_factory=Verdicts)
     reports: Pages = field(default_factory=Pages)
+    reviews: Reviews = field(default_factory=Reviews)
 
     def resources(self) -> dict[str, Any]:
         return {
@@ -354,6 +366,7 @@ class World:
             "contracts": self.contracts,
             "reports": self.reports,
             "keyring": OpenKeyring(),
+            "reviews": self.reviews,
             "encoders": None,
             "vectors": None,
             "io_manager": MemoryIO(self.lake),

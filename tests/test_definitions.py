@@ -168,7 +168,7 @@ def test_jobs_share_out_the_graph(repository: dg.RepositoryDefinition, spec: Wor
     }
     assert chosen["retrain"] == TRAINING
     assert chosen["nightly"] == nouns_of(spec) - TRAINING
-    assert chosen["warm_up"] == chosen["nightly"] - {"scores", "decisions", "night_report"}
+    assert chosen["warm_up"] == chosen["nightly"] - {"scores", "decisions", "release", "night_report"}
     for kind in chosen:
         tags = repository.get_job(f"{spec.name}_{kind}").tags
         assert (tags["pipeline/workflow"], tags["pipeline/kind"]) == (spec.name, kind)
@@ -181,9 +181,9 @@ def test_schedules_and_sensors(repository: dg.RepositoryDefinition, spec: Workfl
         (spec.nights.schedule, spec.nights.time_zone)
     }
     sensors = {s.name.removeprefix(f"{spec.name}_"): s for s in repository.sensor_defs if s.name.startswith(spec.name)}
-    assert set(sensors) == {"landing", "new_outcomes", "alerts", "recoveries"}
+    assert set(sensors) == {"landing", "new_outcomes", "alerts", "recoveries", "review_clock"}
     told = {name for name, sensor in sensors.items() if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
-    assert told == {"alerts", "recoveries"}, "what starts runs is switched on by people"
+    assert told == {"alerts", "recoveries", "review_clock"}, "what starts runs is switched on by people"
 
 
 def test_no_workflow_reads_another(repository: dg.RepositoryDefinition) -> None:

@@ -51,32 +51,32 @@ def register(app: typer.Typer) -> None:
         raise typer.Exit(list_people(as_json))
 
     @people.command("grant", epilog=example("pipeline people grant ada approver"))
-    def grant(name: Name, role: Role) -> None:
+    def grant(name: Name, role: Role, as_json: AsJson = False) -> None:
         """Gives a role."""
         from pipeline_project.commands.people import turn_role
 
-        raise typer.Exit(turn_role(name, role, True))
+        raise typer.Exit(turn_role(name, role, True, as_json))
 
     @people.command("revoke", epilog=example("pipeline people revoke ada approver"))
-    def revoke(name: Name, role: Role) -> None:
+    def revoke(name: Name, role: Role, as_json: AsJson = False) -> None:
         """Takes a role away; pages notice at the next request."""
         from pipeline_project.commands.people import turn_role
 
-        raise typer.Exit(turn_role(name, role, False))
+        raise typer.Exit(turn_role(name, role, False, as_json))
 
     @people.command("password", epilog=example("pipeline people password ada"))
-    def password(name: Name, password_file: PasswordFile = None) -> None:
+    def password(name: Name, password_file: PasswordFile = None, as_json: AsJson = False) -> None:
         """Gives a new password; the person's sessions end."""
         from pipeline_project.commands.people import reset_password
 
-        raise typer.Exit(reset_password(name, password_file))
+        raise typer.Exit(reset_password(name, password_file, as_json))
 
     @people.command("remove", epilog=example("pipeline people remove ada"))
-    def remove(name: Name) -> None:
+    def remove(name: Name, as_json: AsJson = False) -> None:
         """Closes an account; what the person did stays."""
         from pipeline_project.commands.people import remove_person
 
-        raise typer.Exit(remove_person(name))
+        raise typer.Exit(remove_person(name, as_json))
 
     @app.command(
         epilog=example("pipeline desk", "pipeline desk --port 3104"), short_help="The review desk; part of `up`."

@@ -70,27 +70,36 @@ def list_people(as_json: bool) -> int:
     return Exit.DONE
 
 
-def turn_role(name: str, role: PersonRole, granted: bool) -> int:
+def turn_role(name: str, role: PersonRole, granted: bool, as_json: bool) -> int:
     """Grants or revokes a role."""
     people = _people()
     (people.grant if granted else people.revoke)(name, role, _shell())
-    say(f"{name} {'has' if granted else 'no longer has'} the role {role.value}.")
+    if as_json:
+        emit({"name": name, "role": role.value, "granted": granted})
+    else:
+        say(f"{name} {'has' if granted else 'no longer has'} the role {role.value}.")
     return Exit.DONE
 
 
-def remove_person(name: str) -> int:
+def remove_person(name: str, as_json: bool) -> int:
     """Closes an account and ends its sessions."""
     _people().close(name, _shell())
-    say(f"{name} can no longer sign in; what {name} did stays.")
+    if as_json:
+        emit({"name": name, "active": False})
+    else:
+        say(f"{name} can no longer sign in; what {name} did stays.")
     return Exit.DONE
 
 
-def reset_password(name: str, password_file: Path | None) -> int:
+def reset_password(name: str, password_file: Path | None, as_json: bool) -> int:
     """Gives a new password and ends the person's sessions."""
     people = _people()
     password, made_up = _password(password_file)
     people.set_password(name, password, _shell())
-    say(f"Password, shown this once: {password}" if made_up else f"{name} has a new password.")
+    if as_json:
+        emit({"name": name, **({"password": password} if made_up else {})})
+    else:
+        say(f"Password, shown this once: {password}" if made_up else f"{name} has a new password.")
     return Exit.DONE
 
 

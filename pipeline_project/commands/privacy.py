@@ -74,10 +74,9 @@ def forget(subject: str, name: str, reason: str, yes: bool, as_json: bool) -> in
     cases = privacy.cases_of(pseudonym)
     if not as_json:
         _show(pseudonym, known, cases)
-    if known.forgotten is None and not yes:
-        if as_json or not sys.stdin.isatty() or not typer.confirm("Forget this subject for good?", err=True):
-            complain("nothing was changed; --yes forgets without asking")
-            return Exit.WRONG_CALL
+    if known.forgotten is None and not (yes or _agreed(as_json)):
+        complain("nothing was changed; --yes forgets without asking")
+        return Exit.WRONG_CALL
     done = privacy.forgetting.forget(pseudonym, spec.name, _shell(), reason, cases)
     vectors = _erase_vectors(privacy, cases)
     if as_json:
@@ -88,6 +87,12 @@ def forget(subject: str, name: str, reason: str, yes: bool, as_json: bool) -> in
     else:
         say("It was forgotten before; nothing was left to destroy.")
     return Exit.DONE
+
+
+def _agreed(as_json: bool) -> bool:
+    """Whether somebody at a terminal says yes."""
+    asked = not as_json and sys.stdin.isatty()
+    return asked and typer.confirm("Forget this subject for good?", err=True)
 
 
 def _show(pseudonym: str, known: Any, cases: dict[str, list[tuple[str, str]]]) -> None:
@@ -224,9 +229,8 @@ def rotate_keys(destroy: bool, as_json: bool) -> int:
     if as_json:
         emit({"master": number, "wrapped": count, "masters": left, "folder": str(folder)})
         return Exit.DONE
-    say(
-        f"Master key {number} wraps {count} {'key' if count == 1 else 'keys'}; back up {folder} now, apart from the rest."
-    )
+    say(f"Master key {number} wraps {count} {'key' if count == 1 else 'keys'}.")
+    say(f"Back up {folder} now, apart from the rest: without it nothing sealed is read again.")
     if len(left) > 1:
         say("Older masters stay, for backups of the database; --destroy-old takes them away.")
     return Exit.DONE

@@ -1,7 +1,8 @@
-"""`pipeline why`: the dossier of one decision, from the ledger alone."""
+"""`pipeline why`: the dossier of one case, from arrival to delivery, from the ledger alone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,41 +28,95 @@ WORDS = {
 
 
 def explain(name: str, case: str, as_json: bool) -> int:
-    """Prints everything the ledger knows about the decision of one case."""
-    ledger = prepare().ledger
-    decision = ledger.decision(name, case)
-    if decision is None:
+    """Prints everything the ledger knows about one case."""
+    from resources.ledger.story import Stories
+
+    ground = prepare()
+    story = Stories(ground.databases.ledger_url).story(name, case)
+    if story is None:
         spec = workflow(name)
         complain(
             f"{name} has no decision for that case: it came before {spec.nights.decide_from}, its night has not run, "
             f"or it was refused; `pipeline status {name}` and `pipeline quarantine {name}` say more"
         )
         return Exit.NOT_FOUND
-    spec_then = ledger.workflow_spec(decision["spec_hash"]) or {}
-    outcomes = ledger.outcomes_of(name, case)
+    first, standing = story["decisions"][0], story["decisions"][-1]
+    spec_then = ground.ledger.workflow_spec(first["spec_hash"]) or {}
     if as_json:
-        emit({"decision": decision, "outcomes": outcomes, "spec": spec_then})
+        emit({"decision": standing, "outcomes": story["outcomes"], "spec": spec_then, "story": story})
         return Exit.DONE
-    _tell(name, case, decision, spec_then, outcomes)
+    _tell(name, case, first, standing, spec_then, story)
     return Exit.DONE
 
 
-def _tell(name: str, case: str, decision: dict[str, Any], spec: dict[str, Any], outcomes: list[dict[str, Any]]) -> None:
+def _tell(
+    name: str,
+    case: str,
+    first: dict[str, Any],
+    standing: dict[str, Any],
+    spec: dict[str, Any],
+    story: dict[str, list[dict[str, Any]]],
+) -> None:
     currency = spec.get("currency", "")
-    say(f"{name} {case}: {_titled(decision['option'], spec)}")
-    paragraph(f"because {WORDS[Reason(decision['reason'])]}")
+    say(f"{name} {case}: {_titled(standing['option'], spec)}")
+    if standing is not first:
+        paragraph(f"decided by {_who(standing['made_by'])}, because: {_reason(standing['reason'], spec)}")
+        paragraph(f"the policy had chosen to {_titled(first['option'], spec)}: {_reason(first['reason'], spec)}")
+    else:
+        paragraph(f"because {_reason(first['reason'], spec)}")
     say()
-    facts(_what_it_rests_on(name, decision, currency))
-    _probabilities(decision, spec, currency)
-    if decision["reasons"]:
+    facts(_what_it_rests_on(name, first, currency))
+    _probabilities(first, spec, currency)
+    if first["reasons"]:
         heading("What the model saw")
-        for reason in decision["reasons"]:
+        for reason in first["reasons"]:
             paragraph(reason)
-    heading("What turned out")
-    for outcome in outcomes:
-        paragraph(f"{outcome['label']}, known since {_moment(outcome['known_at'])}, from {outcome['source']}")
-    if not outcomes:
-        paragraph("nothing is known yet")
+    heading("What happened")
+    for at, words in sorted(_happened(story, spec), key=lambda pair: pair[0]):
+        paragraph(f"{_moment(at)}  {words}")
+    if not story["outcomes"]:
+        paragraph("nothing is known yet of what turned out to be true")
+    chained = ", ".join(str(batch["number"]) for batch in story["chain"])
+    paragraph(f"in the audit chain: batch {chained}" if chained else "not in the audit chain")
+
+
+def _happened(story: dict[str, list[dict[str, Any]]], spec: dict[str, Any]) -> Iterator[tuple[datetime, str]]:
+    """Everything that happened to the case, each with its time."""
+    currency = spec.get("currency", "")
+    for decision in story["decisions"]:
+        yield decision["decided_at"], f"{_who(decision['made_by'])} decided: {_titled(decision['option'], spec)}"
+    for event in story["events"]:
+        by = f" by {event['person']}" if event["person"] else ""
+        yield event["at"], f"review task {event['task_id']}: {event['event'].replace('_', ' ')}{by}"
+    for notice in story["notices"]:
+        yield notice["at"], f"review task {notice['task_id']}: {notice['kind']} {notice['level']}"
+    for reveal in story["reveals"]:
+        yield reveal["at"], f"{reveal['person']} revealed {reveal['field']}"
+    for made in story["proposals"]:
+        yield made["proposed_at"], f"{made['proposer']} proposed: {_titled(made['option'], spec)} ({made['label']})"
+    for said in story["approvals"]:
+        yield said["approved_at"], f"{said['approver']}: {said['verdict'].replace('_', ' ')}"
+    for outcome in story["outcomes"]:
+        yield outcome["known_at"], f"known to be {outcome['label']}, from {outcome['source']}"
+    for release in story["release"]:
+        yield release["released_at"], "the night's checks had passed: its actions were released"
+    for action in story["actions"]:
+        money = f" of {float(action['money']):,.2f} {currency}" if action["money"] else ""
+        yield action["created_at"], f"{action['kind']}{money} to {action['destination']} planned, key {action['key']}"
+        for event in story["deliveries"]:
+            if event["action_id"] == action["id"]:
+                why = f", {event['error_class']}" if event["error_class"] else ""
+                yield event["at"], f"{action['kind']}: {event['event'].replace('_', ' ')}, try {event['attempt']}{why}"
+
+
+def _who(made_by: str) -> str:
+    return made_by.removeprefix("person:") if made_by.startswith("person:") else f"the {made_by}"
+
+
+def _reason(code: str, spec: dict[str, Any]) -> str:
+    """A reason in words: the policy's own, or one of the workflow's short list."""
+    own = next((words for reason, words in WORDS.items() if reason.value == code), None)
+    return own or str(spec.get("review", {}).get("reasons", {}).get(code, code.replace("_", " ")))
 
 
 def _what_it_rests_on(name: str, decision: dict[str, Any], currency: str) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=4)
 def open_keyring(settings: Settings) -> PostgresKeyring:
-    """The keyring of these settings, which may make keys and never change one; the ledger's database is looked for now."""
+    """The keyring of these settings, which may make keys and never change one; the database is looked for now."""
     from resources.ledger.roles import NIGHTS
     from resources.postgres import databases, engine_of, url_as
     from resources.privacy.keyring import PostgresKeyring
@@ -45,13 +45,13 @@ def personal_of(settings: Settings) -> Callable[[str], PersonalFields | None]:
     @lru_cache(maxsize=1)
     def declared(_: tuple[tuple[str, int, int], ...]) -> dict[str, PersonalFields | None]:
         specs = load_all(settings.workflow_folders).specs
-        return {name: PersonalFields.of(spec.case_schema) for name, spec in specs.items()}
+        return {name: PersonalFields.of(spec.case_schema, spec.feature_plan.masked) for name, spec in specs.items()}
 
     def personal(workflow: str) -> PersonalFields | None:
         known = declared(_state((SHIPPED, *settings.workflow_folders)))
         if workflow not in known:
             raise WorkflowUnknown(
-                f"what is personal in {workflow} is not known, because its spec cannot be read; `pipeline check` says why"
+                f"what is personal in {workflow} is not known, for its spec cannot be read; `pipeline check` says why"
             )
         return known[workflow]
 

@@ -177,7 +177,9 @@ def _named(pseudonym: str | None, workflow: str | None, by: str, reason: str) ->
     return {"name": pseudonym, "workflow": workflow, "by": by, "reason": reason}
 
 
-_HAS_KEY = text("SELECT 1 FROM subject_keys WHERE pseudonym = :name AND wrapped_key IS NOT NULL AND pseudonym <> 's-none'")
+_HAS_KEY = text(
+    "SELECT 1 FROM subject_keys WHERE pseudonym = :name AND wrapped_key IS NOT NULL AND pseudonym <> 's-none'"
+)
 _DESTROY = text(
     "UPDATE subject_keys SET wrapped_key = NULL, sealed_id = NULL, forgotten_at = now(), forgotten_by = :by "
     "WHERE pseudonym = ANY(:names) AND wrapped_key IS NOT NULL"

@@ -172,9 +172,7 @@ class PostgresKeyring:
             return [deep if one and one[0].startswith(_TIMED) else one for one, deep in zip(opened, inner, strict=True)]
         return opened
 
-    def _for_its_time(
-        self, connection: Connection, column: str, tokens: Sequence[str | None]
-    ) -> list[str | None]:
+    def _for_its_time(self, connection: Connection, column: str, tokens: Sequence[str | None]) -> list[str | None]:
         name = period_name(column, str(connection.scalar(_MONTH)), self._names())
         found = keys.find_or_make(connection, self.masters, {name: None})
         return [None if token is None else found.seal(name, _TIMED + column, token) for token in tokens]

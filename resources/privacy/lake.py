@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from pipeline_project.domain.privacy.fields import PersonalFields, as_text, from_text, row_parts, row_token
 from pipeline_project.domain.privacy.seal import is_sealed, looks_pseudonymous
-from pipeline_project.domain.report.masking import without_values
-from pipeline_project.domain.schema import ARROW_TYPES, FieldType
+from pipeline_project.domain.report.masking import mask, without_values
+from pipeline_project.domain.schema import ARROW_TYPES, CASE_ID, FieldType
 from resources.delta import DeltaStore
 from resources.lake import DeltaLake
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pipeline_project.domain.ports import Lake
     from resources.privacy.keyring import PostgresKeyring
 
-CASES, ROWS, RAW, REASONS = "cases", ("arrivals", "quarantine"), "raw", "reasons"
+CASES, TRAINING, ROWS = "cases", "training_set", ("arrivals", "quarantine")
+RAW, REASONS = "raw", "reasons"
 #: Before the name of a column whose impersonal part is sealed with nobody's key.
 REST = "the rest of "
 
@@ -32,6 +33,7 @@ class SealedLake(DeltaLake):
       the subject was forgotten. The subject is a pseudonym and stays one.
     - In `arrivals` and `quarantine` the row as it came in is sealed whole, and a second time without what is personal:
       of a forgotten subject the second is read, so that its cases stay the cases they were. So are the reasons.
+    - In `training_set` a feature made from one personal field is sealed as that field is.
 
     What was written before its field was declared personal is read as it is.
 
@@ -122,34 +124,58 @@ class SealedLake(DeltaLake):
         fields = self._fields(workflow, asset)
         if fields is None:
             return table
+        if asset == TRAINING:
+            return self._sealed_training(workflow, table, fields)
         return self._sealed_cases(table, fields) if asset == CASES else self._sealed_rows(table, fields)
 
     def _opened(self, workflow: str, asset: str, table: pa.Table | None) -> pa.Table | None:
         fields = None if table is None else self._fields(workflow, asset)
         if table is None or fields is None:
             return table
+        if asset == TRAINING:
+            return self._opened_columns(table, fields.features)
         return self._opened_cases(table, fields) if asset == CASES else self._opened_rows(table)
 
     def _fields(self, workflow: str, asset: str) -> PersonalFields | None:
-        return self._personal(workflow) if asset == CASES or asset in ROWS else None
+        return self._personal(workflow) if asset in (CASES, TRAINING, *ROWS) else None
 
     def _sealed_cases(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
-        named = [name for name in fields.sealed if name in table.column_names]
-        values = {name: [as_text(value) for value in table[name].to_pylist()] for name in named}
         owners: list[str | None] = [None] * table.num_rows
         if fields.subject in table.column_names and table.num_rows:
             owners = self.keyring.pseudonyms(table[fields.subject].to_pylist())
             table = _with(table, str(fields.subject), owners)
-        tokens = self.keyring.seal_columns(owners, values) if table.num_rows else values
-        for name in named:
-            table = _with(table, name, tokens[name])
+        return self._sealed_columns(table, fields.sealed, owners)
+
+    def _sealed_training(self, workflow: str, table: pa.Table, fields: PersonalFields) -> pa.Table:
+        owners: list[str | None] = [None] * table.num_rows
+        if fields.subject is not None and table.num_rows and set(fields.features) & set(table.column_names):
+            cases = self.read_span(workflow, CASES, None, "9999-12-31", [CASE_ID, fields.subject])
+            columns = ([], []) if cases is None else (cases[CASE_ID].to_pylist(), cases[fields.subject].to_pylist())
+            owner_of = dict(zip(*columns, strict=True))
+            owners = [owner_of.get(case) for case in table[CASE_ID].to_pylist()]
+        return self._sealed_columns(table, fields.features, owners)
+
+    def _sealed_columns(
+        self, table: pa.Table, columns: Mapping[str, FieldType], owners: Sequence[str | None]
+    ) -> pa.Table:
+        values = {
+            name: [as_text(value) for value in table[name].to_pylist()]
+            for name in columns
+            if name in table.column_names
+        }
+        tokens = self.keyring.seal_columns(owners, values) if values and table.num_rows else values
+        for name, column in tokens.items():
+            table = _with(table, name, column)
         return table
 
     def _opened_cases(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
-        for name, kind in fields.sealed.items():
+        return self.pseudonymous(self._opened_columns(table, fields.sealed), fields)
+
+    def _opened_columns(self, table: pa.Table, columns: Mapping[str, FieldType]) -> pa.Table:
+        for name, kind in columns.items():
             if name in table.column_names:
                 table = _with(table, name, self._values(name, kind, table[name]), ARROW_TYPES[kind])
-        return self.pseudonymous(table, fields)
+        return table
 
     def _values(self, name: str, kind: FieldType, column: pa.ChunkedArray) -> list[Any]:
         values = column.to_pylist()
@@ -169,7 +195,7 @@ class SealedLake(DeltaLake):
         if REASONS in table.column_names:
             # a reason quotes what it refuses, and a torn row has a name where a number should be
             said = [json.dumps(reasons or [], ensure_ascii=False) for reasons in table[REASONS].to_pylist()]
-            plain = [json.dumps([without_values(reason) for reason in json.loads(each)]) for each in said]
+            plain = [json.dumps([mask(without_values(reason)) for reason in json.loads(each)]) for each in said]
             sealed = self._doubly(owners, REASONS, said, plain)
             table = _with(table, REASONS, [[token] for token in sealed], pa.list_(pa.string()))
         return table

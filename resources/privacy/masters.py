@@ -1,4 +1,4 @@
-"""The keys in `PIPELINE_KEYS` that subjects' keys and names come from; without them nothing sealed is ever read again."""
+"""The keys in `PIPELINE_KEYS` that subjects' keys and names come from; without them nothing sealed is read again."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pipeline_project.domain.schema import CASE_ID
 from resources.audit.chain import append
 from resources.postgres import connected
 from resources.privacy.forgetting import destroy, holds, holds_of
-from resources.privacy.lake import CASES, RAW, ROWS, SealedLake
+from resources.privacy.lake import CASES, RAW, REASONS, ROWS, SealedLake
 
 EMBEDDINGS = "embeddings"
 _EMPTY_ROW = "{}"
@@ -75,7 +75,7 @@ class Retaining:
         return done
 
     def erase_vectors(self, night: str, cases: set[str]) -> int:
-        """Takes the vectors of some cases of a night out of the lake, as a forgotten subject's must; returns how many."""
+        """Takes the vectors of some cases of a night away, as a forgotten subject needs it; returns how many."""
         return self._vectors(night, lambda case: case not in cases, dry=False)[0]
 
     def _nights(self, terms: Mapping[DataClass, int | None]) -> dict[DataClass, Iterable[str]]:
@@ -107,7 +107,14 @@ class Retaining:
         values = [row if stays else _EMPTY_ROW for row, stays in zip(raw, kept, strict=True)]
         changed = sum(there) - sum(kept)
         if changed and not dry:
-            self._write(table, night, _with(sealed, RAW, pa.array(values, pa.string())))
+            sealed = _with(sealed, RAW, pa.array(values, pa.string()))
+            if REASONS in sealed.column_names:
+                # a reason quotes what it refuses
+                said = [
+                    reasons if stays else [] for reasons, stays in zip(sealed[REASONS].to_pylist(), kept, strict=True)
+                ]
+                sealed = _with(sealed, REASONS, pa.array(said, pa.list_(pa.string())))
+            self._write(table, night, sealed)
         return changed, sum(kept)
 
     def _cases(self, night: str, keeps: Keeps, dry: bool) -> tuple[int, int]:
@@ -126,7 +133,8 @@ class Retaining:
             return 0, 0
         named = ["text_vector", "image_vector", "text_key", "photo_keys"]
         there = _any_valid(table, named[:3])
-        return self._blanked(EMBEDDINGS, night, table, named, there, [keeps(c) for c in table[CASE_ID].to_pylist()], dry)
+        stays = [keeps(case) for case in table[CASE_ID].to_pylist()]
+        return self._blanked(EMBEDDINGS, night, table, named, there, stays, dry)
 
     def _blanked(
         self, asset: str, night: str, table: pa.Table, named: list[str], there: list[bool], keep: list[bool], dry: bool

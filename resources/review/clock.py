@@ -27,6 +27,7 @@ from resources.audit.chain import append
 from resources.ledger.review_tables import review_notices, review_tasks
 from resources.postgres import engine_of
 from resources.review import assigning, proposals
+from resources.review.clusters import Clusters
 from resources.review.deciding import Superseded, decide, payout, planned
 from resources.review.statements import back_in_queue, ended, known, lease_ended, moved
 from resources.review.transactions import Work, in_transaction
@@ -58,6 +59,11 @@ class ReviewClock:
     def tick(self, terms: ReviewTerms, actions: ActionTerms, reviewers: Sequence[Person] = ()) -> Ticked:
         """Does what is due for one workflow's tasks; see `tick`."""
         return tick(self.url, terms.workflow, terms, actions, reviewers or self.people())
+
+    def newcomers(self, night: str, terms: ReviewTerms, actions: ActionTerms) -> int:
+        """Tries the standing decisions of clusters on the members that a night brought; how many are sampled again."""
+        others = [person.name for person in self.people()]
+        return len(Clusters(self.url).sample_later(terms.workflow, night, terms, actions, others))
 
 
 def tick(url: str, workflow: str, terms: ReviewTerms, actions: ActionTerms, reviewers: Sequence[Person] = ()) -> Ticked:

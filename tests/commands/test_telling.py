@@ -86,7 +86,7 @@ def test_why_reads_as_text(home: Home, call: Call) -> None:
     assert any(line.startswith("decided       20") and line.endswith("UTC, by policy") for line in lines)
     assert any(line.split()[:2] == ["kept", "70.0%"] for line in lines)
     assert any(line.startswith("refund (Refund)") and line.endswith("6.00") for line in lines)
-    assert "nothing is known yet" in lines
+    assert "nothing is known yet of what turned out to be true" in lines
     (policy,) = [line for line in lines if line.startswith("policy")]
     assert len(policy.split()[-1]) == 12
     assert max(map(len, lines)) <= 110

@@ -136,7 +136,7 @@ def test_whoever_has_the_keys_reads_them(house: House) -> None:
 
 
 def test_no_canary_is_heard_outside_of_the_source(house: House) -> None:
-    assert hits(house) == {}
+    assert [f"{place}: {around}" for place, around in hits(house).items()] == []
 
 
 def test_a_forgotten_subject_is_gone_and_the_chain_holds(house: House) -> None:
@@ -150,7 +150,7 @@ def test_a_forgotten_subject_is_gone_and_the_chain_holds(house: House) -> None:
     assert [run.outcome for run in house.nights(LAST, again=True)] == ["done"]
     assert gone(house)
     assert house.decisions() == before
-    assert hits(house) == {}
+    assert [f"{place}: {around}" for place, around in hits(house).items()] == []
     assert house.command("audit", "verify").returncode == 0
 
 

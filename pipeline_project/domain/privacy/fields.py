@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ class PersonalFields:
         sealed: fields whose values are sealed, by name; of photos there are references only, which name nobody.
         kept: source columns that stay of a row whose subject was forgotten.
         missing: texts that mean "no value".
+        features: columns of the training set made from one personal field each, by name.
     """
 
     subject: str | None
@@ -31,11 +32,16 @@ class PersonalFields:
     sealed: Mapping[str, FieldType]
     kept: frozenset[str]
     missing: frozenset[str]
+    features: Mapping[str, FieldType] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, schema: CaseSchema) -> PersonalFields | None:
-        """What is personal; None where the workflow declares nothing so."""
-        if not any(field.pii for field in schema.fields):
+    def of(cls, schema: CaseSchema, features: Iterable[str] = ()) -> PersonalFields | None:
+        """What is personal; None where the workflow declares nothing so.
+
+        Args:
+            features: names of the features made from one personal field each (`FeaturePlan.masked`).
+        """
+        if not any(declared.pii for declared in schema.fields):
             return None
         subject = schema.by_role(Role.SUBJECT)
         sealed = {f.name: f.type for f in schema.fields if f.pii and f.role not in _NEVER and f.type != FieldType.IMAGE}
@@ -48,6 +54,8 @@ class PersonalFields:
             sealed,
             frozenset(kept | (set(schema.id_from) - personal if kept else set())),
             schema.missing,
+            {f"number_{name}": FieldType.NUMBER for name in features}
+            | {f"category_{name}": FieldType.CATEGORY for name in features},
         )
 
     def subject_of(self, raw: str) -> str | None:
