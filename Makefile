@@ -7,13 +7,13 @@ STAMP := $(VENV)/.installed
 export PIPELINE_HOME ?= $(CURDIR)/.pipeline
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test up lint bench docs pictures clean
+.PHONY: run test up lint bench chaos docs pictures clean
 
 run: $(STAMP)  ## sixty sample nights, and a page at the end
 	$(BIN)/pipeline demo
 
 test: $(STAMP)  ## everything, in minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 up: $(STAMP)  ## database, Dagster and MLflow, until Ctrl-C
 	$(BIN)/pipeline up
@@ -26,6 +26,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+chaos: $(STAMP)  ## races, kills, faults and tampering, and each suite without its protection
+	$(BIN)/python -m benchmarks.chaos
 
 docs: $(STAMP)  ## what is generated from the code
 	$(BIN)/python -m pipeline_project.spec.docs > docs/workflows.md

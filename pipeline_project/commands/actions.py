@@ -43,7 +43,7 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
     for each in asked:
         say(
             f"{each['asked_by']} asks to let {each['kind']} of {each['case_id']} go ({each['money']:,.2f}: "
-            f"{each['reason']}); agree with pipeline actions {name} --approve {each['id']}"
+            f"{each['reason']}); agree with pipeline actions {name} --agree {each['id']}"
         )
     return Exit.DONE
 
@@ -71,7 +71,7 @@ def let_go(key: str, held: bool, reason: str, dry_run: bool, as_json: bool) -> i
     return _told_asked(act(_key(key), _person(), reason, dry_run), as_json)
 
 
-def approve(replay: int, as_json: bool) -> int:
+def agree(replay: int, as_json: bool) -> int:
     """Agrees, as the second person, to what somebody else asked.
 
     Raises:
@@ -107,7 +107,7 @@ def _told_asked(asked: Asked, as_json: bool) -> int:
     else:
         say(
             f"{what} would let {asked.money:,.2f} leave, so a second person must agree: "
-            f"pipeline actions {row['workflow']} --approve {asked.replay}"
+            f"pipeline actions {row['workflow']} --agree {asked.replay}"
         )
     return Exit.DONE
 

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option("--never-happened", metavar="KEY", help="You looked: it has not happened.")
         ] = None,
         reason: Annotated[str, typer.Option(metavar="WORDS", help="Why a letter is sent again or let go.")] = "",
-        approve: Annotated[
+        agree: Annotated[
             int | None, typer.Option(metavar="NUMBER", help="Agree, as the second person, to what was asked.")
         ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")] = False,
@@ -53,13 +53,13 @@ def register(app: typer.Typer) -> None:
         """Counts a workflow's actions by state and lists them; stops and resumes it; lets held and dead ones go.
 
         Where money leaves, --replay and --release only ask; a second person, signed in to this machine under another
-        name, agrees with --approve.
+        name, agrees with --agree.
         """
         from pipeline_project.commands import actions as commands
 
-        if sum(value is not None for value in (stop, resume, replay, release, approve, happened, never)) > 1:
+        if sum(value is not None for value in (stop, resume, replay, release, agree, happened, never)) > 1:
             raise typer.BadParameter(
-                "--stop, --resume, --replay, --release, --approve, --happened and --never-happened exclude each other"
+                "--stop, --resume, --replay, --release, --agree, --happened and --never-happened exclude each other"
             )
         if stop is not None or resume is not None:
             code = commands.flip_switch(workflow, stop or resume or "", stop is not None, as_json)
@@ -67,8 +67,8 @@ def register(app: typer.Typer) -> None:
             code = commands.let_go(replay or release or "", release is not None, reason, dry_run, as_json)
         elif happened is not None or never is not None:
             code = commands.resolve(happened or never or "", happened is not None, reason, as_json)
-        elif approve is not None:
-            code = commands.approve(approve, as_json)
+        elif agree is not None:
+            code = commands.agree(agree, as_json)
         else:
             chosen = day(night)
             code = commands.show_actions(workflow, state, chosen.isoformat() if chosen else None, limit, as_json)

@@ -16,6 +16,7 @@ from pipeline_project.commands.console import Exit, complain, emit, facts, headi
 from pipeline_project.commands.ground import lake, settings, workflow
 from pipeline_project.domain.errors import SourceUnreadable
 from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.privacy.csv_cells import harmless, harmless_row
 from pipeline_project.domain.schema import NIGHT
 from pipeline_project.spec import WorkflowSpec
 
@@ -96,9 +97,10 @@ def _export(spec: WorkflowSpec, rows: list[dict[str, Any]], target: Path, as_jso
     raw = [json.loads(row["raw"]) for row in rows]
     columns = list(dict.fromkeys(column for row in raw for column in row))
     with target.open("w", newline="", encoding=how.encoding, errors="replace") as file:
-        writer = csv.DictWriter(file, columns, restval="", delimiter=how.delimiter)
+        # customers wrote these cells, and a spreadsheet would compute those that look like formulas
+        writer = csv.DictWriter(file, [harmless(name) for name in columns], restval="", delimiter=how.delimiter)
         writer.writeheader()
-        writer.writerows(raw)
+        writer.writerows(harmless_row(row) for row in raw)
     if as_json:
         emit({"file": str(target), "rows": len(raw)})
     else:

@@ -87,6 +87,8 @@ def _row(planned: PlannedAction, live: bool) -> dict[str, Any]:
 
 def _fact(planned: PlannedAction) -> dict[str, Any]:
     return {
+        "table": "actions",
+        "workflow": planned.workflow,
         "key": planned.key,
         "night": planned.night,
         "case_id": planned.case_id,

@@ -146,7 +146,7 @@ class Steering:
             number = int(connection.execute(insert(replays).values(**asked).returning(replays.c.id)).scalar_one())
             if not money:
                 _go(connection, row, money, person)
-            append(connection, "replays", row.workflow, [{"key": row.key, "case_id": row.case_id, **asked}])
+            append(connection, "replays", row.workflow, [{"table": "replays", "id": number, **asked}, _of(row, number)])
         return Asked(told, money, number, gone=not money)
 
     def approve(self, replay: int, person: str) -> Asked:
@@ -172,7 +172,7 @@ class Steering:
             except IntegrityError as error:
                 raise SecondPersonNeeded(_why_not(error)) from None
             _go(connection, row, money, person)
-            append(connection, "replays", row.workflow, [{"key": row.key, "case_id": row.case_id, **said}])
+            append(connection, "replays", row.workflow, [{"table": "replay_approvals", **said}, _of(row, replay)])
         return Asked({**row._asdict(), "money": float(row.money)}, money, replay, gone=True)
 
     def resolve(self, key: UUID, happened: bool, person: str, reason: str) -> None:
@@ -249,6 +249,11 @@ def _why_not(error: IntegrityError) -> str:
     if name.startswith("pk_"):
         return "somebody has agreed to this before; ask again if it is dead once more"
     return "the action is no longer as it was when this was asked for; ask again"
+
+
+def _of(row: Row[Any], replay: int) -> dict[str, Any]:
+    """The fact by which a case's story finds its replay."""
+    return {"replay": replay, "key": row.key, "case_id": row.case_id, "kind": row.kind}
 
 
 def _explained(reason: str) -> None:

@@ -51,7 +51,10 @@ def open_store(settings: Settings, specs: Iterable[WorkflowSpec]) -> PostgresInb
 
 def sealer(settings: Settings) -> RowSealer:
     """What seals posted rows in this home."""
-    return RowSealer(settings.keys)
+    from resources.ledger.roles import DESK
+    from resources.privacy.doors import open_keyring
+
+    return RowSealer(settings.keys, open_keyring(settings, DESK))
 
 
 def terms_of(specs: Iterable[WorkflowSpec]) -> dict[str, InboundTerms]:

@@ -55,7 +55,8 @@ class RowSealer:
         if self.keyring is not None and theirs:
             sealed = self.keyring.seal([pseudonyms[n] for n in theirs], SEALED_AS, [rows[n] for n in theirs])
             for number, token in zip(theirs, sealed, strict=True):
-                tokens[number] = _SUBJECT + str(token)
+                # of a forgotten subject nothing is kept
+                tokens[number] = _SUBJECT + (token or "")
         return tokens
 
     def open(self, tokens: Sequence[str]) -> list[str | None]:
@@ -71,7 +72,7 @@ class RowSealer:
             )
         rows = [None if token.startswith(_SUBJECT) else self._opened(token) for token in tokens]
         if self.keyring is not None and theirs:
-            found = self.keyring.open([tokens[number].removeprefix(_SUBJECT) for number in theirs])
+            found = self.keyring.open([tokens[number].removeprefix(_SUBJECT) or None for number in theirs])
             for number, row in zip(theirs, found, strict=True):
                 rows[number] = row
         return rows

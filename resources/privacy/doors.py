@@ -11,6 +11,7 @@ from pipeline_project.domain.errors import WorkflowUnknown
 from pipeline_project.domain.privacy.fields import PersonalFields
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import SHIPPED, load_all
+from resources.ledger.roles import NIGHTS
 
 if TYPE_CHECKING:
     from resources.privacy.keyring import PostgresKeyring
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=4)
-def open_keyring(settings: Settings) -> PostgresKeyring:
-    """The keyring of these settings, which may make keys and never change one; the database is looked for now."""
-    from resources.ledger.roles import NIGHTS
+def open_keyring(settings: Settings, role: str = NIGHTS) -> PostgresKeyring:
+    """The keyring of these settings for one of the ledger's roles; the database is looked for now.
+
+    Services may make keys and never change one.
+    """
     from resources.postgres import databases, engine_of, url_as
     from resources.privacy.keyring import PostgresKeyring
 
-    return PostgresKeyring(engine_of(url_as(databases(settings).ledger_url, NIGHTS)), settings.keys)
+    return PostgresKeyring(engine_of(url_as(databases(settings).ledger_url, role)), settings.keys)
 
 
 @lru_cache(maxsize=4)

@@ -126,8 +126,8 @@ class PostgresKeyring:
         """The subjects' own ids; None of who was forgotten or is not known."""
         question = text("SELECT pseudonym, sealed_id FROM subject_keys WHERE pseudonym = ANY(:names)")
         with self._transaction() as connection:
-            found = connection.execute(question, {"names": sorted(set(pseudonyms))}).tuples().all()
-        sealed = dict(found)
+            found = connection.execute(question, {"names": sorted(set(pseudonyms))}).all()
+        sealed: dict[str, str | None] = {row.pseudonym: row.sealed_id for row in found}
         return self.open_column(keys.ID, [sealed.get(name) for name in pseudonyms])
 
     def period(self, what: str, month: str) -> str:

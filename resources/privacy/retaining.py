@@ -45,8 +45,8 @@ class Erased:
 class Retaining:
     """Erases the personal data of one workflow whose time is over.
 
-    The lake's newest version holds nothing of it any more; `pipeline tidy` of the lake, or whatever deletes its old
-    files, takes the earlier versions away.
+    The lake's newest version holds nothing of it any more; `SealedLake.tidy` takes the earlier versions away, and
+    `pipeline retention` calls it.
 
     Args:
         engine: of the ledger, as its owner.

@@ -7,12 +7,14 @@ import hashlib
 import json
 import zlib
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from os import stat_result
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline_project.domain.errors import SourceStillGrowing, SourceUnreadable
+from pipeline_project.domain.privacy.csv_cells import as_written
 from pipeline_project.domain.schema import ARRIVALS
 from pipeline_project.spec.source import FileFormat
 from resources.sources.rows import MAX_BYTES, Row, csv_rows, jsonl_rows, parquet_rows
@@ -20,12 +22,15 @@ from resources.sources.rows import MAX_BYTES, Row, csv_rows, jsonl_rows, parquet
 _CHUNK = 1024 * 1024
 
 
-def read_file(path: Path, how: FileFormat, night: str, name: str, unhashed: Collection[str] = ()) -> pa.Table:
+def read_file(
+    path: Path, how: FileFormat, night: str, name: str, unhashed: Collection[str] = (), exported: bool = False
+) -> pa.Table:
     """One file as arrivals.
 
     Args:
         name: what `file` says; no absolute path, so that arrivals are the same on every machine.
         unhashed: columns that `row_sha256` leaves out: the outcome, which changes while the case stays the same.
+        exported: cells stand as `harmless` wrote them for a spreadsheet, and are read as they were.
 
     Raises:
         SourceUnreadable: it cannot be read whole; the message says what to do.
@@ -34,13 +39,17 @@ def read_file(path: Path, how: FileFormat, night: str, name: str, unhashed: Coll
     before = stamp(path, name)
     try:
         digest, rows = _read(path, how, name)
-        table = arrivals(rows, night, name, digest, unhashed)
+        table = arrivals(map(_as_written, rows) if exported else rows, night, name, digest, unhashed)
     except SourceUnreadable:
         # Half of a file that is being written looks broken; then waiting is right, not repairing.
         _unchanged(path, name, before)
         raise
     _unchanged(path, name, before)
     return table
+
+
+def _as_written(row: Row) -> Row:
+    return replace(row, cells={as_written(name): as_written(cell) for name, cell in row.cells.items()})
 
 
 def arrivals(rows: Iterable[Row], night: str, name: str, digest: str, unhashed: Collection[str] = ()) -> pa.Table:

@@ -38,7 +38,7 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
     """
     if not is_night(night):
         raise SourceUnreadable(f"{night!r} is no night; write for instance 2025-03-01")
-    rows = read_file(file, repair_format(spec, file), night, file.name)
+    rows = _read(spec, file, night, file.name)
     if not rows.num_rows:
         raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to repair with")
     wanted = [field.column for field in spec.case_schema.fields]
@@ -79,8 +79,7 @@ def read_repairs(settings: Settings, spec: WorkflowSpec, night: str, unhashed: t
         SourceUnreadable, SourceStillGrowing: as `read_file`.
     """
     return [
-        read_file(path, repair_format(spec, path), night, f"{REPAIR_PREFIX}{path.name}", unhashed)
-        for path in repairs(settings, spec, night)
+        _read(spec, path, night, f"{REPAIR_PREFIX}{path.name}", unhashed) for path in repairs(settings, spec, night)
     ]
 
 
@@ -93,6 +92,12 @@ def repair_format(spec: WorkflowSpec, file: Path) -> FileFormat:
         raise SourceUnreadable(f"{file.name}: a repair ends in {', '.join(_FORMATS)}, or these with .gz")
     given = own if own is not None else FileFormat()
     return FileFormat(format=kind, delimiter=given.delimiter, encoding=given.encoding)
+
+
+def _read(spec: WorkflowSpec, file: Path, night: str, name: str, unhashed: tuple[str, ...] = ()) -> pa.Table:
+    """A repair's rows; in a CSV what `--export` kept from being computed is what it was again."""
+    how = repair_format(spec, file)
+    return read_file(file, how, night, name, unhashed, exported=how.format == "csv")
 
 
 def _folder(settings: Settings, spec: WorkflowSpec) -> Path:

@@ -32,6 +32,8 @@ FIRST, WARM, NIGHT, NEXT, LANDED = "2025-02-27", "2025-02-28", "2025-03-01", "20
 PERSON, REFUNDED = "C-1", "C-2"
 #: What only the refused row holds: nothing that is printed may repeat it.
 CUSTOMER, WRONG_PRICE = "anna.schmidt@example.com", "a lot"
+#: What a spreadsheet would compute.
+FORMULA = '=HYPERLINK("http://x.example")'
 
 _SPEC: dict[str, Any] = {
     "workflow": NAME,
@@ -152,7 +154,7 @@ def _fill_lake(lake: DeltaLake, spec: WorkflowSpec) -> None:
         lake.write_night(NAME, "cases", night, pa.Table.from_pylist(admitted, cases))
         rows = [{"night": night, "would_be": d["option"], **d} for d in decided]
         lake.write_night(NAME, "decisions", night, pa.Table.from_pylist(rows, DECISIONS))
-    raw = {"claim_id": "C-9", "customer": CUSTOMER, "price": WRONG_PRICE, "noted": "é; twice"}
+    raw = {"claim_id": "C-9", "customer": CUSTOMER, "price": WRONG_PRICE, "noted": "é; twice", "wish": FORMULA}
     why = [f"price: '{WRONG_PRICE}' is not a number", f"customer: {CUSTOMER} broke the rule `is one of 2 or 3`"]
     place = {"night": NIGHT, "case_id": "C-9", "file": f"{NIGHT}/a.csv", "line": 3, "row_sha256": "1" * 64}
     refused = {**place, "reasons": why, "raw": json.dumps(raw)}

@@ -56,9 +56,9 @@ def test_a_dead_letter_is_told_of_and_goes_again_when_two_people_agree(
     assert "20.00 would leave. Nothing was changed." in would.out
     asked = call(*replay, "--reason", "it is back", "--json", **home.environ).document
     assert (asked["gone"], asked["money"]) == (False, 20.0)
-    approve = ("actions", NAME, "--approve", asked["replay"])
+    approve = ("actions", NAME, "--agree", asked["replay"])
     assert "second person is needed" in call(*approve, **home.environ).err
-    assert f"--approve {asked['replay']}" in call("actions", NAME, **home.environ).out
+    assert f"--agree {asked['replay']}" in call("actions", NAME, **home.environ).out
     monkeypatch.setattr(commands, "_person", lambda: "shell:bob")
     assert "goes under its own key" in call(*approve, **home.environ).out
     assert call("dispatch", "--drain", **home.environ).out.startswith("1 tries")

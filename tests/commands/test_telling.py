@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
 from pipeline_project.commands.quarantine import _kind
 from pipeline_project.commands.status import ranges
+from pipeline_project.spec.load import load_spec
+from resources.sources.repairs import read_repairs
 from tests.commands.conftest import (
     CUSTOMER,
+    FORMULA,
     LANDED,
     NAME,
     NEXT,
@@ -137,10 +141,13 @@ def test_an_export_can_be_given_back(home: Home, call: Call, tmp_path: Path) -> 
     assert call("quarantine", NAME, "--night", NIGHT, "--export", file, **home.environ).code == 0
     with file.open(newline="", encoding="utf-8") as content:
         (row,) = csv.DictReader(content, delimiter=";")
-    assert (row["customer"], row["noted"]) == (CUSTOMER, "é; twice")
+    assert (row["customer"], row["noted"], row["wish"]) == (CUSTOMER, "é; twice", f"'{FORMULA}")
     said = call("quarantine", NAME, "--night", NIGHT, "--repair", file, "--json", **home.environ)
     assert said.document["next"] == f"pipeline nights {NAME} --night {NIGHT}"
     assert (home.folder / "repairs" / NAME / NIGHT / said.document["kept"]).read_bytes() == file.read_bytes()
+    spec = load_spec(home.folder / "own" / f"{NAME}.yaml")
+    (repair,) = read_repairs(home.settings, spec, NIGHT, ())
+    assert json.loads(repair["raw"][0].as_py())["wish"] == FORMULA
 
 
 def test_a_repair_without_any_of_the_columns_is_refused(home: Home, call: Call, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from pipeline_project.settings import Settings
 
@@ -24,7 +25,7 @@ def test_the_readme_lists_every_command() -> None:
     from pipeline_project.cli import app
 
     named = re.findall(r"^\| `pipeline (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    commands = typer.main.get_group(app).commands
     assert sorted(named) == sorted(commands)
 
 

@@ -24,9 +24,10 @@ FIELDS: dict[str, Any] = {
     "customer": {"type": "identifier", "role": "subject", "pii": True},
     "mail": PERSONAL,
     "note": {"type": "text", "required": False, "pii": True},
-    "town": {"type": "category", "required": False, "pii": True},
+    # a model keeps the categories and the cut points that it learned from: what may not stand there is no feature
+    "town": {"type": "category", "role": "ignore", "required": False, "pii": True},
     "born": {"type": "time", "required": False, "pii": True},
-    "weight": {"type": "number", "required": False, "pii": True},
+    "weight": {"type": "number", "role": "ignore", "required": False, "pii": True},
 }
 #: Of one subject only: a time and a number cannot say what they are, so they are ones that nothing else is.
 BORN, WEIGHT = "1931-07-23T04:05:06", "61.528173"

@@ -13,9 +13,7 @@ _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?\s*%?
 
 def harmless(cell: str) -> str:
     """The cell, with an apostrophe before it where a spreadsheet would compute it; numbers, signed ones too, stay."""
-    if _NUMBER.fullmatch(cell):
-        return cell
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    return f"'{cell}" if _computed(cell) else cell
 
 
 def harmless_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,4 +23,10 @@ def harmless_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_written(cell: str) -> str:
     """What `harmless` was given: a file that comes back from people must hold the same values again."""
-    return cell[1:] if cell.startswith("'") and harmless(cell[1:]) == cell else cell
+    return cell[1:] if cell.startswith("'") and _computed(cell) else cell
+
+
+def _computed(cell: str) -> bool:
+    # one that begins with an apostrophe already gets another, so that both come back as they were
+    bare = cell.lstrip("'")
+    return _FORMULA.match(bare) is not None and not _NUMBER.fullmatch(bare)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline_project.domain.errors import ActionRefused, PipelineError, SecondPersonNeeded
 from resources.actions import replaying
+from resources.audit.ledger_check import compare_ledger
 from resources.audit.reading import read_batches
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
@@ -251,3 +252,19 @@ def test_pages_counts_and_the_story_of_a_case(desk: Desk) -> None:
     dead = desk.outbox.listed(FLOW, state="dead")[0]["case_id"]
     story = desk.outbox.of_case(FLOW, dead)
     assert [event["event"] for event in story[0]["events"]] == ["claimed", "dead"]
+
+
+def test_the_chain_knows_actions_and_replays_as_they_stand_in_the_ledger(desk: Desk, refund: dict[str, object]) -> None:
+    asked = desk.outbox.replay(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
+    assert asked.replay is not None
+    desk.outbox.approve(asked.replay, OTHER)
+    desk.drain(Shelf())
+    tables = {"actions", "replays", "replay_approvals"}
+
+    def found() -> dict[str, list[object]]:
+        with engine_of(desk.url).connect() as connection:
+            return {each.table: list(each.findings) for each in compare_ledger(connection) if each.table in tables}
+
+    assert found() == {table: [] for table in tables}
+    desk.run("UPDATE actions SET money = 4000 WHERE kind = 'refund'")
+    assert found()["actions"]

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from pipeline_project.domain.privacy.fields import PersonalFields
 from pipeline_project.domain.privacy.seal import is_sealed
-from pipeline_project.domain.schema import ARRIVALS, CaseSchema, Field, FieldType, Role, cases_schema
+from pipeline_project.domain.schema import ARRIVALS, QUARANTINE, CaseSchema, Field, FieldType, Role, cases_schema
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
 from resources.privacy.keyring import PostgresKeyring
@@ -77,7 +77,7 @@ def engine(ledger: PostgresLedger, ledger_database: str) -> Engine:
 
 @pytest.fixture
 def lake(engine: Engine, tmp_path: Path) -> SealedLake:
-    known = {"w": PersonalFields.of(SCHEMA)}
+    known = {"w": PersonalFields.of(SCHEMA, ["weight", "town"])}
     return SealedLake(str(tmp_path / "lake"), known.get, lambda: PostgresKeyring(engine, tmp_path / "keys"))
 
 
@@ -173,7 +173,7 @@ def test_without_personal_values_no_keyring_is_opened(tmp_path: Path) -> None:
     def never() -> PostgresKeyring:
         raise AssertionError("opened")
 
-    known = {"w": PersonalFields.of(SCHEMA)}
+    known = {"w": PersonalFields.of(SCHEMA, ["weight", "town"])}
     lake = SealedLake(str(tmp_path / "lake"), known.get, never)
     lake.write_night("plain", "cases", NIGHT, CASES)
     assert lake.read_night("plain", "cases", NIGHT) is not None
@@ -181,3 +181,45 @@ def test_without_personal_values_no_keyring_is_opened(tmp_path: Path) -> None:
     lake.write_night("w", "arrivals", NIGHT, ROWS.slice(0, 0))
     assert lake.read_span("w", "cases", None, "2025-04-01", ["case_id"]) is not None
     assert lake.read_night("w", "cases", NIGHT).schema.types == CASES.schema.types  # type: ignore[union-attr]
+
+
+REFUSED = pa.table(
+    {
+        "night": [NIGHT] * 2,
+        "case_id": ["a", None],
+        "file": ["f"] * 2,
+        "line": [2, 3],
+        "row_sha256": ["1", "2"],
+        "reasons": [["price: 'KANARIE' is not a number", "KANARIE@vogel.example broke the rule `x`"], []],
+        "raw": RAW[:2],
+    },
+    schema=QUARANTINE,
+)
+
+
+def test_reasons_quote_nobody_who_was_forgotten(lake: SealedLake, engine: Engine, tmp_path: Path) -> None:
+    lake.write_night("w", "quarantine", NIGHT, REFUSED)
+    assert "KANARIE" not in everything_in(tmp_path / "lake")
+    found = lake.read_night("w", "quarantine", NIGHT)
+    assert found is not None and found.to_pylist() == REFUSED.to_pylist()
+    forget(engine, lake.keyring.pseudonyms([ANNA])[0])
+    left = lake.read_night("w", "quarantine", NIGHT)
+    assert left is not None
+    assert left["reasons"].to_pylist() == [["price: “…” is not a number", "••• broke the rule `x`"], []]
+
+
+def test_features_made_of_a_personal_field_are_sealed_as_it_is(
+    lake: SealedLake, engine: Engine, tmp_path: Path
+) -> None:
+    rows = {"night": [NIGHT] * 2, "case_id": ["a", "b"], "number_weight": [61.5, None], "number_price": [1.0, 2.0]}
+    training = pa.table({**rows, "category_town": ["KANARIE", None]})
+    lake.write_night("w", "cases", NIGHT, CASES)
+    lake.write_night("w", "training_set", NIGHT, training)
+    content = everything_in(tmp_path / "lake")
+    assert "KANARIE" not in content and "61.5" not in content
+    found = lake.read_night("w", "training_set", NIGHT)
+    assert found is not None and found.to_pylist() == training.to_pylist()
+    forget(engine, lake.keyring.pseudonyms([ANNA])[0])
+    left = lake.read_night("w", "training_set", NIGHT)
+    assert left is not None
+    assert left.to_pylist()[0] == {**training.to_pylist()[0], "number_weight": None, "category_town": None}

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline_project.domain.privacy.mask import masked, safe_text
+from pipeline_project.domain.privacy.seal import NOBODY, token_of
+from pipeline_project.domain.report.masking import MASK
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, None),
+        ("anna.schmidt@example.com", f"a{MASK}@{MASK}.com"),
+        ("DE02120300000000202051", f"{MASK}2051"),
+        ("+49 170 1234567", f"{MASK}4567"),
+        ("C-104", MASK),
+        ("the lamp hums since 2024", MASK),
+        (token_of(NOBODY, b"x"), MASK),
+    ],
+)
+def test_a_page_shows_an_ending_at_most(value: str | None, shown: str | None) -> None:
+    assert masked(value) == shown
+
+
+def test_a_sentence_holds_no_value_and_no_token() -> None:
+    said = safe_text(f"Anna wrote to a@b.example about {token_of(NOBODY, b'secret')} and C-1", ["Anna"])
+    assert said == f"{MASK} wrote to {MASK} about {MASK} and C-1"
