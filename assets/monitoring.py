@@ -41,7 +41,8 @@ def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key(spec, "night_report"),
-        deps=[key(spec, noun) for noun in (*nouns, "outcomes")],
+        # the page comes last: a night with a page is done, and must not be passed over before it was released
+        deps=[key(spec, noun) for noun in (*nouns, "outcomes", "release")],
         **night_asset(spec, {"html"}),
     )
     def night_report(

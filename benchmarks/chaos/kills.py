@@ -27,7 +27,7 @@ from resources.ledger.schema import metadata
 VOLATILE = frozenset(
     {
         "id", "run_id", "attempt", "attempts", "version", "worker", "number", "batch", "position", "hash", "prev_hash",
-        "root", "leaf", "body", "key_id", "lease_until", "action_id", "task_id", "proposal_id", "claimed_by",
+        "root", "leaf", "body", "key_id", "lease_until", "action_id", "task_id", "proposal_id", "review_id", "claimed_by",
     }
 )  # fmt: skip
 #: What happened more often because somebody died is told more often; what it led to is not.
@@ -37,7 +37,7 @@ REPEATED = {
     "audit_rows": "source IS DISTINCT FROM 'breakers'",
 }
 #: A row's number skips what was rolled back, and the chain names rows by it.
-RENUMBERED = {"audit_rows": {"key"}, "breakers": {"first_tries", "retries", "tokens"}}
+RENUMBERED = {"audit_rows": {"key"}, "decisions": {"reasons"}, "breakers": {"first_tries", "retries", "tokens"}}
 #: A run that meets more points than this does not end by itself.
 MOST_POINTS = 2_000
 
@@ -49,11 +49,13 @@ class Scene:
     Attributes:
         prepare: fills a fresh, migrated ledger, given its URL.
         act: the operation, given the URL; it is started again after a kill.
+        stride: of a long operation, which repeats itself, one in so many points is taken.
     """
 
     name: str
     prepare: Callable[[str], None]
     act: Callable[[str], None]
+    stride: int = 1
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def kill_everywhere(server: str, scene: Scene) -> Iterator[Killed]:
             if _run(scene.act, undisturbed, None) != 0:
                 raise RuntimeError(f"{scene.name} fails without being killed")
             wanted = snapshot(undisturbed)
-        for point in range(1, MOST_POINTS):
+        for point in range(1, MOST_POINTS, scene.stride):
             with _database(server, prepared) as url:
                 code = _run(scene.act, url, point)
                 if code == 0:

@@ -74,7 +74,7 @@ def scenes(folder: Path) -> list[Scene]:
         Scene("a night is released", _decided, _release),
         Scene("a person answers", _asked, _answer),
         Scene("a second person agrees", _proposed, _approve),
-        Scene("a cluster is decided and spreads", _alike, _cluster),
+        Scene("a cluster is decided and spreads", _alike, _cluster, stride=11),
         Scene("actions are sent", _released, lambda url: _send(url, folder)),
         Scene("time passes over late tasks", _late, _pass),
     ]

@@ -296,7 +296,8 @@ def _held(
     connection: Connection, review: ClusterReview, members: Sequence[Member], excluded: list[str]
 ) -> list[Mapping[str, Any]]:
     """Draws the sample, takes the other members out of the queue, and says so for the audit chain."""
-    picked = set(drawn(review.workflow, review.id, [m.case_id for m in members], review.sample_size))
+    named = f"{review.night}/{review.position}"
+    picked = set(drawn(review.workflow, named, [m.case_id for m in members], review.sample_size))
     rows = [
         {
             "review_id": review.id,

@@ -69,7 +69,13 @@ NIGHT: dict[str, Point] = {
     "decisions inserted, not committed": Point(
         f"{_LEDGER}:insert_new", True, lambda _connection, table, *_: table.name == "decisions"
     ),
+    "actions inserted, tasks not": Point("resources.ledger.night_work:enqueue", True),
+    "tasks inserted, audit row not": Point("resources.ledger.night_work:open_tasks", True),
+    "audit row inserted, nothing committed": Point("resources.ledger.night_work:append", True),
     "decisions committed, lake not told": Point(f"{_LEDGER}:PostgresLedger.record_decisions", True),
+    "before the night is released": Point(f"{_LEDGER}:PostgresLedger.release", False),
+    "released, not committed": Point("resources.ledger.night_work:release_night", True),
+    "released, Dagster not told": Point(f"{_LEDGER}:PostgresLedger.release", True),
     "before the report": Point("resources.reports:ReportFolder.write", False),
     "report written, Dagster not told": Point("resources.reports:ReportFolder.write", True),
 }

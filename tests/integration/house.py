@@ -36,6 +36,13 @@ ROOT = Path(__file__).resolve().parents[2]
 #: What must be equal of two decisions of the same case; the rest names runs, attempts, times and lake versions.
 DECIDED = "case_id, epoch, night, option, reason, model_version, probabilities, expected_costs, amount, propensity"
 
+#: What must be equal of the work that decisions lead to.
+WORK = {
+    "actions": "case_id, epoch, kind, destination, step, money, state, night",
+    "review_tasks": "case_id, epoch, kind, state, why, amount, night",
+    "releases": "night",
+}
+
 
 @dataclass
 class House:
@@ -159,6 +166,15 @@ class House:
             "champions": self.sql(
                 "SELECT version, from_night, reason FROM champions WHERE workflow = :name ORDER BY from_night, version"
             ),
+        }
+
+    def work(self, night: str | None = None) -> dict[str, Rows]:
+        """What the decisions led to, without keys: they hold the name of the workflow."""
+        one = "AND night = :night" if night else ""
+        given = {"night": date.fromisoformat(night)} if night else {}
+        return {
+            table: self.sql(f"SELECT {columns} FROM {table} WHERE workflow = :name {one} ORDER BY {columns}", **given)
+            for table, columns in WORK.items()
         }
 
     def alerts(self) -> Rows:

@@ -17,6 +17,25 @@ NOTES = ("broken on arrival", "too small", "changed my mind", "empty box", "neve
 
 Row = dict[str, str]
 
+#: For a workflow whose decisions lead to actions, two of them in order.
+ACTING_OPTIONS = {
+    "pay": {"title": "Pay", "actions": ["notice", "payment"], "costs": {"honest": 0, "fraud": "amount"}},
+    "assess": {
+        "title": "Send an assessor",
+        "actions": ["visit"],
+        "costs": {"honest": 80, "fraud": "80 + 0.1 * amount"},
+    },
+}
+ACTIONS = {
+    "live": True,
+    "destinations": {"drop": {"kind": "files", "folder": "out"}},
+    "kinds": {
+        "notice": {"destination": "drop", "payload": ["kind"]},
+        "payment": {"destination": "drop", "money": "amount", "final": True},
+        "visit": {"destination": "drop"},
+    },
+}
+
 
 def night(offset: int) -> str:
     """The night `offset` nights after the first."""

@@ -17,10 +17,10 @@ MONDAY = "2025-03-10"
 _points = list(failpoints.NIGHT)
 #: By night: where the process is killed, one time after the other, before it may go through.
 KILLED = {
-    shop.night(4): _points[:4],
-    shop.night(5): _points[4:7],
-    shop.night(6): _points[7:9],
-    shop.night(7): _points[9:],
+    shop.night(4): _points[:5],
+    shop.night(5): _points[5:9],
+    shop.night(6): _points[9:13],
+    shop.night(7): _points[13:],
     MONDAY: list(failpoints.TRAINING),
 }
 NIGHTS = [*WARM_UP, shop.DECIDE_FROM, *KILLED]
@@ -31,7 +31,7 @@ REVIEW = {"cost": 15, "capacity": "20%", "exploration": 0}
 
 def _house(new_house: NewHouse, label: str) -> House:
     model = {"history": [{"by": "customer"}], "retrain": RETRAIN}
-    house = new_house(label, text=True, model=model, review=REVIEW)
+    house = new_house(label, text=True, model=model, review=REVIEW, options=shop.ACTING_OPTIONS, actions=shop.ACTIONS)
     for night in NIGHTS:
         cases = shop.rows(night, 24 if night in WARM_UP else 10)
         dirty = {**cases[-1], "case": f"D-{night}", "amount": "a lot"}
@@ -59,6 +59,8 @@ def _equal(found: House, wanted: House, night: str) -> None:
     assert all_differences(found.tables(night), wanted.tables(night)) == {}
     assert differences(found.decisions(night), wanted.decisions(night)) == []
     assert found.decisions(night)
+    assert all_differences(found.work(night), wanted.work(night)) == {}
+    assert found.work(night)["actions"]
 
 
 @pytest.mark.parametrize("night", KILLED)
@@ -79,6 +81,8 @@ def test_at_last_ledger_and_lake_are_those_of_the_undisturbed_home(undisturbed: 
     assert all_differences(disturbed.tables(), undisturbed.tables()) == {}
     ours, theirs = disturbed.facts(), undisturbed.facts()
     assert all_differences(ours, theirs) == {}
+    assert all_differences(disturbed.work(), undisturbed.work()) == {}
+    assert {row["state"] for row in disturbed.work()["actions"]} == {"ready", "waiting"}
     assert len(theirs["models"]) == len(theirs["champions"]) == 2
 
 

@@ -60,7 +60,7 @@ def test_what_is_declared_reaches_the_domain() -> None:
     assert acting.live
     assert review.denies == {"reject"}
     assert review.clusters is not None
-    assert review.clusters.limit == 0.15
+    assert review.clusters.limit == 0.25
     assert review.acts == set(spec.option_specs)
 
 

@@ -237,15 +237,19 @@ def _payer(member: Member) -> str:
     return f"subject/{member.subject}" if member.subject is not None else f"case/{member.case_id}"
 
 
-def drawn(workflow: str, review: int, cases: Iterable[str], sample: int) -> list[str]:
+def drawn(workflow: str, review: str, cases: Iterable[str], sample: int) -> list[str]:
     """The members to decide blind, in an order of their own; the same for ever, whoever asks.
 
-    The draw is fixed by the workflow, the cluster review's id and the case ids alone, so no reviewer can steer it.
+    The draw is fixed by the workflow, the review and the case ids alone, so no reviewer can steer it, and a review that
+    is written again after a crash draws the same.
+
+    Args:
+        review: names the review: its night and its position there.
     """
     return sorted(cases, key=lambda case: _draw(workflow, review, case))[:sample]
 
 
-def _draw(workflow: str, review: int, case_id: str) -> bytes:
+def _draw(workflow: str, review: str, case_id: str) -> bytes:
     return hashlib.sha256(f"sample/{workflow}/{review}/{case_id}".encode()).digest()
 
 

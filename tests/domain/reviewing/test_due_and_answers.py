@@ -56,7 +56,7 @@ def test_a_default_may_not_deny() -> None:
 def test_answers_of_the_short_lists_are_taken() -> None:
     check(REFUND, TERMS)
     check(replace(REFUND, option="reject", note=None), TERMS)
-    for wrong in ({"option": "x"}, {"label": "x"}, {"reason": "x"}, {"reason": ""}, {"note": "n" * 8_001}):
+    for wrong in ({"option": "x"}, {"label": "x"}, {"reason": "x"}, {"reason": ""}, {"note": "n" * 32_001}):
         with pytest.raises(AnswerRefused):
             check(replace(REFUND, **wrong), TERMS)
 

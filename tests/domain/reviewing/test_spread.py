@@ -147,7 +147,7 @@ def test_clusters_just_above_the_limit_spread_at_most_at_the_error_rate(
     cases = [f"case-{i}" for i in range(members)]
     wrong = 0
     for review in range(500):
-        found = sum(int(case[5:]) < disagreeing for case in drawn("returns", review, cases, plan.sample))
+        found = sum(int(case[5:]) < disagreeing for case in drawn("returns", str(review), cases, plan.sample))
         wrong += bool(standing(plan, plan.sample, found).spread)
     exact = sum(chance(found, members, disagreeing, plan.sample) for found in range(plan.allowed + 1))
     assert exact <= alpha
@@ -172,14 +172,14 @@ def test_clusters_of_homogeneous_members_spread() -> None:
 
 def test_the_draw_is_the_same_for_ever_and_differs_by_review() -> None:
     cases = [f"c{i}" for i in range(50)]
-    first = drawn("returns", 1, cases, 10)
-    assert first == drawn("returns", 1, reversed(cases), 10)
+    first = drawn("returns", "1", cases, 10)
+    assert first == drawn("returns", "1", reversed(cases), 10)
     assert first[:5] == ["c47", "c0", "c25", "c34", "c40"]
-    assert first != drawn("returns", 2, cases, 10)
-    assert first != drawn("tickets", 1, cases, 10)
+    assert first != drawn("returns", "2", cases, 10)
+    assert first != drawn("tickets", "1", cases, 10)
     counts = np.zeros(50)
     for review in range(2000):
-        for case in drawn("returns", review, cases, 10):
+        for case in drawn("returns", str(review), cases, 10):
             counts[int(case[1:])] += 1
     # 400 each on average, with a standard deviation of 18
     assert abs(counts - 400).max() < 5 * 18

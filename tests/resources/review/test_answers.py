@@ -92,7 +92,7 @@ def test_the_chain_covers_the_answer_but_not_its_words(desk: Desk) -> None:
         replace(REFUND, option="gift"),
         replace(REFUND, label="odd"),
         replace(REFUND, reason="mood"),
-        replace(REFUND, note="x" * 8_001),
+        replace(REFUND, note="x" * 32_001),
     ],
 )
 def test_an_answer_the_workflow_does_not_know_is_refused(desk: Desk, answer: Answer) -> None:

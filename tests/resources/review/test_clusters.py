@@ -83,7 +83,7 @@ def test_a_sample_stays_in_the_queue_and_the_rest_leaves_it(desk: Desk) -> None:
     assert states(desk) == {"pending": 20, "held": 40}
     sampled = desk.rows("SELECT case_id, excluded FROM review_tasks WHERE kind = 'sample' ORDER BY case_id")
     cases = [f"k{i:03}" for i in range(60)]
-    assert [row["case_id"] for row in sampled] == sorted(drawn(FLOW, review.id, cases, 20))
+    assert [row["case_id"] for row in sampled] == sorted(drawn(FLOW, f"{review.night}/{review.position}", cases, 20))
     assert {tuple(row["excluded"]) for row in sampled} == {("anna",)}
     assert review.members_hash == members_hash(cases)
     shown = desk.clusters.open_cluster(FLOW, "kettles", TERMS)
