@@ -62,6 +62,9 @@ class BodyLimit:
         async def noted(message: Message) -> None:
             nonlocal answered
             answered = True
+            if taken > MOST_BYTES and message["type"] == "http.response.start":
+                # whoever read the form has made its own answer of it
+                message = {**message, "status": 413}
             await send(message)
 
         try:

@@ -191,8 +191,15 @@ def _money(value: float) -> float | None:
     return round(float(value), 2) if math.isfinite(value) else None
 
 
+#: A content with nothing in it.
+NOTHING: Mapping[str, Any] = {
+    "fields": {}, "masked": [], "sealed": {}, "text": [], "photos": [], "labels": {}, "options": {}, "cheapest": None,
+    "reasons": [], "similar": [], "history": None, "model_version": None, "problem": None,
+}  # fmt: skip
+
+
 def in_order(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A content read back: labels by probability and options by cost again, because JSONB forgets the order of keys."""
+    """A content read back: whole, and labels by probability and options by cost again, whose order JSONB forgets."""
     labels, options = content.get("labels") or {}, content.get("options") or {}
     by_cost = sorted(
         options, key=lambda name: (options[name].get("expected") is None, options[name].get("expected") or 0)
@@ -204,6 +211,7 @@ def in_order(content: Mapping[str, Any]) -> dict[str, Any]:
         return {name: costs[name] for name in sorted(costs, key=lambda name: place.get(name, len(place)))}
 
     return {
+        **NOTHING,
         **content,
         "labels": {name: labels[name] for name in likely},
         "options": {
