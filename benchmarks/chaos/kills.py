@@ -27,7 +27,7 @@ from resources.ledger.schema import metadata
 VOLATILE = frozenset(
     {
         "id", "run_id", "attempt", "attempts", "version", "worker", "number", "batch", "position", "hash", "prev_hash",
-        "root", "leaf", "body", "key_id", "lease_until", "action_id", "task_id", "proposal_id", "review_id", "claimed_by",
+        "root", "leaf", "body", "lease_until", "action_id", "task_id", "proposal_id", "review_id", "claimed_by",
     }
 )  # fmt: skip
 #: What happened more often because somebody died is told more often; what it led to is not.

@@ -13,7 +13,7 @@ from uuid import UUID
 from pipeline_project.domain.errors import AnswerRefused
 from pipeline_project.domain.reviewing.model import ReviewTerms
 
-#: Longest free text kept with an answer, in characters; sealed twice (`privacy.seal.NOTE`) a text grows up to eightfold.
+#: Longest free text kept with an answer, in characters: sealed twice (`privacy.seal.NOTE`) a text grows eightfold.
 LONGEST_NOTE = 32_000
 
 #: Source of the outcomes that people's answers become.
