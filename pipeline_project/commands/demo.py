@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from pipeline_project.commands.console import Exit, complain, emit, facts, say, steps
-from pipeline_project.commands.ground import REPORTS_PORT, lake, settings, usable, workflow
+from pipeline_project.commands.ground import DAGSTER_PORT, DESK_PORT, lake, settings, usable, workflow
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.domain.schema import CASE_ID
 from pipeline_project.spec import WorkflowSpec
@@ -38,7 +38,8 @@ def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
         say("Next:")
         facts(
             [
-                ("pipeline up", f"Dagster, MLflow and the pages at http://127.0.0.1:{REPORTS_PORT}"),
+                ("pipeline people add ada --role reviewer", "somebody who may decide; prints a password, once"),
+                ("pipeline up", f"the desk at http://127.0.0.1:{DESK_PORT}, Dagster at :{DAGSTER_PORT}, and the rest"),
                 (f"pipeline status {SAMPLED}", "the nights done, missing and stopped"),
                 (f"pipeline why {SAMPLED} {_a_case(last)}", "everything one decision rests on"),
                 (f"pipeline quarantine {SAMPLED}", "the rows refused, and how to repair them"),

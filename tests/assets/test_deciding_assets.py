@@ -127,6 +127,33 @@ def test_decisions_are_held_against_the_admitted_cases(world: World) -> None:
     assert not checks(result)["decisions_contract"]
 
 
+def test_a_night_whose_checks_pass_is_released_and_its_people_are_asked(world: World) -> None:
+    result = world.run(NIGHT, "scores", "decisions", "release")
+    assert result.success
+    assert world.ledger.released == [NIGHT]
+    assert world.reviews.nights == [NIGHT]
+    assert [task.case_id for task in world.ledger.tasks] == [row["case_id"] for row in world.table("cases")]
+
+
+def test_a_night_whose_decisions_are_unsound_is_not_released(world: World) -> None:
+    world.contracts.broken["row_count"] = ()
+    assert not world.run(NIGHT, "scores", "decisions", "release").success
+    assert world.ledger.released == []
+    assert world.reviews.nights == []
+
+
+def test_a_warm_up_night_asks_nobody_and_releases_nothing(world: World) -> None:
+    world.gather(WARM)
+    assert world.run(WARM, "scores", "decisions", "release").success
+    assert (world.ledger.released, world.ledger.tasks) == ([], [])
+
+
+def test_a_night_decided_again_asks_nobody_again(world: World) -> None:
+    for _ in range(2):
+        assert world.run(NIGHT, "scores", "decisions").success
+    assert len(world.ledger.tasks) == 5
+
+
 def test_scores_of_a_night_that_was_never_gathered_say_what_to_run() -> None:
     result = World().run(NIGHT, "scores")
     errors = [e.event_specific_data.error for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
