@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ import pytest
 from sqlalchemy import text
 
 from resources.audit.adopt import adopt
+from resources.embedded import EmbeddedServer
 from resources.postgres import databases, engine_of
 from tests.integration import shop
-from tests.integration.conftest import NewHouse
 from tests.integration.house import House
 
 #: In every planted value, whatever its field; nothing else in the project says it.
@@ -60,11 +62,23 @@ def planted(of_night: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def house(new_house: NewHouse) -> House:
-    """Six nights with a model trained at the end; the fields of a claim that names its customer in every way."""
+def house() -> Iterator[House]:
+    """Six nights with a model trained at the end; the fields of a claim that names its customer in every way.
+
+    It has a database of its own, because the whole of a ledger is held against its audit chain.
+    """
+    home = Path(tempfile.mkdtemp(prefix="pipeline-canaries-"))
+    try:
+        yield _lived_in(House("canaries", home, None))
+    finally:
+        EmbeddedServer(home / "postgres").stop()
+        shutil.rmtree(home)
+
+
+def _lived_in(house: House) -> House:
     plain = shop.spec("any")["fields"]
     fields = {**{name: field for name, field in plain.items() if name != "customer"}, **FIELDS}
-    house = new_house("canaries", fields=fields)
+    house.declare(fields=fields)
     for offset in range(6):
         night = shop.night(offset)
         rows = planted(night)
