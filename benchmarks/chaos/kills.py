@@ -13,7 +13,8 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,11 +200,11 @@ def main() -> int:
         server = EmbeddedServer(home / "postgres")
         url = server.start()
         try:
-            if given.without:
-                _commit_every_statement()
             for scene in scenes(Path(folder)):
                 if given.only and given.only not in scene.name:
                     continue
+                if given.without:
+                    scene = replace(scene, act=partial(_in_pieces, scene.act))
                 found = list(kill_everywhere(url, scene))
                 wrong = [each for each in found if each.differences]
                 tables = ", ".join(sorted({name for each in wrong for name in each.differences}))
@@ -215,12 +216,15 @@ def main() -> int:
     return int(bad > 0)
 
 
-def _commit_every_statement() -> None:
-    """Takes the protection out: what was one transaction becomes as many as it has statements."""
+def _in_pieces(act: Callable[[str], None], url: str) -> None:
+    """The operation with its protection taken out: what was one transaction becomes as many as it has statements."""
 
-    @event.listens_for(Engine, "connect")
-    def by_itself(connection: Any, _: Any) -> None:
-        connection.autocommit = True
+    def by_itself(_: Any, cursor: Any, *__: Any) -> None:
+        cursor.connection.commit()
+
+    # before the mines, so that a statement is for good when the process dies after it
+    event.listen(Engine, "after_cursor_execute", by_itself, insert=True)
+    act(url)
 
 
 if __name__ == "__main__":
