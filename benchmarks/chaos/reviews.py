@@ -311,7 +311,7 @@ def rounds(server: str, reviewers: int, tasks: int, count: int, seed: int) -> It
 
 def main() -> int:
     given = _arguments()
-    from benchmarks.home import bench_home  # LAZY
+    from benchmarks.home import bench_home
     from resources.embedded import EmbeddedServer
 
     failed = 0
