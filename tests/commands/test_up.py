@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import psutil
 import pytest
 
 from pipeline_project.commands.services import Ports, Running, Service
-from pipeline_project.commands.up import _only_one
+from pipeline_project.commands.up import RESTART_SECONDS, _one_died, _only_one, _replace
 from resources.embedded import EmbeddedServer
 from tests.commands.conftest import Call, Home
 
@@ -120,6 +121,21 @@ def test_logs_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.night
+@pytest.mark.parametrize("replaceable", [True, False])
+def test_what_dies_and_may_be_replaced_is_started_again(replaceable: bool, tmp_path: Path) -> None:
+    service = Service("sends", [sys.executable, "-c", ""], lambda _: True, replaceable=replaceable)
+    died = Running(service, os.environ, tmp_path)
+    died.process.wait(20)
+    running = [died]
+    _replace(running, lambda again: Running(again, os.environ, tmp_path))
+    assert running == [died], "not at once: what dies on every start would spin"
+    died.started -= RESTART_SECONDS + 1
+    _replace(running, lambda again: Running(again, os.environ, tmp_path))
+    assert (running[0] is died) != replaceable
+    assert _one_died(running) != replaceable
+    running[0].process.wait(20)
+
+
 def _document(stream: IO[str] | None) -> str:
     """What `up --json` says once everything answers; nothing more is read, because it runs on."""
     assert stream is not None
