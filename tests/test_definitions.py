@@ -231,12 +231,15 @@ def copied(folder: Path, **edits: tuple[str, str]) -> Path:
     return folder
 
 
-def test_workspace_and_dg_are_obeyed(tmp_path: Path) -> None:
-    """Where workspace.yaml names nonsense `dagster` fails over it, and `dg`, which has its own file, does not."""
-    home = tmp_path / "dagster"
+def _with_a_home(home: Path) -> dict[str, str]:
+    """The environment with an instance of its own: two that begin at once would both make its tables."""
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "DAGSTER_HOME": str(home), "PYTHONWARNINGS": "ignore"}
+    return {**os.environ, "PYTHONPATH": str(ROOT), "DAGSTER_HOME": str(home), "PYTHONWARNINGS": "ignore"}
+
+
+def test_workspace_and_dg_are_obeyed(tmp_path: Path) -> None:
+    """Where workspace.yaml names nonsense `dagster` fails over it, and `dg`, which has its own file, does not."""
     nonsense = "pipeline_project.no_such_module"
     folder = copied(tmp_path / "checkout", workspace_yaml=("pipeline_project.definitions", nonsense))
     commands = {"dagster": ["definitions", "validate"], "dg": ["check", "defs"]}
@@ -244,7 +247,7 @@ def test_workspace_and_dg_are_obeyed(tmp_path: Path) -> None:
         tool: subprocess.Popen(
             [Path(sys.executable).parent / tool, *command],
             cwd=folder,
-            env=environ,
+            env=_with_a_home(tmp_path / f"{tool}-home"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -37,7 +37,9 @@ class Shop:
         spec |= {"fields": fields, "nights": {**spec["nights"], "first": "2020-01-01", "decide_from": "2020-01-01"}}
         file = folder / f"{self.name}.yaml"
         file.write_text(json.dumps(spec, indent=1), encoding="utf-8")
-        self.environ = {**home.environ, "PIPELINE_WORKFLOWS": str(folder), "PIPELINE_HOME": str(folder / "home")}
+        # the ledger is the home's, so its checkpoints are the home's as well
+        places = {"PIPELINE_HOME": str(folder / "home"), "PIPELINE_CHECKPOINTS": str(home.settings.checkpoints)}
+        self.environ = {**home.environ, **places, "PIPELINE_WORKFLOWS": str(folder)}
         self._call = call
         self.settings = type(home.settings).from_environ(self.environ)
         self.lake: SealedLake = open_sealed_lake(self.settings)
