@@ -25,6 +25,7 @@ from pipeline_project.spec.acting import ActionsSpec as ActionsSpec
 from pipeline_project.spec.base import Part, Share, Slug, Words, refusal
 from pipeline_project.spec.cron import cron_problem
 from pipeline_project.spec.draft import Draft
+from pipeline_project.spec.lifecycle import DriftSpec, GatesSpec, PolicySpec, RolloutSpec
 from pipeline_project.spec.options import Alternatives as Alternatives
 from pipeline_project.spec.options import Options, cost_matrix, named_options
 from pipeline_project.spec.options import OptionSpec as OptionSpec
@@ -197,6 +198,14 @@ class WorkflowSpec(Part):
         description="What can be done: options by name, or one per label (`title`, `right`, `wrong`)."
     )
     review: ReviewSpec = Field(description="Asking a person.")
+    policy: PolicySpec = Field(default_factory=lambda: PolicySpec(), description="What else bounds the policy.")
+    gates: GatesSpec = Field(
+        default_factory=lambda: GatesSpec(), description="What a challenger must show before it is signed."
+    )
+    rollout: RolloutSpec = Field(
+        default_factory=lambda: RolloutSpec(), description="How a signed challenger comes to decide, and goes back."
+    )
+    drift: DriftSpec = Field(default_factory=lambda: DriftSpec(), description="When a night is no longer like before.")
     actions: ActionsSpec | None = Field(None, description="What is done outside about a decision.")
     retention: RetentionSpec = Field(
         default_factory=lambda: RetentionSpec(), description="How long personal data is kept."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,12 +25,30 @@ class RetrainSpec(Part):
     minimum_per_label: int = Field(10, ge=1, description="With fewer of one label, nothing is trained.")
 
 
+EstimatorName = Literal["boosting", "logistic", "fusion"]
+
+
 class ModelSpec(Part):
     """How a case is scored."""
 
-    estimator: Literal["boosting", "logistic"] = Field(
+    estimator: EstimatorName = Field(
         "boosting",
-        description="boosting: fields, reduced vectors, clusters and history; logistic: on the text's vectors.",
+        description="boosting: fields, reduced vectors, clusters and history; logistic: on the text's vectors; fusion: "
+        "a network that joins text, photos and fields.",
+    )
+    challengers: tuple[EstimatorName, ...] = Field(
+        (), description="Further estimators that are trained beside `estimator`; each is a challenger of its own."
+    )
+    segments: tuple[str, ...] = Field(
+        (), description="Categories by whose values probabilities are calibrated, and figures are shown."
+    )
+    search_seconds: float = Field(
+        0,
+        ge=0,
+        description="Longest search for better hyper-parameters; 0 takes the ones that come with the estimator.",
+    )
+    single_field_limit: Annotated[float, Field(gt=0.5, le=1)] = Field(
+        0.98, description="A field that alone separates the labels with a larger AUC is taken for a leak."
     )
     features: tuple[str, ...] = Field((), description="Only these fields; empty means every feature.")
     history: tuple[HistorySpec, ...] = Field((), description="Entities whose past counts.")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from pipeline_project.spec.base import Part, Words
+from pipeline_project.spec.base import Part, Share, Slug, Words
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -145,7 +145,19 @@ class KnownAt(Part):
     plus_days: float = Field(0, ge=0, description="Days after it.")
 
 
-class ColumnOutcome(Part):
+class OutcomeTiming(Part):
+    """What every kind of outcome says about when and whether it is learned."""
+
+    mature_share: Share = Field(
+        0.9,
+        description="A night is mature when this share of the outcomes it will have is known; before, figures say so.",
+    )
+    learned_after: tuple[Slug, ...] = Field(
+        (), description="The options after which the truth is learned; empty means after each of them."
+    )
+
+
+class ColumnOutcome(OutcomeTiming):
     """The truth stands in a column of the source itself; it is taken out of the cases."""
 
     kind: Literal["column"] = Field(description="A column of the arrivals.")
@@ -157,9 +169,10 @@ class ColumnOutcome(Part):
     known_at: tuple[KnownAt, ...] = Field(
         min_length=1, description="When it became known; the first field that has a value counts."
     )
+    true_at: str | None = Field(None, description="The time field that says when it came true.")
 
 
-class FilesOutcome(FileFormat):
+class FilesOutcome(FileFormat, OutcomeTiming):
     """The truth comes later in files of its own, by the night on which it arrived."""
 
     kind: Literal["files"] = Field(description="Files by night of arrival.")
@@ -168,6 +181,7 @@ class FilesOutcome(FileFormat):
     case_column: Words = Field(description="The column that names the case.")
     label_column: Words = Field(description="The column that holds the label.")
     known_at_column: Words = Field(description="The column with the time at which it became known.")
+    true_at_column: Words | None = Field(None, description="The column with the time of which it is true.")
     values: dict[str, str] = Field(default_factory=dict, description="Value in the column -> label.")
 
 

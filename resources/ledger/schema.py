@@ -6,8 +6,12 @@ from resources.ledger import (
     action_tables,
     audit_tables,
     inbound_tables,
+    live_tables,
+    model_tables,
     people_tables,
     privacy_tables,
+    quality_tables,
+    replay_tables,
     review_tables,
     tables,
 )
@@ -23,4 +27,8 @@ FACTS: tuple[str, ...] = (
     *audit_tables.FACTS,
     *privacy_tables.FACTS,
     *inbound_tables.FACTS,
+    *model_tables.FACTS,
+    *replay_tables.FACTS,
+    *live_tables.FACTS,
+    *quality_tables.FACTS,
 )

@@ -1,0 +1,118 @@
+"""The parts of a spec about a model's life: gates, rollout, drift, and what the policy promises."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from pipeline_project.domain.lifecycle import DriftTerms, GateTerms, PromiseTerms, RolloutTerms, SurgeTerms
+from pipeline_project.spec.base import Part, Share
+from pipeline_project.spec.reviewing import PERCENT
+
+
+class GatesSpec(Part):
+    """What a challenger must show on past nights before a person is asked to sign."""
+
+    nights: int = Field(28, ge=1, description="Mature nights that are replayed, the latest ones.")
+    fewest_nights: int = Field(7, ge=1, description="With fewer of them the gates cannot be evaluated, and fail.")
+    effective: int = Field(100, ge=2, description="Smallest effective sample of the money's estimate.")
+    money: float = Field(
+        0.0,
+        description="The challenger's cost minus the champion's, per case, must lie below this with 95 % confidence.",
+    )
+    ece: Share = Field(0.05, description="Largest calibration error, over all cases and in every segment.")
+    slice_cases: int = Field(100, ge=10, description="A slice with fewer cases is not judged.")
+    slice_harm: float = Field(
+        0.02, ge=0, description="A slice is harmed when its cost rises by more than this share of its amounts."
+    )
+    load: float = Field(1.0, ge=0, description="Largest share of the people's places that the challenger may ask for.")
+    flips: Share = Field(0.3, description="Largest share of cases that may be decided otherwise.")
+
+    @property
+    def terms(self) -> GateTerms:
+        return GateTerms(**self.model_dump())
+
+
+class RolloutSpec(Part):
+    """How a signed challenger comes to decide, and how it goes back."""
+
+    shadow_nights: int = Field(3, ge=0, description="Nights it scores beside the champion, without effect.")
+    steps: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.05, 0.2, 0.5), description="Share of cases it decides in each step; after the last step it is champion."
+    )
+    step_nights: int = Field(2, ge=1, description="Nights of each step.")
+    error: Share | None = Field(
+        None,
+        description="Largest share of wrong decisions among those made without people; without it, what the gates saw "
+        "plus `slack`.",
+    )
+    slack: Share = Field(0.02, description="See `error`.")
+    alpha: float = Field(0.01, gt=0, lt=0.5, description="Chance of a false alarm over the whole life of a model.")
+    on_breach: Literal["review_all", "last_champion"] = Field(
+        "last_champion", description="Who decides after a breach: people alone, or the champion before."
+    )
+    hold_above: float = Field(
+        0.0, ge=0, description="After a breach, actions with more money that were not sent yet are held."
+    )
+
+    @property
+    def terms(self) -> RolloutTerms:
+        return RolloutTerms(**self.model_dump())
+
+
+class DriftSpec(Part):
+    """When a night differs from what the champion learned from, and what follows."""
+
+    reference_nights: int = Field(28, ge=2, description="Nights before the champion's own that are compared with.")
+    threshold: Share = Field(
+        0.1, description="Jensen-Shannon distance, sampling noise taken off, above which a signal is breached."
+    )
+    breaches: int = Field(3, ge=1, description="This many breached nights ...")
+    of_nights: int = Field(5, ge=1, description="... of the last so many ask for a training.")
+    cooldown_nights: int = Field(14, ge=0, description="After which nothing is asked again for this long.")
+    closes_policy: bool = Field(
+        False, description="A breach also sends every case to people, until a person opens the policy again."
+    )
+
+    @property
+    def terms(self) -> DriftTerms:
+        return DriftTerms(**self.model_dump())
+
+
+class PromiseSpec(Part):
+    """An error that decisions made without people promise to stay below; what cannot keep it goes to people."""
+
+    error: Annotated[float, Field(gt=0, lt=1)] = Field(description="Largest share of them that may be wrong.")
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = Field(0.95, description="With which the promise is kept.")
+
+    @property
+    def terms(self) -> PromiseTerms:
+        return PromiseTerms(**self.model_dump())
+
+
+class SurgeSpec(Part):
+    """The plan for a night much larger than usual: what waits, and what is sampled."""
+
+    above: float = Field(3.0, gt=1, description="Times the median of the last nights that make a surge.")
+    capacity: Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=PERCENT)] | None = Field(
+        None, description="Answers that night: a number, or a share; without it as usual."
+    )
+    wait_below: float = Field(
+        0.0, ge=0, description="Cases in doubt whose benefit from a person is below this are not asked that night."
+    )
+    sample: Share = Field(0.02, description="Share of those that people look at all the same.")
+
+    @property
+    def terms(self) -> SurgeTerms:
+        return SurgeTerms(**self.model_dump())
+
+
+class PolicySpec(Part):
+    """What bounds the policy beside costs and capacity."""
+
+    promise: PromiseSpec | None = Field(None, description="A promised error of decisions made without people.")
+    exploration_budget: float | None = Field(
+        None, ge=0, description="Most money per night that the random share may cost beyond the cheapest decision."
+    )
+    surge: SurgeSpec | None = Field(None, description="The plan for a night much larger than usual.")
