@@ -4,12 +4,15 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.common import CODE_VERSION, key, night_asset, rows
-from pipeline_project.domain.clustering import night_clusters
+from pipeline_project.domain.clustering import night_groups
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake
 from pipeline_project.domain.schema import CASE_ID, Role
 from pipeline_project.partitions import earlier_nights
 from pipeline_project.spec import WorkflowSpec
+
+#: The lake table of every night's whole window, written beside the asset.
+MEMBERS = "cluster_members"
 
 
 def build_clusters(spec: WorkflowSpec) -> dg.AssetsDefinition:
@@ -32,9 +35,12 @@ def build_clusters(spec: WorkflowSpec) -> dg.AssetsDefinition:
         night = context.partition_key
         first, after = shifted(night, 1 - terms.window_nights), shifted(night, 1)
         vectors = lake.read_span(spec.name, "embeddings", first, after)
-        subjects = _subjects(spec, lake, first, after)
+        subjects = subjects_of(spec, lake, first, after)
         earlier = lake.read_span(spec.name, "clusters", first, night)
-        table = night_clusters(night, vectors, subjects, earlier, terms)
+        groups = night_groups(night, vectors, subjects, earlier, terms)
+        # the whole window beside the night's own rows: a history needs to know who left a cluster, and for which
+        lake.write_night(spec.name, MEMBERS, night, groups.members)
+        table = groups.clusters
         found = {cluster for cluster in table["cluster"].to_pylist() if cluster}
         born = {
             c
@@ -55,7 +61,7 @@ def build_clusters(spec: WorkflowSpec) -> dg.AssetsDefinition:
     return clusters
 
 
-def _subjects(spec: WorkflowSpec, lake: Lake, first: str, before: str) -> dict[str, str | None]:
+def subjects_of(spec: WorkflowSpec, lake: Lake, first: str, before: str) -> dict[str, str | None]:
     """Whose case each is, over the window."""
     subject = spec.case_schema.by_role(Role.SUBJECT)
     if subject is None:

@@ -20,6 +20,9 @@ RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL,
 #: Of the code that fills the tables; raise it when the same input would give other rows.
 CODE_VERSION = "1"
 
+#: Metadata of the decisions: sentences on what bounded them; the night's page repeats them.
+BOUNDS = "bounds"
+
 
 def night_asset(spec: WorkflowSpec, kinds: set[str], code_version: str = CODE_VERSION) -> dict[str, Any]:
     """Arguments that every asset by night has in common."""

@@ -6,10 +6,12 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.briefing import known_beside, sealed_values
-from assets.common import counted, from_tonight, key, night_asset, rows
+from assets.circumstances import circumstances
+from assets.common import BOUNDS, counted, from_tonight, key, night_asset, rows
 from assets.contract_checks import build_contract_checks
-from assets.doors import Contracts, Reviews
+from assets.doors import Contracts, Quality, Reviews
 from assets.knowledge import written
+from pipeline_project.domain.deciding.words import sentences
 from pipeline_project.domain.decisions import (
     DECISIONS,
     NightDecisions,
@@ -19,9 +21,11 @@ from pipeline_project.domain.decisions import (
     ledger_rows,
     option_counts,
     standing_table,
+    told,
 )
 from pipeline_project.domain.night_work import NightWork, asked_cases, night_work
 from pipeline_project.domain.ports import Contract, Keyring, Lake, Ledger
+from pipeline_project.domain.report.words import money
 from pipeline_project.domain.schema import CASE_ID, Role
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
@@ -41,6 +45,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         ledger: dg.ResourceParam[Ledger],
         lake: dg.ResourceParam[Lake],
         keyring: dg.ResourceParam[Keyring],
+        quality: dg.ResourceParam[Quality],
         **tonight: pa.Table,
     ) -> dg.MaterializeResult[pa.Table]:
         """Decides the night as a whole and records it, with tasks and actions, in one transaction, fenced."""
@@ -53,6 +58,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         decided = decide_night(
             tonight["cases"], tonight["scores"], tonight.get("clusters"), spec.cost_matrix, spec.policy_terms,
             amount.name if amount else None,
+            circumstances(spec, lake, ledger, quality, window(spec, night), tonight["scores"]),
         )  # fmt: skip
         work = _work(spec, lake, ledger, keyring, tonight, decided, night)
         standing = ledger.record_decisions(
@@ -70,6 +76,8 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "would_change": changed(table),
                 "places": decided.result.places,
                 "shadow_price": decided.result.shadow_price,
+                **told(decided.result),
+                BOUNDS: sentences(decided.result, lambda amount: money(amount, spec.currency)),
                 "attempt": attempt,
             },
         )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 from pipeline_project.domain.acting.model import ActionTerms
+from pipeline_project.domain.drift.watch import PastNight, Signal
 from pipeline_project.domain.ports import (
     CaseSource,
     Contract,
     ImageEncoder,
+    ModelVersion,
     OutcomeSource,
     PhotoSource,
     TextEncoder,
 )
+from pipeline_project.domain.proposing import ModelProposal
+from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.report import IndexRow, ReportTerms
 from pipeline_project.domain.reviewing.model import ReviewTerms
 from pipeline_project.spec import WorkflowSpec
@@ -62,4 +67,79 @@ class Reviews(Protocol):
 
     def newcomers(self, night: str, terms: ReviewTerms, actions: ActionTerms) -> int:
         """Tries the standing decisions of clusters on the members that a night brought; how many are sampled again."""
+        ...
+
+
+class Promotions(Protocol):
+    """Challengers that ask to decide."""
+
+    def propose(self, proposals: Sequence[tuple[ModelProposal, ModelVersion]]) -> list[int]:
+        """Keeps proposals with their models, all or none; returns their numbers."""
+        ...
+
+
+class Replays(Protocol):
+    """What replays found."""
+
+    @property
+    def desk(self) -> str:
+        """The review desk's address, where a case is explained."""
+        ...
+
+    def keep(
+        self, result: ReplayResult, candidate: str, spec_hash: str, started_by: str, page: Callable[[int], str]
+    ) -> tuple[int, Path]:
+        """Keeps a result and its page, both or none; returns the replay's number and where the page lies."""
+        ...
+
+    def address_of(self, workflow: str, number: int) -> str:
+        """The page's address at the server of the reports."""
+        ...
+
+
+class Quality(Protocol):
+    """Sketches of nights, the signals made of them, and the trainings they ask for."""
+
+    def put_sketch(self, workflow: str, night: PastNight) -> None:
+        """Keeps what a night was like, in place of what was kept of it before."""
+        ...
+
+    def sketches(self, workflow: str, first: str, before: str) -> list[PastNight]:
+        """The sketches of first <= night < before, in order."""
+        ...
+
+    def sketches_of(self, workflow: str, version: str, before: str, limit: int) -> list[PastNight]:
+        """The sketches of the first nights before `before` on which a model decided, in order."""
+        ...
+
+    def record_signals(self, workflow: str, night: str, run_id: str, signals: Sequence[Signal]) -> int:
+        """Adds a night's signals as facts, each once for a run; returns how many are new."""
+        ...
+
+    def night_signals(self, workflow: str, night: str) -> list[dict[str, Any]]:
+        """A night's signals by name, of the run that recorded them last."""
+        ...
+
+    def breached(self, workflow: str, night: str) -> list[str]:
+        """The names of a night's breached signals; empty for a night that was not judged."""
+        ...
+
+    def history(self, workflow: str) -> dict[str, list[str]]:
+        """Every judged night with the names of its breached signals."""
+        ...
+
+    def ask_training(self, workflow: str, night: str, why: str, cooldown_nights: int, run_id: str) -> bool:
+        """Asks for a training after a night, unless one was asked for within the cooldown before or after it."""
+        ...
+
+    def requests(self, workflow: str) -> list[dict[str, Any]]:
+        """The trainings that were asked for, by night."""
+        ...
+
+
+class PolicyState(Protocol):
+    """Whether a workflow's policy decides at all."""
+
+    def close(self, workflow: str, night: str, reason: str, by: str) -> None:
+        """From the night after on every case goes to people, until a person opens the policy again."""
         ...

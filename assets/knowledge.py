@@ -27,6 +27,16 @@ def written(lake: Lake, spec: WorkflowSpec, noun: str, night: str) -> pa.Table:
     return table
 
 
+def written_span(lake: Lake, spec: WorkflowSpec, noun: str, first: str, before: str) -> pa.Table:
+    """The nights first <= night < before of one asset that must be there.
+
+    Raises:
+        NightMissing: it was never materialized; the message has the command to run.
+    """
+    table = lake.read_span(spec.name, noun, first, before)
+    return written(lake, spec, noun, shifted(before, -1)) if table is None else table
+
+
 def clusters_until(spec: WorkflowSpec, lake: Lake, night: NightWindow) -> pa.Table | None:
     """Clusters of this night's cases and of earlier ones, for what is known of a cluster's past."""
     return lake.read_span(spec.name, "clusters", None, shifted(night.night, 1)) if spec.clusters else None

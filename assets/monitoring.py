@@ -1,16 +1,19 @@
 """What people look at: the night's page, made from the night's tables."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from assets.common import key, night_asset
+from assets.common import BOUNDS, key, night_asset
 from assets.doors import Encoders, Reports, Sources
 from assets.knowledge import written
+from pipeline_project.domain.cluster_newcomers import Novelty, novelties_of
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.errors import PhotoUnreadable
@@ -37,12 +40,13 @@ LOOK_BACK = 60
 def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """One self-contained page per night."""
     nouns = ["arrivals", "cases", "quarantine", "scores", "decisions"]
+    told = ["cluster_events"] * (spec.clusters is not None)
     nouns += ["embeddings"] * spec.encodes + ["clusters"] * (spec.clusters is not None)
 
     @dg.asset(
         key=key(spec, "night_report"),
         # the page comes last: a night with a page is done, and must not be passed over before it was released
-        deps=[key(spec, noun) for noun in (*nouns, "outcomes", "release")],
+        deps=[key(spec, noun) for noun in (*nouns, *told, "outcomes", "release")],
         **night_asset(spec, {"html"}),
     )
     def night_report(
@@ -58,6 +62,7 @@ def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
         for job in ("nightly", "warm_up"):
             ledger.close_alert(spec.name, f"{job}/{night.night}")
         facts = gather(spec, lake, ledger, encoders, night, nouns, _timings(context))
+        facts = replace(facts, **_as_decided(context, key(spec, "decisions")))
         report = summarize(spec.report_terms, facts)
         page = render_night(report, _photos(spec, sources))
         address = reports.write(
@@ -101,6 +106,7 @@ def gather(
         duplicates=len(arrivals) - len(cases) - len(quarantine),
         embeddings=tables.get("embeddings"),
         clusters=tables.get("clusters"),
+        newcomers=_newcomers(spec, lake, night.night),
         scores=scores,
         decisions=None if spec.warms_up(night.night) else decisions,
         places=spec.policy_terms.places(len(cases)),
@@ -122,6 +128,22 @@ def gather(
             if alert["workflow"] == spec.name
         ),
     )
+
+
+def _as_decided(context: dg.AssetExecutionContext, decisions: dg.AssetKey) -> dict[str, Any]:
+    """What bounded the decisions, as their own run told it: it cannot be read off the rows."""
+    asked = dg.AssetRecordsFilter(decisions, asset_partitions=[context.partition_key])
+    found = context.instance.fetch_materializations(asked, limit=1).records
+    metadata = found[0].asset_materialization.metadata if found and found[0].asset_materialization else {}
+    told = {BOUNDS: metadata.get(BOUNDS), "places": metadata.get("places")}
+    values = {name: entry.value for name, entry in told.items() if entry is not None}
+    return {name: tuple(value) if name == BOUNDS else value for name, value in values.items()}
+
+
+def _newcomers(spec: WorkflowSpec, lake: Lake, night: str) -> tuple[Novelty, ...]:
+    """The new clusters that were reported; none where the workflow has no clusters."""
+    events = lake.read_night(spec.name, "cluster_events", night) if spec.clusters else None
+    return () if events is None else tuple(novelties_of(events))
 
 
 def _matured(

@@ -7,17 +7,24 @@ from assets.common import from_tonight, key, night_asset, rows
 from assets.knowledge import past_of
 from pipeline_project.domain.clustering import CLUSTERS
 from pipeline_project.domain.embedding import EMBEDDINGS
-from pipeline_project.domain.errors import TooFewOutcomes
+from pipeline_project.domain.errors import TooFewOutcomes, TrainingRefused
+from pipeline_project.domain.learning.guards import check
 from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.ports import Lake, Ledger, Registry
+from pipeline_project.domain.ports import Lake, Ledger, ModelVersion, Registry
 from pipeline_project.domain.promotion import judge
-from pipeline_project.domain.schema import cases_schema, versions_of
+from pipeline_project.domain.proposing import STARTED_BY, held_back_until, mature_nights
+from pipeline_project.domain.schema import CASE_ID, NIGHT, cases_schema, versions_of
 from pipeline_project.domain.training import TrainedModel, train, training_table
 from pipeline_project.partitions import earlier_nights, window
 from pipeline_project.spec import WorkflowSpec
 
 #: One alert per workflow, so that the next training that goes through closes it.
 TRAINING_ALERT = "training"
+
+#: What the guards look at of decisions.
+DECIDED = [CASE_ID, "option", "reason"]
+
+_KINDS = {"boosting": "xgboost", "logistic": "scikitlearn", "fusion": "pytorch"}
 
 #: Rows of the training set that MLflow keeps to infer signature and dataset from.
 PREVIEW = 200
@@ -40,23 +47,34 @@ def build_training_set(spec: WorkflowSpec) -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.MaterializeResult[pa.Table]:
-        """Only what was known before this night began; features are those the scoring of each night saw."""
-        night = window(spec, context.partition_key)
+        """Only what was known before this night began, or, with a champion to beat, before the nights of its replay."""
+        until = window(spec, held_back(spec, lake, ledger, context.partition_key))
         back = spec.model.training_nights
-        first = shifted(night.night, -back) if back else None
-        read = {noun: _earlier(spec, lake, noun, first, night.night) for noun in nouns}
-        table = training_table(read, spec.feature_plan, past_of(spec, lake, ledger, night), spec.nights.time_zone)
+        first = shifted(until.night, -back) if back else None
+        read = {noun: _earlier(spec, lake, noun, first, until.night) for noun in nouns}
+        table = training_table(read, spec.feature_plan, past_of(spec, lake, ledger, until), spec.nights.time_zone)
         labels = table["label"].to_pylist()
         return dg.MaterializeResult(
             value=table,
             metadata={
                 "rows": rows(table),
                 "labels": {label: labels.count(label) for label in spec.labels},
-                "as_known_before": night.start.isoformat(),
+                "as_known_before": until.start.isoformat(),
+                "held_back_from": until.night,
             },
         )
 
     return training_set
+
+
+def held_back(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: str) -> str:
+    """The night before which a challenger trained on `night` may know; the first model has nothing to beat."""
+    if ledger.champion(spec.name, night) is None:
+        return night
+    decided = lake.read_span(spec.name, "decisions", None, night, [NIGHT, CASE_ID])
+    known = ledger.outcomes_known(spec.name, window(spec, night).start)[CASE_ID]
+    mature = mature_nights(decided, known, spec.outcome.mature_share)
+    return held_back_until(night, mature, spec.gates.nights)
 
 
 def _earlier(spec: WorkflowSpec, lake: Lake, noun: str, first: str | None, before: str) -> pa.Table:
@@ -69,44 +87,77 @@ def _earlier(spec: WorkflowSpec, lake: Lake, noun: str, first: str | None, befor
 
 
 def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
-    """A model trained on the training set; one MLflow run, opened and closed here."""
+    """Models trained on the training set, one for each estimator; each one MLflow run, opened and closed here."""
+    estimators = tuple(dict.fromkeys((spec.model.estimator, *spec.model.challengers)))
 
     @dg.asset(
         key=key(spec, "challenger"),
         ins=from_tonight(spec, "training_set"),
-        **night_asset(spec, {"mlflow", "xgboost" if spec.model.estimator == "boosting" else "scikitlearn"}),
+        **night_asset(spec, {"mlflow", *(_KINDS[name] for name in estimators[:2])}),
     )
     def challenger(
         context: dg.AssetExecutionContext,
         training_set: pa.Table,
+        lake: dg.ResourceParam[Lake],
         registry: dg.ResourceParam[Registry],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.MaterializeResult[None]:
-        """Fitted on the earlier outcomes, calibrated on the later ones; with too few nothing is trained."""
+        """Fitted on the earlier outcomes, calibrated on the later ones; on data that forbids it nothing is trained."""
         night = context.partition_key
         try:
-            trained = train(training_set, spec.training_plan)
-        except TooFewOutcomes as few:
-            context.log.warning("nothing was trained: %s", few)
+            check(training_set, spec.guard_terms, lake.read_span(spec.name, "decisions", None, night, DECIDED))
+            trained = {name: train(training_set, spec.training_plan_of(name)) for name in estimators}
+        except (TooFewOutcomes, TrainingRefused) as refused:
+            context.log.warning("nothing was trained: %s", refused)
             command = f"pipeline nights {spec.name} --from {night} --to {night} --retrain"
-            ledger.raise_alert(spec.name, "too_few_outcomes", TRAINING_ALERT, str(few), spec.owners[0], command)
-            return dg.MaterializeResult(metadata={"trained": False, "why": str(few)})
+            kind = "too_few_outcomes" if isinstance(refused, TooFewOutcomes) else "training_refused"
+            ledger.raise_alert(spec.name, kind, TRAINING_ALERT, str(refused), spec.owners[0], command)
+            return dg.MaterializeResult(metadata={"trained": False, "why": str(refused)})
         ledger.close_alert(spec.name, TRAINING_ALERT)
-        sample = training_set.slice(0, PREVIEW).to_pandas()
-        parameters = {**trained.parameters, "spec_hash": spec.spec_hash, **training_set_versions(training_set)}
-        model = registry.log_training(
-            spec.name, night, trained.files(), parameters, trained.metrics, sample, trained.features, spec.labels
-        )
-        metrics = {f"metric_{name}": float(value) for name, value in trained.metrics.items()}
+        until = held_back(spec, lake, ledger, night)
+        maker = context.run.tags.get(STARTED_BY, "dagster")
+        models = [_logged(spec, registry, training_set, model, night, until, maker) for model in trained.values()]
         return dg.MaterializeResult(
-            metadata={"trained": True, "model_version": model.version, "mlflow_run": model.run_id, **metrics}
+            metadata={
+                "trained": True,
+                "model_version": models[0].version,
+                "mlflow_run": models[0].run_id,
+                "versions": {name: model.version for name, model in zip(trained, models, strict=True)},
+                "knows_until": until,
+                **{f"metric_{name}": float(value) for name, value in models[0].metrics.items()},
+            }
         )
 
     return challenger
 
 
+def _logged(
+    spec: WorkflowSpec,
+    registry: Registry,
+    training_set: pa.Table,
+    trained: TrainedModel,
+    night: str,
+    until: str,
+    maker: str,
+) -> ModelVersion:
+    """One training as one run, with its model card."""
+    versions = training_set_versions(training_set)
+    return registry.log_training(
+        spec.name,
+        night,
+        trained.files(),
+        {**trained.parameters, "spec_hash": spec.spec_hash, "knows_until": until, **versions},
+        trained.metrics,
+        training_set.slice(0, PREVIEW).to_pandas(),
+        trained.features,
+        spec.labels,
+        knows_until=until,
+        trained_by=maker,
+    )
+
+
 def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
-    """The model that decides from this night on."""
+    """Who decides from this night on."""
 
     @dg.asset(
         key=key(spec, "champion"),
@@ -120,27 +171,32 @@ def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         registry: dg.ResourceParam[Registry],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.MaterializeResult[None]:
-        """The challenger of this night, when it knows more than how often each label occurs."""
+        """The first model decides when it knows more than how often each label occurs; later ones need a signature."""
         night = context.partition_key
-        proposed = registry.trained(spec.name, night)
-        if proposed is None:
+        versions = registry.trained(spec.name, night)
+        standing = ledger.champion(spec.name, night)
+        if standing is not None:
+            verdict = f"version {standing.version} decides; a challenger needs its gates and a signature"
+            return dg.MaterializeResult(metadata={"verdict": verdict, "promoted": False})
+        if not versions:
             return dg.MaterializeResult(metadata={"verdict": "nothing was trained on this night; nothing changes"})
+        # the estimator of the spec is trained before its challengers
+        proposed = versions[-1]
         TrainedModel.from_files(registry.load(proposed))
         labels, nights = training_set["label"].to_pylist(), training_set["case_night"].to_pylist()
-        verdict = judge(proposed.metrics, labels, nights, spec.labels, spec.model.calibration_share)
+        found = judge(proposed.metrics, labels, nights, spec.labels, spec.model.calibration_share)
         # the ledger comes last and at once: a night whose model stands there is trained, and needs no second training
-        if verdict.promote:
+        if found.promote:
             registry.point(spec.name, "champion", proposed.version)
-            ledger.record_champion(spec.name, proposed, night, verdict.reason)
-        else:
-            ledger.record_model(proposed)
-        figures = {name: float(value) for name, value in verdict.figures.items()}
+            ledger.record_champion(spec.name, proposed, night, f"the first model: {found.reason}")
+        for each in versions[:-1] if found.promote else versions:
+            ledger.record_model(each)
         return dg.MaterializeResult(
             metadata={
-                "verdict": verdict.reason,
-                "promoted": verdict.promote,
+                "verdict": found.reason,
+                "promoted": found.promote,
                 "model_version": proposed.version,
-                **figures,
+                **{name: float(value) for name, value in found.figures.items()},
             }
         )
 

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from pipeline_project.commands import cli_actions, cli_audit, cli_hooks, cli_people, cli_privacy
+from pipeline_project.commands import (
+    cli_actions,
+    cli_audit,
+    cli_clusters,
+    cli_drift,
+    cli_hooks,
+    cli_models,
+    cli_people,
+    cli_privacy,
+    cli_replay,
+)
 from pipeline_project.commands.console import EXIT_WORDS, AsJson
 from pipeline_project.commands.failures import explained
 from pipeline_project.commands.options import (
@@ -253,8 +263,12 @@ ROOMS: tuple[Callable[[typer.Typer], None], ...] = (
     cli_people.register,
     cli_actions.register,
     cli_audit.register,
+    cli_clusters.register,
+    cli_drift.register,
     cli_hooks.register,
+    cli_models.register,
     cli_privacy.register,
+    cli_replay.register,
 )
 for _register in ROOMS:
     _register(app)

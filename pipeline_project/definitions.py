@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from pipeline_project.automation.aliases import build_aliases
 from pipeline_project.automation.checkpoints import build_checkpoints
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import Loaded, load_all
@@ -33,11 +34,14 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
         # Partitioned checks and gaps in a window are young in Dagster; we know, and every start would say so again.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        workflows = [build_workflow(spec) for spec in load_workflows(settings).specs.values()]
+        specs = list(load_workflows(settings).specs.values())
+        workflows = [build_workflow(spec) for spec in specs]
     return dg.Definitions.merge(
         *workflows,
         dg.Definitions(
-            resources=build_resources(settings), executor=dg.in_process_executor, sensors=[build_checkpoints()]
+            resources=build_resources(settings),
+            executor=dg.in_process_executor,
+            sensors=[build_checkpoints(), build_aliases(specs)],
         ),
     )
 

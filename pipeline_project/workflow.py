@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets.cluster_history import build_cluster_events
 from assets.clustering import build_clusters
 from assets.decisions import build_decision_checks, build_decisions, build_release
 from assets.inference import build_embeddings, build_inference_checks, build_scores
 from assets.ingestion import build_admission, build_admission_checks, build_arrivals, build_outcomes
 from assets.monitoring import build_night_report
+from assets.promotion import build_promotion
 from assets.retraining import build_challenger, build_champion, build_training_set
 from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.review_clock import build_review_clock
@@ -24,7 +26,7 @@ def build_assets(spec: WorkflowSpec) -> list[dg.AssetsDefinition]:
         build_admission(spec),
         build_outcomes(spec),
         *([build_embeddings(spec)] if spec.encodes else []),
-        *([build_clusters(spec)] if spec.clusters else []),
+        *([build_clusters(spec), build_cluster_events(spec)] if spec.clusters else []),
         build_scores(spec),
         build_decisions(spec),
         build_release(spec),
@@ -32,6 +34,7 @@ def build_assets(spec: WorkflowSpec) -> list[dg.AssetsDefinition]:
         build_training_set(spec),
         build_challenger(spec),
         build_champion(spec),
+        build_promotion(spec),
     ]
 
 

@@ -156,12 +156,36 @@ def open_audit(settings: Settings) -> Any:
 
 
 @lru_cache(maxsize=4)
+def open_promotions(settings: Settings) -> Any:
+    """Challengers that ask to decide, and the signatures on them."""
+    from resources.promotion.store import PostgresPromotions
+
+    return PostgresPromotions(ledger_url(settings))
+
+
+@lru_cache(maxsize=4)
+def open_replays(settings: Settings) -> Any:
+    """What replays found, with a page each."""
+    from resources.replays.store import PostgresReplays
+
+    return PostgresReplays(ledger_url(settings), settings.home / "reports", settings.reports_url, settings.desk_url)
+
+
+@lru_cache(maxsize=4)
+def open_quality(settings: Settings) -> Any:
+    """Sketches of nights, the signals made of them, and the trainings they ask for."""
+    from resources.quality.store import PostgresQuality
+
+    return PostgresQuality(ledger_url(settings))
+
+
+@lru_cache(maxsize=4)
 def open_registry(settings: Settings) -> Any:
     """The model registry of these settings."""
     from resources.postgres import databases
     from resources.registry import MlflowRegistry
 
-    return MlflowRegistry(databases(settings).mlflow_url, settings.home / "models")
+    return MlflowRegistry(databases(settings).mlflow_url, settings.home / "models", settings.keys)
 
 
 def open_reports(settings: Settings) -> Any:
@@ -193,6 +217,9 @@ def build_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
         "audit": door(open_audit, "Signs the audit chain."),
         "keyring": door(open_keyring, "Keys by subject, which personal values are sealed with."),
         "registry": door(open_registry, "Model versions, in MLflow."),
+        "promotions": door(open_promotions, "Challengers that ask to decide, and the signatures on them."),
+        "replays": door(open_replays, "What replays found, with a page each."),
+        "quality": door(open_quality, "Sketches of nights, and the signals made of them."),
         "encoders": door(lambda s: EncoderDoors(s.device), f"Text and image encoders on {settings.device}."),
         "contracts": door(lambda _: ContractDoors(), "Great Expectations suites built from the specs."),
         "reports": door(open_reports, "The night reports' pages."),

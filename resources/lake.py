@@ -171,6 +171,14 @@ class DeltaLake:
         with reachable(uri, "read the history of"):
             return [_commit(entry) for entry in table.history(limit)]
 
+    def night_commits(self, workflow: str, asset: str) -> dict[str, list[tuple[int, datetime]]]:
+        """The versions that replaced each night, with their times (UTC), in order; as far back as history is kept."""
+        found: dict[str, list[tuple[int, datetime]]] = {}
+        for commit in reversed(self.history(workflow, asset)):
+            if commit.night is not None:
+                found.setdefault(commit.night, []).append((commit.version, commit.time))
+        return found
+
     def last_note(self, workflow: str, asset: str) -> Mapping[str, str]:
         """The note of the last night written; empty if none was."""
         # Upkeep commits have no note; there are few of them between two nights.

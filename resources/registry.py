@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 CHALLENGER = "challenger"
 _FOLDER, _CARD = "model", "MLmodel"
-_NIGHT, _DIGEST = "night", "digest"
+_NIGHT, _DIGEST, _UNTIL, _MAKER, _SIGNATURE = "night", "digest", "knows_until", "trained_by", "signature"
+_MODEL_CARD = "model_card.md"
 _LONGEST_PARAMETER = 500
 
 
@@ -35,10 +37,12 @@ class MlflowRegistry:
     Attributes:
         tracking_uri: SQLAlchemy URL of MLflow's own PostgreSQL database; it holds tracking and registry.
         artifact_root: folder or URL under which every workflow's model files lie.
+        keys: the folder of the house's keys; every version is signed with one of them.
     """
 
     tracking_uri: str = field(repr=False)
     artifact_root: Path | str
+    keys: Path
 
     def log_training(
         self,
@@ -50,14 +54,19 @@ class MlflowRegistry:
         dataset: pd.DataFrame,
         features: Sequence[str],
         labels: Sequence[str],
+        knows_until: str = "",
+        trained_by: str = "",
+        card: str = "",
     ) -> ModelVersion:
-        """Logs one training as one run, registers its version and points the alias `challenger` at it.
+        """Logs one training as one run, signs and registers its version and points the alias `challenger` at it.
 
         The same training of the same night again (the same digest) gives the version that is there. The files are read
         back and compared before anything is registered, so no version is ever without its files.
 
         Args:
             dataset: the features that were trained on, for their schema and number of rows; its values are not kept.
+            knows_until, trained_by: as in `ModelVersion`.
+            card: the model card, in Markdown, kept beside the files.
 
         Raises:
             ModelUnavailable: the files are of a format that may run code, or cannot be read back as written.
@@ -68,33 +77,78 @@ class MlflowRegistry:
         with self._client() as client:
             found = self._version_of(client, workflow, night, whole)
             if found is None:
-                run_id = self._log_run(client, workflow, night, files, parameters, metrics, dataset, features, labels)
-                found = self._register(client, workflow, night, whole, run_id)
+                run_id = self._log_run(
+                    client, workflow, night, files, parameters, metrics, dataset, features, labels, card
+                )
+                tags = {_NIGHT: night, _DIGEST: whole, _UNTIL: knows_until, _MAKER: trained_by or "dagster"}
+                found = self._register(client, workflow, run_id, {**tags, _SIGNATURE: self._signed(workflow, tags)})
             client.set_registered_model_alias(workflow, CHALLENGER, found.version)
             return _plain(client, workflow, found)
 
-    def trained(self, workflow: str, night: str) -> ModelVersion | None:
-        """The newest version that was trained as of a night, or None.
+    def trained(self, workflow: str, night: str) -> list[ModelVersion]:
+        """The versions that were trained on a night, newest first.
 
         Raises:
             DatabaseUnreachable: MLflow's database does not answer.
         """
         with self._client() as client:
             found = client.search_model_versions(f"name = '{workflow}' AND tag.{_NIGHT} = '{night}'")
-            newest = max(found, key=lambda version: int(version.version), default=None)
-            return None if newest is None else _plain(client, workflow, newest)
+            ordered = sorted(found, key=lambda version: int(version.version), reverse=True)
+            return [_plain(client, workflow, version) for version in ordered]
 
-    def load(self, model: ModelVersion) -> dict[str, bytes]:
-        """The files of a version, verified against its digest.
+    def version(self, workflow: str, version: str) -> ModelVersion | None:
+        """One version by its number, or None.
 
         Raises:
-            ModelUnavailable: unreachable, missing, changed or of a format that may run code; the message says which.
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._client() as client:
+            try:
+                return _plain(client, workflow, client.get_model_version(workflow, version))
+            except MlflowException:
+                return None
+
+    def pointed(self, workflow: str, alias: str) -> str | None:
+        """The version an alias points at, or None.
+
+        Raises:
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._client() as client:
+            try:
+                return str(client.get_model_version_by_alias(workflow, alias).version)
+            except MlflowException:
+                # MLflow tells a missing alias from a missing model by words only; neither points anywhere
+                return None
+
+    def card(self, model: ModelVersion) -> str:
+        """A version's model card, in Markdown; empty where it has none.
+
+        Raises:
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        with self._client() as client, tempfile.TemporaryDirectory() as folder:
+            if not any(found.path == _MODEL_CARD for found in client.list_artifacts(model.run_id)):
+                return ""
+            return Path(client.download_artifacts(model.run_id, _MODEL_CARD, folder)).read_text(encoding="utf-8")
+
+    def load(self, model: ModelVersion) -> dict[str, bytes]:
+        """The files of a version, verified against its digest and its signature before anything of them is parsed.
+
+        Raises:
+            ModelUnavailable: unreachable, missing, changed, unsigned or of a format that may run code; the message says
+                which.
         """
         from mlflow.exceptions import MlflowException
 
         name = f"version {model.version} of {model.workflow}"
         try:
             with self._client() as client:
+                tags = dict(client.get_model_version(model.workflow, model.version).tags)
                 files = _downloaded(client, model.run_id)
         except (MlflowException, OSError, DatabaseUnreachable) as problem:
             raise ModelUnavailable(
@@ -103,6 +157,10 @@ class MlflowRegistry:
             ) from problem
         if not files:
             raise ModelUnavailable(f"{name} has no files under {self.artifact_root}; bring them back or train it again")
+        if tags.get(_DIGEST) != model.digest or not self._verified(model.workflow, tags):
+            raise ModelUnavailable(
+                f"{name} is not signed by this house, or what was signed is not what the ledger knows; train it again"
+            )
         check_formats(files)
         if digest(files) != model.digest:
             raise ModelUnavailable(
@@ -159,6 +217,7 @@ class MlflowRegistry:
         dataset: pd.DataFrame,
         features: Sequence[str],
         labels: Sequence[str],
+        card: str,
     ) -> str:
         """One finished run with everything in it; it is marked as failed if anything could not be kept."""
         tags = {_NIGHT: night, _DIGEST: digest(files), "mlflow.runName": f"{workflow} {night}"}
@@ -169,6 +228,8 @@ class MlflowRegistry:
             for name, number in metrics.items():
                 client.log_metric(run_id, name, float(number))
             client.log_inputs(run_id, [_dataset_input(dataset, workflow, night)])
+            if card:
+                client.log_text(run_id, card, _MODEL_CARD)
             _upload(client, run_id, files, _signature(dataset, labels))
             if _downloaded(client, run_id) != dict(files):
                 raise ModelUnavailable(
@@ -201,7 +262,24 @@ class MlflowRegistry:
             return f"{root.rstrip('/')}/{workflow}"
         return (Path(root).resolve() / workflow).as_uri()
 
-    def _register(self, client: MlflowClient, workflow: str, night: str, whole: str, run_id: str) -> MlflowVersion:
+    def _signed(self, workflow: str, tags: Mapping[str, str]) -> str:
+        from resources.audit.keys import signing_key
+
+        return signing_key(self.keys).sign(_statement(workflow, tags)).hex()
+
+    def _verified(self, workflow: str, tags: Mapping[str, str]) -> bool:
+        from cryptography.exceptions import InvalidSignature
+
+        from resources.audit.keys import signing_key
+
+        try:
+            signature = bytes.fromhex(tags.get(_SIGNATURE, ""))
+            signing_key(self.keys).public_key().verify(signature, _statement(workflow, tags))
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    def _register(self, client: MlflowClient, workflow: str, run_id: str, tags: dict[str, str]) -> MlflowVersion:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -210,7 +288,7 @@ class MlflowRegistry:
             if problem.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         source = f"{client.get_run(run_id).info.artifact_uri}/{_FOLDER}"
-        return client.create_model_version(workflow, source, run_id, tags={_NIGHT: night, _DIGEST: whole})
+        return client.create_model_version(workflow, source, run_id, tags=tags)
 
     def _version_of(self, client: MlflowClient, workflow: str, night: str, whole: str) -> MlflowVersion | None:
         """The version of this very training, if it was registered before and its files are still there."""
@@ -229,7 +307,16 @@ def _plain(client: MlflowClient, workflow: str, found: MlflowVersion) -> ModelVe
         digest=found.tags[_DIGEST],
         run_id=str(found.run_id),
         metrics=dict(client.get_run(str(found.run_id)).data.metrics),
+        knows_until=found.tags.get(_UNTIL, ""),
+        trained_by=found.tags.get(_MAKER, ""),
+        signature=found.tags.get(_SIGNATURE, ""),
     )
+
+
+def _statement(workflow: str, tags: Mapping[str, str]) -> bytes:
+    """What is signed: whatever a version says of itself that somebody decides by."""
+    said = {name: tags.get(name, "") for name in (_NIGHT, _DIGEST, _UNTIL, _MAKER)}
+    return json.dumps({"model of": workflow, **said}, sort_keys=True).encode()
 
 
 def _dataset_input(dataset: pd.DataFrame, workflow: str, night: str) -> Any:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -17,10 +17,12 @@ import pyarrow as pa
 
 from pipeline_project.domain.acting.model import ActionTerms, PlannedAction
 from pipeline_project.domain.admission import admit, read_rows
+from pipeline_project.domain.drift.watch import PastNight, Signal
 from pipeline_project.domain.night_work import NightWork
 from pipeline_project.domain.nights import window_of
 from pipeline_project.domain.outcomes import OUTCOMES
 from pipeline_project.domain.ports import Expectation, ModelVersion, NightWindow
+from pipeline_project.domain.proposing import ModelProposal
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
 from pipeline_project.domain.schema import ARRIVALS, with_versions
 from pipeline_project.spec import WorkflowSpec
@@ -70,10 +72,21 @@ class MemoryLake:
     def __init__(self) -> None:
         self.tables: dict[tuple[str, str], dict[str, pa.Table]] = {}
         self.versions: dict[str, int] = {}
+        self.log: dict[tuple[str, str], list[tuple[int, str, pa.Table]]] = {}
+        self.times: dict[tuple[str, str, int], datetime] = {}
 
-    def read_night(self, workflow: str, asset: str, night: str) -> pa.Table | None:
+    def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
+        if version is not None:
+            written = [t for v, n, t in self.log.get((workflow, asset), []) if n == night and v <= version]
+            return with_versions(written[-1], {f"{workflow}/{asset}": version}) if written else None
         table = self.tables.get((workflow, asset), {}).get(night)
         return None if table is None else self._stamped(workflow, asset, table)
+
+    def night_commits(self, workflow: str, asset: str) -> dict[str, list[tuple[int, datetime]]]:
+        found: dict[str, list[tuple[int, datetime]]] = {}
+        for version, night, _ in self.log.get((workflow, asset), []):
+            found.setdefault(night, []).append((version, self.times[(workflow, asset, version)]))
+        return found
 
     def read_span(
         self, workflow: str, asset: str, first: str | None, before: str, columns: Sequence[str] | None = None
@@ -90,8 +103,10 @@ class MemoryLake:
         for other in held.values():
             assert other.schema.equals(table.schema), f"{asset} would change its columns"
         held[night] = table.replace_schema_metadata(None)
-        self.versions[f"{workflow}/{asset}"] = self.versions.get(f"{workflow}/{asset}", -1) + 1
-        return self.versions[f"{workflow}/{asset}"]
+        self.versions[f"{workflow}/{asset}"] = version = self.versions.get(f"{workflow}/{asset}", -1) + 1
+        self.log.setdefault((workflow, asset), []).append((version, night, held[night]))
+        self.times[(workflow, asset, version)] = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=len(self.times))
+        return version
 
     def _stamped(self, workflow: str, asset: str, table: pa.Table) -> pa.Table:
         name = f"{workflow}/{asset}"
@@ -128,6 +143,7 @@ class MemoryLedger:
     tasks: list[NewTask] = field(default_factory=list)
     actions: list[PlannedAction] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
 
     def release(self, workflow: str, night: str, run_id: str) -> int:
         self.released.append(night)
@@ -148,8 +164,32 @@ class MemoryLedger:
         frame = frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
         return frame.drop_duplicates("case_id", keep="last").reset_index(drop=True)
 
+    def outcome_history(self, workflow: str, before: datetime) -> pd.DataFrame:
+        rows = sorted((row for row in self.known if row[2] < before), key=lambda row: row[2])
+        frame = pd.DataFrame(rows, columns=["case_id", "label", "known_at"])
+        return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+
+    def decided(self, workflow: str, first: str, last: str) -> pd.DataFrame:
+        names = [
+            "night",
+            "case_id",
+            "option",
+            "reason",
+            "probabilities",
+            "propensity",
+            "model_version",
+            "data_versions",
+        ]
+        rows = [row for row in self.decisions.values() if first <= row["night"] <= last]
+        rows.sort(key=lambda row: (row["night"], row["case_id"]))
+        return pd.DataFrame([[row.get(name) for name in names] for row in rows], columns=names)
+
     def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
         return len({case for case, _, at in self.known if (after is None or at >= after) and at < before})
+
+    def training_asked(self, workflow: str, since: str | None, before: str) -> str | None:
+        asked = [(night, why) for night, why in self.asked if (since or "") <= night < before]
+        return max(asked)[1] if asked else None
 
     def record_champion(self, workflow: str, model: ModelVersion, night: str, reason: str) -> None:
         self.champions.append((night, model, reason))
@@ -197,7 +237,7 @@ class MemoryLedger:
         rows = []
         for decision in decisions:
             new = decision["case_id"] not in self.decisions
-            stands = self.decisions.setdefault(decision["case_id"], dict(decision))
+            stands = self.decisions.setdefault(decision["case_id"], {**decision, "night": night})
             rows.append((decision["case_id"], stands["option"], "policy", stands["reason"], night, new))
         return pd.DataFrame(rows, columns=["case_id", "option", "made_by", "reason", "night", "new"])
 
@@ -222,15 +262,31 @@ class MemoryRegistry:
         dataset: pd.DataFrame,
         features: Sequence[str],
         labels: Sequence[str],
+        knows_until: str = "",
+        trained_by: str = "",
+        card: str = "",
     ) -> ModelVersion:
         version = str(len(self.files) + 1)
         self.files[version] = dict(files)
-        self.logged.append({"night": night, "parameters": dict(parameters), "rows": len(dataset)})
-        self.versions.append(ModelVersion(workflow, version, night, "d" * 64, f"run-{version}", dict(metrics)))
+        told = {"night": night, "parameters": dict(parameters), "rows": len(dataset), "card": card}
+        self.logged.append({**told, "version": version})
+        made = ModelVersion(
+            workflow, version, night, "d" * 64, f"run-{version}", dict(metrics), knows_until, trained_by
+        )
+        self.versions.append(made)
         return self.versions[-1]
 
-    def trained(self, workflow: str, night: str) -> ModelVersion | None:
-        return next((model for model in reversed(self.versions) if model.night == night), None)
+    def trained(self, workflow: str, night: str) -> list[ModelVersion]:
+        return [model for model in reversed(self.versions) if model.night == night]
+
+    def version(self, workflow: str, version: str) -> ModelVersion | None:
+        return next((model for model in self.versions if model.version == version), None)
+
+    def pointed(self, workflow: str, alias: str) -> str | None:
+        return self.aliases.get(alias)
+
+    def card(self, model: ModelVersion) -> str:
+        return next(str(each["card"]) for each in self.logged if each["version"] == model.version)
 
     def load(self, model: ModelVersion) -> dict[str, bytes]:
         if self.error:
@@ -345,6 +401,57 @@ class Reviews:
 
 
 @dataclass
+class MemoryQuality:
+    """`assets.doors.Quality`, one workflow's worth."""
+
+    nights: dict[str, PastNight] = field(default_factory=dict)
+    told: list[dict[str, Any]] = field(default_factory=list)
+    asked: dict[str, str] = field(default_factory=dict)
+
+    def put_sketch(self, workflow: str, night: PastNight) -> None:
+        self.nights[night.night] = night
+
+    def sketches(self, workflow: str, first: str, before: str) -> list[PastNight]:
+        return [self.nights[night] for night in sorted(self.nights) if first <= night < before]
+
+    def sketches_of(self, workflow: str, version: str, before: str, limit: int) -> list[PastNight]:
+        return [each for each in self.sketches(workflow, "", before) if each.model_version == version][:limit]
+
+    def record_signals(self, workflow: str, night: str, run_id: str, signals: Sequence[Signal]) -> int:
+        self.told += [{"night": night, "run_id": run_id, "signal": each.name, **vars(each)} for each in signals]
+        return len(signals)
+
+    def night_signals(self, workflow: str, night: str) -> list[dict[str, Any]]:
+        rows = [row for row in self.told if row["night"] == night]
+        return [row for row in rows if row["run_id"] == rows[-1]["run_id"]]
+
+    def breached(self, workflow: str, night: str) -> list[str]:
+        return [row["signal"] for row in self.night_signals(workflow, night) if row["breached"]]
+
+    def history(self, workflow: str) -> dict[str, list[str]]:
+        return {night: self.breached(workflow, night) for night in sorted({row["night"] for row in self.told})}
+
+    def ask_training(self, workflow: str, night: str, why: str, cooldown_nights: int, run_id: str) -> bool:
+        new = night not in self.asked
+        self.asked.setdefault(night, why)
+        return new
+
+    def requests(self, workflow: str) -> list[dict[str, Any]]:
+        return [{"night": night, "why": why} for night, why in sorted(self.asked.items())]
+
+
+@dataclass
+class Proposals:
+    """`assets.doors.Promotions`: remembers what was proposed."""
+
+    made: list[tuple[ModelProposal, ModelVersion]] = field(default_factory=list)
+
+    def propose(self, proposals: Sequence[tuple[ModelProposal, ModelVersion]]) -> list[int]:
+        self.made += proposals
+        return list(range(1, len(proposals) + 1))
+
+
+@dataclass
 class World:
     """Everything around a workflow, in memory; `run` materializes a selection of its assets for one night."""
 
@@ -356,6 +463,8 @@ class World:
     contracts: Verdicts = field(default_factory=Verdicts)
     reports: Pages = field(default_factory=Pages)
     reviews: Reviews = field(default_factory=Reviews)
+    promotions: Proposals = field(default_factory=Proposals)
+    quality: MemoryQuality = field(default_factory=MemoryQuality)
 
     def resources(self) -> dict[str, Any]:
         return {
@@ -367,6 +476,8 @@ class World:
             "reports": self.reports,
             "keyring": OpenKeyring(),
             "reviews": self.reviews,
+            "promotions": self.promotions,
+            "quality": self.quality,
             "encoders": None,
             "vectors": None,
             "io_manager": MemoryIO(self.lake),

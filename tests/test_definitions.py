@@ -23,7 +23,7 @@ from pipeline_project.spec.output_contract import output_rules
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "mlflow", "great_expectations", "sklearn", "xgboost", "deltalake", "transformers", "scipy")
-NAMES = ("order_returns", "returns", "support_tickets")
+NAMES = ("order_returns", "returns", "support_tickets", "vehicle_claims")
 DECIDING = {"arrivals", "cases", "quarantine", "outcomes", "scores", "decisions", "release", "night_report"}
 TRAINING = {"training_set", "challenger", "champion"}
 BLOCKING = {"nothing_vanished", "night_is_sound", "scores_contract", "decisions_contract"}

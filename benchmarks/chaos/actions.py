@@ -32,6 +32,7 @@ from pipeline_project.domain.acting.model import ActionKind, ActionTerms
 from pipeline_project.domain.acting.plan import plan_actions
 from pipeline_project.sample.shop_faults import Fault, Ordered, mixed
 from resources.actions.outbox import enqueue, release_night
+from resources.audit.chain import append
 from resources.ledger.action_tables import actions
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
@@ -99,7 +100,7 @@ def ask(url: str, chaos: Chaos) -> None:
             for action in plan_actions(terms, night, case, 1, "refund", {"price": 10 + number % 90})
         ]
         with engine_of(url).begin() as connection:
-            enqueue(connection, planned, terms)
+            append(connection, "actions", FLOW, enqueue(connection, planned, terms).facts)
     with engine_of(url).begin() as connection:
         release_night(connection, FLOW, NIGHT, 1, "chaos")
         if chaos.without is Protection.RELEASE:

@@ -15,7 +15,7 @@ from pipeline_project.spec import WorkflowSpec
 Job: TypeAlias = UnresolvedAssetJobDefinition
 
 #: What a retraining makes; everything else of a workflow belongs to the night.
-TRAINING = ("training_set", "challenger", "champion")
+TRAINING = ("training_set", "challenger", "champion", "promotion")
 #: What a warm-up night makes not: it only gathers what models learn from.
 DECIDING = ("scores", "decisions", "release", "night_report")
 

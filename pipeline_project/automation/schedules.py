@@ -3,6 +3,7 @@
 import dagster as dg
 
 from pipeline_project.automation.jobs import Job
+from pipeline_project.domain.proposing import STARTED_BY
 from pipeline_project.domain.retraining import is_due
 from pipeline_project.partitions import just_ended
 from pipeline_project.spec import WorkflowSpec
@@ -40,6 +41,6 @@ def build_schedules(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.Schedul
         due = is_due(spec.retrain_rule, night, last_trained=night, new_outcomes=0)
         if due is None:
             return dg.SkipReason(f"{night} is not the first night of a {spec.model.retrain.every}")
-        return dg.RunRequest(run_key=f"{spec.name}/retrain/{night}", partition_key=night, tags={"pipeline/why": due})
+        return dg.RunRequest(run_key=f"{spec.name}/retrain/{night}", partition_key=night, tags={"pipeline/why": due, STARTED_BY: "schedule"})
 
     return [every_night] if spec.model.retrain.every == "never" else [every_night, retraining]

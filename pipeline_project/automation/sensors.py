@@ -10,6 +10,7 @@ from pipeline_project.automation.jobs import Job, job_kind, job_name
 from pipeline_project.automation.progress import PARTITION, failed_runs, landed_tag, night_states, unfinished
 from pipeline_project.automation.training import training_due
 from pipeline_project.domain.ports import CaseSource, Ledger
+from pipeline_project.domain.proposing import STARTED_BY
 from pipeline_project.domain.reconciling import ATTEMPTS, nights_to_run
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.spec import WorkflowSpec
@@ -90,7 +91,7 @@ def _training(
     if failed >= ATTEMPTS:
         return None
     key = f"{spec.name}/training/{night}/{failed + 1}"
-    return dg.RunRequest(run_key=key, partition_key=night, job_name=job, tags={"pipeline/why": due})
+    return dg.RunRequest(run_key=key, partition_key=night, job_name=job, tags={"pipeline/why": due, STARTED_BY: "sensor"})
 
 
 def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:

@@ -17,4 +17,6 @@ def training_due(spec: WorkflowSpec, ledger: Ledger, night: str, known_before: d
         return None
     last = max(trained, default=None)
     new = ledger.outcomes_since(spec.name, window(spec, last).start if last else None, known_before)
-    return is_due(spec.retrain_rule, night, last, new)
+    due = is_due(spec.retrain_rule, night, last, new)
+    # what drift asks after a night is for the nights that follow it, and the model of that night knows nothing of it
+    return due or (None if spec.warms_up(night) else ledger.training_asked(spec.name, last, night))

@@ -65,6 +65,7 @@ def open_doors(ground: Ground, specs: Mapping[str, WorkflowSpec]) -> Doors:
     from resources.people import PostgresPeople
     from resources.postgres import connected, pooled_engine, url_as
     from resources.privacy.keyring import PostgresKeyring
+    from resources.promotion.store import PostgresPromotions
     from resources.review.answers import ReviewAnswers
     from resources.review.clusters import Clusters
     from resources.review.repeats import Repeats
@@ -90,8 +91,8 @@ def open_doors(ground: Ground, specs: Mapping[str, WorkflowSpec]) -> Doors:
         nights=PostgresLedger(url),
         trail=AuditTrail(url),
         keyring=PostgresKeyring(engine(url), ground.settings.keys),
-        models=NoneAwaiting(PostgresLedger(url)),
-        desks={name: Desk(spec.review_terms, spec.action_terms) for name, spec in specs.items()},
+        models=PostgresPromotions(url, engine),
+        desks={name: Desk(spec.review_terms, spec.action_terms, spec.rollout.terms) for name, spec in specs.items()},
         photos=partial(_photos, specs, ground),
         sought=Sought,
         alive=alive,
@@ -130,21 +131,6 @@ def provider_of(environ: Mapping[str, str]) -> Provider | None:
     if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost"):
         raise SettingInvalid("PIPELINE_OIDC_ISSUER must begin with https://")
     return Provider(issuer, client, secret)
-
-
-class NoneAwaiting:
-    """Models, as long as a challenger that does better becomes champion by itself: nothing waits for a signature."""
-
-    def __init__(self, ledger: object) -> None:
-        self.ledger = ledger
-
-    def awaiting(self) -> list[Mapping[str, object]]:
-        return []
-
-    def champions(self, workflow: str) -> list[Mapping[str, object]]:
-        """Who decides, newest first."""
-        found: list[Mapping[str, object]] = self.ledger.champions(workflow)  # type: ignore[attr-defined]
-        return found
 
 
 def _photos(specs: Mapping[str, WorkflowSpec], ground: Ground, workflow: str) -> PhotoSource | None:

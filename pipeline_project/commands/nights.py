@@ -6,6 +6,7 @@ it was killed, goes on where it stopped.
 
 from __future__ import annotations
 
+import getpass
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.domain.ports import Ledger
+from pipeline_project.domain.proposing import STARTED_BY
 from pipeline_project.domain.reconciling import is_done
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.spec import WorkflowSpec
@@ -122,7 +124,7 @@ class NightRunner:
             run_config=QUIET,
             instance=self.instance,
             partition_key=night,
-            tags={**tags, **self.mark},
+            tags={STARTED_BY: getpass.getuser(), **tags, **self.mark},
             raise_on_error=False,
         )
         if result.success:

@@ -16,6 +16,9 @@ LISTED = 8
 WORDS = {
     Reason.CHEAPEST: "the option with the lowest expected cost",
     Reason.NO_PLACE_LEFT: "a person's answer would have paid, but the night's places went to cases where it saves more",
+    Reason.SMALL_DOUBT: "the night was much larger than usual, and a person's answer would have saved too little",
+    Reason.PROMISE: "decided without a person it would not be covered by the promised error",
+    Reason.WAITING: "the night was much larger than usual: the case waits for a person behind others",
     Reason.DOUBT: "a person's answer costs less than the expected cost of the best option",
     Reason.DENIAL: "the cheapest option denies, and only people deny",
     Reason.RANDOM_SHARE: "drawn for the random share, whatever the score",
@@ -24,6 +27,7 @@ WORDS = {
     Reason.MODEL_UNAVAILABLE: "the champion could not be loaded",
     Reason.FAILED_PHOTO: "a photo could not be read",
     Reason.OUT_OF_DISTRIBUTION: "the case is unlike anything the model was trained on",
+    Reason.POLICY_CLOSED: "the policy was closed on that night, so people decided everything",
 }
 
 

@@ -37,6 +37,11 @@ CLUSTERS = pa.schema(
     ]
 )
 
+#: One row per case of the window that is in a cluster, as this night groups it; `came` is the case's own night.
+MEMBERS = pa.schema(
+    [pa.field(name, pa.string(), nullable=False) for name in (NIGHT, CASE_ID, "came", "cluster", "cluster_born")]
+)
+
 # A name passes on only with this share of the smaller of the two groups; a stray member carries none. A third,
 # because a group may split in three and still be remembered.
 _ENOUGH_OVERLAP = 0.3
@@ -69,6 +74,19 @@ class Tracked:
     born: list[str | None]
 
 
+@dataclass(frozen=True)
+class NightGroups:
+    """How a night groups its window.
+
+    Attributes:
+        clusters: `CLUSTERS`, one row per case of that night, in the order of its embeddings.
+        members: `MEMBERS`, the whole window: what a history of clusters is told from.
+    """
+
+    clusters: pa.Table
+    members: pa.Table
+
+
 def night_clusters(
     night: str,
     window_embeddings: pa.Table,
@@ -76,7 +94,18 @@ def night_clusters(
     earlier: pa.Table | None,
     terms: ClusterTerms,
 ) -> pa.Table:
-    """The `clusters` of one night (`CLUSTERS`), one row per case of that night, in the order of its embeddings.
+    """The `clusters` of one night alone; see `night_groups`."""
+    return night_groups(night, window_embeddings, subjects, earlier, terms).clusters
+
+
+def night_groups(
+    night: str,
+    window_embeddings: pa.Table,
+    subjects: Mapping[str, str | None] | pd.Series,
+    earlier: pa.Table | None,
+    terms: ClusterTerms,
+) -> NightGroups:
+    """Groups the window's cases under names that last, and looks for twins of the night's own.
 
     Args:
         window_embeddings: `embedding.EMBEDDINGS` of this night and those before; nights outside the window and
@@ -98,7 +127,20 @@ def night_clusters(
     alike = twins(unit(np.hstack([text[recent:], image[recent:]])), case_ids, known, keys, asked)
     table = clusters_table(night, case_ids, labels, tracked, known, asked, alike)
     order = {case: row for row, case in enumerate(table[CASE_ID].to_pylist())}
-    return table.take(pa.array([order[case] for case in tonight[CASE_ID].to_pylist()], pa.int64()))
+    rows = pa.array([order[case] for case in tonight[CASE_ID].to_pylist()], pa.int64())
+    return NightGroups(table.take(rows), _members(night, case_ids, nights, tracked))
+
+
+def _members(night: str, case_ids: Sequence[str], nights: Sequence[str], tracked: Tracked) -> pa.Table:
+    rows = [row for row, name in enumerate(tracked.ids) if name is not None]
+    columns = {
+        NIGHT: [night] * len(rows),
+        CASE_ID: [case_ids[row] for row in rows],
+        "came": [nights[row] for row in rows],
+        "cluster": [tracked.ids[row] for row in rows],
+        "cluster_born": [tracked.born[row] for row in rows],
+    }
+    return pa.table(columns, schema=MEMBERS)
 
 
 def cluster(vectors: Floats, case_ids: Sequence[str], terms: ClusterTerms) -> Labels:

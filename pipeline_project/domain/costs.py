@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline_project.domain.expressions import evaluate
+from pipeline_project.domain.lifecycle import PromiseTerms, SurgeTerms
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class PolicyTerms:
         capacity: answers per night, a number or a share such as "20%".
         exploration: share of cases sent to people at random.
         seed: what makes one workflow's random share differ from another's.
+        promise: the error that decisions made without people promise to stay below.
+        exploration_budget: most money per night that the random share may cost in expectation.
+        surge: the plan for a night much larger than usual.
     """
 
     denies: tuple[bool, ...]
@@ -40,12 +44,18 @@ class PolicyTerms:
     capacity: int | str
     exploration: float
     seed: str
+    promise: PromiseTerms | None = None
+    exploration_budget: float | None = None
+    surge: SurgeTerms | None = None
 
     def places(self, cases: int) -> int:
         """How many answers people can give for a night of this many cases."""
-        if isinstance(self.capacity, str):
-            return int(float(self.capacity.rstrip("%")) * cases / 100)
-        return self.capacity
+        return places_of(self.capacity, cases)
+
+
+def places_of(capacity: int | str, cases: int) -> int:
+    """Answers that people can give: a number as it stands, or a share such as "20%" of the cases, rounded down."""
+    return int(float(capacity.rstrip("%")) * cases / 100) if isinstance(capacity, str) else capacity
 
 
 def case_costs(matrix: CostMatrix, columns: Mapping[str, np.ndarray], cases: int) -> np.ndarray:

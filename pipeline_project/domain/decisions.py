@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.costs import CostMatrix, PolicyTerms, case_costs
+from pipeline_project.domain.deciding.circumstances import Circumstances
 from pipeline_project.domain.policy import ASK_PERSON, PolicyResult, Reason, decide
 from pipeline_project.domain.schema import CASE_ID, NIGHT, versions_of
 
@@ -84,6 +85,7 @@ def decide_night(
     matrix: CostMatrix,
     terms: PolicyTerms,
     amount: str | None,
+    tonight: Circumstances | None = None,
 ) -> NightDecisions:
     """Decides every case of a night.
 
@@ -94,6 +96,7 @@ def decide_night(
         matrix: options by labels.
         terms: what bounds the policy.
         amount: the field that holds the money at stake, or None.
+        tonight: what promise and surge rest on, see `decide`.
 
     Raises:
         ValueError: cases and scores are not the same cases.
@@ -108,9 +111,15 @@ def decide_night(
         len(ids), len(matrix.labels)
     )
     columns = number_columns(cases)
-    result = decide(ids, probability, case_costs(matrix, columns, len(ids)), [row["problem"] for row in ordered], terms)
+    if tonight is not None and tonight.model is not None:
+        covered = np.array([row["model_version"] == tonight.model for row in ordered], dtype=bool)
+        tonight = replace(tonight, covered=covered)
+    result = decide(
+        ids, probability, case_costs(matrix, columns, len(ids)), [row["problem"] for row in ordered], terms, tonight
+    )
     cluster_of = {} if clusters is None else _column_by_case(clusters, "cluster")
     amounts = columns[amount] if amount else np.full(len(ids), np.nan)
+    priced = np.isfinite(result.expected).all(axis=1)
     rows = [
         {
             NIGHT: score[NIGHT],
@@ -124,7 +133,7 @@ def decide_night(
             "benefit": _finite(result.benefit[i]),
             "propensity": float(result.propensity[i]),
             "probabilities": score["probabilities"],
-            "expected_costs": result.expected[i].tolist() if np.isfinite(result.expected[i]).all() else None,
+            "expected_costs": result.expected[i].tolist() if priced[i] else None,
             "reasons": score["reasons"] or [],
             "model_version": score["model_version"],
             "cluster": cluster_of.get(case),
@@ -199,6 +208,19 @@ def asked(decisions: pa.Table) -> dict[str, int]:
         if option == ASK_PERSON
     ]
     return {reason.value: reasons.count(reason.value) for reason in Reason if reason.value in reasons}
+
+
+def told(result: PolicyResult) -> dict[str, Any]:
+    """What bounded a night beyond costs and places, as metadata: beyond, exploration_*, promise_*, surge_*."""
+    parts: dict[str, Any] = {"exploration": result.exploration, "promise": result.promise, "surge": result.surge}
+    figures = {
+        f"{name}_{key}": list(value) if isinstance(value, tuple) else value
+        for name, part in parts.items()
+        if part is not None
+        for key, value in asdict(part).items()
+        if value is not None
+    }
+    return {"beyond": result.beyond, **figures}
 
 
 def _option(matrix: CostMatrix, result: PolicyResult, i: int) -> str:

@@ -79,6 +79,30 @@ class AuditBroken(PipelineError):
     """The audit chain is not what was signed, or cannot be signed; the message names the batch and what to do."""
 
 
+class PromotionRefused(PipelineError):
+    """A model may not be signed or refused like this; the message says why."""
+
+
+class RolloutRefused(PipelineError):
+    """A rollout may not begin, end or be turned back like this; the message says why."""
+
+
+class RecallRefused(PipelineError):
+    """Decisions may not be recalled like this; the message says why."""
+
+
+class RollbackRefused(PipelineError):
+    """Who decides may not be changed like this; the message says why."""
+
+
+class TrainingRefused(PipelineError):
+    """Nothing is trained on this data, because the model would know what it must not; the message says what."""
+
+
+class ReplayRefused(PipelineError):
+    """These nights cannot be decided again like this; the message says which could be."""
+
+
 class RolesMissing(PipelineError):
     """The database's roles are missing and may not be created by this user; the message gives the statements."""
 

@@ -17,7 +17,7 @@ class GateTerms:
         money: the challenger's cost minus the champion's, per case, must lie below this with 95 % confidence.
         ece: largest calibration error, over all cases and in every segment of enough cases.
         slice_cases: a slice with fewer cases is not judged.
-        slice_harm: a slice counts as harmed when its cost rises by more than this share of its amount, beyond the interval.
+        slice_harm: a slice is harmed when its cost rises by more than this share of its amount, beyond the interval.
         load: largest share of the people's places that the challenger may ask for.
         flips: largest share of cases decided otherwise.
     """
@@ -97,9 +97,10 @@ class SurgeTerms:
 
     Attributes:
         above: how many times the median of the last nights makes a surge.
-        capacity: answers people can give that night, a number or a share; None leaves the usual.
-        wait_below: cases whose benefit from a person is below this wait for a later night rather than for a place.
-        sample: share of the waiting cases that people look at all the same.
+        capacity: answers people can give that night, a number or a share; None leaves what a usual night has.
+        wait_below: cases in doubt whose benefit from a person is below this are decided without one; those above it
+            wait for a person, also beyond that night's places.
+        sample: share of the cases below it that people look at all the same.
     """
 
     above: float = 3.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
@@ -60,8 +60,16 @@ class OutcomeSource(Protocol):
 class Lake(Protocol):
     """Delta tables by night; one table per workflow and asset."""
 
-    def read_night(self, workflow: str, asset: str, night: str) -> pa.Table | None:
-        """One night of one table with its version noted (`schema.versions_of`), or None if it was never written."""
+    def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
+        """One night of one table with its version noted (`schema.versions_of`), or None if it was never written.
+
+        Args:
+            version: the table's version to read, instead of the newest.
+        """
+        ...
+
+    def night_commits(self, workflow: str, asset: str) -> dict[str, list[tuple[int, datetime]]]:
+        """The versions that replaced each night, with their times (UTC), in order; as far back as history is kept."""
         ...
 
     def read_span(
@@ -174,6 +182,10 @@ class ModelVersion:
         night: the night as of which it was trained; it has seen nothing known later.
         digest: sha256 over its files.
         run_id: the MLflow run that made it.
+        knows_until: the night before which everything it learned from was known; empty means `night`. A challenger is
+            held back from the nights on which it is to be replayed.
+        trained_by: who started the training: a person's name, `schedule`, or `dagster`.
+        signature: over workflow, nights, digest and maker, in hex, by the house's key; empty in the ledger.
     """
 
     workflow: str
@@ -182,6 +194,14 @@ class ModelVersion:
     digest: str
     run_id: str
     metrics: Mapping[str, float]
+    knows_until: str = ""
+    trained_by: str = ""
+    signature: str = field(default="", repr=False, compare=False)
+
+    @property
+    def known_before(self) -> str:
+        """The first night of which it has seen nothing: it may be replayed from there on."""
+        return self.knows_until or self.night
 
 
 class Registry(Protocol):
@@ -197,12 +217,27 @@ class Registry(Protocol):
         dataset: pd.DataFrame,
         features: Sequence[str],
         labels: Sequence[str],
+        knows_until: str = "",
+        trained_by: str = "",
+        card: str = "",
     ) -> ModelVersion:
-        """Logs one training as one run, registers its version and points the alias `challenger` at it."""
+        """Logs one training as one run, signs and registers its version and points the alias `challenger` at it."""
         ...
 
-    def trained(self, workflow: str, night: str) -> ModelVersion | None:
-        """The newest version that was trained as of a night, or None."""
+    def trained(self, workflow: str, night: str) -> list[ModelVersion]:
+        """The versions that were trained on a night, newest first."""
+        ...
+
+    def version(self, workflow: str, version: str) -> ModelVersion | None:
+        """One version by its number, or None."""
+        ...
+
+    def pointed(self, workflow: str, alias: str) -> str | None:
+        """The version an alias points at, or None."""
+        ...
+
+    def card(self, model: ModelVersion) -> str:
+        """A version's model card, in Markdown; empty where it has none."""
         ...
 
     def load(self, model: ModelVersion) -> dict[str, bytes]:
@@ -244,8 +279,22 @@ class Ledger(Protocol):
         """A workflow's model versions, by the night as of which they were trained, then as recorded."""
         ...
 
+    def outcome_history(self, workflow: str, before: datetime) -> pd.DataFrame:
+        """Every outcome that became known before then, corrections included: case_id, label, known_at, in the order
+        in which they became known."""
+        ...
+
+    def decided(self, workflow: str, first: str, last: str) -> pd.DataFrame:
+        """What was first decided of each case on the nights first <= night <= last, by night and case: night, case_id,
+        option, reason, probabilities, propensity, model_version, data_versions."""
+        ...
+
     def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
         """How many cases have an outcome that became known in after <= known_at < before."""
+        ...
+
+    def training_asked(self, workflow: str, since: str | None, before: str) -> str | None:
+        """Why drift asked for a training after a night in since <= night < before, the last time; None if it has not."""
         ...
 
     def raise_alert(self, workflow: str, kind: str, key: str, message: str, owner: str, next_command: str) -> bool:

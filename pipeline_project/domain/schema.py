@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import pyarrow as pa
+
+from pipeline_project.domain.date_parts import DateParts, composed
 
 NIGHT = "night"
 CASE_ID = "case_id"
@@ -47,6 +49,7 @@ class Field:
         many: an image field that holds several paths, split at `separator`.
         known_later: known only after the decision, so never a feature.
         pii: names or describes a person; masked wherever it is shown.
+        parts: of a time that the source writes in several columns; `column` is then the first of them.
     """
 
     name: str
@@ -62,6 +65,16 @@ class Field:
     separator: str = ";"
     known_later: bool = False
     pii: bool = False
+    parts: DateParts | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the source that it is read from."""
+        return self.parts.columns if self.parts else (self.column,)
+
+    def cell(self, row: Mapping[str, str | None], missing: frozenset[str]) -> str | None:
+        """Its value as the source wrote it; of a date in parts, as ISO 8601."""
+        return composed(self.parts, row, missing) if self.parts else row.get(self.column)
 
 
 @dataclass(frozen=True)

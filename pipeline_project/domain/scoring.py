@@ -48,12 +48,12 @@ def score_night(
     """
     features = build_features(cases, plan, past, {night.night: night.start}, embeddings, clusters)
     prediction = model.predict(features)
-    problems = _problems(cases, embeddings, prediction.problems)
+    problems = problems_of(cases, embeddings, prediction.problems)
     rows = [
         {
             NIGHT: night.night,
             CASE_ID: case,
-            "probabilities": None if problem else _summing_to_one(probabilities),
+            "probabilities": None if problem else summing_to_one(probabilities),
             "confidence": None if problem else float(probabilities.max()),
             "reasons": list(reasons),
             "problem": problem,
@@ -67,11 +67,11 @@ def score_night(
     return pa.Table.from_pylist(rows, schema=SCORES)
 
 
-def _summing_to_one(probabilities: np.ndarray) -> list[float]:
+def summing_to_one(probabilities: np.ndarray) -> list[float]:
     return (probabilities / probabilities.sum()).tolist()
 
 
-def _problems(cases: pa.Table, embeddings: pa.Table | None, unusual: Sequence[str | None]) -> list[str | None]:
+def problems_of(cases: pa.Table, embeddings: pa.Table | None, unusual: Sequence[str | None]) -> list[str | None]:
     """Why each case may not be decided by the model, or None; a photo that failed comes first."""
     failed: set[str] = set()
     if embeddings is not None:

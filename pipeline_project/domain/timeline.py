@@ -54,13 +54,13 @@ def delay_weights(y: np.ndarray, delay: np.ndarray, age: np.ndarray) -> np.ndarr
     """
     days, ages = np.maximum(np.floor(delay), 0).astype(np.int64), np.maximum(np.floor(age), 0).astype(np.int64)
     ages = np.maximum(ages, days)
-    pooled = _known_by(days, ages)
+    pooled = known_by(days, ages)
     own, least = pooled[np.minimum(ages, len(pooled) - 1)], np.ones(len(y))
     for label in np.unique(y):
         of = y == label
         if of.sum() >= _FEWEST:
-            known_by = _known_by(days[of], ages[of])
-            chance = known_by[np.minimum(ages, len(known_by) - 1)]
+            curve = known_by(days[of], ages[of])
+            chance = curve[np.minimum(ages, len(curve) - 1)]
             own[of] = chance[of]
             least = np.minimum(least, chance)
     weights = 1 / np.maximum(own, 1 / _LARGEST_WEIGHT)
@@ -68,8 +68,13 @@ def delay_weights(y: np.ndarray, delay: np.ndarray, age: np.ndarray) -> np.ndarr
     return np.asarray(np.where(telling, weights, 0.0) if telling.mean() >= _LEAST_TELLING else weights)
 
 
-def _known_by(delay: np.ndarray, age: np.ndarray) -> np.ndarray:
-    """Share of outcomes known within 0, 1, 2 ... days, up to the longest delay seen."""
+def known_by(delay: np.ndarray, age: np.ndarray) -> np.ndarray:
+    """Share of outcomes known within 0, 1, 2 ... days, up to the longest delay seen.
+
+    Args:
+        delay: whole days until each outcome was known, shape (n,), not negative.
+        age: whole days for which each has been waited, shape (n,), at least `delay`.
+    """
     longest = int(delay.max(initial=0))
     arrived = np.bincount(delay, minlength=longest + 1)
     begun = np.cumsum(arrived)

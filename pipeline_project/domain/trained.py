@@ -14,6 +14,7 @@ from pipeline_project.domain.models import ESTIMATORS, Estimator
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.calibration import Calibration
 from pipeline_project.domain.models.familiar import Familiar
+from pipeline_project.domain.models.segments import SegmentMaps, Slices
 
 OUT_OF_DISTRIBUTION = "out_of_distribution"
 _MODEL, _CALIBRATION, _FAMILIAR, _REFERENCES = "model.json", "calibration.json", "familiar.json", "familiar.safetensors"
@@ -28,11 +29,14 @@ class Prediction:
         probabilities: calibrated, shape (n, labels), rows sum to one.
         reasons: sentences per case, the weightiest first.
         problems: per case None, or `out_of_distribution`.
+        unfamiliar: how unlike what was seen in training, shape (n,): 1.0 is the limit above which a case has that
+            problem; empty where it was not measured.
     """
 
     probabilities: np.ndarray
     reasons: list[list[str]]
     problems: list[str | None]
+    unfamiliar: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class TrainedModel:
         features: names of the features it was trained on.
         metrics: honest ones, see `training.train`.
         parameters: settings and what was found while learning.
+        segments: maps of segments that have their own.
+        slices: figures of the later nights by field and value.
+        period: of the cases it learned from: `first` and `last` night, how many `nights`, and `later_from`, the first
+            of those that it is measured on.
+        outcomes: how many cases it learned from, by label.
     """
 
     estimator_name: str
@@ -54,6 +63,10 @@ class TrainedModel:
     features: tuple[str, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    segments: SegmentMaps = field(default_factory=SegmentMaps)
+    slices: Slices = field(default_factory=dict)
+    period: Mapping[str, str] = field(default_factory=dict)
+    outcomes: Mapping[str, int] = field(default_factory=dict)
 
     def predict(self, table: FeatureTable) -> Prediction:
         """
@@ -66,13 +79,15 @@ class TrainedModel:
                 f"the model was trained on {', '.join(missing[:10])}, which these cases do not have; the spec has "
                 "changed since, so train a model for it"
             )
-        probabilities = self.calibration.apply(self.estimator.probabilities(table))
+        told = self.estimator.probabilities(table)
+        probabilities = self.segments.apply(told, self.calibration.apply(told), table)
         probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-        strange = self.familiar.strange(table)
+        unfamiliar = self.familiar.score(table)
         return Prediction(
             probabilities=probabilities,
             reasons=self.estimator.reasons(table, probabilities, _REASONS),
-            problems=[OUT_OF_DISTRIBUTION if odd else None for odd in strange],
+            problems=[OUT_OF_DISTRIBUTION if score > 1 else None for score in unfamiliar],
+            unfamiliar=unfamiliar,
         )
 
     def files(self) -> dict[str, bytes]:
@@ -83,12 +98,16 @@ class TrainedModel:
             "features": list(self.features),
             "metrics": dict(self.metrics),
             "parameters": dict(self.parameters),
+            "slices": self.slices,
+            "period": dict(self.period),
+            "outcomes": dict(self.outcomes),
         }
+        calibration = {**self.calibration.to_dict(), "segments": self.segments.to_dict()}
         return model_files.sealed(
             {
                 **self.estimator.files(),
                 _MODEL: model_files.to_json(model),
-                _CALIBRATION: model_files.to_json(self.calibration.to_dict()),
+                _CALIBRATION: model_files.to_json(calibration),
                 _FAMILIAR: model_files.to_json(self.familiar.to_dict()),
                 _REFERENCES: model_files.to_tensors(self.familiar.tensors()),
             }
@@ -113,7 +132,9 @@ class TrainedModel:
             raise ModelUnavailable(
                 f"the model's estimator {str(name)[:40]!r} is not one of {', '.join(ESTIMATORS)}; train it again"
             )
-        calibration = Calibration.from_dict(model_files.from_json(files, _CALIBRATION))
+        held = model_files.from_json(files, _CALIBRATION)
+        # models of before there were segments, whose digests stand in the ledger, say nothing of them
+        calibration, segments = Calibration.from_dict(held), SegmentMaps.from_dict(held.get("segments", []))
         references = model_files.from_tensors(files, _REFERENCES)
         try:
             return cls(
@@ -125,6 +146,10 @@ class TrainedModel:
                 features=tuple(model["features"]),
                 metrics=model["metrics"],
                 parameters=model["parameters"],
+                segments=segments,
+                slices=model.get("slices", {}),
+                period=model.get("period", {}),
+                outcomes=model.get("outcomes", {}),
             )
         except (KeyError, TypeError, ValueError) as problem:
             raise ModelUnavailable(f"the model's files do not fit together ({problem!r}); train it again") from problem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from pipeline_project.domain.models import ESTIMATORS, Estimator, EstimatorSetti
 from pipeline_project.domain.models.calibration import fit_calibration
 from pipeline_project.domain.models.familiar import Familiar
 from pipeline_project.domain.models.metrics import all_metrics
+from pipeline_project.domain.models.search import Budget, Choices, Clock, Found, search
+from pipeline_project.domain.models.segments import SegmentMaps, fit_segments, slice_metrics, slices
 from pipeline_project.domain.nights import window_of
 from pipeline_project.domain.schema import NIGHT
 from pipeline_project.domain.timeline import delay_weights, forward_steps, later_share
@@ -44,6 +46,9 @@ class TrainingPlan:
         minimum_outcomes, minimum_per_label: with fewer, nothing is trained.
         masked: features whose values are personal.
         watched: numbers whose range says whether a case is familiar.
+        segments: categories by whose values probabilities are calibrated and figures are given.
+        search: how long better hyper-parameters are looked for.
+        choices: hyper-parameters that replace the estimator's own; see `models.search`.
     """
 
     estimator: str
@@ -56,10 +61,14 @@ class TrainingPlan:
     image_dimensions: int = 16
     masked: frozenset[str] = frozenset()
     watched: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    search: Budget = field(default_factory=Budget)
+    choices: Choices = ()
 
     @property
     def settings(self) -> EstimatorSettings:
-        return EstimatorSettings(self.labels, self.text_dimensions, self.image_dimensions, self.masked)
+        dimensions = (self.text_dimensions, self.image_dimensions)
+        return EstimatorSettings(self.labels, *dimensions, self.masked, self.choices)
 
 
 def training_set(features: FeatureTable, outcomes: pd.DataFrame) -> pa.Table:
@@ -106,17 +115,21 @@ def _all_earlier(past: pa.Table | None, cases: pa.Table) -> pa.Table:
     return pa.concat_tables([before.select(shared), cases.select(shared)])
 
 
-def train(table: pa.Table, plan: TrainingPlan) -> TrainedModel:
+def train(table: pa.Table, plan: TrainingPlan, clock: Clock | None = None) -> TrainedModel:
     """A model from a training set.
 
     The estimator learns from the earlier nights and predicts the next stretch, learns from that too and predicts the
-    one after, until all later nights are predicted by a model that knew only what came before. The calibration map is
+    one after, until all later nights are predicted by a model that knew only what came before. The calibration maps are
     fitted on these predictions, the metrics are of the same predictions calibrated by maps that had not seen the
-    stretch. Then the estimator learns from all nights, since the latest matter most, and takes that map.
+    stretch. Then the estimator learns from all nights, since the latest matter most, and takes those maps.
+
+    Args:
+        clock: in seconds, what a search bounded in time goes by. It looks at the earlier nights only.
 
     Raises:
         TooFewOutcomes: with the counts there are and those that are needed.
-        KeyError: the plan names an estimator that does not exist.
+        KeyError: the plan names an estimator or a segment that does not exist.
+        ValueError: the plan searches for so many seconds and there is no clock.
     """
     known = table.filter(pc.is_in(table.column("label"), value_set=pa.array(plan.labels, pa.string())))
     y = np.array([plan.labels.index(label) for label in known.column("label").to_pylist()], dtype=np.int64)
@@ -127,51 +140,80 @@ def train(table: pa.Table, plan: TrainingPlan) -> TrainedModel:
     features = _without_a_false_season(FeatureTable.from_arrow(known))
     later = later_share(features.nights, plan.calibration_share)
     step = forward_steps(features.nights, later, _STEPS)
+    found = _searched(features, y, weights, step == 0, plan, clock)
+    plan = replace(plan, choices=found.choices)
     told, first = _told_ahead(features, y, weights, step, plan)
-    calibration, crossed = fit_calibration(told, y[later], step[later], weights[later])
-    final = _new(plan).fit(features, y, weights, plan.seed, like=first)
+    ahead, seen = features.select(later), (y[later], step[later], weights[later])
+    calibration, common = fit_calibration(told, *seen)
+    segments, crossed = fit_segments(ahead, plan.segments, told, common, *seen)
+    by_slice = slices(ahead, plan.segments, crossed, y[later], weights[later])
+    final = _kind(plan)(plan.settings).fit(features, y, weights, plan.seed, like=first)
+    familiar, share = _familiar(features, later, plan)
     return TrainedModel(
         estimator_name=plan.estimator,
         estimator=final,
         calibration=calibration,
-        familiar=_familiar(features, later, plan),
+        familiar=familiar,
         labels=plan.labels,
         features=features.names,
-        metrics=_metrics(told, crossed, y, later, weights),
-        parameters=_parameters(plan, final, calibration.kind, len(y)),
+        metrics={**_metrics(told, crossed, y, later, weights), **share, **slice_metrics(by_slice)},
+        parameters=_parameters(plan, final, calibration.kind, segments, found, len(y)),
+        segments=segments,
+        slices=by_slice,
+        period=_period(features.nights, later),
+        outcomes={label: int((y == i).sum()) for i, label in enumerate(plan.labels)},
     )
+
+
+def _searched(
+    features: FeatureTable,
+    y: np.ndarray,
+    weights: np.ndarray,
+    early: np.ndarray,
+    plan: TrainingPlan,
+    clock: Clock | None,
+) -> Found:
+    """Better hyper-parameters, found on the nights of which no figure is reported."""
+    if len(np.unique(y[early])) < 2:
+        raise TooFewOutcomes(
+            "the outcomes of the earlier nights are all of one label, so nothing can be learned from them; wait for "
+            "more nights, or lower model.calibration_share"
+        )
+    rows = features.select(early)
+    return search(_kind(plan), plan.settings, rows, y[early], weights[early], plan.seed, plan.search, clock)
 
 
 def _told_ahead(
     features: FeatureTable, y: np.ndarray, weights: np.ndarray, step: np.ndarray, plan: TrainingPlan
 ) -> tuple[np.ndarray, Estimator | None]:
     """Probabilities of the later rows, each by a model of all steps before its own, and the first of these models."""
-    if len(np.unique(y[step == 0])) < 2:
-        raise TooFewOutcomes(
-            "the outcomes of the earlier nights are all of one label, so nothing can be learned from them; wait for "
-            "more nights, or lower model.calibration_share"
-        )
     told = np.zeros((len(y), len(plan.labels)))
     first: Estimator | None = None
     for now in range(1, int(step.max()) + 1):
         before = step < now
-        model = _new(plan).fit(features.select(before), y[before], weights[before], plan.seed, like=first)
+        model = _kind(plan)(plan.settings)
+        model = model.fit(features.select(before), y[before], weights[before], plan.seed, like=first)
         told[step == now] = model.probabilities(features.select(step == now))
         first = first or model
     return told[step > 0], first
 
 
-def _familiar(features: FeatureTable, later: np.ndarray, plan: TrainingPlan) -> Familiar:
-    """What all nights looked like, with limits from how far the later ones lay from the earlier ones."""
+def _familiar(features: FeatureTable, later: np.ndarray, plan: TrainingPlan) -> tuple[Familiar, dict[str, float]]:
+    """What all nights looked like, with limits from how far the later ones lay from the earlier ones.
+
+    And the share of the later cases that lie beyond them.
+    """
     watched = tuple(name for name in plan.watched if name in features.number_names)
-    before = Familiar().fit(features.select(~later), watched, plan.seed).limit(features.select(later))
-    return Familiar(limits=before.limits).fit(features, watched, plan.seed)
+    ahead = features.select(later)
+    before = Familiar().fit(features.select(~later), watched, plan.seed).limit(ahead)
+    share = {"unfamiliar_share": float(before.strange(ahead).mean())} if len(ahead) else {}
+    return Familiar(limits=before.limits).fit(features, watched, plan.seed), share
 
 
-def _new(plan: TrainingPlan) -> Estimator:
+def _kind(plan: TrainingPlan) -> type[Estimator]:
     if plan.estimator not in ESTIMATORS:
         raise KeyError(f"no estimator {plan.estimator!r}; there are {', '.join(ESTIMATORS)}")
-    return ESTIMATORS[plan.estimator](plan.settings)
+    return ESTIMATORS[plan.estimator]
 
 
 def _enough(y: np.ndarray, plan: TrainingPlan) -> None:
@@ -215,12 +257,22 @@ def _metrics(
     return {name: value for name, value in (honest | raw | counts).items() if np.isfinite(value)}
 
 
-def _parameters(plan: TrainingPlan, final: Estimator, calibration: str, rows: int) -> dict[str, Any]:
+def _period(nights: np.ndarray, later: np.ndarray) -> dict[str, str]:
+    told = {"first": str(min(nights)), "last": str(max(nights)), "nights": str(len(set(nights)))}
+    return told | ({"later_from": str(min(nights[later]))} if later.any() else {})
+
+
+def _parameters(
+    plan: TrainingPlan, final: Estimator, calibration: str, segments: SegmentMaps, found: Found, rows: int
+) -> dict[str, Any]:
     return {
         "estimator": plan.estimator,
         "calibration": calibration,
         "calibration_share": plan.calibration_share,
         "metrics_from": "later nights, each predicted from the nights before, calibration cross-fitted",
         "training_outcomes": rows,
+        **({"segments": ", ".join(plan.segments)} if plan.segments else {}),
+        **({"segments_calibrated": ", ".join(segments.names)[:500] or "none"} if plan.segments else {}),
+        **found.parameters(),
         **final.parameters(),
     }

@@ -67,11 +67,12 @@ def read_rows(arrivals: pa.Table, schema: CaseSchema) -> TypedRows:
     }
     notes: list[str] = []
     for declared in schema.fields:
-        parsed = parse([row.get(declared.column) for row in rows], declared, schema)
+        parsed = parse([declared.cell(row, schema.missing) for row in rows], declared, schema)
         notes += parsed.notes
         _add(reasons, declared.name, parsed.unreadable, whole)
         if declared.required and declared.role != Role.ID:
-            lost = [r for r in np.flatnonzero(parsed.absent & whole).tolist() if declared.column not in rows[r]]
+            absent = np.flatnonzero(parsed.absent & whole).tolist()
+            lost = [row for row in absent if not rows[row].keys() >= set(declared.columns)]
             _add(reasons, declared.name, dict.fromkeys(lost, f"{declared.name}: its file has no such column"), whole)
         if declared.name not in missing:
             columns[declared.name] = parsed.values
@@ -88,17 +89,19 @@ def _missing_columns(schema: CaseSchema, names: list[str]) -> dict[str, str]:
     misses: the header of a file without one holds data."""
     missing: dict[str, str] = {}
     for declared in schema.fields:
-        if declared.column in names:
+        column = next((column for column in declared.columns if column not in names), None)
+        if column is None:
             continue
-        advice = f"no column is called {declared.column!r}; correct the file, or `column` in the spec"
+        key = "parts" if declared.parts else "column"
+        advice = f"no column is called {column!r}; correct the file, or `{key}` in the spec"
         mark = next((m for m in ";,\t|" if len(names) == 1 and m in names[0]), None)
-        close = get_close_matches(declared.column.lower(), [name.lower() for name in names], n=1, cutoff=0.8)
+        close = get_close_matches(column.lower(), [name.lower() for name in names], n=1, cutoff=0.8)
         if mark:
-            advice = f"no column is called {declared.column!r}: there is one column only, and {mark!r} in its name; "
+            advice = f"no column is called {column!r}: there is one column only, and {mark!r} in its name; "
             advice += f"is `delimiter: {mark!r}` right?"
         elif close:
             like = next(name for name in names if name.lower() == close[0])
-            advice = f"no column is called {declared.column!r}, but one is called {like!r}; set `column` in the spec"
+            advice = f"no column is called {column!r}, but one is called {like!r}; set `{key}` in the spec"
         missing[declared.name] = f"{declared.name}: {advice}"
     return missing
 

@@ -19,6 +19,7 @@ from pipeline_project.domain.errors import (
     ClusterRefused,
     PersonRefused,
     PipelineError,
+    PromotionRefused,
     SecondPersonNeeded,
     SignInRefused,
     StaleClaim,
@@ -44,7 +45,7 @@ from pipeline_project.review.show import HERE, page
 log = logging.getLogger("pipeline.desk")
 
 #: What people may mend: the status, by the error.
-MENDABLE = {StaleClaim: 409, TaskTaken: 409, SecondPersonNeeded: 403}
+MENDABLE = {StaleClaim: 409, TaskTaken: 409, SecondPersonNeeded: 403, PromotionRefused: 409}
 REFUSED = (AnswerRefused, ActionRefused, ClusterRefused, PersonRefused, SignInRefused)
 STATIC = {"desk.css": "text/css", "desk.js": "text/javascript", "mark.svg": "image/svg+xml"}
 

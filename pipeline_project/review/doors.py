@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from pipeline_project.domain.acting.model import ActionTerms
+from pipeline_project.domain.lifecycle import RolloutTerms
 from pipeline_project.domain.people import Person, PersonRole, Session
 from pipeline_project.domain.ports import Keyring, PhotoSource
 from pipeline_project.domain.reviewing.agreement import Agreement
@@ -172,6 +173,14 @@ class Models(Protocol):
 
     def champions(self, workflow: str) -> Sequence[Mapping[str, Any]]: ...
 
+    def proposals(self, workflow: str | None = None, limit: int = 50) -> Sequence[Mapping[str, Any]]: ...
+
+    def proposal(self, number: int) -> Mapping[str, Any] | None: ...
+
+    def sign(self, number: int, shown_hash: str, person: str, terms: RolloutTerms, note: str | None = None) -> str: ...
+
+    def refuse(self, number: int, shown_hash: str, person: str, note: str) -> None: ...
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -179,6 +188,7 @@ class Desk:
 
     review: ReviewTerms
     actions: ActionTerms
+    rollout: RolloutTerms
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,12 @@ WHY = {
     "model_unavailable": "The model could not be loaded.",
     "failed_photo": "A photo could not be read.",
     "out_of_distribution": "Unlike anything the model was trained on.",
+    "policy_closed": "The policy is closed: people decide everything until somebody opens it again.",
     "cheapest": "The option with the lowest expected cost.",
     "no_place_left": "A person would have paid, but the night's places went to other cases.",
+    "small_doubt": "On a night much larger than usual: a person would have paid, but too little.",
+    "promise": "Decided without a person it would not be covered by the promised error.",
+    "waiting": "It waits: its night was much larger than usual, and others came first.",
     "lapsed": "Nobody answered in time; the workflow's safe default was taken.",
 }
 

@@ -96,12 +96,15 @@ class SurgeSpec(Part):
 
     above: float = Field(3.0, gt=1, description="Times the median of the last nights that make a surge.")
     capacity: Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=PERCENT)] | None = Field(
-        None, description="Answers that night: a number, or a share; without it as usual."
+        None, description="Answers that night: a number, or a share; without it those of a usual night."
     )
     wait_below: float = Field(
-        0.0, ge=0, description="Cases in doubt whose benefit from a person is below this are not asked that night."
+        0.0,
+        ge=0,
+        description="Cases in doubt whose benefit from a person is below this are decided without one; the others wait "
+        "for a person, also beyond that night's places.",
     )
-    sample: Share = Field(0.02, description="Share of those that people look at all the same.")
+    sample: Share = Field(0.02, description="Share of the cases below `wait_below` that people look at all the same.")
 
     @property
     def terms(self) -> SurgeTerms:

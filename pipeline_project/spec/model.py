@@ -16,6 +16,7 @@ from pipeline_project.domain.acting.model import ActionTerms
 from pipeline_project.domain.clustering import ClusterTerms
 from pipeline_project.domain.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.features import FeaturePlan
+from pipeline_project.domain.learning.guards import GuardTerms
 from pipeline_project.domain.report.facts import ReportTerms
 from pipeline_project.domain.retraining import RetrainRule
 from pipeline_project.domain.reviewing.model import ReviewTerms
@@ -35,7 +36,7 @@ from pipeline_project.spec.rules import findings
 from pipeline_project.spec.scoring import HistorySpec as HistorySpec
 from pipeline_project.spec.scoring import ModelSpec as ModelSpec
 from pipeline_project.spec.scoring import RetrainSpec as RetrainSpec
-from pipeline_project.spec.source import OutcomeFeed, Source, TimeFormat
+from pipeline_project.spec.source import DatePartsSpec, OutcomeFeed, Source, TimeFormat
 from pipeline_project.spec.terms import action_terms, cluster_terms, report_terms, review_terms
 
 Owner = Annotated[
@@ -55,6 +56,7 @@ class FieldSpec(Part):
         "texts and images are features, times and identifiers are ignored.",
     )
     column: str | None = Field(None, min_length=1, description="The column in the source, when it has another name.")
+    parts: DatePartsSpec | None = Field(None, description="Of a time that stands in several columns: which they are.")
     required: bool = Field(True, description="A row without a value goes to quarantine.")
     minimum: float | date | None = Field(None, description="Smallest number or earliest day allowed.")
     maximum: float | date | None = Field(None, description="Largest number or latest day allowed.")
@@ -166,6 +168,20 @@ class ClustersSpec(Part):
     minimum_size: int = Field(8, ge=2, description="Fewest members of a cluster.")
     dimensions: int = Field(50, ge=2, description="Vectors are reduced to this many before clustering.")
     fit_limit: int = Field(50_000, ge=100, description="Above it the clusters are fitted on a sample.")
+    alarm_members: int = Field(
+        5, ge=2, description="A new cluster is reported from so many latest cases that are alike across accounts."
+    )
+    alarm_accounts: int = Field(4, ge=2, description="They must be of so many accounts.")
+    alarm_nights: int = Field(7, ge=1, description="Latest means so many nights; a cluster is new for as many.")
+    alarm_similarity: float = Field(
+        0.9, gt=0, le=1, description="Cosine from which two cases are alike, words and photos together."
+    )
+    alarm_chance: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Ordinary new clusters, as the earlier ones were, grow so with at most this chance.",
+    )
 
 
 class WorkflowSpec(Part):
@@ -293,6 +309,9 @@ class WorkflowSpec(Part):
             capacity=self.review.capacity,
             exploration=self.review.exploration,
             seed=self.workflow,
+            promise=self.policy.promise.terms if self.policy.promise else None,
+            exploration_budget=self.policy.exploration_budget,
+            surge=self.policy.surge.terms if self.policy.surge else None,
         )
 
     @property
@@ -311,6 +330,15 @@ class WorkflowSpec(Part):
     def training_plan(self) -> TrainingPlan:
         """How the model is trained."""
         return plans.training_plan(self)
+
+    def training_plan_of(self, estimator: str) -> TrainingPlan:
+        """How a model is trained with that estimator, the spec's own or a challenger's."""
+        return plans.training_plan(self, estimator)
+
+    @property
+    def guard_terms(self) -> GuardTerms:
+        """What forbids a training of the workflow's model."""
+        return plans.guard_terms(self)
 
     @property
     def retrain_rule(self) -> RetrainRule:
@@ -345,7 +373,8 @@ def _field(name: str, spec: FieldSpec) -> domain.Field:
     return domain.Field(
         name=name,
         type=spec.type,
-        column=spec.column or name,
+        column=spec.parts.year if spec.parts else spec.column or name,
+        parts=spec.parts.terms if spec.parts else None,
         role=spec.effective_role,
         required=spec.required,
         minimum=bound(spec.minimum),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline_project.domain import schema as domain
 from pipeline_project.domain.features import FeaturePlan
+from pipeline_project.domain.learning.guards import GuardTerms
+from pipeline_project.domain.learning.card import CardFacts
+from pipeline_project.domain.models.search import Budget
 from pipeline_project.domain.retraining import RetrainRule
 from pipeline_project.domain.training import TrainingPlan
 
@@ -26,7 +30,10 @@ def feature_plan(spec: WorkflowSpec) -> FeaturePlan:
         and not field.known_later
         and (field.name in model.features if model.features else spec.fields[field.name].role != domain.Role.IGNORE)
     )
-    least_text = 1 if model.estimator == "logistic" else 0
+    # vectors that an estimator cannot do without are there whatever the trees want of them
+    trained = {model.estimator, *model.challengers}
+    least_text = 1 if trained & {"logistic", "fusion"} else 0
+    least_image = 1 if "fusion" in trained else 0
     return FeaturePlan(
         inputs=tuple(field for field in spec.model_inputs if field.type != domain.FieldType.TIME),
         labels=spec.labels,
@@ -37,26 +44,83 @@ def feature_plan(spec: WorkflowSpec) -> FeaturePlan:
         history=tuple((entity.by, entity.nights) for entity in model.history),
         basket=model.basket,
         text_dimensions=max(model.text_dimensions, least_text) if spec.text else 0,
-        image_dimensions=model.image_dimensions if spec.image else 0,
+        image_dimensions=max(model.image_dimensions, least_image) if spec.image else 0,
         clusters=spec.clusters is not None,
         late=frozenset(field.name for field in schema.fields if field.known_later),
     )
 
 
-def training_plan(spec: WorkflowSpec) -> TrainingPlan:
-    """How the workflow's model is trained."""
+def training_plan(
+    spec: WorkflowSpec, estimator: str | None = None, search_candidates: int | None = None
+) -> TrainingPlan:
+    """How one of the workflow's models is trained.
+
+    Args:
+        estimator: the spec's, if not given.
+        search_candidates: tries exactly so many hyper-parameters, which repeats a search that was bounded in time
+            (the run's parameter `search_candidates` says how many it tried).
+    """
     model, plan = spec.model, feature_plan(spec)
+    chosen = estimator or model.estimator
     return TrainingPlan(
-        estimator=model.estimator,
+        estimator=chosen,
         labels=spec.labels,
         calibration_share=model.calibration_share,
         seed=model.seed,
         minimum_outcomes=model.retrain.minimum_outcomes,
         minimum_per_label=model.retrain.minimum_per_label,
-        text_dimensions=plan.text_dimensions,
-        image_dimensions=plan.image_dimensions,
+        text_dimensions=_width(plan.text_dimensions, model.text_dimensions, chosen),
+        image_dimensions=_width(plan.image_dimensions, model.image_dimensions, chosen),
         masked=plan.masked,
         watched=plan.plain_numbers,
+        segments=model.segments,
+        search=Budget(model.search_seconds, search_candidates),
+    )
+
+
+def card_facts(
+    spec: WorkflowSpec, night: str, knows_until: str, lake_versions: Mapping[str, int], cases: int | None = None
+) -> CardFacts:
+    """What a model's card says of its workflow.
+
+    Args:
+        night, knows_until: of the training, YYYY-MM-DD.
+        lake_versions: of the tables it rests on.
+        cases: how many cases those nights had, with or without an outcome.
+    """
+    return CardFacts(
+        workflow=spec.name,
+        title=spec.title,
+        night=night,
+        knows_until=knows_until,
+        lake_versions=dict(lake_versions),
+        cases=cases,
+        decides=tuple(spec.option_specs),
+        currency=spec.currency,
+        masked=feature_plan(spec).masked,
+        promise=spec.policy.promise.terms if spec.policy.promise else None,
+        spec_hash=spec.spec_hash,
+    )
+
+
+def _width(there: int, asked: int, estimator: str) -> int:
+    """Vectors that are there for another estimator's sake stay away from the trees if the spec asks for none."""
+    return min(there, asked) if estimator == "boosting" else there
+
+
+def guard_terms(spec: WorkflowSpec) -> GuardTerms:
+    """What forbids a training of the workflow's model."""
+    plan, model = feature_plan(spec), spec.model
+    kinds = (domain.FieldType.NUMBER, domain.FieldType.CATEGORY)
+    values = [field.name for kind in kinds for field in plan.of_type(kind)]
+    return GuardTerms(
+        labels=spec.labels,
+        late=plan.late,
+        content=frozenset([*values, *(f"{field.name}_days_ago" for field in plan.ages)]),
+        single_field_limit=model.single_field_limit,
+        calibration_share=model.calibration_share,
+        learned_after=spec.outcome.learned_after,
+        exploration=spec.review.exploration,
     )
 
 

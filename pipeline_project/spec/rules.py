@@ -11,8 +11,9 @@ from pipeline_project.spec.draft import Absent, Draft, Rule
 from pipeline_project.spec.rules_acting import ACTING_RULES
 from pipeline_project.spec.rules_cases import CASE_RULES
 from pipeline_project.spec.rules_decisions import DECISION_RULES
+from pipeline_project.spec.rules_policy import POLICY_RULES
 
-RULES: tuple[Rule, ...] = (*CASE_RULES, *DECISION_RULES, *ACTING_RULES)
+RULES: tuple[Rule, ...] = (*CASE_RULES, *DECISION_RULES, *POLICY_RULES, *ACTING_RULES)
 
 
 def findings(draft: Draft) -> list[Finding]:

@@ -47,6 +47,10 @@ def _each_field(draft: Draft) -> Iterator[Finding]:
             wanted = any_of(_TYPES_OF_ROLE[spec.role])
             hint = "; what is known of its past is asked for with `model.history`" if spec.role == "feature" else ""
             yield Finding((*here, "role"), f"the role {spec.role} needs the type {wanted}, not {spec.type}{hint}")
+        if spec.parts is not None and (spec.type != TIME or spec.column is not None):
+            timed = "`parts` says which columns there are, and so does `column`; take `column` out"
+            other = f"only a time is written in parts, not the type {spec.type}; take it out"
+            yield Finding((*here, "parts"), timed if spec.type == TIME else other)
         if spec.role == _ID_ROLE and not spec.required:
             yield Finding((*here, "required"), "an id is always required; take `required` out")
         yield from _bounds(here, spec)
@@ -151,7 +155,8 @@ def _outcome(draft: Draft) -> Iterator[Finding]:
     if outcome.kind != "column":
         return
     for name, spec in draft.fields.items():
-        if (spec.column or name) == outcome.column and not spec.known_later:
+        columns = spec.parts.terms.columns if spec.parts else (spec.column or name,)
+        if outcome.column in columns and not spec.known_later:
             yield Finding(
                 ("fields", name),
                 f"the column {outcome.column} is the outcome itself, so no field may show it; take the field out",

@@ -12,6 +12,7 @@ from pipeline_project.domain import schema as domain
 from pipeline_project.domain.expressions import ExpressionError, evaluate, names_in
 from pipeline_project.spec.base import Finding, Where
 from pipeline_project.spec.draft import (
+    CATEGORY,
     IMAGE,
     NUMBER,
     TEXT,
@@ -143,8 +144,32 @@ def _vectors(draft: Draft) -> Iterator[Finding]:
             yield Finding((section,), f"there is no field of type {kind}; take `{section}` out or add the field")
     if draft.clusters and not (draft.text or draft.image or {TEXT, IMAGE} & features):
         yield Finding(("clusters",), "there is nothing to cluster without a field of type text or image; take it out")
-    if draft.model.estimator == "logistic" and not (draft.text or TEXT in features):
-        yield Finding(("model", "estimator"), "logistic works on the vectors of a text field; write boosting")
+    if not (draft.text or TEXT in features):
+        if draft.model.estimator == "logistic":
+            yield Finding(("model", "estimator"), "logistic works on the vectors of a text field; write boosting")
+        for i, name in enumerate(draft.model.challengers):
+            if name == "logistic":
+                where: Where = ("model", "challengers", i)
+                yield Finding(where, "logistic works on the vectors of a text field; take it out")
+
+
+def _segments(draft: Draft) -> Iterator[Finding]:
+    """A model is calibrated by a segment's values, and its figures are shown by them."""
+    seen: set[str] = set()
+    for i, name in enumerate(draft.model.segments):
+        where: Where = ("model", "segments", i)
+        yield from is_field(draft, where, name)
+        spec = draft.fields.get(name)
+        if name in seen:
+            yield Finding(where, f"{name} is written twice; keep one")
+        seen.add(name)
+        if spec is None:
+            continue
+        feature = spec.type == CATEGORY and spec.effective_role == domain.Role.FEATURE
+        if not feature or (draft.model.features and name not in draft.model.features):
+            yield Finding(where, f"{name} is no category that the model sees; segments are values of such a field")
+        elif spec.pii:
+            yield Finding(where, f"{name} is personal and a segment's values are shown; use another field")
 
 
 def _review(draft: Draft) -> Iterator[Finding]:
@@ -157,4 +182,4 @@ def _review(draft: Draft) -> Iterator[Finding]:
         )
 
 
-DECISION_RULES: tuple[Rule, ...] = (_labels, _options, _costs, _contract, _vectors, _review)
+DECISION_RULES: tuple[Rule, ...] = (_labels, _options, _costs, _contract, _vectors, _segments, _review)

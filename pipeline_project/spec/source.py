@@ -8,8 +8,9 @@ from datetime import date, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from pipeline_project.domain.date_parts import DateParts
 from pipeline_project.spec.base import Part, Share, Slug, Words
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -136,6 +137,29 @@ class SqlSource(Part):
 
 
 Source = Annotated[FilesSource | TableSource | SqlSource, Field(discriminator="kind")]
+
+
+class DatePartsSpec(Part):
+    """A date in several columns: year and month, and the day or only the week of the month."""
+
+    year: Words = Field(description="The column with the year, four digits.")
+    month: Words = Field(description="The column with the month: 1 to 12, or its English name, whole or three letters.")
+    day: Words | None = Field(None, description="The column with the day of the month.")
+    week_of_month: Words | None = Field(
+        None,
+        description="Instead of `day`: the column with the week, 1 to 5. The week's last day counts, so that no case "
+        "comes before it can have happened.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> DatePartsSpec:
+        if (self.day is None) == (self.week_of_month is None):
+            raise ValueError("give either `day` or `week_of_month`")
+        return self
+
+    @property
+    def terms(self) -> DateParts:
+        return DateParts(**self.model_dump())
 
 
 class KnownAt(Part):

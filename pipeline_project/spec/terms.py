@@ -6,12 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline_project.domain.acting.model import ActionKind, ActionTerms
+from pipeline_project.domain.cluster_newcomers import AlarmTerms
 from pipeline_project.domain.clustering import ClusterTerms
 from pipeline_project.domain.report.facts import ReportTerms
 from pipeline_project.domain.reviewing.model import ReviewTerms, SpreadTerms
 
 if TYPE_CHECKING:
     from pipeline_project.spec.model import WorkflowSpec
+
+#: What the keys of `clusters` begin with that say when to report a new one.
+_ALARM = "alarm_"
 
 
 def cluster_terms(spec: WorkflowSpec) -> ClusterTerms:
@@ -22,7 +26,20 @@ def cluster_terms(spec: WorkflowSpec) -> ClusterTerms:
     """
     if spec.clusters is None:
         raise ValueError(f"{spec.name} declares no `clusters`")
-    return ClusterTerms(**spec.clusters.model_dump())
+    plain = spec.clusters.model_dump()
+    return ClusterTerms(**{name: value for name, value in plain.items() if not name.startswith(_ALARM)})
+
+
+def alarm_terms(spec: WorkflowSpec) -> AlarmTerms:
+    """When a new cluster of the workflow is reported.
+
+    Raises:
+        ValueError: the workflow declares no clusters.
+    """
+    if spec.clusters is None:
+        raise ValueError(f"{spec.name} declares no `clusters`")
+    plain = spec.clusters.model_dump()
+    return AlarmTerms(**{name.removeprefix(_ALARM): value for name, value in plain.items() if name.startswith(_ALARM)})
 
 
 def report_terms(spec: WorkflowSpec) -> ReportTerms:

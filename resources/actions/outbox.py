@@ -7,7 +7,7 @@ are unique for ever, so asking twice is asking once; asking something else under
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -29,15 +29,20 @@ OVER_CAP = "spend_cap"
 
 @dataclass(frozen=True)
 class Enqueued:
-    """What became of actions that were asked for: how many are new, and how many of those are held or ready."""
+    """What became of actions that were asked for: how many are new, and how many of those are held or ready.
+
+    Attributes:
+        facts: of the new ones, for the audit chain; whoever ends the transaction appends them with its own.
+    """
 
     new: int = 0
     ready: int = 0
     held: int = 0
+    facts: tuple[dict[str, Any], ...] = field(default=(), compare=False, repr=False)
 
 
 def enqueue(connection: Connection, planned: Sequence[PlannedAction], terms: ActionTerms) -> Enqueued:
-    """Adds actions that are not there yet.
+    """Adds actions that are not there yet; their facts are the caller's to append to the audit chain, last of all.
 
     What would take the night's spending above its cap is held, the case's whole chain with it.
 
@@ -60,8 +65,7 @@ def enqueue(connection: Connection, planned: Sequence[PlannedAction], terms: Act
         if is_released(connection, terms.workflow, night):
             cases = of_cases([each.case_id for each in added if each.night == night])
             ready += advance(connection, terms.workflow, cases)
-    append(connection, "actions", terms.workflow, [_fact(each) for each in added])
-    return Enqueued(len(added), ready, len(held))
+    return Enqueued(len(added), ready, len(held), tuple(_fact(each) for each in added))
 
 
 def _row(planned: PlannedAction, live: bool) -> dict[str, Any]:
@@ -210,8 +214,9 @@ def take_back(connection: Connection, workflow: str, case_id: str, epoch: int, t
     if plan.cancelled:
         stop = update(actions).where(actions.c.key.in_(plan.cancelled))
         connection.execute(stop.values(state="cancelled", held_reason=None, owner=None, settled_at=func.now()))
-        append(connection, "actions", workflow, [{"key": key, "cancelled": True} for key in plan.cancelled])
     added = enqueue(connection, plan.compensations, terms)
+    cancelled = [{"key": key, "cancelled": True} for key in plan.cancelled]
+    append(connection, "actions", workflow, [*cancelled, *added.facts])
     return {"cancelled": len(plan.cancelled), "compensations": added.new, "for_good": len(plan.for_good)}
 
 

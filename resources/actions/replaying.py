@@ -42,6 +42,23 @@ class Asked:
     gone: bool = False
 
 
+def hold_unsent(connection: Connection, workflow: str, above: float, reason: str, by: str) -> list[dict[str, Any]]:
+    """Holds what has not left and pays out more than an amount, until people let it go.
+
+    Returns:
+        One fact for each, which the caller appends to the audit chain last of all.
+    """
+    large = (actions.c.workflow == workflow, actions.c.money > above, actions.c.attempts == 0)
+    hold = update(actions).where(*large, actions.c.state.in_(("waiting", "ready")))
+    rows = connection.execute(
+        hold.values(state="held", held_reason=LARGE).returning(actions.c.id, actions.c.key, actions.c.case_id)
+    ).all()
+    for row in rows:
+        _note(connection, row.id, "held", 0, by)
+    told = {"held": LARGE, "above": above, "reason": reason, "by": by}
+    return [{"key": row.key, "case_id": row.case_id, **told} for row in rows]
+
+
 @dataclass(frozen=True)
 class Steering:
     """What people may do to the outbox of one ledger; each of it is kept in the audit chain.
@@ -84,16 +101,9 @@ class Steering:
     def hold_above(self, workflow: str, amount: float, reason: str, person: str) -> int:
         """Holds what has not left and pays out more than an amount, until people let it go; returns how many."""
         _explained(reason)
-        large = (actions.c.workflow == workflow, actions.c.money > amount, actions.c.attempts == 0)
-        hold = update(actions).where(*large, actions.c.state.in_(("waiting", "ready")))
         with self._connected() as connection, connection.begin():
-            rows = connection.execute(
-                hold.values(state="held", held_reason=LARGE).returning(actions.c.id, actions.c.key, actions.c.case_id)
-            ).all()
-            for row in rows:
-                _note(connection, row.id, "held", 0, person)
-            told = {"held": LARGE, "above": amount, "reason": reason, "by": person}
-            append(connection, "actions", workflow, [{"key": row.key, "case_id": row.case_id, **told} for row in rows])
+            rows = hold_unsent(connection, workflow, amount, reason, person)
+            append(connection, "actions", workflow, rows)
         return len(rows)
 
     def replay(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> Asked:

@@ -20,6 +20,13 @@ COVERED: Mapping[str, str | None] = {
     "cluster_verdicts": None,
     "repeats": None,
     "repeat_answers": None,
+    "rollouts": None,
+    "rollout_ends": None,
+    "policy_states": None,
+    "live_checks": None,
+    "live_breaches": None,
+    "recalls": None,
+    "recalled_decisions": None,
 }
 
 #: Tables whose rows change, with the columns that never do: what an action is, though not how far it has come.

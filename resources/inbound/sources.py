@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline_project.domain.inbound.model import POSTED_SOURCE, EventKind, PostedEvent, PostedEvents
 from pipeline_project.domain.outcomes import OutcomeProblem, problems_of, with_problems
@@ -24,6 +23,7 @@ from resources.sources.files import fingerprint, joined
 from resources.sources.outcomes import OutcomeColumns, told_outcomes
 from resources.sources.rows import Row, jsonl_rows
 
+CONTRADICTED = "contradicts what the declared source says of its case at the same time, which is used"
 FORGOTTEN = "its subject was forgotten, and with the key what was posted"
 _AS_POSTED = FileFormat(format="jsonl")
 
@@ -72,8 +72,8 @@ class InboundOutcomes:
     posted: PostedEvents
 
     def read(self, window: NightWindow) -> pa.Table:
-        """As `ports.OutcomeSource.read`. Of two that contradict each other in a night the declared source's stays, as
-        the first of a file does; the other is told about."""
+        """As `ports.OutcomeSource.read`. Of two that contradict each other about the same time the declared source's
+        stays; the other is told about."""
         declared = self.declared.read(window)
         events = self.posted.events(self.spec.name, window.night, EventKind.OUTCOME)
         if not events:
@@ -81,7 +81,8 @@ class InboundOutcomes:
         parts = [arrivals(_rows(event, event.received_at.isoformat()), window.night, event.file, event.digest)
                  for event in events]  # fmt: skip
         columns = OutcomeColumns("case_id", "label", "known_at", "true_at", self.spec.outcome.values)
-        return _merged(declared, told_outcomes(joined(parts), columns, self.spec, POSTED_SOURCE), events)
+        came = max(window.end, *(event.received_at for event in events))
+        return _merged(declared, told_outcomes(joined(parts), columns, self.spec, POSTED_SOURCE, came), events)
 
 
 def _rows(event: PostedEvent, known_at: str | None = None) -> Iterable[Row]:
@@ -102,19 +103,17 @@ def _rows(event: PostedEvent, known_at: str | None = None) -> Iterable[Row]:
 
 
 def _merged(declared: pa.Table, posted: pa.Table, events: Sequence[PostedEvent]) -> pa.Table:
-    """Both, without posted outcomes of cases for which the declared source has one in the same night."""
-    taken = {row["case_id"]: (row["label"], row["known_at"]) for row in declared.to_pylist()}
-    contrary = [
-        row["case_id"]
-        for row in posted.to_pylist()
-        if row["case_id"] in taken and taken[row["case_id"]] != (row["label"], row["known_at"])
-    ]
-    kept = posted.filter(pc.invert(pc.is_in(posted["case_id"], pa.array(list(taken), pa.string()))))
+    """Both; of what became known of a case at one and the same time, only what the declared source says."""
+    taken = {(row["case_id"], row["known_at"]): row["label"] for row in declared.to_pylist()}
+    rows = posted.to_pylist()
+    said = [taken.get((row["case_id"], row["known_at"])) for row in rows]
+    contrary = [row["case_id"] for row, label in zip(rows, said, strict=True) if label not in (None, row["label"])]
+    kept = posted.filter(pa.array([label is None for label in said], pa.bool_()))
     problems = [*problems_of(declared), *problems_of(posted)]
     where = _lines(events) if contrary else {}
     for case in contrary:
         file, line = where.get(case, (POSTED_SOURCE, 0))
-        problems.append(OutcomeProblem(file, line, "its case already has another outcome in this night"))
+        problems.append(OutcomeProblem(file, line, CONTRADICTED))
     return with_problems(pa.concat_tables([_bare(declared), _bare(kept)]), problems)
 
 

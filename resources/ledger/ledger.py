@@ -17,12 +17,16 @@ from sqlalchemy.exc import DataError, IntegrityError, InternalError, Programming
 from pipeline_project.domain.errors import LedgerRefused
 from pipeline_project.domain.night_work import NightWork
 from pipeline_project.domain.ports import ModelVersion
+from resources.audit.chain import append
 from resources.ledger import tables
 from resources.ledger.night_work import commit_work, release
+from resources.ledger.past import DECIDED, past_decisions, past_outcomes
+from resources.ledger.quality_tables import training_requests
 from resources.ledger.rows import decision_rows, jsonable
 from resources.ledger.statements import (
     champion_history,
     hold_fence,
+    insert_champion,
     insert_model,
     insert_new,
     model_of,
@@ -97,13 +101,10 @@ class PostgresLedger:
 
     def record_champion(self, workflow: str, model: ModelVersion, night: str, reason: str) -> None:
         """From `night` on this version decides. Append-only; the same fact twice is one row."""
-        row = {"workflow": workflow, "version": model.version, "from_night": night, "reason": reason}
         with self._transaction() as connection:
             insert_model(connection, model)
-            connection.execute(
-                insert(tables.champions).on_conflict_do_nothing(index_elements=["workflow", "from_night", "version"]),
-                row,
-            )
+            row = insert_champion(connection, workflow, model.version, night, reason)
+            append(connection, "champions", workflow, row)
 
     def champion(self, workflow: str, night: str) -> ModelVersion | None:
         """Who decides on a night: of those with from_night <= night the latest from_night, then the last recorded.
@@ -246,6 +247,18 @@ class PostgresLedger:
             frame = _frame(connection.execute(query).all(), ["case_id", "label", "known_at"])
         return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
 
+    def outcome_history(self, workflow: str, before: datetime) -> pd.DataFrame:
+        """Every outcome that became known before then, corrections included: case_id, label, known_at (UTC), in the
+        order in which they became known."""
+        with self._transaction() as connection:
+            frame = _frame(connection.execute(past_outcomes(workflow, before)).all(), ["case_id", "label", "known_at"])
+        return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+
+    def decided(self, workflow: str, first: str, last: str) -> pd.DataFrame:
+        """What was first decided of each case on the nights first <= night <= last, columns as `past.DECIDED`."""
+        with self._transaction() as connection:
+            return _frame(connection.execute(past_decisions(workflow, first, last)).all(), list(DECIDED))
+
     def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
         """How many cases have an outcome that became known in after <= known_at < before; without `after`, ever."""
         known = tables.outcomes.c
@@ -254,6 +267,15 @@ class PostgresLedger:
             query = query.where(known.known_at >= after)
         with self._transaction() as connection:
             return connection.scalar(query) or 0
+
+    def training_asked(self, workflow: str, since: str | None, before: str) -> str | None:
+        """Why drift asked for a training after a night in since <= night < before, the last time; None if it has not."""
+        asked = training_requests.c
+        query = select(asked.why).where(asked.workflow == workflow, asked.night < before).order_by(asked.night.desc())
+        if since is not None:
+            query = query.where(asked.night >= since)
+        with self._transaction() as connection:
+            return connection.scalar(query.limit(1))
 
     def outcomes_of(self, workflow: str, case_id: str) -> list[dict[str, Any]]:
         """Everything that became known of one case, in the order in which it did."""

@@ -27,10 +27,11 @@ def commit_work(
     if not new:
         return
     cases = [row["case_id"] for row in new]
+    facts = [{"table": "decisions", **row} for row in new]
     if work is not None:
-        enqueue(connection, work.actions_of(cases), work.acting)
+        facts += enqueue(connection, work.actions_of(cases), work.acting).facts
         open_tasks(connection, workflow, night, work.tasks_of(cases), work.review)
-    append(connection, "decisions", workflow, [{"table": "decisions", **row} for row in new])
+    append(connection, "decisions", workflow, facts)
 
 
 def release(connection: Connection, workflow: str, night: str, run_id: str) -> int:

@@ -15,12 +15,16 @@ from resources.ledger.rows import jsonable
 
 def model_of(row: Row[Any]) -> ModelVersion:
     metrics = {name: float("nan") if value is None else float(value) for name, value in row.metrics.items()}
-    return ModelVersion(row.workflow, row.version, row.night, row.digest, row.run_id, metrics)
+    return ModelVersion(
+        row.workflow, row.version, row.night, row.digest, row.run_id, metrics,
+        knows_until=row.knows_until or "", trained_by=row.trained_by or "",
+    )  # fmt: skip
 
 
 def insert_model(connection: Connection, model: ModelVersion) -> None:
     known = tables.model_versions
     row = {name: getattr(model, name) for name in ("workflow", "version", "night", "digest", "run_id")}
+    row |= {"knows_until": model.knows_until or None, "trained_by": model.trained_by or None}
     connection.execute(insert(known).on_conflict_do_nothing(), {**row, "metrics": jsonable(model.metrics)})
     here = (known.c.workflow == model.workflow, known.c.version == model.version)
     if connection.scalar(select(known.c.digest).where(*here)) != model.digest:
@@ -28,6 +32,20 @@ def insert_model(connection: Connection, model: ModelVersion) -> None:
             f"version {model.version} of {model.workflow} is in the ledger with another digest: its files were changed "
             "after it was registered; train a new version instead"
         )
+
+
+def insert_champion(
+    connection: Connection, workflow: str, version: str, night: str, reason: str
+) -> list[dict[str, Any]]:
+    """From `night` on this version decides; the same fact twice is one row.
+
+    Returns:
+        The fact for the audit chain, which the caller appends last; none where the row was there.
+    """
+    row = {"workflow": workflow, "version": version, "from_night": night, "reason": reason}
+    known = insert(tables.champions).on_conflict_do_nothing(index_elements=["workflow", "from_night", "version"])
+    made = connection.execute(known.values(row).returning(tables.champions.c.id)).scalar()
+    return [] if made is None else [{"table": "champions", **row}]
 
 
 def champion_history(workflow: str) -> Select[Any]:

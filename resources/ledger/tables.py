@@ -88,6 +88,8 @@ model_versions = Table(
     Column("run_id", Text, nullable=False),
     Column("metrics", _json(), nullable=False),
     _now("recorded_at"),
+    Column("knows_until", Night),
+    Column("trained_by", Text),
     CheckConstraint("jsonb_typeof(metrics) = 'object'", name="metrics_is_object"),
     Index("ix_model_versions_workflow_night", "workflow", "night"),
 )

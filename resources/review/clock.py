@@ -207,8 +207,8 @@ def _lapse_one(
     plan = planned(task, default, actions)
     decided = decide(connection, task, default, LAPSED, "policy", _SAID)
     moved(connection, known.id == task_id, ended(TaskState.EXPIRED), "lapse", None)
-    enqueue(connection, plan, actions)
-    append(connection, "decisions", task.workflow, [*facts, decided.fact])
+    added = enqueue(connection, plan, actions)
+    append(connection, "decisions", task.workflow, [*facts, decided.fact, *added.facts])
     return "lapsed"
 
 

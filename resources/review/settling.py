@@ -72,8 +72,9 @@ def settled(
     if task.kind == "sample":
         facts += spreading.after_answer(connection, task.id, person, answer.option, answer.label, terms, actions)
     facts += repeats.ask_again(connection, task.id, person, answer.option, answer.label, terms, others)
-    # these two lock the audit chain, for which everybody waits
     added = enqueue(connection, weighed.actions, actions)
+    facts += added.facts
+    # last: it locks the audit chain, for which everybody waits
     append(connection, "answers" if proposal is None else "approvals", task.workflow, facts)
     return Answered(task.id, decided.epoch, actions=added.new)
 

@@ -80,8 +80,7 @@ def after_answer(
     kept = {row.id for row in reached}
     left = [row.id for row in held if row.id not in kept]
     cluster_tasks.give_back(connection, left, _why_back(review, answered, disagreements, bool(reached)))
-    # last, because it appends to the audit chain, which stays locked from then on
-    enqueue(connection, planned, acting)
+    facts += enqueue(connection, planned, acting).facts
     closed = {"id": review.id, "disagreements": disagreements, "bound": found.bound}
     spread_to = len(reached) if found.spread else None
     return [*facts, {"table": "cluster_reviews", **closed, "spread_to": spread_to}]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.admission import REPAIR_PREFIX
+from pipeline_project.domain.admission import FUTURE_ALLOWED, REPAIR_PREFIX
 from pipeline_project.domain.outcomes import OUTCOMES, OutcomeProblem, with_problems
 from pipeline_project.domain.parsing import case_ids, id_columns, parse, strings
 from pipeline_project.domain.ports import CaseSource, NightWindow
@@ -21,7 +22,16 @@ from resources.sources.files import NightFiles, joined
 from resources.sources.places import place
 
 _SHOWN = 40
+_LISTED = 12
 _KNOWN_AT, _TRUE_AT = "known_at", "true_at"
+FUTURE = (
+    f"{_KNOWN_AT}: lies after the row came, so it cannot be known yet; correct the time, or send the row when it is"
+)
+CONTRADICTION = (
+    "contradicts another outcome that became known of its case at the same time, so neither is used; send the right "
+    "one again, with a later time"
+)
+SECOND = "its case already has another outcome in this night"
 
 
 @dataclass(frozen=True)
@@ -35,8 +45,18 @@ class OutcomeColumns:
     values: Mapping[str, str]
 
 
-def told_outcomes(rows: pa.Table, columns: OutcomeColumns, spec: WorkflowSpec, source: str) -> pa.Table:
-    """Rows that each tell an outcome, as OUTCOMES; `outcomes.problems_of` gives those that could not be used."""
+def told_outcomes(
+    rows: pa.Table, columns: OutcomeColumns, spec: WorkflowSpec, source: str, until: datetime
+) -> pa.Table:
+    """Rows that each tell an outcome, as OUTCOMES; `outcomes.problems_of` gives those that could not be used.
+
+    Several of one case are a first word and its corrections, each with its own time. Of those that contradict each
+    other at one and the same time none is used.
+
+    Args:
+        until: when the rows came, at the latest; what claims to be known more than a day later cannot be true (a
+            file of a night is written the morning after).
+    """
     schema = spec.case_schema
     cells = [json.loads(raw) for raw in rows.column("raw").to_pylist()]
     by_hand = CaseSchema(
@@ -59,8 +79,10 @@ def told_outcomes(rows: pa.Table, columns: OutcomeColumns, spec: WorkflowSpec, s
         late = (when.values > known.values).to_numpy(bool)
         reasons |= when.unreadable
         reasons |= dict.fromkeys(frame.index[late].tolist(), f"{_TRUE_AT}: lies after {_KNOWN_AT}")
+    future = (known.values >= pd.Timestamp(until) + FUTURE_ALLOWED).to_numpy(bool)
+    reasons |= dict.fromkeys(frame.index[future].tolist(), FUTURE)
     reasons |= known.unreadable | ids.unreadable
-    return _outcomes(frame, spec.labels, reasons, source)
+    return _outcomes(frame, spec.labels, reasons, source, _told_apart)
 
 
 class FilesOutcomes:
@@ -74,8 +96,10 @@ class FilesOutcomes:
         feed = self._feed
         files = NightFiles(place(feed.folder, self._spec, self._variables), feed.pattern)
         rows = joined([read_file(path, feed, window.night, files.name(path)) for path in files.of(window.night)])
-        columns = OutcomeColumns(feed.case_column, feed.label_column, feed.known_at_column, None, feed.values)
-        return told_outcomes(rows, columns, self._spec, "files")
+        columns = OutcomeColumns(
+            feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values
+        )
+        return told_outcomes(rows, columns, self._spec, "files", window.end)
 
 
 class ColumnOutcomes:
@@ -94,26 +118,35 @@ class ColumnOutcomes:
         start = pd.Series(pd.Timestamp(window.start), index=frame.index, dtype="datetime64[us, UTC]")
         earliest = start
         if (timed := schema.by_role(Role.TIME)) is not None:
-            times = parse([row.get(timed.column) for row in cells], timed, schema).values
+            times = parse([timed.cell(row, schema.missing) for row in cells], timed, schema).values
             earliest = times.where(times < start, start)
-        true_at = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
-        known_at = true_at.copy()
+        base_of = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
+        known_at = base_of.copy()
         for known in self._feed.known_at:
             base = start
             if known.field != NIGHT:
-                declared = schema.field(known.field)
-                base = parse([row.get(declared.column) for row in cells], declared, schema).values
+                base = self._times(known.field, cells)
             # Sources write 1990 for "never": nothing is known of a case before there is one.
             base = base.mask(base < earliest)
             open_rows = known_at.isna()
-            true_at = true_at.where(~open_rows, base)
+            base_of = base_of.where(~open_rows, base)
             known_at = known_at.where(~open_rows, base + pd.Timedelta(days=known.plus_days))
-        frame["known_at"], frame["true_at"] = known_at, true_at
+        frame["known_at"] = known_at
+        frame["true_at"] = base_of if self._feed.true_at is None else self._times(self._feed.true_at, cells)
         unknown = frame.index[known_at.isna()].tolist()
         fields = ", ".join(known.field for known in self._feed.known_at)
         reasons = dict.fromkeys(unknown, f"nothing says when it became known: {fields} have no readable value")
+        late = (frame["true_at"] > frame["known_at"]).to_numpy(bool)
+        reasons |= dict.fromkeys(frame.index[late].tolist(), f"{_TRUE_AT}: lies after {_KNOWN_AT}")
         reasons |= ids.unreadable
-        return _outcomes(frame[frame["value"].notna()], self._spec.labels, reasons, f"column {self._feed.column}")
+        told = frame[frame["value"].notna()]
+        return _outcomes(told, self._spec.labels, reasons, f"column {self._feed.column}", _first_of_each)
+
+    def _times(self, name: str, cells: Sequence[Mapping[str, str]]) -> pd.Series:
+        """A time field's values, null where a cell is empty or unreadable."""
+        schema = self._spec.case_schema
+        declared = schema.field(name)
+        return parse([declared.cell(row, schema.missing) for row in cells], declared, schema).values
 
 
 def _frame(
@@ -130,27 +163,53 @@ def _frame(
     return frame.assign(case_id=ids, value=value, label=pd.Series(label, index=frame.index, dtype="object"))
 
 
-def _outcomes(frame: pd.DataFrame, labels: Sequence[str], reasons: Mapping[int, str], source: str) -> pa.Table:
-    """The usable rows as OUTCOMES; of several for one case the first stays, and the others are told about."""
+def _outcomes(
+    frame: pd.DataFrame,
+    labels: Sequence[str],
+    reasons: Mapping[int, str],
+    source: str,
+    judge: Callable[[pd.DataFrame], tuple[list[int], dict[int, str]]],
+) -> pa.Table:
+    """The usable rows as OUTCOMES, and why the others are not.
+
+    Args:
+        judge: of the readable rows the ones to keep, and what stands against those that contradict another one.
+    """
     frame = frame.assign(repair=frame["file"].str.startswith(REPAIR_PREFIX))
     frame = frame.sort_values(["repair", "file", "line"], kind="stable")
-    taken: dict[str, tuple[str, pd.Timestamp]] = {}
-    kept: list[int] = []
-    problems: list[OutcomeProblem] = []
-    columns = (frame[name].tolist() for name in ("file", "line", "problem", CASE_ID, "value", "label", "known_at"))
-    for index, (file, line, problem, case, value, label, known_at) in zip(
-        frame.index.tolist(), zip(*columns, strict=True), strict=True
+    why: dict[int, str] = {}
+    for index, problem, value, label in zip(
+        frame.index.tolist(), *(frame[name].tolist() for name in ("problem", "value", "label")), strict=True
     ):
-        why = problem if isinstance(problem, str) else reasons.get(index)
-        if why is None and label not in labels:
-            why = f"{str(value)[:_SHOWN]!r} is no label; add it to `outcome.values`, or correct the row"
-        if why is None and case not in taken:
-            taken[case] = (label, known_at)
-            kept.append(index)
-        elif why is None and taken[case] != (label, known_at):
-            why = "its case already has another outcome in this night"
-        if why is not None:
-            problems.append(OutcomeProblem(file, line, why))
+        if isinstance(problem, str) or index in reasons:
+            why[index] = problem if isinstance(problem, str) else reasons[index]
+        elif label not in labels:
+            told = f"{str(value)[:_SHOWN]!r} is no label ({_listed(labels)})"
+            why[index] = f"{told}; add it to `outcome.values`, or correct the row"
+    kept, against = judge(frame.drop(index=list(why)))
+    why |= against
+    places = zip(frame.index.tolist(), frame["file"].tolist(), frame["line"].tolist(), strict=True)
+    problems = [OutcomeProblem(file, line, why[index]) for index, file, line in places if index in why]
     usable = frame.loc[kept].assign(source=source)
     arrays = [pa.Array.from_pandas(usable[column.name], type=column.type) for column in OUTCOMES]
     return with_problems(pa.Table.from_arrays(arrays, schema=OUTCOMES), problems)
+
+
+def _first_of_each(frame: pd.DataFrame) -> tuple[list[int], dict[int, str]]:
+    """The first row of a case is the case; a second one with another outcome is told about, as its row is refused."""
+    first = frame.drop_duplicates(CASE_ID)
+    other = frame.drop_duplicates([CASE_ID, "label", _KNOWN_AT]).index.difference(first.index)
+    return first.index.tolist(), dict.fromkeys(other.tolist(), SECOND)
+
+
+def _told_apart(frame: pd.DataFrame) -> tuple[list[int], dict[int, str]]:
+    """Everything that became known, in order; less what contradicts something of the same case and time."""
+    labels = frame.groupby([CASE_ID, _KNOWN_AT])["label"].transform("nunique")
+    contrary = frame.index[labels > 1].tolist()
+    kept = frame[labels <= 1].drop_duplicates([CASE_ID, "label", _KNOWN_AT])
+    return kept.index.tolist(), dict.fromkeys(contrary, CONTRADICTION)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:_LISTED])
+    return f"there are {shown}" + (f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else "")

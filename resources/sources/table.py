@@ -119,7 +119,7 @@ class TableCases:
                 f"{self._spec.name}: nothing says to which night a row belongs; give one field `role: time`, or the "
                 "file a `spread`"
             )
-        times = parse([row.get(declared.column) for row in cells], declared, schema).values
+        times = parse([declared.cell(row, schema.missing) for row in cells], declared, schema).values
         days = times.dt.tz_convert(schema.time_zone).dt.tz_localize(None).to_numpy("datetime64[D]")
         return np.where(pd.isna(days), first, np.datetime_as_string(days).astype(object))
 

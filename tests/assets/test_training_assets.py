@@ -9,12 +9,16 @@ import pytest
 from doubles import FIRST, NIGHT, World, arrival, claims, logged, metadata
 
 import assets.retraining
+from pipeline_project.domain.gating import GATES
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import ModelVersion
 from pipeline_project.domain.promotion import Verdict
 
-TRAINING = ("training_set", "challenger", "champion")
-MODEL = {"estimator": "boosting", "retrain": {"minimum_outcomes": 30, "minimum_per_label": 5}}
+TRAINING = ("training_set", "challenger", "champion", "promotion")
+#: The price alone tells the labels apart, so the guard against that is told to let it.
+MODEL = {
+    "estimator": "boosting", "retrain": {"minimum_outcomes": 30, "minimum_per_label": 5}, "single_field_limit": 1.0
+}  # fmt: skip
 
 
 def past(per_night: int = 12, label_tells: bool = True) -> World:
@@ -139,3 +143,67 @@ def test_a_model_that_does_not_load_is_not_promoted(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(assets.retraining, "judge", lambda *_: Verdict(True, "anything goes"))
     assert not world.run(NIGHT, "champion").success
     assert world.ledger.champions == []
+
+
+def test_a_training_that_would_learn_from_a_leak_is_refused_and_told() -> None:
+    world = past()
+    world.spec = claims(model={**MODEL, "single_field_limit": 0.9})
+    assert world.run(NIGHT, *TRAINING).success
+    assert world.registry.versions == []
+    alert = world.ledger.alerts["training"]
+    assert alert["kind"] == "training_refused" and "price alone" in alert["message"]
+
+
+def decided(world: World, nights: int) -> str:
+    """Decides nights from the first decided one on, a day's delay for the outcomes; the night after the last."""
+    for n in range(nights):
+        night = shifted(NIGHT, n)
+        world.sources.rows[night] = [arrival(night, i, str(10 + 10 * i)) for i in range(12)]
+        known = datetime.fromisoformat(night).replace(tzinfo=UTC) + timedelta(days=1, hours=3)
+        world.sources.outcomes_of[night] = [
+            {"case_id": f"C{night[-5:]}-{i}", "label": "worn" if i > 6 else "kept", "known_at": known, "source": "desk"}
+            for i in range(12)
+        ]
+        assert world.run(night, "arrivals", "cases", "quarantine", "outcomes", "scores", "decisions").success
+    return shifted(NIGHT, nights)
+
+
+def test_a_second_model_is_held_back_judged_and_proposed_and_does_not_decide() -> None:
+    world = past()
+    world.spec = claims(model=MODEL, gates={"nights": 3, "fewest_nights": 2})
+    assert world.run(NIGHT, *TRAINING).success
+    night = decided(world, 8)
+
+    result = world.run(night, *TRAINING)
+
+    assert result.success
+    second = world.registry.versions[-1]
+    assert (second.version, second.night, second.known_before) == ("2", night, shifted(night, -4))
+    assert metadata(result, "training_set")["held_back_from"] == second.known_before
+    assert {row["case_night"] for row in world.table("training_set", night)} < {shifted(FIRST, n) for n in range(30)}
+    assert max(row["case_night"] for row in world.table("training_set", night)) < second.known_before
+    ((made, model),) = world.promotions.made
+    assert (made.version, made.base_version, model) == ("2", "1", second)
+    assert made.replay is not None and made.replay["first"] >= second.known_before
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert set(checks) == {f"gate_{name}" for name in GATES}
+    assert checks["gate_artifact"].passed and checks["gate_evidence"].passed
+    assert not checks["gate_money"].passed, "it is as good as the champion, and that is not enough"
+    assert not made.passed
+    assert metadata(result, "champion")["promoted"] is False
+    assert world.ledger.champion("claims", night) == world.registry.versions[0]
+
+
+def test_a_challenger_that_cannot_be_loaded_is_stopped_by_its_gate() -> None:
+    world = past()
+    world.spec = claims(model=MODEL, gates={"nights": 3, "fewest_nights": 2})
+    assert world.run(NIGHT, *TRAINING).success
+    night = decided(world, 8)
+    assert world.run(night, "training_set", "challenger").success
+    world.registry.files["2"] = {"model.json": b"{}"}
+    result = world.run(night, "promotion")
+    assert result.success
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert not any(check.passed for check in checks.values())
+    ((made, _),) = world.promotions.made
+    assert not made.passed and made.replay is None

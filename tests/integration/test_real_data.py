@@ -24,7 +24,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.mark.parametrize(
     ("name", "night", "at_least"),
-    [("order_returns", "2012-10-01", 100), ("order_returns", "2012-12-24", 50), ("support_tickets", "2025-06-01", 150)],
+    [
+        ("order_returns", "2012-10-01", 100),
+        ("order_returns", "2012-12-24", 50),
+        ("support_tickets", "2025-06-01", 150),
+        ("vehicle_claims", "1994-03-14", 100),
+        ("vehicle_claims", "1995-02-28", 40),
+    ],
 )
 def test_a_real_night_is_admitted_whole(settings: Settings, name: str, night: str, at_least: int) -> None:
     spec = load_spec(SHIPPED / f"{name}.yaml")
@@ -44,6 +50,18 @@ def test_an_order_s_outcome_is_known_no_earlier_than_two_weeks_after(settings: S
     days = [(known - night.start).total_seconds() / 86400 for known in outcomes["known_at"].to_pylist()]
     assert min(days) >= 14
     assert max(days) >= 30
+
+
+def test_a_claim_s_night_is_the_last_day_of_its_week(settings: Settings) -> None:
+    spec = load_spec(SHIPPED / "vehicle_claims.yaml")
+    source = case_source(spec, settings)
+    nights = source.nights_landed()
+    assert len(nights) == 118
+    assert (nights[0], nights[-1]) == ("1994-01-07", "1995-12-31")
+    assert {int(night[-2:]) for night in nights} == {7, 14, 21, 28, 30, 31}
+    outcomes = outcome_source(spec, settings).read(window(spec, "1994-03-14"))
+    assert len(outcomes) == len(source.read(window(spec, "1994-03-14")))
+    assert set(outcomes["label"].to_pylist()) == {"honest", "fraud"}
 
 
 def test_the_delivery_date_is_refused_as_a_feature(tmp_path: Path) -> None:

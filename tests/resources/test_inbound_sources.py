@@ -22,8 +22,9 @@ from pipeline_project.domain.typed_rows import read_rows
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from resources.contracts import cases_contract
-from resources.inbound.sources import FORGOTTEN, InboundCases, InboundOutcomes
+from resources.inbound.sources import CONTRADICTED, FORGOTTEN, InboundCases, InboundOutcomes
 from resources.sources import case_source, outcome_source
+from resources.sources.outcomes import CONTRADICTION
 
 RECEIVED = datetime(2025, 3, 1, 20, tzinfo=UTC)
 
@@ -198,8 +199,9 @@ def test_posted_outcomes_are_read_as_the_feed_reads_its_own(tmp_path: Path, post
             {"case_id": "C4", "label": "worn", "known_at": "soon"},
             {"case_id": "C5", "label": "worn"},
             {"case_id": "C6", "label": "worn", "known_at": "2025-03-01", "true_at": "2025-03-02"},
-            {"case_id": "nobody knows it", "label": "kept", "known_at": "2031-01-01T00:00:00Z"},
+            {"case_id": "nobody knows it", "label": "kept", "known_at": "2025-03-01T00:00:00Z"},
             {"case_id": "C7", "label": "worn", "true_at": "31.31.2025"},
+            {"case_id": "C8", "label": "worn", "known_at": "2031-01-01T00:00:00Z"},
         ],
         "outcome",
     )
@@ -208,15 +210,16 @@ def test_posted_outcomes_are_read_as_the_feed_reads_its_own(tmp_path: Path, post
         ("C1", "worn", "2025-03-01T09:00:00+00:00", "webhook"),
         ("C2", "kept", "2025-03-01T08:00:00+00:00", "webhook"),
         ("C5", "worn", RECEIVED.isoformat(), "webhook"),
-        ("nobody knows it", "kept", "2031-01-01T00:00:00+00:00", "webhook"),
+        ("nobody knows it", "kept", "2025-03-01T00:00:00+00:00", "webhook"),
     ]
     assert table["true_at"].to_pylist()[1].isoformat() == "2025-02-19T23:00:00+00:00"
     why = {line: reason for (_, line), reason in problems(table).items()}
-    assert sorted(why) == [3, 4, 6, 8]
+    assert sorted(why) == [3, 4, 6, 8, 9]
     assert "'eaten' is no label" in why[3]
     assert "is not a time" in why[4]
     assert "lies after known_at" in why[6], "the ledger would refuse it, and the night with it"
     assert "is not a time" in why[8]
+    assert "cannot be known yet" in why[9]
 
 
 def test_an_outcome_that_contradicts_one_of_its_night_is_told_about(tmp_path: Path, posted: Posted) -> None:
@@ -227,12 +230,21 @@ def test_an_outcome_that_contradicts_one_of_its_night_is_told_about(tmp_path: Pa
     posted.post({**OUTCOME, "case_id": "C3", "label": "kept"}, "outcome")
     table = truths(tmp_path, posted)
     assert [(case, label, source) for case, label, _, source in told(table)] == [
-        ("C1", "worn", "files"), ("C2", "worn", "files"), ("C3", "worn", "webhook"),
+        ("C1", "worn", "files"), ("C2", "worn", "files"),
     ]  # fmt: skip
     assert problems(table) == {
-        ("webhook:000000000003:evt_3", 1): "its case already has another outcome in this night",
-        ("webhook:000000000002:evt_2", 1): "its case already has another outcome in this night",
+        ("webhook:000000000002:evt_2", 1): CONTRADICTED,
+        ("webhook:000000000002:evt_2", 2): CONTRADICTION,
+        ("webhook:000000000003:evt_3", 1): CONTRADICTION,
     }
+
+
+def test_a_posted_correction_of_what_a_file_said_is_kept_beside_it(tmp_path: Path, posted: Posted) -> None:
+    write(tmp_path, "C1,worn,2025-03-01T09:00:00Z", name=f"outcomes/{NIGHT}.csv", header="claim_id,finding,seen_at")
+    posted.post({**OUTCOME, "label": "kept", "known_at": "2025-03-01T15:00:00Z"}, "outcome")
+    table = truths(tmp_path, posted)
+    assert [(label, source) for _, label, _, source in told(table)] == [("worn", "files"), ("kept", "webhook")]
+    assert problems(table) == {}
 
 
 def test_without_posts_the_feed_is_given_on_as_it_is(tmp_path: Path, posted: Posted) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,73 @@ def test_outcomes_from_files_and_the_rows_that_cannot_be_used(tmp_path: Path, se
     assert [(r["case_id"], r["label"], r["known_at"].isoformat()) for r in table.to_pylist()] == [
         ("C1", "kept", "2025-03-01T08:00:00+00:00"),
         ("C2", "worn", "2025-03-01T09:00:00+00:00"),
-    ]
+        ("C1", "worn", "2025-03-01T09:00:00+00:00"),
+    ], "a correction with a later time is kept beside what it corrects"
     told = {problem.line: problem.reason for problem in problems_of(table)}
-    assert sorted(told) == [4, 5, 6, 7, 8, 10, 11]
-    assert "'eaten' is no label" in told[4]
+    assert sorted(told) == [4, 5, 6, 7, 10, 11]
+    assert "'eaten' is no label (there are kept, worn)" in told[4]
     assert "is not a time" in told[5]
     assert "missing" in told[6]
     assert "no id" in told[7]
-    assert "another outcome" in told[8]
     assert "cells" in told[10]
     assert "no label" in told[11]
     assert outcome_source(claims(tmp_path), settings, {}).read(window_of("2025-03-02", "UTC")).num_rows == 0
+
+
+HEADER = "claim_id,finding,seen_at,true_of"
+TRUE_OF = {"true_at_column": "true_of"}
+
+
+def from_files(folder: Path, settings: Settings, *lines: str, **feed: str) -> pa.Table:
+    write(folder, *lines, name=f"outcomes/{NIGHT}.csv", header=HEADER)
+    given = {
+        "kind": "files", "folder": "in", "pattern": "outcomes/{night}.csv", "case_column": "claim_id",
+        "label_column": "finding", "known_at_column": "seen_at", "values": {"K": "kept"}, **feed,
+    }  # fmt: skip
+    return outcome_source(claims(folder, outcome=given), settings, {}).read(WINDOW)
+
+
+def told_by_line(table: pa.Table) -> dict[int, str]:
+    return {problem.line: problem.reason for problem in problems_of(table)}
+
+
+def test_files_say_when_an_outcome_came_true(tmp_path: Path, settings: Settings) -> None:
+    lines = ["C1,K,2025-03-01 09:00,2025-02-20", "C2,K,2025-03-01 09:00,", "C3,K,2025-03-01 09:00,2025-03-01 09:01",
+             "C4,K,2025-03-01 09:00,soon"]  # fmt: skip
+    table = from_files(tmp_path, settings, *lines, **TRUE_OF)
+    assert [(row["case_id"], row["true_at"]) for row in table.to_pylist()] == [
+        ("C1", datetime(2025, 2, 19, 23, tzinfo=UTC)), ("C2", None)
+    ]  # fmt: skip
+    told = told_by_line(table)
+    assert told[4] == "true_at: lies after known_at"
+    assert "is not a time" in told[5]
+    assert from_files(tmp_path, settings, *lines)["true_at"].null_count == 4, "nothing is read that is not declared"
+
+
+def test_of_outcomes_that_contradict_each_other_at_one_time_none_is_used(tmp_path: Path, settings: Settings) -> None:
+    lines = ["C1,K,2025-03-01 09:00,", "C1,worn,2025-03-01T08:00:00Z,", "C2,K,2025-03-01 09:00,",
+             "C2,K,2025-03-01 09:00,", "C3,K,2025-03-01 09:00,", "C3,worn,2025-03-01 09:00,",
+             "C3,worn,2025-03-01 11:00,"]  # fmt: skip
+    table = from_files(tmp_path, settings, *lines)
+    assert [(row["case_id"], row["label"]) for row in table.to_pylist()] == [("C2", "kept"), ("C3", "worn")]
+    told = told_by_line(table)
+    assert sorted(told) == [2, 3, 6, 7]
+    assert all("contradicts another outcome" in reason and "later time" in reason for reason in told.values())
+
+
+def test_an_outcome_from_the_future_is_refused(tmp_path: Path, settings: Settings) -> None:
+    morning = WINDOW.end + timedelta(hours=7)
+    lines = [f"C1,K,{morning.isoformat()},", "C2,K,2025-03-03 09:00,", "C3,K,2205-03-01 09:00,", "C4,K,2025-03-01,"]
+    table = from_files(tmp_path, settings, *lines)
+    assert table["case_id"].to_pylist() == ["C1", "C4"], "a file of a night may be written the morning after"
+    told = told_by_line(table)
+    assert sorted(told) == [3, 4]
+    assert "cannot be known yet" in told[3]
+
+
+def test_a_file_of_nothing_but_a_header_is_a_night_without_outcomes(tmp_path: Path, settings: Settings) -> None:
+    table = from_files(tmp_path, settings)
+    assert (table.num_rows, problems_of(table)) == (0, [])
 
 
 def test_outcomes_from_a_column_use_the_first_time_there_is(tmp_path: Path, settings: Settings) -> None:
@@ -75,6 +132,15 @@ def test_outcomes_from_a_column_use_the_first_time_there_is(tmp_path: Path, sett
         ("C1", "kept", "2025-03-17"), ("C2", "worn", "2025-03-30"), ("C3", "worn", "2025-03-30")
     ]  # fmt: skip
     assert [(problem.line, problem.reason[:15]) for problem in problems_of(table)] == [(6, "'7' is no label")]
+    assert [r["true_at"].isoformat()[:10] for r in table.to_pylist()] == ["2025-03-03", "2025-02-28", "2025-02-28"]
+    dated = claims(tmp_path, fields=given, outcome={**outcome, "true_at": "delivered_at"})
+    of = {r["case_id"]: r["true_at"] for r in outcome_source(dated, settings, {}).read(WINDOW).to_pylist()}
+    assert of["C1"] == datetime(2025, 3, 3, 23, tzinfo=UTC)
+    assert of["C2"] is None
+    late = claims(tmp_path, fields=given, outcome={
+        **outcome, "known_at": [{"field": "night"}], "true_at": "delivered_at"})  # fmt: skip
+    table = outcome_source(late, settings, {}).read(WINDOW)
+    assert {p.line: p.reason for p in problems_of(table)}[2] == "true_at: lies after known_at"
     hashes = case_source(spec, settings, {}).read(WINDOW)["row_sha256"].to_pylist()
     write(tmp_path, *(line.replace(",0,", ",1,") for line in lines), header=header)
     assert case_source(spec, settings, {}).read(WINDOW)["row_sha256"].to_pylist() == hashes

@@ -36,7 +36,7 @@ def mlflow_database(postgres_server: str) -> str:
 @pytest.fixture
 def registry(mlflow_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowRegistry:
     monkeypatch.chdir(tmp_path)
-    return MlflowRegistry(mlflow_database, tmp_path / "models")
+    return MlflowRegistry(mlflow_database, tmp_path / "models", tmp_path / "keys")
 
 
 def trained(
@@ -64,7 +64,9 @@ def test_what_was_logged_is_what_is_loaded(registry: MlflowRegistry) -> None:
     model = trained(registry, "round_trip")
 
     assert registry.load(model) == FILES
-    assert model == ModelVersion("round_trip", "1", "2024-03-01", digest(FILES), model.run_id, {"auc": 0.7})
+    assert model == ModelVersion(
+        "round_trip", "1", "2024-03-01", digest(FILES), model.run_id, {"auc": 0.7}, trained_by="dagster"
+    )
 
 
 def test_the_newest_version_of_a_night_is_found_again(registry: MlflowRegistry) -> None:
@@ -72,9 +74,40 @@ def test_the_newest_version_of_a_night_is_found_again(registry: MlflowRegistry) 
     made = [trained(registry, "several", files=files) for files in several]
     other = trained(registry, "several", night="2024-03-02")
 
-    assert registry.trained("several", "2024-03-01") == made[-1]
-    assert registry.trained("several", "2024-03-02") == other
-    assert registry.trained("several", "2024-03-03") is None
+    assert registry.trained("several", "2024-03-01") == made[::-1]
+    assert registry.trained("several", "2024-03-02") == [other]
+    assert registry.trained("several", "2024-03-03") == []
+
+
+def test_what_a_version_says_of_itself_is_signed(registry: MlflowRegistry) -> None:
+    model = trained(registry, "signed")
+    assert registry.load(model) == FILES
+
+    for tag, value in (("knows_until", "2020-01-01"), ("trained_by", "nobody"), ("signature", "00" * 64)):
+        before = client(registry).get_model_version("signed", "1").tags[tag]
+        client(registry).set_model_version_tag("signed", "1", tag, value)
+        with pytest.raises(ModelUnavailable, match="not signed by this house"):
+            registry.load(model)
+        client(registry).set_model_version_tag("signed", "1", tag, before)
+    stranger = replace(registry, keys=registry.keys.parent / "other keys")
+    with pytest.raises(ModelUnavailable, match="not signed by this house"):
+        stranger.load(model)
+
+
+def test_an_alias_says_where_it_points(registry: MlflowRegistry) -> None:
+    trained(registry, "pointed")
+    assert registry.pointed("pointed", "challenger") == "1"
+    assert registry.pointed("pointed", "champion") is None
+    assert registry.pointed("nobody", "champion") is None
+
+
+def test_the_card_lies_beside_the_files_and_is_none_of_them(registry: MlflowRegistry) -> None:
+    model = registry.log_training(
+        "carded", "2024-03-01", FILES, {}, {}, FRAME, list(FRAME), ["kept", "returned"], card="# Card"
+    )
+    assert registry.load(model) == FILES
+    assert registry.card(model) == "# Card"
+    assert registry.card(trained(registry, "cardless")) == ""
 
 
 def test_a_run_holds_parameters_metrics_dataset_and_signature(registry: MlflowRegistry) -> None:
@@ -167,7 +200,7 @@ def test_a_failed_upload_registers_nothing(registry: MlflowRegistry, monkeypatch
 
 def test_a_database_that_is_away_fails_at_once_and_hides_the_password(tmp_path: Path) -> None:
     url = "postgresql+psycopg2://me:geheim@127.0.0.1:1/none"
-    registry = MlflowRegistry(url, tmp_path)
+    registry = MlflowRegistry(url, tmp_path, tmp_path / "keys")
 
     with pytest.raises(DatabaseUnreachable) as away:
         trained(registry, "away")
@@ -193,7 +226,7 @@ def test_two_that_come_first_at_once_make_the_tables_once(new_database: Callable
         racer.join()
 
     assert failures == []
-    assert trained(MlflowRegistry(url, tmp_path), "raced").version == "1"
+    assert trained(MlflowRegistry(url, tmp_path, tmp_path / "keys"), "raced").version == "1"
 
 
 def test_nothing_is_written_elsewhere_and_telemetry_is_off(
@@ -202,6 +235,6 @@ def test_nothing_is_written_elsewhere_and_telemetry_is_off(
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
     trained(registry, "tidy")
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["models"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys", "models"]
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert "postgresql" not in repr(registry)

@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from pipeline_project.commands.desk import NoneAwaiting
 from pipeline_project.domain.acting.plan import plan_actions
+from pipeline_project.domain.lifecycle import RolloutTerms
 from pipeline_project.domain.night_work import NightWork
 from pipeline_project.domain.people import PersonRole
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms, SpreadTerms
@@ -26,6 +26,7 @@ from resources.ledger.story import Stories
 from resources.people import PostgresPeople
 from resources.postgres import engine_of, pooled_engine, url_as
 from resources.privacy.keyring import PostgresKeyring
+from resources.promotion.store import PostgresPromotions
 from resources.review.answers import ReviewAnswers
 from resources.review.clusters import Clusters
 from resources.review.repeats import Repeats
@@ -72,8 +73,8 @@ class DeskHouse:
             nights=PostgresLedger(url),
             trail=AuditTrail(url),
             keyring=PostgresKeyring(engine_of(url), self.keys),
-            models=NoneAwaiting(PostgresLedger(url)),
-            desks={FLOW: Desk(REVIEW, ACTING)},
+            models=PostgresPromotions(url),
+            desks={FLOW: Desk(REVIEW, ACTING, RolloutTerms())},
             photos=lambda _: Photos(),
             sought=Sought,
             alive=lambda: None,

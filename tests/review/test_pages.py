@@ -29,7 +29,7 @@ def ada(house: DeskHouse) -> Client:
         (f"/nights/returns/{NIGHT}", "3 cases, 2 still with people"),
         ("/actions", "refund"),
         ("/actions?state=ready&night=" + NIGHT, "notice"),
-        ("/models", "Nothing waits for a signature"),
+        ("/models", "0 models wait for a signature"),
         ("/audit", "decisions"),
         ("/audit?case=A-1&kind=decisions&since=2020-01-01", "A-1"),
         ("/people", "Ada"),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline_project.spec import WorkflowSpec, check_file, load_all, load_spec
 from pipeline_project.spec.load import SHIPPED
 
+SHIPPED_NAMES = {"order_returns", "returns", "support_tickets", "vehicle_claims"}
 MINIMAL = """\
 workflow: minimal
 title: Minimal
@@ -42,7 +43,7 @@ def test_shipped_workflows_are_sound() -> None:
     files = sorted(SHIPPED.glob("*.yaml"))
     assert [check_file(path) for path in files] == [[] for _ in files]
     loaded = load_all()
-    assert set(loaded.specs) == {path.stem for path in files} == {"order_returns", "returns", "support_tickets"}
+    assert set(loaded.specs) == {path.stem for path in files} == SHIPPED_NAMES
     assert loaded.broken == []
 
 
@@ -108,7 +109,7 @@ def test_one_broken_file_leaves_the_others(tmp_path: Path) -> None:
     write(tmp_path, "good.yaml")
     broken = write(tmp_path, "broken.yml", "title: x: y")
     loaded = load_all([tmp_path, tmp_path / "nowhere", tmp_path])
-    assert set(loaded.specs) == {"minimal", "order_returns", "returns", "support_tickets"}
+    assert set(loaded.specs) == {"minimal", *SHIPPED_NAMES}
     assert [error.file for error in loaded.broken] == [broken, tmp_path / "nowhere"]
     assert "no such folder" in str(loaded.broken[1])
 
@@ -122,7 +123,7 @@ def test_two_files_with_one_name(tmp_path: Path) -> None:
     assert str(clash).startswith(f"{second}:2:1: workflow: {first} is called minimal as well")
 
 
-@pytest.mark.parametrize("name", ["order_returns", "returns", "support_tickets"])
+@pytest.mark.parametrize("name", sorted(SHIPPED_NAMES))
 def test_hash_survives_being_written_and_read(name: str, tmp_path: Path) -> None:
     spec = load_all().specs[name]
     path = write(tmp_path, "again.yaml", yaml.safe_dump(spec.model_dump(mode="json", exclude_none=True)))

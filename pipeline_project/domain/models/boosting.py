@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from pipeline_project.domain.feature_table import FeatureTable
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.columns import Columns
 from pipeline_project.domain.models.contract import EstimatorSettings
-from pipeline_project.domain.models.wording import category_reason, number_reason, phrase
+from pipeline_project.domain.models.wording import spoken, weighty
 from pipeline_project.domain.timeline import later_share
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _BOOSTER, _SETTINGS, _REDUCTION = "booster.ubj", "boosting.json", "reduction.saf
 _THREADS = 1
 _MOST_ROUNDS, _FIXED_ROUNDS, _PATIENCE = 400, 80, 25
 _STOP_SHARE, _FEWEST_TO_STOP = 0.2, 200
-_SMALLEST_REASON = 0.05
 
 
 class BoostedTrees:
@@ -32,6 +31,14 @@ class BoostedTrees:
 
     The number of rounds is found on the latest fifth of the nights, then all rows are fitted with it.
     """
+
+    GRID: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "max_depth": (3, 4, 5, 7),
+        "eta": (0.03, 0.06, 0.12),
+        "min_child_weight": (1.0, 5.0, 20.0),
+        "colsample_bytree": (0.2, 0.4, 0.8),
+        "reg_lambda": (1.0, 3.0, 10.0),
+    }
 
     columns_: Columns
     parameters_: dict[str, Any]
@@ -75,6 +82,7 @@ class BoostedTrees:
             "max_cat_to_onehot": 64,
             "nthread": _THREADS,
             "seed": seed,
+            **dict(self.settings.choices),
         }
 
     def _rounds(self, matrix: np.ndarray, y: np.ndarray, weight: np.ndarray, later: np.ndarray) -> int:
@@ -121,16 +129,8 @@ class BoostedTrees:
         features = list(dict.fromkeys(names))
         spread = (np.array(names)[:, None] == np.array(features)[None, :]).astype(np.float64)
         summed = shares @ spread
-        order = np.argsort(-np.abs(summed), axis=1, kind="stable")[:, :top]
         chosen = [self.settings.labels[i] for i in probabilities.argmax(axis=1)]
-        return [
-            [
-                f"{self._words(table, row, features[i])} ({summed[row, i]:+.1f} towards {label})"
-                for i in order[row]
-                if abs(summed[row, i]) >= _SMALLEST_REASON
-            ]
-            for row, label in enumerate(chosen)
-        ]
+        return weighty(summed, features, chosen, top, spoken(self.columns_, self.settings.masked, table))
 
     def _contributions(self, table: FeatureTable, chosen: np.ndarray) -> np.ndarray:
         """In log-odds towards the chosen label, shape (n, columns); with several labels against their mean."""
@@ -139,15 +139,6 @@ class BoostedTrees:
             return np.asarray(told[:, :-1] * np.where(chosen == 1, 1.0, -1.0)[:, None], dtype=np.float64)
         rows = np.arange(len(chosen))
         return np.asarray(told[rows, chosen, :-1] - told[:, :, :-1].mean(axis=1), dtype=np.float64)
-
-    def _words(self, table: FeatureTable, row: int, name: str) -> str:
-        masked = name in self.settings.masked
-        if name in self.columns_.quartiles:
-            value = table.numbers[row, table.number_names.index(name)]
-            return number_reason(name, float(value), self.columns_.quartiles[name], masked)
-        if name in self.columns_.values:
-            return category_reason(name, table.categories[row, table.category_names.index(name)], masked)
-        return phrase(name)
 
     def parameters(self) -> dict[str, Any]:
         return {**self.parameters_, "rounds": self.rounds_}

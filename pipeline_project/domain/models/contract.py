@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -19,16 +19,24 @@ class EstimatorSettings:
         labels: in the spec's order; the columns of every probability.
         text_dimensions, image_dimensions: vectors are reduced to this many.
         masked: features whose values are personal, so that reasons do not show them.
+        choices: hyper-parameters of the estimator's `GRID` that replace the ones it comes with.
     """
 
     labels: tuple[str, ...]
     text_dimensions: int = 24
     image_dimensions: int = 16
     masked: frozenset[str] = frozenset()
+    choices: tuple[tuple[str, float], ...] = ()
 
 
 class Estimator(Protocol):
-    """Learns labels from features; holds only what JSON, UBJSON and safetensors can hold."""
+    """Learns labels from features; holds only what JSON, UBJSON and safetensors can hold.
+
+    Attributes:
+        GRID: hyper-parameters worth trying, and their values; see `search`.
+    """
+
+    GRID: ClassVar[Mapping[str, tuple[float, ...]]]
 
     def __init__(self, settings: EstimatorSettings) -> None: ...
 

@@ -98,10 +98,14 @@ class Familiar:
         nearest = (vectors @ references.T).max(axis=1, initial=-1.0)
         return np.where(vectors.any(axis=1), 1 - nearest, missing)
 
+    def score(self, table: FeatureTable) -> np.ndarray:
+        """How far each case lies from what was seen, shape (n,): 0 is within, 1 at the first limit it reaches."""
+        parts = [d / self.limits[kind] for kind, d in self.distances(table).items() if kind in self.limits]
+        return np.max(parts, axis=0) if parts else np.zeros(len(table))
+
     def strange(self, table: FeatureTable) -> np.ndarray:
         """Mask of the cases that pass a limit, shape (n,)."""
-        flags = [d > self.limits.get(kind, np.inf) for kind, d in self.distances(table).items()]
-        return np.any(flags, axis=0) if flags else np.zeros(len(table), dtype=bool)
+        return np.asarray(self.score(table) > 1)
 
     def to_dict(self) -> dict[str, Any]:
         return {"values": self.values, "ranges": self.ranges, "limits": self.limits, "always": self.always}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -23,6 +23,8 @@ _NEVER = -30.0
 class LogisticOnEmbeddings:
     """scikit-learn's multinomial logistic regression; how much to regularize is tried out on later nights."""
 
+    GRID: ClassVar[Mapping[str, tuple[float, ...]]] = {"C": (1.0, 3.0, 10.0, 30.0, 100.0)}
+
     strength_: float
     coefficients_: np.ndarray
     intercepts_: np.ndarray
@@ -40,7 +42,12 @@ class LogisticOnEmbeddings:
     ) -> Self:
         vectors = _text_of(table)
         weight = np.ones(len(y)) if weights is None else weights
-        self.strength_ = like.strength_ if like is not None else self._strength(vectors, y, weight, table.nights, seed)
+        set_strength = dict(self.settings.choices).get("C")
+        if set_strength is not None:
+            self.strength_ = set_strength
+        else:
+            found = like.strength_ if like is not None else None
+            self.strength_ = found or self._strength(vectors, y, weight, table.nights, seed)
         self.coefficients_, self.intercepts_ = self._solve(vectors, y, weight, self.strength_)
         return self
 

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.models.columns import Columns
+
+#: In log-odds; what counts for less is not said.
+_SMALLEST_REASON = 0.05
 
 _PHRASES = (
     (r"^basket_(.+)_different_(.+)$", r"different \2 in the basket"),
@@ -51,3 +58,37 @@ def plain(value: float) -> str:
     """A number as one would write it: no more than two decimals, none for whole numbers."""
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text in ("", "-0") else text
+
+
+def spoken(columns: Columns, masked: frozenset[str], table: FeatureTable) -> Callable[[int, str], str]:
+    """Words for a feature of a row of the table; those of masked features do not show the value."""
+
+    def words(row: int, name: str) -> str:
+        if name in columns.quartiles:
+            value = table.numbers[row, table.number_names.index(name)]
+            return number_reason(name, float(value), columns.quartiles[name], name in masked)
+        if name in columns.values:
+            return category_reason(name, table.categories[row, table.category_names.index(name)], name in masked)
+        return phrase(name)
+
+    return words
+
+
+def weighty(
+    shares: np.ndarray, features: Sequence[str], chosen: Sequence[str], top: int, words: Callable[[int, str], str]
+) -> list[list[str]]:
+    """`price 129 is high (+0.8 towards returned)`: per case at most `top`, the weightiest first.
+
+    Args:
+        shares: what each feature adds to the chosen label's log-odds, shape (n, features).
+        chosen: label of each case.
+    """
+    order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :top]
+    return [
+        [
+            f"{words(row, features[i])} ({shares[row, i]:+.1f} towards {label})"
+            for i in order[row]
+            if abs(shares[row, i]) >= _SMALLEST_REASON
+        ]
+        for row, label in enumerate(chosen)
+    ]

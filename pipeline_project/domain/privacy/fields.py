@@ -45,9 +45,15 @@ class PersonalFields:
             return None
         subject = schema.by_role(Role.SUBJECT)
         sealed = {f.name: f.type for f in schema.fields if f.pii and f.role not in _NEVER and f.type != FieldType.IMAGE}
-        personal = {f.column for f in schema.fields if f.name in sealed} | ({subject.column} if subject else set())
+        personal = {column for f in schema.fields if f.name in sealed for column in f.columns} | (
+            {subject.column} if subject else set()
+        )
         # an id made of personal values would become another one: such a row keeps nothing and is not decided again
-        kept = set() if personal & set(schema.id_from) else {f.column for f in schema.fields} - personal
+        kept = (
+            set()
+            if personal & set(schema.id_from)
+            else {column for f in schema.fields for column in f.columns} - personal
+        )
         return cls(
             subject.name if subject else None,
             subject.column if subject else None,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.cluster_newcomers import Novelty
 from pipeline_project.domain.costs import PolicyTerms
 from pipeline_project.domain.schema import CaseSchema
 
@@ -79,10 +80,12 @@ class NightFacts:
         embeddings: needs only the columns case_id, image_problem, text_key, photo_keys.
         places: answers the reviewers can give this night; None takes it from the spec's capacity.
         shadow_price: what one more place would save, in the workflow's currency.
+        bounds: what else bounded the policy, in sentences: a promise, a budget, a surge.
         matured: earlier decisions whose outcome has become known: case_id, night, label, option, probabilities
             (a list in the order of the labels, or None).
         matured_costs: aligned with `matured`, shape (cases, options, labels), in the currency; see `case_costs`.
         timings: seconds by asset, in the order to be shown.
+        newcomers: new clusters that were reported this night.
         blocked: why the night's checks stopped it, in words; None if they did not.
     """
 
@@ -98,8 +101,10 @@ class NightFacts:
     decisions: pa.Table | None = None
     places: int | None = None
     shadow_price: float | None = None
+    bounds: tuple[str, ...] = ()
     matured: pd.DataFrame | None = None
     matured_costs: np.ndarray | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
     blocked: str | None = None
+    newcomers: tuple[Novelty, ...] = ()

@@ -64,7 +64,7 @@ def secrets_of_raw(schema: CaseSchema, raw: str) -> tuple[str, ...]:
     row = json.loads(raw)
     if not isinstance(row, dict):
         return ()
-    return tuple(_spellings(row.get(field.column) for field in personal_fields(schema)))
+    return tuple(_spellings(row.get(column) for field in personal_fields(schema) for column in field.columns))
 
 
 def names_in_identifiers(schema: CaseSchema, cases: pa.Table) -> frozenset[str]:

@@ -15,6 +15,7 @@ from pipeline_project.domain.report.calibration import Calibration, calibration
 from pipeline_project.domain.report.facts import NightFacts, ReportTerms, Versions
 from pipeline_project.domain.report.groups import Groups, groups
 from pipeline_project.domain.report.masking import MASK, id_is_personal, secrets_of_cases
+from pipeline_project.domain.report.newcomers import NewcomerLine, newcomer_lines
 from pipeline_project.domain.report.people import (
     PeopleLine,
     Refusal,
@@ -77,6 +78,7 @@ class NightReport:
     places: int
     crowded_out: int
     shadow_price: float | None
+    bounds: tuple[str, ...]
     amount: float | None
     options: tuple[money.OptionLine, ...]
     people: tuple[PeopleLine, ...]
@@ -84,6 +86,7 @@ class NightReport:
     refusals: tuple[Refusal, ...]
     more_refusals: int
     groups: Groups | None
+    newcomers: tuple[NewcomerLine, ...]
     comparison: money.Comparison | None
     realised: money.Comparison | None
     calibration: Calibration | None
@@ -164,6 +167,7 @@ def summarize(terms: ReportTerms, facts: NightFacts) -> NightReport:
         places=terms.policy.places(facts.cases.num_rows) if facts.places is None else facts.places,
         crowded_out=int((decisions["reason"] == "no_place_left").sum()),
         shadow_price=facts.shadow_price,
+        bounds=facts.bounds,
         amount=money.known_sum(decisions["amount"]),
         options=money.by_option(decisions, terms),
         people=people_lines(decisions),
@@ -171,6 +175,7 @@ def summarize(terms: ReportTerms, facts: NightFacts) -> NightReport:
         refusals=refused,
         more_refusals=more,
         groups=_groups(terms, facts, decisions, show_ids),
+        newcomers=newcomer_lines(facts.newcomers),
         comparison=comparison,
         realised=_realised(terms, facts),
         calibration=None if matured is None else calibration(matured, terms.labels),

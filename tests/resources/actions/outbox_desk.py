@@ -17,6 +17,7 @@ from resources.actions.dispatcher import Dispatcher
 from resources.actions.outbox import Enqueued, enqueue, release_night
 from resources.actions.sent import Sent
 from resources.actions.steering import Outbox
+from resources.audit.chain import append
 from resources.ledger.action_tables import action_events, actions
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
@@ -49,7 +50,9 @@ class Desk:
 
     def ask(self, *planned: PlannedAction) -> Enqueued:
         with engine_of(self.url).begin() as connection:
-            return enqueue(connection, planned, self.terms)
+            added = enqueue(connection, planned, self.terms)
+            append(connection, "actions", FLOW, added.facts)
+            return added
 
     def release(self, night: str = NIGHT) -> int:
         with engine_of(self.url).begin() as connection:

@@ -1,0 +1,169 @@
+"""What a night was like, against what its champion learned from; and what is asked for when it is no longer alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.common import key, night_asset
+from assets.doors import PolicyState, Quality
+from assets.knowledge import written
+from pipeline_project.domain.drift.outcomes import matured_on
+from pipeline_project.domain.drift.sketch import Sketch, sketch_night
+from pipeline_project.domain.drift.watch import (
+    CHECKS,
+    PastNight,
+    Promised,
+    Severity,
+    Signal,
+    asked_nights,
+    breached_names,
+    check_of,
+    closes_policy,
+    signals_of,
+)
+from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.ports import Lake, Ledger, ModelVersion
+from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.partitions import nights, window
+from pipeline_project.spec import WorkflowSpec
+
+#: One alert per workflow; it closes when the last nights were quiet.
+DRIFT_ALERT = "drift"
+
+#: A night whose outcomes are not in after so long is not waited for.
+LONGEST_WAIT = 366
+
+
+def build_drift(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """The sketch of each night and its signals; a breach on enough nights asks for a training, once."""
+    nouns = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
+
+    @dg.asset(
+        key=key(spec, "drift"),
+        deps=[key(spec, noun) for noun in (*nouns, "scores", "decisions", "outcomes")],
+        **night_asset(spec, {"postgres"}),
+    )
+    def drift(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        ledger: dg.ResourceParam[Ledger],
+        quality: dg.ResourceParam[Quality],
+        live: dg.ResourceParam[PolicyState],
+    ) -> dg.MaterializeResult[None]:
+        """The nights that the champion learned from are the reference; without one a night is only sketched."""
+        night, terms = context.partition_key, spec.drift.terms
+        champion = None if spec.warms_up(night) else ledger.champion(spec.name, night)
+        tonight = PastNight(night, champion.version if champion else None, _sketch(spec, lake, ledger, night))
+        quality.put_sketch(spec.name, tonight)
+        if champion is None:
+            return dg.MaterializeResult(metadata={"cases": tonight.sketch.cases, "judged": False})
+        signals = _signals(spec, quality, champion, tonight)
+        quality.record_signals(spec.name, night, context.run_id, signals)
+        asked = asked_nights(quality.history(spec.name), terms)
+        there = {str(request[NIGHT]) for request in quality.requests(spec.name)}
+        if closes_policy(asked.get(night), terms) and night not in there:
+            # before the request: a run that dies between the two closes again, rather than never
+            live.close(spec.name, night, asked[night], "drift")
+        # a night that is run late may complete the breaches of nights after it
+        later = [each for each in sorted(asked) if each >= night]
+        new = [n for n in later if quality.ask_training(spec.name, n, asked[n], terms.cooldown_nights, context.run_id)]
+        _tell(spec, ledger, quality, night, asked.get(night) if night in new else None)
+        return dg.MaterializeResult(metadata=_metadata(tonight.sketch, signals, asked.get(night)))
+
+    return drift
+
+
+def _sketch(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: str) -> Sketch:
+    """A night's sketch, and the outcomes of the nights that became mature on it."""
+    tonight = window(spec, night)
+    waiting = lake.read_span(spec.name, "cases", shifted(night, -LONGEST_WAIT), shifted(night, 1), [NIGHT, CASE_ID])
+    before, after = (ledger.outcomes_known(spec.name, moment) for moment in (tonight.start, tonight.end))
+    return sketch_night(
+        night,
+        written(lake, spec, "cases", night),
+        spec.case_schema,
+        lake.read_night(spec.name, "embeddings", night) if spec.encodes else None,
+        lake.read_night(spec.name, "clusters", night) if spec.clusters else None,
+        None if spec.warms_up(night) else lake.read_night(spec.name, "scores", night),
+        matured_on(waiting, before, after, spec.outcome.mature_share),
+    )
+
+
+def _signals(spec: WorkflowSpec, quality: Quality, champion: ModelVersion, tonight: PastNight) -> list[Signal]:
+    terms, night = spec.drift.terms, tonight.night
+    learned_before = min(champion.known_before, night)
+    accuracy = champion.metrics.get("accuracy")
+    return signals_of(
+        tonight.sketch,
+        reference=quality.sketches(spec.name, shifted(learned_before, -terms.reference_nights), learned_before),
+        own=quality.sketches_of(spec.name, champion.version, night, terms.reference_nights),
+        recent=quality.sketches(spec.name, shifted(night, 1 - terms.of_nights), night),
+        promised=Promised(None if accuracy is None else 1 - accuracy, spec.rollout.slack),
+        terms=terms,
+    )
+
+
+def _tell(spec: WorkflowSpec, ledger: Ledger, quality: Quality, night: str, asked: str | None) -> None:
+    """An alert when a training is asked for; it closes when the last nights were quiet."""
+    if asked is not None:
+        command = f"pipeline drift {spec.name} --night {night}"
+        ledger.raise_alert(spec.name, "drift", DRIFT_ALERT, f"{night}: {asked}", spec.owners[0], command)
+        return
+    first = shifted(night, 1 - spec.drift.of_nights)
+    recent = [names for each, names in quality.history(spec.name).items() if first <= each <= night]
+    if not any(recent):
+        ledger.close_alert(spec.name, DRIFT_ALERT)
+
+
+def _metadata(sketch: Sketch, signals: Sequence[Signal], asked: str | None) -> dict[str, Any]:
+    lines = ["| signal | value | noise | threshold | breached |", "|---|---:|---:|---:|---|"]
+    lines += [f"| {s.name} | {s.value:.3f} | {s.noise:.3f} | {s.threshold:g} | {s.severity} |" for s in signals]
+    return {
+        "cases": sketch.cases,
+        "judged": bool(signals),
+        "breached": breached_names(signals),
+        "signals": dg.MetadataValue.md("\n".join(lines) if signals else "none"),
+        "training": asked or "not asked for",
+    }
+
+
+def build_drift_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
+    """A check for each kind of signal; none blocks, because a night unlike the others is decided all the same."""
+    asset = key(spec, "drift")
+
+    @dg.multi_asset_check(
+        name=f"{spec.name}__drift_checks",
+        specs=[
+            dg.AssetCheckSpec(name, asset=asset, description=words, blocking=False, partitions_def=nights(spec))
+            for name, words in CHECKS.items()
+        ],
+    )
+    def drift_checks(
+        context: dg.AssetCheckExecutionContext, quality: dg.ResourceParam[Quality]
+    ) -> Iterator[dg.AssetCheckResult]:
+        signals = quality.night_signals(spec.name, context.partition_key)
+        for name in CHECKS:
+            yield _checked(asset, name, [each for each in signals if check_of(each["signal"]) == name])
+
+    return [drift_checks]
+
+
+def _checked(asset: dg.AssetKey, name: str, signals: Sequence[Mapping[str, Any]]) -> dg.AssetCheckResult:
+    breached = [each for each in signals if each["breached"]]
+    grave = any(each["severity"] == Severity.ERROR for each in breached)
+    told = "; ".join(f"{each['signal']} {each['value']:.3f} > {each['threshold']:g}" for each in breached)
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=not breached,
+        severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
+        description=told or ("as in the reference" if signals else "not judged: no champion, or no reference yet"),
+        metadata={
+            "judged": len(signals),
+            "breached": len(breached),
+            "values": {each["signal"]: float(each["value"]) for each in signals},
+            "noise": {each["signal"]: float(each["noise"]) for each in signals},
+            "cases": max((int(each["cases"]) for each in signals), default=0),
+        },
+    )

@@ -1,0 +1,119 @@
+"""Candidates against past nights: a replay as an asset, one partition a candidate, so that the UI can start one."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from assets.candidates import Candidate, mature_span, named_candidate
+from assets.common import RETRIES, key
+from assets.doors import Replays
+from assets.past_nights import keep_replay, run_replay, titles
+from pipeline_project.domain.errors import PipelineError
+from pipeline_project.domain.nights import night_of
+from pipeline_project.domain.ports import Lake, Ledger, ModelVersion, Registry
+from pipeline_project.domain.replaying.model import ReplayResult
+from pipeline_project.domain.replaying.page import PageTerms, replay_markdown
+from pipeline_project.partitions import window
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.load import load_spec
+
+#: The tag of a run that says who started it.
+STARTED_BY = "pipeline/started_by"
+
+
+class ReplaySpan(dg.Config):
+    """Which nights are replayed; without any, the latest whose outcomes are in, as many as the gates ask for."""
+
+    first: str = ""
+    last: str = ""
+    knows_the_future: bool = False
+
+
+def candidates(spec: WorkflowSpec) -> dg.DynamicPartitionsDefinition:
+    """The candidates of a workflow, each named by a slug: v7, v7--cheap_warning, cheap_warning."""
+    return dg.DynamicPartitionsDefinition(name=f"{spec.name}_candidates")
+
+
+def build_replay(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """Past nights decided again by a candidate; in a group of its own, because no night waits for it."""
+
+    @dg.asset(
+        key=key(spec, "replay"),
+        partitions_def=candidates(spec),
+        group_name=f"{spec.name}_replay",
+        owners=list(spec.owners),
+        kinds={"deltalake", "postgres"},
+        retry_policy=RETRIES,
+        metadata={"spec_hash": spec.spec_hash},
+        tags={"workflow": spec.name},
+    )
+    def replay(
+        context: dg.AssetExecutionContext,
+        config: ReplaySpan,
+        lake: dg.ResourceParam[Lake],
+        ledger: dg.ResourceParam[Ledger],
+        registry: dg.ResourceParam[Registry],
+        replays: dg.ResourceParam[Replays],
+    ) -> dg.MaterializeResult[None]:
+        """Reads everything as it was known on those nights and writes nothing but its own row and page."""
+        now = datetime.now(UTC)
+        maker = context.run.tags.get(STARTED_BY, "dagster")
+        try:
+            candidate = named_candidate(spec, registry, context.partition_key, load_spec)
+            span = _span(spec, lake, ledger, candidate, config, now)
+            result = run_replay(
+                spec, lake, ledger, registry, candidate, span, now, knows_the_future=config.knows_the_future
+            ).result
+            number, _ = keep_replay(spec, registry, replays, candidate, result, maker)
+        except PipelineError as error:
+            # what cannot be replayed now cannot be replayed a minute later either
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        return dg.MaterializeResult(metadata=_told(spec, candidate, result, replays.address_of(spec.name, number)))
+
+    return replay
+
+
+def replay_challenger(
+    spec: WorkflowSpec, lake: Lake, ledger: Ledger, registry: Registry, version: ModelVersion, night: str
+) -> ReplayResult:
+    """A challenger on the latest nights before `night` whose outcomes are in and of which it has seen nothing.
+
+    Raises:
+        ReplayRefused: there is no such night.
+        ModelUnavailable: its files are gone, changed, or for other labels or features.
+    """
+    start = window(spec, night).start
+    span = mature_span(spec, lake, ledger, night, version.known_before, start)
+    return run_replay(spec, lake, ledger, registry, Candidate(f"v{version.version}", version), span, start).result
+
+
+def _span(
+    spec: WorkflowSpec, lake: Lake, ledger: Ledger, candidate: Candidate, config: ReplaySpan, now: datetime
+) -> tuple[str, str]:
+    if config.first and config.last:
+        return config.first, config.last
+    known_before = candidate.model.known_before if candidate.model and not config.knows_the_future else None
+    found = mature_span(spec, lake, ledger, night_of(now, spec.nights.time_zone), known_before, now)
+    return config.first or found[0], config.last or found[1]
+
+
+def _told(spec: WorkflowSpec, candidate: Candidate, result: ReplayResult, page: str) -> dict[str, dg.MetadataValue]:
+    terms = PageTerms(spec.title, spec.currency, titles(spec, candidate.policy))
+    money = result.money
+    told: dict[str, dg.MetadataValue] = {
+        "page": dg.MetadataValue.url(page),
+        "found": dg.MetadataValue.md(replay_markdown(result, terms)),
+        "nights": dg.MetadataValue.int(len(result.nights)),
+        "cases": dg.MetadataValue.int(result.cases),
+        "flipped": dg.MetadataValue.int(result.flipped),
+        "asked": dg.MetadataValue.int(result.candidate.asked),
+        "effective_sample": dg.MetadataValue.float(result.effective),
+        "seconds": dg.MetadataValue.float(result.seconds),
+    }
+    if money is not None:
+        told |= {
+            "money_per_case": dg.MetadataValue.float(money.value),
+            "money_low": dg.MetadataValue.float(money.low),
+            "money_high": dg.MetadataValue.float(money.high),
+        }
+    return told

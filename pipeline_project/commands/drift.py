@@ -1,0 +1,69 @@
+"""`pipeline drift`: the signals of a night, and all of them for whoever subscribes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+from pipeline_project.commands.console import Exit, complain, emit, facts, say, table
+from pipeline_project.commands.ground import prepare, workflow
+
+if TYPE_CHECKING:
+    from resources.quality.store import PostgresQuality
+
+#: Trainings asked for that are shown.
+REQUESTS = 5
+
+
+def run_drift(name: str, night: str | None, as_json: bool) -> int:
+    """A night's signals, breached ones first."""
+    quality = _quality(name)
+    night = night or quality.last_night(name)
+    signals = quality.night_signals(name, night) if night else []
+    requests = quality.requests(name)[-REQUESTS:]
+    if as_json:
+        emit({"workflow": name, "night": night, "signals": signals, "trainings_asked": requests})
+        return Exit.DONE if signals else Exit.NOT_FOUND
+    if not signals:
+        complain(
+            f"no signals of {name} on {night or 'any night'}: a night is judged once a champion decides and two nights "
+            f"before it were sketched; run `pipeline nights {name}`"
+        )
+        return Exit.NOT_FOUND
+    breached = [each["signal"] for each in signals if each["breached"]]
+    rows = [
+        (
+            each["signal"],
+            f"{each['value']:.3f}",
+            f"{each['noise']:.3f}",
+            f"{each['threshold']:g}",
+            "" if each["psi"] is None else f"{each['psi']:.3f}",
+            f"{each['cases']:,}",
+            each["severity"] if each["breached"] else "",
+        )
+        for each in sorted(signals, key=lambda each: (not each["breached"], -each["value"]))
+    ]
+    columns = ("signal", "value", "noise", "threshold", "PSI", "cases", "breached")
+    table(f"{name}, {night}", columns, rows, right=columns[1:-1])
+    say()
+    facts([("breached", ", ".join(breached) or "nothing"), *((f"asked {r['night']}", r["why"]) for r in requests)])
+    return Exit.DONE
+
+
+def run_follow(name: str, since: int) -> int:
+    """The signals after an id, one JSON object a line, in the order in which they became visible."""
+    quality = _quality(name)
+    while page := quality.signals(name, since):
+        for row in page:
+            typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+        since = int(page[-1]["id"])
+    return Exit.DONE
+
+
+def _quality(name: str) -> PostgresQuality:
+    from resources.quality.store import PostgresQuality
+
+    workflow(name)  # a name that is none is told before anything is looked up
+    return PostgresQuality(prepare().ledger.url)

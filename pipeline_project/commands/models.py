@@ -1,0 +1,140 @@
+"""`pipeline models`: who decides, which challengers ask to, what the gates said; and a model approver's signature."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.commands.console import Exit, emit, paragraph, say, table
+from pipeline_project.commands.ground import Ground, prepare, workflow
+from pipeline_project.domain.errors import PromotionRefused
+from pipeline_project.domain.people import PersonRole
+
+if TYPE_CHECKING:
+    from resources.promotion.store import PostgresPromotions
+
+
+def show_models(name: str, as_json: bool) -> int:
+    """The champion's history, and what was proposed."""
+    workflow(name)
+    promotions = _promotions(prepare())
+    champions, proposals = promotions.champions(name), promotions.proposals(name)
+    waiting = {each["id"] for each in promotions.awaiting()}
+    if as_json:
+        emit({"champions": champions, "proposals": proposals, "awaiting": sorted(waiting)})
+        return Exit.DONE
+    if champions:
+        rows = [(c["version"], c["from_night"], c["night"], c["reason"]) for c in champions]
+        table("Who decides, the newest first", ("version", "from night", "trained on", "because"), rows)
+    else:
+        say(f"No model of {name} decides yet; every case goes to a person.")
+    if proposals:
+        told = [
+            (str(p["id"]), p["version"], p["base_version"], _money(p), _state(p, p["id"] in waiting)) for p in proposals
+        ]
+        table(
+            "Challengers",
+            ("proposal", "version", "against", "money per case", "state"),
+            told,
+            right=("money per case",),
+        )
+    else:
+        say("No challenger was compared yet; a training after the first decided nights makes one.")
+    return Exit.DONE
+
+
+def show_proposal(name: str, number: int, as_json: bool) -> int:
+    """Everything that a signature would be about.
+
+    Raises:
+        PromotionRefused: the workflow has no such proposal.
+    """
+    workflow(name)
+    found = _proposal(_promotions(prepare()), name, number)
+    if as_json:
+        emit(found)
+        return Exit.DONE
+    say(f"Proposal {number}: version {found['version']} of {name} instead of version {found['base_version']}.")
+    say(f"Trained on {found['night']} by {found['trained_by']}; hash {found['hash']}.")
+    for gate in found["gates"]:
+        paragraph(f"{'passed    ' if gate['passed'] else 'NOT PASSED'} {gate['name']}: {gate['detail']}", indent="  ")
+    if found["verdict"]:
+        say(f"{found['verdict']} by {found['person']}: {found['note'] or 'without a note'}")
+    elif found["passed"]:
+        say(f"A model approver signs it with pipeline models {name} --sign {number} --as NAME.")
+    return Exit.DONE
+
+
+def answer(
+    name: str, number: int, sign: bool, person: str, note: str, shown_hash: str | None, password_file: Path | None,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """A model approver's yes or no, with the password of the account.
+
+    Raises:
+        PromotionRefused: no such proposal, no such right, or a rule stands against it.
+        SignInRefused: name or password is wrong.
+    """
+    from resources.people import PostgresPeople
+
+    spec, ground = workflow(name), prepare()
+    promotions = _promotions(ground)
+    found = _proposal(promotions, name, number)
+    signer = PostgresPeople(ground.databases.ledger_url).verify(person, _password(person, password_file))
+    if PersonRole.MODEL_APPROVER not in signer.roles:
+        raise PromotionRefused(f"{signer.name} is no model approver; an admin grants that role at the desk")
+    if sign:
+        night = promotions.sign(number, shown_hash or found["hash"], signer.name, spec.rollout.terms, note or None)
+        done = {"proposal": number, "signed_by": signer.name, "from_night": night}
+        words = f"Signed by {signer.name}: version {found['version']} is rolled out from {night} on."
+    else:
+        promotions.refuse(number, shown_hash or found["hash"], signer.name, note)
+        done = {"proposal": number, "refused_by": signer.name}
+        words = f"Refused by {signer.name}."
+    if as_json:
+        emit(done)
+    else:
+        say(words)
+    return Exit.DONE
+
+
+def _proposal(promotions: PostgresPromotions, name: str, number: int) -> Mapping[str, Any]:
+    found = promotions.proposal(number)
+    if found is None or found["workflow"] != name:
+        raise PromotionRefused(f"{name} has no proposal {number}; `pipeline models {name}` lists them")
+    return found
+
+
+def _promotions(ground: Ground) -> PostgresPromotions:
+    from resources.promotion.store import PostgresPromotions
+
+    return PostgresPromotions(ground.databases.ledger_url)
+
+
+def _password(person: str, file: Path | None) -> str:
+    """From a file, or asked for on a terminal; never from the command line, where others can read it.
+
+    Raises:
+        PromotionRefused: there is neither.
+    """
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip()
+    if not sys.stdin.isatty():
+        raise PromotionRefused("there is no terminal to ask for the password; give --password-file FILE")
+    return getpass.getpass(f"Password of {person}: ")
+
+
+def _money(proposal: Mapping[str, Any]) -> str:
+    money = (proposal["replay"] or {}).get("money")
+    return f"{money['value']:+.4f} ({money['low']:+.4f} to {money['high']:+.4f})" if money else "unknown"
+
+
+def _state(proposal: Mapping[str, Any], waits: bool) -> str:
+    if proposal["verdict"]:
+        return f"{'signed' if proposal['verdict'] == 'sign' else 'refused'} by {proposal['person']}"
+    if not proposal["passed"]:
+        return "stopped by " + ", ".join(gate["name"] for gate in proposal["gates"] if not gate["passed"])
+    return "waits for a signature" if waits else "no longer open"

@@ -1,0 +1,109 @@
+"""`pipeline replay`: past nights decided again by a candidate, beside what decided them."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_project.commands.console import Exit, emit, paragraph, say, table
+from pipeline_project.commands.ground import Ground, lake, prepare, workflow
+from pipeline_project.domain.nights import night_of
+from pipeline_project.domain.replaying.model import ReplayResult
+from pipeline_project.domain.replaying.page import headline, spread
+from pipeline_project.domain.report.words import percent
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.load import load_spec
+
+if TYPE_CHECKING:
+    from resources.registry import MlflowRegistry
+    from resources.replays.store import PostgresReplays
+
+Span = tuple[date | None, date | None]
+
+
+def replay(name: str, span: Span, model: str | None, policy: Path | None, knows_the_future: bool, as_json: bool) -> int:
+    """Replays, keeps the result and its page, and prints a summary.
+
+    Args:
+        span: first and last night; what is None is taken from the latest nights whose outcomes are in.
+        model: a version in the registry, or None for the probabilities that were recorded.
+        policy: a workflow file whose policy is tried, or None for the workflow's own.
+
+    Raises:
+        ReplayRefused: nothing can be compared like this; the message says what could be.
+        ModelUnavailable: the model is missing, deleted meanwhile, or does not fit the workflow.
+        InvalidSpec: the policy file has mistakes.
+    """
+    from assets.candidates import candidate_of, mature_span
+    from assets.past_nights import keep_replay, run_replay
+
+    spec, ground = workflow(name), prepare()
+    tables, registry, now = lake(ground.settings), _registry(ground), datetime.now(UTC)
+    candidate = candidate_of(spec, registry, model, policy, load_spec)
+    first, last = (day.isoformat() if day else None for day in span)
+    if first is None or last is None:
+        known = candidate.model.known_before if candidate.model and not knows_the_future else None
+        before = night_of(now, spec.nights.time_zone)
+        found = mature_span(spec, tables, ground.ledger, before, known, now)
+        first, last = first or found[0], last or found[1]
+    result = run_replay(
+        spec, tables, ground.ledger, registry, candidate, (first, last), now, knows_the_future=knows_the_future
+    ).result
+    number, page = keep_replay(spec, registry, _replays(ground), candidate, result, _starter())
+    if as_json:
+        emit({"replay": number, "candidate": candidate.name, "page": str(page), "result": asdict(result)})
+    else:
+        _tell(spec, result, candidate.name, number)
+        say(f"Page: {page}")
+    return Exit.DONE
+
+
+def _tell(spec: WorkflowSpec, result: ReplayResult, candidate: str, number: int) -> None:
+    say(f"Replay {number} of {spec.name}, {candidate}: {len(result.nights)} nights, {result.first} to {result.last}.")
+    paragraph(headline(result, spec.currency), indent="")
+    if result.money is None:
+        paragraph(f"No figure of money: {result.refused}.", indent="")
+    else:
+        told = spread(result.money, spec.currency)
+        say(f"Candidate minus base per case: {told}, 95 %; effective sample {result.effective:,.0f}.")
+    if result.immature:
+        say(f"Outcomes of {len(result.immature)} nights are not in yet; they count for flips and load only.")
+    base, wants = result.base, result.candidate
+    rows = [
+        ("model version", base.model_version or "none", wants.model_version or "none"),
+        ("sent to people", f"{base.asked:,}", f"{wants.asked:,}"),
+        ("wanted a person", f"{base.wanted:,}", f"{wants.wanted:,}"),
+        ("wrong without people", percent(base.error, 2), percent(wants.error, 2)),
+        ("calibration error", f"{base.ece:.4f}", f"{wants.ece:.4f}"),
+    ]
+    sides = ("base", "candidate")
+    table(f"Beside each other ({result.places:,} places)", ("", *sides), rows, right=sides)
+    if result.flips:
+        ways = [(*way.split(" -> "), f"{n:,}") for way, n in list(result.flips.items())[:12]]
+        table("Decided otherwise", ("before", "after", "cases"), ways, right=("cases",))
+
+
+def _starter() -> str:
+    """Who types: the account on this machine."""
+    try:
+        return f"person:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "person:unknown"
+
+
+def _registry(ground: Ground) -> MlflowRegistry:
+    from resources.registry import MlflowRegistry
+
+    return MlflowRegistry(ground.databases.mlflow_url, ground.settings.home / "models", ground.settings.keys)
+
+
+def _replays(ground: Ground) -> PostgresReplays:
+    from resources.replays.store import PostgresReplays
+
+    settings = ground.settings
+    return PostgresReplays(
+        ground.databases.ledger_url, settings.home / "reports", settings.reports_url, settings.desk_url
+    )

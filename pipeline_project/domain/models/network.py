@@ -1,0 +1,275 @@
+"""A small network of towers, one for each kind of input, that meet in one layer.
+
+It learns with torch, which is imported only then, and tells with numpy: a night's scores need no torch, and in
+float64 they are the same whatever the machine's number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+Dense = Mapping[str, np.ndarray]
+Weights = dict[str, np.ndarray]
+
+_TOWER, _MEETING = 48, 64
+_BATCH = 256
+_MOST_EPOCHS = 60
+_KEPT_OF_BEFORE = 0.97
+_UNKNOWN_SHARE = 0.03
+_PATIENCE = 6
+#: A path of this many steps from the average case to the case tells each input's part in the outcome.
+_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network learns.
+
+    Attributes:
+        dropout: share of a layer's units left out at a time.
+        decay: weight decay, per step and unit of learning rate.
+        rate: learning rate.
+    """
+
+    dropout: float = 0.3
+    decay: float = 0.02
+    rate: float = 0.002
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of n cases: groups of shape (n, width), codes of shape (n, categories)."""
+
+    dense: Dense
+    codes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def select(self, rows: np.ndarray) -> Batch:
+        return Batch({kind: part[rows] for kind, part in self.dense.items()}, self.codes[rows])
+
+
+def fresh(batch: Batch, sizes: Mapping[str, int], labels: int, seed: int) -> Weights:
+    """Weights to start from, drawn by the seed alone."""
+    draw = np.random.default_rng(seed)
+    weights: Weights = {}
+
+    def layer(name: str, given: int, made: int, scale: float = 1.0) -> None:
+        weights[f"{name}.weight"] = draw.normal(0, scale * np.sqrt(2 / max(given, 1)), (given, made)).astype(np.float32)
+        weights[f"{name}.bias"] = np.zeros(made, dtype=np.float32)
+
+    widths = {kind: part.shape[1] for kind, part in batch.dense.items()}
+    for i, size in enumerate(sizes.values()):
+        weights[f"embedding{i}"] = draw.normal(0, 0.3, (size, embedded(size))).astype(np.float32)
+    if sizes:
+        widths["categories"] = sum(embedded(size) for size in sizes.values())
+    for kind, width in widths.items():
+        layer(kind, width, _TOWER)
+        layer(f"{kind}.straight", width, labels, 0.01)
+    layer("meeting", _TOWER * len(widths), _MEETING)
+    layer("out", _MEETING, labels, 0.1)
+    return weights
+
+
+def embedded(size: int) -> int:
+    """Width of the embedding of a category with that many codes."""
+    return int(min(12, 1 + np.ceil(np.sqrt(size))))
+
+
+def learned(
+    batch: Batch,
+    y: np.ndarray,
+    weight: np.ndarray,
+    start: Weights,
+    recipe: Recipe,
+    seed: int,
+    epochs: int | None = None,
+    stop: tuple[Batch, np.ndarray, np.ndarray] | None = None,
+) -> tuple[Weights, int]:
+    """The weights after so many epochs, averaged over the last steps; the same input gives the same bytes.
+
+    Args:
+        epochs: that many; without it, as many as did best on `stop` (batch, y, weight).
+
+    Returns:
+        The weights and the number of epochs they have seen.
+    """
+    with _quiet_torch() as torch:
+        net = _Learner(torch, start, batch.dense.keys(), recipe, seed)
+        last = _MOST_EPOCHS if epochs is None else epochs
+        best, best_loss, best_epoch = net.average(), np.inf, 0
+        for epoch in range(1, last + 1):
+            net.epoch(batch, y, weight)
+            if stop is None:
+                best, best_epoch = net.average(), epoch
+                continue
+            told = logits(net.average(), stop[0])
+            loss = _loss(told, stop[1], stop[2])
+            if loss < best_loss - 1e-4:
+                best, best_loss, best_epoch = net.average(), loss, epoch
+            elif epoch - best_epoch >= _PATIENCE:
+                break
+        return best, best_epoch
+
+
+@contextmanager
+def _quiet_torch() -> Iterator[Any]:
+    """Torch on one thread and with deterministic algorithms, both set back afterwards; its random state is not used."""
+    import torch
+
+    threads = torch.get_num_threads()
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield torch
+    finally:
+        torch.use_deterministic_algorithms(strict, warn_only=warns)
+        torch.set_num_threads(threads)
+
+
+class _Learner:
+    """Torch's side: parameters, the optimizer and one generator for every draw."""
+
+    def __init__(self, torch: Any, start: Weights, kinds: Any, recipe: Recipe, seed: int) -> None:
+        self.torch, self.recipe, self.kinds = torch, recipe, list(kinds)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.held = {name: torch.from_numpy(array.copy()).requires_grad_() for name, array in start.items()}
+        self.sums = {name: held.detach().clone() for name, held in self.held.items()}
+        decayed = [held for name, held in self.held.items() if name.endswith("weight")]
+        free = [held for name, held in self.held.items() if not name.endswith("weight")]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": recipe.decay}, {"params": free, "weight_decay": 0.0}],
+            lr=recipe.rate,
+            foreach=False,
+        )
+        self.steps = 0
+
+    def average(self) -> Weights:
+        """The moving average of the weights, which is steadier than where the last batch left them."""
+        return {name: held.numpy().copy() for name, held in self.sums.items()}
+
+    def epoch(self, batch: Batch, y: np.ndarray, weight: np.ndarray) -> None:
+        torch = self.torch
+        order = torch.randperm(len(y), generator=self.generator).numpy()
+        mean = weight.mean()
+        for rows in np.array_split(order, max(1, round(len(order) / _BATCH))):
+            told = self._logits(batch.select(rows))
+            losses = torch.nn.functional.cross_entropy(told, torch.from_numpy(y[rows]), reduction="none")
+            loss = (losses * torch.from_numpy((weight[rows] / mean).astype(np.float32))).mean()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.steps += 1
+            kept = min(_KEPT_OF_BEFORE, self.steps / (self.steps + 10))
+            with torch.no_grad():
+                for name, held in self.held.items():
+                    self.sums[name].lerp_(held.detach(), 1 - kept)
+
+    def _logits(self, batch: Batch) -> torch.Tensor:
+        torch, held = self.torch, self.held
+        parts = {kind: torch.from_numpy(batch.dense[kind].astype(np.float32)) for kind in self.kinds}
+        if batch.codes.shape[1]:
+            codes = torch.from_numpy(batch.codes)
+            # values never seen get the code of the rare ones, which some must have had for it to mean anything
+            unknown = torch.rand(codes.shape, generator=self.generator) < _UNKNOWN_SHARE
+            codes = torch.where(unknown, torch.zeros_like(codes), codes)
+            rows = [_row(torch, held[f"embedding{i}"], codes[:, i]) for i in range(codes.shape[1])]
+            parts["categories"] = torch.cat(rows, dim=1)
+        towers, straight = [], held["out.bias"]
+        for kind, part in parts.items():
+            towers.append(self._dropped(torch.relu(part @ held[f"{kind}.weight"] + held[f"{kind}.bias"])))
+            straight = straight + part @ held[f"{kind}.straight.weight"] + held[f"{kind}.straight.bias"]
+        met = torch.relu(torch.cat(towers, dim=1) @ held["meeting.weight"] + held["meeting.bias"])
+        return self._dropped(met) @ held["out.weight"] + straight
+
+    def _dropped(self, made: torch.Tensor) -> torch.Tensor:
+        share = self.recipe.dropout
+        kept = self.torch.rand(made.shape, generator=self.generator) >= share
+        return made * kept / (1 - share)
+
+
+def _row(torch: Any, table: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """Rows of an embedding as a product: the gradient of an index sums in an order that may change."""
+    return torch.nn.functional.one_hot(codes, len(table)).to(table.dtype) @ table
+
+
+def _inputs(weights: Weights, batch: Batch) -> dict[str, np.ndarray]:
+    """Every tower's input in float64, shape (n, width)."""
+    parts = {kind: np.asarray(part, dtype=np.float64) for kind, part in batch.dense.items()}
+    if batch.codes.shape[1]:
+        rows = [weights[f"embedding{i}"].astype(np.float64)[codes] for i, codes in enumerate(batch.codes.T)]
+        parts["categories"] = np.hstack(rows)
+    return parts
+
+
+def logits(weights: Weights, batch: Batch) -> np.ndarray:
+    """Shape (n, labels)."""
+    return _forward(_double(weights), _inputs(weights, batch))[0]
+
+
+def _double(weights: Weights) -> Weights:
+    return {name: array.astype(np.float64) for name, array in weights.items()}
+
+
+def _forward(held: Weights, parts: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Logits, the meeting layer and the towers."""
+    towers = {kind: np.maximum(part @ held[f"{kind}.weight"] + held[f"{kind}.bias"], 0) for kind, part in parts.items()}
+    met = np.maximum(np.hstack(list(towers.values())) @ held["meeting.weight"] + held["meeting.bias"], 0)
+    told = met @ held["out.weight"] + held["out.bias"]
+    for kind, part in parts.items():
+        told = told + part @ held[f"{kind}.straight.weight"] + held[f"{kind}.straight.bias"]
+    return told, met, towers
+
+
+def contributions(weights: Weights, batch: Batch, middle: Dense, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """What each input adds to the chosen label's log-odds against the mean of all labels, shape (n, width) by tower.
+
+    Gradient times input, averaged along the straight way from the average case (integrated gradients), so that they
+    sum to what sets this case apart from it.
+
+    Args:
+        middle: the average case's input, shape (width,) by tower.
+        chosen: index of a label, shape (n,).
+    """
+    held, parts = _double(weights), _inputs(weights, batch)
+    labels = held["out.bias"].shape[0]
+    towards = np.eye(labels)[chosen] - 1 / labels
+    if labels == 2:
+        towards = towards * 2
+    gradients = {kind: np.zeros_like(part) for kind, part in parts.items()}
+    for step in range(_STEPS):
+        share = (step + 0.5) / _STEPS
+        there = {kind: middle[kind] + share * (part - middle[kind]) for kind, part in parts.items()}
+        _, met, towers = _forward(held, there)
+        back = ((towards @ held["out.weight"].T) * (met > 0)) @ held["meeting.weight"].T
+        start = 0
+        for kind, tower in towers.items():
+            of = back[:, start : start + tower.shape[1]] * (tower > 0)
+            gradients[kind] += of @ held[f"{kind}.weight"].T + towards @ held[f"{kind}.straight.weight"].T
+            start += tower.shape[1]
+    return {kind: gradients[kind] / _STEPS * (part - middle[kind]) for kind, part in parts.items()}
+
+
+def average_case(weights: Weights, batch: Batch) -> dict[str, np.ndarray]:
+    """The mean input of each tower, shape (width,)."""
+    return {kind: part.mean(axis=0) for kind, part in _inputs(weights, batch).items()}
+
+
+def softmax(told: np.ndarray) -> np.ndarray:
+    powers = np.exp(told - told.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _loss(told: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    p = softmax(told)[np.arange(len(y)), y]
+    return float(np.average(-np.log(np.maximum(p, 1e-12)), weights=weight))

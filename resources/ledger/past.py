@@ -1,0 +1,34 @@
+"""What a replay reads of the ledger: decisions as they were first made, and every outcome with its corrections."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from resources.ledger import tables
+from resources.ledger.rows import FIRST_EPOCH
+
+#: Columns of a past decision, as `ports.Ledger.decided` promises them.
+DECIDED = ("night", "case_id", "option", "reason", "probabilities", "propensity", "model_version", "data_versions")
+
+
+def past_decisions(workflow: str, first: str, last: str) -> Select[Any]:
+    """The first decision of each case on the nights first <= night <= last, by night and case."""
+    known = tables.decisions.c
+    return (
+        select(*(known[name] for name in DECIDED))
+        .where(known.workflow == workflow, known.epoch == FIRST_EPOCH, known.night.between(first, last))
+        .order_by(known.night, known.case_id)
+    )
+
+
+def past_outcomes(workflow: str, before: datetime) -> Select[Any]:
+    """Every outcome that became known before then, in the order in which they did."""
+    known = tables.outcomes.c
+    return (
+        select(known.case_id, known.label, known.known_at)
+        .where(known.workflow == workflow, known.known_at < before)
+        .order_by(known.known_at, known.id)
+    )

@@ -1,0 +1,1 @@
+"""Proposals, signatures and who decides: the governed side of models."""

@@ -1,0 +1,1 @@
+"""Quality: sketches of nights, the signals made of them, and what they asked for."""

@@ -1,0 +1,1 @@
+"""What replays found: rows of their own in the ledger, and a page each."""
