@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PIPELINE_HOME ?= $(CURDIR)/.pipeline
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test up lint bench chaos docs pictures clean
+.PHONY: run test up lint bench chaos decision-diff docs pictures clean
 
 run: $(STAMP)  ## sixty sample nights, and a page at the end
 	$(BIN)/pipeline demo
@@ -29,6 +29,9 @@ bench: $(STAMP)
 
 chaos: $(STAMP)  ## races, kills, faults and tampering, and each suite without its protection
 	$(BIN)/python -m benchmarks.chaos
+
+decision-diff: $(STAMP)  ## what this tree decides otherwise than was accepted; ACCEPT=1 accepts it
+	$(BIN)/python -m tests.decision_diff $(if $(ACCEPT),--accept)
 
 docs: $(STAMP)  ## what is generated from the code
 	$(BIN)/python -m pipeline_project.spec.docs > docs/workflows.md

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from pipeline_project.domain.acting.model import ActionTerms
 from pipeline_project.domain.drift.watch import PastNight, Signal
+from pipeline_project.domain.lifecycle import RolloutTerms
+from pipeline_project.domain.live.checking import Answered, LiveCheck
+from pipeline_project.domain.live.rollout import NightModels, Watched
 from pipeline_project.domain.ports import (
     CaseSource,
     Contract,
@@ -134,6 +137,36 @@ class Quality(Protocol):
 
     def requests(self, workflow: str) -> list[dict[str, Any]]:
         """The trainings that were asked for, by night."""
+        ...
+
+
+class Live(Protocol):
+    """Who scores a night, what the watch saw of it, and what follows from that."""
+
+    def night_models(self, workflow: str, night: str) -> NightModels:
+        """Who scores a night; the same for every run of it."""
+        ...
+
+    def watched(self, workflow: str, night: str) -> tuple[Watched, ...]:
+        """The versions that decide on a night, the champion first, with what was promised of each."""
+        ...
+
+    def record_checks(self, workflow: str, night: str, checks: Sequence[LiveCheck]) -> None:
+        """Keeps what was seen by a night; the same once more is one row."""
+        ...
+
+    def withdraw(self, workflow: str, version: str, at_night: str, reason: str) -> bool:
+        """Ends a version's rollout: from `at_night` on it does nothing; False where it had ended."""
+        ...
+
+    def breach_answered(self, workflow: str, watched: Watched) -> bool:
+        """Whether a breach of a version, in this time as champion, was answered."""
+        ...
+
+    def answer_breach(
+        self, workflow: str, watched: Watched, night: str, terms: RolloutTerms, reason: str
+    ) -> Answered | None:
+        """Turns back from the night after `night` on, as the terms say, and holds large actions; None if answered."""
         ...
 
 

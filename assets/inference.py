@@ -5,15 +5,16 @@ import pyarrow as pa
 
 from assets.common import from_tonight, key, night_asset, rows
 from assets.contract_checks import build_contract_checks
-from assets.doors import Encoders, Sources
-from assets.knowledge import clusters_until, past_of, written
+from assets.doors import Encoders, Live, Sources
+from assets.scoring import NightScorer, canary_share, challenged, merged
 from pipeline_project.domain.decisions import unscored
 from pipeline_project.domain.embedding import embed_photos, embed_texts, embeddings_table
 from pipeline_project.domain.errors import ModelUnavailable
+from pipeline_project.domain.live.rollout import NightModels
+from pipeline_project.domain.policy import Reason
 from pipeline_project.domain.ports import Lake, Ledger, Registry, VectorStore
 from pipeline_project.domain.schema import CASE_ID
-from pipeline_project.domain.scoring import photos_of, score_night, texts_of
-from pipeline_project.domain.training import TrainedModel
+from pipeline_project.domain.scoring import photos_of, texts_of
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 
@@ -59,7 +60,7 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
 
 def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
-    """Calibrated probabilities and reasons from the model that is champion on that night."""
+    """Calibrated probabilities and reasons from the model that decides; of a canary's share that is the challenger."""
     nouns = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
 
     @dg.asset(
@@ -72,19 +73,21 @@ def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[Ledger],
         registry: dg.ResourceParam[Registry],
+        live: dg.ResourceParam[Live],
     ) -> dg.MaterializeResult[pa.Table]:
         """One row per case; without a model that can be loaded every case says why and goes to a person."""
         night = window(spec, context.partition_key)
-        cases = written(lake, spec, "cases", night.night)
-        champion = None if spec.warms_up(night.night) else ledger.champion(spec.name, night.night)
+        tonight = NightScorer(spec, lake, ledger, registry, night)
+        models = NightModels(None) if spec.warms_up(night.night) else live.night_models(spec.name, night.night)
+        if models.closed is not None:
+            context.log.warning("the policy is closed (%s); every case goes to a person", models.closed)
+            return _scored(unscored(night.night, tonight.ids, Reason.POLICY_CLOSED))
+        champion = models.champion
         if champion is None:
             context.log.warning("no model was champion on %s; every case goes to a person", night.night)
-            return _scored(unscored(night.night, cases[CASE_ID].to_pylist(), "no_model"))
-        embeddings = written(lake, spec, "embeddings", night.night) if spec.encodes else None
-        past, clusters = past_of(spec, lake, ledger, night), clusters_until(spec, lake, night)
+            return _scored(unscored(night.night, tonight.ids, "no_model"))
         try:
-            model = _usable(spec, TrainedModel.from_files(registry.load(champion)))
-            table = score_night(night, cases, spec.feature_plan, past, embeddings, clusters, model, champion)
+            table = tonight.by(champion)
             ledger.close_alert(spec.name, f"model/{champion.version}")
         except ModelUnavailable as error:
             context.log.error("model %s cannot be used: %s; every case goes to a person", champion.version, error)
@@ -92,21 +95,14 @@ def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
             ledger.raise_alert(
                 spec.name, "model_unavailable", f"model/{champion.version}", str(error), spec.owners[0], command
             )
-            table = unscored(night.night, cases[CASE_ID].to_pylist(), "model_unavailable")
+            return _scored(unscored(night.night, tonight.ids, "model_unavailable"))
+        share = canary_share(models, spec.name, tonight.ids)
+        if models.challenger is not None and share.any():
+            theirs = challenged(context, tonight, models.challenger, share)
+            table = table if theirs is None else merged(tonight.ids, table, theirs)
         return _scored(table)
 
     return scores
-
-
-def _usable(spec: WorkflowSpec, model: TrainedModel) -> TrainedModel:
-    """The model, if its probabilities mean what the spec says.
-
-    Raises:
-        ModelUnavailable: it was trained for other labels.
-    """
-    if model.labels != spec.labels:
-        raise ModelUnavailable("it was trained for other labels than the spec has now; train a model for them")
-    return model
 
 
 def _scored(table: pa.Table) -> dg.MaterializeResult[pa.Table]:
@@ -117,7 +113,7 @@ def _scored(table: pa.Table) -> dg.MaterializeResult[pa.Table]:
             "rows": rows(table),
             "without_a_score": len(problems),
             "problems": {problem: problems.count(problem) for problem in sorted(set(problems))},
-            "model_version": next(iter(filter(None, table["model_version"].to_pylist())), "none"),
+            "model_version": ", ".join(sorted(set(filter(None, table["model_version"].to_pylist())))) or "none",
         },
     )
 

@@ -10,12 +10,16 @@ from assets.doors import Contracts, Sources
 from assets.knowledge import written
 from pipeline_project.domain.accounting import balance
 from pipeline_project.domain.admission import admit, open_share, read_rows, repaired
-from pipeline_project.domain.outcomes import problems_of
+from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.outcomes import problems_of, without_case
 from pipeline_project.domain.ports import Lake, Ledger
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.partitions import earlier_nights, nights, window
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
+
+#: One alert per workflow, closed when nothing contradicts anything any more.
+OUTCOMES_ALERT = "outcomes"
 
 AdmissionEvent = dg.MaterializeResult | dg.AssetCheckResult
 
@@ -116,10 +120,12 @@ def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         sources: dg.ResourceParam[Sources],
         ledger: dg.ResourceParam[Ledger],
+        lake: dg.ResourceParam[Lake],
     ) -> dg.MaterializeResult[None]:
         """Outcomes that arrived that night; the same outcome twice is one fact."""
+        night = context.partition_key
         with lasting_errors():
-            arrived = sources.outcomes(spec).read(window(spec, context.partition_key))
+            arrived = sources.outcomes(spec).read(window(spec, night))
         new = ledger.record_outcomes(spec.name, arrived)
         problems = [f"{p.file}, line {p.line}: {p.reason}" for p in problems_of(arrived)]
         if problems:
@@ -130,10 +136,37 @@ def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "new": new,
                 "unusable": len(problems),
                 "problems": dg.MetadataValue.md("\n".join(f"- {p}" for p in problems[:20]) or "none"),
+                "without_a_case": len(_without_case(spec, lake, night, arrived)),
+                "contradictions": _contradictions(spec, ledger),
             }
         )
 
     return outcomes
+
+
+def _without_case(spec: WorkflowSpec, lake: Lake, night: str, arrived: pa.Table) -> list[str]:
+    """Outcomes of cases that have not arrived, or are refused as yet; most nights tonight's cases need not be left."""
+    for first in (night, None):
+        cases = lake.read_span(spec.name, "cases", first, shifted(night, 1), [CASE_ID])
+        left = without_case(arrived, [] if cases is None else cases[CASE_ID].to_pylist())
+        if not left:
+            break
+    return left
+
+
+def _contradictions(spec: WorkflowSpec, ledger: Ledger) -> int:
+    """How many cases have outcomes that contradict each other, across nights and sources; the owner is told."""
+    open_ones = len(ledger.contradictions(spec.name))
+    if open_ones:
+        message = (
+            f"of {open_ones} cases the sources tell several outcomes that became known at the same time; until a later "
+            "one settles it the one recorded last is used"
+        )
+        kind, command = "outcomes_contradict", f"pipeline outcomes {spec.name}"
+        ledger.raise_alert(spec.name, kind, OUTCOMES_ALERT, message, spec.owners[0], command)
+    else:
+        ledger.close_alert(spec.name, OUTCOMES_ALERT)
+    return open_ones
 
 
 def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:

@@ -17,7 +17,7 @@ from pipeline_project.domain.cluster_newcomers import Novelty, novelties_of
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.errors import PhotoUnreadable
-from pipeline_project.domain.maturity import DECIDED, matured_decisions
+from pipeline_project.domain.maturity import DECIDED, Immature, immature_part, matured_decisions
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake, Ledger, NightWindow
 from pipeline_project.domain.report import (
@@ -96,7 +96,7 @@ def gather(
     arrivals, cases, quarantine, scores, decisions = (
         tables[noun] for noun in ("arrivals", "cases", "quarantine", "scores", "decisions")
     )
-    matured, costs = _matured(spec, lake, ledger, night)
+    matured, costs, immature = _matured(spec, lake, ledger, night)
     models, trained = (list(filter(None, scores[name].to_pylist())) for name in ("model_version", "model_night"))
     return NightFacts(
         night=night.night,
@@ -113,6 +113,7 @@ def gather(
         shadow_price=_shadow_price(decisions),
         matured=matured,
         matured_costs=costs,
+        immature=immature,
         timings=timings,
         versions=Versions(
             package=version("pipeline-project"),
@@ -148,18 +149,20 @@ def _newcomers(spec: WorkflowSpec, lake: Lake, night: str) -> tuple[Novelty, ...
 
 def _matured(
     spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow
-) -> tuple[pd.DataFrame | None, np.ndarray | None]:
-    """Decisions of the last nights whose outcome is known by now, and what each option would have cost them."""
+) -> tuple[pd.DataFrame | None, np.ndarray | None, Immature | None]:
+    """Decisions of the last nights whose outcome is known by now, what each option would have cost them, and how many
+    of them lie in nights that are too young to be judged."""
     first = shifted(night.night, -LOOK_BACK)
     # numbers alone: the words and photos of sixty nights would be read for nothing
     numbers = [field.name for field in spec.case_schema.of_type(FieldType.NUMBER)]
     decisions = lake.read_span(spec.name, "decisions", first, night.night, DECIDED)
     cases = lake.read_span(spec.name, "cases", first, night.night, [CASE_ID, *numbers])
     if decisions is None or cases is None or not len(decisions):
-        return None, None
-    matured, of_cases = matured_decisions(decisions, cases, ledger.outcomes_known(spec.name, night.start))
+        return None, None, None
+    known = ledger.outcomes_known(spec.name, night.start)
+    matured, of_cases = matured_decisions(decisions, cases, known)
     costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
-    return matured, costs
+    return matured, costs, immature_part(decisions, matured, known, night.start, spec.outcome.mature_share)
 
 
 def _shadow_price(decisions: pa.Table) -> float:

@@ -8,6 +8,7 @@ from assets.knowledge import past_of
 from pipeline_project.domain.clustering import CLUSTERS
 from pipeline_project.domain.embedding import EMBEDDINGS
 from pipeline_project.domain.errors import TooFewOutcomes, TrainingRefused
+from pipeline_project.domain.learning.card import CardFacts, model_card
 from pipeline_project.domain.learning.guards import check
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake, Ledger, ModelVersion, Registry
@@ -153,6 +154,22 @@ def _logged(
         spec.labels,
         knows_until=until,
         trained_by=maker,
+        card=model_card(trained, _card_facts(spec, night, until, versions)),
+    )
+
+
+def _card_facts(spec: WorkflowSpec, night: str, until: str, versions: dict[str, int]) -> CardFacts:
+    return CardFacts(
+        workflow=spec.name,
+        title=spec.title,
+        night=night,
+        knows_until=until,
+        lake_versions=versions,
+        decides=tuple(option.title for option in spec.option_specs.values()),
+        currency=spec.currency,
+        masked=spec.feature_plan.masked,
+        promise=spec.policy.promise.terms if spec.policy.promise else None,
+        spec_hash=spec.spec_hash,
     )
 
 

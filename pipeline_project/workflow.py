@@ -7,10 +7,13 @@ import dagster as dg
 from assets.cluster_history import build_cluster_events
 from assets.clustering import build_clusters
 from assets.decisions import build_decision_checks, build_decisions, build_release
+from assets.drift import build_drift, build_drift_checks
 from assets.inference import build_embeddings, build_inference_checks, build_scores
 from assets.ingestion import build_admission, build_admission_checks, build_arrivals, build_outcomes
+from assets.live import build_live_check, build_shadow_scores
 from assets.monitoring import build_night_report
 from assets.promotion import build_promotion
+from assets.replaying import build_replay
 from assets.retraining import build_challenger, build_champion, build_training_set
 from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.review_clock import build_review_clock
@@ -28,13 +31,17 @@ def build_assets(spec: WorkflowSpec) -> list[dg.AssetsDefinition]:
         *([build_embeddings(spec)] if spec.encodes else []),
         *([build_clusters(spec), build_cluster_events(spec)] if spec.clusters else []),
         build_scores(spec),
+        build_shadow_scores(spec),
         build_decisions(spec),
         build_release(spec),
+        build_live_check(spec),
         build_night_report(spec),
         build_training_set(spec),
         build_challenger(spec),
         build_champion(spec),
         build_promotion(spec),
+        build_drift(spec),
+        build_replay(spec),
     ]
 
 
@@ -47,6 +54,7 @@ def build_workflow(spec: WorkflowSpec) -> dg.Definitions:
             *build_admission_checks(spec),
             *build_inference_checks(spec),
             *build_decision_checks(spec),
+            *build_drift_checks(spec),
         ],
         jobs=list(jobs.values()),
         schedules=build_schedules(spec, jobs),

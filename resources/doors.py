@@ -180,6 +180,14 @@ def open_quality(settings: Settings) -> Any:
 
 
 @lru_cache(maxsize=4)
+def open_live(settings: Settings) -> Any:
+    """Who scores a night, and the watch over who decides."""
+    from resources.live.store import PostgresLive
+
+    return PostgresLive(ledger_url(settings))
+
+
+@lru_cache(maxsize=4)
 def open_registry(settings: Settings) -> Any:
     """The model registry of these settings."""
     from resources.postgres import databases
@@ -220,6 +228,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
         "promotions": door(open_promotions, "Challengers that ask to decide, and the signatures on them."),
         "replays": door(open_replays, "What replays found, with a page each."),
         "quality": door(open_quality, "Sketches of nights, and the signals made of them."),
+        "live": door(open_live, "Who scores a night: champion, shadow and canary; the watch, and the way back."),
         "encoders": door(lambda s: EncoderDoors(s.device), f"Text and image encoders on {settings.device}."),
         "contracts": door(lambda _: ContractDoors(), "Great Expectations suites built from the specs."),
         "reports": door(open_reports, "The night reports' pages."),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -18,11 +19,15 @@ import pyarrow as pa
 from pipeline_project.domain.acting.model import ActionTerms, PlannedAction
 from pipeline_project.domain.admission import admit, read_rows
 from pipeline_project.domain.drift.watch import PastNight, Signal
+from pipeline_project.domain.lifecycle import RolloutTerms
+from pipeline_project.domain.live.checking import Answered, LiveCheck
+from pipeline_project.domain.live.rollout import NightModels, Watched
 from pipeline_project.domain.night_work import NightWork
-from pipeline_project.domain.nights import window_of
+from pipeline_project.domain.nights import shifted, window_of
 from pipeline_project.domain.outcomes import OUTCOMES
 from pipeline_project.domain.ports import Expectation, ModelVersion, NightWindow
 from pipeline_project.domain.proposing import ModelProposal
+from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
 from pipeline_project.domain.schema import ARRIVALS, with_versions
 from pipeline_project.spec import WorkflowSpec
@@ -168,6 +173,14 @@ class MemoryLedger:
         rows = sorted((row for row in self.known if row[2] < before), key=lambda row: row[2])
         frame = pd.DataFrame(rows, columns=["case_id", "label", "known_at"])
         return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+
+    def contradictions(self, workflow: str) -> pd.DataFrame:
+        latest = {case: max(at for c, _, at in self.known if c == case) for case, _, _ in self.known}
+        labels = {
+            case: sorted({label for c, label, at in self.known if (c, at) == (case, latest[case])}) for case in latest
+        }
+        rows = [(case, latest[case], found, ["files"]) for case, found in sorted(labels.items()) if len(found) > 1]
+        return pd.DataFrame(rows, columns=["case_id", "known_at", "labels", "sources"])
 
     def decided(self, workflow: str, first: str, last: str) -> pd.DataFrame:
         names = [
@@ -452,6 +465,66 @@ class Proposals:
 
 
 @dataclass
+class MemoryLive:
+    """`assets.doors.Live`: the ledger's champion, and whatever a test says of tonight."""
+
+    ledger: MemoryLedger
+    models: NightModels | None = None
+    watching: tuple[Watched, ...] = ()
+    checks: list[LiveCheck] = field(default_factory=list)
+    withdrawn: list[tuple[str, str, str]] = field(default_factory=list)
+    breaches: list[tuple[str, str]] = field(default_factory=list)
+    closed: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def night_models(self, workflow: str, night: str) -> NightModels:
+        return self.models or NightModels(self.ledger.champion(workflow, night))
+
+    def watched(self, workflow: str, night: str) -> tuple[Watched, ...]:
+        return self.watching
+
+    def record_checks(self, workflow: str, night: str, checks: Sequence[LiveCheck]) -> None:
+        self.checks += checks
+
+    def withdraw(self, workflow: str, version: str, at_night: str, reason: str) -> bool:
+        new = version not in [each for each, _, _ in self.withdrawn]
+        self.withdrawn += [(version, at_night, reason)] * new
+        return new
+
+    def breach_answered(self, workflow: str, watched: Watched) -> bool:
+        return watched.version in [version for version, _ in self.breaches]
+
+    def answer_breach(
+        self, workflow: str, watched: Watched, night: str, terms: RolloutTerms, reason: str
+    ) -> Answered | None:
+        if self.breach_answered(workflow, watched):
+            return None
+        self.breaches.append((watched.version, reason))
+        return Answered("review_all", shifted(night, 1), None, 0)
+
+    def close(self, workflow: str, night: str, reason: str, by: str) -> None:
+        self.closed.append((night, reason, by))
+
+
+@dataclass
+class Replays:
+    """`assets.doors.Replays`"""
+
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    desk: str = "http://desk"
+
+    def keep(
+        self, result: ReplayResult, candidate: str, spec_hash: str, started_by: str, page: Callable[[int], str]
+    ) -> tuple[int, Path]:
+        number = len(self.kept) + 1
+        row = {"result": result, "candidate": candidate, "started_by": started_by, "page": page(number)}
+        self.kept.append(row)
+        return number, Path(f"/pages/{number}.html")
+
+    def address_of(self, workflow: str, number: int) -> str:
+        return f"http://pages/replays/{workflow}/{number}.html"
+
+
+@dataclass
 class World:
     """Everything around a workflow, in memory; `run` materializes a selection of its assets for one night."""
 
@@ -463,8 +536,13 @@ class World:
     contracts: Verdicts = field(default_factory=Verdicts)
     reports: Pages = field(default_factory=Pages)
     reviews: Reviews = field(default_factory=Reviews)
+    replays: Replays = field(default_factory=Replays)
     promotions: Proposals = field(default_factory=Proposals)
     quality: MemoryQuality = field(default_factory=MemoryQuality)
+    live: MemoryLive = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.live = MemoryLive(self.ledger)
 
     def resources(self) -> dict[str, Any]:
         return {
@@ -476,8 +554,10 @@ class World:
             "reports": self.reports,
             "keyring": OpenKeyring(),
             "reviews": self.reviews,
+            "replays": self.replays,
             "promotions": self.promotions,
             "quality": self.quality,
+            "live": self.live,
             "encoders": None,
             "vectors": None,
             "io_manager": MemoryIO(self.lake),

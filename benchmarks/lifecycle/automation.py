@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from benchmarks.lifecycle import promising
 from benchmarks.tables import percent, table
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.deciding.promise import Promise, Rung, certify, evidence_of, thresholds, upper_bound
 from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.lifecycle import PromiseTerms
+from pipeline_project.domain.maturity import matured_decisions
 from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.spec import WorkflowSpec
 
@@ -126,10 +129,9 @@ def promised(truth: Truth, spec: WorkflowSpec, terms: PromiseTerms) -> tuple[Pro
     return promise, int((~early).sum()), int(taken.sum()), int(later.wrong[taken].sum())
 
 
-def read_truth(spec: WorkflowSpec) -> Truth | None:
-    """From the lake's decisions and the ledger's outcomes; None where nothing is decided and known."""
+def read(spec: WorkflowSpec) -> tuple[pa.Table, pa.Table, pd.DataFrame] | None:
+    """Decisions and cases of the lake, outcomes of the ledger, of the decided nights; None if there are none."""
     from pipeline_project.commands.ground import lake, prepare
-    from pipeline_project.domain.maturity import matured_decisions
 
     ground = prepare()
     tables, first = lake(ground.settings), spec.nights.decide_from.isoformat()
@@ -138,6 +140,16 @@ def read_truth(spec: WorkflowSpec) -> Truth | None:
     if decisions is None or cases is None or not len(decisions):
         return None
     outcomes = ground.ledger.outcomes_known(spec.name, datetime.now(UTC))
+    latest = outcomes.sort_values("known_at", kind="stable").drop_duplicates("case_id", keep="last")
+    return decisions, cases, latest.reset_index(drop=True)
+
+
+def truth_of(spec: WorkflowSpec, decisions: pa.Table, cases: pa.Table, outcomes: pd.DataFrame) -> Truth | None:
+    """Decisions and what is known of their cases; None where nothing is.
+
+    Args:
+        outcomes: case_id, label, known_at, one row a case.
+    """
     known, of_cases = matured_decisions(decisions, cases, outcomes)
     if not len(known):
         return None
@@ -147,7 +159,7 @@ def read_truth(spec: WorkflowSpec) -> Truth | None:
     nothing = [np.nan] * len(spec.labels)
     told = [p if isinstance(p, (list, np.ndarray)) and len(p) else nothing for p in known["probabilities"]]
     return Truth(
-        night=known["night"].to_numpy(),
+        night=known["night"].to_numpy(dtype=object),
         option=known["option"].to_numpy(dtype=object),
         probability=np.array([list(p) for p in told], dtype=float),
         label=np.array([spec.labels.index(label) for label in known["label"]], dtype=int),
@@ -161,9 +173,16 @@ def tell(name: str) -> None:
     from pipeline_project.commands.ground import workflow
 
     spec = workflow(name)
-    truth = read_truth(spec)
-    if truth is None:
+    found = read(spec)
+    truth = None if found is None else truth_of(spec, *found)
+    if found is None or truth is None:
         raise SystemExit(f"nothing of {name} is decided with a known outcome; run `pipeline nights {name}` first")
+    print(told(truth, spec))
+    print(promising.told(spec, *found))
+
+
+def told(truth: Truth, spec: WorkflowSpec) -> str:
+    """Both tables."""
     found = figures(truth, spec.cost_matrix.options, spec.labels)
     fewer = 1 - found.to_people / found.cases
     saved = found.fraud_stake - found.fraud_lost
@@ -177,13 +196,15 @@ def tell(name: str) -> None:
         (f"fraud lost, {spec.currency}", f"{found.fraud_lost:,.2f}"),
         ("days until an honest case is settled", f"{found.days:.2f} (everything to people: {found.days_of_all:.2f})"),
     ]
-    print(table(f"Decisions of {name} made without people", ["", "figure"], rows))
-    _tell_promises(truth, spec)
+    first = table(f"Decisions of {spec.name} made without people", ["", "figure"], rows)
+    return "\n".join([first, _promises(truth, spec)])
 
 
-def _tell_promises(truth: Truth, spec: WorkflowSpec) -> None:
+def _promises(truth: Truth, spec: WorkflowSpec) -> str:
     own = spec.policy.promise.terms if spec.policy.promise else PromiseTerms(GOAL_ERROR, CONFIDENCE)
-    wanted = {terms.error: terms for terms in (PromiseTerms(GOAL_ERROR, CONFIDENCE), own, PromiseTerms(0.05, CONFIDENCE))}
+    wanted = {
+        terms.error: terms for terms in (PromiseTerms(GOAL_ERROR, CONFIDENCE), own, PromiseTerms(0.05, CONFIDENCE))
+    }
     rows = []
     for error in sorted(wanted):
         promise, cases, alone, wrong = promised(truth, spec, wanted[error])
@@ -192,4 +213,4 @@ def _tell_promises(truth: Truth, spec: WorkflowSpec) -> None:
         kept = "nothing promised" if not promise.kept else ("kept" if wrong <= error * alone else "not kept")
         rows.append((f"{error:.0%}", f"{alone:,} of {cases:,} ({percent(alone / cases)})", share, kept, promise.why))
     columns = ["promised error", "decided alone", "wrong", "", "certified on the earlier nights"]
-    print(table("Promises certified on the earlier half of the nights, seen on the later half", columns, rows))
+    return table("Promises certified on the earlier half of the nights, seen on the later half", columns, rows)

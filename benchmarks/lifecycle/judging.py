@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.lifecycle.bad_models import Candidate
 from benchmarks.lifecycle.house import LIVE_DECISIONS, House
-from benchmarks.lifecycle.world import LABELS, MATRIX, PLAN, POLICY, TERMS, WORKFLOW, Cases, decided
+from benchmarks.lifecycle.world import LABELS, MATRIX, PLAN, POLICY, WORKFLOW, Cases, decided
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.errors import ModelUnavailable, PipelineError
 from pipeline_project.domain.feature_table import FeatureTable
 from pipeline_project.domain.gating import GateVerdict, judge_gates
-from pipeline_project.domain.lifecycle import GateTerms, RolloutTerms
 from pipeline_project.domain.learning.guards import GuardTerms, check
+from pipeline_project.domain.lifecycle import GateTerms, RolloutTerms
 from pipeline_project.domain.live.watching import EProcess
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.policy import ASK_PERSON
@@ -166,8 +166,10 @@ def replay(house: House, base: PastNights, model: TrainedModel, given: Candidate
     return found.result
 
 
-def _nights(cases: Cases, model: TrainedModel, seen: object, version: str) -> PastNights:
-    told = model.predict(seen(cases.features))  # type: ignore[operator]
+def _nights(
+    cases: Cases, model: TrainedModel, seen: Callable[[FeatureTable], FeatureTable], version: str
+) -> PastNights:
+    told = model.predict(seen(cases.features))
     return decided(cases, told.probabilities, version, told.problems)
 
 

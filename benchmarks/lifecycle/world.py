@@ -41,9 +41,7 @@ MATRIX = CostMatrix(
         ("0.25 * price", "0.25 * price", 0.0),
     ),
 )
-TERMS = PolicyTerms(
-    denies=(False, False, False), review_cost=6.0, capacity="10%", exploration=0.02, seed=WORKFLOW
-)
+TERMS = PolicyTerms(denies=(False, False, False), review_cost=6.0, capacity="10%", exploration=0.02, seed=WORKFLOW)
 POLICY = Policy(MATRIX, TERMS, "price", "made_up_policy")
 PLAN = TrainingPlan(estimator="boosting", labels=LABELS, minimum_outcomes=200, watched=("price", "days_kept"))
 
@@ -125,9 +123,7 @@ def make_cases(nights: int, each: int, seed: int = 7) -> Cases:
         number_names=("price", "days_kept", "returns_before", "noise_a", "noise_b"),
         numbers=np.column_stack([price, days_kept, returns_before, noise]),
         category_names=("kind", "channel"),
-        categories=np.column_stack(
-            [np.array(KINDS, dtype=object)[kind], np.array(CHANNELS, dtype=object)[channel]]
-        ),
+        categories=np.column_stack([np.array(KINDS, dtype=object)[kind], np.array(CHANNELS, dtype=object)[channel]]),
         text=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
     )
     customers = np.array([f"customer-{i}" for i in random.integers(max(n // 3, 1), size=n)], dtype=object)
@@ -157,7 +153,9 @@ def scores(cases: Cases, probabilities: np.ndarray, version: str, problems: list
     return pa.table({f.name: columns.get(f.name, pa.nulls(len(cases), f.type)) for f in SCORES})
 
 
-def decided(cases: Cases, probabilities: np.ndarray, version: str, problems: list[str | None] | None = None) -> PastNights:
+def decided(
+    cases: Cases, probabilities: np.ndarray, version: str, problems: list[str | None] | None = None
+) -> PastNights:
     """Nights as they were decided with these probabilities, under the costs and terms of this world."""
     table, told, rows = cases.table(), scores(cases, probabilities, version, problems), []
     for each in cases.nights:

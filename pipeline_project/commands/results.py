@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,7 +11,7 @@ from pipeline_project.commands.console import Exit, complain, emit, paragraph, s
 from pipeline_project.commands.ground import lake, prepare, workflow
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
-from pipeline_project.domain.maturity import matured_decisions
+from pipeline_project.domain.maturity import immature_part, matured_decisions
 from pipeline_project.domain.results import Results, compare
 from pipeline_project.domain.schema import CASE_ID, Role
 from pipeline_project.spec import WorkflowSpec
@@ -38,7 +38,8 @@ def _results(spec: WorkflowSpec) -> Results | None:
     if decisions is None or not len(decisions):
         return None
     cases = tables.read_span(spec.name, "cases", first, "9999-12-31")
-    outcomes = ground.ledger.outcomes_known(spec.name, datetime.now(UTC))
+    now = datetime.now(UTC)
+    outcomes = ground.ledger.outcomes_known(spec.name, now)
     matured, of_cases = matured_decisions(decisions, cases, outcomes)
     costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
     subject = spec.case_schema.by_role(Role.SUBJECT)
@@ -49,7 +50,9 @@ def _results(spec: WorkflowSpec) -> Results | None:
     labels = [spec.labels.index(label) for label in scored["label"]]
     figures = all_metrics(np.array(scored["probabilities"].tolist()), np.array(labels)) if len(scored) else {}
     waiting = len(decisions) - len(matured)
-    return compare(matured, costs, customers, spec.cost_matrix, spec.policy_terms, waiting, figures)
+    found = compare(matured, costs, customers, spec.cost_matrix, spec.policy_terms, waiting, figures)
+    young = immature_part(decisions, matured, outcomes, now, spec.outcome.mature_share)
+    return replace(found, immature_cases=young.cases, immature_nights=young.nights, mature_share=young.mature_share)
 
 
 def _tell(spec: WorkflowSpec, found: Results) -> None:
@@ -61,6 +64,13 @@ def _tell(spec: WorkflowSpec, found: Results) -> None:
         )
         return
     say(f"{found.cases:,} decided cases of {spec.name} with a known outcome ({found.undecided_outcomes:,} without).")
+    if found.immature_cases:
+        paragraph(
+            f"{found.immature_cases:,} of them lie in {found.immature_nights:,} immature nights, of whose outcomes "
+            f"less than {found.mature_share:.0%} are known: what comes late is missing there, and the figures may "
+            f"still move (`pipeline outcomes {spec.name}`).",
+            indent="",
+        )
     right = f" Right among the others: {found.right_alone:.2%}." if found.to_people < found.cases else ""
     say(f"To people: {found.to_people:,} ({found.share_to_people:.1%}).{right}")
     say()

@@ -1,11 +1,15 @@
-"""Decisions meet the truth: which of them have an outcome by now."""
+"""Decisions meet the truth: which of them have an outcome by now, and which of their nights are too young to judge."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.schema import CASE_ID
+from pipeline_project.domain.learning.delay import immature_nights, seen_from
+from pipeline_project.domain.schema import CASE_ID, NIGHT
 
 #: The columns of decisions that are looked at.
 DECIDED = [CASE_ID, "night", "option", "reason", "would_be", "probabilities"]
@@ -24,3 +28,49 @@ def matured_decisions(decisions: pa.Table, cases: pa.Table, outcomes: pd.DataFra
     row_of = row_of[~row_of.index.duplicated()]
     known = known[known[CASE_ID].isin(row_of.index)].reset_index(drop=True)
     return known, cases.take(pa.array(row_of.loc[known[CASE_ID]].to_numpy(), pa.int64()))
+
+
+@dataclass(frozen=True)
+class Immature:
+    """The part of decisions with a known outcome whose night is immature, so that quick outcomes are too many.
+
+    Attributes:
+        cases: decisions with a known outcome in immature nights, out of `known`.
+        nights: immature nights among those that were decided, with or without a known outcome.
+        mature_share: from which share of its outcomes on a night is mature.
+    """
+
+    cases: int
+    known: int
+    nights: int
+    mature_share: float
+
+    @property
+    def sentence(self) -> str:
+        """For people; empty when nothing is immature."""
+        if not self.cases:
+            return ""
+        nights = f"{self.nights:,} immature night{'s' * (self.nights != 1)}"
+        lie = "lies" if self.cases == 1 else "lie"
+        return (
+            f"Of {self.known:,} decisions with a known outcome {self.cases:,} {lie} in {nights}, of whose outcomes "
+            f"less than {self.mature_share:.0%} are known: what comes late is missing there, and these figures may "
+            "still move."
+        )
+
+
+def immature_part(
+    decisions: pa.Table, matured: pd.DataFrame, outcomes: pd.DataFrame, as_of: datetime, mature_share: float
+) -> Immature:
+    """How much of what is known of decisions lies in immature nights.
+
+    Args:
+        decisions: night and case_id of every decision, with and without a known outcome.
+        matured: as `matured_decisions` gives it.
+        outcomes: case_id, label, known_at (aware): what is known.
+        mature_share: `outcome.mature_share` of the spec.
+    """
+    decided = pd.DataFrame({name: decisions[name].to_pylist() for name in (NIGHT, CASE_ID)}, dtype=object)
+    _, nights = seen_from(decided, outcomes, as_of, mature_share)
+    immature = immature_nights(nights)
+    return Immature(int(matured[NIGHT].isin(immature).sum()), len(matured), len(immature), mature_share)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
+import pandas as pd
 import pyarrow as pa
 
 #: One outcome. `known_at` is when it became known, `true_at` when it came true (null if the source does not say);
@@ -42,3 +43,32 @@ def problems_of(table: pa.Table) -> list[OutcomeProblem]:
     """The rows that could not be used when this table was read, in their order."""
     told = json.loads((table.schema.metadata or {}).get(_PROBLEMS, b"[]"))
     return [OutcomeProblem(**problem) for problem in told]
+
+
+def without_case(outcomes: pa.Table, known: Collection[str]) -> list[str]:
+    """The ids in OUTCOMES of which there is no case among the known ones, each once, in order.
+
+    What is known of them stays in the ledger: a case that arrives later, or is repaired, finds its outcome there.
+    """
+    return sorted(set(outcomes.column("case_id").to_pylist()) - set(known))
+
+
+def contradictions_in_words(found: pd.DataFrame, listed: int) -> list[str]:
+    """A sentence about contradictions and what to do, then one for each of the first ones; nothing without any.
+
+    Args:
+        found: case_id, known_at, labels, sources of each.
+    """
+    if found.empty:
+        return []
+    head = (
+        f"Of {len(found):,} cases the sources tell several outcomes that became known at the same time. The one "
+        "recorded last is used until one with a later time settles it; send the right one again."
+    )
+    each = [
+        f"{row['case_id']}: {' or '.join(row['labels'])}, known {row['known_at']:%Y-%m-%d %H:%M} UTC, from "
+        f"{' and '.join(row['sources'])}"
+        for row in found.head(listed).to_dict("records")
+    ]
+    more = [f"and {len(found) - listed:,} more; --json lists them"] if len(found) > listed else []
+    return [head, *each, *more]

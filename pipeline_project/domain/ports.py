@@ -284,6 +284,11 @@ class Ledger(Protocol):
         in which they became known."""
         ...
 
+    def contradictions(self, workflow: str) -> pd.DataFrame:
+        """Cases of which several labels became known at one and the same time, and nothing since, by case: case_id,
+        known_at, labels, sources."""
+        ...
+
     def decided(self, workflow: str, first: str, last: str) -> pd.DataFrame:
         """What was first decided of each case on the nights first <= night <= last, by night and case: night, case_id,
         option, reason, probabilities, propensity, model_version, data_versions."""

@@ -38,6 +38,9 @@ class Results:
 
     Attributes:
         undecided_outcomes: decisions whose outcome is not known yet.
+        immature_cases: cases that lie in immature nights, of which the outcomes that come late are missing.
+        immature_nights: how many such nights there are.
+        mature_share: from which share of its outcomes on a night is mature.
         right_alone: share of cases decided without people whose option was the cheapest for the true label.
     """
 
@@ -47,6 +50,9 @@ class Results:
     costs: tuple[PolicyCost, ...]
     right_alone: float
     quality: Mapping[str, float]
+    immature_cases: int = 0
+    immature_nights: int = 0
+    mature_share: float = 0.9
 
     @property
     def share_to_people(self) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_project.domain.decisions import SCORES
-from pipeline_project.domain.features import FeaturePlan, Past, build_features
+from pipeline_project.domain.features import FeaturePlan, FeatureTable, Past, build_features
 from pipeline_project.domain.policy import Reason
 from pipeline_project.domain.ports import ModelVersion, NightWindow
 from pipeline_project.domain.schema import CASE_ID, NIGHT, CaseSchema, FieldType
@@ -47,11 +47,23 @@ def score_night(
     why.
     """
     features = build_features(cases, plan, past, {night.night: night.start}, embeddings, clusters)
+    return score_features(night.night, features, embeddings, model, version)
+
+
+def score_features(
+    night: str, features: FeatureTable, embeddings: pa.Table | None, model: TrainedModel, version: ModelVersion
+) -> pa.Table:
+    """`score_night` of features that are built already, one row per row of them.
+
+    Raises:
+        ModelUnavailable: they lack a feature that the model was trained on.
+    """
+    ids: list[str] = features.case_ids.tolist()
     prediction = model.predict(features)
-    problems = problems_of(cases, embeddings, prediction.problems)
+    problems = problems_of(pa.table({CASE_ID: pa.array(ids, pa.string())}), embeddings, prediction.problems)
     rows = [
         {
-            NIGHT: night.night,
+            NIGHT: night,
             CASE_ID: case,
             "probabilities": None if problem else summing_to_one(probabilities),
             "confidence": None if problem else float(probabilities.max()),
@@ -61,7 +73,7 @@ def score_night(
             "model_night": version.night,
         }
         for case, probabilities, reasons, problem in zip(
-            cases[CASE_ID].to_pylist(), prediction.probabilities, prediction.reasons, problems, strict=True
+            ids, prediction.probabilities, prediction.reasons, problems, strict=True
         )
     ]
     return pa.Table.from_pylist(rows, schema=SCORES)

@@ -68,8 +68,11 @@ class TrainedModel:
     period: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
-    def predict(self, table: FeatureTable) -> Prediction:
+    def predict(self, table: FeatureTable, explain: bool = True) -> Prediction:
         """
+        Args:
+            explain: give reasons, which take longer than the probabilities.
+
         Raises:
             ModelUnavailable: the cases lack a feature that the model was trained on.
         """
@@ -85,7 +88,7 @@ class TrainedModel:
         unfamiliar = self.familiar.score(table)
         return Prediction(
             probabilities=probabilities,
-            reasons=self.estimator.reasons(table, probabilities, _REASONS),
+            reasons=self.estimator.reasons(table, probabilities, _REASONS) if explain else [[] for _ in unfamiliar],
             problems=[OUT_OF_DISTRIBUTION if score > 1 else None for score in unfamiliar],
             unfamiliar=unfamiliar,
         )

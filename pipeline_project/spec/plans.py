@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline_project.domain import schema as domain
 from pipeline_project.domain.features import FeaturePlan
 from pipeline_project.domain.learning.guards import GuardTerms
-from pipeline_project.domain.learning.card import CardFacts
 from pipeline_project.domain.models.search import Budget
 from pipeline_project.domain.retraining import RetrainRule
 from pipeline_project.domain.training import TrainingPlan
@@ -75,31 +73,6 @@ def training_plan(
         watched=plan.plain_numbers,
         segments=model.segments,
         search=Budget(model.search_seconds, search_candidates),
-    )
-
-
-def card_facts(
-    spec: WorkflowSpec, night: str, knows_until: str, lake_versions: Mapping[str, int], cases: int | None = None
-) -> CardFacts:
-    """What a model's card says of its workflow.
-
-    Args:
-        night, knows_until: of the training, YYYY-MM-DD.
-        lake_versions: of the tables it rests on.
-        cases: how many cases those nights had, with or without an outcome.
-    """
-    return CardFacts(
-        workflow=spec.name,
-        title=spec.title,
-        night=night,
-        knows_until=knows_until,
-        lake_versions=dict(lake_versions),
-        cases=cases,
-        decides=tuple(spec.option_specs),
-        currency=spec.currency,
-        masked=feature_plan(spec).masked,
-        promise=spec.policy.promise.terms if spec.policy.promise else None,
-        spec_hash=spec.spec_hash,
     )
 
 

@@ -24,6 +24,7 @@ from pipeline_project.spec.draft import (
     there_are,
     why_not_later,
 )
+from pipeline_project.spec.options import named_options
 
 _ID_ROLE, _TIME_ROLE, _AMOUNT, _SUBJECT = domain.Role.ID, domain.Role.TIME, domain.Role.AMOUNT, domain.Role.SUBJECT
 _TYPES_OF_ROLE: dict[domain.Role, tuple[domain.FieldType, ...]] = {
@@ -162,12 +163,25 @@ def _outcome(draft: Draft) -> Iterator[Finding]:
                 f"the column {outcome.column} is the outcome itself, so no field may show it; take the field out",
             )
     times = [name for name, spec in draft.fields.items() if spec.type == TIME]
+    if outcome.true_at is not None and outcome.true_at not in (*times, *draft.broken_fields):
+        yield Finding(
+            ("outcome", "true_at"), f"{outcome.true_at} is no field of type time{there_are(times) if times else ''}"
+        )
     for i, known in enumerate(outcome.known_at):
         if known.field not in (*times, domain.NIGHT, *draft.broken_fields):
             yield Finding(
                 ("outcome", "known_at", i, "field"),
                 f"{known.field} is neither `night` nor a field of type time{there_are(times)}",
             )
+
+
+def _learned_after(draft: Draft) -> Iterator[Finding]:
+    asked = draft.outcome.learned_after
+    options = list(named_options(draft.options, draft.labels)) if asked else []
+    for i, option in enumerate(asked):
+        if option not in options:
+            near = closest(option, options)
+            yield Finding(("outcome", "learned_after", i), f"{option} is no option{near or there_are(options)}")
 
 
 CASE_RULES: tuple[Rule, ...] = (
@@ -177,4 +191,5 @@ CASE_RULES: tuple[Rule, ...] = (
     _model_names,
     _rows_find_their_night,
     _outcome,
+    _learned_after,
 )

@@ -18,7 +18,7 @@ from pipeline_project.domain.errors import LedgerRefused
 from pipeline_project.domain.night_work import NightWork
 from pipeline_project.domain.ports import ModelVersion
 from resources.audit.chain import append
-from resources.ledger import tables
+from resources.ledger import contradicting, tables
 from resources.ledger.night_work import commit_work, release
 from resources.ledger.past import DECIDED, past_decisions, past_outcomes
 from resources.ledger.quality_tables import training_requests
@@ -253,6 +253,12 @@ class PostgresLedger:
         with self._transaction() as connection:
             frame = _frame(connection.execute(past_outcomes(workflow, before)).all(), ["case_id", "label", "known_at"])
         return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+
+    def contradictions(self, workflow: str) -> pd.DataFrame:
+        """Cases whose latest outcomes contradict each other, by case: case_id, known_at (UTC), labels, sources."""
+        with self._transaction() as connection:
+            rows = connection.execute(contradicting.contradictions(workflow)).all()
+        return _frame(rows, list(contradicting.CONTRADICTION)).astype({"known_at": "datetime64[us, UTC]"})
 
     def decided(self, workflow: str, first: str, last: str) -> pd.DataFrame:
         """What was first decided of each case on the nights first <= night <= last, columns as `past.DECIDED`."""

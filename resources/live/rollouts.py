@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.errors import RolloutRefused
@@ -71,6 +71,12 @@ def begin_rollout(
     if not terms.shadow_nights and not terms.steps:
         facts += insert_champion(connection, workflow, version, from_night, AT_ONCE)
         facts += insert_end(connection, {"id": number, **row}, "completed", from_night, AT_ONCE, by)
+    # what became of the challenger before is no news once the next one sets out
+    alerts = tables.alerts.c
+    told = update(tables.alerts).where(
+        alerts.workflow == workflow, alerts.kind == "challenger_withdrawn", alerts.closed_at.is_(None)
+    )
+    connection.execute(told.values(closed_at=func.now()))
     append(connection, "rollouts", workflow, facts)
     return int(number)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.lifecycle import RolloutTerms
-from pipeline_project.domain.live.checking import LiveCheck
+from pipeline_project.domain.live.checking import Answered, LiveCheck
 from pipeline_project.domain.live.rollout import NightModels, Stage, StageKind, Watched, stage_on
 from pipeline_project.domain.nights import shifted
 from resources.actions.replaying import hold_unsent
@@ -23,23 +23,6 @@ from resources.live import rollouts, states
 from resources.postgres import connected, engine_of
 
 WATCH = "live_check"
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What followed from a breach.
-
-    Attributes:
-        answer: review_all, or last_champion.
-        from_night: from which night on.
-        to: the version that decides then; None where people do.
-        held: actions that were held.
-    """
-
-    answer: str
-    from_night: str
-    to: str | None
-    held: int
 
 
 @dataclass(frozen=True)
@@ -115,6 +98,15 @@ class PostgresLive:
             facts = rollouts.insert_end(connection, running, "withdrawn", at_night, reason, by)
             append(connection, "rollouts", workflow, facts)
             return bool(facts)
+
+    def close(self, workflow: str, night: str, reason: str, by: str) -> None:
+        """From the night after on every case goes to people, until a person opens the policy again; once."""
+        first = shifted(night, 1)
+        with self._transaction() as connection:
+            rollouts.lock_rollouts(connection, workflow)
+            if states.closed_on(connection, workflow, first) != reason:
+                facts = states.insert_state(connection, workflow, first, "review_all", reason, by)
+                append(connection, "policy_states", workflow, facts)
 
     def breach_answered(self, workflow: str, watched: Watched) -> bool:
         """Whether a breach of a version, in this time as champion, was answered."""

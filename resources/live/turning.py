@@ -66,7 +66,7 @@ class Turning(PostgresLive):
             append(connection, "rollouts", workflow, [*facts, *held])
         return Turned(night, champion, None if running is None else running["version"], held=len(held))
 
-    def close(self, workflow: str, reason: str, by: str, terms: RolloutTerms) -> Turned:
+    def review_all(self, workflow: str, reason: str, by: str, terms: RolloutTerms) -> Turned:
         """From the next night on people decide everything; large actions that were not sent yet are held.
 
         Raises:
@@ -74,7 +74,7 @@ class Turning(PostgresLive):
         """
         return self._state(workflow, "review_all", reason, by, terms)
 
-    def open(self, workflow: str, reason: str, by: str) -> Turned:
+    def reopen(self, workflow: str, reason: str, by: str) -> Turned:
         """From the next night on the policy decides again.
 
         Raises:

@@ -54,8 +54,8 @@ def told_outcomes(
     other at one and the same time none is used.
 
     Args:
-        until: when the rows came, at the latest; what claims to be known more than a day later cannot be true (a
-            file of a night is written the morning after).
+        until: when the rows came, at the latest; what claims to be known later than FUTURE_ALLOWED after that cannot
+            be true. A file of a night may be written the morning after.
     """
     schema = spec.case_schema
     cells = [json.loads(raw) for raw in rows.column("raw").to_pylist()]

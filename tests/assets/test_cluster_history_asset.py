@@ -68,7 +68,7 @@ def test_a_ring_warns_the_night_it_appears_and_not_again(world: World) -> None:
 
     land(world, "2025-03-01", 30, 3)
     assert checks(world.run("2025-03-01", "clusters", "cluster_events")) == {"no_arranged_cluster": True}
-    (row,) = [row for row in world.table("cluster_events", "2025-03-01") if row["cluster"] == row["cluster"]]
+    (row,) = [now for now in world.table("cluster_events", "2025-03-01") if now["cluster"] == row["cluster"]]
     assert (row["kind"], row["members"], row["before"]) == ("grew", 11, 8)
 
 

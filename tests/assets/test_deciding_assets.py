@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from doubles import NIGHT, WARM, World, arrival, checks, claims, logged, made, metadata
 
-import assets.inference
+import assets.scoring
 from pipeline_project.domain.decisions import DECISIONS, SCORES
 from pipeline_project.domain.errors import ModelUnavailable
 from pipeline_project.domain.ports import ModelVersion
@@ -61,7 +61,7 @@ def test_a_model_that_cannot_be_used_fails_loudly_and_sends_the_cases_to_people(
     if when == "loading":
         world.registry.error = ModelUnavailable("its files have changed")
     else:
-        monkeypatch.setattr(assets.inference.TrainedModel, "from_files", lambda files: Model())
+        monkeypatch.setattr(assets.scoring.TrainedModel, "from_files", lambda files: Model())
     with dg.DagsterInstance.ephemeral() as instance:
         result = world.run(NIGHT, "scores", "decisions", instance=instance)
         told = logged(result, instance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from doubles import NIGHT, WARM, World, arrival, metadata
 
 GATHER = ("arrivals", "cases", "quarantine", "outcomes")
@@ -46,3 +48,19 @@ def test_the_page_does_not_show_what_became_known_later() -> None:
     world.ledger.outcomes_known = lambda workflow, as_of: asked.append(as_of) or known(workflow, as_of)  # type: ignore[method-assign]
     world.run("2025-03-05", *GATHER, "scores", "decisions", "night_report")
     assert {at.isoformat() for at in asked} == {"2025-03-04T23:00:00+00:00"}
+
+
+def test_figures_of_young_nights_are_called_immature() -> None:
+    """One night's outcomes are in after a day, of the one before tonight only a part can be known yet."""
+    world = World()
+    nights = [f"2025-03-0{day}" for day in range(1, 8)]
+    world.sources.rows = {night: [arrival(night, i) for i in range(12)] for night in nights}
+    world.sources.rows["2025-03-08"] = []
+    for day, night in enumerate(nights, start=1):
+        assert world.run(night, *GATHER, "scores", "decisions").success
+        ids = [row["case_id"] for row in world.lake.read_night("claims", "cases", night).to_pylist()]
+        known = [(case, "kept", datetime(2025, 3, day + i % 3, 12, tzinfo=UTC)) for i, case in enumerate(ids)]
+        world.ledger.known += known
+    world.run("2025-03-08", *GATHER, "scores", "decisions", "night_report")
+    page = world.reports.written["2025-03-08"]
+    assert "2 immature nights, of whose outcomes less than 90% are known" in page

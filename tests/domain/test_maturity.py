@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pandas as pd
 import pyarrow as pa
+import pytest
 
 from pipeline_project.domain.decisions import DECISIONS
-from pipeline_project.domain.maturity import matured_decisions
+from pipeline_project.domain.maturity import Immature, immature_part, matured_decisions
 
 
 def decisions(*rows: tuple[str, str, str]) -> pa.Table:
@@ -50,3 +53,42 @@ def test_nothing_known() -> None:
     none = pd.DataFrame({"case_id": pd.Series(dtype="str"), "label": pd.Series(dtype="str")})
     known, of = matured_decisions(decisions(("n1", "a", "refund")), cases(a=1.0), none)
     assert (len(known), len(of)) == (0, 0)
+
+
+FIRST = datetime(2025, 3, 1, tzinfo=UTC)
+
+
+def record(nights: int, per_night: int, longest: int, today: datetime) -> tuple[pa.Table, pd.DataFrame]:
+    """Decisions of equally large nights, and the outcomes that are known of them: they come evenly within `longest`."""
+    rows, known = [], []
+    for n in range(nights):
+        night = FIRST + timedelta(days=n)
+        for i in range(per_night):
+            rows.append((night.date().isoformat(), f"{n}-{i}", "refund"))
+            known_at = night + timedelta(days=i % (longest + 1), hours=9)
+            if known_at < today:
+                known.append((f"{n}-{i}", "kept", known_at))
+    return decisions(*rows), pd.DataFrame(known, columns=["case_id", "label", "known_at"])
+
+
+@pytest.mark.parametrize(("share", "nights"), [(0.9, 4), (0.5, 2)])
+def test_what_is_known_of_immature_nights_is_counted(share: float, nights: int) -> None:
+    today = FIRST + timedelta(days=20)
+    made, known = record(20, 20, 4, today)
+    matured, _ = matured_decisions(made, cases(**{row["case_id"]: 1.0 for row in made.to_pylist()}), known)
+    found = immature_part(made, matured, known, today, share)
+    first_young = (today - timedelta(days=nights)).date().isoformat()
+    assert (found.known, found.nights) == (len(matured), nights)
+    assert found.cases == (matured["night"] >= first_young).sum() > 0
+    assert f"in {nights} immature nights, of whose outcomes less than {share:.0%} are known" in found.sentence
+
+
+def test_months_later_nothing_is_immature() -> None:
+    made, known = record(20, 20, 4, FIRST + timedelta(days=300))
+    matured, _ = matured_decisions(made, cases(**{row["case_id"]: 1.0 for row in made.to_pylist()}), known)
+    found = immature_part(made, matured, known, FIRST + timedelta(days=300), 0.9)
+    assert (found.cases, found.nights, found.sentence) == (0, 0, "")
+
+
+def test_the_sentence_of_one() -> None:
+    assert "1 lies in 1 immature night, of" in Immature(1, 9, 1, 0.9).sentence

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from report_nights import LABELS, PLAN, TERMS, cases_table, decisions_table, facts, quarantine_table
 
+from pipeline_project.domain.maturity import Immature
 from pipeline_project.domain.policy import Reason
 from pipeline_project.domain.report import Alert, NightState, index_row, summarize
 from pipeline_project.domain.report.calibration import calibration, reliability, wilson
@@ -282,3 +283,10 @@ def test_an_index_row_is_the_report_in_small() -> None:
     flow = WorkflowIndex("returns", "Return claims", "EUR", rows)
     assert [r.night for r in flow.newest_first] == ["2025-04-18", "2025-04-17", "2025-04-16"]
     assert flow.curve("2025-04-17") == (None, pytest.approx(4 / 11))
+
+
+def test_figures_of_immature_nights_are_called_so() -> None:
+    young = Immature(cases=120, known=400, nights=5, mature_share=0.9)
+    assert summarize(TERMS, facts(immature=young)).immature.startswith("Of 400 decisions with a known outcome 120 lie")
+    assert summarize(TERMS, facts(immature=replace(young, cases=0))).immature == ""
+    assert summarize(TERMS, facts()).immature == ""

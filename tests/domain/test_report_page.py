@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from report_nights import CANARIES, TERMS, facts, matured_frame, png
 
+from pipeline_project.domain.maturity import Immature
 from pipeline_project.domain.report import (
     Alert,
     WorkflowIndex,
@@ -192,3 +193,11 @@ def test_the_costs_of_the_test_night_are_as_declared() -> None:
     frame, costs = matured_frame()
     assert costs.shape == (len(frame), 3, 2)
     assert costs[0].tolist() == [[0, 30], [12, 0], [60, 60]]
+
+
+def test_page_and_summary_say_that_nights_are_immature_beside_the_figures() -> None:
+    young = Immature(cases=120, known=400, nights=5, mature_share=0.9)
+    page, report = page_of(immature=young), summarize(TERMS, facts(immature=young))
+    assert page.count("120 lie in 5 immature nights") == 2, "beside the calibration and beside the money"
+    assert "120 lie in 5 immature nights" in night_markdown(report)
+    assert "immature" not in page_of()

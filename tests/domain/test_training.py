@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,12 +18,16 @@ import pytest
 from pipeline_project.domain.errors import ModelUnavailable, TooFewOutcomes
 from pipeline_project.domain.feature_table import FeatureTable
 from pipeline_project.domain.models import ESTIMATORS
+from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.metrics import auc, ece
+from pipeline_project.domain.models.search import Budget
 from pipeline_project.domain.trained import OUT_OF_DISTRIBUTION
 from pipeline_project.domain.training import TrainedModel, TrainingPlan, train, training_set
 
+ROOT = Path(__file__).parents[2]
 TWO = TrainingPlan("boosting", ("kept", "returned"), masked=frozenset({"age"}), watched=("price",))
 MANY = TrainingPlan("logistic", tuple("abcdef"), watched=())
+JOINED = replace(TWO, estimator="fusion")
 NIGHTS = [str(day) for day in np.arange("2024-03-01", "2024-04-10", dtype="datetime64[D]")]
 
 
@@ -56,7 +64,7 @@ def model_of(plan: TrainingPlan) -> TrainedModel:
     return train(known(features, y, plan), plan)
 
 
-@pytest.mark.parametrize("plan", [TWO, replace(TWO, labels=("a", "b", "c")), MANY])
+@pytest.mark.parametrize("plan", [TWO, replace(TWO, labels=("a", "b", "c")), MANY, JOINED])
 def test_what_was_learned_holds_on_new_cases(plan: TrainingPlan) -> None:
     fresh, y = table(1000, 2, len(plan.labels))
     told = model_of(plan).predict(fresh)
@@ -68,7 +76,7 @@ def test_what_was_learned_holds_on_new_cases(plan: TrainingPlan) -> None:
     assert all(1 <= len(reasons) <= 3 for reasons in told.reasons)
 
 
-@pytest.mark.parametrize("plan", [TWO, MANY])
+@pytest.mark.parametrize("plan", [TWO, MANY, JOINED])
 def test_two_trainings_give_the_same_bytes_and_files_give_the_same_model(plan: TrainingPlan) -> None:
     features, y = table(1500, 1, len(plan.labels))
     again = train(known(features, y, plan), plan)
@@ -82,6 +90,28 @@ def test_two_trainings_give_the_same_bytes_and_files_give_the_same_model(plan: T
     np.testing.assert_array_equal(back.predict(fresh).probabilities, model_of(plan).predict(fresh).probabilities)
     assert back.predict(fresh).reasons == model_of(plan).predict(fresh).reasons
     assert back.predict(fresh.select(np.zeros(50, dtype=bool))).reasons == []
+
+
+@pytest.mark.parametrize("plan", [TWO, MANY, JOINED])
+def test_another_process_gives_the_same_bytes(plan: TrainingPlan) -> None:
+    """Another order of hashing, another number of threads, other libraries loaded before."""
+    name = {TWO: "TWO", MANY: "MANY", JOINED: "JOINED"}[plan]
+    program = f"""
+import torch; torch.set_num_threads(2); torch.rand(5)
+from tests.domain import test_training as here
+print("digest", here.model_of(here.{name}).digest)
+"""
+    environment = {**os.environ, "PYTHONHASHSEED": "5", "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert done.stdout.split() == ["digest", model_of(plan).digest]
 
 
 def test_reasons_are_words_with_direction_and_hide_what_is_personal() -> None:
@@ -139,6 +169,87 @@ def test_strange_cases_are_flagged() -> None:
     assert problems[:3] == [None, OUT_OF_DISTRIBUTION, OUT_OF_DISTRIBUTION]
 
 
+def test_how_strange_a_case_is_has_a_number() -> None:
+    fresh, _ = table(200, 2, 2)
+    usual = model_of(TWO).predict(fresh).unfamiliar
+    fresh.numbers[:, 0] = np.geomspace(60, 1e7, 200)
+    told = model_of(TWO).predict(fresh)
+    back = TrainedModel.from_files(model_of(TWO).files()).predict(fresh).unfamiliar
+
+    assert usual.shape == (200,)
+    assert 0 <= usual.min() < usual.max() <= 1.2
+    assert (np.diff(told.unfamiliar) > -0.7).all()
+    assert told.unfamiliar[-1] > 5
+    assert [score > 1 for score in told.unfamiliar] == [problem is not None for problem in told.problems]
+    np.testing.assert_array_equal(back, told.unfamiliar)
+    assert model_of(TWO).metrics["unfamiliar_share"] <= 0.01
+    assert model_of(TWO).predict(fresh.select(np.zeros(200, dtype=bool))).unfamiliar.shape == (0,)
+
+
+def segmented() -> tuple[FeatureTable, np.ndarray, TrainingPlan]:
+    """In size0 nothing tells of the label, and the estimator is not told which size it is by any other feature."""
+    features, y = table(4000, 1, 2)
+    chance = features.categories[:, 0] == "size0"
+    y[chance] = (np.random.default_rng(3).random(chance.sum()) < 0.2).astype(np.int64)
+    return features, y, replace(TWO, segments=("size",), estimator="logistic")
+
+
+def test_segments_are_calibrated_and_measured_by_themselves() -> None:
+    features, y, plan = segmented()
+    told, plain = (train(known(features, y, each), each) for each in (plan, replace(plan, segments=())))
+    fresh, true = table(4000, 2, 2)
+    chance = fresh.categories[:, 0] == "size0"
+    true[chance] = (np.random.default_rng(4).random(chance.sum()) < 0.2).astype(np.int64)
+    p = told.predict(fresh).probabilities
+
+    assert told.segments.names[0] == "size=size0"
+    assert told.parameters["segments_calibrated"].startswith("size=size0")
+    assert ece(p[chance], true[chance]) < 0.05 < ece(plain.predict(fresh).probabilities[chance], true[chance])
+    assert told.metrics["ece.size.size0"] == told.slices["size"]["size0"]["ece"]
+    assert told.metrics["log_loss"] < plain.metrics["log_loss"] - 0.01
+    assert sum(of["cases"] for of in told.slices["size"].values()) == told.metrics["outcomes_of_later_nights"]
+
+    files = told.files()
+    back = TrainedModel.from_files(files)
+    assert back.files() == files
+    np.testing.assert_array_equal(back.predict(fresh).probabilities, p)
+    content = model_files.from_json(files, "calibration.json")
+    damaged = {name: held for name, held in files.items() if name != model_files.SEAL}
+    damaged["calibration.json"] = model_files.to_json({**content, "segments": [["size", {"size0": {}}]]})
+    with pytest.raises(ModelUnavailable, match=r"calibration\.json is of a kind"):
+        TrainedModel.from_files(model_files.sealed(damaged))
+    with pytest.raises(KeyError, match="no category 'colour'"):
+        train(known(features, y, plan), replace(plan, segments=("colour",)))
+
+
+def test_a_search_can_be_repeated_and_sees_only_the_earlier_nights() -> None:
+    features, y = table(800, 1, 2)
+    now = iter(range(0, 1000, 10))
+    plan = replace(TWO, search=Budget(seconds=25))
+    told = train(known(features, y, plan), plan, lambda: float(next(now)))
+    again = replace(TWO, search=Budget(candidates=told.parameters["search_candidates"]))
+
+    assert told.parameters["search_candidates"] == 2
+    assert train(known(features, y, again), again).files() == told.files()
+    later = features.nights > "2024-04-01"
+    y[later] = 1 - y[later]
+    other = train(known(features, y, again), again)
+    assert other.parameters["search_tried"] == told.parameters["search_tried"]
+    assert other.metrics["log_loss"] != told.metrics["log_loss"]
+
+
+def test_models_of_before_there_were_segments_are_read() -> None:
+    files = {name: held for name, held in model_of(TWO).files().items() if name != model_files.SEAL}
+    model, calibration = (model_files.from_json(files, f"{name}.json") for name in ("model", "calibration"))
+    old = {name: model[name] for name in ("estimator", "labels", "features", "metrics", "parameters")}
+    files["model.json"] = model_files.to_json(old)
+    files["calibration.json"] = model_files.to_json({name: calibration[name] for name in ("kind", "values")})
+    fresh, _ = table(50, 3, 2)
+
+    told = TrainedModel.from_files(model_files.sealed(files)).predict(fresh)
+    np.testing.assert_array_equal(told.probabilities, model_of(TWO).predict(fresh).probabilities)
+
+
 def test_too_few_outcomes_say_how_many_there_are() -> None:
     features, y = table(150, 1, 2)
     with pytest.raises(TooFewOutcomes, match="150 outcomes are known and 200 are needed"):
@@ -192,7 +303,7 @@ def test_files_that_may_run_code_are_refused() -> None:
         TrainedModel.from_files({**files, "../model.json": b"{}"})
 
 
-@pytest.mark.parametrize("plan", [TWO, MANY])
+@pytest.mark.parametrize("plan", [TWO, MANY, JOINED])
 def test_damaged_or_missing_files_are_unavailable(plan: TrainingPlan) -> None:
     files = model_of(plan).files()
     for name in files:
@@ -202,7 +313,7 @@ def test_damaged_or_missing_files_are_unavailable(plan: TrainingPlan) -> None:
             TrainedModel.from_files({**files, name: files[name][: len(files[name]) // 2]})
 
 
-@pytest.mark.parametrize("plan", [TWO, MANY])
+@pytest.mark.parametrize("plan", [TWO, MANY, JOINED])
 def test_nothing_of_a_changed_model_is_parsed(plan: TrainingPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     files = model_of(plan).files()
     for kind in ESTIMATORS.values():
@@ -226,5 +337,5 @@ def test_cases_without_a_trained_feature_are_refused() -> None:
 
 def test_an_unknown_estimator_is_named() -> None:
     features, y = table(400, 1, 2)
-    with pytest.raises(KeyError, match="boosting, logistic"):
+    with pytest.raises(KeyError, match="boosting, logistic, fusion"):
         train(known(features, y, TWO), replace(TWO, estimator="magic"))

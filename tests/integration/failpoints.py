@@ -79,7 +79,7 @@ NIGHT: dict[str, Point] = {
     "before the report": Point("resources.reports:ReportFolder.write", False),
     "report written, Dagster not told": Point("resources.reports:ReportFolder.write", True),
 }
-#: During a training.
+#: During the first training, whose model decides at once.
 TRAINING: dict[str, Point] = {
     "run logged, version not registered": Point("resources.registry:MlflowRegistry._log_run", True),
     "version registered, ledger not told": Point("resources.registry:MlflowRegistry.log_training", True),
@@ -88,10 +88,18 @@ TRAINING: dict[str, Point] = {
     ),
     "champion in the ledger, Dagster not told": Point(f"{_LEDGER}:PostgresLedger.record_champion", True),
 }
+#: During a later one, whose model needs a signature.
+TRAINING_AGAIN: dict[str, Point] = {
+    "second run logged, version not registered": TRAINING["run logged, version not registered"],
+    "second version registered, nothing proposed": TRAINING["version registered, ledger not told"],
+    "before it is proposed": Point("resources.promotion.store:PostgresPromotions.propose", False),
+    "model known, proposal not committed": Point("resources.promotion.store:append", False),
+    "proposed, Dagster not told": Point("resources.promotion.store:PostgresPromotions.propose", True),
+}
 
 
 def run(environ: Mapping[str, str], words: Sequence[str], point: str | None = None) -> multiprocessing.Process:
-    """Starts `pipeline WORDS` in a process of its own, to be killed at a point of `NIGHT` or `TRAINING`."""
+    """Starts `pipeline WORDS` in a process of its own, to be killed at a point of `NIGHT` or a training."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(HEAVY)
     process = context.Process(target=_live, args=(dict(environ), list(words), point))
@@ -115,7 +123,7 @@ def _live(environ: dict[str, str], words: list[str], point: str | None) -> None:
         del os.environ[name]
     os.environ.update(environ)
     if point is not None:
-        _plant({**NIGHT, **TRAINING}[point])
+        _plant({**NIGHT, **TRAINING, **TRAINING_AGAIN}[point])
     import sys
 
     from pipeline_project import cli

@@ -163,6 +163,10 @@ class House:
             "models": self.sql(
                 "SELECT version, night, digest FROM model_versions WHERE workflow = :name ORDER BY version"
             ),
+            "proposals": self.sql(
+                "SELECT version, base_version, passed, promised_error FROM model_proposals WHERE workflow = :name "
+                "ORDER BY version"
+            ),
             "champions": self.sql(
                 "SELECT version, from_night, reason FROM champions WHERE workflow = :name ORDER BY from_night, version"
             ),

@@ -12,18 +12,19 @@ from tests.integration.conftest import NewHouse
 from tests.integration.house import House, all_differences, differences
 
 WARM_UP = [shop.night(offset) for offset in range(3)]
-#: A training is due on the first decided night, where nobody is killed, and on Mondays.
+#: A training is due on the first decided night and on Mondays.
 MONDAY = "2025-03-10"
 _points = list(failpoints.NIGHT)
 #: By night: where the process is killed, one time after the other, before it may go through.
 KILLED = {
+    shop.DECIDE_FROM: list(failpoints.TRAINING),
     shop.night(4): _points[:5],
     shop.night(5): _points[5:9],
     shop.night(6): _points[9:13],
     shop.night(7): _points[13:],
-    MONDAY: list(failpoints.TRAINING),
+    MONDAY: list(failpoints.TRAINING_AGAIN),
 }
-NIGHTS = [*WARM_UP, shop.DECIDE_FROM, *KILLED]
+NIGHTS = [*WARM_UP, *KILLED]
 RETRAIN = {"every": "week", "minimum_outcomes": 20, "minimum_per_label": 3}
 #: The random share is drawn by the workflow's name as well, and the two homes' workflows have different ones.
 REVIEW = {"cost": 15, "capacity": "20%", "exploration": 0}
@@ -38,7 +39,7 @@ def _house(new_house: NewHouse, label: str) -> House:
         told = [{**row, "note": f"{row['note']}, {night}"} for row in [*cases, dirty]]
         shop.drop_cases(house.folder, night, told)
         shop.drop_outcomes(house.folder, night, cases, f"{night}T23:00:00")
-    house.nights(WARM_UP[0], shop.DECIDE_FROM)
+    house.nights(WARM_UP[0], WARM_UP[-1])
     return house
 
 
@@ -83,7 +84,7 @@ def test_at_last_ledger_and_lake_are_those_of_the_undisturbed_home(undisturbed: 
     assert all_differences(ours, theirs) == {}
     assert all_differences(disturbed.work(), undisturbed.work()) == {}
     assert {row["state"] for row in disturbed.work()["actions"]} == {"ready", "waiting"}
-    assert len(theirs["models"]) == len(theirs["champions"]) == 2
+    assert (len(theirs["models"]), len(theirs["champions"]), len(theirs["proposals"])) == (2, 1, 1)
 
 
 def test_nobody_was_decided_twice_and_nothing_encoded_twice(disturbed: House) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from claim_specs import NIGHT, WINDOW, claims, write
 
+from pipeline_project.domain.admission import FUTURE_ALLOWED
 from pipeline_project.domain.errors import PhotoUnreadable
 from pipeline_project.domain.nights import window_of
 from pipeline_project.domain.outcomes import problems_of
@@ -94,8 +95,8 @@ def test_of_outcomes_that_contradict_each_other_at_one_time_none_is_used(tmp_pat
 
 
 def test_an_outcome_from_the_future_is_refused(tmp_path: Path, settings: Settings) -> None:
-    morning = WINDOW.end + timedelta(hours=7)
-    lines = [f"C1,K,{morning.isoformat()},", "C2,K,2025-03-03 09:00,", "C3,K,2205-03-01 09:00,", "C4,K,2025-03-01,"]
+    morning, limit = WINDOW.end + timedelta(hours=7), WINDOW.end + FUTURE_ALLOWED
+    lines = [f"C1,K,{morning.isoformat()},", f"C2,K,{limit.isoformat()},", "C3,K,2205-03-01 09:00,", "C4,K,2025-03-01,"]
     table = from_files(tmp_path, settings, *lines)
     assert table["case_id"].to_pylist() == ["C1", "C4"], "a file of a night may be written the morning after"
     told = told_by_line(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.plans import feature_plan
+from pipeline_project.spec.plans import feature_plan, training_plan
 
 WORKFLOWS = Path(__file__).parents[2] / "pipeline_project" / "workflows"
 
@@ -45,3 +45,21 @@ def test_vectors_only_where_they_are_declared() -> None:
 def test_the_rule_for_retraining_starts_with_the_first_decided_night() -> None:
     rule = shipped("returns").retrain_rule
     assert (rule.decide_from, rule.every, rule.after_outcomes) == ("2025-03-01", "month", 3000)
+
+
+def test_every_estimator_has_a_plan_of_its_own() -> None:
+    returns = shipped("returns")
+    changed = {"text_dimensions": 0, "image_dimensions": 0, "challengers": ("fusion",), "segments": ("channel",)}
+    spec = returns.model_copy(update={"model": returns.model.model_copy(update={**changed, "search_seconds": 60})})
+    plain = returns.model_copy(update={"model": returns.model.model_copy(update={"text_dimensions": 0})})
+
+    trees, joined = spec.training_plan, spec.training_plan_of("fusion")
+    assert (trees.estimator, joined.estimator) == ("boosting", "fusion")
+    # the vectors that the network needs are there, and the trees, which were told to leave them out, do
+    assert spec.feature_plan.text_dimensions > 0 < spec.feature_plan.image_dimensions
+    assert (trees.text_dimensions, trees.image_dimensions) == (0, 0)
+    assert joined.text_dimensions > 0 < joined.image_dimensions
+    assert plain.feature_plan.text_dimensions == 0
+    assert trees.segments == joined.segments == ("channel",)
+    assert (trees.search.seconds, trees.search.candidates) == (60, None)
+    assert training_plan(spec, "fusion", search_candidates=4).search.candidates == 4

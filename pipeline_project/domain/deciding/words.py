@@ -19,8 +19,9 @@ def sentences(result: PolicyResult, money: Callable[[float], str]) -> list[str]:
     found = []
     if result.promise is not None:
         found.append(_promise(result.promise))
-    if result.exploration.drawn or result.exploration.rate < result.exploration.declared:
-        found.append(_exploration(result.exploration, money))
+    budget = result.exploration.budget
+    if budget is not None:
+        found.append(_exploration(result.exploration, budget, money))
     if result.surge is not None:
         found.append(_surge(result.surge, money))
     if result.beyond:
@@ -38,12 +39,10 @@ def _promise(promise: Promise) -> str:
     return f"The promise of at most {promise.error:.2%} wrong decisions {state}, so people decide: {promise.why}."
 
 
-def _exploration(chance: Exploration, money: Callable[[float], str]) -> str:
+def _exploration(chance: Exploration, budget: float, money: Callable[[float], str]) -> str:
     text = f"The random share costs {money(chance.expected)} in expectation beyond the cheapest decisions"
     text += f", {money(chance.realised)} in the {chance.drawn:,} drawn"
-    if chance.budget is None:
-        return f"{text}."
-    text += f"; its budget is {money(chance.budget)}"
+    text += f"; its budget is {money(budget)}"
     if chance.rate < chance.declared:
         text += f", so {chance.rate:.2%} were drawn instead of {chance.declared:.2%}"
     return f"{text}."

@@ -101,9 +101,8 @@ def merge_counts(parts: Sequence[Counts]) -> Counts:
 def count_numbers(values: npt.NDArray[np.float64]) -> Counts:
     """Counts of numbers, finer where they lie close to each other relative to their size; NaN is missing."""
     known = values[~np.isnan(values)]
-    # + 0.0 makes -0.0 and 0.0 the same number
-    bits = (np.nan_to_num(known) + 0.0).view(np.int64)
-    # a float's bits are in order for positive numbers and in reverse for negative ones
+    bits = np.nan_to_num(known).view(np.int64)
+    # a float's bits are in order for positive numbers and in reverse for negative ones; both zeros become 0
     ordered = np.where(bits < 0, np.int64(-(2**63)) - bits, bits)
     return _tally(ROOM_NUMBERS, ordered >> _NUMBER_BITS, len(values) - len(known))
 

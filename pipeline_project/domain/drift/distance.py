@@ -84,16 +84,20 @@ def unrest(nights: Sequence[Counts], names: bool = False) -> float:
     if len(nights) < 3:
         return 1.0
     together = merge_counts(nights)
+    return unrest_of([grouped(together, each, names) for each in nights])
+
+
+def unrest_of(nights: Sequence[tuple[Array, Array]]) -> float:
+    """The same of counts over the same groups: of all nights together, and of one of them."""
     found = []
-    for each in nights:
-        whole, part = grouped(together, each, names)
+    for whole, part in nights:
         rest = np.maximum(whole - part, 0.0)
         there = (rest + part) > 0
         n, m, degrees = float(rest.sum()), float(part.sum()), int(there.sum()) - 1
         if n and m and degrees > 0:
             expected = degrees * (1 / n + 1 / m) / 8
             found.append(_divergence(rest[there] / n, part[there] / m) / expected)
-    return max(1.0, float(np.median(found))) if found else 1.0
+    return max(1.0, float(np.median(found))) if len(found) >= 3 else 1.0
 
 
 def grouped(reference: Counts, night: Counts, names: bool = False) -> tuple[Array, Array]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline_project.domain.drift.counts import ROOM_NAMES, Counts, merge_counts
-from pipeline_project.domain.drift.distance import Distance, compared, distance, unrest
+from pipeline_project.domain.drift.distance import Distance, compared, distance, unrest, unrest_of
 from pipeline_project.domain.drift.sketch import CLUSTERS, CONFIDENCE, EMBEDDING, FIELD, Sketch, merge, part_names
 from pipeline_project.domain.lifecycle import DriftTerms
 from pipeline_project.domain.nights import shifted
@@ -188,8 +189,13 @@ def _outcomes(tonight: Sketch, reference: Sequence[PastNight], recent: Sequence[
     if not lately or not before:
         return None
     labels = sorted({*lately, *before})
-    old, new = (np.array([side.get(label, 0) for label in labels], dtype=float) for side in (before, lately))
-    return compared(old, new)
+    old, new = (_in_order(side, labels) for side in (before, lately))
+    nights = [_in_order(each.sketch.outcomes, labels) for each in reference if each.sketch.outcomes]
+    return compared(old, new, unrest_of([(old, each) for each in nights]))
+
+
+def _in_order(outcomes: Mapping[str, int], labels: Sequence[str]) -> npt.NDArray[np.float64]:
+    return np.array([outcomes.get(label, 0) for label in labels], dtype=float)
 
 
 def _estimated_error(tonight: Sketch, promised: Promised, told: int) -> Signal | None:

@@ -140,7 +140,7 @@ def _limits(model: TrainedModel, facts: CardFacts) -> list[str]:
     lines = [
         "## Limits",
         "",
-        f"- Not for cases of another workflow, shop or period than those above, nor for anything but `{facts.workflow}`.",
+        f"- Not for cases of another shop or time than those above, nor for anything but `{facts.workflow}`.",
         "- Not to judge people: a probability is about a case, and a reason says what the model used, not what caused "
         "the outcome.",
     ]
@@ -199,4 +199,4 @@ def _short(value: Any) -> str:
 
 def _plain(text: str) -> str:
     """Values of the data are words here, never Markdown or HTML."""
-    return re.sub(r"([\\|`*_<>\[\]#])", r"\\\1", re.sub(r"\s+", " ", text))
+    return re.sub(r"([\\|`*<>\[\]#])", r"\\\1", re.sub(r"\s+", " ", text))

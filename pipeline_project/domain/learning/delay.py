@@ -6,16 +6,20 @@ curve is the product-limit estimate for such times (Lynden-Bell 1971), as the we
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 
+from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.domain.timeline import known_by
 
 #: Nights tell how many outcomes cases have in the end only where at least this share of those is expected to be in.
 _TELLING = 0.5
+_ROUNDING = 1e-9
 #: Days at which a curve is shown; the longest delay is added.
 _MARKS = (0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)
 
@@ -49,7 +53,7 @@ class DelayCurve:
     def days_until(self, share: float, label: str | None = None) -> int | None:
         """The first day on which at least this share is known; None when nothing is known."""
         of = self.share if label is None else self.by_label.get(label, np.empty(0))
-        return int(np.searchsorted(of, share - 1e-12)) if len(of) else None
+        return int(np.searchsorted(of, share - _ROUNDING)) if len(of) else None
 
     def marks(self) -> list[int]:
         """The days at which to show it: close together where much happens, the longest delay last."""
@@ -143,7 +147,7 @@ def maturity(
         later = 1.0
     expected = known + max(cases - known, 0) * later
     share = known / expected if expected > 0 else 1.0
-    return Maturity(night, cases, known, expected, cases * final * in_by_now, share, share >= mature_share)
+    return Maturity(night, cases, known, expected, cases * final * in_by_now, share, share >= mature_share - _ROUNDING)
 
 
 def maturities(
@@ -154,6 +158,24 @@ def maturities(
     return [
         maturity(night, as_of, curve, cases[night], known.get(night, 0), final, mature_share) for night in sorted(cases)
     ]
+
+
+def seen_from(
+    cases: pd.DataFrame, outcomes: pd.DataFrame, as_of: datetime, mature_share: float
+) -> tuple[DelayCurve, list[Maturity]]:
+    """The delay curve, and how mature each night is, from cases and what is known of them.
+
+    Args:
+        cases: night and case_id, each case once a night.
+        outcomes: case_id, label, known_at (aware); of several for one case the first counts for the delay.
+        as_of: outcomes that became known at this moment or later are not looked at.
+    """
+    known = outcomes[outcomes["known_at"] < as_of].sort_values("known_at", kind="stable").drop_duplicates(CASE_ID)
+    told = cases.drop_duplicates(CASE_ID).merge(known, on=CASE_ID)
+    # of the day that has begun only a part can be seen, so ages are counted to the day before
+    today = as_of.astimezone(UTC).date() - timedelta(days=1)
+    curve = delay_curve(told[NIGHT].tolist(), told["known_at"].tolist(), told["label"].tolist(), today)
+    return curve, maturities(Counter(cases[NIGHT]), Counter(told[NIGHT]), curve, today, mature_share)
 
 
 def immature_nights(found: Iterable[Maturity]) -> frozenset[str]:

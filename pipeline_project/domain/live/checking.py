@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline_project.domain.live.auditing import Streams, errors_of
-from pipeline_project.domain.live.comparing import Compared
+from pipeline_project.domain.live.comparing import WAYS, Compared
 from pipeline_project.domain.live.rollout import Watched
 from pipeline_project.domain.live.watching import EProcess, confidence_sequence
 
@@ -38,6 +38,23 @@ class LiveCheck:
     breached: bool
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What followed from a breach.
+
+    Attributes:
+        answer: review_all, or last_champion.
+        from_night: from which night on.
+        to: the version that decides then; None where people do.
+        held: actions that were held.
+    """
+
+    answer: str
+    from_night: str
+    to: str | None
+    held: int
+
+
 def check_promise(truth: Streams, options: Sequence[str], watched: Watched, alpha: float) -> LiveCheck:
     """Holds a version's decisions against its promise; what was promised nothing of is counted and never breached.
 
@@ -57,18 +74,14 @@ def check_promise(truth: Streams, options: Sequence[str], watched: Watched, alph
     )
 
 
-def checks_of_comparison(version: str, compared: Compared, ways: int, alpha: float) -> list[LiveCheck]:
-    """A comparison with the champion as two checks, in money and in errors.
-
-    Args:
-        ways: in how many ways the challenger could lose, between which `alpha` is shared.
-    """
+def checks_of_comparison(version: str, compared: Compared, alpha: float) -> list[LiveCheck]:
+    """A comparison with the champion as two checks, in money and in errors; `alpha` is shared by every way to lose."""
     more = 0.0 if compared.pairs == 0 else compared.worse_by
     kinds: tuple[tuple[Literal["money", "error"], float], ...] = (
-        ("money", compared.e_money),
-        ("error", compared.e_error),
+        ("money", compared.e_money / WAYS),
+        ("error", compared.e_error / WAYS),
     )
     return [
-        LiveCheck(version, kind, compared.pairs, 0, None, stake / ways, more, more, stake / ways >= 1 / alpha)
+        LiveCheck(version, kind, compared.pairs, 0, None, stake, more, more, stake >= 1 / alpha)
         for kind, stake in kinds
     ]

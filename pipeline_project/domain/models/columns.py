@@ -15,6 +15,10 @@ from pipeline_project.domain.feature_table import FeatureTable
 RARE = 20
 _MOST_VALUES = 200
 OTHER = 0.0
+#: What is larger would be infinite as float32, which trees refuse.
+_LARGEST = 3e38
+#: Of reduced vectors, whose originals have length one.
+_DECIMALS = 6
 
 
 @dataclass
@@ -84,7 +88,7 @@ class Columns:
             parts.append(_codes(table.categories[:, table.category_names.index(name)], values)[:, None])
         for kind, components in self.components.items():
             parts.append(_reduced(vectors[kind], self.means[kind], components))
-        return np.hstack(parts).astype(np.float32)
+        return np.clip(np.hstack(parts), -_LARGEST, _LARGEST).astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         # A list of pairs: the order of the columns is part of the model, and JSON's objects are sorted when written.
@@ -128,7 +132,9 @@ def _reduced(vectors: np.ndarray, mean: np.ndarray, components: np.ndarray) -> n
             f"the model was trained on vectors of {len(mean)} values and these have {vectors.shape[1]}; the encoder "
             "has changed since, so train a model for it"
         )
-    reduced = (vectors - mean) @ components.T
+    # float32 products differ in their last bits with the number of rows, and a tree may split there: rounded, a case is
+    # the same case alone, in its night, and among all nights of a replay
+    reduced = np.round((vectors.astype(np.float64) - mean) @ components.T.astype(np.float64), _DECIMALS)
     reduced[~vectors.any(axis=1)] = np.nan
     return np.asarray(reduced, dtype=np.float32)
 

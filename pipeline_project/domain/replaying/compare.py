@@ -171,14 +171,15 @@ class _Truth:
         nights = frame["night"].tolist()
         undrawn = tuple(without_the_draw(d.option, d.reason, d.alone, d.benefit, nights) for d in (base, candidate))
         chance = chances_of_truth(undrawn[0], base.drawn, terms.learned_after)
-        mature = mature_nights(frame, chance, terms.mature_share)
+        drawn = np.array([why == Reason.RANDOM_SHARE.value for why in base.reason], dtype=bool)
+        asked_for = (chance >= 1) | drawn
+        mature = mature_nights(frame, asked_for, terms.mature_share)
         ripe = frame["night"].isin(mature).to_numpy(dtype=bool)
         label = np.array([labels.index(x) if x in labels else -1 for x in frame["label"]], dtype=int)
-        known, sure = ripe & (label >= 0), ripe & (chance >= 1)
+        known, sure = ripe & (label >= 0), ripe & asked_for
         # the last outcomes of a mature night come late, whatever they say
         share = float(known[sure].mean()) if known[sure].any() else 1.0
-        drawn = np.array([why == Reason.RANDOM_SHARE.value for why in base.reason], dtype=bool)
-        told = known & ((chance >= 1) | drawn)
+        told = known & asked_for
         return cls(frame, chance, mature, ripe, label, known, told, (undrawn[0], undrawn[1]), share)
 
     @property
@@ -188,10 +189,9 @@ class _Truth:
         return np.where(there, 1 / np.where(there, self.chance * self.share, 1.0), 0.0)
 
 
-def mature_nights(frame: pd.DataFrame, chance: np.ndarray, share: float) -> frozenset[str]:
-    """The nights whose outcomes are in: of the cases whose truth was sure to be learned, this share is known."""
-    sure = frame[chance >= 1]
-    shares = sure["label"].notna().groupby(sure["night"]).mean()
+def mature_nights(frame: pd.DataFrame, asked_for: np.ndarray, share: float) -> frozenset[str]:
+    """The nights whose outcomes are in: of the cases whose truth was to be learned, this share is known."""
+    shares = frame["label"].notna()[asked_for].groupby(frame["night"][asked_for]).mean()
     return frozenset(str(night) for night, of in shares.items() if of >= share)
 
 

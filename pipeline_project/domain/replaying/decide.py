@@ -173,7 +173,7 @@ def recorded_scores(past: PastNights, labels: int) -> pa.Table:
 
 def _scores_of(past: PastNights, plan: FeaturePlan, model: TrainedModel, version: str | None) -> pa.Table:
     features = build_features(past.cases, plan, past.past, past.as_of, past.embeddings, past.clusters)
-    told = model.predict(features)
+    told = model.predict(features, explain=False)
     problems = problems_of(past.cases, past.embeddings, told.problems)
     probabilities = [None if p else summing_to_one(row) for p, row in zip(problems, told.probabilities, strict=True)]
     return _table(past, probabilities, problems, [version] * len(problems))

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline_project.domain.cluster_newcomers import Novelty
 from pipeline_project.domain.costs import PolicyTerms
+from pipeline_project.domain.maturity import Immature
 from pipeline_project.domain.schema import CaseSchema
 
 
@@ -84,6 +85,7 @@ class NightFacts:
         matured: earlier decisions whose outcome has become known: case_id, night, label, option, probabilities
             (a list in the order of the labels, or None).
         matured_costs: aligned with `matured`, shape (cases, options, labels), in the currency; see `case_costs`.
+        immature: how many of them lie in nights of which too few outcomes are known yet.
         timings: seconds by asset, in the order to be shown.
         newcomers: new clusters that were reported this night.
         blocked: why the night's checks stopped it, in words; None if they did not.
@@ -104,6 +106,7 @@ class NightFacts:
     bounds: tuple[str, ...] = ()
     matured: pd.DataFrame | None = None
     matured_costs: np.ndarray | None = None
+    immature: Immature | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
     blocked: str | None = None

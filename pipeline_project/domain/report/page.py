@@ -66,6 +66,8 @@ def night_markdown(report: NightReport) -> str:
         lines += [f"| {_plain(r.reason)} | {r.rows:,} |" for r in report.refusals]
     if report.calibration:
         lines += ["", _plain(report.calibration.sentence)]
+    if report.immature:
+        lines += ["", _plain(report.immature)]
     return "\n".join(lines) + "\n"
 
 

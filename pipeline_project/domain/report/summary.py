@@ -59,6 +59,7 @@ class NightReport:
         amount: value of all cases decided or asked.
         options: in the spec's order, those not chosen included.
         comparison: this night in expected cost; `realised`: earlier nights in cost that came true.
+        immature: how much of `realised` and `calibration` lies in nights that are too young, in a sentence; or empty.
         commands: what to type next, with what it shows.
     """
 
@@ -90,6 +91,7 @@ class NightReport:
     comparison: money.Comparison | None
     realised: money.Comparison | None
     calibration: Calibration | None
+    immature: str
     confidence: Confidence | None
     encoded: Encoded | None
     timings: tuple[tuple[str, float], ...]
@@ -179,6 +181,7 @@ def summarize(terms: ReportTerms, facts: NightFacts) -> NightReport:
         comparison=comparison,
         realised=_realised(terms, facts),
         calibration=None if matured is None else calibration(matured, terms.labels),
+        immature=facts.immature.sentence if facts.immature else "",
         confidence=_confidence(facts.scores, decisions),
         encoded=_encoded(facts.embeddings),
         timings=tuple((name, float(value)) for name, value in facts.timings.items()),

@@ -116,9 +116,12 @@ def test_the_ladder_is_laid_out_without_a_look_at_the_truth() -> None:
 
 
 def test_what_a_person_would_have_been_asked_about_is_no_evidence_for_what_is_decided_alone() -> None:
-    far = Evidence(np.full(400, 0.01), np.repeat([-1.0, 5.0], 200), np.repeat([True, False], 200))
-    assert not certify([Rung(0.01, 0.0, 10)], 10, far, TERMS).kept
-    assert certify([Rung(0.01, 9.0, 10)], 10, Evidence(far.risk, far.benefit, ~far.wrong & (far.benefit > 9)), TERMS).kept
+    # a tenth of what saves nothing is wrong, and none of the many that a person would have seen
+    past = Evidence(np.full(4000, 0.01), np.repeat([-1.0, 5.0], [200, 3800]), np.arange(4000) < 20)
+    alone = certify([Rung(0.01, 0.0, 10)], 10, past, TERMS)
+    assert (alone.kept, alone.evidence, alone.wrong) == (False, 200, 20)
+    crowded = certify([Rung(0.01, 9.0, 10)], 10, past, TERMS)
+    assert (crowded.kept, crowded.evidence, crowded.wrong) == (True, 4000, 20)
 
 
 @pytest.mark.parametrize("cases", [0, 10, 21])
@@ -211,7 +214,9 @@ def test_doubts_have_their_places_after_what_the_promise_bars() -> None:
 # -- is it true? ---------------------------------------------------------------------------------------------
 
 
-def kept_share(honest: float, review: float, capacity: int | str, past_cases: int, nights: int = 200) -> tuple[float, float]:
+def kept_share(
+    honest: float, review: float, capacity: int | str, past_cases: int, nights: int = 200
+) -> tuple[float, float]:
     """Share of seeded nights whose rule, judged on 60,000 fresh cases, keeps the promise; share decided alone."""
     held, alone = [], []
     for seed in range(nights):
@@ -240,11 +245,11 @@ def _true_error(result: PolicyResult, honest: float, review: float, wrong: np.nd
 
 @pytest.mark.parametrize(
     ("honest", "review", "capacity", "past"),
-    [(1.0, 100.0, 0, 2000), (0.93, 100.0, 0, 2000), (0.91, 100.0, 0, 600), (0.93, 1.0, 40, 1500), (0.85, 1.0, 0, 1500)],
+    [(1.0, 100.0, 0, 2000), (0.97, 1.0, 10, 800), (0.93, 1.0, 40, 1500), (0.9, 100.0, 0, 2000)],
 )
 def test_the_promise_is_kept_as_often_as_promised(honest: float, review: float, capacity: int, past: int) -> None:
     held, _ = kept_share(honest, review, capacity, past)
-    assert held >= TERMS.confidence - 0.03  # three standard errors would be 0.064
+    assert held >= TERMS.confidence
 
 
 def test_an_honest_model_decides_much_alone() -> None:

@@ -1,4 +1,4 @@
-"""The night as a whole: what `decide` does in one pass is the optimum of the integer programme, and what it always did."""
+"""The night as a whole: what `decide` does in one pass is the optimum of the integer programme."""
 
 from __future__ import annotations
 
@@ -31,32 +31,47 @@ def nights(draw: st.DrawFn) -> Night:
     problems = [str(rng.choice(["failed_photo", "no_model"])) if one else None for one in failed]
     denies = (False, *(bool(b) for b in rng.random(options - 1) < 0.4))
     capacity: int | str = draw(st.one_of(st.integers(0, 12), st.sampled_from(["0%", "20%", "100%"])))
-    return probability, cost, problems, PolicyTerms(denies, float(rng.random() * 3), capacity, 0.2 * draw(st.integers(0, 1)), "w")
+    return (
+        probability,
+        cost,
+        problems,
+        PolicyTerms(denies, float(rng.random() * 3), capacity, 0.2 * draw(st.integers(0, 1)), "w"),
+    )
 
 
-def plain(cases: list[str], probability: np.ndarray, cost: np.ndarray, problems: list[str | None], terms: PolicyTerms) -> list[tuple[int, str]]:
+def plain(
+    cases: list[str], probability: np.ndarray, cost: np.ndarray, problems: list[str | None], terms: PolicyTerms
+) -> list[tuple[int, str]]:
     """Option and reason of every case, one after the other, as one would write it down."""
     reasons: dict[int, str] = {}
     cheapest: dict[int, tuple[float, int]] = {}
     benefit: dict[int, float] = {}
     denial: set[int] = set()
     for i in range(len(cases)):
-        expected = [float(np.einsum("cl,col->co", probability[i : i + 1], cost[i : i + 1])[0, o]) for o in range(cost.shape[1])]
+        expected = [
+            float(np.einsum("cl,col->co", probability[i : i + 1], cost[i : i + 1])[0, o]) for o in range(cost.shape[1])
+        ]
         if problems[i] or not all(map(math.isfinite, expected)):
             reasons[i] = problems[i] or "cost_unknown"
             continue
         cheapest[i] = min((value, o) for o, value in enumerate(expected) if not terms.denies[o])
-        person = terms.review_cost + float(np.einsum("cl,cl->c", probability[i : i + 1], cost[i : i + 1].min(axis=1))[0])
+        person = terms.review_cost + float(
+            np.einsum("cl,cl->c", probability[i : i + 1], cost[i : i + 1].min(axis=1))[0]
+        )
         benefit[i] = cheapest[i][0] - person
         if terms.denies[expected.index(min(expected))]:
             denial.add(i)
         if random_draw(terms.seed, cases[i]) < terms.exploration:
             reasons[i] = "random_share"
     left = terms.places(len(cases)) - len(reasons)
-    rest = sorted((i for i in benefit if i not in reasons), key=lambda i: (-benefit[i], random_draw(terms.seed, cases[i])))
+    rest = sorted(
+        (i for i in benefit if i not in reasons), key=lambda i: (-benefit[i], random_draw(terms.seed, cases[i]))
+    )
     for i in rest:
         wanted = benefit[i] > 0
-        reasons[i] = ("denial" if i in denial else "doubt") if wanted and left > 0 else "no_place_left" if wanted else "cheapest"
+        reasons[i] = (
+            ("denial" if i in denial else "doubt") if wanted and left > 0 else "no_place_left" if wanted else "cheapest"
+        )
         left -= wanted
     alone = ("cheapest", "no_place_left")
     return [(cheapest[i][1] if reasons[i] in alone else -1, reasons[i]) for i in range(len(cases))]

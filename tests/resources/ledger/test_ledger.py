@@ -118,6 +118,24 @@ def test_outcomes_are_read_as_they_were_known(ledger: PostgresLedger) -> None:
     assert [row["label"] for row in ledger.outcomes_of(FLOW, "a")] == ["honest", "fraud"]
 
 
+def test_outcomes_that_contradict_each_other_are_told_until_a_later_word_settles_them(ledger: PostgresLedger) -> None:
+    tuesday = MONDAY + timedelta(days=1)
+    assert ledger.contradictions(FLOW).empty
+    ledger.record_outcomes(FLOW, outcomes(("a", "honest", MONDAY), ("b", "honest", MONDAY), ("c", "honest", MONDAY)))
+    ledger.record_outcomes(FLOW, outcomes(("b", "honest", MONDAY), ("c", "fraud", tuesday), source="webhook"))
+    assert ledger.contradictions(FLOW).empty, "the same word twice, or a later one, contradicts nothing"
+    ledger.record_outcomes(FLOW, outcomes(("a", "fraud", MONDAY), ("b", "fraud", MONDAY), source="webhook"))
+    ledger.record_outcomes("order_returns", outcomes(("c", "honest", tuesday)))
+    told = ledger.contradictions(FLOW).to_dict("records")
+    assert [(row["case_id"], row["labels"], row["sources"]) for row in told] == [
+        ("a", ["fraud", "honest"], ["shop", "webhook"]),
+        ("b", ["fraud", "honest"], ["shop", "webhook"]),
+    ]
+    assert told[0]["known_at"] == MONDAY
+    ledger.record_outcomes(FLOW, outcomes(("a", "honest", tuesday)))
+    assert ledger.contradictions(FLOW)["case_id"].tolist() == ["b"]
+
+
 def test_known_outcomes_have_the_same_types_with_and_without_rows(ledger: PostgresLedger) -> None:
     types = {"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"}
     assert ledger.outcomes_known(FLOW, MONDAY).dtypes.astype(str).to_dict() == types

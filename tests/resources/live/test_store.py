@@ -186,7 +186,7 @@ def test_a_spec_may_ask_for_people_instead(live: Turning, ledger: PostgresLedger
     assert made is not None
     assert made.answer == "review_all"
     assert stages(live, 5) == [("2", None, "none", 0.0)]
-    opened = live.open(FLOW, "retrained", "shell:cleo")
+    opened = live.reopen(FLOW, "retrained", "shell:cleo")
     assert (opened.from_night, opened.closed) == (night(5), False)
     assert live.night_models(FLOW, night(5)).closed is None
 
@@ -215,15 +215,15 @@ def test_by_hand_there_must_be_somebody_to_go_back_to(live: Turning, to: str | N
 
 def test_by_hand_the_policy_closes_and_opens_with_a_reason(live: Turning) -> None:
     with pytest.raises(RollbackRefused, match="say why"):
-        live.close(FLOW, " ", "shell:cleo", TERMS)
-    assert live.close(FLOW, "recall of a supplier", "shell:cleo", TERMS).closed
-    with pytest.raises(RollbackRefused, match="closed .recall of a supplier. on 2025-04-02 already"):
-        live.close(FLOW, "once more", "shell:cleo", TERMS)
+        live.review_all(FLOW, " ", "shell:cleo", TERMS)
+    assert live.review_all(FLOW, "recall of a supplier", "shell:cleo", TERMS).closed
+    with pytest.raises(RollbackRefused, match=r"closed .recall of a supplier. on 2025-04-02 already"):
+        live.review_all(FLOW, "once more", "shell:cleo", TERMS)
     assert live.night_models(FLOW, night(1)).closed is None
     assert live.night_models(FLOW, night(2)).closed == "recall of a supplier"
-    live.open(FLOW, "over", "shell:cleo")
+    live.reopen(FLOW, "over", "shell:cleo")
     with pytest.raises(RollbackRefused, match="open on"):
-        live.open(FLOW, "over", "shell:cleo")
+        live.reopen(FLOW, "over", "shell:cleo")
 
 
 def test_what_was_seen_is_kept_once(live: Turning) -> None:
@@ -237,7 +237,7 @@ def test_what_was_seen_is_kept_once(live: Turning) -> None:
 def test_every_fact_stands_in_the_chain(live: Turning, ledger: PostgresLedger) -> None:
     live.record_checks(FLOW, night(2), [LiveCheck("1", "promise", 1, 0, None, 0.0, 0.0, 1.0, False)])
     live.answer_breach(FLOW, rolled_out(live, ledger), night(4), TERMS, "too wrong")
-    live.close(FLOW, "recall", "shell:cleo", TERMS)
+    live.review_all(FLOW, "recall", "shell:cleo", TERMS)
     for table in ("rollouts", "rollout_ends", "policy_states", "live_checks", "live_breaches", "champions"):
         (kept,) = rows(live, f"SELECT count(*) AS n FROM {table}")
         (chained,) = rows(live, f"SELECT count(*) AS n FROM audit_rows WHERE source = '{table}'")
@@ -247,9 +247,9 @@ def test_every_fact_stands_in_the_chain(live: Turning, ledger: PostgresLedger) -
 
 def test_the_rows_never_change(live: Turning) -> None:
     begin(live)
-    live.close(FLOW, "recall", "shell:cleo", TERMS)
+    live.review_all(FLOW, "recall", "shell:cleo", TERMS)
     for change in ("UPDATE rollouts SET begun_by = 'x'", "DELETE FROM policy_states", "TRUNCATE live_checks"):
-        with engine_of(live.url).begin() as connection, pytest.raises(Exception, match="never change|facts"):
+        with engine_of(live.url).begin() as connection, pytest.raises(Exception, match=r"never change|facts"):
             connection.execute(text(change))
 
 

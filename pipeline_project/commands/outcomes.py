@@ -1,0 +1,126 @@
+"""`pipeline outcomes`: how late the truth comes, which nights are mature, and what is wrong with what came."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from pipeline_project.commands.console import Exit, complain, emit, paragraph, say, table
+from pipeline_project.commands.ground import Ground, lake, prepare, workflow
+from pipeline_project.domain.learning.delay import DelayCurve, Maturity, immature_nights, seen_from
+from pipeline_project.domain.outcomes import contradictions_in_words
+from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.spec import WorkflowSpec
+
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class OutcomesFound:
+    """What the ledger knows of a workflow's cases.
+
+    Attributes:
+        curve, nights: see `learning.delay`; every night, in order.
+        unknown: ids that have an outcome and no case.
+        contradictions: as `Ledger.contradictions`.
+    """
+
+    curve: DelayCurve
+    nights: list[Maturity]
+    unknown: list[str]
+    contradictions: pd.DataFrame
+
+
+def show_outcomes(name: str, last: int, as_json: bool) -> int:
+    """Prints the delay curve, the last nights and what contradicts itself or has no case."""
+    spec = workflow(name)
+    found = _found(spec, prepare(), datetime.now(UTC))
+    if not found.nights and not found.unknown:
+        complain(f"no case and no outcome of {name} is known yet; run `pipeline nights {name}`")
+        return Exit.NOT_FOUND
+    if as_json:
+        emit(_document(spec, found, last))
+    else:
+        _tell(spec, found, last)
+    return Exit.DONE
+
+
+def _found(spec: WorkflowSpec, ground: Ground, now: datetime) -> OutcomesFound:
+    read = lake(ground.settings).read_span(spec.name, "cases", None, "9999-12-31", [NIGHT, CASE_ID])
+    columns = {name: [] if read is None else read[name].to_pylist() for name in (NIGHT, CASE_ID)}
+    cases = pd.DataFrame(columns, dtype=object)
+    history = ground.ledger.outcome_history(spec.name, now)
+    curve, nights = seen_from(cases, history, now, spec.outcome.mature_share)
+    unknown = sorted(set(history[CASE_ID]) - set(columns[CASE_ID]))
+    return OutcomesFound(curve, nights, unknown, ground.ledger.contradictions(spec.name))
+
+
+def _document(spec: WorkflowSpec, found: OutcomesFound, last: int) -> dict[str, Any]:
+    curve = found.curve
+    return {
+        "workflow": spec.name,
+        "mature_share": spec.outcome.mature_share,
+        "outcomes": curve.outcomes,
+        "days_until_mature": curve.days_until(spec.outcome.mature_share),
+        "delay": [
+            {"days": day, "all": curve.within(day), **{label: curve.within(day, label) for label in spec.labels}}
+            for day in curve.marks()
+        ],
+        "nights": [asdict(night) for night in found.nights[-last:]],
+        "immature_nights": sorted(immature_nights(found.nights)),
+        "without_a_case": {"count": len(found.unknown), "cases": found.unknown},
+        "contradictions": [
+            {"case_id": row["case_id"], "known_at": row["known_at"], "labels": row["labels"], "sources": row["sources"]}
+            for row in found.contradictions.to_dict("records")
+        ],
+    }
+
+
+def _tell(spec: WorkflowSpec, found: OutcomesFound, last: int) -> None:
+    curve, share = found.curve, spec.outcome.mature_share
+    if curve.outcomes:
+        _tell_curve(spec, curve)
+    else:
+        paragraph(f"No outcome of a case of {spec.name} is known yet, so no night is mature.", indent="")
+    shown = found.nights[-last:]
+    columns = ("night", "cases", "known", "expected", "share", "")
+    rows = [
+        (n.night, f"{n.cases:,}", f"{n.known:,}", f"{n.expected:,.0f}", f"{n.share:.0%}", _standing(n)) for n in shown
+    ]
+    table(f"The last {len(shown)} nights (mature from {share:.0%} on)", columns, rows, right=columns[1:5])
+    immature = immature_nights(found.nights)
+    say()
+    say(f"{len(immature):,} of {len(found.nights):,} nights are immature.")
+    if found.unknown:
+        shown_ids = ", ".join(found.unknown[:_LISTED])
+        more = f" and {len(found.unknown) - _LISTED:,} more" if len(found.unknown) > _LISTED else ""
+        paragraph(
+            f"{len(found.unknown):,} outcomes have no case ({shown_ids}{more}); they are kept, and used as soon as "
+            "the case arrives or is repaired.",
+            indent="",
+        )
+    for line in contradictions_in_words(found.contradictions, _LISTED):
+        paragraph(line, indent="")
+
+
+def _tell_curve(spec: WorkflowSpec, curve: DelayCurve) -> None:
+    labels = [label for label in spec.labels if label in curve.by_label][:_LISTED]
+    columns = ("known within", "all", *labels)
+    rows = [
+        (
+            f"{day} day{'s' * (day != 1)}",
+            f"{curve.within(day):.1%}",
+            *(f"{curve.within(day, label):.1%}" for label in labels),
+        )
+        for day in curve.marks()
+    ]
+    table(f"How late the outcomes of {spec.name} come ({curve.outcomes:,} known)", columns, rows, right=columns)
+
+
+def _standing(night: Maturity) -> str:
+    if not night.mature:
+        return "immature"
+    return "far fewer than usual" if night.known < night.expected_by_now / 2 else "mature"

@@ -1,0 +1,145 @@
+"""`pipeline recall`: what a model, a policy or a night decided, decided again, and taken back where it can be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.commands.console import Exit, complain, emit, say, table
+from pipeline_project.commands.ground import Ground, prepare, workflow
+from pipeline_project.commands.ground import lake as open_lake
+from pipeline_project.commands.rollback import person
+from pipeline_project.domain.errors import ModelUnavailable, RecallRefused
+from pipeline_project.domain.live.recall import Again, Kind, Touched, beside, spans
+from pipeline_project.spec import WorkflowSpec
+
+if TYPE_CHECKING:
+    from pipeline_project.domain.ports import ModelVersion
+    from resources.live.recalling import TakenBack
+
+LISTED = 20
+
+
+def run_recall(name: str, kind: Kind, named: str, apply: bool, reason: str, as_json: bool) -> int:
+    """Lists what is touched and what would be decided now; with `apply` takes back what would be decided otherwise.
+
+    Raises:
+        RecallRefused: nothing is touched, nobody decides now, or the model that is recalled still does.
+    """
+    from resources.live.recalling import Recalls, TakenBack
+
+    spec, ground = workflow(name), prepare()
+    recalls = Recalls(ground.databases.ledger_url)
+    if apply and not reason.strip():
+        raise RecallRefused("say why with --reason: it stands beside every decision that is taken back")
+    named = recalls.policy_hash(name, named) if kind == "policy" else named
+    touched = recalls.touched(name, kind, named)
+    if not touched:
+        raise RecallRefused(f"no decision of {name} that stands was made by {kind} {named}; nothing was changed")
+    champion = _champion(ground, name, kind, named)
+    again = _decided_again(spec, ground, champion, touched)
+    flipped = [each for each in again if each.flips and not each.touched.recalled]
+    done = recalls.apply(name, kind, named, flipped, reason, person(), spec.action_terms) if apply else TakenBack()
+    if apply and kind == "model":
+        _close_alerts(ground, name, named)
+    if as_json:
+        emit(_told(champion.version, again, flipped, apply, done))
+    else:
+        _say(spec, kind, named, champion.version, again, flipped, apply, done)
+    return Exit.DONE
+
+
+def _close_alerts(ground: Ground, name: str, version: str) -> None:
+    """The breach of a version is dealt with once its decisions were recalled."""
+    for alert in ground.ledger.open_alerts():
+        if alert["workflow"] == name and alert["key"].startswith(f"breach/{version}/"):
+            ground.ledger.close_alert(name, alert["key"])
+
+
+def _champion(ground: Ground, name: str, kind: Kind, named: str) -> ModelVersion:
+    """The model that decides the next night."""
+    from resources.live.turning import Turning
+
+    standing = Turning(ground.databases.ledger_url).standing(name)
+    champion = ground.ledger.champion(name, standing["night"])
+    if champion is None:
+        raise RecallRefused(f"no model of {name} decides now, so nothing can be decided again; train one first")
+    if kind == "model" and champion.version == named:
+        raise RecallRefused(
+            f"version {named} still decides; go back first with pipeline rollback {name} --reason WORDS, then recall it"
+        )
+    return champion
+
+
+def _decided_again(
+    spec: WorkflowSpec, ground: Ground, champion: ModelVersion, touched: Sequence[Touched]
+) -> list[Again]:
+    """Whole nights, because the places of people are a night's; as the cases were when they were decided."""
+    from assets.past_nights import gather, policy_in
+    from pipeline_project.domain.replaying.decide import decide_again
+    from pipeline_project.domain.schema import CASE_ID
+    from pipeline_project.domain.trained import TrainedModel
+    from resources.doors import open_registry
+
+    model = TrainedModel.from_files(open_registry(ground.settings).load(champion))
+    if model.labels != spec.labels:
+        raise ModelUnavailable("the champion was trained for other labels than the workflow has; train one for them")
+    lake = open_lake(ground.settings)
+    would_be: dict[str, str] = {}
+    for first, last in spans([each.night for each in touched]):
+        past = gather(spec, lake, ground.ledger, first, last)
+        decided = decide_again(past, policy_in(spec), spec.feature_plan, model, champion.version)
+        would_be |= zip(past.cases[CASE_ID].to_pylist(), decided.option, strict=True)
+    return beside(touched, would_be)
+
+
+def _told(
+    champion: str, again: Sequence[Again], flipped: Sequence[Again], apply: bool, done: TakenBack
+) -> dict[str, Any]:
+    return {
+        "decided_again_by": champion,
+        "touched": len(again),
+        "recalled_before": sum(each.touched.recalled for each in again),
+        "applied": apply,
+        "taken_back": done.decisions,
+        "cancelled": done.cancelled,
+        "compensations": done.compensations,
+        "cannot_be_undone": list(done.for_good),
+        "for_people": [each.touched.case_id for each in flipped],
+        "decisions": [{**vars(each.touched), "would_be": each.would_be, "flips": each.flips} for each in again],
+    }
+
+
+def _say(
+    spec: WorkflowSpec,
+    kind: Kind,
+    named: str,
+    champion: str,
+    again: Sequence[Again],
+    flipped: Sequence[Again],
+    apply: bool,
+    done: TakenBack,
+) -> None:
+    before = sum(each.touched.recalled for each in again)
+    say(f"{len(again):,} decisions of {spec.name} were made by {kind} {named}; {before:,} were recalled before.")
+    say(f"Version {champion} would decide {len(flipped):,} of the others otherwise.")
+    ways = Counter((each.touched.option, each.would_be) for each in flipped)
+    if ways:
+        table(
+            "", ("was", "would be", "cases"), [(a, b, f"{n:,}") for (a, b), n in ways.most_common()], right=("cases",)
+        )
+        rows = [(e.touched.case_id, e.touched.night, e.touched.option, e.would_be) for e in flipped[:LISTED]]
+        table("The first of them; --json has them all", ("case", "night", "was", "would be"), rows)
+    if not apply:
+        say("Nothing was changed; --apply takes back the actions of these, and never more than once.")
+        return
+    say(
+        f"{done.decisions:,} were taken back: {done.cancelled:,} actions that had not left were cancelled, "
+        f"{done.compensations:,} that had are compensated by new ones."
+    )
+    if done.for_good:
+        complain(
+            f"of {len(done.for_good):,} cases an action has left that cannot be undone; people must see to them: "
+            + ", ".join(done.for_good[:LISTED])
+        )
