@@ -162,7 +162,8 @@ def _matured(
     known = ledger.outcomes_known(spec.name, night.start)
     matured, of_cases = matured_decisions(decisions, cases, known)
     costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
-    return matured, costs, immature_part(decisions, matured, known, night.start, spec.outcome.mature_share)
+    share, zone = spec.outcome.mature_share, spec.nights.time_zone
+    return matured, costs, immature_part(decisions, matured, known, night.start, share, zone)
 
 
 def _shadow_price(decisions: pa.Table) -> float:

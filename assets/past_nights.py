@@ -6,6 +6,7 @@ Commands use this as well, so there is no Dagster in it.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.candidates import Candidate
+from assets.circumstances import USUAL_NIGHTS
 from assets.doors import Replays
 from assets.knowledge import past_of
+from pipeline_project.domain.deciding.surge import usual_cases
 from pipeline_project.domain.errors import ReplayRefused
 from pipeline_project.domain.features import Past
 from pipeline_project.domain.nights import shifted, window_of
@@ -136,7 +139,18 @@ def gather(spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str, last: str
         as_of={night: window_of(night, zone).start for night in nights},
         embeddings=reading.embeddings(standing) if spec.encodes else None,
         clusters=reading.clusters(standing) if spec.clusters else None,
+        usual=_usual(spec, lake, nights),
     )
+
+
+def _usual(spec: WorkflowSpec, lake: Lake, nights: tuple[str, ...]) -> dict[str, float | None]:
+    """For each night the median of the cases of the nights before it."""
+    table = lake.read_span(spec.name, "cases", shifted(nights[0], -USUAL_NIGHTS), nights[-1], [NIGHT])
+    sizes = Counter([] if table is None else table[NIGHT].to_pylist())
+    return {
+        night: usual_cases([n for each, n in sizes.items() if shifted(night, -USUAL_NIGHTS) <= each < night])
+        for night in nights
+    }
 
 
 def policy_in(spec: WorkflowSpec, other: WorkflowSpec | None = None) -> Policy:

@@ -1,5 +1,7 @@
 """From known outcomes to the model that decides: training set, challenger, champion, each as known on its night."""
 
+import time
+
 import dagster as dg
 import pyarrow as pa
 
@@ -107,7 +109,7 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
         night = context.partition_key
         try:
             check(training_set, spec.guard_terms, lake.read_span(spec.name, "decisions", None, night, DECIDED))
-            trained = {name: train(training_set, spec.training_plan_of(name)) for name in estimators}
+            trained = {name: train(training_set, spec.training_plan_of(name), time.monotonic) for name in estimators}
         except (TooFewOutcomes, TrainingRefused) as refused:
             context.log.warning("nothing was trained: %s", refused)
             command = f"pipeline nights {spec.name} --from {night} --to {night} --retrain"

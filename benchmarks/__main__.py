@@ -31,6 +31,7 @@ def main() -> None:
         "import": tell_loading,
         "night": lambda: tell_nights(given.sizes),
         "backfill": lambda: tell_backfill(given.nights),
+        "sizes": tell_growing,
     }
     for name, tell in parts.items():
         if given.only in (None, name):
@@ -42,7 +43,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--sizes", type=_sizes, default=SIZES, help="cases a night, as 200,2000 (default: %(default)s)")
     parser.add_argument("--nights", type=int, default=NIGHTS, help="nights of the backfill (default: %(default)s)")
-    parser.add_argument("--only", choices=["import", "night", "backfill"], help="one measurement alone")
+    parser.add_argument("--only", choices=["import", "night", "backfill", "sizes"], help="one measurement alone")
     return parser.parse_args()
 
 
@@ -129,6 +130,13 @@ def tell_backfill(nights: int) -> None:
     columns = ["nights", "seconds", "sum of their runs", "between the runs", "seconds a night"]
     rows = [(str(found["nights"]), seconds, own, percent((seconds - own) / seconds), seconds / found["nights"])]
     print(table(f"A backfill at {BACKFILL_CASES} cases a night, in one process", columns, rows), flush=True)
+
+
+def tell_growing() -> None:
+    """Training, replay and drift at sizes of their own."""
+    from benchmarks.lifecycle.sizes import tell
+
+    tell()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from pipeline_project.definitions import build_definitions
+from pipeline_project.domain.drift.watch import CHECKS as DRIFT_CHECKS
+from pipeline_project.domain.gating import GATES
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 from pipeline_project.spec.load import SHIPPED, load_all
@@ -24,8 +26,19 @@ from pipeline_project.spec.output_contract import output_rules
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "mlflow", "great_expectations", "sklearn", "xgboost", "deltalake", "transformers", "scipy")
 NAMES = ("order_returns", "returns", "support_tickets", "vehicle_claims")
-DECIDING = {"arrivals", "cases", "quarantine", "outcomes", "scores", "decisions", "release", "night_report"}
-TRAINING = {"training_set", "challenger", "champion"}
+LIVE = {"shadow_scores", "live_check"}
+DECIDING = {
+    "arrivals",
+    "cases",
+    "quarantine",
+    "outcomes",
+    "scores",
+    "decisions",
+    "release",
+    "night_report",
+    "drift",
+} | LIVE
+TRAINING = {"training_set", "challenger", "champion", "promotion"}
 BLOCKING = {"nothing_vanished", "night_is_sound", "scores_contract", "decisions_contract"}
 
 
@@ -107,13 +120,14 @@ def test_nothing_is_opened_before_a_step_needs_it(tmp_path: Path) -> None:
 
 def nouns_of(spec: WorkflowSpec) -> set[str]:
     encodes = {"embeddings"} if spec.text or spec.image else set()
-    return DECIDING | TRAINING | encodes | ({"clusters"} if spec.clusters else set())
+    return DECIDING | TRAINING | encodes | ({"clusters", "cluster_events"} if spec.clusters else set())
 
 
 def test_a_workflow_has_only_what_it_declares(repository: dg.RepositoryDefinition, spec: WorkflowSpec) -> None:
     keys = {key.path[1] for key in repository.asset_graph.get_all_asset_keys() if key.path[0] == spec.name}
-    assert keys == nouns_of(spec)
-    assert ("embeddings" in keys) == (spec.name != "order_returns")
+    # candidates, not nights, are the replay's partitions, and it has a group of its own
+    assert keys == nouns_of(spec) | {"replay"}
+    assert ("embeddings" in keys) == (spec.name in ("returns", "support_tickets"))
 
 
 def test_every_asset_says_whose_it_is(repository: dg.RepositoryDefinition, spec: WorkflowSpec) -> None:
@@ -147,7 +161,9 @@ def test_every_expectation_is_a_check(repository: dg.RepositoryDefinition, spec:
     embeddings = {"embeddings_contract"} if spec.encodes else set()
     expected = {("cases", rule.name) for rule in rules(spec)}
     expected |= {(noun, rule) for noun in nouns for rule in (*output_rules(spec, noun), f"{noun}_contract")}
-    expected |= {("cases", "nothing_vanished"), ("cases", "night_is_sound")}
+    expected |= {("cases", "nothing_vanished"), ("cases", "night_is_sound"), ("live_check", "keeps_its_promise")}
+    expected |= {("promotion", f"gate_{name}") for name in GATES} | {("drift", name) for name in DRIFT_CHECKS}
+    expected |= {("cluster_events", "no_arranged_cluster")} if spec.clusters else set()
     assert {(key.asset_key.path[1], key.name) for key in mine} == expected
     for key in mine:
         check = graph.get_check_spec(key)
@@ -168,7 +184,8 @@ def test_jobs_share_out_the_graph(repository: dg.RepositoryDefinition, spec: Wor
     }
     assert chosen["retrain"] == TRAINING
     assert chosen["nightly"] == nouns_of(spec) - TRAINING
-    assert chosen["warm_up"] == chosen["nightly"] - {"scores", "decisions", "release", "night_report"}
+    deciding = {"scores", "decisions", "release", "night_report"}
+    assert chosen["warm_up"] == chosen["nightly"] - deciding - LIVE
     for kind in chosen:
         tags = repository.get_job(f"{spec.name}_{kind}").tags
         assert (tags["pipeline/workflow"], tags["pipeline/kind"]) == (spec.name, kind)

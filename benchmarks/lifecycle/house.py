@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from benchmarks.lifecycle.world import LABELS, PLAN, Cases, make_cases, night
+from benchmarks.lifecycle.world import PLAN, Cases, make_cases, night
 from pipeline_project.domain.trained import TrainedModel
 from pipeline_project.domain.training import train
 
-#: Numbers of the nights: the champion learned from few, challengers from more, then come the replay and the live ones.
-CHAMPION_NIGHTS, TRAINING_NIGHTS, REPLAY_NIGHTS = 3, 56, 28
+#: The champion learned from few outcomes, challengers from many nights; then come the nights of the replay.
+CHAMPION_OUTCOMES, TRAINING_NIGHTS, REPLAY_NIGHTS = 360, 56, 28
 #: Nights between training and replay whose outcomes were not known when a challenger was trained.
 GAP = 3
 #: Decisions within which a bad model that came through must be noticed.
@@ -52,12 +52,8 @@ class House:
 
     @cached_property
     def champion(self) -> TrainedModel:
-        return train(self.cases.between(0, CHAMPION_NIGHTS - 1).training(), PLAN)
+        return train(self.cases.between(0, -(-CHAMPION_OUTCOMES // self.each) - 1).training(), PLAN)
 
     @cached_property
     def good(self) -> TrainedModel:
         return train(self.training.training(), PLAN)
-
-    @cached_property
-    def label_names(self) -> tuple[str, ...]:
-        return LABELS

@@ -65,7 +65,7 @@ def scored(found: Walk, monthly: bool) -> Scored:
 def tell_costs() -> None:
     """From where a model earns money: the published costs and five other tables."""
     found = read()
-    by_model, label = scored(found, monthly=True), np.empty(0, dtype=int)
+    by_model = scored(found, monthly=True)
     label = found.labels(by_model.rows)
     known, rows = label >= 0, []
     for share in SHARES:
@@ -102,10 +102,10 @@ def tell_retraining() -> None:
     label, rows = found.labels(once.rows), []
     of_night = found.nights[once.rows]
     for name, side in (("never again", once), ("every month", monthly)):
-        for span in ("2012-10", "2012-11", "2012-12", "2012-1"):
+        for span in (*sorted({night[:7] for night in of_night}), ""):
             here = (label >= 0) & np.char.startswith(of_night.astype(str), span) & np.isfinite(side.told).all(axis=1)
             told = all_metrics(side.told[here], label[here])
-            month = span if len(span) == 7 else "all three"
+            month = span or "all of them"
             rows.append(
                 (
                     f"{name}, {month}",
@@ -115,12 +115,16 @@ def tell_retraining() -> None:
                     f"{told['ece']:.4f}",
                 )
             )
-    print(table("Trained before October 2012, or every month", ["", "cases", "auc", "log_loss", "ece"], rows))
+    print(
+        table(
+            "Trained once before the first decided night, or every month", ["", "cases", "auc", "log_loss", "ece"], rows
+        )
+    )
     _tell_challengers(found, once)
 
 
 def _tell_challengers(found: Walk, once: Scored) -> None:
-    """Each month's challenger on its own first month, beside the champion of October."""
+    """Each month's challenger on its own first month, beside the champion that was trained before all of them."""
     terms = ReplayTerms(found.spec.name, "customer", sliced=("salutation",))
     rows = []
     for night, first, until in trained_on(found.spec, found.spec.nights.last or found.spec.nights.decide_from, True)[
@@ -141,4 +145,4 @@ def _tell_challengers(found: Walk, once: Scored) -> None:
         verdict = f"no: {', '.join(failed)}" if failed else "yes"
         rows.append((f"{night}, on {first} to {until}", result.cases, result.flipped, told, verdict))
     columns = ["challenger", "cases", "decided otherwise", "EUR a case against the champion", "would be proposed"]
-    print(table("Challengers replayed beside the champion of October", columns, rows))
+    print(table("Challengers replayed beside the first champion", columns, rows))

@@ -105,7 +105,8 @@ def walk(spec: WorkflowSpec, settings: Settings, tell: Callable[[str], None] = l
 
     source, told, contract = case_source(spec, settings), outcome_source(spec, settings), cases_contract(spec)
     admitted, outcomes = [], []
-    for night in source.nights_landed():
+    last = spec.nights.last.isoformat() if spec.nights.last else "9999-12-31"
+    for night in (each for each in source.nights_landed() if each <= last):
         span = window(spec, night)
         typed = read_rows(source.read(span), spec.case_schema)
         admitted.append(admit(typed, contract.validate(typed.frame), None, span).cases)

@@ -41,6 +41,7 @@ def build_schedules(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.Schedul
         due = is_due(spec.retrain_rule, night, last_trained=night, new_outcomes=0)
         if due is None:
             return dg.SkipReason(f"{night} is not the first night of a {spec.model.retrain.every}")
-        return dg.RunRequest(run_key=f"{spec.name}/retrain/{night}", partition_key=night, tags={"pipeline/why": due, STARTED_BY: "schedule"})
+        tags = {"pipeline/why": due, STARTED_BY: "schedule"}
+        return dg.RunRequest(run_key=f"{spec.name}/retrain/{night}", partition_key=night, tags=tags)
 
     return [every_night] if spec.model.retrain.every == "never" else [every_night, retraining]

@@ -91,7 +91,8 @@ def _training(
     if failed >= ATTEMPTS:
         return None
     key = f"{spec.name}/training/{night}/{failed + 1}"
-    return dg.RunRequest(run_key=key, partition_key=night, job_name=job, tags={"pipeline/why": due, STARTED_BY: "sensor"})
+    tags = {"pipeline/why": due, STARTED_BY: "sensor"}
+    return dg.RunRequest(run_key=key, partition_key=night, job_name=job, tags=tags)
 
 
 def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
     @app.command(
         epilog=example(
             "pipeline recall returns --model 7",
-            'pipeline recall returns --night 2025-03-01 --apply --reason "the source was wrong"',
+            'pipeline recall returns --night 2025-03-01 --apply --reason "bad data"',
         ),
         short_help="Decides again what a model, a policy or a night touched.",
     )

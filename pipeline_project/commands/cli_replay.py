@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     @app.command(
         epilog=example(
             "pipeline replay returns --model 7",
-            "pipeline replay returns --from 2025-03-01 --to 2025-03-28 --model 7 --policy cheap_warning.yaml",
+            "pipeline replay returns --from 2025-03-01 --policy cheap_warning.yaml",
         ),
         short_help="Past nights decided by a candidate, beside what decided them.",
     )

@@ -53,7 +53,7 @@ def _found(spec: WorkflowSpec, ground: Ground, now: datetime) -> OutcomesFound:
     columns = {name: [] if read is None else read[name].to_pylist() for name in (NIGHT, CASE_ID)}
     cases = pd.DataFrame(columns, dtype=object)
     history = ground.ledger.outcome_history(spec.name, now)
-    curve, nights = seen_from(cases, history, now, spec.outcome.mature_share)
+    curve, nights = seen_from(cases, history, now, spec.outcome.mature_share, spec.nights.time_zone)
     unknown = sorted(set(history[CASE_ID]) - set(columns[CASE_ID]))
     return OutcomesFound(curve, nights, unknown, ground.ledger.contradictions(spec.name))
 

@@ -51,7 +51,7 @@ def _results(spec: WorkflowSpec) -> Results | None:
     figures = all_metrics(np.array(scored["probabilities"].tolist()), np.array(labels)) if len(scored) else {}
     waiting = len(decisions) - len(matured)
     found = compare(matured, costs, customers, spec.cost_matrix, spec.policy_terms, waiting, figures)
-    young = immature_part(decisions, matured, outcomes, now, spec.outcome.mature_share)
+    young = immature_part(decisions, matured, outcomes, now, spec.outcome.mature_share, spec.nights.time_zone)
     return replace(found, immature_cases=young.cases, immature_nights=young.nights, mature_share=young.mature_share)
 
 

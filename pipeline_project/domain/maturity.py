@@ -60,7 +60,12 @@ class Immature:
 
 
 def immature_part(
-    decisions: pa.Table, matured: pd.DataFrame, outcomes: pd.DataFrame, as_of: datetime, mature_share: float
+    decisions: pa.Table,
+    matured: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    as_of: datetime,
+    mature_share: float,
+    time_zone: str,
 ) -> Immature:
     """How much of what is known of decisions lies in immature nights.
 
@@ -69,8 +74,9 @@ def immature_part(
         matured: as `matured_decisions` gives it.
         outcomes: case_id, label, known_at (aware): what is known.
         mature_share: `outcome.mature_share` of the spec.
+        time_zone: in which its nights begin.
     """
     decided = pd.DataFrame({name: decisions[name].to_pylist() for name in (NIGHT, CASE_ID)}, dtype=object)
-    _, nights = seen_from(decided, outcomes, as_of, mature_share)
+    _, nights = seen_from(decided, outcomes, as_of, mature_share, time_zone)
     immature = immature_nights(nights)
     return Immature(int(matured[NIGHT].isin(immature).sum()), len(matured), len(immature), mature_share)

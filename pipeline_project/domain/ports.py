@@ -299,7 +299,7 @@ class Ledger(Protocol):
         ...
 
     def training_asked(self, workflow: str, since: str | None, before: str) -> str | None:
-        """Why drift asked for a training after a night in since <= night < before, the last time; None if it has not."""
+        """Why drift asked for a training after a night in since <= night < before, last; None if it has not."""
         ...
 
     def raise_alert(self, workflow: str, kind: str, key: str, message: str, owner: str, next_command: str) -> bool:

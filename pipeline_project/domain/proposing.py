@@ -18,7 +18,6 @@ from pipeline_project.domain.ports import ModelVersion
 from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 
-
 #: The tag of a run that says who started it; what it trains, that person may not sign.
 STARTED_BY = "pipeline/started_by"
 

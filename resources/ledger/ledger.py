@@ -275,7 +275,7 @@ class PostgresLedger:
             return connection.scalar(query) or 0
 
     def training_asked(self, workflow: str, since: str | None, before: str) -> str | None:
-        """Why drift asked for a training after a night in since <= night < before, the last time; None if it has not."""
+        """Why drift asked for a training after a night in since <= night < before, last; None if it has not."""
         asked = training_requests.c
         query = select(asked.why).where(asked.workflow == workflow, asked.night < before).order_by(asked.night.desc())
         if since is not None:

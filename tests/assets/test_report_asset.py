@@ -61,6 +61,5 @@ def test_figures_of_young_nights_are_called_immature() -> None:
         ids = [row["case_id"] for row in world.lake.read_night("claims", "cases", night).to_pylist()]
         known = [(case, "kept", datetime(2025, 3, day + i % 3, 12, tzinfo=UTC)) for i, case in enumerate(ids)]
         world.ledger.known += known
-    world.run("2025-03-08", *GATHER, "scores", "decisions", "night_report")
-    page = world.reports.written["2025-03-08"]
-    assert "2 immature nights, of whose outcomes less than 90% are known" in page
+    told = metadata(world.run("2025-03-08", *GATHER, "scores", "decisions", "night_report"), "night_report")
+    assert "Of 72 decisions with a known outcome 12 lie in 2 immature nights" in told["summary"]

@@ -35,8 +35,8 @@ def late(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Home
     own.mkdir()
     for name in (LATE, SILENT):
         nights = {"time_zone": "UTC", "first": NIGHTS[0].isoformat(), "decide_from": NIGHTS[0].isoformat()}
-        spec = {**_SPEC, "workflow": name, "nights": nights}
-        (own / f"{name}.yaml").write_text(json.dumps(spec), encoding="utf-8")
+        content = {**_SPEC, "workflow": name, "nights": nights}
+        (own / f"{name}.yaml").write_text(json.dumps(content), encoding="utf-8")
     keys = str(shared_keys(tmp_path_factory.getbasetemp()))
     home = Home(
         folder, {"PIPELINE_POSTGRES_URL": postgres_server, "PIPELINE_WORKFLOWS": str(own), "PIPELINE_KEYS": keys}

@@ -76,7 +76,7 @@ def test_what_is_known_of_immature_nights_is_counted(share: float, nights: int) 
     today = FIRST + timedelta(days=20)
     made, known = record(20, 20, 4, today)
     matured, _ = matured_decisions(made, cases(**{row["case_id"]: 1.0 for row in made.to_pylist()}), known)
-    found = immature_part(made, matured, known, today, share)
+    found = immature_part(made, matured, known, today, share, "UTC")
     first_young = (today - timedelta(days=nights)).date().isoformat()
     assert (found.known, found.nights) == (len(matured), nights)
     assert found.cases == (matured["night"] >= first_young).sum() > 0
@@ -86,7 +86,7 @@ def test_what_is_known_of_immature_nights_is_counted(share: float, nights: int) 
 def test_months_later_nothing_is_immature() -> None:
     made, known = record(20, 20, 4, FIRST + timedelta(days=300))
     matured, _ = matured_decisions(made, cases(**{row["case_id"]: 1.0 for row in made.to_pylist()}), known)
-    found = immature_part(made, matured, known, FIRST + timedelta(days=300), 0.9)
+    found = immature_part(made, matured, known, FIRST + timedelta(days=300), 0.9, "UTC")
     assert (found.cases, found.nights, found.sentence) == (0, 0, "")
 
 

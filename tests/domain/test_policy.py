@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ REVIEW = 1.0
 ALONE = (Reason.CHEAPEST, Reason.NO_PLACE_LEFT)
 
 
-def terms(capacity: int | str = 100, exploration: float = 0.0, **more: object) -> PolicyTerms:
+def terms(capacity: int | str = 100, exploration: float = 0.0, **more: Any) -> PolicyTerms:
     base = PolicyTerms(DENIES, REVIEW, capacity, exploration, "claims")
     return dataclasses.replace(base, **more)
 

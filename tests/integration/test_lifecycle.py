@@ -11,7 +11,7 @@ from resources.people import PostgresPeople
 from resources.promotion.store import PostgresPromotions
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
-from tests.integration.house import House
+from tests.integration.house import House, all_differences
 
 PASSWORD = "a long enough password"
 #: Gates that a challenger as good as the champion passes: what they stop is tested elsewhere.
@@ -28,7 +28,9 @@ SHADOW, CANARY, CHAMPION = (shop.night(2 + DECIDED + n) for n in (1, 2, 3))
 @pytest.fixture(scope="module")
 def house(new_house: NewHouse) -> House:
     """Eight decided nights, and a second training after them."""
-    house = new_house("lifecycle", gates=GATES, rollout=ROLLOUT, options=shop.ACTING_OPTIONS, actions=shop.ACTIONS)
+    # few cases a night: what looks like drift would ask for trainings of its own
+    terms = {"gates": GATES, "rollout": ROLLOUT, "drift": {"breaches": 60, "of_nights": 60}}
+    house = new_house("lifecycle", **terms, options=shop.ACTING_OPTIONS, actions=shop.ACTIONS)
     for offset in range(DECIDED + 6):
         night = shop.night(offset)
         cases = shop.rows(night, 40)
@@ -48,7 +50,9 @@ def _models(house: House, night: str, noun: str = "scores") -> set[str | None]:
 
 def test_the_second_model_is_proposed_and_decides_nothing_yet(house: House) -> None:
     promotions = PostgresPromotions(house.ledger.url)
-    (proposed,) = promotions.proposals(house.name)
+    proposals = promotions.proposals(house.name)
+    assert [each["version"] for each in proposals] == ["2"], [(p["version"], p["night"]) for p in proposals]
+    proposed = proposals[0]
     assert proposed["passed"], [gate for gate in proposed["gates"] if not gate["passed"]]
     assert proposed["replay"]["encoded"] == 0
     assert proposed["card"].startswith("# Model card")
@@ -65,7 +69,9 @@ def test_a_replay_by_hand_changes_nothing(house: House) -> None:
         "replay", house.name, "--from", shop.night(8), "--to", LAST, "--model", "2", "--json",
     )  # fmt: skip
     assert told.returncode == 0, told.stderr
-    assert (house.facts(), house.work(), house.tables()) == before
+    facts, work, tables = before
+    assert (all_differences(house.facts(), facts), all_differences(house.work(), work)) == ({}, {})
+    assert all_differences(house.tables(), tables) == {}
 
 
 def test_signed_it_goes_through_shadow_and_canary_and_is_champion(house: House, tmp_path: Path) -> None:

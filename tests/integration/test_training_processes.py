@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 
 import dagster as dg
 import pytest
 
-from pipeline_project.automation.jobs import TRAINING
-from pipeline_project.definitions import build_definitions
-from pipeline_project.partitions import nights
-from resources.doors import build_resources
+from resources.doors import open_registry
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
-from tests.integration.house import House
+from tests.integration.house import ROOT, House
+from tests.integration.in_processes import STEPS, WORKFLOW, training_job
 
 LAST_WARM_UP, FIRST_DECIDED = shop.night(2), shop.night(3)
 ESTIMATORS = ("boosting", "fusion")
-
-
-def training_job() -> dg.JobDefinition:
-    """The retraining of the one workflow of this home; every step's process makes it anew from its environment."""
-    (spec,) = [found for found in _specs() if found.name == os.environ["PIPELINE_TRAINED"]]
-    selection = dg.AssetSelection.assets(*([spec.name, noun] for noun in TRAINING))
-    job = dg.define_asset_job(
-        "trained_in_processes",
-        selection=selection,
-        partitions_def=nights(spec),
-        executor_def=dg.multiprocess_executor.configured({"max_concurrent": 1}),
-    )
-    merged = dg.Definitions.merge(build_definitions(os.environ), dg.Definitions(jobs=[job]))
-    return merged.resolve_job_def("trained_in_processes")
-
-
-def _specs():
-    from pipeline_project.definitions import load_workflows
-    from pipeline_project.settings import Settings
-
-    return load_workflows(Settings.from_environ(os.environ)).specs.values()
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +34,29 @@ def test_every_training_is_one_finished_run_of_the_asset_s_own_process(
     from mlflow.tracking import MlflowClient
 
     with house.instance() as (_, instance):
-        monkeypatch.setenv("PIPELINE_TRAINED", house.name)
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["."]))
+        monkeypatch.setenv(WORKFLOW, house.name)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
         done = dg.execute_job(
             dg.reconstructable(training_job), instance=instance, tags={"dagster/partition": FIRST_DECIDED}
         )
         log = instance.all_logs(done.run_id)
-        registry = build_resources(house.settings)["registry"]
+        registry = open_registry(house.settings)
 
     assert done.success
-    processes = {entry.step_key: entry for entry in log if entry.dagster_event and entry.dagster_event.is_step_success}
-    assert len(processes) == len(TRAINING)
+    pids = {
+        found[1] for entry in log if (found := re.search(r"Capturing logs for process \(pid: (\d+)\)", entry.message))
+    }
+    assert len(pids - {str(os.getpid())}) == len(STEPS)
+    step = [e for e in log if e.step_key == f"{house.name}__challenger" and e.dagster_event]
+    begun, ended = (
+        next(e.timestamp * 1000 for e in step if e.dagster_event.event_type_value == kind)
+        for kind in ("STEP_START", "STEP_SUCCESS")
+    )
     client = MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
     experiment = client.get_experiment_by_name(house.name)
     runs = client.search_runs([experiment.experiment_id])
     assert [run.info.status for run in runs] == ["FINISHED"] * len(ESTIMATORS)
+    assert all(begun <= run.info.start_time <= run.info.end_time <= ended for run in runs)
     assert {run.data.params["estimator"] for run in runs} == set(ESTIMATORS)
     versions = registry.trained(house.name, FIRST_DECIDED)
     assert {version.run_id for version in versions} == {run.info.run_id for run in runs}

@@ -16,6 +16,7 @@ from claim_specs import HEADER, NIGHT, WINDOW, claims, row, write
 from pipeline_project.domain.admission import admit
 from pipeline_project.domain.inbound.model import EventKind, PostedEvent
 from pipeline_project.domain.inbound.reading import read_event
+from pipeline_project.domain.nights import window_of
 from pipeline_project.domain.outcomes import problems_of
 from pipeline_project.domain.schema import ARRIVALS
 from pipeline_project.domain.typed_rows import read_rows
@@ -245,6 +246,14 @@ def test_a_posted_correction_of_what_a_file_said_is_kept_beside_it(tmp_path: Pat
     table = truths(tmp_path, posted)
     assert [(label, source) for _, label, _, source in told(table)] == [("worn", "files"), ("kept", "webhook")]
     assert problems(table) == {}
+
+
+def test_an_outcome_posted_long_after_its_night_was_known_when_it_came(tmp_path: Path, posted: Posted) -> None:
+    posted.post({"case_id": "C5", "label": "worn"}, "outcome", night="2025-01-01")
+    spec = claims(tmp_path)
+    declared = outcome_source(spec, Settings(home=tmp_path / "home"), {})
+    table = InboundOutcomes(spec, declared, posted).read(window_of("2025-01-01", "Europe/Berlin"))
+    assert told(table) == [("C5", "worn", RECEIVED.isoformat(), "webhook")]
 
 
 def test_without_posts_the_feed_is_given_on_as_it_is(tmp_path: Path, posted: Posted) -> None:

@@ -300,3 +300,17 @@ def test_a_writer_that_finds_another_s_file_beside_its_own_writes_again(tmp_path
     assert night is not None
     assert night["n"].to_pylist() == [1]
     assert lake._files(lake.uri("w", "cases"), SECOND) == 1
+
+
+def test_the_commits_of_each_night_say_when_it_was_replaced(lake: DeltaLake) -> None:
+    assert lake.night_commits("w", "cases") == {}
+    for night in (FIRST, SECOND, FIRST):
+        lake.write_night("w", "cases", night, cases(night, "a"))
+    found = lake.night_commits("w", "cases")
+    versions = {night: [version for version, _ in told] for night, told in found.items()}
+    assert len(versions[FIRST]) == 2
+    assert versions[FIRST][0] < versions[SECOND][0] < versions[FIRST][1]
+    assert lake.version("w", "cases") == versions[FIRST][1]
+    times = [time for _, time in found[FIRST]]
+    assert times == sorted(times)
+    assert ids(lake.read_night("w", "cases", FIRST, versions[FIRST][0])) == ["a"]

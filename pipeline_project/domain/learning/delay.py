@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from pipeline_project.domain.timeline import known_by
 
 #: Nights tell how many outcomes cases have in the end only where at least this share of those is expected to be in.
 _TELLING = 0.5
+_FEWEST = 10
 _ROUNDING = 1e-9
 #: Days at which a curve is shown; the longest delay is added.
 _MARKS = (0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)
@@ -84,17 +86,19 @@ class Maturity:
     mature: bool
 
 
-def delay_curve(nights: Sequence[str], known_at: Sequence[datetime], labels: Sequence[str], as_of: date) -> DelayCurve:
+def delay_curve(
+    nights: Sequence[str] | np.ndarray, known_on: Sequence[date] | np.ndarray, labels: Sequence[str], as_of: date
+) -> DelayCurve:
     """The delay curve of outcomes, as far as it can be seen on a day.
 
     Args:
         nights: of the cases, YYYY-MM-DD, shape (n,).
-        known_at: when each outcome became known, shape (n,); what became known before its night counts as day 0.
+        known_on: the day on which each outcome became known, shape (n,); one before its night counts as day 0.
         labels: shape (n,).
         as_of: outcomes that became known later are not looked at.
     """
     begun = np.array(nights, dtype="datetime64[D]")
-    told = np.array([moment.date() for moment in known_at], dtype="datetime64[D]")
+    told = np.array(known_on, dtype="datetime64[D]")
     today = np.datetime64(as_of, "D")
     seen = (told <= today) & (begun <= today)
     if not seen.any():
@@ -104,11 +108,18 @@ def delay_curve(nights: Sequence[str], known_at: Sequence[datetime], labels: Seq
     of = np.array(labels, dtype=object)[seen]
     names = sorted(set(of.tolist()))
     return DelayCurve(
-        share=known_by(delay, age),
-        by_label={name: known_by(delay[of == name], age[of == name]) for name in names},
+        share=_curve(delay, age),
+        by_label={name: _curve(delay[of == name], age[of == name]) for name in names},
         outcomes=len(delay),
         of_label={name: int((of == name).sum()) for name in names},
     )
+
+
+def _curve(delay: np.ndarray, age: np.ndarray) -> np.ndarray:
+    """Too few outcomes cannot be corrected for what is still to come, and count as they are."""
+    if len(delay) < _FEWEST:
+        return np.cumsum(np.bincount(delay)) / len(delay)
+    return known_by(delay, age)
 
 
 def final_share(cases: Mapping[str, int], known: Mapping[str, int], curve: DelayCurve, as_of: date) -> float:
@@ -161,7 +172,7 @@ def maturities(
 
 
 def seen_from(
-    cases: pd.DataFrame, outcomes: pd.DataFrame, as_of: datetime, mature_share: float
+    cases: pd.DataFrame, outcomes: pd.DataFrame, as_of: datetime, mature_share: float, time_zone: str
 ) -> tuple[DelayCurve, list[Maturity]]:
     """The delay curve, and how mature each night is, from cases and what is known of them.
 
@@ -169,12 +180,14 @@ def seen_from(
         cases: night and case_id, each case once a night.
         outcomes: case_id, label, known_at (aware); of several for one case the first counts for the delay.
         as_of: outcomes that became known at this moment or later are not looked at.
+        time_zone: IANA zone in which nights begin.
     """
     known = outcomes[outcomes["known_at"] < as_of].sort_values("known_at", kind="stable").drop_duplicates(CASE_ID)
     told = cases.drop_duplicates(CASE_ID).merge(known, on=CASE_ID)
     # of the day that has begun only a part can be seen, so ages are counted to the day before
-    today = as_of.astimezone(UTC).date() - timedelta(days=1)
-    curve = delay_curve(told[NIGHT].tolist(), told["known_at"].tolist(), told["label"].tolist(), today)
+    today = as_of.astimezone(ZoneInfo(time_zone)).date() - timedelta(days=1)
+    known_on = told["known_at"].dt.tz_convert(time_zone).dt.tz_localize(None).to_numpy(dtype="datetime64[D]")
+    curve = delay_curve(told[NIGHT].tolist(), known_on, told["label"].tolist(), today)
     return curve, maturities(Counter(cases[NIGHT]), Counter(told[NIGHT]), curve, today, mature_share)
 
 

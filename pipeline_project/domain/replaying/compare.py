@@ -25,7 +25,7 @@ from pipeline_project.domain.schema import CASE_ID
 
 _SAMPLE = 24
 #: Reasons of decisions made without people although a person was wanted.
-_TURNED_AWAY = frozenset({Reason.NO_PLACE_LEFT.value})
+_TURNED_AWAY = frozenset({Reason.NO_PLACE_LEFT.value, Reason.SMALL_DOUBT.value})
 
 
 @dataclass(frozen=True)

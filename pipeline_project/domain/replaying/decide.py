@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -14,18 +14,27 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.costs import CostMatrix, PolicyTerms
+from pipeline_project.domain.deciding.circumstances import Circumstances
 from pipeline_project.domain.decisions import SCORES, decide_night
 from pipeline_project.domain.errors import ReplayRefused
 from pipeline_project.domain.feature_table import strings
 from pipeline_project.domain.features import FeaturePlan, Past, build_features
-from pipeline_project.domain.policy import Reason
+from pipeline_project.domain.policy import ASK_PERSON, Reason
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.domain.scoring import problems_of, summing_to_one
 from pipeline_project.domain.trained import TrainedModel
 
 #: Columns of `PastNights.standing`.
 STANDING = (NIGHT, CASE_ID, "option", "reason", "probabilities", "propensity", "model_version")
-_FAILURES = frozenset({Reason.NO_MODEL, Reason.MODEL_UNAVAILABLE, Reason.FAILED_PHOTO, Reason.OUT_OF_DISTRIBUTION})
+_FAILURES = frozenset(
+    {
+        Reason.NO_MODEL,
+        Reason.MODEL_UNAVAILABLE,
+        Reason.FAILED_PHOTO,
+        Reason.OUT_OF_DISTRIBUTION,
+        Reason.POLICY_CLOSED,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class PastNights:
         as_of: the start of each night.
         embeddings: rows of these cases, or None where cases have no vectors.
         clusters: rows of these cases and of earlier ones, or None.
+        usual: median of the cases of the nights before each night; None, or no entry, if unknown.
     """
 
     nights: tuple[str, ...]
@@ -49,6 +59,7 @@ class PastNights:
     as_of: Mapping[str, datetime]
     embeddings: pa.Table | None = None
     clusters: pa.Table | None = None
+    usual: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,25 @@ def decide_again(
     scores = (
         recorded_scores(past, len(policy.matrix.labels)) if model is None else _scores_of(past, plan, model, version)
     )
-    return _decided(past, policy, scores)
+    return _promised(past, policy, _decided(past, policy, scores))
+
+
+def _promised(past: PastNights, policy: Policy, decided: Decided) -> Decided:
+    """Cases that went to people so that a promise is kept go there again, under a policy that promises something.
+
+    What a promise rests on is what its own model did: of a candidate that never decided there is no such evidence.
+    """
+    if policy.terms.promise is None:
+        return decided
+    kept = [
+        was == Reason.PROMISE.value and option != ASK_PERSON
+        for was, option in zip(past.standing["reason"], decided.option, strict=True)
+    ]
+    return dataclasses.replace(
+        decided,
+        option=[ASK_PERSON if keep else option for keep, option in zip(kept, decided.option, strict=True)],
+        reason=[Reason.PROMISE.value if keep else why for keep, why in zip(kept, decided.reason, strict=True)],
+    )
 
 
 def recorded(past: PastNights, policy: Policy) -> Decided:
@@ -174,7 +203,11 @@ def recorded_scores(past: PastNights, labels: int) -> pa.Table:
 def _scores_of(past: PastNights, plan: FeaturePlan, model: TrainedModel, version: str | None) -> pa.Table:
     features = build_features(past.cases, plan, past.past, past.as_of, past.embeddings, past.clusters)
     told = model.predict(features, explain=False)
-    problems = problems_of(past.cases, past.embeddings, told.problems)
+    closed = [why == Reason.POLICY_CLOSED.value for why in past.standing["reason"]]
+    problems = [
+        Reason.POLICY_CLOSED.value if shut else problem
+        for shut, problem in zip(closed, problems_of(past.cases, past.embeddings, told.problems), strict=True)
+    ]
     probabilities = [None if p else summing_to_one(row) for p, row in zip(problems, told.probabilities, strict=True)]
     return _table(past, probabilities, problems, [version] * len(problems))
 
@@ -200,6 +233,7 @@ def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> Decided:
     of_night = pd.Series(strings(past.cases.column(NIGHT)))
     spans = of_night.groupby(of_night, sort=True).indices
     rows, benefits, places = [], [], 0
+    terms = dataclasses.replace(policy.terms, promise=None)
     for night in past.nights:
         taken = spans.get(night)
         if taken is None:
@@ -207,8 +241,9 @@ def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> Decided:
         # rows of a night stand together, so a slice does and nothing is copied
         first, count = int(taken[0]), len(taken)
         decided = decide_night(
-            past.cases.slice(first, count), scores.slice(first, count), None, policy.matrix, policy.terms, policy.amount
-        )
+            past.cases.slice(first, count), scores.slice(first, count), None, policy.matrix, terms, policy.amount,
+            Circumstances(usual=past.usual.get(night)),
+        )  # fmt: skip
         rows += decided.rows
         benefits.append(np.asarray(decided.result.benefit, dtype=float))
         places += decided.result.places

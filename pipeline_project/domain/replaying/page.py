@@ -56,6 +56,8 @@ def headline(result: ReplayResult, currency: str) -> str:
     value, low, high = result.money.value, result.money.low, result.money.high
     if not math.isfinite(value):
         return f"{flipped}; what that would have cost is not known."
+    if value == low == high == 0:
+        return f"{flipped}, at the same cost."
     direction = "less" if value < 0 else "more"
     sure = "beyond doubt" if high < 0 or low > 0 else "within what luck explains"
     return f"{flipped}, for {words.money(abs(value), currency)} a case {direction}, {sure}."

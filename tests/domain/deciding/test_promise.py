@@ -254,3 +254,24 @@ def test_the_promise_is_kept_as_often_as_promised(honest: float, review: float, 
 
 def test_an_honest_model_decides_much_alone() -> None:
     assert kept_share(1.0, 100.0, 0, 2000, nights=40)[1] > 0.5
+
+
+@pytest.mark.parametrize(("places", "asked"), [(25, 0), (40, 10), (45, 15)])
+def test_a_doubt_of_little_risk_gives_its_place_to_what_may_not_be_decided_alone(places: int, asked: int) -> None:
+    risky, dear = 30, 20
+    risk = np.repeat([0.4, 0.01], [risky, dear])
+    amount = np.concatenate([np.full(risky, 1.0), 1000.0 + np.arange(dear)])
+    cost = amount[:, None, None] * np.array([[0.0, 1.0], [1.0, 0.0]])
+    past = Evidence(np.repeat([0.01, 0.4], 1000), np.tile([-1.0, 8.0], 1000), np.arange(2000) % 5 < 2)
+    past.wrong[:1000] = False
+    terms = PolicyTerms((False, False), 2.0, places, 0.0, "w", promise=TERMS)
+    ids = [f"C{i}" for i in range(risky + dear)]
+    result = decide(
+        ids, np.column_stack([1 - risk, risk]), cost, [None] * len(ids), terms, Circumstances(evidence=past)
+    )
+    assert result.promise is not None
+    assert result.promise.threshold == pytest.approx(0.01)
+    assert set(result.reason[:risky]) == {Reason.PROMISE}
+    # the dearest have what is left
+    assert result.reason[risky:] == [Reason.NO_PLACE_LEFT] * (dear - asked) + [Reason.DOUBT] * asked
+    assert result.beyond == max(0, risky - places)

@@ -6,6 +6,7 @@ import math
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline_project.domain.learning.delay import (
@@ -15,13 +16,14 @@ from pipeline_project.domain.learning.delay import (
     immature_nights,
     maturities,
     maturity,
+    seen_from,
 )
 
 FIRST = date(2025, 1, 1)
 LINEAR = DelayCurve(np.array([0.0, 0.25, 0.5, 0.75, 1.0]), outcomes=100)
 
 
-def seen(nights: int, per_night: int, longest: int, as_of: date) -> tuple[list[str], list[datetime], list[str]]:
+def seen(nights: int, per_night: int, longest: int, as_of: date) -> tuple[list[str], list[date], list[str]]:
     """Outcomes of equally large nights whose delays are spread evenly over 0 .. `longest` days, as far as known."""
     rows = []
     for n in range(nights):
@@ -29,16 +31,15 @@ def seen(nights: int, per_night: int, longest: int, as_of: date) -> tuple[list[s
         for i in range(per_night):
             known = night + timedelta(days=i % (longest + 1))
             if known <= as_of:
-                told = datetime(known.year, known.month, known.day, 12, tzinfo=UTC)
-                rows.append((night.isoformat(), told, "late" if i % (longest + 1) > longest / 2 else "soon"))
+                rows.append((night.isoformat(), known, "late" if i % (longest + 1) > longest / 2 else "soon"))
     return [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]
 
 
 def test_young_nights_do_not_make_outcomes_look_quick() -> None:
     today = FIRST + timedelta(days=29)
-    nights, known_at, labels = seen(30, 40, 19, today)
-    curve = delay_curve(nights, known_at, labels, today)
-    delays = np.array([(k.date() - date.fromisoformat(n)).days for n, k in zip(nights, known_at, strict=True)])
+    nights, known_on, labels = seen(30, 40, 19, today)
+    curve = delay_curve(nights, known_on, labels, today)
+    delays = np.array([(k - date.fromisoformat(n)).days for n, k in zip(nights, known_on, strict=True)])
     assert (delays <= 9).mean() > 0.6, "counted as they stand, half of the delays are too quick"
     assert curve.within(9) == pytest.approx(0.5, abs=0.01)
     assert curve.within(4.9) == pytest.approx(0.25, abs=0.01)
@@ -60,13 +61,13 @@ def test_labels_have_curves_of_their_own() -> None:
 
 
 def test_what_becomes_known_later_is_not_looked_at() -> None:
-    known = [datetime(2025, 1, 3, tzinfo=UTC), datetime(2025, 1, 9, tzinfo=UTC)]
+    known = [date(2025, 1, 3), date(2025, 1, 9)]
     curve = delay_curve(["2025-01-01", "2025-01-01"], known, ["a", "b"], date(2025, 1, 5))
     assert (curve.outcomes, dict(curve.of_label), len(curve.share)) == (1, {"a": 1}, 3)
 
 
 def test_what_was_known_before_its_night_counts_as_day_zero() -> None:
-    curve = delay_curve(["2025-01-05"] * 20, [datetime(2025, 1, 3, tzinfo=UTC)] * 20, ["a"] * 20, date(2025, 1, 9))
+    curve = delay_curve(["2025-01-05"] * 20, [date(2025, 1, 3)] * 20, ["a"] * 20, date(2025, 1, 9))
     assert curve.share.tolist() == [1.0]
 
 
@@ -114,10 +115,37 @@ def test_a_night_with_every_outcome_in_is_mature_at_once() -> None:
 
 def test_the_immature_nights_of_a_record() -> None:
     today = FIRST + timedelta(days=29)
-    nights, known_at, labels = seen(30, 40, 9, today)
-    curve = delay_curve(nights, known_at, labels, today)
+    nights, known_on, labels = seen(30, 40, 9, today)
+    curve = delay_curve(nights, known_on, labels, today)
     cases = {(FIRST + timedelta(days=n)).isoformat(): 50 for n in range(30)}
     known = {night: nights.count(night) for night in set(nights)}
     found = maturities(cases, known, curve, today, 0.9)
     assert sorted(immature_nights(found)) == [(today - timedelta(days=back)).isoformat() for back in range(7, -1, -1)]
     assert immature_nights(maturities(cases, known, curve, today, 0.5)) < immature_nights(found)
+
+
+def outcome(case: str, label: str, known_at: datetime) -> dict[str, object]:
+    return {"case_id": case, "label": label, "known_at": known_at}
+
+
+def test_days_are_those_of_the_workflows_own_clock_and_the_day_that_has_begun_does_not_count() -> None:
+    cases = pd.DataFrame({"night": ["2025-03-01", "2025-03-01", "2025-03-02"], "case_id": ["a", "b", "c"]})
+    late_evening = datetime(2025, 3, 1, 23, 30, tzinfo=UTC)
+    told = pd.DataFrame([outcome("a", "kept", late_evening), outcome("stranger", "kept", late_evening)])
+    before_midnight = datetime(2025, 3, 3, 22, 59, tzinfo=UTC)
+    berlin, nights = seen_from(cases, told, before_midnight, 0.9, "Europe/Berlin")
+    assert (berlin.outcomes, len(berlin.share)) == (1, 2), "in Berlin it is the second of March: a delay of one day"
+    assert [(night.night, night.cases, night.known) for night in nights] == [("2025-03-01", 2, 1), ("2025-03-02", 1, 0)]
+    assert len(seen_from(cases, told, before_midnight, 0.9, "UTC")[0].share) == 1
+    # an hour later a new day has begun in Berlin, and the first night is a day older
+    assert [night.mature for night in seen_from(cases, told, before_midnight, 0.9, "Europe/Berlin")[1]] == [True, False]
+    _, nights = seen_from(cases, told, late_evening, 0.9, "Europe/Berlin")
+    assert [night.known for night in nights] == [0, 0], "what becomes known at that moment is not known yet"
+
+
+def test_a_correction_does_not_make_an_outcome_late() -> None:
+    cases = pd.DataFrame({"night": ["2025-03-01"], "case_id": ["a"]})
+    first, correction = datetime(2025, 3, 1, 12, tzinfo=UTC), datetime(2025, 3, 20, 12, tzinfo=UTC)
+    told = pd.DataFrame([outcome("a", "worn", correction), outcome("a", "kept", first)])
+    curve, _ = seen_from(cases, told, datetime(2025, 4, 1, tzinfo=UTC), 0.9, "UTC")
+    assert (len(curve.share), dict(curve.of_label)) == (1, {"kept": 1})

@@ -11,6 +11,7 @@ from replay_nights import MATRIX, TERMS, Case, nights_of, outcomes, policy
 from pipeline_project.domain.costs import CostMatrix
 from pipeline_project.domain.errors import ReplayRefused
 from pipeline_project.domain.feature_plan import FeaturePlan
+from pipeline_project.domain.lifecycle import PromiseTerms, SurgeTerms
 from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.domain.replaying.compare import Compared, ReplayTerms, compare
 from pipeline_project.domain.replaying.decide import (
@@ -245,3 +246,22 @@ def test_the_sample_is_drawn_by_the_seed() -> None:
     other = compared(past, labels, policy(CHEAP), dataclasses.replace(TERMS, seed=8)).result.sample
     assert one == same != other
     assert len(one) == 24
+
+
+def test_a_closed_policy_stays_closed_and_a_kept_promise_kept() -> None:
+    past = nights_of([Case(ASK_PERSON, None, reason="policy_closed"), Case(ASK_PERSON, 0.1, reason="promise")])
+    promising = dataclasses.replace(policy(), terms=dataclasses.replace(policy().terms, promise=PromiseTerms(0.1)))
+    again = decide_again(past, promising, PLAN, None, None)
+    assert (again.option, again.reason) == ([ASK_PERSON] * 2, ["policy_closed", "promise"])
+    # a policy that promises nothing sends nobody to people for it
+    assert decide_again(past, policy(), PLAN, None, None).option == [ASK_PERSON, "pay"]
+
+
+def test_a_surge_is_one_by_what_was_usual_before_the_night() -> None:
+    past = nights_of([Case("pay", 0.4, 100 + i) for i in range(10)])
+    surge = SurgeTerms(above=2.0, capacity=9, sample=0.0)
+    terms = dataclasses.replace(policy(capacity=1, review=1).terms, surge=surge)
+    planned = dataclasses.replace(policy(), terms=terms)
+    assert decide_again(past, planned, PLAN, None, None).places == 1
+    crowded = dataclasses.replace(past, usual={"2025-03-01": 3.0})
+    assert decide_again(crowded, planned, PLAN, None, None).places == 9

@@ -13,7 +13,9 @@ from replay_nights import MATRIX, policy
 
 from pipeline_project.domain.embedding import EMBEDDINGS
 from pipeline_project.domain.feature_plan import FeaturePlan
+from pipeline_project.domain.feature_table import FeatureTable
 from pipeline_project.domain.features import Past, build_features
+from pipeline_project.domain.models.columns import Columns
 from pipeline_project.domain.replaying.decide import PastNights, decide_again
 from pipeline_project.domain.schema import Field, FieldType, Role
 from pipeline_project.domain.trained import TrainedModel
@@ -120,3 +122,18 @@ def test_photos_that_failed_go_to_people_whatever_the_model_says(past: PastNight
     told = decide_again(replace(past, embeddings=failed), policy(), PLAN, model, "7")
     assert [i for i, why in enumerate(told.reason) if why == "failed_photo"] == [5]
     assert np.isnan(told.probabilities[5]).all()
+
+
+def test_reduced_vectors_of_a_case_do_not_hang_on_how_many_others_there_are() -> None:
+    draw = np.random.default_rng(5)
+    vectors = draw.normal(size=(600, 384)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    names = np.array([f"C{i}" for i in range(600)], dtype=object)
+    numbers, nights = draw.normal(size=(600, 1)), np.array(["2025-03-01"] * 600, dtype=object)
+    nothing = np.empty((600, 0), dtype=object)
+    table = FeatureTable(names, nights, ("x",), numbers, (), nothing, vectors)
+    columns = Columns().fit(table, {"text": 24, "image": 0})
+    whole = columns.matrix(table)
+    for first, last in ((0, 1), (3, 20), (100, 333)):
+        rows = np.arange(600)
+        np.testing.assert_array_equal(columns.matrix(table.select((rows >= first) & (rows < last))), whole[first:last])

@@ -9,10 +9,13 @@ import pytest
 from sqlalchemy import text
 
 from pipeline_project.domain.errors import RecallRefused
+from pipeline_project.domain.lifecycle import RolloutTerms
 from pipeline_project.domain.live.recall import Again, Touched, beside, spans
+from pipeline_project.domain.live.rollout import Watched
 from pipeline_project.domain.ports import ModelVersion
 from resources.ledger.ledger import PostgresLedger
 from resources.live.recalling import Recalls, TakenBack
+from resources.live.store import PostgresLive
 from resources.postgres import engine_of
 from tests.resources.actions.outbox_desk import FLOW, NIGHT, Desk
 
@@ -159,3 +162,20 @@ def test_a_decision_that_would_be_the_same_does_not_flip() -> None:
     assert (same.flips, same.to_person, other.flips, other.to_person) == (False, False, True, False)
     with pytest.raises(KeyError):
         beside([touched], {})
+
+
+def test_a_breach_holds_large_actions_that_were_not_sent_until_people_let_them_go(desk: Desk) -> None:
+    desk.ready("A")
+    desk.decide("B", night="2025-03-06")
+    desk.ask(*desk.plan("B", night="2025-03-06", price=5_000))
+    large = [row for row in rows(desk, "SELECT case_id, money FROM actions") if row["money"] > 1_000]
+    assert [row["case_id"] for row in large] == ["B"]
+    made = PostgresLive(desk.url).answer_breach(
+        FLOW, Watched("7", NIGHT, 0.05), NIGHT, RolloutTerms(hold_above=1_000.0), "too wrong"
+    )
+    assert made is not None
+    assert (made.answer, made.held) == ("review_all", 1)
+    (held,) = rows(desk, "SELECT case_id, held_reason FROM actions WHERE state = 'held'")
+    assert held == {"case_id": "B", "held_reason": "amount"}
+    (told,) = rows(desk, "SELECT worker FROM action_events WHERE event = 'held'")
+    assert told == {"worker": "live_check"}

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from pipeline_project.domain.drift.counts import count_numbers
 from pipeline_project.domain.drift.sketch import Sketch
 from pipeline_project.domain.drift.watch import PastNight, Severity, Signal
+from resources.audit.trail import AuditTrail
 from resources.ledger.ledger import PostgresLedger
 from resources.ledger.roles import DESK, NIGHTS
 from resources.postgres import engine_of, url_as
@@ -110,6 +111,16 @@ def test_one_episode_asks_once_whatever_order_its_nights_come_in(quality: Postgr
     assert [row["night"] for row in quality.requests(FLOW)] == ["2026-03-10", "2026-03-16"]
     assert ledger.training_asked(FLOW, None, "2026-03-16") == "drift"
     assert ledger.training_asked(FLOW, None, "2026-03-10") is None
+
+
+def test_a_request_stands_in_the_audit_chain(quality: PostgresQuality, ledger: PostgresLedger) -> None:
+    quality.ask_training(FLOW, "2026-03-10", "drift", 5, "run-1")
+    trail = AuditTrail(ledger.url)
+    assert trail.verify([]).verdict.intact
+    with engine_of(ledger.url).begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("UPDATE training_requests SET why = 'nothing of the kind'"))
+    assert not trail.verify([]).verdict.intact
 
 
 def test_four_who_ask_at_once_are_one_request(quality: PostgresQuality) -> None:
