@@ -31,7 +31,7 @@ def house(new_house: NewHouse) -> House:
     # few cases a night: what looks like drift would ask for trainings of its own
     terms = {"gates": GATES, "rollout": ROLLOUT, "drift": {"breaches": 60, "of_nights": 60}}
     house = new_house("lifecycle", **terms, options=shop.ACTING_OPTIONS, actions=shop.ACTIONS)
-    for offset in range(DECIDED + 6):
+    for offset in range(DECIDED + 7):
         night = shop.night(offset)
         cases = shop.rows(night, 40)
         shop.drop_cases(house.folder, night, cases)
