@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from assets.knowledge import mature_decided
 from pipeline_project.domain.errors import ModelUnavailable, ReplayRefused
-from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.domain.ports import Lake, Ledger, ModelVersion, Registry
-from pipeline_project.domain.proposing import mature_nights
-from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.spec import WorkflowSpec
 
 _CANDIDATE = re.compile(
@@ -51,11 +46,7 @@ def mature_span(
     Raises:
         ReplayRefused: there are none.
     """
-    decided = lake.read_span(spec.name, "decisions", known_before, before, [NIGHT, CASE_ID, "option"])
-    if decided is not None and spec.outcome.learned_after:
-        learned = pa.array([*spec.outcome.learned_after, ASK_PERSON])
-        decided = decided.filter(pc.is_in(decided["option"], value_set=learned))
-    mature = mature_nights(decided, ledger.outcomes_known(spec.name, as_of)[CASE_ID], spec.outcome.mature_share)
+    mature = mature_decided(spec, lake, ledger, known_before, before, as_of)
     if not mature:
         since = f" since {known_before}, before which the model has learned" if known_before else ""
         raise ReplayRefused(

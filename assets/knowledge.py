@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline_project.domain.errors import NightMissing
 from pipeline_project.domain.features import Past
 from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.domain.ports import Lake, Ledger, NightWindow
+from pipeline_project.domain.proposing import mature_nights
 from pipeline_project.domain.schema import CASE_ID, NIGHT, Role
 from pipeline_project.spec import WorkflowSpec
 
@@ -40,6 +45,20 @@ def written_span(lake: Lake, spec: WorkflowSpec, noun: str, first: str, before: 
 def clusters_until(spec: WorkflowSpec, lake: Lake, night: NightWindow) -> pa.Table | None:
     """Clusters of this night's cases and of earlier ones, for what is known of a cluster's past."""
     return lake.read_span(spec.name, "clusters", None, shifted(night.night, 1)) if spec.clusters else None
+
+
+def mature_decided(
+    spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str | None, before: str, as_of: datetime
+) -> list[str]:
+    """The decided nights first <= night < before whose outcomes were in before `as_of`, in order.
+
+    Where the truth is learned after some options only, the cases that got another one are not waited for.
+    """
+    decided = lake.read_span(spec.name, "decisions", first, before, [NIGHT, CASE_ID, "option"])
+    if decided is not None and spec.outcome.learned_after:
+        learned = pa.array([*spec.outcome.learned_after, ASK_PERSON])
+        decided = decided.filter(pc.is_in(decided["option"], value_set=learned))
+    return mature_nights(decided, ledger.outcomes_known(spec.name, as_of)[CASE_ID], spec.outcome.mature_share)
 
 
 def past_of(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow) -> Past:

@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.common import from_tonight, key, night_asset, rows
-from assets.knowledge import past_of
+from assets.knowledge import mature_decided, past_of
 from pipeline_project.domain.clustering import CLUSTERS
 from pipeline_project.domain.embedding import EMBEDDINGS
 from pipeline_project.domain.errors import TooFewOutcomes, TrainingRefused
@@ -15,8 +15,8 @@ from pipeline_project.domain.learning.guards import check
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake, Ledger, ModelVersion, Registry
 from pipeline_project.domain.promotion import judge
-from pipeline_project.domain.proposing import STARTED_BY, held_back_until, mature_nights
-from pipeline_project.domain.schema import CASE_ID, NIGHT, cases_schema, versions_of
+from pipeline_project.domain.proposing import STARTED_BY, held_back_until
+from pipeline_project.domain.schema import CASE_ID, cases_schema, versions_of
 from pipeline_project.domain.training import TrainedModel, train, training_table
 from pipeline_project.partitions import earlier_nights, window
 from pipeline_project.spec import WorkflowSpec
@@ -74,9 +74,7 @@ def held_back(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: str) -> str
     """The night before which a challenger trained on `night` may know; the first model has nothing to beat."""
     if ledger.champion(spec.name, night) is None:
         return night
-    decided = lake.read_span(spec.name, "decisions", None, night, [NIGHT, CASE_ID])
-    known = ledger.outcomes_known(spec.name, window(spec, night).start)[CASE_ID]
-    mature = mature_nights(decided, known, spec.outcome.mature_share)
+    mature = mature_decided(spec, lake, ledger, None, night, window(spec, night).start)
     return held_back_until(night, mature, spec.gates.nights)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline_project.domain.lifecycle import GateTerms
-from pipeline_project.domain.replaying.model import ReplayResult, SliceResult
+from pipeline_project.domain.replaying.model import LabelRate, ReplayResult, SliceResult
 
 #: The gates in the order in which they are judged, with what each asks.
 GATES: Mapping[str, str] = {
@@ -15,6 +15,7 @@ GATES: Mapping[str, str] = {
     "evidence": "enough past nights whose outcomes are in were replayed",
     "money": "the challenger costs less than the champion on the same nights, beyond the interval",
     "calibration": "probabilities mean what they say, overall and in every segment",
+    "rates": "every label is expected about as often as it occurs",
     "slices": "no slice of the cases is harmed beyond its interval",
     "load": "what is asked of people fits their places",
     "flips": "no more cases are decided otherwise than the budget allows",
@@ -51,6 +52,7 @@ def judge_gates(result: ReplayResult | None, terms: GateTerms, artifact: str | N
         _evidence(result, terms),
         _money(result, terms),
         _calibration(result, terms),
+        _rates(result, terms),
         _slices(result, terms),
         _load(result, terms),
         _flips(result, terms),
@@ -89,6 +91,30 @@ def _calibration(result: ReplayResult, terms: GateTerms) -> GateVerdict:
     worst = max(errors, key=lambda name: errors[name] if math.isfinite(errors[name]) else math.inf)
     told = f"calibration error {side.ece:.4f}, at worst {errors[worst]:.4f} ({worst}); at most {terms.ece} is allowed"
     return GateVerdict("calibration", errors[worst] <= terms.ece, told, {"ece": side.ece, "worst": errors[worst]})
+
+
+def _rates(result: ReplayResult, terms: GateTerms) -> GateVerdict:
+    """A rare label that a model never expects is invisible to a calibration error over all of them."""
+    side = result.candidate
+    if not side.scored or not side.rates:
+        return GateVerdict("rates", False, "no probabilities with known outcomes, so it cannot be evaluated")
+    off = {name: _off(rate, side.scored, terms.rates) for name, rate in side.rates.items()}
+    wrong = [name for name, by in off.items() if by > 0]
+    worst = sorted(wrong, key=lambda name: -off[name]) or [max(off, key=lambda name: off[name])]
+    told = "; ".join(
+        f"{name} expected {side.rates[name].expected:.2%}, occurred {side.rates[name].observed:.2%}"
+        for name in worst[:5]
+    )
+    words = f"{len(wrong)} of {len(off)} labels off by more than {terms.rates:.0%}" if wrong else "none is off; worst"
+    return GateVerdict("rates", not wrong, f"{words}: {told}", {"labels": len(off), "off": len(wrong)})
+
+
+def _off(rate: LabelRate, cases: int, allowed: float) -> float:
+    """By how much a label's rate is wrong beyond what is allowed and beyond luck; not positive when it is not."""
+    gap = abs(rate.expected - rate.observed)
+    luck = 3 * math.sqrt(max(rate.expected, rate.observed) / cases)
+    beyond = gap - max(allowed * rate.observed, luck)
+    return beyond if math.isfinite(beyond) else math.inf
 
 
 def _slices(result: ReplayResult, terms: GateTerms) -> GateVerdict:

@@ -16,6 +16,7 @@ class GateTerms:
         effective: smallest effective sample of the money's estimate.
         money: the challenger's cost minus the champion's, per case, must lie below this with 95 % confidence.
         ece: largest calibration error, over all cases and in every segment of enough cases.
+        rates: a label may be expected more or less often than it occurs by this share of its rate, and by luck.
         slice_cases: a slice with fewer cases is not judged.
         slice_harm: a slice is harmed when its cost rises by more than this share of its amount, beyond the interval.
         load: largest share of the people's places that the challenger may ask for.
@@ -27,6 +28,7 @@ class GateTerms:
     effective: int = 100
     money: float = 0.0
     ece: float = 0.05
+    rates: float = 0.5
     slice_cases: int = 100
     slice_harm: float = 0.02
     load: float = 1.0

@@ -22,6 +22,9 @@ class GatesSpec(Part):
         description="The challenger's cost minus the champion's, per case, must lie below this with 95 % confidence.",
     )
     ece: Share = Field(0.05, description="Largest calibration error, over all cases and in every segment.")
+    rates: float = Field(
+        0.5, ge=0, description="A label may be expected more or less often than it occurs by this share of its rate."
+    )
     slice_cases: int = Field(100, ge=10, description="A slice with fewer cases is not judged.")
     slice_harm: float = Field(
         0.02, ge=0, description="A slice is harmed when its cost rises by more than this share of its amounts."

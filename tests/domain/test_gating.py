@@ -10,13 +10,14 @@ import pytest
 
 from pipeline_project.domain.gating import GATES, GateVerdict, judge_gates, passed
 from pipeline_project.domain.lifecycle import GateTerms
-from pipeline_project.domain.replaying.model import Interval, ReplayResult, Side, SliceResult
+from pipeline_project.domain.replaying.model import Interval, LabelRate, ReplayResult, Side, SliceResult
 
 TERMS = GateTerms(fewest_nights=3)
 NAN = float("nan")
 NIGHTS = tuple(f"2025-03-{day:02}" for day in range(1, 11))
 BASE = Side("1", "a" * 64, 2.0, 200, 220, 0.03, 700, 0.02)
-BETTER = Side("2", "a" * 64, 1.8, 190, 210, 0.02, 710, 0.02, {"kind=lamp": 0.03})
+RATES = {"kept": LabelRate(0.91, 0.9), "worn": LabelRate(0.09, 0.1)}
+BETTER = Side("2", "a" * 64, 1.8, 190, 210, 0.02, 710, 0.02, {"kind=lamp": 0.03}, 900, RATES)
 SLICE = SliceResult("kind=lamp", 300, Interval(-0.2, -0.3, -0.1), 20.0, 0.03, 0.02)
 
 
@@ -54,6 +55,10 @@ def test_a_challenger_that_costs_less_and_harms_nobody_passes() -> None:
         ("calibration", {"candidate": replace(BETTER, ece=NAN)}),
         ("calibration", {"candidate": replace(BETTER, ece_by_segment={"kind=lamp": 0.2})}),
         ("calibration", {"candidate": replace(BETTER, ece_by_segment={"kind=lamp": NAN})}),
+        ("rates", {"candidate": replace(BETTER, rates={**RATES, "worn": LabelRate(0.01, 0.1)})}),
+        ("rates", {"candidate": replace(BETTER, rates={**RATES, "worn": LabelRate(0.2, 0.1)})}),
+        ("rates", {"candidate": replace(BETTER, rates={**RATES, "worn": LabelRate(NAN, 0.1)})}),
+        ("rates", {"candidate": replace(BETTER, rates={})}),
         ("slices", {"slices": (replace(SLICE, money=Interval(0.5, 0.1, 0.9)),)}),
         ("slices", {"slices": (SLICE, replace(SLICE, money=Interval(NAN, NAN, NAN)))}),
         ("slices", {"slices": ()}),
@@ -75,6 +80,11 @@ def test_a_slice_that_is_dearer_by_luck_or_by_little_is_not_harmed() -> None:
     little = replace(SLICE, money=Interval(0.3, 0.1, 0.5), amount=20.0)
     assert verdicts(found(slices=(luck, little)))["slices"].passed
     assert not verdicts(found(slices=(replace(little, amount=NAN),)))["slices"].passed
+
+
+def test_a_rare_label_may_be_off_by_luck() -> None:
+    few = {"kept": LabelRate(0.997, 0.995), "worn": LabelRate(0.003, 0.005)}
+    assert verdicts(found(candidate=replace(BETTER, rates=few)))["rates"].passed
 
 
 def test_who_asked_more_people_before_may_go_on_doing_so() -> None:

@@ -26,7 +26,7 @@ def test_a_proposal_says_what_was_found() -> None:
     made = proposed()
     assert (made.version, made.base_version, made.trained_by, made.passed) == ("2", "1", "anna", True)
     assert made.promised_error == BETTER.error
-    assert len(made.gates) == 7 and made.replay is not None
+    assert len(made.gates) == 8 and made.replay is not None
 
 
 def test_the_hash_is_over_everything_that_is_shown() -> None:

@@ -17,7 +17,7 @@ PASSWORD = "a long enough password"
 #: Gates that a challenger as good as the champion passes: what they stop is tested elsewhere.
 GATES = {
     "nights": 4, "fewest_nights": 2, "effective": 10, "money": 50, "ece": 1, "slice_cases": 10, "slice_harm": 9,
-    "flips": 1, "load": 9,
+    "flips": 1, "load": 9, "rates": 9,
 }  # fmt: skip
 ROLLOUT = {"shadow_nights": 1, "steps": [0.5], "step_nights": 1, "error": 0.9}
 DECIDED, TRAINED = 8, 8

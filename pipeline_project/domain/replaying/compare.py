@@ -19,7 +19,7 @@ from pipeline_project.domain.replaying.money import (
     over_the_draw,
     without_the_draw,
 )
-from pipeline_project.domain.replaying.slices import ece_of, error_alone, intervals_of, slices_of
+from pipeline_project.domain.replaying.slices import ece_of, error_alone, intervals_of, rates_of, slices_of
 from pipeline_project.domain.replaying.values import Judged, Values, judged
 from pipeline_project.domain.schema import CASE_ID
 
@@ -254,6 +254,7 @@ def _side(judged_side: Judged, policy: Policy, past: PastNights, terms: ReplayTe
     wanted = sum(a or reason in _TURNED_AWAY for a, reason in zip(asked, decided.reason, strict=True))
     error, alone = error_alone(judged_side, np.ones(len(weight), dtype=bool))
     overall, by_segment = ece_of(judged_side, past, terms.segments, terms.enough)
+    scored, rates = rates_of(judged_side, policy.matrix.labels)
     return Side(
         model_version=", ".join(decided.models) or None,
         policy_hash=policy.hash,
@@ -264,6 +265,8 @@ def _side(judged_side: Judged, policy: Policy, past: PastNights, terms: ReplayTe
         decided_alone=alone,
         ece=overall,
         ece_by_segment=by_segment,
+        scored=scored,
+        rates=rates,
     )
 
 

@@ -16,6 +16,14 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class LabelRate:
+    """How often a label is expected, by the mean of the probabilities, and how often it occurred."""
+
+    expected: float
+    observed: float
+
+
+@dataclass(frozen=True)
 class Side:
     """One of the two that were compared: what decided (`base`), or what wants to (`candidate`).
 
@@ -29,6 +37,7 @@ class Side:
         decided_alone: cases with a known outcome that were decided without people.
         ece: calibration error over all cases with a known outcome; NaN without probabilities.
         ece_by_segment: the same by `field=value`, of segments with enough cases.
+        rates: by label, over the `scored` cases, those with probabilities and a known outcome.
     """
 
     model_version: str | None
@@ -40,6 +49,8 @@ class Side:
     decided_alone: int
     ece: float
     ece_by_segment: Mapping[str, float] = field(default_factory=dict)
+    scored: int = 0
+    rates: Mapping[str, LabelRate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline_project.domain.feature_table import strings
 from pipeline_project.domain.models.metrics import ece
 from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.domain.replaying.decide import PastNights
-from pipeline_project.domain.replaying.model import Interval, SliceResult
+from pipeline_project.domain.replaying.model import Interval, LabelRate, SliceResult
 from pipeline_project.domain.replaying.values import Judged
 from pipeline_project.domain.results import resampled_totals
 
@@ -38,6 +39,19 @@ def error_alone(judged: Judged, where: np.ndarray) -> tuple[float, int]:
     if not weight.sum():
         return float("nan"), int(alone.sum())
     return float(np.average(judged.wrong[alone], weights=weight)), int(alone.sum())
+
+
+def rates_of(judged: Judged, labels: Sequence[str]) -> tuple[int, dict[str, LabelRate]]:
+    """How many cases have probabilities and a known outcome, and each label's rate among them."""
+    probabilities = judged.decided.probabilities
+    scored = (judged.label >= 0) & (judged.weight > 0) & np.isfinite(probabilities).all(axis=1)
+    if not scored.any():
+        return 0, {}
+    weight = judged.weight[scored]
+    expected = np.average(probabilities[scored], axis=0, weights=weight)
+    observed = np.average(judged.label[scored][:, None] == np.arange(len(labels)), axis=0, weights=weight)
+    rates = {name: LabelRate(float(e), float(o)) for name, e, o in zip(labels, expected, observed, strict=True)}
+    return int(scored.sum()), rates
 
 
 def ece_of(judged: Judged, past: PastNights, segments: tuple[str, ...], enough: int) -> tuple[float, dict[str, float]]:
