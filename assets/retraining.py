@@ -117,7 +117,8 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
         ledger.close_alert(spec.name, TRAINING_ALERT)
         until = held_back(spec, lake, ledger, night)
         maker = context.run.tags.get(STARTED_BY, "dagster")
-        models = [_logged(spec, registry, training_set, model, night, until, maker) for model in trained.values()]
+        facts = _card_facts(spec, lake, night, until, training_set_versions(training_set))
+        models = [_logged(spec, registry, training_set, model, facts, maker) for model in trained.values()]
         return dg.MaterializeResult(
             metadata={
                 "trained": True,
@@ -137,34 +138,40 @@ def _logged(
     registry: Registry,
     training_set: pa.Table,
     trained: TrainedModel,
-    night: str,
-    until: str,
+    facts: CardFacts,
     maker: str,
 ) -> ModelVersion:
     """One training as one run, with its model card."""
-    versions = training_set_versions(training_set)
     return registry.log_training(
         spec.name,
-        night,
+        facts.night,
         trained.files(),
-        {**trained.parameters, "spec_hash": spec.spec_hash, "knows_until": until, **versions},
+        {
+            **trained.parameters,
+            "spec_hash": spec.spec_hash,
+            "knows_until": facts.knows_until,
+            **facts.lake_versions,
+        },
         trained.metrics,
         training_set.slice(0, PREVIEW).to_pandas(),
         trained.features,
         spec.labels,
-        knows_until=until,
+        knows_until=facts.knows_until,
         trained_by=maker,
-        card=model_card(trained, _card_facts(spec, night, until, versions)),
+        card=model_card(trained, facts),
     )
 
 
-def _card_facts(spec: WorkflowSpec, night: str, until: str, versions: dict[str, int]) -> CardFacts:
+def _card_facts(spec: WorkflowSpec, lake: Lake, night: str, until: str, versions: dict[str, int]) -> CardFacts:
+    back = spec.model.training_nights
+    looked_at = lake.read_span(spec.name, "cases", shifted(until, -back) if back else None, until, [CASE_ID])
     return CardFacts(
         workflow=spec.name,
         title=spec.title,
         night=night,
         knows_until=until,
         lake_versions=versions,
+        cases=0 if looked_at is None else rows(looked_at),
         decides=tuple(option.title for option in spec.option_specs.values()),
         currency=spec.currency,
         masked=spec.feature_plan.masked,
