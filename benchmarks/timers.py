@@ -35,7 +35,7 @@ def _numerical() -> Iterator[tuple[str, Any, str]]:
     yield from (("contracts", contract, "validate") for contract in (GxContract, OutputContract))
     yield "texts encoded", MiniLmTextEncoder, "encode"
     yield "photos encoded", PhotoStatisticsEncoder, "encode"
-    yield "clusters", clustering, "night_clusters"
+    yield "clusters", clustering, "night_groups"
     yield "scores", TrainedModel, "predict"
     yield "training", retraining, "train"
 

@@ -126,6 +126,7 @@ def home(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         (own / "in" / night / "a.csv").write_text("claim_id;customer;price\n", encoding="utf-8")
     (own / f"{NAME}.yaml").write_text(json.dumps(_SPEC, indent=1), encoding="utf-8")
     places = {"PIPELINE_WORKFLOWS": str(own), "PIPELINE_KEYS": str(shared_keys(tmp_path_factory.getbasetemp()))}
+    places["PIPELINE_CHECKPOINTS"] = f"{places['PIPELINE_KEYS']}-checkpoints"
     made = Home(folder, {"PIPELINE_POSTGRES_URL": postgres_server, **places})
     spec = load_spec(own / f"{NAME}.yaml")
     _fill_lake(DeltaLake(made.settings.lake_url), spec)

@@ -67,7 +67,10 @@ class House:
     def environ(self) -> dict[str, str]:
         given = {"PIPELINE_HOME": str(self.home), "PIPELINE_WORKFLOWS": str(self.folder)}
         if self.server:
-            given |= {"PIPELINE_POSTGRES_URL": self.server, "PIPELINE_KEYS": str(shared_keys(self.home.parent))}
+            # homes on one server share its ledger, and with it what signs the ledger's chain
+            shared = shared_keys(self.home.parent)
+            given |= {"PIPELINE_KEYS": str(shared), "PIPELINE_CHECKPOINTS": f"{shared}-checkpoints"}
+            given |= {"PIPELINE_POSTGRES_URL": self.server}
         return {**given, **self.variables}
 
     @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline_project.domain.policy import ASK_PERSON
@@ -48,9 +50,7 @@ def damaged(new_house: NewHouse) -> House:
     house.nights(shop.FIRST, FIRST_DECIDED)
     assert {row["model_version"] for row in house.decisions()} == {"1"}
     (booster,) = (house.home / "models").rglob("booster.ubj")
-    content = bytearray(booster.read_bytes())
-    content[len(content) // 2] ^= 1
-    booster.write_bytes(bytes(content))
+    _flip(booster)
     assert [run.outcome for run in house.nights(NEXT)] == ["done"]
     return house
 
@@ -80,10 +80,28 @@ def test_what_it_decided_before_stands(damaged: House) -> None:
     assert damaged.decisions(FIRST_DECIDED) == before
 
 
-def test_what_the_alert_says_to_run_helps(damaged: House) -> None:
+def test_a_model_trained_in_its_place_waits_for_its_gates_and_a_signature(damaged: House) -> None:
     assert [run.outcome for run in damaged.nights(NEXT, retrain=True)] == ["done"]
+    (proposed,) = damaged.facts()["proposals"]
+    assert (proposed["version"], proposed["passed"]) == ("2", False)
+    assert {row["problem"] for row in damaged.table("scores", NEXT) or []} == {"model_unavailable"}
+    assert len(damaged.alerts()) == 1
+
+
+def test_with_its_files_back_it_decides_and_the_alert_is_closed(damaged: House) -> None:
+    first = min((damaged.home / "models").rglob("booster.ubj"), key=lambda path: path.stat().st_ctime)
+    _flip(first)
+    assert [run.outcome for run in damaged.nights(NEXT, again=True)] == ["done"]
     assert {row["problem"] for row in damaged.table("scores", NEXT) or []} <= {None, "out_of_distribution"}
     assert {row["reason"] for row in damaged.decisions(NEXT)} == {"model_unavailable"}
+    assert [alert for alert in damaged.alerts() if alert["kind"] == "model_unavailable"] == []
+
+
+def _flip(file: Path) -> None:
+    """Changes one byte, or changes it back."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
 
 
 def _last_run(house: House, night: str) -> str:

@@ -35,8 +35,10 @@ def _table(header: str) -> str:
     for day in days:
         for minute in range(10 if day in DECIDED else 50):
             number += 1
-            fraud = number % 4 == 0
-            amount, kind = (3000 + number, "theft") if fraud else (100 + number, "glass")
+            # a few large thefts are honest: a field that tells everything by itself would be taken for a leak
+            suspicious = number % 4 == 0
+            fraud = suspicious and number % 12 != 0
+            amount, kind = (3000 + number, "theft") if suspicious else (100 + number, "glass")
             verdict = "" if day in DECIDED else "fraud" if fraud else "honest"
             lines.append(f"C-{number},{day} 09:{minute:02},{amount}.00,{kind},{verdict}")
     return "\n".join(lines) + "\n"

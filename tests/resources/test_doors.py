@@ -26,6 +26,10 @@ def test_every_name_that_an_asset_asks_for_is_there(tmp_path: Path) -> None:
         "keyring",
         "reviews",
         "audit",
+        "promotions",
+        "live",
+        "quality",
+        "replays",
     }
     assert set(given) == names
     assert all(resource.description for resource in given.values())
