@@ -119,7 +119,7 @@ def test_the_story_of_posted_nights(house: House) -> None:
     )
     # two that contradict each other are both left, and so is what was known in the future
     assert [(row["case_id"], row["label"], row["future"]) for row in posted] == [("nobody", "honest", False)]
-    assert house.metadata("outcomes", SECOND)["unusable"] == 2
+    assert house.metadata("outcomes", SECOND)["unusable"] == 4
     known = house.ledger.outcomes_known(house.name, datetime.now(UTC))["case_id"].tolist()
     assert rows[1]["case"] not in known, "nothing is known early"
     assert tick(house) == []
