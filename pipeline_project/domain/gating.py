@@ -88,9 +88,15 @@ def _calibration(result: ReplayResult, terms: GateTerms) -> GateVerdict:
     if not math.isfinite(side.ece):
         return GateVerdict("calibration", False, "no probabilities with known outcomes, so it cannot be evaluated")
     errors = {"all cases": side.ece, **side.ece_by_segment}
-    worst = max(errors, key=lambda name: errors[name] if math.isfinite(errors[name]) else math.inf)
-    told = f"calibration error {side.ece:.4f}, at worst {errors[worst]:.4f} ({worst}); at most {terms.ece} is allowed"
-    return GateVerdict("calibration", errors[worst] <= terms.ece, told, {"ece": side.ece, "worst": errors[worst]})
+    # of a hundred cases even a model that is exactly right shows an error of a tenth
+    allowed = {name: max(terms.ece, side.ece_luck.get(name, 0.0)) for name in errors}
+    beyond = {name: errors[name] - allowed[name] for name in errors}
+    worst = max(beyond, key=lambda name: beyond[name] if math.isfinite(beyond[name]) else math.inf)
+    told = (
+        f"calibration error {side.ece:.4f}, at worst {errors[worst]:.4f} ({worst}), where {allowed[worst]:.4f} is "
+        f"allowed: {terms.ece}, or what luck makes of so few cases"
+    )
+    return GateVerdict("calibration", beyond[worst] <= 0, told, {"ece": side.ece, "worst": errors[worst]})
 
 
 def _rates(result: ReplayResult, terms: GateTerms) -> GateVerdict:

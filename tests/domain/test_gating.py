@@ -17,7 +17,7 @@ NAN = float("nan")
 NIGHTS = tuple(f"2025-03-{day:02}" for day in range(1, 11))
 BASE = Side("1", "a" * 64, 2.0, 200, 220, 0.03, 700, 0.02)
 RATES = {"kept": LabelRate(0.91, 0.9), "worn": LabelRate(0.09, 0.1)}
-BETTER = Side("2", "a" * 64, 1.8, 190, 210, 0.02, 710, 0.02, {"kind=lamp": 0.03}, 900, RATES)
+BETTER = Side("2", "a" * 64, 1.8, 190, 210, 0.02, 710, 0.02, {"kind=lamp": 0.03}, {}, 900, RATES)
 SLICE = SliceResult("kind=lamp", 300, Interval(-0.2, -0.3, -0.1), 20.0, 0.03, 0.02)
 
 
@@ -80,6 +80,12 @@ def test_a_slice_that_is_dearer_by_luck_or_by_little_is_not_harmed() -> None:
     little = replace(SLICE, money=Interval(0.3, 0.1, 0.5), amount=20.0)
     assert verdicts(found(slices=(luck, little)))["slices"].passed
     assert not verdicts(found(slices=(replace(little, amount=NAN),)))["slices"].passed
+
+
+def test_of_few_cases_a_calibration_error_may_be_luck() -> None:
+    few = replace(BETTER, ece_by_segment={"kind=lamp": 0.1}, ece_luck={"kind=lamp": 0.12})
+    assert verdicts(found(candidate=few))["calibration"].passed
+    assert not verdicts(found(candidate=replace(few, ece_luck={"kind=lamp": 0.09})))["calibration"].passed
 
 
 def test_a_rare_label_may_be_off_by_luck() -> None:

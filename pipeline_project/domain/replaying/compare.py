@@ -253,7 +253,7 @@ def _side(judged_side: Judged, policy: Policy, past: PastNights, terms: ReplayTe
     asked = [name == ASK_PERSON for name in decided.option]
     wanted = sum(a or reason in _TURNED_AWAY for a, reason in zip(asked, decided.reason, strict=True))
     error, alone = error_alone(judged_side, np.ones(len(weight), dtype=bool))
-    overall, by_segment = ece_of(judged_side, past, terms.segments, terms.enough)
+    overall, by_segment, luck = ece_of(judged_side, past, terms.segments, terms.enough, terms.seed)
     scored, rates = rates_of(judged_side, policy.matrix.labels)
     return Side(
         model_version=", ".join(decided.models) or None,
@@ -265,6 +265,7 @@ def _side(judged_side: Judged, policy: Policy, past: PastNights, terms: ReplayTe
         decided_alone=alone,
         ece=overall,
         ece_by_segment=by_segment,
+        ece_luck=luck,
         scored=scored,
         rates=rates,
     )

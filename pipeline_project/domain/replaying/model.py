@@ -37,6 +37,8 @@ class Side:
         decided_alone: cases with a known outcome that were decided without people.
         ece: calibration error over all cases with a known outcome; NaN without probabilities.
         ece_by_segment: the same by `field=value`, of segments with enough cases.
+        ece_luck: by the same names and `all cases`: the calibration error that a model whose probabilities are exactly
+            right would stay below in 95 of 100 draws of the outcomes, because there are so few.
         rates: by label, over the `scored` cases, those with probabilities and a known outcome.
     """
 
@@ -49,6 +51,7 @@ class Side:
     decided_alone: int
     ece: float
     ece_by_segment: Mapping[str, float] = field(default_factory=dict)
+    ece_luck: Mapping[str, float] = field(default_factory=dict)
     scored: int = 0
     rates: Mapping[str, LabelRate] = field(default_factory=dict)
 

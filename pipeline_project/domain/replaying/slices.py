@@ -18,6 +18,9 @@ from pipeline_project.domain.replaying.values import Judged
 from pipeline_project.domain.results import resampled_totals
 
 MOST_VALUES = 12
+ALL = "all cases"
+#: Draws of the outcomes; of more cases than this luck makes next to nothing.
+_DRAWS, _LUCKLESS = 60, 20_000
 #: More customers than this are drawn in so many groups: the spread is the same, and a million of them cost no more.
 _GROUPS = 5000
 
@@ -54,8 +57,13 @@ def rates_of(judged: Judged, labels: Sequence[str]) -> tuple[int, dict[str, Labe
     return int(scored.sum()), rates
 
 
-def ece_of(judged: Judged, past: PastNights, segments: tuple[str, ...], enough: int) -> tuple[float, dict[str, float]]:
-    """Calibration error over all cases with a known outcome, and by `field=value` of segments with enough of them."""
+def ece_of(
+    judged: Judged, past: PastNights, segments: tuple[str, ...], enough: int, seed: int
+) -> tuple[float, dict[str, float], dict[str, float]]:
+    """Calibration error over all cases with a known outcome, and by `field=value` of segments with enough of them.
+
+    The third is what luck alone would make of each, see `Side.ece_luck`.
+    """
     probabilities = judged.decided.probabilities
     scored = (judged.label >= 0) & (judged.weight > 0) & np.isfinite(probabilities).all(axis=1)
 
@@ -65,14 +73,32 @@ def ece_of(judged: Judged, past: PastNights, segments: tuple[str, ...], enough: 
             return float("nan")
         return ece(probabilities[chosen], judged.label[chosen], weights=judged.weight[chosen])
 
+    def luck(where: np.ndarray) -> float:
+        chosen = scored & where
+        return luck_of(probabilities[chosen], judged.weight[chosen], seed) if chosen.any() else 0.0
+
+    everywhere = np.ones(len(scored), dtype=bool)
     found: dict[str, float] = {}
+    by_luck = {ALL: luck(everywhere)}
     for field in segments:
         values = _values(past, field)
         for value in sorted({v for v in values if v is not None}):
             where = values == value
             if int((scored & where).sum()) >= enough:
                 found[f"{field}={value}"] = of(where)
-    return of(np.ones(len(scored), dtype=bool)), found
+                by_luck[f"{field}={value}"] = luck(where)
+    return of(everywhere), found, by_luck
+
+
+def luck_of(probabilities: np.ndarray, weight: np.ndarray, seed: int) -> float:
+    """The calibration error that exactly right probabilities stay below in 95 of 100 draws of the outcomes."""
+    if len(probabilities) > _LUCKLESS:
+        return 0.0
+    draw = np.random.default_rng(seed)
+    bounds = np.cumsum(probabilities, axis=1)
+    last = probabilities.shape[1] - 1
+    drawn = [np.minimum((draw.random((len(bounds), 1)) > bounds).sum(axis=1), last) for _ in range(_DRAWS)]
+    return float(np.quantile([ece(probabilities, label, weights=weight) for label in drawn], 0.95))
 
 
 def slices_of(

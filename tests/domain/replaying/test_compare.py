@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 from replay_nights import MATRIX, TERMS, Case, nights_of, outcomes, policy
 
@@ -12,6 +13,7 @@ from pipeline_project.domain.costs import CostMatrix
 from pipeline_project.domain.errors import ReplayRefused
 from pipeline_project.domain.feature_plan import FeaturePlan
 from pipeline_project.domain.lifecycle import PromiseTerms, SurgeTerms
+from pipeline_project.domain.models.metrics import ece
 from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.domain.replaying.compare import Compared, ReplayTerms, compare
 from pipeline_project.domain.replaying.decide import (
@@ -21,6 +23,7 @@ from pipeline_project.domain.replaying.decide import (
     decide_again,
     recorded,
 )
+from pipeline_project.domain.replaying.slices import luck_of
 
 PLAN = FeaturePlan(inputs=(), labels=MATRIX.labels, time_zone="UTC")
 CHEAP = CostMatrix(MATRIX.labels, MATRIX.options, ((0.0, "amount"), (1.0, 1.0)))
@@ -265,3 +268,13 @@ def test_a_surge_is_one_by_what_was_usual_before_the_night() -> None:
     assert decide_again(past, planned, PLAN, None, None).places == 1
     crowded = dataclasses.replace(past, usual={"2025-03-01": 3.0})
     assert decide_again(crowded, planned, PLAN, None, None).places == 9
+
+
+def test_luck_is_what_a_model_that_is_exactly_right_would_show() -> None:
+    draw = np.random.default_rng(3)
+    p = draw.uniform(0.05, 0.95, 4000)
+    told = np.column_stack([1 - p, p])
+    few, many = (luck_of(told[:n], np.ones(n), 7) for n in (100, 4000))
+    assert 0.1 < few < 0.25 and many < 0.04
+    right = [ece(told[:100], (draw.random(100) < p[:100]).astype(int)) for _ in range(200)]
+    assert 0.9 <= np.mean(np.array(right) <= few) <= 1.0
