@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline_project.domain.expressions import ExpressionError, names_in
+from pipeline_project.domain.schema import Role
 from pipeline_project.spec.base import Finding, Where
 from pipeline_project.spec.draft import Draft, Rule, closest, is_field, there_are
 from pipeline_project.spec.options import Alternatives, named_options
@@ -61,6 +62,8 @@ def _kinds(draft: Draft) -> Iterator[Finding]:
 def _sent(draft: Draft, where: Where, field: str) -> Iterator[Finding]:
     yield from is_field(draft, where, field)
     declared = draft.fields.get(field)
+    if declared and declared.role == Role.ID:
+        yield Finding(where, f"{field} is the case's id, which goes with every action anyway; take it out")
     if declared and declared.pii:
         yield Finding(
             where, f"{field} is personal (`pii`); send the case's id, by which the destination knows the person"

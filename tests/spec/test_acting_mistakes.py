@@ -27,6 +27,7 @@ BROKEN = [
     ("money: price, final", "money: -3, final", "refund.money", "without a minus"),
     ("money: price, final", "money: price > 3, final", "refund.money", "is true or false"),
     ("payload: [order_id, payment]", "payload: [customer_email]", "refund.payload[0]", "is personal"),
+    ("payload: [order_id, payment]", "payload: [claim_id]", "refund.payload[0]", "claim_id is the case's id"),
     ("payload: [order_id, payment]", "payload: [order]", "refund.payload[0]", "order is no field"),
     ("secret: PIPELINE_SHOP_SECRET", "secret: whsec_x", "actions.destinations.shop.secret", ""),
     ("  due_hours: 72", "  due_hours: 72\n  safe_default: reject", "review.safe_default", "only people deny"),
