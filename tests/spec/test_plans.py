@@ -51,7 +51,8 @@ def test_every_estimator_has_a_plan_of_its_own() -> None:
     returns = shipped("returns")
     changed = {"text_dimensions": 0, "image_dimensions": 0, "challengers": ("fusion",), "segments": ("channel",)}
     spec = returns.model_copy(update={"model": returns.model.model_copy(update={**changed, "search_seconds": 60})})
-    plain = returns.model_copy(update={"model": returns.model.model_copy(update={"text_dimensions": 0})})
+    alone = {"text_dimensions": 0, "challengers": ()}
+    plain = returns.model_copy(update={"model": returns.model.model_copy(update=alone)})
 
     trees, joined = spec.training_plan, spec.training_plan_of("fusion")
     assert (trees.estimator, joined.estimator) == ("boosting", "fusion")
