@@ -52,7 +52,7 @@ localStorage.setItem('dagster-nav-collapsed', 'true');
 """
 #: Wide enough for Dagster to show whole nodes and not their names alone; high enough for any workflow, because it
 #: draws only the nodes that lie within the window.
-GRAPH_WIDTH, GRAPH_HEIGHT = 1500, 4000
+GRAPH_WIDTH, GRAPH_HEIGHT = 2200, 6000
 MARGIN = 16
 
 #: The boxes of the nodes as text once every one is drawn, has its facts and has stood still for a second; else null.
@@ -173,7 +173,9 @@ def graph(chromium: Browser, address: str, name: str) -> bytes:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        nouns = [key.path[-1] for asset in build_assets(workflow(name)) for key in asset.keys]
+        assets = build_assets(workflow(name))
+    # what lies in a group of its own, as the replays do, is drawn on another page
+    nouns = [key.path[-1] for asset in assets for key, group in asset.group_names_by_key.items() if group == name]
     page = chromium.new_page(viewport={"width": GRAPH_WIDTH, "height": GRAPH_HEIGHT})
     page.add_init_script(REMEMBERED)
     page.goto(f"{address}/locations/__repository__@pipeline_project/asset-groups/{name}/lineage")
