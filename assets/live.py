@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from assets.common import from_tonight, key, night_asset, rows
 from assets.doors import Live
+from assets.knowledge import mature_decided
 from assets.scoring import NightScorer, challenged
 from pipeline_project.domain.decisions import SCORES
 from pipeline_project.domain.errors import ModelUnavailable
@@ -18,7 +19,6 @@ from pipeline_project.domain.live.comparing import compare_live
 from pipeline_project.domain.live.rollout import Watched
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake, Ledger, Registry
-from pipeline_project.domain.proposing import mature_nights
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.partitions import nights, window
 from pipeline_project.spec import WorkflowSpec
@@ -157,7 +157,7 @@ def _truth(spec: WorkflowSpec, lake: Lake, ledger: Ledger, since: str, night: st
     cases = lake.read_span(spec.name, "cases", since, after, _needed(spec))
     assert cases is not None, "decided cases were admitted"
     known = ledger.outcomes_known(spec.name, window(spec, night).end)
-    mature = mature_nights(decisions, known[CASE_ID], spec.outcome.mature_share)
+    mature = mature_decided(spec, lake, ledger, since, after, window(spec, night).end)
     return streams(decisions, cases, known, spec.cost_matrix, mature, not spec.outcome.learned_after)
 
 

@@ -11,14 +11,12 @@ from assets.past_nights import keep_replay, run_replay, titles
 from pipeline_project.domain.errors import PipelineError
 from pipeline_project.domain.nights import night_of
 from pipeline_project.domain.ports import Lake, Ledger, ModelVersion, Registry
+from pipeline_project.domain.proposing import STARTED_BY
 from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.replaying.page import PageTerms, replay_markdown
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_spec
-
-#: The tag of a run that says who started it.
-STARTED_BY = "pipeline/started_by"
 
 
 class ReplaySpan(dg.Config):

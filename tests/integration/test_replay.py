@@ -104,7 +104,8 @@ def test_a_night_that_was_written_again_is_replayed_as_it_was(house: House, caps
     late = [{**row, "case": f"L-{number}"} for number, row in enumerate(shop.rows(FIRST, 3))]
     shop.drop_cases(house.folder, FIRST, late, part="-late")
     lake = house.lake
-    before = {row["case_id"]: row for row in lake.read_night(house.name, "cases", FIRST).to_pylist()}  # type: ignore[union-attr]
+    before = house.table("cases", FIRST)
+    assert before
     assert [each.outcome for each in house.nights(FIRST, again=True)] == ["done"]
     cases = lake.read_night(house.name, "cases", FIRST)
     assert cases is not None
