@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from pipeline_project.spec.base import Part, Slug
+from pipeline_project.spec.quantities import Hours, Seconds
 from pipeline_project.spec.source import Location
 
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
@@ -21,10 +22,10 @@ class HttpDestination(Part):
     lookup: Location | None = Field(
         None, description="Where an action's fate can be asked; `{key}` stands for its key. 404 means never seen."
     )
-    remembers_hours: float = Field(
+    remembers_hours: Hours = Field(
         24, gt=0, description="How long it answers the same key with the same result instead of acting again."
     )
-    timeout_seconds: float = Field(10, gt=0, le=120, description="No answer by then means unknown, not failed.")
+    timeout_seconds: Seconds = Field(10, gt=0, le=120, description="No answer by then means unknown, not failed.")
     attempts: int = Field(8, ge=1, le=100, description="Tries before an action becomes a dead letter.")
 
 

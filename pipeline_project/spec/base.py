@@ -9,12 +9,16 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from pipeline_project.spec.quantities import PORTION, SHARE
+
 #: Where something stands in a spec: keys and positions from the top.
 Where = tuple[str | int, ...]
 
 #: Lower-case words joined by underscores: safe in asset keys, paths, database names and URLs.
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-Share = Annotated[float, Field(ge=0, le=1)]
+#: A part of something that may also be more than the whole.
+Portion = Annotated[float, PORTION]
+Share = Annotated[float, SHARE, Field(ge=0, le=1)]
 Words = Annotated[str, StringConstraints(min_length=1)]
 
 #: The type of the pydantic errors that `refuse` raises; they carry findings.

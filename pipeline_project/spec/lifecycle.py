@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from pipeline_project.domain.lifecycle import DriftTerms, GateTerms, PromiseTerms, RolloutTerms, SurgeTerms
-from pipeline_project.spec.base import Part, Share
-from pipeline_project.spec.reviewing import PERCENT
+from pipeline_project.spec.base import Part, Portion, Share
+from pipeline_project.spec.quantities import SHARE
+from pipeline_project.spec.reviewing import OptionalCapacity
 
 
 class GatesSpec(Part):
@@ -22,14 +23,14 @@ class GatesSpec(Part):
         description="The challenger's cost minus the champion's, per case, must lie below this with 95 % confidence.",
     )
     ece: Share = Field(0.05, description="Largest calibration error, over all cases and in every segment.")
-    rates: float = Field(
+    rates: Portion = Field(
         0.5, ge=0, description="A label may be expected more or less often than it occurs by this share of its rate."
     )
     slice_cases: int = Field(100, ge=10, description="A slice with fewer cases is not judged.")
-    slice_harm: float = Field(
+    slice_harm: Portion = Field(
         0.02, ge=0, description="A slice is harmed when its cost rises by more than this share of its amounts."
     )
-    load: float = Field(1.0, ge=0, description="Largest share of the people's places that the challenger may ask for.")
+    load: Portion = Field(1.0, ge=0, description="Largest share of people's places that the challenger may ask for.")
     flips: Share = Field(0.3, description="Largest share of cases that may be decided otherwise.")
 
     @property
@@ -41,7 +42,7 @@ class RolloutSpec(Part):
     """How a signed challenger comes to decide, and how it goes back."""
 
     shadow_nights: int = Field(3, ge=0, description="Nights it scores beside the champion, without effect.")
-    steps: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+    steps: tuple[Annotated[float, SHARE, Field(gt=0, lt=1)], ...] = Field(
         (0.05, 0.2, 0.5), description="Share of cases it decides in each step; after the last step it is champion."
     )
     step_nights: int = Field(2, ge=1, description="Nights of each step.")
@@ -51,7 +52,7 @@ class RolloutSpec(Part):
         "plus `slack`.",
     )
     slack: Share = Field(0.02, description="See `error`.")
-    alpha: float = Field(0.01, gt=0, lt=0.5, description="Chance of a false alarm over the whole life of a model.")
+    alpha: Portion = Field(0.01, gt=0, lt=0.5, description="Chance of a false alarm over the whole life of a model.")
     on_breach: Literal["review_all", "last_champion"] = Field(
         "last_champion", description="Who decides after a breach: people alone, or the champion before."
     )
@@ -86,8 +87,8 @@ class DriftSpec(Part):
 class PromiseSpec(Part):
     """An error that decisions made without people promise to stay below; what cannot keep it goes to people."""
 
-    error: Annotated[float, Field(gt=0, lt=1)] = Field(description="Largest share of them that may be wrong.")
-    confidence: Annotated[float, Field(ge=0.5, lt=1)] = Field(0.95, description="With which the promise is kept.")
+    error: Annotated[float, SHARE, Field(gt=0, lt=1)] = Field(description="Largest share of them that may be wrong.")
+    confidence: Annotated[float, SHARE, Field(ge=0.5, lt=1)] = Field(0.95, description="How surely it is kept.")
 
     @property
     def terms(self) -> PromiseTerms:
@@ -98,7 +99,7 @@ class SurgeSpec(Part):
     """The plan for a night much larger than usual: what waits, and what is sampled."""
 
     above: float = Field(3.0, gt=1, description="Times the median of the last nights that make a surge.")
-    capacity: Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=PERCENT)] | None = Field(
+    capacity: OptionalCapacity = Field(
         None, description="Answers that night: a number, or a share; without it those of a usual night."
     )
     wait_below: float = Field(

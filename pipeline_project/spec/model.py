@@ -23,7 +23,7 @@ from pipeline_project.domain.reviewing.model import ReviewTerms
 from pipeline_project.domain.training import TrainingPlan
 from pipeline_project.spec import plans
 from pipeline_project.spec.acting import ActionsSpec as ActionsSpec
-from pipeline_project.spec.base import Part, Share, Slug, Words, refusal
+from pipeline_project.spec.base import Part, Portion, Share, Slug, Words, refusal
 from pipeline_project.spec.cron import cron_problem
 from pipeline_project.spec.draft import Draft
 from pipeline_project.spec.lifecycle import DriftSpec, GatesSpec, PolicySpec, RolloutSpec
@@ -176,7 +176,7 @@ class ClustersSpec(Part):
     alarm_similarity: float = Field(
         0.9, gt=0, le=1, description="Cosine from which two cases are alike, words and photos together."
     )
-    alarm_chance: float = Field(
+    alarm_chance: Portion = Field(
         0.1,
         gt=0,
         lt=1,

@@ -7,8 +7,14 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from pipeline_project.spec.base import Part, Share, Slug, Words
+from pipeline_project.spec.quantities import PLACES, Hours, Minutes
 
 PERCENT = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$"
+_Answers = Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=PERCENT)]
+#: Answers per night: a number of them, or a share of the night.
+Capacity = Annotated[_Answers, PLACES]
+#: The same where none need be given.
+OptionalCapacity = Annotated[_Answers | None, PLACES]
 
 
 class ClusterReviewSpec(Part):
@@ -26,22 +32,20 @@ class ReviewSpec(Part):
     """What it costs to ask a person, how much of it there is, and by what rules people decide."""
 
     cost: float = Field(ge=0, description="Of one answer, in the workflow's currency.")
-    capacity: Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=PERCENT)] = Field(
-        description="Answers per night: a number, or a share of the night up to 100%, such as 20%."
-    )
+    capacity: Capacity = Field(description="Answers per night: a number, or a share of the night, written 20% or 0.2.")
     exploration: Share = Field(
         0.0,
         description="Share of cases sent to people at random, so that outcomes are not censored by the policy.",
     )
-    due_hours: float = Field(72, gt=0, description="A task is due this long after its night was decided.")
-    remind_hours: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+    due_hours: Hours = Field(72, gt=0, description="A task is due this long after its night was decided.")
+    remind_hours: tuple[Annotated[Hours, Field(gt=0)], ...] = Field(
         (24,), description="A reminder is written when a task has this many hours left; one row for each level."
     )
-    lapse_hours: float = Field(96, gt=0, description="An escalated task that is this late lapses; see `safe_default`.")
+    lapse_hours: Hours = Field(96, gt=0, description="An escalated task that is this late lapses; see `safe_default`.")
     safe_default: Slug | None = Field(
         None, description="The option a lapsed task takes, which may not deny; without it the task waits, escalated."
     )
-    lease_minutes: float = Field(15, gt=0, description="A claimed task goes back to the queue after this long.")
+    lease_minutes: Minutes = Field(15, gt=0, description="A claimed task goes back to the queue after this long.")
     most_tasks: int = Field(40, ge=1, description="Most open tasks assigned to one reviewer.")
     skill: Slug | None = Field(None, description="Only reviewers with this skill are asked.")
     reasons: dict[Slug, Words] = Field(

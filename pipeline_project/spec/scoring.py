@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline_project.spec.base import Part
+from pipeline_project.spec.base import Part, Portion
+from pipeline_project.spec.quantities import Seconds
 
 
 class HistorySpec(Part):
@@ -42,7 +43,7 @@ class ModelSpec(Part):
     segments: tuple[str, ...] = Field(
         (), description="Categories by whose values probabilities are calibrated, and figures are shown."
     )
-    search_seconds: float = Field(
+    search_seconds: Seconds = Field(
         0,
         ge=0,
         description="Longest search for better hyper-parameters; 0 takes the ones that come with the estimator.",
@@ -58,7 +59,7 @@ class ModelSpec(Part):
     text_dimensions: int = Field(24, ge=0, description="The text's vectors are reduced to this many features.")
     image_dimensions: int = Field(16, ge=0, description="The same for photos.")
     training_nights: int | None = Field(None, ge=1, description="Nights looked back in training; all if not given.")
-    calibration_share: float = Field(
+    calibration_share: Portion = Field(
         0.25, ge=0.05, le=0.9, description="The latest share of the outcomes, kept for calibration."
     )
     seed: int = Field(7, ge=0, description="Starts every random draw, so that a training can be repeated.")

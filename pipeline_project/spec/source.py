@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from pipeline_project.domain.date_parts import DateParts
 from pipeline_project.spec.base import Part, Share, Slug, Words
+from pipeline_project.spec.quantities import Days
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -166,7 +167,12 @@ class KnownAt(Part):
     """When an outcome became known: a time field plus days; the first that has a value is used."""
 
     field: str = Field(description="A field of type time, or `night` for the start of the case's own night.")
-    plus_days: float = Field(0, ge=0, description="Days after it.")
+    plus_days: Days = Field(0, ge=0, description="Days after it.")
+
+    @property
+    def after(self) -> timedelta:
+        """How long after it."""
+        return timedelta(days=self.plus_days)
 
 
 class OutcomeTiming(Part):

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline_project.spec.base import Part, Slug
 from pipeline_project.spec.model import Currency, Owner
+from pipeline_project.spec.quantities import PORTION, SHARE
 from pipeline_project.spec.reviewing import PERCENT
 
 _PATTERNS = {
@@ -131,7 +132,8 @@ def _one(want: Wanted) -> str:
         return _PATTERNS[pattern]
     if _limit(limits, "max_length") == 1:
         return "one character"
-    return _PLAIN.get(kind, "text") + _bounds(limits)
+    percent = ", or a percentage such as 20%" if any(limit in (PORTION, SHARE) for limit in limits) else ""
+    return _PLAIN.get(kind, "text") + _bounds(limits) + percent
 
 
 def plural(want: Wanted) -> str:

@@ -130,7 +130,7 @@ class ColumnOutcomes:
             base = base.mask(base < earliest)
             open_rows = known_at.isna()
             base_of = base_of.where(~open_rows, base)
-            known_at = known_at.where(~open_rows, base + pd.Timedelta(days=known.plus_days))
+            known_at = known_at.where(~open_rows, base + known.after)
         frame["known_at"] = known_at
         frame["true_at"] = base_of if self._feed.true_at is None else self._times(self._feed.true_at, cells)
         unknown = frame.index[known_at.isna()].tolist()

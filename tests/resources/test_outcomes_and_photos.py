@@ -142,6 +142,13 @@ def test_outcomes_from_a_column_use_the_first_time_there_is(tmp_path: Path, sett
         **outcome, "known_at": [{"field": "night"}], "true_at": "delivered_at"})  # fmt: skip
     table = outcome_source(late, settings, {}).read(WINDOW)
     assert {p.line: p.reason for p in problems_of(table)}[2] == "true_at: lies after known_at"
+    fractions = claims(tmp_path, fields=given, outcome={
+        **outcome, "known_at": [{"field": "delivered_at", "plus_days": 4.286}, {"field": "night", "plus_days": 1 / 3}],
+    })  # fmt: skip
+    table = outcome_source(fractions, settings, {}).read(WINDOW)
+    assert [r["known_at"].isoformat() for r in table.to_pylist()][:2] == [
+        "2025-03-08T05:51:50.400000+00:00", "2025-03-01T07:00:00+00:00"
+    ]  # fmt: skip
     hashes = case_source(spec, settings, {}).read(WINDOW)["row_sha256"].to_pylist()
     write(tmp_path, *(line.replace(",0,", ",1,") for line in lines), header=header)
     assert case_source(spec, settings, {}).read(WINDOW)["row_sha256"].to_pylist() == hashes
