@@ -9,7 +9,7 @@ from assets.common import counted, key, lasting_errors, night_asset, rows, verdi
 from assets.doors import Contracts, Sources
 from assets.knowledge import written
 from pipeline_project.domain.accounting import balance
-from pipeline_project.domain.admission import admit, open_share, read_rows, repaired
+from pipeline_project.domain.admission import admit, open_share, read_rows, repaired, unevaluated
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.outcomes import problems_of, without_case
 from pipeline_project.domain.ports import Lake, Ledger
@@ -201,13 +201,16 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
     )
     def night_is_sound(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         night, limit = context.partition_key, spec.contract.quarantine_limit
-        arrivals, refused = written(lake, spec, "arrivals", night), len(_hashes(spec, lake, "quarantine", night))
+        arrivals, quarantine = written(lake, spec, "arrivals", night), lake.read_night(spec.name, "quarantine", night)
+        refused = 0 if quarantine is None else len(quarantine)
+        raised = [] if quarantine is None else unevaluated(quarantine["reasons"].to_pylist())
         repairs = repaired(arrivals, _hashes(spec, lake, "cases", night))
         share = open_share(refused, repairs, len(arrivals))
+        words = f"{refused} of {len(arrivals)} rows refused, {repairs} repaired; the limit is {limit:.0%}"
         return dg.AssetCheckResult(
-            passed=share <= limit,
+            passed=share <= limit and not raised,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"{refused} of {len(arrivals)} rows refused, {repairs} repaired; the limit is {limit:.0%}",
+            description="; ".join([*raised, words]),
             metadata={"refused": refused, "repaired": repairs, "arrived": len(arrivals), "share": share},
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from pipeline_project.domain.expressions import evaluate, names_in
+from pipeline_project.domain.expressions import ExpressionError, evaluate, names_in
 from pipeline_project.domain.ports import Contract, Expectation
 from pipeline_project.domain.schema import Field, FieldType
 from pipeline_project.domain.typed_rows import ID_USABLE, WHOLE, readable_column
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GxContract", "cases_contract", "decisions_contract", "embeddings_contract", "rules", "scores_contract"]
 
+_MICROSECONDS_A_DAY = 86_400_000_000
 _made: dict[str, GxContract] = {}
 
 
@@ -74,16 +76,17 @@ class GxContract:
         return found
 
     def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
-        numbers = {
-            name: frame[name].to_numpy(np.float64)
+        values = {
+            name: _comparable(frame[name], field)
             for name, field in self._fields.items()
-            if field.type == FieldType.NUMBER and name in frame
+            if field.type in (FieldType.NUMBER, FieldType.TIME) and name in frame
         }
-        compared = {
-            _holds(rule): _compared(rule.expression, numbers, len(frame))
-            for rule in self.rules
-            if rule.kind == "compare" and set(names_in(rule.expression)) <= set(numbers)
-        }
+        compared: dict[str, pd.Series] = {}
+        for rule in self.rules:
+            if rule.kind == "compare" and set(names_in(rule.expression)) <= set(values):
+                # What cannot be computed has no column, and so no verdict: the rule then fails as not evaluated.
+                with suppress(ExpressionError):
+                    compared[_holds(rule)] = _compared(rule.expression, values, len(frame))
         return frame.reset_index(drop=True).assign(**compared)
 
     def _expectation(self, rule: Rule) -> GxExpectation:
@@ -136,11 +139,19 @@ def _holds(rule: Rule) -> str:
     return f"{rule.name}__holds"
 
 
-def _compared(expression: str, numbers: Mapping[str, np.ndarray], rows: int) -> pd.Series:
+def _comparable(values: pd.Series, field: Field) -> np.ndarray:
+    """Numbers as they are, times as days since 1970, so that `delivered - ordered <= 30` means thirty days."""
+    if field.type == FieldType.NUMBER:
+        return values.to_numpy(np.float64)
+    moments = values.dt.as_unit("us").astype("int64").to_numpy(np.float64)
+    return np.where(values.isna().to_numpy(bool), np.nan, moments / _MICROSECONDS_A_DAY)
+
+
+def _compared(expression: str, values: Mapping[str, np.ndarray], rows: int) -> pd.Series:
     """Whether a comparison holds; nothing where a value it needs is missing."""
     names = names_in(expression)
-    given = np.logical_and.reduce([~np.isnan(numbers[name]) for name in names], initial=True)
-    holds = pd.Series(evaluate(expression, numbers, rows).astype(bool), dtype="object")
+    given = np.logical_and.reduce([~np.isnan(values[name]) for name in names], initial=True)
+    holds = pd.Series(evaluate(expression, values, rows).astype(bool), dtype="object")
     return holds.where(pd.Series(np.broadcast_to(given, rows)), None)
 
 
@@ -149,6 +160,9 @@ def _first_of_its_kind(frame: pd.DataFrame, rule: Rule, broken: set[int]) -> np.
     later, and a row that breaks another rule does not stand in the way of its repair."""
     fields = list(rule.fields)
     sound = frame.reset_index(drop=True).drop(index=sorted(broken)).dropna(subset=fields)
+    # Several photos are a list, and a list has no place among the keys of groups.
+    listed = {name: sound[name].map(tuple) for name in fields if any(isinstance(value, list) for value in sound[name])}
+    sound = sound.assign(**listed)
     first = sound.groupby(fields, sort=False)["row_sha256"].transform("first")
     holds = np.ones(len(frame), dtype=bool)
     holds[sound.index[(sound["row_sha256"] != first).to_numpy(bool)]] = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pipeline_project.domain.admission import NOT_EVALUATED
 from pipeline_project.domain.ports import Expectation
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def true(column: str) -> GxExpectation:
 def _verdict(name: str, column: str | None, rule: str, result: Any, rows: int) -> Expectation:
     raised = [told for told in _exceptions(result.exception_info) if told]
     if raised:
-        detail = f"the rule could not be evaluated ({raised[0]}); this is a mistake in the spec or in the contract"
+        detail = f"the rule {NOT_EVALUATED} ({raised[0]}); correct it in the spec's `contract` or `fields`"
         return Expectation(name, column, rule, passed=False, evaluated=0, systemic=True, detail=detail)
     failed = tuple(int(row) for row in result.result.get("unexpected_index_list") or ())
     return Expectation(name, column, rule, passed=bool(result.success), evaluated=rows, failed=failed)

@@ -359,9 +359,10 @@ class Outcomes:
 
 @dataclass
 class Verdicts:
-    """`assets.doors.Contracts`: everything holds, except the rules named in `broken`, by noun."""
+    """`assets.doors.Contracts`: everything holds, except the rules named in `broken`, by noun, and those that raise."""
 
     broken: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    raised: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
     def cases(self, spec: WorkflowSpec) -> Told:
@@ -384,9 +385,11 @@ class Told:
     names: list[str]
 
     def validate(self, frame: pd.DataFrame) -> list[Expectation]:
-        broken = self.verdicts.broken
+        broken, raised = self.verdicts.broken, self.verdicts.raised
         return [
-            Expectation(name, None, f"rule {name}", name not in broken, len(frame), broken.get(name, ()))
+            Expectation(name, None, f"rule {name}", False, 0, systemic=True, detail="it raised")
+            if name in raised
+            else Expectation(name, None, f"rule {name}", name not in broken, len(frame), broken.get(name, ()))
             for name in self.names
         ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,10 +16,12 @@ from pipeline_project.domain.ports import Expectation, NightWindow
 from pipeline_project.domain.schema import CASE_ID, QUARANTINE, Role, cases_schema
 from pipeline_project.domain.typed_rows import Reasons, TypedRows, read_rows
 
-__all__ = ["REPAIR_PREFIX", "Admission", "TypedRows", "admit", "open_share", "read_rows"]
+__all__ = ["REPAIR_PREFIX", "Admission", "TypedRows", "admit", "open_share", "read_rows", "unevaluated"]
 
 #: What `file` begins with in arrivals that come from a repair.
 REPAIR_PREFIX = "repair:"
+#: What a rule that raised is said to be: nobody knows which rows it would have refused, so none is admitted.
+NOT_EVALUATED = "could not be evaluated"
 #: A case may be timed this long after its night ends: clocks differ, and midnight is near.
 FUTURE_ALLOWED = timedelta(days=2)
 # What differs from row to row in a reason: a quoted value, a line number.
@@ -76,7 +78,7 @@ def admit(
         quarantine_limit: share of refused and not yet repaired rows above which the night fails as a whole.
     """
     frame, reasons = typed.frame, {row: list(found) for row, found in typed.reasons.items()}
-    _add_verdicts(reasons, verdicts)
+    _add_verdicts(reasons, verdicts, len(frame))
     outside = _check_times(typed, window, reasons)
     known = _known_earlier(frame, earlier)
     seen: set[str] = set()
@@ -124,6 +126,15 @@ def open_share(refused: int, repaired: int, arrivals: int) -> float:
     return max(0, refused - repaired) / rows if rows > 0 else 0.0
 
 
+def unevaluated(reasons: Iterable[Sequence[str]]) -> list[str]:
+    """The reasons of refused rows that speak of a rule which could not be evaluated, each once, in order.
+
+    Args:
+        reasons: of each row of the night's quarantine.
+    """
+    return list(dict.fromkeys(why for row in reasons for why in row if why.endswith(NOT_EVALUATED)))
+
+
 def repaired(arrivals: pa.Table, admitted: Collection[str]) -> int:
     """How many admitted rows of a night came in a repair.
 
@@ -137,10 +148,13 @@ def repaired(arrivals: pa.Table, admitted: Collection[str]) -> int:
     )
 
 
-def _add_verdicts(reasons: Reasons, verdicts: Sequence[Expectation]) -> None:
+def _add_verdicts(reasons: Reasons, verdicts: Sequence[Expectation], rows: int) -> None:
     explained = {(row, name) for row, found in reasons.items() for name, _ in found}
     broken = {row for row, found in reasons.items() if any(name is None for name, _ in found)}
     for verdict in verdicts:
+        if verdict.systemic and not verdict.passed and not verdict.evaluated:
+            for row in range(rows):
+                reasons.setdefault(row, []).append((verdict.column, f"the rule `{verdict.rule}` {NOT_EVALUATED}"))
         for row in verdict.failed:
             if row in broken or (row, verdict.column) in explained:
                 continue

@@ -134,7 +134,8 @@ class ContractSpec(Part):
     unique: tuple[tuple[str, ...], ...] = Field((), description="Groups of fields that may not repeat in a night.")
     compare: tuple[str, ...] = Field(
         (),
-        description="Expressions over fields that must be true of every row, for instance `price >= discount`.",
+        description="Expressions over numbers and times that must be true of every row, for instance "
+        "`price >= discount` or `delivered_at - ordered_at <= 30`: the difference of two times is in days.",
     )
 
 

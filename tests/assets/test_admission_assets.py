@@ -102,6 +102,20 @@ def test_a_broken_rule_is_told_and_its_row_refused() -> None:
     assert (told.severity.value, told.metadata["failed"].value, told.metadata["evaluated"].value) == ("WARN", 1, 4)
 
 
+def test_a_rule_that_could_not_be_evaluated_stops_the_night_whatever_the_limit() -> None:
+    world = World(spec=claims(contract={"quarantine_limit": 1}))
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(4)]
+    world.contracts.raised.add("price_within_bounds")
+    result = world.run(NIGHT, *NIGHTLY)
+    assert not result.success
+    assert not checks(result)["price_within_bounds"]
+    told = {c.check_name: c for c in result.get_asset_check_evaluations()}["night_is_sound"]
+    assert (told.passed, told.severity.value) == (False, "ERROR")
+    assert "the rule `rule price_within_bounds` could not be evaluated" in str(told.description)
+    assert world.table("cases") == []
+    assert world.ledger.decisions == {}
+
+
 def test_outcomes_go_to_the_ledger_once() -> None:
     world = World()
     known = {"label": "kept", "known_at": datetime(2025, 3, 1, 12, tzinfo=UTC), "source": "desk"}

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,9 @@ from pipeline_project.domain.admission import Admission, admit, read_rows
 from pipeline_project.domain.ports import Expectation
 from pipeline_project.domain.vectors import pack
 from pipeline_project.settings import Settings
-from pipeline_project.spec.contract import rules
-from resources.contracts import cases_contract, decisions_contract, embeddings_contract, scores_contract
+from pipeline_project.spec.contract import RuleKind, rules
+from resources.contracts import GxContract, cases_contract, decisions_contract, embeddings_contract, scores_contract
+from resources.expectations import true
 from resources.sources import case_source
 
 
@@ -111,6 +112,105 @@ def test_comparisons_hold_where_their_values_are_there(tmp_path: Path) -> None:
     contract = {"compare": ["price * 2 <= 50"]}
     verdicts, _ = validated(tmp_path, row(1), row(2, price="30"), row(3, price=""), contract=contract)
     assert broken(verdicts) == {"compare_1": (1,), "price_has_value": (2,)}
+
+
+_TIMED = {
+    "sent_at": {"type": "time"},
+    "back_at": {"type": "time", "required": False},
+    "happened_at": {"type": "time", "parts": {"year": "y", "month": "m", "day": "d"}, "required": False},
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows", "broken_rows"),
+    [
+        ("back_at >= sent_at", ["2025-03-01,2025-03-02", "2025-03-02,2025-03-01", "2025-03-02,"], (1,)),
+        ("back_at - sent_at <= 30", ["2025-01-01,2025-01-31", "2025-01-01,2025-01-31T00:00:01"], (1,)),
+        ("back_at > sent_at", ["2025-03-01T10:00:00.000001,2025-03-01T10:00:00.000002", "2025-03-01,2025-03-01"], (1,)),
+        # One of them with an offset: the moments count, not how they are written.
+        ("back_at >= sent_at", ["2025-03-01T10:00:00+05:00,2025-03-01T07:00:00", "2025-03-01T10:00Z,2025-03-01"], (1,)),
+        # Before and after the clocks change a day has 23 hours.
+        ("back_at - sent_at < 1", ["2025-03-30T00:00,2025-03-31T00:00", "2025-03-29T00:00,2025-03-30T00:00"], (1,)),
+        ("(back_at >= sent_at) | (price > 20)", ["2025-03-02,2025-03-01", "2025-03-01,2025-03-02"], (0,)),
+    ],
+)  # fmt: skip
+def test_comparisons_over_times_are_evaluated(
+    tmp_path: Path, rule: str, rows: list[str], broken_rows: tuple[int, ...]
+) -> None:
+    lines = [f"{row(number)},{times}" for number, times in enumerate(rows)]
+    timed = {name: _TIMED[name] for name in ("sent_at", "back_at")}
+    verdicts, admission = validated(
+        tmp_path, *lines, header=f"{HEADER},sent_at,back_at", fields=fields(**timed), contract={"compare": [rule]}
+    )
+    assert broken(verdicts) == {"compare_1": broken_rows}
+    assert verdicts["compare_1"].evaluated == len(rows)
+    assert admission.quarantine.num_rows == len(broken_rows)
+
+
+def test_a_comparison_with_a_date_in_parts_is_evaluated(tmp_path: Path) -> None:
+    lines = [f"{row(1)},2025,March,1", f"{row(2)},2025,3,2", f"{row(3)},,,"]
+    changed = fields(happened_at=_TIMED["happened_at"])
+    contract = {"compare": ["claimed_at >= happened_at"]}
+    verdicts, _ = validated(tmp_path, *lines, header=f"{HEADER},y,m,d", fields=changed, contract=contract)
+    assert broken(verdicts) == {"compare_1": (1,)}
+
+
+#: Of every kind of rule: what is declared, rows of which the second breaks it, and the name of the rule.
+_EACH_KIND: dict[str, tuple[dict[str, Any], list[str], str]] = {
+    "whole": ({}, [row(0), "C1,2025-03-01"], "rows_whole"),
+    "id": ({}, [row(0), row(1).replace("C1", "../x")], "id_usable"),
+    "value": ({}, [row(0), row(1, price="")], "price_has_value"),
+    "readable": (
+        {"fields": fields(price={"required": False, "role": "feature"})}, [row(0), row(1, price="x")], "price_readable"
+    ),
+    "bounds": ({}, [row(0), row(1, price="-1")], "price_within_bounds"),
+    "allowed": ({}, [row(0), row(1).replace("shoes", "boat")], "category_allowed"),
+    "length": ({"fields": fields(message={"max_length": 6})}, [row(0), row(1, message="longer!")], "message_length"),
+    "compare": ({"contract": {"compare": ["price <= 20"]}}, [row(0), row(1, price="21")], "compare_1"),
+    "unique": (
+        {"contract": {"unique": [["category", "photos", "claimed_at"]]}}, [row(0), row(1, price="11")], "unique_1"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", get_args(RuleKind))
+def test_every_kind_of_rule_finds_the_row_that_breaks_it(tmp_path: Path, kind: str) -> None:
+    if kind in ("columns", "optional_columns"):  # of a table, not of a row
+        column = "price" if kind == "columns" else "message"
+        verdicts, _ = validated(tmp_path, row(1), header=HEADER.replace(column, "other"))
+        assert {"columns_present", "optional_columns_present"} & set(broken(verdicts)) == {
+            "columns_present" if kind == "columns" else "optional_columns_present"
+        }
+        return
+    changes, lines, name = _EACH_KIND[kind]
+    assert [rule.kind for rule in rules(claims(tmp_path, **changes)) if rule.name == name] == [kind]
+    verdicts, admission = validated(tmp_path, *lines, **changes)
+    assert broken(verdicts)[name] == (1,)
+    assert verdicts[name].evaluated == len(lines)
+    assert admission.cases["case_id"].to_pylist() == ["C0"]
+
+
+@pytest.mark.parametrize("kind", ["bounds", "value", "allowed", "compare"])
+def test_a_rule_that_cannot_be_evaluated_admits_nothing(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a rule raised stands beside its verdict; then nobody knows which rows would have failed."""
+    write(tmp_path, row(1), row(2))
+    spec = claims(tmp_path, contract={"compare": ["price <= 20"]})
+    typed = read_rows(case_source(spec, Settings(home=tmp_path / "home"), {}).read(WINDOW), spec.case_schema)
+    contract = GxContract(spec)
+    right = contract._expectation
+    monkeypatch.setattr(
+        contract, "_expectation", lambda rule: true("no_such_column") if rule.kind == kind else right(rule)
+    )
+    raised = [verdict for verdict in contract.validate(typed.frame) if not verdict.passed]
+    assert {rule.name for rule in rules(spec) if rule.kind == kind} == {verdict.name for verdict in raised}
+    assert all(verdict.systemic and not verdict.evaluated for verdict in raised)
+    admission = admit(typed, raised, None, WINDOW)
+    assert admission.cases.num_rows == 0
+    assert admission.quarantine.num_rows == 2
+    assert admission.balanced
+    assert all("could not be evaluated" in why[0] for why in admission.quarantine["reasons"].to_pylist())
 
 
 def test_unique_groups_forgive_exact_duplicates_and_rows_refused_for_something_else(tmp_path: Path) -> None:
