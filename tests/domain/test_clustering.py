@@ -9,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from pipeline_project.domain.clustering import CLUSTERS, ClusterTerms, cluster, night_clusters, track
 from pipeline_project.domain.embedding import EMBEDDINGS
 from pipeline_project.domain.joint_vectors import centred
+from pipeline_project.domain.neighbours import density_labels
 from pipeline_project.domain.twins import twins
 from pipeline_project.domain.vectors import pack, unit
 
@@ -77,6 +78,28 @@ def test_the_order_of_rows_changes_nothing():
         order = np.random.default_rng(seed).permutation(len(ids))
         shuffled = [ids[row] for row in order]
         assert dict(zip(shuffled, cluster(vectors[order], shuffled, terms), strict=True)) == straight
+
+
+def test_a_processor_that_orders_ties_otherwise_finds_the_same_groups(monkeypatch):
+    # integers in few dimensions: many distances are the same, and which of them joins first decides who belongs where
+    points = np.random.default_rng(3).integers(0, 4, size=(300, 3)).astype(np.float32)
+    everything = np.ones(len(points), dtype=bool)
+    straight = density_labels(points, everything, 6)
+    sort = np.argsort
+
+    def ties_backwards(values, axis=-1, kind=None, **more):
+        if kind is not None or np.ndim(values) != 1:
+            return sort(values, axis=axis, kind=kind, **more)
+        return len(values) - 1 - sort(np.asarray(values)[::-1], kind="stable")
+
+    monkeypatch.setattr(np, "argsort", ties_backwards)
+    backwards = density_labels(points, everything, 6)
+    assert straight.max() > 3
+    assert grouped(backwards) == grouped(straight)
+
+
+def grouped(labels) -> set[frozenset[int]]:
+    return {frozenset(np.flatnonzero(labels == label)) for label in range(int(labels.max()) + 1)}
 
 
 def test_beyond_the_fit_limit_the_rest_join_the_group_they_are_in():
