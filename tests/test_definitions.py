@@ -95,7 +95,7 @@ def test_loading_imports_nothing_heavy_and_reads_no_environment(tmp_path: Path) 
         env=environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert result.returncode == 0, result.stderr
@@ -271,7 +271,7 @@ def test_workspace_and_dg_are_obeyed(tmp_path: Path) -> None:
         )
         for tool, command in commands.items()
     }
-    told = {tool: process.communicate(timeout=180)[0] for tool, process in started.items()}
+    told = {tool: process.communicate(timeout=600)[0] for tool, process in started.items()}
     assert started["dg"].returncode == 0, told["dg"]
     assert "All definitions loaded successfully" in told["dg"]
     assert started["dagster"].returncode != 0, "dagster loads something else than workspace.yaml names"

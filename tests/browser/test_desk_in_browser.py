@@ -46,7 +46,7 @@ def desk(ledger: PostgresLedger, tmp_path: Path) -> Iterator[DeskHouse]:
     server = uvicorn.Server(uvicorn.Config(house.app, port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while not server.started:
         assert thread.is_alive() and time.monotonic() < deadline, "the desk did not start"
         thread.join(0.05)

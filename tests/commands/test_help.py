@@ -82,7 +82,9 @@ print(" ".join(sorted({name.split(".")[0] for name in sys.modules})), file=sys.s
 
 
 def imported(*words: str) -> set[str]:
-    done = subprocess.run([sys.executable, "-c", PROBE, *words], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *words], capture_output=True, text=True, timeout=600, check=True
+    )
     return set(done.stderr.splitlines()[-1].split())
 
 

@@ -78,9 +78,9 @@ def test_down_where_nothing_runs(call: Call, tmp_path: Path) -> None:
 PARENT = """
 import subprocess, sys, time
 print("password " * 3, flush=True)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print(child.pid, flush=True)
-time.sleep(60 if sys.argv[1] == "stays" else 0)
+time.sleep(600 if sys.argv[1] == "stays" else 0)
 """
 
 
@@ -95,7 +95,7 @@ def lives(process: psutil.Process) -> bool:
 def test_no_child_of_a_service_is_left(how: str, tmp_path: Path) -> None:
     service = Service("parent", [sys.executable, "-c", PARENT, how], lambda _: True)
     running = Running(service, {}, tmp_path)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while len(running.log.read_text().splitlines()) < 2 or (how == "dies" and not running.died):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -103,7 +103,7 @@ def test_no_child_of_a_service_is_left(how: str, tmp_path: Path) -> None:
     running.ask_to_stop()
     running.end(time.monotonic() + 3)
     assert running.died
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 300
     while lives(child):
         assert time.monotonic() < deadline, "a child of the service lives on"
         time.sleep(0.05)
@@ -113,7 +113,7 @@ def test_logs_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("pipeline_project.commands.services.LOG_BYTES", 1000)
     service = Service("talker", [sys.executable, "-c", "for n in range(2000): print('line', n)"], lambda _: True)
     running = Running(service, {}, tmp_path)
-    running.end(time.monotonic() + 20)
+    running.end(time.monotonic() + 600)
     sizes = [file.stat().st_size for file in tmp_path.iterdir()]
     assert len(sizes) == 4
     assert max(sizes) <= 1000
@@ -125,7 +125,7 @@ def test_logs_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_what_dies_and_may_be_replaced_is_started_again(replaceable: bool, tmp_path: Path) -> None:
     service = Service("sends", [sys.executable, "-c", ""], lambda _: True, replaceable=replaceable)
     died = Running(service, os.environ, tmp_path)
-    died.process.wait(20)
+    died.process.wait(600)
     running = [died]
     _replace(running, lambda again: Running(again, os.environ, tmp_path))
     assert running == [died], "not at once: what dies on every start would spin"
@@ -133,7 +133,7 @@ def test_what_dies_and_may_be_replaced_is_started_again(replaceable: bool, tmp_p
     _replace(running, lambda again: Running(again, os.environ, tmp_path))
     assert (running[0] is died) != replaceable
     assert _one_died(running) != replaceable
-    running[0].process.wait(20)
+    running[0].process.wait(600)
 
 
 def _document(stream: IO[str] | None) -> str:
@@ -158,15 +158,15 @@ def test_up_serves_and_down_ends_all_of_it(call: Call) -> None:
         addresses = json.loads(_document(up.stdout))["addresses"]
         assert [int(address.rsplit(":", 1)[1]) for address in addresses.values()] == ports
         for address, path in zip(addresses.values(), PATHS, strict=True):
-            with urllib.request.urlopen(address + path, timeout=20) as answer:
+            with urllib.request.urlopen(address + path, timeout=300) as answer:
                 assert answer.status == 200
         started = psutil.Process(up.pid).children(recursive=True)
         password = (home.folder / "postgres" / "password").read_text()
         assert not [p for p in started if password in " ".join(p.cmdline())]
         assert not [log for log in (home.folder / "logs").iterdir() if password in log.read_text()]
         assert call("down", "--json", **home.environ).document["stopped"] == ["pipeline up"]
-        assert up.wait(20) == 0
-        assert psutil.wait_procs(started, timeout=10)[1] == []
+        assert up.wait(600) == 0
+        assert psutil.wait_procs(started, timeout=300)[1] == []
         assert not EmbeddedServer(home.folder / "postgres").is_running()
     finally:
         up.kill()

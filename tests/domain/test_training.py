@@ -108,7 +108,7 @@ print("digest", here.model_of(here.{name}).digest)
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=True,
     )
     assert done.stdout.split() == ["digest", model_of(plan).digest]

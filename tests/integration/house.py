@@ -125,7 +125,7 @@ class House:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
         return subprocess.run(
             [sys.executable, "-m", module, *words],
-            env={**kept, **self.environ, **more}, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
+            env={**kept, **self.environ, **more}, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
 
     # -- what became of it -------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def start_elsewhere(server: EmbeddedServer) -> subprocess.Popen[bytes]:
 def test_two_starts_at_once_share_one_server_that_outlives_them(server: EmbeddedServer) -> None:
     starters = [start_elsewhere(server), start_elsewhere(server)]
     for starter in starters:
-        _, said = starter.communicate(timeout=120)
+        _, said = starter.communicate(timeout=600)
         assert starter.returncode == 0, said.decode()
     assert server.is_running()
     running = postmaster(server)

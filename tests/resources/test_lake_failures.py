@@ -186,7 +186,7 @@ def test_processes_writing_different_nights_both_land(lake: DeltaLake) -> None:
     """
     writers = [in_process(code, lake, month) for month in ("01", "02")]
     for writer in writers:
-        _, said = writer.communicate(timeout=60)
+        _, said = writer.communicate(timeout=600)
         assert writer.returncode == 0, said
     assert len(lake.nights("returns", "cases")) == 16
     assert sorted(set(ids(lake.read_span("returns", "cases", None, "2025-01-01")))) == ["01", "02"]
@@ -209,7 +209,7 @@ def test_a_writer_killed_at_work_leaves_a_readable_table(lake: DeltaLake) -> Non
             threading.Event().wait(0.002)
         threading.Event().wait(0.017 * attempt)
         os.kill(writer.pid, signal.SIGKILL)
-        writer.communicate(timeout=30)
+        writer.communicate(timeout=600)
         killed = ids(lake.read_night("returns", "cases", night))
         assert len(killed) == 3000 and len(set(killed)) == 1
         assert ids(lake.read_night("returns", "cases", FIRST)) == ["old"]
@@ -226,7 +226,7 @@ def test_a_writer_killed_before_its_commit_is_not_seen_and_its_file_goes(lake: D
         lake.write_night("returns", "cases", "2024-03-01", cases("half"))
     """
     writer = in_process(code, lake)
-    writer.communicate(timeout=60)
+    writer.communicate(timeout=600)
     assert writer.returncode == -signal.SIGKILL
     folder = Path(lake.uri("returns", "cases")) / f"night={FIRST}"
     assert len(list(folder.iterdir())) == 2
@@ -249,7 +249,7 @@ def test_no_room_says_so_and_the_night_is_as_it_was(lake: DeltaLake) -> None:
         except Exception as error:
             print(type(error).__name__, error)
     """
-    said, trouble = in_process(code, lake).communicate(timeout=60)
+    said, trouble = in_process(code, lake).communicate(timeout=600)
     assert said.startswith("LakeUnavailable"), said + trouble
     assert lake.uri("returns", "cases") in said
     assert "no room left" in said

@@ -85,7 +85,7 @@ def provider() -> Iterator[FakeProvider]:
     server = uvicorn.Server(uvicorn.Config(made.app(), port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while not server.started:
         assert thread.is_alive() and time.monotonic() < deadline, "the provider did not start"
         thread.join(0.05)

@@ -197,8 +197,14 @@ def test_memory_does_not_grow_with_the_chain() -> None:
         tracemalloc.stop()
         return most
 
+    tracemalloc.start()
+    held = list(chain(400, rows=20))
+    whole, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(held) == 400
     peak(5)
-    assert peak(400) < 1.5 * peak(40)
+    # what the longer chain holds more is not held at once; the bytes themselves differ from one build to another
+    assert peak(400) - peak(40) < 0.1 * whole
 
 
 # -- proofs ----------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def race(url: str, add: Callable[[int], None]) -> list[BaseException]:
 
     def work(thread: int) -> None:
         try:
-            together.wait(timeout=30)
+            together.wait(timeout=300)
             for turn in range(EACH):
                 add(thread * EACH + turn)
         except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it

@@ -100,7 +100,7 @@ def test_processes_that_make_the_key_at_once_get_one(tmp_path: Path) -> None:
     together, made = threading.Barrier(8), []
 
     def make() -> None:
-        together.wait(timeout=30)
+        together.wait(timeout=300)
         made.append(keys.pem_of(keys.signing_key(tmp_path / "keys").public_key()))
 
     threads = [threading.Thread(target=make) for _ in range(8)]
@@ -116,7 +116,7 @@ def test_those_that_sign_at_once_sign_once(signer: Checkpoints) -> None:
     together, signed = threading.Barrier(4), []
 
     def sign() -> None:
-        together.wait(timeout=30)
+        together.wait(timeout=300)
         signed.append(signer.checkpoint())
 
     threads = [threading.Thread(target=sign) for _ in range(4)]

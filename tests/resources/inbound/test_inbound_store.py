@@ -73,7 +73,7 @@ def test_the_same_event_again_is_one_row_and_another_body_is_a_conflict(store: P
 
 
 def test_many_that_send_the_same_id_at_once_leave_one_row(store: PostgresInbound) -> None:
-    start = threading.Barrier(8, timeout=20)
+    start = threading.Barrier(8, timeout=300)
 
     def post(number: int) -> Receipt:
         start.wait()
@@ -156,7 +156,7 @@ def test_what_a_night_takes_in_stands_in_the_chain_once(
 def test_two_that_add_to_the_chain_at_once_add_each_event_once(store: PostgresInbound) -> None:
     for number in range(40):
         store.accept(event(number))
-    start = threading.Barrier(4, timeout=20)
+    start = threading.Barrier(4, timeout=300)
 
     def chain(_: int) -> int:
         start.wait()
@@ -244,7 +244,7 @@ def test_a_new_key_before_the_old_one_seals_while_both_open(tmp_path: Path) -> N
 def test_many_that_need_the_first_key_at_once_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cryptography.fernet import Fernet
 
-    made, nobody_was_quicker = Fernet.generate_key, threading.Barrier(8, timeout=20)
+    made, nobody_was_quicker = Fernet.generate_key, threading.Barrier(8, timeout=300)
 
     def together() -> bytes:
         nobody_was_quicker.wait()

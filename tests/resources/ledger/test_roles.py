@@ -174,7 +174,7 @@ def test_databases_that_make_the_roles_at_once_agree(own_server: str) -> None:
         try:
             with engine_of(url).begin() as connection:
                 connection.execute(text("SELECT 1"))
-                together.wait(timeout=30)
+                together.wait(timeout=300)
                 create_missing(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
             failed.append(error)
