@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pipeline_project.domain.acting.model import ActionTerms
 from pipeline_project.domain.drift.watch import PastNight, Signal
+from pipeline_project.domain.landing import Overlooked
 from pipeline_project.domain.lifecycle import RolloutTerms
 from pipeline_project.domain.live.checking import Answered, LiveCheck
 from pipeline_project.domain.live.rollout import NightModels, Watched
@@ -35,6 +36,10 @@ class Sources(Protocol):
     def outcomes(self, spec: WorkflowSpec) -> OutcomeSource: ...
 
     def photos(self, spec: WorkflowSpec) -> PhotoSource: ...
+
+    def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
+        """What lies at the sources and is read for no night; with a night, what may be meant for it."""
+        ...
 
 
 class Encoders(Protocol):

@@ -10,6 +10,7 @@ from assets.decisions import build_decision_checks, build_decisions, build_relea
 from assets.drift import build_drift, build_drift_checks
 from assets.inference import build_embeddings, build_inference_checks, build_scores
 from assets.ingestion import build_admission, build_admission_checks, build_arrivals, build_outcomes
+from assets.landing import build_landing_check
 from assets.live import build_live_check, build_shadow_scores
 from assets.monitoring import build_night_report
 from assets.promotion import build_promotion
@@ -51,6 +52,7 @@ def build_workflow(spec: WorkflowSpec) -> dg.Definitions:
     return dg.Definitions(
         assets=build_assets(spec),
         asset_checks=[
+            build_landing_check(spec),
             *build_admission_checks(spec),
             *build_inference_checks(spec),
             *build_decision_checks(spec),

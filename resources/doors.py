@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from pipeline_project.domain.landing import Overlooked
 from pipeline_project.domain.ports import (
     CaseSource,
     Contract,
@@ -47,6 +48,12 @@ class SourceDoors:
         from resources.sources import photo_source
 
         return photo_source(spec, self.settings)
+
+    def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
+        from resources.sources.overlooked import overlooked
+        from resources.sources.places import environment
+
+        return overlooked(spec, self.settings, environment(self.settings, None), night)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import pyarrow as pa
 from pipeline_project.domain.acting.model import ActionTerms, PlannedAction
 from pipeline_project.domain.admission import admit, read_rows
 from pipeline_project.domain.drift.watch import PastNight, Signal
+from pipeline_project.domain.landing import Overlooked
 from pipeline_project.domain.lifecycle import RolloutTerms
 from pipeline_project.domain.live.checking import Answered, LiveCheck
 from pipeline_project.domain.live.rollout import NightModels, Watched
@@ -86,6 +87,9 @@ class MemoryLake:
             return with_versions(written[-1], {f"{workflow}/{asset}": version}) if written else None
         table = self.tables.get((workflow, asset), {}).get(night)
         return None if table is None else self._stamped(workflow, asset, table)
+
+    def nights(self, workflow: str, asset: str) -> set[str]:
+        return set(self.tables.get((workflow, asset), {}))
 
     def night_commits(self, workflow: str, asset: str) -> dict[str, list[tuple[int, datetime]]]:
         found: dict[str, list[tuple[int, datetime]]] = {}
@@ -325,12 +329,16 @@ class Sources:
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     outcomes_of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     prints: dict[str, str] = field(default_factory=dict)
+    unread: list[Overlooked] = field(default_factory=list)
 
     def cases(self, spec: WorkflowSpec) -> Sources:
         return self
 
     def photos(self, spec: WorkflowSpec) -> Sources:
         return self
+
+    def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
+        return [each for each in self.unread if night is None or each.night == night]
 
     def outcomes(self, spec: WorkflowSpec) -> Outcomes:
         return Outcomes(self.outcomes_of)

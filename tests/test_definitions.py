@@ -39,7 +39,7 @@ DECIDING = {
     "drift",
 } | LIVE
 TRAINING = {"training_set", "challenger", "champion", "promotion"}
-BLOCKING = {"nothing_vanished", "night_is_sound", "scores_contract", "decisions_contract"}
+BLOCKING = {"landed_as_expected", "nothing_vanished", "night_is_sound", "scores_contract", "decisions_contract"}
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,12 @@ def test_every_expectation_is_a_check(repository: dg.RepositoryDefinition, spec:
     embeddings = {"embeddings_contract"} if spec.encodes else set()
     expected = {("cases", rule.name) for rule in rules(spec)}
     expected |= {(noun, rule) for noun in nouns for rule in (*output_rules(spec, noun), f"{noun}_contract")}
-    expected |= {("cases", "nothing_vanished"), ("cases", "night_is_sound"), ("live_check", "keeps_its_promise")}
+    expected |= {
+        ("arrivals", "landed_as_expected"),
+        ("cases", "nothing_vanished"),
+        ("cases", "night_is_sound"),
+        ("live_check", "keeps_its_promise"),
+    }
     expected |= {("promotion", f"gate_{name}") for name in GATES} | {("drift", name) for name in DRIFT_CHECKS}
     expected |= {("cluster_events", "no_arranged_cluster")} if spec.clusters else set()
     assert {(key.asset_key.path[1], key.name) for key in mine} == expected

@@ -16,6 +16,8 @@ from pipeline_project.domain.nights import nights_between
 from pipeline_project.partitions import last_ended
 from pipeline_project.spec import WorkflowSpec
 
+OVERLOOKED_LISTED = 8
+
 
 def run_range(
     name: str, first: date | None, last: date | None, again: bool, retrain: bool | None, as_json: bool
@@ -27,6 +29,8 @@ def run_range(
         complain(
             f"nothing has landed for {name} yet, where `source` in its file says; `pipeline demo` shows sample cases"
         )
+        for sentence in overlooked(spec):
+            complain(sentence)
         return Exit.NOT_FOUND
     if start < spec.nights.first or end < start:
         complain(f"{name} has nights from {spec.nights.first} on; give --from and --to in that order")
@@ -62,6 +66,15 @@ def _last_landed(spec: WorkflowSpec) -> date | None:
     source = SourceDoors(settings()).cases(spec)
     landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= last_ended(spec)]
     return date.fromisoformat(landed[-1]) if landed else None
+
+
+def overlooked(spec: WorkflowSpec) -> list[str]:
+    """The first of what lies at the sources and is read for no night, in words."""
+    from resources.doors import SourceDoors
+
+    told = list(dict.fromkeys(each.sentence for each in SourceDoors(settings()).overlooked(spec)))
+    more = [f"and {len(told) - OVERLOOKED_LISTED} more like these"] if len(told) > OVERLOOKED_LISTED else []
+    return [*told[:OVERLOOKED_LISTED], *more]
 
 
 def run_nights(
@@ -117,6 +130,8 @@ def tell(name: str, runs: list[NightRun]) -> None:
     for run in runs:
         if not run.went_well:
             complain(f"{run.night} {run.outcome}: {run.why}")
+        for note in run.notes:
+            complain(f"{run.night}: {note}")
     counts = {
         outcome: sum(run.outcome == outcome for run in runs) for outcome in ("done", "passed_over", "blocked", "failed")
     }

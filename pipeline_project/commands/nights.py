@@ -17,6 +17,7 @@ from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.automation.progress import landed_tag, night_states
 from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
+from pipeline_project.domain.landing import LANDED_CHECK
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.domain.ports import Ledger
 from pipeline_project.domain.proposing import STARTED_BY
@@ -41,6 +42,7 @@ class NightRun:
         outcome: done, passed_over (nothing new), blocked (a check stopped it) or failed.
         run_id: the last Dagster run of it, None when it was passed over.
         why: what stopped it, with the command to run next.
+        notes: what somebody should look at although the night went through.
     """
 
     night: str
@@ -49,6 +51,7 @@ class NightRun:
     run_id: str | None = None
     trained: str | None = None
     why: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def went_well(self) -> bool:
@@ -112,7 +115,7 @@ class NightRunner:
         result = self._execute(kind, night, landed_tag(landed))
         seconds = time.monotonic() - started
         if result.success:
-            return NightRun(night, "done", seconds, result.run_id, trained)
+            return NightRun(night, "done", seconds, result.run_id, trained, notes=tuple(_notes(result.all_events)))
         return self._stopped(night, kind, result, seconds)
 
     def _training_due(self, night: str) -> str | None:
@@ -140,6 +143,13 @@ class NightRunner:
         return NightRun(
             night, "blocked" if blocked else "failed", seconds, result.run_id, None, f"{why} (next: {command})"
         )
+
+
+def _notes(events: Iterable[Any]) -> Iterator[str]:
+    """What is to be told of a night that went through: that one was empty is not passed over in silence."""
+    for check in _checks(events):
+        if check.check_name == LANDED_CHECK and not check.passed:
+            yield str(check.description)
 
 
 def _checks(events: Iterable[Any]) -> Iterator[Any]:

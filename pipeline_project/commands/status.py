@@ -12,13 +12,16 @@ from typing import Any
 from pipeline_project.commands.console import Exit, emit, facts, heading, paragraph, say, table
 from pipeline_project.commands.ground import Ground, lake, prepare, settings, workflow
 from pipeline_project.domain.errors import PipelineError
+from pipeline_project.domain.landing import LANDING
 from pipeline_project.domain.nights import night_of
 from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
+from pipeline_project.spec.source import FilesSource
 
 NIGHTS_LISTED = 8
 COMMANDS_LISTED = 3
+OVERLOOKED_LISTED = 8
 _EVER = "9999-12-31"
 _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}")
@@ -37,6 +40,10 @@ def show_status(name: str | None, as_json: bool) -> int:
         return Exit.DONE
     columns = ("workflow", "nights", "last", "decided", "people", "refused", "champion")
     table("", columns, [tuple(row.values()) for row in found], right=("nights", *columns[3:6]))
+    for spec in loaded.specs.values():
+        if isinstance(spec.source, FilesSource) and (unread := _overlooked(ground, spec)):
+            say()
+            say(f"Not read for {spec.name}: {unread[0]}" + f" ({len(unread)} in all)" * (len(unread) > 1))
     for mistake in loaded.broken:
         say()
         say(f"Not loaded, see `pipeline check`: {mistake.file}")
@@ -84,9 +91,11 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
     alerts = [alert for alert in ground.ledger.open_alerts() if alert["workflow"] == spec.name]
     summary, nights = _summary(ground, spec), _nights(ground, spec, alerts)
     counts = ground.ledger.counts(spec.name).groupby("option")["cases"].sum().to_dict()
+    unread = _overlooked(ground, spec)
     if as_json:
         told = {name: list(getattr(nights, name) or []) for name in ("warmed_up", "decided", "stopped", "missing")}
-        emit({**summary, "nights": told, "source_problem": nights.why, "options": counts, "alerts": alerts})
+        found = {"source_problem": nights.why, "overlooked": unread, "options": counts, "alerts": alerts}
+        emit({**summary, "nights": told, **found})
         return Exit.DONE
     say(f"{spec.name}: {spec.title}")
     missing = ranges(nights.missing) if nights.missing is not None else f"unknown: {nights.why}"
@@ -103,6 +112,7 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
     if counts:
         rows = [(f"  {option}", f"{cases:,}") for option, cases in sorted(counts.items(), key=lambda pair: -pair[1])]
         table("Decisions", ("  option", "cases"), rows, right=("cases",))
+    _tell_overlooked(unread)
     if nights.missing:
         heading("Next")
         say(f"  pipeline nights {spec.name} --from {nights.missing[0]} --to {nights.missing[-1]}")
@@ -115,7 +125,8 @@ def _nights(ground: Ground, spec: WorkflowSpec, alerts: Iterable[Mapping[str, An
 
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
     gathered = lake(ground.settings).nights(spec.name, deepest)
-    stopped = sorted({night for alert in alerts for night in _NIGHT.findall(alert["key"])})
+    stops = (alert["key"] for alert in alerts if alert["kind"] != LANDING)
+    stopped = sorted({night for key in stops for night in _NIGHT.findall(key)})
     decided = [night for night in ground.ledger.decided_nights(spec.name) if night not in stopped]
     warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)
     today = night_of(datetime.now(UTC), spec.nights.time_zone)
@@ -126,6 +137,27 @@ def _nights(ground: Ground, spec: WorkflowSpec, alerts: Iterable[Mapping[str, An
     known = {*warmed_up, *decided, *stopped}
     missing = sorted(night for night in landed if spec.has_night(night) and night < today and night not in known)
     return Nights(warmed_up, decided, stopped, missing)
+
+
+def _overlooked(ground: Ground, spec: WorkflowSpec) -> list[str]:
+    """What lies at the sources and is read for no night, in words; nothing where they cannot be looked at, which is
+    said elsewhere."""
+    from resources.doors import SourceDoors
+
+    try:
+        return list(dict.fromkeys(each.sentence for each in SourceDoors(ground.settings).overlooked(spec) if each.sure))
+    except PipelineError:
+        return []
+
+
+def _tell_overlooked(sentences: Sequence[str]) -> None:
+    if not sentences:
+        return
+    heading("Not read")
+    for sentence in sentences[:OVERLOOKED_LISTED]:
+        paragraph(sentence)
+    if len(sentences) > OVERLOOKED_LISTED:
+        say(f"  and {len(sentences) - OVERLOOKED_LISTED} more like these; --json lists them all")
 
 
 def ranges(nights: Sequence[str]) -> str:

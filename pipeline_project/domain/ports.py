@@ -68,6 +68,10 @@ class Lake(Protocol):
         """
         ...
 
+    def nights(self, workflow: str, asset: str) -> set[str]:
+        """Every night that was written, those without a row included."""
+        ...
+
     def night_commits(self, workflow: str, asset: str) -> dict[str, list[tuple[int, datetime]]]:
         """The versions that replaced each night, with their times (UTC), in order; as far back as history is kept."""
         ...

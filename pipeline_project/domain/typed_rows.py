@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.looks import column_advice
 from pipeline_project.domain.parsing import case_ids, id_columns, parse
 from pipeline_project.domain.schema import CASE_ID, CaseSchema, Role
 
@@ -85,24 +85,14 @@ def read_rows(arrivals: pa.Table, schema: CaseSchema) -> TypedRows:
 
 
 def _missing_columns(schema: CaseSchema, names: list[str]) -> dict[str, str]:
-    """Field -> advice, for fields whose column no row has. Column names are repeated only where they are near
-    misses: the header of a file without one holds data."""
+    """Field -> advice, for fields whose column no row has."""
     missing: dict[str, str] = {}
     for declared in schema.fields:
         column = next((column for column in declared.columns if column not in names), None)
         if column is None:
             continue
         key = "parts" if declared.parts else "column"
-        advice = f"no column is called {column!r}; correct the file, or `{key}` in the spec"
-        mark = next((m for m in ";,\t|" if len(names) == 1 and m in names[0]), None)
-        close = get_close_matches(column.lower(), [name.lower() for name in names], n=1, cutoff=0.8)
-        if mark:
-            advice = f"no column is called {column!r}: there is one column only, and {mark!r} in its name; "
-            advice += f"is `delimiter: {mark!r}` right?"
-        elif close:
-            like = next(name for name in names if name.lower() == close[0])
-            advice = f"no column is called {column!r}, but one is called {like!r}; set `{key}` in the spec"
-        missing[declared.name] = f"{declared.name}: {advice}"
+        missing[declared.name] = f"{declared.name}: {column_advice(column, names, key)}"
     return missing
 
 

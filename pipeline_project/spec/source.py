@@ -6,11 +6,12 @@ import codecs
 import re
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline_project.domain.date_parts import DateParts
+from pipeline_project.domain.landing import Expected
 from pipeline_project.spec.base import Part, Share, Slug, Words
 from pipeline_project.spec.quantities import Days
 
@@ -68,7 +69,49 @@ class FileFormat(Part):
         return value
 
 
-class FilesSource(FileFormat):
+def _weekday(value: Any) -> Any:
+    """`Monday` and `Mon` are `mon`."""
+    names = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    plain = value.strip().lower() if isinstance(value, str) else value
+    return plain[:3] if plain in names else plain
+
+
+Weekday = Annotated[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], BeforeValidator(_weekday)]
+
+
+class ExpectSpec(Part):
+    """What a night's arrivals should be, so that nothing read is not taken for nothing came."""
+
+    rows: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=2)] = Field(
+        (), description="The fewest and the most rows of a night, `[100, 500]`; one number is the fewest."
+    )
+    weekdays: tuple[Weekday, ...] = Field(
+        (), description="The nights on which something comes, as mon, tue ...; on the others nothing need come."
+    )
+    blocks: bool = Field(
+        False, description="A night that is otherwise is stopped before anything is decided; without it, it is told."
+    )
+
+    @field_validator("rows")
+    @classmethod
+    def _in_order(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(value) == 2 and value[0] > value[1]:
+            raise ValueError(f"the fewest rows ({value[0]}) are more than the most ({value[1]}); exchange the two")
+        return value
+
+    @property
+    def terms(self) -> Expected:
+        least, most = (*self.rows, None, None)[:2]
+        return Expected(least, most, self.weekdays, self.blocks)
+
+
+class Expecting(Part):
+    """What every kind of source may say of a night."""
+
+    expect: ExpectSpec = Field(default_factory=ExpectSpec, description="What a night's arrivals should be.")
+
+
+class FilesSource(FileFormat, Expecting):
     """Files that are dropped in a folder, each named after its night."""
 
     kind: Literal["files"] = Field(description="Files by night.")
@@ -105,14 +148,14 @@ class TableFile(FileFormat):
     )
 
 
-class TableSource(Part):
+class TableSource(Expecting):
     """One or more files that hold many nights each."""
 
     kind: Literal["table"] = Field(description="Whole tables; each row finds its own night.")
     files: tuple[TableFile, ...] = Field(min_length=1, description="The files of the table.")
 
 
-class SqlSource(Part):
+class SqlSource(Expecting):
     """A query against a database."""
 
     kind: Literal["sql"] = Field(description="A query, run once a night.")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline_project.domain.errors import SourceStillGrowing, SourceUnreadable
+from pipeline_project.domain.looks import HEAD, Declared, looks_like
 from pipeline_project.domain.privacy.csv_cells import as_written
 from pipeline_project.domain.schema import ARRIVALS
 from pipeline_project.spec.source import FileFormat
@@ -23,7 +24,13 @@ _CHUNK = 1024 * 1024
 
 
 def read_file(
-    path: Path, how: FileFormat, night: str, name: str, unhashed: Collection[str] = (), exported: bool = False
+    path: Path,
+    how: FileFormat,
+    night: str,
+    name: str,
+    unhashed: Collection[str] = (),
+    exported: bool = False,
+    declared: Declared | None = None,
 ) -> pa.Table:
     """One file as arrivals.
 
@@ -31,6 +38,7 @@ def read_file(
         name: what `file` says; no absolute path, so that arrivals are the same on every machine.
         unhashed: columns that `row_sha256` leaves out: the outcome, which changes while the case stays the same.
         exported: cells stand as `harmless` wrote them for a spreadsheet, and are read as they were.
+        declared: the columns it should have; a file of which none is there is not read as one of no rows.
 
     Raises:
         SourceUnreadable: it cannot be read whole; the message says what to do.
@@ -38,14 +46,29 @@ def read_file(
     """
     before = stamp(path, name)
     try:
-        digest, rows = _read(path, how, name)
+        columns: dict[str, None] = {}
+        digest, rows = _read(path, how, name, columns)
         table = arrivals(map(_as_written, rows) if exported else rows, night, name, digest, unhashed)
-    except SourceUnreadable:
+        hint = looks_like(_head(path), how.format)
+        if declared is not None and (problem := declared.problem(list(columns), bool(len(table)), bool(hint))):
+            raise SourceUnreadable(f"{name}: {problem}")
+    except SourceUnreadable as error:
         # Half of a file that is being written looks broken; then waiting is right, not repairing.
         _unchanged(path, name, before)
+        if hint := looks_like(_head(path), how.format):
+            raise SourceUnreadable(f"{error}. It seems that {hint}") from None
         raise
     _unchanged(path, name, before)
     return table
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a file, unpacked; nothing where it cannot be read."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read(HEAD)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _as_written(row: Row) -> Row:
@@ -91,17 +114,17 @@ def _unchanged(path: Path, name: str, before: tuple[int, int, int]) -> None:
         raise SourceStillGrowing(f"{name}: changed while it was read; run the night again when it is complete")
 
 
-def _read(path: Path, how: FileFormat, name: str) -> tuple[str, Iterator[Row]]:
-    """sha256 of the file as it lies there, and its rows."""
+def _read(path: Path, how: FileFormat, name: str, columns: dict[str, None]) -> tuple[str, Iterator[Row]]:
+    """sha256 of the file as it lies there, and its rows; `columns` is filled as they are read."""
     if how.format == "parquet":
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), parquet_rows(path)
+            return hashlib.file_digest(file, "sha256").hexdigest(), parquet_rows(path, columns)
     try:
         packed = path.read_bytes()
     except OSError as error:
         raise SourceUnreadable(f"{name}: {error.strerror or 'cannot be read'}; check its permissions") from error
     data = _unpacked(packed, path, name)
-    rows = csv_rows(data, how, name) if how.format == "csv" else jsonl_rows(data, how, name)
+    rows = (csv_rows if how.format == "csv" else jsonl_rows)(data, how, name, columns)
     return hashlib.sha256(packed).hexdigest(), rows
 
 

@@ -17,6 +17,7 @@ from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource
 from resources.sources.arrivals import read_file, stamp
+from resources.sources.declared import case_columns
 from resources.sources.places import is_night, place
 from resources.sources.repairs import read_repairs, repaired_nights, repairs
 
@@ -30,18 +31,23 @@ class NightFiles:
 
     def of(self, night: str) -> list[Path]:
         """The files of a night, in a fixed order; hidden ones are being written and do not count."""
-        found = self.folder.glob(self.pattern.replace("{night}", night))
+        found = self.folder.glob(_glob(self.pattern, night))
         return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
     def nights(self) -> list[str]:
         """The nights there are files for, in order."""
         expected = re.compile(_expression(self.pattern))
         nights = set()
-        for path in self.folder.glob(self.pattern.replace("{night}", "????-??-??")):
+        for path in self.folder.glob(_glob(self.pattern, "????-??-??")):
             match = expected.fullmatch(path.relative_to(self.folder).as_posix())
             if match and is_night(match["night"]) and not path.name.startswith("."):
                 nights.add(match["night"])
         return sorted(nights)
+
+    def reads(self, name: str) -> bool:
+        """Whether a file of this name, below the folder, is read for some night."""
+        match = re.fullmatch(_expression(self.pattern), name)
+        return match is not None and is_night(match["night"]) and not name.rpartition("/")[2].startswith(".")
 
     def name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -75,8 +81,9 @@ class FilesCases:
             raise SourceUnreadable(
                 f"{self._spec.name}: there is no folder {files.folder}; create or mount it, or correct `source.folder`"
             )
+        declared = case_columns(self._spec)
         parts = [
-            read_file(path, self._source, window.night, files.name(path), self._unhashed)
+            read_file(path, self._source, window.night, files.name(path), self._unhashed, declared=declared)
             for path in files.of(window.night)
         ]
         return joined([*parts, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
@@ -103,6 +110,11 @@ def repair_stamps(settings: Settings, spec: WorkflowSpec, night: str) -> list[tu
 def fingerprint(parts: Iterable[object]) -> str:
     """A hash over what has landed."""
     return hashlib.sha256(repr(list(parts)).encode()).hexdigest()
+
+
+def _glob(pattern: str, night: str) -> str:
+    # Brackets are signs of a name like others; only * and ? stand for something.
+    return pattern.replace("[", "[[]").replace("{night}", night)
 
 
 def _expression(pattern: str) -> str:

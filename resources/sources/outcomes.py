@@ -18,6 +18,7 @@ from pipeline_project.domain.schema import CASE_ID, NIGHT, CaseSchema, Field, Fi
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
 from resources.sources.arrivals import read_file
+from resources.sources.declared import outcome_columns
 from resources.sources.files import NightFiles, joined
 from resources.sources.places import place
 
@@ -95,7 +96,9 @@ class FilesOutcomes:
         """As `ports.OutcomeSource.read`; `outcomes.problems_of` gives the rows that could not be used."""
         feed = self._feed
         files = NightFiles(place(feed.folder, self._spec, self._variables), feed.pattern)
-        rows = joined([read_file(path, feed, window.night, files.name(path)) for path in files.of(window.night)])
+        declared = outcome_columns(feed)
+        found = files.of(window.night)
+        rows = joined([read_file(path, feed, window.night, files.name(path), declared=declared) for path in found])
         columns = OutcomeColumns(
             feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values
         )

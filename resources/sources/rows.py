@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
@@ -36,8 +36,11 @@ class Row:
     problem: str | None = None
 
 
-def csv_rows(data: bytes, how: FileFormat, name: str) -> Iterator[Row]:
+def csv_rows(data: bytes, how: FileFormat, name: str, columns: dict[str, None] | None = None) -> Iterator[Row]:
     """The rows of a CSV file; line numbers are those of the file, also with line breaks in quotes.
+
+    Args:
+        columns: takes the names of the columns, also where there is no row.
 
     Raises:
         SourceUnreadable: the encoding is unknown, or the file is plainly in another one.
@@ -52,6 +55,7 @@ def csv_rows(data: bytes, how: FileFormat, name: str) -> Iterator[Row]:
             continue
         if header is None:
             header = unique_names(_cleaned(cells, mark)[0])
+            _tell(header, columns)
             if problem:
                 raise SourceUnreadable(f"{name}: the header {problem}; correct the file or the spec's `delimiter`")
             continue
@@ -62,7 +66,7 @@ def csv_rows(data: bytes, how: FileFormat, name: str) -> Iterator[Row]:
         yield Row(line, dict(zip(names, clean, strict=False)), problem or wrong)
 
 
-def jsonl_rows(data: bytes, how: FileFormat, name: str) -> Iterator[Row]:
+def jsonl_rows(data: bytes, how: FileFormat, name: str, columns: dict[str, None] | None = None) -> Iterator[Row]:
     """The rows of a file with one JSON object per line; numbers are kept as they are written.
 
     Raises:
@@ -79,12 +83,13 @@ def jsonl_rows(data: bytes, how: FileFormat, name: str) -> Iterator[Row]:
             row = None
         if isinstance(row, dict):
             cells, unpaired = _cleaned([*row, *(as_string(value) for value in row.values())], mark)
+            _tell(cells[: len(row)], columns)
             yield Row(number, dict(zip(cells[: len(row)], cells[len(row) :], strict=True)), wrong or unpaired)
         else:
             yield Row(number, {"line": clean}, wrong or "is no JSON object")
 
 
-def parquet_rows(path: Path) -> Iterator[Row]:
+def parquet_rows(path: Path, columns: dict[str, None] | None = None) -> Iterator[Row]:
     """The rows of a Parquet file, read in batches of a few hundred so that memory stays bounded; `line` counts rows.
 
     Raises:
@@ -94,6 +99,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path) as file:
             names = unique_names(list(file.schema_arrow.names))
+            _tell(names, columns)
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
                 read += batch.nbytes
                 _check_size(read, path.name)
@@ -105,6 +111,12 @@ def parquet_rows(path: Path) -> Iterator[Row]:
             f"{path.name}: no whole Parquet file ({type(error).__name__}); it may be half-written or truncated. "
             "Deliver it again"
         ) from error
+
+
+def _tell(names: Sequence[str], columns: dict[str, None] | None) -> None:
+    """Adds the names that are not known yet; a JSON row may have some that those before it had not."""
+    if columns is not None:
+        columns.update(dict.fromkeys(names))
 
 
 def decoded(data: bytes, encoding: str, name: str) -> tuple[str, re.Pattern[str]]:

@@ -22,6 +22,7 @@ from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import Spread, TableFile, TableSource
 from resources.sources.arrivals import read_file, stamp
+from resources.sources.declared import case_columns
 from resources.sources.files import fingerprint, joined, repair_stamps
 from resources.sources.places import place
 from resources.sources.repairs import read_repairs, repaired_nights
@@ -75,6 +76,18 @@ class TableCases:
         landed = {night for file in self._files() for night in self._placed(file).starts}
         return sorted(landed | set(repaired_nights(self._settings, self._spec)))
 
+    def rows_by_night(self) -> dict[str, int]:
+        """How many rows of the files fall on each day, whether or not it is one of the workflow's nights.
+
+        Raises:
+            SourceUnreadable: a file of the table is missing.
+        """
+        counts: dict[str, int] = {}
+        for file in self._files():
+            for night, (_, rows) in self._placed(file).starts.items():
+                counts[night] = counts.get(night, 0) + rows
+        return counts
+
     def _files(self) -> Sequence[TableFile]:
         assert isinstance(self._spec.source, TableSource)
         return self._spec.source.files
@@ -94,7 +107,7 @@ class TableCases:
         return _cache[key]
 
     def _place(self, path: Path, file: TableFile) -> _Placed:
-        rows = read_file(path, file, "", path.name, self._unhashed)
+        rows = read_file(path, file, "", path.name, self._unhashed, declared=case_columns(self._spec))
         nights = self._nights(rows, file.spread)
         order = np.argsort(nights, kind="stable")
         nights = nights[order]

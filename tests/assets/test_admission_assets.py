@@ -8,6 +8,9 @@ import pyarrow as pa
 import pytest
 from doubles import NEXT, NIGHT, MemoryLake, World, arrival, checks, claims, made, metadata
 
+from pipeline_project.domain.landing import Overlooked
+from pipeline_project.domain.nights import shifted
+
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")
 
 
@@ -123,3 +126,39 @@ def test_outcomes_go_to_the_ledger_once() -> None:
     first, second = (metadata(world.run(NIGHT, "outcomes"), "outcomes") for _ in range(2))
     assert (first["arrived"], first["new"], second["arrived"], second["new"]) == (2, 2, 2, 0)
     assert len(world.ledger.known) == 2
+
+
+def test_a_night_on_which_nothing_came_is_told_by_a_check_and_an_alert() -> None:
+    world = World()
+    for back in range(1, 7):
+        night = shifted(NIGHT, -back)
+        world.sources.rows[night] = [arrival(night, i) for i in range(20)]
+        assert world.run(night, "arrivals").success
+    result = world.run(NIGHT, *NIGHTLY)
+    assert result.success, "it is told, and stops nothing"
+    assert checks(result)["landed_as_expected"] is False
+    alert = world.ledger.alerts[f"landing/{NIGHT}"]
+    assert "nothing came, where 20 on 6 earlier nights came" in alert["message"]
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(20)]
+    assert checks(world.run(NIGHT, *NIGHTLY))["landed_as_expected"]
+    assert f"landing/{NIGHT}" in world.ledger.closed
+
+
+def test_a_file_that_was_not_read_is_told_beside_those_that_were() -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, 1)]
+    world.sources.unread = [Overlooked(NIGHT, "b.CSV is not read"), Overlooked(NEXT, "c.CSV is not read")]
+    result = world.run(NIGHT, *NIGHTLY)
+    assert result.success and not checks(result)["landed_as_expected"]
+    assert world.ledger.alerts[f"landing/{NIGHT}"]["message"].endswith("b.CSV is not read")
+
+
+@pytest.mark.parametrize(("blocks", "goes_on"), [(True, False), (False, True)])
+def test_a_night_that_is_not_as_the_spec_expects_is_stopped_where_it_says_so(blocks: bool, goes_on: bool) -> None:
+    source = {**claims().source.model_dump(), "expect": {"rows": [5, 10], "blocks": blocks}}
+    world = World(claims(source=source))
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(4)]
+    result = world.run(NIGHT, *NIGHTLY)
+    assert result.success is goes_on
+    assert not checks(result)["landed_as_expected"]
+    assert ("decisions" in made(result)) is goes_on

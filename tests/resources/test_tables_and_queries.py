@@ -59,9 +59,9 @@ def test_table_is_parsed_once_until_it_changes(
     reads: list[Path] = []
     whole = table_module.read_file
 
-    def counted(path: Path, *rest: Any) -> pa.Table:
+    def counted(path: Path, *rest: Any, **named: Any) -> pa.Table:
         reads.append(path)
-        return whole(path, *rest)
+        return whole(path, *rest, **named)
 
     monkeypatch.setattr(table_module, "read_file", counted)
     spec = claims(tmp_path, source={"kind": "table", "files": [{"path": "in/all.csv"}]})

@@ -1,0 +1,66 @@
+"""Whether what came in for a night is what was to be expected."""
+
+from collections import Counter
+
+import dagster as dg
+
+from assets.common import key, lasting_errors
+from assets.doors import Sources
+from assets.knowledge import written
+from pipeline_project.domain.landing import COMPARED, LANDED_CHECK, LANDING, Landed, judge
+from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.ports import Lake, Ledger
+from pipeline_project.domain.schema import NIGHT
+from pipeline_project.partitions import nights
+from pipeline_project.spec import WorkflowSpec
+
+
+def build_landing_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
+    """Nothing read is not taken for nothing came: compares a night with the spec's `expect` and with other nights."""
+
+    @dg.asset_check(
+        asset=key(spec, "arrivals"),
+        name=LANDED_CHECK,
+        blocking=True,
+        partitions_def=nights(spec),
+        description="as many rows as the spec expects and as nights usually bring, and no file beside them that was "
+        "not read; a warning, unless `source.expect.blocks`",
+    )
+    def landed_as_expected(
+        context: dg.AssetCheckExecutionContext,
+        sources: dg.ResourceParam[Sources],
+        lake: dg.ResourceParam[Lake],
+        ledger: dg.ResourceParam[Ledger],
+    ) -> dg.AssetCheckResult:
+        night, expected = context.partition_key, spec.source.expect.terms
+        with lasting_errors():
+            unread = sources.overlooked(spec, night)
+        rows = len(written(lake, spec, "arrivals", night))
+        landed = judge(night, rows, expected, rows_of_earlier(spec, lake, night), unread)
+        _tell(spec, ledger, night, landed)
+        blocks = expected.blocks and landed.broken
+        return dg.AssetCheckResult(
+            passed=landed.well,
+            severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
+            description=landed.words,
+            metadata=landed.as_metadata(),
+        )
+
+    return landed_as_expected
+
+
+def rows_of_earlier(spec: WorkflowSpec, lake: Lake, night: str) -> dict[str, int]:
+    """Rows of the nights just before one, as far as they were taken in."""
+    first = shifted(night, -COMPARED)
+    found = lake.read_span(spec.name, "arrivals", first, night, [NIGHT])
+    counts = Counter([] if found is None else found[NIGHT].to_pylist())
+    return {day: counts[day] for day in lake.nights(spec.name, "arrivals") if first <= day < night}
+
+
+def _tell(spec: WorkflowSpec, ledger: Ledger, night: str, landed: Landed) -> None:
+    about = f"{LANDING}/{night}"
+    if landed.well:
+        ledger.close_alert(spec.name, about)
+    else:
+        words = f"what came in on {night} is not as expected: {landed.words}"
+        ledger.raise_alert(spec.name, LANDING, about, words, spec.owners[0], f"pipeline status {spec.name}")

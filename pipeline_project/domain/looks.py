@@ -1,0 +1,101 @@
+"""What a file that is not what was declared looks like: hints for the message that refuses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+#: So many bytes at the beginning of a file are looked at.
+HEAD = 2048
+_MARKS: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF-", "it is a PDF; export the table itself"),
+    (b"\xd0\xcf\x11\xe0", "it is an old Excel or Word file; save it as CSV"),
+    (b"PK\x03\x04", "it is a zip archive or an Excel workbook; unpack it, or save the sheet as CSV"),
+    (b"\x1f\x8b", "it is packed with gzip; let its name end in .gz"),
+    (b"PAR1", "it is a Parquet file; set `format: parquet`"),
+    (b"SQLite format 3", "it is an SQLite database; export the table itself"),
+    (b"\x89PNG", "it is a picture"),
+    (b"\xff\xd8\xff", "it is a picture"),
+)
+_PAGE = "it is an HTML page, perhaps a sign-in or an error page that a download left behind; deliver the file itself"
+_HTML = re.compile(r"<!doctype\s+html|<html[\s>]|<head[\s>]|<body[\s>]|<script[\s>]|<title[\s>]|<meta\s", re.I)
+_MESSAGE = re.compile(r"\s*\{\s*\"?(error|errors|message|status|detail|code|fault)\"?\s*:", re.I)
+
+
+def looks_like(head: bytes, wanted: str = "csv") -> str:
+    """What the beginning of a file says it is, if that is not what is wanted; empty where it says nothing.
+
+    Args:
+        wanted: the format that was declared: csv, jsonl, parquet.
+    """
+    for mark, words in _MARKS:
+        if head.startswith(mark):
+            return "" if wanted == "parquet" and mark == b"PAR1" else words
+    text = _text(head).lstrip()
+    if _HTML.search(text[:HEAD]):
+        return _PAGE
+    if text.startswith("<?xml") or re.match(r"<[A-Za-z][\w:.-]*[\s/>]", text):
+        return "it is XML, perhaps an error that a server gave instead of the file; deliver the file itself"
+    if _MESSAGE.match(text):
+        return "it is a JSON message, perhaps an error that a server gave instead of the file; deliver the file itself"
+    return ""
+
+
+def _text(head: bytes) -> str:
+    # Only for a hint, nothing is read by it: without its NULs UTF-16 is near enough.
+    return head.decode("latin-1").replace("\0", "").lstrip("\xef\xbb\xbf\xfe\xff")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The columns that a file should have.
+
+    Attributes:
+        required: column -> the key of the spec that names it.
+        optional: may be missing; a file that has one of them is one of ours all the same.
+        strict: each required column must be there, also where others are.
+    """
+
+    required: dict[str, str]
+    optional: Collection[str] = ()
+    strict: bool = False
+
+    def problem(self, columns: Sequence[str], rows: bool, another: bool = False) -> str | None:
+        """Why a file with these columns is not the one declared; None where it may be.
+
+        The rows of a file are judged one by one, later, so that each stands in quarantine and can be repaired; of a
+        file without any row nothing would be said at all.
+
+        Args:
+            columns: its columns; empty when it has none, as a file of no bytes.
+            rows: whether it holds any row.
+            another: whether its beginning looks like a file of another kind.
+        """
+        if not columns:
+            return None
+        missing = [column for column in self.required if column not in columns]
+        known = any(column in columns for column in (*self.required, *self.optional))
+        if not missing or (rows and not self.strict and (known or not another)):
+            return None
+        return column_advice(missing[0], columns, self.required[missing[0]])
+
+
+def column_advice(column: str, names: Sequence[str], key: str = "column") -> str:
+    """What to do about a column that is not there. Names are repeated only where they are near misses: the header of a
+    file without one holds data.
+
+    Args:
+        names: the columns there are.
+        key: the key of the spec that names it.
+    """
+    mark = next((m for m in ";,\t|" if len(names) == 1 and m in names[0]), None)
+    close = get_close_matches(column.lower(), [name.lower() for name in names], n=1, cutoff=0.8)
+    if mark:
+        advice = f"no column is called {column!r}: there is one column only, and {mark!r} in its name; "
+        return f"{advice}is `delimiter: {mark!r}` right?"
+    if close:
+        like = next(name for name in names if name.lower() == close[0])
+        return f"no column is called {column!r}, but one is called {like!r}; set `{key}` in the spec"
+    return f"no column is called {column!r}; correct the file, or `{key}` in the spec"

@@ -1,0 +1,29 @@
+"""The columns that a spec's files should have."""
+
+from __future__ import annotations
+
+from pipeline_project.domain.looks import Declared
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
+
+
+def case_columns(spec: WorkflowSpec) -> Declared:
+    """Those of a file of cases."""
+    fields = spec.case_schema.fields
+    named = {
+        column: f"fields.{field.name}.{'parts' if field.parts else 'column'}"
+        for field in fields
+        if field.required
+        for column in field.columns
+    }
+    optional = {column for field in fields for column in field.columns} | set(spec.id_from)
+    if isinstance(spec.outcome, ColumnOutcome):
+        optional.add(spec.outcome.column)
+    return Declared(named or dict.fromkeys(spec.id_from, "id_from"), optional - named.keys())
+
+
+def outcome_columns(feed: FilesOutcome) -> Declared:
+    """Those of a file of outcomes: without one of them no row of it can be used."""
+    keys = ("case_column", "label_column", "known_at_column", "true_at_column")
+    named = {column: f"outcome.{key}" for key in keys if (column := getattr(feed, key)) is not None}
+    return Declared(named, strict=True)

@@ -1,0 +1,113 @@
+"""What lies at a source and is read for no night: files with nearly the right name, empty ones, rows of other days."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pipeline_project.domain.landing import Overlooked
+from pipeline_project.domain.near_misses import NearMiss, near_misses
+from pipeline_project.settings import Settings
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.source import FilesOutcome, FilesSource, TableSource
+from resources.sources.arrivals import stamp
+from resources.sources.files import NightFiles
+from resources.sources.places import place
+from resources.sources.table import TableCases
+
+#: Names looked at below one folder; photos may lie there by the hundred thousand.
+MOST = 50_000
+_ISO = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
+
+
+def overlooked(
+    spec: WorkflowSpec, settings: Settings, variables: Mapping[str, str], night: str | None = None
+) -> list[Overlooked]:
+    """What lies at the sources of a workflow's cases and outcomes and is read for no night.
+
+    Args:
+        night: only what may be meant for this night.
+
+    Raises:
+        SourceUnreadable: a table is missing, a variable is not set, or a file went away meanwhile.
+    """
+    found: list[Overlooked] = []
+    if isinstance(spec.source, TableSource) and night is None:
+        found += _of_no_night(spec, settings, variables)
+    declared = [feed for feed in (spec.source, spec.outcome) if isinstance(feed, FilesSource | FilesOutcome)]
+    feeds = [NightFiles(place(feed.folder, spec, variables), feed.pattern) for feed in declared]
+    # A file of the one may lie in the folder of the other, and be much like a name of both.
+    misses = [(files, miss) for files in feeds for miss in _near(files, feeds, night)]
+    sure = {files.folder / miss.path for files, miss in misses if miss.sure}
+    for files, miss in misses:
+        if miss.sure or files.folder / miss.path not in sure:
+            found.append(Overlooked(miss.night, miss.sentence(files.pattern), miss.sure))
+    for files in feeds:
+        found += _empty(files, night)
+        found += [] if night else _outside(spec, files)
+    return list(dict.fromkeys(each for each in found if night is None or each.night == night))
+
+
+def _near(files: NightFiles, feeds: list[NightFiles], night: str | None) -> Iterator[NearMiss]:
+    def known(name: str) -> bool:
+        path = files.folder / name
+        return any(path.is_relative_to(feed.folder) and feed.reads(feed.name(path)) for feed in feeds)
+
+    names = _names(files.folder, files.pattern.count("/") + 2, night)
+    likely = (name for name in names if night is None or (night[2:4] in name and night[-1] in name))
+    return near_misses(likely, files.pattern, known)
+
+
+def _names(folder: Path, depth: int, night: str | None) -> Iterator[str]:
+    """Paths of files below a folder, at most MOST; folders of other nights than the one asked for are passed over."""
+    waiting, left = [("", 0)], MOST
+    while waiting and left > 0:
+        below, deep = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries[:left]:
+            left -= 1
+            name = f"{below}{entry.name}"
+            if not entry.is_dir():
+                yield name
+            elif deep < depth and not entry.is_symlink() and not _other_night(entry.name, night):
+                waiting.append((f"{name}/", deep + 1))
+
+
+def _other_night(name: str, night: str | None) -> bool:
+    found = _ISO.search(name)
+    return night is not None and found is not None and found[0] != night
+
+
+def _empty(files: NightFiles, night: str | None) -> Iterator[Overlooked]:
+    for each in [night] if night else files.nights():
+        for path in files.of(each):
+            if not stamp(path, files.name(path))[0]:
+                yield Overlooked(each, f"{files.name(path)} has no bytes, not even a header; deliver it again")
+
+
+def _outside(spec: WorkflowSpec, files: NightFiles) -> Iterator[Overlooked]:
+    outside = [night for night in files.nights() if not spec.has_night(night)]
+    if outside:
+        yield Overlooked(None, f"files for {_nights(outside)} are read for no night: {_bounds(spec)}")
+
+
+def _of_no_night(spec: WorkflowSpec, settings: Settings, variables: Mapping[str, str]) -> Iterator[Overlooked]:
+    counts = TableCases(spec, settings, variables, ()).rows_by_night()
+    outside = {night: rows for night, rows in counts.items() if not spec.has_night(night)}
+    if outside:
+        told = f"{sum(outside.values()):,} rows of {_nights(sorted(outside))} belong to no night: {_bounds(spec)}"
+        yield Overlooked(None, told)
+
+
+def _nights(nights: list[str]) -> str:
+    return nights[0] if len(nights) == 1 else f"{len(nights)} nights from {nights[0]} to {nights[-1]}"
+
+
+def _bounds(spec: WorkflowSpec) -> str:
+    last = f" and end with {spec.nights.last}, nights.last" if spec.nights.last else ""
+    return f"nights begin with {spec.nights.first}, nights.first{last}"
