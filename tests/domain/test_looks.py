@@ -27,7 +27,7 @@ PAGE = b"<!DOCTYPE html><html><body>Session expired, please log in</body></html>
         (b"%PDF-1.7\n", "PDF"),
         (b"PK\x03\x04\x14\x00", "Excel"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
-        (gzip.compress(b"a,b\n"), "gzip"),
+        (gzip.compress(b"a,b\n", mtime=0), "gzip"),
         (b"PAR1\x15\x04", "Parquet"),
     ],
 )
