@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from pipeline_project.domain.number_forms import NumberStyle, advice, plainly
 from pipeline_project.domain.schema import CaseSchema, Field, FieldType, Role
+from pipeline_project.domain.time_forms import EPOCHS, FORMS, from_form, offsets_written_out, time_advice
 
 MAX_ID_LENGTH = 200
 
@@ -77,47 +79,96 @@ def parse(values: Sequence[str | None], declared: Field, schema: CaseSchema) -> 
 
 
 def _numbers(text: pd.Series, absent: np.ndarray, declared: Field, schema: CaseSchema) -> Parsed:
-    mark = re.escape(schema.decimal)
+    if not declared.required:
+        text, absent = _without_nan(text, absent)
+    style = schema.numbers
+    mark = re.escape(style.decimal)
     whole = rf"[+-]?(?:[0-9]+(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]{{1,4}})?"
-    written = text.str.fullmatch(whole, na=False).to_numpy(bool)
-    numbers = pd.to_numeric(text.where(written).str.replace(schema.decimal, ".", regex=False), errors="coerce").astype(
-        "float64"
-    )
+    plain = text.str.fullmatch(whole, na=False).to_numpy(bool)
     special = text.str.fullmatch(r"(?i)[+-]?(?:nan|inf|infinity|1\.#.*)", na=False).to_numpy(bool)
+    written = text.where(plain).str.replace(style.decimal, ".", regex=False)
+    others = np.flatnonzero(~absent & ~plain & ~special)
+    if others.size:
+        # What is not written as everywhere is looked at cell by cell: there may be signs, brackets, groups of digits.
+        read = dict(zip(others.tolist(), (plainly(str(cell), style) for cell in text.iloc[others]), strict=True))
+        written = pd.Series([read.get(row, cell) for row, cell in enumerate(written)], index=text.index, dtype="str")
+    numbers = pd.to_numeric(written, errors="coerce").astype("float64")
     infinite = np.isinf(numbers.to_numpy()) | special
-    unreadable = _reasons(declared, text, ~absent & ~written & ~infinite, "is not a number", schema.decimal)
+    unreadable = {
+        row: f"{declared.name}: {_shown(cell, declared)} is not a number ({_number_hint(cell, style)})"
+        for row in np.flatnonzero(~absent & numbers.isna().to_numpy(bool) & ~infinite).tolist()
+        for cell in (str(text.iat[row]),)
+    }
     unreadable |= _reasons(declared, text, infinite, "is not a finite number")
     return Parsed(numbers.mask(infinite), unreadable, absent)
 
 
+def _without_nan(text: pd.Series, absent: np.ndarray) -> tuple[pd.Series, np.ndarray]:
+    """Where nothing need stand, NaN is how many programs write nothing."""
+    nothing = text.str.fullmatch(r"(?i)[+-]?nan", na=False).to_numpy(bool)
+    return text.mask(nothing), absent | nothing
+
+
+def _number_hint(cell: str, style: NumberStyle) -> str:
+    told = advice(cell, style)
+    return f"decimal mark `{style.decimal}`" + (f"; {told}" if told else "")
+
+
 def times(text: pd.Series, absent: np.ndarray, declared: Field, schema: CaseSchema) -> Parsed:
-    """Times as datetime64[us, UTC]. Without an offset they are read in the schema's zone; of the hour that occurs
-    twice the first is taken and noted, the hour that does not exist is unreadable."""
+    """Times as datetime64[us, UTC]. Without an offset they are read in the schema's zone; a date, or midnight, is the
+    start of its day, also where the clocks go forward at midnight; of the hour that occurs twice the first is taken
+    and noted, an hour that does not exist is unreadable."""
+    if not declared.required:
+        text, absent = _without_nan(text, absent)
     zone = schema.time_zone
     iso = text.str.fullmatch(_ISO, na=False).to_numpy(bool)
     offset = iso & text.str.fullmatch(_OFFSET, na=False).to_numpy(bool)
     aware = _aware(text.where(offset), "ISO8601")
     local = pd.to_datetime(text.where(iso & ~offset), format="ISO8601", errors="coerce").astype("datetime64[us]")
+    several = sum(form in EPOCHS for form in schema.time_formats) > 1
     for pattern in schema.time_formats:
         left = text.mask(iso | aware.notna().to_numpy() | local.notna().to_numpy())
-        if "%z" in pattern:
-            aware = aware.fillna(_aware(left, pattern))
+        if not left.notna().any():
+            break
+        if pattern in EPOCHS:
+            aware = aware.fillna(from_form(left, pattern, schema.decimal, by_size=several).dt.tz_localize("UTC"))
+        elif pattern in FORMS:
+            local = local.fillna(from_form(left, pattern, schema.decimal))
+        elif "%z" in pattern or "%Z" in pattern:
+            aware = aware.fillna(_aware(offsets_written_out(left, zone), pattern.replace("%Z", "%z")))
         else:
             parsed = pd.to_datetime(left, format=pattern, errors="coerce").astype("datetime64[us]")
             local = local.fillna(parsed)
-    count = len(text)
-    first = local.dt.tz_localize(zone, ambiguous=np.ones(count, dtype=bool), nonexistent="NaT")
-    second = local.dt.tz_localize(zone, ambiguous=np.zeros(count, dtype=bool), nonexistent="NaT")
-    twice = int((first.notna() & (first != second)).sum())
-    skipped = (local.notna() & first.isna()).to_numpy(bool)
-    values = aware.fillna(first.dt.tz_convert("UTC").astype("datetime64[us, UTC]"))
+    placed, twice = _placed(local, zone)
+    skipped = (local.notna() & placed.isna()).to_numpy(bool)
+    values = aware.fillna(placed)
     impossible = ((values < _FIRST_TIME) | (values > _LAST_TIME)).to_numpy(bool)
     unread = ~absent & values.isna().to_numpy(bool) & ~skipped
-    unreadable = _reasons(declared, text, unread, "is not a time", f"ISO 8601 {' '.join(schema.time_formats)}".strip())
+    expected = f"ISO 8601 {' '.join(schema.time_formats)}".strip()
+    unreadable = {
+        row: f"{declared.name}: {_shown(cell, declared)} is not a time ({expected}{time_advice(cell)})"
+        for row in np.flatnonzero(unread).tolist()
+        for cell in (str(text.iat[row]),)
+    }
     unreadable |= _reasons(declared, text, skipped, f"does not exist in {zone}: the clocks go forward over it")
     unreadable |= _reasons(declared, text, impossible, "is not a possible time", "years 1678 to 2261")
     notes = (f"{declared.name}: {twice} in the hour that occurs twice in {zone}; the first was taken",) * bool(twice)
     return Parsed(values.mask(impossible), unreadable, absent, notes)
+
+
+def _placed(local: pd.Series, zone: str) -> tuple[pd.Series, int]:
+    """Local times in UTC, null where the clocks skip them, and how many lie in an hour that occurs twice."""
+    count = len(local)
+    first = local.dt.tz_localize(zone, ambiguous=np.ones(count, dtype=bool), nonexistent="NaT")
+    second = local.dt.tz_localize(zone, ambiguous=np.zeros(count, dtype=bool), nonexistent="NaT")
+    twice = int((first.notna() & (first != second)).sum())
+    # Where a day has no midnight it begins later; where it does not occur at all, it has no beginning either.
+    midnight = (local.notna() & first.isna() & (local == local.dt.normalize())).to_numpy(bool)
+    if midnight.any():
+        begins = local.where(midnight).dt.tz_localize(zone, nonexistent="shift_forward")
+        same_day = (begins.dt.tz_localize(None).dt.normalize() == local).to_numpy(bool)
+        first = first.mask(midnight & same_day, begins)
+    return first.dt.tz_convert("UTC").astype("datetime64[us, UTC]"), twice
 
 
 def _aware(text: pd.Series, pattern: str) -> pd.Series:
@@ -196,7 +247,7 @@ def _mask(rows: dict[int, str], count: int) -> np.ndarray:
 
 
 def _reasons(declared: Field, text: pd.Series, mask: np.ndarray, why: str, expected: str = "") -> dict[int, str]:
-    hint = {"": "", ".": " (decimal mark `.`)", ",": " (decimal mark `,`)"}.get(expected, f" ({expected})")
+    hint = f" ({expected})" if expected else ""
     return {
         row: f"{declared.name}: {_shown(str(text.iat[row]), declared)} {why}{hint}"
         for row in np.flatnonzero(mask).tolist()

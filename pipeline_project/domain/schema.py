@@ -10,6 +10,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 from pipeline_project.domain.date_parts import DateParts, composed
+from pipeline_project.domain.number_forms import NumberStyle
 
 NIGHT = "night"
 CASE_ID = "case_id"
@@ -85,8 +86,8 @@ class CaseSchema:
         time_zone: IANA zone in which times without an offset are read and nights begin.
         missing: strings that mean "no value" in every column.
         id_from: columns hashed into the id when no field has the role `id`.
-        time_formats: strptime patterns tried in order; ISO 8601 is always tried first.
-        decimal: the decimal mark of numbers, "." or ",".
+        time_formats: strptime patterns and `time_forms.FORMS`, tried in order; ISO 8601 is always tried first.
+        decimal, thousands, number_forms, currency: see `number_forms.NumberStyle`.
     """
 
     fields: tuple[Field, ...]
@@ -95,6 +96,14 @@ class CaseSchema:
     id_from: tuple[str, ...] = ()
     time_formats: tuple[str, ...] = ()
     decimal: str = "."
+    thousands: tuple[str, ...] = ()
+    number_forms: tuple[str, ...] = ()
+    currency: str = ""
+
+    @property
+    def numbers(self) -> NumberStyle:
+        """How the source writes its numbers."""
+        return NumberStyle(self.decimal, self.thousands, self.number_forms, self.currency)
 
     def by_role(self, role: Role) -> Field | None:
         """The field with a role that only one field may have, or None."""

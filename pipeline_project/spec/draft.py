@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pipeline_project.domain import schema as domain
@@ -15,6 +16,10 @@ _WHY_NOT_LATER = (
     "is known_later, so {use}: on the night of the decision it has no value yet, and in the past it gives the "
     "outcome away"
 )
+
+
+# A comparison of names costs the product of their lengths: what no person wrote is not looked through for likeness.
+_LONGEST_NAME, _MOST_NAMES, _MOST_LISTED = 100, 500, 40
 
 
 class Absent(Exception):
@@ -45,7 +50,10 @@ Rule = Callable[[Draft], Iterator[Finding]]
 
 def closest(name: str, names: Iterable[str]) -> str:
     """`; did you mean ...?`, or nothing when no name is near."""
-    near = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=0.6)
+    if len(name) > _LONGEST_NAME:
+        return ""
+    candidates = [other for other in islice(names, _MOST_NAMES) if len(other) <= _LONGEST_NAME]
+    near = difflib.get_close_matches(name.lower(), candidates, n=1, cutoff=0.6)
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
@@ -64,9 +72,11 @@ def is_field(draft: Draft, where: Where, name: str) -> Iterator[Finding]:
     """Nothing when a field has this name."""
     if name not in draft.field_names:
         near = closest(name, draft.field_names)
-        yield Finding(where, f"{name} is no field{near or '; there are ' + ', '.join(draft.field_names)}")
+        yield Finding(where, f"{name} is no field{near or there_are(draft.field_names)}")
 
 
 def there_are(names: Iterable[str]) -> str:
     """`; there are a, b`."""
-    return f"; there are {', '.join(names) or 'none'}"
+    every = list(names)
+    more = f" and {len(every) - _MOST_LISTED:,} more" if len(every) > _MOST_LISTED else ""
+    return f"; there are {', '.join(every[:_MOST_LISTED]) or 'none'}{more}"

@@ -145,7 +145,7 @@ def _judge(data: Mapping[str, Any]) -> tuple[WorkflowSpec | None, list[Finding]]
         # The words for a mistake are worked out from the models, which is not worth doing for a sound file.
         from pipeline_project.spec.sentences import findings_from
 
-        errors = error.errors()
+        errors = error.errors(include_url=False)
     found = findings_from(errors)
     if not any(error["type"] == FINDINGS for error in errors):
         found += findings(_draft(data, [finding.where for finding in found]))

@@ -17,6 +17,7 @@ from pipeline_project.domain.clustering import ClusterTerms
 from pipeline_project.domain.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.features import FeaturePlan
 from pipeline_project.domain.learning.guards import GuardTerms
+from pipeline_project.domain.number_forms import NumberForm, ThousandsMark
 from pipeline_project.domain.report.facts import ReportTerms
 from pipeline_project.domain.retraining import RetrainRule
 from pipeline_project.domain.reviewing.model import ReviewTerms
@@ -197,7 +198,22 @@ class WorkflowSpec(Part):
     source: Source = Field(description="Where cases come from: kind files, table or sql.")
     missing: tuple[str, ...] = Field((), description="Strings that mean no value, beside the empty one.")
     decimal: Literal[".", ","] = Field(".", description="The decimal mark of numbers.")
-    time_formats: tuple[TimeFormat, ...] = Field((), description="strptime patterns, tried after ISO 8601.")
+    thousands: ThousandsMark | tuple[ThousandsMark, ...] = Field(
+        (),
+        description="What may stand between thousands, one mark or several: `.`, `,`, `'`, `_`, or a blank, which "
+        "stands for no-break and narrow blanks too.",
+    )
+    number_forms: tuple[NumberForm, ...] = Field(
+        (),
+        description="What else may stand in a number: `currency` (the code or sign of `currency`, no other one), "
+        "`minus_behind` (`12-`), `brackets` (`(12)` is -12).",
+    )
+    time_formats: tuple[TimeFormat, ...] = Field(
+        (),
+        description="strptime patterns, tried in order after ISO 8601; `%z` and `%Z` take offsets, GMT, UTC and the "
+        "names of `time_zone`. Also `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns` (counted since 1970), `excel` and "
+        "`excel_1904` (days as Excel counts them).",
+    )
     id_from: tuple[str, ...] = Field((), description="Columns hashed into the id when there is no id field.")
     fields: dict[Slug, FieldSpec] = Field(min_length=1, description="The fields of a case, by name.")
     contract: ContractSpec = Field(default_factory=lambda: ContractSpec(), description="What rows must meet.")
@@ -208,7 +224,9 @@ class WorkflowSpec(Part):
         None, description="How photos become vectors; with image features it need not be written."
     )
     clusters: ClustersSpec | None = Field(None, description="Only where there are vectors.")
-    labels: tuple[Slug, ...] = Field(min_length=2, description="What can turn out to be true of a case.")
+    labels: tuple[Slug, ...] = Field(
+        min_length=2, max_length=1000, description="What can turn out to be true of a case."
+    )
     outcome: OutcomeFeed = Field(description="Where the truth comes from: kind column or files.")
     model: ModelSpec = Field(default_factory=lambda: ModelSpec(), description="How a case is scored.")
     options: Options = Field(
@@ -277,6 +295,9 @@ class WorkflowSpec(Part):
             id_from=self.id_from,
             time_formats=self.time_formats,
             decimal=self.decimal,
+            thousands=(self.thousands,) if isinstance(self.thousands, str) else self.thousands,
+            number_forms=self.number_forms,
+            currency=self.currency,
         )
 
     @property

@@ -147,6 +147,15 @@ def _rows_find_their_night(draft: Draft) -> Iterator[Finding]:
             )
 
 
+def _marks_differ(draft: Draft) -> Iterator[Finding]:
+    marks = (draft.thousands,) if isinstance(draft.thousands, str) else draft.thousands
+    if draft.decimal in marks:
+        other = "," if draft.decimal == "." else "."
+        yield Finding(
+            ("thousands",), f"`{draft.decimal}` is the decimal mark already; set `decimal: '{other}'` or take it out"
+        )
+
+
 def _outcome(draft: Draft) -> Iterator[Finding]:
     outcome = draft.outcome
     for value, label in outcome.values.items():
@@ -190,6 +199,7 @@ CASE_RULES: tuple[Rule, ...] = (
     _nothing_known_early,
     _model_names,
     _rows_find_their_night,
+    _marks_differ,
     _outcome,
     _learned_after,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,12 +16,36 @@ from pipeline_project.spec.words import Wanted, in_words, wanted
 _TOP = Wanted(WorkflowSpec)
 
 
+#: So many mistakes of one kind in one part are told one by one; whoever has more has another file than a workflow.
+MOST_OF_A_KIND = 20
+#: And so many of one kind in all parts together.
+MOST_OF_A_TYPE = 500
+
+
 def findings_from(errors: Iterable[ErrorDetails]) -> list[Finding]:
-    """One finding for each mistake, however many members of a union complain about it."""
+    """One finding for each mistake, however many members of a union complain about it; of very many that are alike the
+    first ones, and how many more there are."""
     found: dict[tuple[Where, str], Finding] = {}
+    told: Counter[tuple[str, Where | None]] = Counter()
+    untold: dict[tuple[str, Where | None], Where] = {}
     for error in errors:
-        for finding in _findings(error):
-            found.setdefault((finding.where, finding.sentence), finding)
+        name, part = error["type"], error["loc"][:-1]
+        kinds: list[tuple[tuple[str, Where | None], int]] = [
+            ((name, part), MOST_OF_A_KIND),
+            ((name, None), MOST_OF_A_TYPE),
+        ]
+        for kind, most in kinds:
+            told[kind] += 1
+            if told[kind] > most:
+                # To look for a name that is like each of them would take minutes.
+                untold[kind] = untold[kind] if kind in untold else _follow(error["loc"])[0]
+                break
+        else:
+            for finding in _findings(error):
+                found.setdefault((finding.where, finding.sentence), finding)
+    for kind, where in untold.items():
+        more = told[kind] - (MOST_OF_A_TYPE if kind[1] is None else MOST_OF_A_KIND)
+        found[where, kind[0]] = Finding(where, f"from here on {more:,} more are wrong in the same way as those above")
     return list(found.values())
 
 
@@ -36,7 +61,7 @@ def _findings(error: ErrorDetails) -> Iterator[Finding]:
     elif kind == "extra_forbidden":
         keys = list(parent.kind.model_fields) if parent and parent.is_part else []
         near = closest(str(where[-1]), keys)
-        yield Finding(where, f"there is no key `{where[-1]}` here{near or '; the keys are ' + ', '.join(keys)}")
+        yield Finding(where, f"there is no key {shown(where[-1])} here{near or '; the keys are ' + ', '.join(keys)}")
     elif kind == "union_tag_not_found":
         yield Finding((*where, "kind"), f"`kind` is missing: {any_of(want.tagged)}")
     elif kind == "union_tag_invalid":
@@ -46,6 +71,10 @@ def _findings(error: ErrorDetails) -> Iterator[Finding]:
         # pydantic does not count entries that are wrong themselves; those have their own sentence.
         if len(error["input"]) < error["ctx"]["min_length"]:
             yield Finding(where, f"must be {in_words(want)}, and has {len(error['input']) or 'none'}")
+    elif kind == "too_long":
+        yield Finding(
+            where, f"has {error['ctx']['actual_length']:,} entries; there may be {error['ctx']['max_length']:,}"
+        )
     elif kind == "value_error":
         yield Finding(where, str(error["ctx"]["error"]))
     elif "[key]" in error["loc"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from pipeline_project.domain.date_parts import DateParts
 from pipeline_project.domain.landing import Expected
+from pipeline_project.domain.time_forms import FORMS
 from pipeline_project.spec.base import Part, Share, Slug, Words
 from pipeline_project.spec.quantities import Days
 
@@ -37,13 +38,19 @@ def _night_pattern(value: str) -> str:
 
 
 def _time_format(value: str) -> str:
-    moment = datetime(2025, 1, 31, 9, 30)  # noqa: DTZ001 - only the pattern is tried
+    if value in FORMS:
+        return value
+    # With an offset, which a moment without one would leave out; `%Z` is read as the offset that the name stands for.
+    pattern = value.replace("%Z", "%z")
+    moment = datetime(2025, 1, 31, 9, 30, tzinfo=UTC)
     try:
-        tried = datetime.strptime(moment.strftime(value), value)  # noqa: DTZ007
+        tried = datetime.strptime(moment.strftime(pattern), pattern)  # noqa: DTZ007
     except (ValueError, re.error):
         tried = None
     if tried is None or (tried.month, tried.day) not in ((1, 31), (1, 1)) or "%" not in value:
-        raise ValueError(f"{value!r} is no pattern for times; write for instance %d.%m.%Y %H:%M")
+        raise ValueError(
+            f"{value!r} is no pattern for times; write for instance %d.%m.%Y %H:%M, or one of {', '.join(FORMS)}"
+        )
     return value
 
 

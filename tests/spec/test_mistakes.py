@@ -312,3 +312,46 @@ def test_no_edit_makes_checking_fail(
     for mistake in check_file(path):
         assert mistake.line >= 1
         assert mistake.sentence
+
+
+def test_of_very_many_mistakes_the_first_are_told_and_the_rest_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+
+    def counting(name: str, names: object, **options: object) -> list[str]:
+        compared.append(name)
+        return []
+
+    monkeypatch.setattr("difflib.get_close_matches", counting)
+    text = GOOD + "".join(f"title{n}: x\n" for n in range(3_000))
+    found = check_file(write(tmp_path, text))
+    assert len(found) == 21
+    assert found[-1].sentence == "from here on 2,980 more are wrong in the same way as those above"
+    assert len(compared) == 20, "each comparison goes through all names"
+
+
+def test_wrong_entries_below_many_parts_are_told_once(tmp_path: Path) -> None:
+    wrong = "".join(f"  f{n}: {{type: numbr}}\n" for n in range(1_000))
+    found = check_file(write(tmp_path, GOOD.replace("labels:", f"{wrong}labels:")))
+    assert len(found) == 501
+    assert "500 more" in found[-1].sentence
+
+
+def test_more_labels_than_costs_can_be_given_for(tmp_path: Path) -> None:
+    many = ", ".join(f"l{n}" for n in range(1_100))
+    found = check_file(write(tmp_path, GOOD.replace("[fine, fraud]", f"[fine, fraud, {many}]")))
+    assert [mistake.sentence for mistake in found] == ["has 1,102 entries; there may be 1,000"]
+
+
+@pytest.mark.parametrize("pattern", ["%a, %d %b %Y %H:%M:%S %z", "%d.%m.%Y %H:%M %Z", "epoch_ms", "excel", "%Y%m%d"])
+def test_patterns_of_times_that_may_be_declared(tmp_path: Path, pattern: str) -> None:
+    assert check_file(write(tmp_path, f"{GOOD}time_formats: ['{pattern}']\n")) == []
+
+
+def test_marks_between_thousands(tmp_path: Path) -> None:
+    good = GOOD + "decimal: ','\n"
+    assert check_file(write(tmp_path, f"{good}thousands: '.'\n")) == []
+    assert check_file(write(tmp_path, f"{good}thousands: ['.', ' ']\nnumber_forms: [currency]\n")) == []
+    (found,) = check_file(write(tmp_path, f"{good}thousands: ','\n"))
+    assert "is the decimal mark already" in found.sentence
