@@ -220,13 +220,16 @@ def status(
 
 
 @app.command(
-    epilog=example("pipeline doctor", "pipeline doctor --json"), short_help="Checks what the project stands on."
+    epilog=example("pipeline doctor", "pipeline doctor --deep"), short_help="Checks what the project stands on."
 )
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="Also read every file kept, and name what is damaged.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Checks the ground: Python, packages, home, disk, database, lake, MLflow, encoders, workflows."""
     from pipeline_project.commands.doctor import examine
 
-    raise typer.Exit(examine(as_json))
+    raise typer.Exit(examine(as_json, deep))
 
 
 @app.command(

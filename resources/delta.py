@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,21 +16,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from pipeline_project.domain.errors import LakeUnavailable
+from pipeline_project.domain.errors import LakeDamaged, LakeUnavailable
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from deltalake.transaction import AddAction
+    from pyarrow.dataset import ParquetFragmentScanOptions
 
 T = TypeVar("T")
 
 #: Names that become folders. Everything else is refused, so that no outside id ever leads out of the lake.
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ERRNO = re.compile(r"(?:os error|code:) (\d+)")
+_DIGEST = re.compile(r"-([0-9a-f]{64})\.parquet$")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+#: Files that this process has compared with their digests. A name is used once, so what it stands for never changes.
+_VERIFIED: set[str] = set()
 
 #: The log is never cut: it is small, and without it an old version cannot be read. Files that no kept version
 #: needs go with `vacuum`, on purpose only.
@@ -59,13 +65,15 @@ def error_number(error: BaseException) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _advice(number: int | None) -> str:
+def _advice(number: int | None, uri: str) -> str:
     if number in _NO_ROOM:
         return "there is no room left; free some or point PIPELINE_LAKE_URL elsewhere, then run the night again"
     if number in _NOT_ALLOWED:
         return "this user may not; give it read and write permission there or set PIPELINE_LAKE_URL, then run again"
     if number == errno.ENOENT:
         return "a file it needs is gone; an older version can be read only as long as `tidy` was told to keep it"
+    if number is None and ("://" not in uri or uri.startswith("file://")):
+        return "what lies there is not as it was written; `pipeline doctor --deep` names what is damaged and its cure"
     return "check PIPELINE_LAKE_URL, its credentials and the network, then run again"
 
 
@@ -83,8 +91,66 @@ def reachable(uri: str, doing: str) -> Iterator[None]:
         lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
         said = " ".join(lines[:3])[:300]
         raise LakeUnavailable(
-            f"cannot {doing} {uri}: {_advice(error_number(error))}. Nothing half-written is visible. ({said})"
+            f"cannot {doing} {uri}: {_advice(error_number(error), uri)}. Nothing half-written is visible. ({said})"
         ) from error
+
+
+def digest_of(path: str) -> str | None:
+    """The sha256 that a file of ours carries in its name, in hex; None for a file that delta-rs wrote itself.
+
+    The table's log names the file, so it says by which bytes, without being asked again.
+    """
+    found = _DIGEST.search(path)
+    return found.group(1) if found else None
+
+
+def checked() -> ParquetFragmentScanOptions:
+    """Reading compares every page with the checksum it was written with, each time; pages of older files have none."""
+    from pyarrow.dataset import ParquetFragmentScanOptions
+
+    return ParquetFragmentScanOptions(page_checksum_verification=True)
+
+
+def verified(part: Any) -> pa.Buffer:
+    """The bytes of a dataset's file, which are those that were written.
+
+    Raises:
+        LakeDamaged: they are others; the message names the file.
+        OSError: it is gone, or may not be read.
+    """
+    try:
+        content = part.filesystem.open_input_file(part.path).read_buffer()
+    except OSError as error:
+        if error_number(error) is not None:
+            raise
+        # an empty file is an error of its own to delta-rs
+        raise damaged(part.path, "it cannot be read") from error
+    wanted = digest_of(part.path)
+    if wanted is not None and hashlib.sha256(content).hexdigest() != wanted:
+        raise damaged(part.path, "its bytes are not those that were written")
+    _VERIFIED.add(part.path)
+    return content
+
+
+def verify_once(parts: Iterable[Any]) -> None:
+    """Compares files with what was written, each the first time that this process reads it.
+
+    Page checksums alone would let a footer through that names other columns or counts other rows.
+
+    Raises:
+        LakeDamaged, OSError: see `verified`.
+    """
+    for part in parts:
+        if digest_of(part.path) is not None and part.path not in _VERIFIED:
+            verified(part)
+
+
+def damaged(path: str, why: str) -> LakeDamaged:
+    """A file that can be read no more, and what to do about it."""
+    return LakeDamaged(
+        f"the lake's file {path} is damaged: {why}. Put it back from a backup, or make the night again where that can "
+        "be done; `pipeline doctor --deep` says which files are damaged and how each is mended"
+    )
 
 
 @dataclass(frozen=True)
@@ -144,17 +210,23 @@ class DeltaStore:
     def add_file(self, uri: str, rows: pa.Table, partition: Mapping[str, str], **parquet: Any) -> AddAction:
         """Writes one parquet file, which nobody sees before it is committed. Rows keep their order; no rows is fine.
 
-        delta-rs's own writer neither keeps the order of rows nor writes a file for a night without any.
+        delta-rs's own writer neither keeps the order of rows nor writes a file for a night without any. Every page
+        has a checksum, and the file's name the sha256 of all of it (`digest_of`).
         """
         import pyarrow.parquet as pq
         from deltalake.fs import DeltaStorageHandler
         from deltalake.transaction import AddAction
 
-        path = "/".join([*(f"{column}={value}" for column, value in partition.items()), f"part-{uuid.uuid4()}.parquet"])
+        whole = pa.BufferOutputStream()
+        pq.write_table(rows, whole, write_page_checksum=True, **parquet)
+        content = whole.getvalue()
+        name = f"part-{uuid.uuid4()}-{hashlib.sha256(content).hexdigest()}.parquet"
+        path = "/".join([*(f"{column}={value}" for column, value in partition.items()), name])
         with reachable(uri, "write to"):
             files = DeltaStorageHandler(uri, self._options())
-            with files.open_output_stream(path) as sink:
-                pq.write_table(rows, sink, **parquet)
+            # through a buffer that takes all of it: delta-rs's stream accepts no other write than of plain memory
+            with pa.BufferedOutputStream(files.open_output_stream(path), len(content) + 1) as sink:
+                sink.write(content)
             size = files.get_file_info([path])[0].size
         stats = f'{{"numRecords": {rows.num_rows}}}'
         return AddAction(path, size, dict(partition), int(time.time() * 1000), True, stats)

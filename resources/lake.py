@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipeline_project.domain.errors import LakeSchemaChanged, LakeUnavailable
+from pipeline_project.domain.errors import LakeDamaged, LakeSchemaChanged, LakeUnavailable
 from pipeline_project.domain.schema import NIGHT, with_versions
 from resources.columns import agreed_schema, fitted, lake_schema
-from resources.delta import DeltaStore, Tidied, reachable
+from resources.delta import DeltaStore, Tidied, checked, damaged, error_number, reachable, verified, verify_once
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -227,8 +227,6 @@ class DeltaLake:
         where: list[tuple[str, str, str]],
         columns: Sequence[str] | None,
     ) -> pa.Table:
-        from pyarrow.dataset import FileSystemDataset
-
         name = f"{workflow}/{asset}"
         schema = _schema(table)
         if unknown := set(columns or ()) - set(schema.names):
@@ -246,8 +244,37 @@ class DeltaLake:
             wanted = pa.schema([schema.field(column) for column in names])
             if not parts:
                 return with_versions(wanted.empty_table(), {name: table.version()})
-            whole = FileSystemDataset(parts, files.schema, files.format, files.filesystem).to_table(columns=names)
+            whole = _rows(files, parts, names)
         return with_versions(whole.cast(wanted), {name: table.version()})
+
+
+def _rows(files: Any, parts: Sequence[Any], names: Sequence[str]) -> pa.Table:
+    """These columns of some files of a dataset, in their order, none of them damaged.
+
+    A file that is read alone is compared with the sha256 in its name; of several each is the first time.
+
+    Raises:
+        LakeDamaged: the message names the first file that is not as it was written.
+        OSError: a file is gone, or may not be read.
+    """
+    from pyarrow.dataset import FileSystemDataset
+
+    try:
+        if len(parts) == 1:
+            content = pa.BufferReader(verified(parts[0]))
+            alone = files.format.make_fragment(content, partition_expression=parts[0].partition_expression)
+            return alone.to_table(schema=files.schema, columns=names, fragment_scan_options=checked())
+        verify_once(parts)
+        together = FileSystemDataset(parts, files.schema, files.format, files.filesystem)
+        return together.to_table(columns=names, fragment_scan_options=checked())
+    except LakeDamaged:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        if error_number(error) is not None:
+            raise
+        for part in parts:
+            verified(part)
+        raise damaged(parts[0].path, f"it or one beside it cannot be read ({type(error).__name__})") from error
 
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.vectors import pack, unpack
-from resources.delta import DeltaStore, Tidied, reachable
+from resources.delta import DeltaStore, Tidied, checked, reachable, verify_once
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -126,7 +126,8 @@ class LakeVectorStore:
     def _keys_of(self, uri: str, part: Any) -> pa.ChunkedArray:
         path = f"{uri} {part.path}"
         if path not in self._keys:
-            self._keys[path] = part.to_table(columns=["key"])["key"]
+            verify_once([part])
+            self._keys[path] = part.to_table(columns=["key"], fragment_scan_options=checked())["key"]
         return self._keys[path]
 
     def _forget(self, uri: str, paths: set[str]) -> None:
@@ -149,5 +150,7 @@ def _take(part: Any, rows: np.ndarray) -> pa.ChunkedArray:
     # Where each needed group begins once the others are left out.
     kept = np.concatenate([[0], np.cumsum([part.row_groups[i].num_rows for i in needed])])[:-1]
     local = rows - starts[groups] + kept[np.searchsorted(needed, groups)]
-    column = part.subset(row_group_ids=needed.tolist()).to_table(columns=["vector"])["vector"]
+    column = part.subset(row_group_ids=needed.tolist()).to_table(columns=["vector"], fragment_scan_options=checked())[
+        "vector"
+    ]
     return column.take(pa.array(local))

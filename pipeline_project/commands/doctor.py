@@ -26,9 +26,15 @@ class Finding:
     words: str
 
 
-def examine(as_json: bool) -> int:
-    """Looks at everything; one thing that is broken does not hide the others."""
+def examine(as_json: bool, deep: bool = False) -> int:
+    """Looks at everything; one thing that is broken does not hide the others.
+
+    Args:
+        deep: also reads all that is kept, and names what is damaged.
+    """
     findings = [_looked(what, look) for what, look in LOOKS.items()]
+    if deep:
+        findings += _deep()
     if as_json:
         emit([asdict(finding) for finding in findings])
     else:
@@ -120,6 +126,29 @@ def _workflows() -> str:
 def _chromium() -> str:
     found = shutil.which("chromium")
     return str(Path(found)) if found else "not there; only the pictures and the browser tests need it"
+
+
+def _deep() -> list[Finding]:
+    """One line for everything that was read, and one for each thing that is damaged."""
+    import os
+
+    from resources.deep import look_deep
+    from resources.doors import open_lake, open_registry
+
+    ground = prepare()
+    os.environ.update(ground.environ)
+    chosen, known = ground.settings, load_all(ground.settings.workflow_folders).specs
+    models = [model for name in sorted(known) for model in ground.ledger.models(name)]
+    try:
+        looked = look_deep(open_lake(chosen).store, open_registry(chosen), models, chosen.home / "reports")
+    except PipelineError as error:
+        return [Finding("all that is kept", False, str(error))]
+    words = (
+        f"{looked.files} files of the lake ({looked.undigested} without a digest), {looked.models} model versions and "
+        f"{looked.pages} pages read, {len(looked.damaged)} damaged"
+    )
+    found = [Finding(each.what, False, f"{each.why}; {each.cure}") for each in looked.damaged]
+    return [Finding("all that is kept", not found, words), *found]
 
 
 LOOKS: dict[str, Callable[[], str]] = {

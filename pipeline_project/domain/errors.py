@@ -43,6 +43,10 @@ class LakeUnavailable(PipelineError):
     """The lake cannot be written or read: no space, no permission, no store."""
 
 
+class LakeDamaged(LakeUnavailable):
+    """A file of the lake is not what was written; the message names it. Waiting does not mend it."""
+
+
 class SettingInvalid(PipelineError):
     """A PIPELINE_ variable holds something it may not."""
 
