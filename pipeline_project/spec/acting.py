@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from pipeline_project.domain.acting.pace import LONGEST_DEADLINE
 from pipeline_project.spec.base import Part, Slug
 from pipeline_project.spec.quantities import Hours, Seconds
 from pipeline_project.spec.source import Location
@@ -25,7 +26,12 @@ class HttpDestination(Part):
     remembers_hours: Hours = Field(
         24, gt=0, description="How long it answers the same key with the same result instead of acting again."
     )
-    timeout_seconds: Seconds = Field(10, gt=0, le=120, description="No answer by then means unknown, not failed.")
+    timeout_seconds: Seconds = Field(
+        10,
+        gt=0,
+        le=LONGEST_DEADLINE,
+        description="For the whole try: connecting, sending, the whole answer. None by then means unknown, not failed.",
+    )
     attempts: int = Field(8, ge=1, le=100, description="Tries before an action becomes a dead letter.")
 
 

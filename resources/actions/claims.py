@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Text,
     cast,
     exists,
     func,
@@ -25,9 +27,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INTERVAL, insert
 
 from pipeline_project.domain.acting import pace
+from pipeline_project.domain.acting.keys import tampering
 from pipeline_project.domain.acting.pace import retries_left
 from resources.actions.sent import Sent
 from resources.ledger.action_tables import action_events, actions, breakers, releases, switches
+
+#: Tries are counted this far, and no further.
+_MOST_ATTEMPTS = 1_000_000
 
 #: A workflow and one of its destinations.
 Place = tuple[str, str]
@@ -66,16 +72,25 @@ def claim(connection: Connection, token: UUID, terms: Terms, worker: str) -> lis
             state="sending",
             claim_token=token,
             lease_until=func.clock_timestamp() + seconds(literal(terms.lease_seconds)),
-            attempts=actions.c.attempts + 1,
+            # a count that somebody set to the end of its column must not stop the whole batch
+            attempts=func.least(actions.c.attempts, _MOST_ATTEMPTS) + 1,
             first_sent_at=func.coalesce(actions.c.first_sent_at, func.clock_timestamp()),
         )
-        .returning(actions, func.extract("epoch", func.clock_timestamp() - actions.c.first_sent_at).label("seconds"))
+        .returning(*_READ)
     )
     rows = connection.execute(taken).all()
     note(connection, [(row.id, "claimed", row.attempts, None) for row in rows], worker)
     return [_sent(row) for row in sorted(rows, key=lambda row: row.id)]
 
 
+#: What is read of a claimed row: nothing that a driver could choke on, so that one row never stops the others.
+_READ = (
+    *(actions.c[name] for name in ("id", "workflow", "destination", "kind", "key", "fingerprint", "case_id")),
+    *(actions.c[name] for name in ("live", "attempts", "uncertain")),
+    cast(actions.c.money, Text).label("money"),
+    cast(actions.c.payload, Text).label("payload"),
+    func.extract("epoch", func.clock_timestamp() - actions.c.first_sent_at).label("seconds"),
+)
 _PLACE = tuple_(actions.c.workflow, actions.c.destination)
 _DUE = (actions.c.state.in_(("ready", "unknown")), actions.c.next_at <= func.clock_timestamp())
 _FIRST = (*_DUE, actions.c.attempts == 0)
@@ -219,6 +234,11 @@ def seconds(value: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _sent(row: Row[Any]) -> Sent:
+    """A claimed row as it will be sent; one that cannot be understood says so, and is nobody else's trouble."""
+    payload, wrong = _payload(row.payload)
+    money = float(row.money)
+    if wrong is None:
+        wrong = tampering(payload, row.fingerprint, (row.workflow, row.kind, row.case_id), money)
     return Sent(
         id=row.id,
         workflow=row.workflow,
@@ -226,11 +246,20 @@ def _sent(row: Row[Any]) -> Sent:
         kind=row.kind,
         key=row.key,
         fingerprint=row.fingerprint,
-        payload=row.payload,
-        money=float(row.money),
+        payload=payload,
+        money=money,
         live=row.live,
         attempt=row.attempts,
         seconds=float(row.seconds),
         uncertain=row.uncertain,
-        first_sent_at=row.first_sent_at,
+        case_id=row.case_id,
+        wrong=wrong,
     )
+
+
+def _payload(text: str) -> tuple[Mapping[str, Any], str | None]:
+    try:
+        payload = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}, "its payload cannot be read"
+    return (payload, None) if isinstance(payload, dict) else ({}, "its payload is no object of names and values")

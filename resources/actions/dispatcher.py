@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from uuid import uuid4
+from dataclasses import dataclass, field, replace
+from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DataError, IntegrityError
 
-from pipeline_project.domain.acting.pace import Answer, Fate
+from pipeline_project.domain.acting.pace import LEASE_SECONDS, Answer, Fate, lease_seconds
 from pipeline_project.domain.errors import DatabaseUnreachable
 from resources.actions.claims import Place, Terms, anything_left, claim, give_up_leases, stopped
 from resources.actions.destinations import Destination
@@ -23,11 +24,15 @@ from resources.postgres import connected
 
 log = logging.getLogger("pipeline.dispatcher")
 
-LEASE_SECONDS, BATCH, IDLE_SECONDS = 60.0, 50, 1.0
+BATCH, IDLE_SECONDS = 50, 1.0
 #: How old the look at the kill switches may be when an action is sent.
 SWITCH_SECONDS = 0.25
-#: Error classes of what nobody could find out, of what has no destination any more, and of what goes back unsent.
-NOBODY_KNOWS, NO_DESTINATION, PUT_BACK = "nobody_knows", "no_destination", "put_back"
+#: Error classes of what nobody could find out, of what has no destination any more, of what is not what was decided,
+#: of a try that ended in a mistake of ours, of what could not be written down, and of what goes back unsent.
+NOBODY_KNOWS, NO_DESTINATION, TAMPERED = "nobody_knows", "no_destination", "not_as_decided"
+BROKE, UNWRITABLE, PUT_BACK = "broke", "unwritable", "put_back"
+#: Of these the destination knows nothing.
+_OURS = frozenset({NO_DESTINATION, TAMPERED, BROKE})
 
 
 @dataclass
@@ -53,9 +58,8 @@ class Dispatcher:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        # a lease shorter than one try would let nothing be sent at all
         longest = max((each.longest_seconds for each in self.destinations.values()), default=0.0)
-        self.lease_seconds = max(self.lease_seconds, 2 * longest)
+        self.lease_seconds = lease_seconds(longest, self.lease_seconds)
 
     def once(self) -> int:
         """One batch; returns how many actions were claimed."""
@@ -69,13 +73,32 @@ class Dispatcher:
         if not taken:
             return 0
         settled = self._sent(taken, until, switched_off)
-        with connected(self.engine) as connection, connection.begin():
-            kept = settle(connection, token, settled, self.worker)
+        kept = self._settle(token, settled)
         if kept < len(taken):
             log.warning(
                 "%d of %d actions were no longer ours to settle: their lease had ended", len(taken) - kept, len(taken)
             )
         return len(taken)
+
+    def _settle(self, token: UUID, settled: Sequence[Settled]) -> int:
+        """Writes down what became of a batch; one that the database refuses is written down without its receipt, as
+        a dead letter, and takes no other with it."""
+        try:
+            with connected(self.engine) as connection, connection.begin():
+                return settle(connection, token, settled, self.worker)
+        except (DataError, IntegrityError, ValueError) as error:
+            if len(settled) > 1:
+                return sum(self._settle(token, [each]) for each in settled)
+            log.warning("what became of an action could not be written down: %s", type(error).__name__)
+        with connected(self.engine) as connection, connection.begin():
+            return settle(connection, token, [self._bare(settled[0])], self.worker)
+
+    def _bare(self, each: Settled) -> Settled:
+        if each.state in ("done", "rehearsed"):
+            return replace(each, answer=Answer(Fate.DONE))
+        words = "what became of it could not be written down; look at the destination yourself"
+        owner = self.owners.get(each.action.workflow, "unknown")
+        return replace(each, state="dead", answer=Answer(Fate.REFUSED, UNWRITABLE, words), owner=owner)
 
     def drain(self) -> int:
         """Until nothing is left that may leave, retries included; returns how many were claimed."""
@@ -126,11 +149,24 @@ class Dispatcher:
 
     def _tried(self, action: Sent, place: Destination | None) -> tuple[Answer, bool]:
         """What became of it, and whether it may have had its effect although that answer does not say so."""
+        if action.wrong is not None:
+            words = f"{action.wrong}: it was not sent; run `pipeline audit verify` and look at who may write the ledger"
+            return Answer(Fate.REFUSED, TAMPERED, words), action.uncertain
         if not action.live:
             return Answer(Fate.DONE), False
         if place is None:
             words = "the workflow's file no longer declares this destination"
             return Answer(Fate.REFUSED, NO_DESTINATION, words), action.uncertain
+        try:
+            return self._asked_and_sent(action, place)
+        except DatabaseUnreachable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one action that breaks its try must not stop the others
+            log.warning("a try of an action of %s broke: %s", action.workflow, type(error).__name__)
+            words = f"{type(error).__name__}: the try broke, and may have had its effect"
+            return Answer(Fate.UNKNOWN, BROKE, words, maybe=True), True
+
+    def _asked_and_sent(self, action: Sent, place: Destination) -> tuple[Answer, bool]:
         uncertain = action.uncertain
         # within its promise the destination answers the same key instead of acting again; after that it has to be asked
         if uncertain and not place.remembers(action.seconds):
@@ -145,13 +181,14 @@ class Dispatcher:
         return answer, answer.fate is not Fate.DONE and (answer.maybe or uncertain)
 
     def _settled(self, action: Sent, answer: Answer, uncertain: bool) -> Settled:
-        if not action.live:
+        if not action.live and answer.fate is Fate.DONE:
             return Settled(action, "rehearsed", answer)
         place = self.destinations.get((action.workflow, action.destination))
         attempts = place.attempts if place else 1
         state, wait = next_state(action, answer, attempts, uncertain, self.draws.random())
         owner = self.owners.get(action.workflow, "unknown") if state == "dead" else None
-        return Settled(action, state, answer, wait, uncertain, owner)
+        heard = answer.error_class not in _OURS
+        return Settled(action, state, answer, wait, uncertain, owner, heard=heard)
 
 
 def _put_back(action: Sent) -> Settled:

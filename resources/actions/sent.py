@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,8 @@ class Sent:
         attempt: which try this is, from 1.
         seconds: since the first try was begun.
         uncertain: an earlier try may have had its effect.
+        case_id: as the row's column says, whatever its payload does.
+        wrong: why this row may not be sent as it stands, in words; None where nothing is wrong with it.
     """
 
     id: int
@@ -32,7 +33,8 @@ class Sent:
     attempt: int
     seconds: float
     uncertain: bool
-    first_sent_at: datetime | None = None
+    case_id: str = ""
+    wrong: str | None = None
 
     @property
     def body(self) -> bytes:

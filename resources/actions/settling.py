@@ -43,6 +43,7 @@ class Settled:
         uncertain: it may have had its effect, and nobody has said otherwise since.
         owner: who looks after a dead one.
         tried: False where it goes back unsent, and this try does not count.
+        heard: False where the destination had no part in it, and it says nothing of the destination.
     """
 
     action: Sent
@@ -52,6 +53,7 @@ class Settled:
     uncertain: bool = False
     owner: str | None = None
     tried: bool = True
+    heard: bool = True
 
     @property
     def place(self) -> Place:
@@ -86,10 +88,10 @@ def settle(connection: Connection, token: UUID, settled: Sequence[Settled], work
     through: dict[str, list[str]] = {}
     for each in ours:
         if each.state in ("done", "rehearsed"):
-            through.setdefault(each.action.workflow, []).append(str(each.action.payload["case"]))
+            through.setdefault(each.action.workflow, []).append(each.action.case_id)
     for workflow in sorted(through):
         advance(connection, workflow, of_cases(through[workflow]))
-    _breakers(connection, [each for each in ours if each.action.live and each.tried])
+    _breakers(connection, [each for each in ours if each.action.live and each.tried and each.heard])
     for workflow in sorted({each.action.workflow for each in ours}):
         ended = [each for each in ours if each.action.workflow == workflow and each.state in ("done", "dead")]
         append(connection, "deliveries", workflow, [_fact(each) for each in ended])
@@ -180,7 +182,7 @@ def _fact(each: Settled) -> dict[str, Any]:
     return {
         "key": each.action.key,
         "kind": each.action.kind,
-        "case_id": each.action.payload["case"],
+        "case_id": each.action.case_id,
         "destination": each.action.destination,
         "state": each.state,
         "money": each.action.money,

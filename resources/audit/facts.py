@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Date, DateTime, Double, Float, Numeric, Table, UniqueConstraint
 
-from pipeline_project.domain.audit.canonical import EXACT, decimal_text, moment, plain, spelled
+from pipeline_project.domain.audit.canonical import as_floats, decimal_text, moment, plain, spelled
 from resources.ledger.tables import Night
 
 TABLE = "table"
@@ -163,17 +163,7 @@ def same(one: Any, other: Any) -> bool:
     """
     if type(one) is type(other) and not isinstance(one, dict | list):
         return bool(one == other)
-    return spelled(one) == spelled(other) or spelled(_as_floats(one)) == spelled(_as_floats(other))
-
-
-def _as_floats(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _as_floats(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_as_floats(part) for part in value]
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= EXACT:
-        return float(value)
-    return value
+    return spelled(one) == spelled(other) or spelled(as_floats(one)) == spelled(as_floats(other))
 
 
 def _person(said: Mapping[str, Any]) -> str | None:

@@ -12,6 +12,12 @@ FIRST_WAIT, LONGEST_WAIT, GROWTH = 2.0, 3600.0, 2.0
 RETRY_SHARE, RETRIES_A_SECOND, FIRST_RETRIES, MOST_RETRIES = 0.1, 1.0, 20.0, 100.0
 #: Failures in a row that open a breaker; seconds it stays open the first time, and at most.
 TRIPS, OPEN_SECONDS, LONGEST_OPEN = 5, 15.0, 900.0
+#: Seconds: how long a destination may be given for one whole exchange, and how long a dispatcher holds what it took.
+LONGEST_DEADLINE, LEASE_SECONDS = 120.0, 60.0
+#: Whole tries that a lease outlasts: one may begin while another one's time is not yet over.
+TRIES_A_LEASE = 2.0
+#: Seconds that a destination may ask to be left alone; what asks for more is heard as this.
+LONGEST_ASKED = 604_800.0
 #: Answers of a service after which the same request may do better: too early, too many, or its own trouble.
 PASSING = frozenset({408, 409, 425, 429})
 
@@ -65,7 +71,20 @@ def wait_before(attempt: int, draw: float, asked: float | None = None) -> float:
         asked: seconds that the destination asked for; never less than these.
     """
     most = min(LONGEST_WAIT, FIRST_WAIT * GROWTH ** min(attempt - 1, 30))
-    return max(asked or 0.0, most / 2 + draw * most / 2)
+    told = asked if asked is not None and asked > 0 else 0.0
+    return max(min(told, LONGEST_ASKED), most / 2 + draw * most / 2)
+
+
+def lease_seconds(longest_try: float, wanted: float = LEASE_SECONDS) -> float:
+    """How long an action is held for the dispatcher that took it: always longer than a try may last.
+
+    The one place where a lease is made, so that no destination's deadline can outlast it.
+
+    Args:
+        longest_try: seconds of the slowest destination's whole try.
+        wanted: what it should be at least.
+    """
+    return max(wanted, TRIES_A_LEASE * longest_try)
 
 
 def retries_left(saved: float, seconds: float, first_tries: int = 0) -> float:

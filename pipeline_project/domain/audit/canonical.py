@@ -60,6 +60,17 @@ def plain(value: Any) -> Any:
     return _rarer(value)
 
 
+def as_floats(value: Any) -> Any:
+    """A value whose whole numbers beyond what floats tell apart are floats: jsonb keeps the float 1e+23 as 10**23."""
+    if isinstance(value, dict):
+        return {key: as_floats(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [as_floats(part) for part in value]
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= EXACT:
+        return float(value)
+    return value
+
+
 def _number(value: float) -> int | float | str:
     if abs(value) < EXACT:
         return int(value) if value.is_integer() else value

@@ -13,8 +13,12 @@ from pipeline_project.domain.acting.pace import Answer, Fate
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import FileDestination
+from resources.actions.destinations.deadline import left_after
 from resources.actions.sent import Sent
 from resources.sources.places import environment, place
+
+#: Seconds that one file may take, with finding out whether it is there.
+_LONGEST = 20.0
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,16 @@ class FileDrop:
 
     @property
     def longest_seconds(self) -> float:
-        return 10.0
+        return _LONGEST
 
     def send(self, action: Sent) -> Answer:
         """Writes the file, or finds it written."""
+        try:
+            return left_after(_LONGEST / 2, lambda: self._written(action))
+        except TimeoutError:
+            return Answer(Fate.UNKNOWN, "no_answer", "the folder did not answer in time", maybe=True)
+
+    def _written(self, action: Sent) -> Answer:
         file, draft = self._file(action), self.folder / f".{action.key}.{secrets.token_hex(8)}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -54,6 +64,12 @@ class FileDrop:
         return Answer(Fate.DONE, receipt={"file": file.name})
 
     def look_up(self, action: Sent) -> Answer | None:
+        try:
+            return left_after(_LONGEST / 2, lambda: self._found(action))
+        except (TimeoutError, OSError) as error:
+            return Answer(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked")
+
+    def _found(self, action: Sent) -> Answer:
         return self._same(action) if self._file(action).exists() else Answer(Fate.AGAIN, "never_seen", "no such file")
 
     def remembers(self, seconds: float) -> bool:
@@ -63,8 +79,10 @@ class FileDrop:
         return self.folder / f"{action.key}.json"
 
     def _same(self, action: Sent) -> Answer:
-        if self._file(action).read_bytes() == action.body:
-            return Answer(Fate.DONE, receipt={"file": self._file(action).name})
+        file, body = self._file(action), action.body
+        # its size first: what somebody else put there may be of any
+        if file.is_file() and file.stat().st_size == len(body) and file.read_bytes() == body:
+            return Answer(Fate.DONE, receipt={"file": file.name})
         return Answer(Fate.REFUSED, "other_content", "a file with this key and another content is there")
 
     def _sync_folder(self) -> None:

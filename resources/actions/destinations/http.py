@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from pipeline_project.domain.acting.pace import Answer, Fate, fate_of_status
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import HttpDestination
+from resources.actions.destinations.deadline import GRACE, cancelled_after
 from resources.actions.secrets import signing_secret
 from resources.actions.sent import Sent
 from resources.sources.places import environment, expand
@@ -20,14 +23,44 @@ from resources.sources.places import environment, expand
 if TYPE_CHECKING:
     import httpx
 
-#: How much of an answer is kept as a receipt, in characters.
-_RECEIPT = 500
+#: How much of an answer is read, in bytes, and how much of it is kept as a receipt, in characters.
+_BODY, _RECEIPT = 16_384, 500
 _SERVER_FAILED = 500
+#: The trace event after which the service may have what was sent.
+_LEAVING = "send_request_headers.started"
+
+
+@dataclass
+class _Exchange:
+    """One request, as far as it came: an answer's status is its word, however little of its body follows.
+
+    Attributes:
+        left: whether something may have reached the service.
+        status: None where no answer came.
+        body: its beginning.
+    """
+
+    left: bool = False
+    status: int | None = None
+    retry_after: str = ""
+    body: bytearray = field(default_factory=bytearray)
+
+    async def note(self, event: str, _: Any) -> None:
+        """What httpx tells on the way."""
+        self.left = self.left or event.endswith(_LEAVING)
+
+    @property
+    def said(self) -> str:
+        return bytes(self.body).decode("utf-8", "replace")[:_RECEIPT]
 
 
 @dataclass(frozen=True)
 class HttpService:
-    """One service; a connection is kept open between actions."""
+    """One service; a connection is kept open between actions.
+
+    Attributes:
+        timeout: seconds for one whole exchange: connecting, sending, the whole answer.
+    """
 
     url: str
     secret: str = field(repr=False)
@@ -51,19 +84,22 @@ class HttpService:
 
     @property
     def longest_seconds(self) -> float:
-        # connecting, writing and reading may each take the timeout
-        return 3 * self.timeout
+        # before it is sent again the service may be asked what became of it
+        exchanges = 1 if self.lookup is None else 2
+        return exchanges * (self.timeout + GRACE)
 
     @cached_property
-    def _client(self) -> httpx.Client:
+    def _client(self) -> httpx.AsyncClient:
         import httpx
 
-        # redirects are not followed: a signed payment goes where it was meant to go, or nowhere
-        return httpx.Client(timeout=self.timeout, follow_redirects=False, trust_env=False)
+        # redirects are not followed: a signed payment goes where it was meant to go, or nowhere. An answer that is
+        # packed could grow without end when it is unpacked, so none is asked for
+        return httpx.AsyncClient(
+            timeout=self.timeout, follow_redirects=False, trust_env=False, headers={"accept-encoding": "identity"}
+        )
 
     def send(self, action: Sent) -> Answer:
         """Posts the action under its key; no answer in time means that nobody knows."""
-        import httpx
         from standardwebhooks import Webhook
 
         now, body = datetime.now(UTC), action.body
@@ -73,47 +109,68 @@ class HttpService:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": Webhook(self.secret).sign(str(action.key), now, body.decode()),
         }
-        try:
-            answer = self._client.post(self.url, content=body, headers=headers)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return Answer(Fate.AGAIN, "unreachable", f"{type(error).__name__}: the service was not reached")
-        except httpx.HTTPError as error:
-            return Answer(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: sent, but no answer came", maybe=True)
-        return self._meaning(answer)
+        told, went_wrong = self._exchanged("POST", self.url, body, headers)
+        if told.status is not None:
+            return _meaning(told, told.status)
+        if not told.left:
+            return Answer(Fate.AGAIN, "unreachable", f"{went_wrong}: the service was not reached")
+        return Answer(Fate.UNKNOWN, "no_answer", f"{went_wrong}: sent, but no answer came", maybe=True)
 
     def look_up(self, action: Sent) -> Answer | None:
-        import httpx
-
         if self.lookup is None:
             return None
-        try:
-            answer = self._client.get(self.lookup.replace("{key}", str(action.key)))
-        except httpx.HTTPError as error:
-            return Answer(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked")
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        told, went_wrong = self._exchanged("GET", self.lookup.replace("{key}", str(action.key)))
+        if told.status is None:
+            return Answer(Fate.UNKNOWN, "no_answer", f"{went_wrong}: the fate could not be asked")
+        if told.status == HTTPStatus.NOT_FOUND:
             return Answer(Fate.AGAIN, "never_seen", "the service has never seen it")
-        if fate_of_status(answer.status_code) is Fate.DONE:
-            return Answer(Fate.DONE, receipt={"looked_up": answer.text[:_RECEIPT]})
-        return Answer(Fate.UNKNOWN, "no_answer", f"asked for its fate, the service said {answer.status_code}")
+        if fate_of_status(told.status) is Fate.DONE:
+            return Answer(Fate.DONE, receipt={"looked_up": told.said})
+        return Answer(Fate.UNKNOWN, "no_answer", f"asked for its fate, the service said {told.status}")
+
+    def _exchanged(
+        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[_Exchange, str]:
+        """What came of a request within its time, and the name of what went wrong, if anything."""
+        import httpx
+
+        told = _Exchange()
+        try:
+            cancelled_after(self.timeout, lambda: self._exchange(told, method, url, body, headers))
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
+            return told, type(error).__name__
+        return told, ""
+
+    async def _exchange(
+        self, told: _Exchange, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
+    ) -> None:
+        watched = {"trace": told.note}
+        async with self._client.stream(method, url, content=body, headers=headers, extensions=watched) as answer:
+            told.retry_after, told.status = answer.headers.get("retry-after", ""), answer.status_code
+            async for part in answer.aiter_raw():
+                told.body += part[: _BODY - len(told.body)]
+                if len(told.body) >= _BODY:
+                    break
 
     def remembers(self, seconds: float) -> bool:
         return seconds < self.remembers_seconds
 
-    def _meaning(self, answer: httpx.Response) -> Answer:
-        fate = fate_of_status(answer.status_code)
-        if fate is Fate.DONE:
-            return Answer(fate, receipt={"status": answer.status_code, "said": answer.text[:_RECEIPT]})
-        words = f"the service said {answer.status_code}"
-        # a server that fails may do so after the effect; one that is busy or refuses has done nothing
-        maybe = answer.status_code >= _SERVER_FAILED
-        return Answer(fate, f"http_{answer.status_code}", words, wait=_asked_wait(answer), maybe=maybe)
+
+def _meaning(told: _Exchange, status: int) -> Answer:
+    fate = fate_of_status(status)
+    if fate is Fate.DONE:
+        return Answer(fate, receipt={"status": status, "said": told.said})
+    words = f"the service said {status}"
+    # a server that fails may do so after the effect; one that is busy or refuses has done nothing
+    return Answer(fate, f"http_{status}", words, wait=_asked_wait(told.retry_after), maybe=status >= _SERVER_FAILED)
 
 
-def _asked_wait(answer: httpx.Response) -> float | None:
+def _asked_wait(said: str) -> float | None:
     try:
-        return max(0.0, float(answer.headers.get("retry-after", "")))
+        seconds = float(said)
     except ValueError:
         return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def local(url: str) -> bool:

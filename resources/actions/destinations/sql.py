@@ -7,20 +7,23 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
-from sqlalchemy import Column, DateTime, MetaData, Numeric, Select, Table, Text, Uuid, func, select
+from sqlalchemy import Column, DateTime, MetaData, Numeric, Select, Table, Text, Uuid, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline_project.domain.acting.pace import Answer, Fate
 from pipeline_project.domain.errors import DatabaseUnreachable, SettingInvalid
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import SqlDestination
+from resources.actions.destinations.deadline import left_after
 from resources.actions.sent import Sent
 from resources.postgres import connected, engine_of, with_driver
 
-#: Seconds that one row may take: connecting, and a table that somebody else has locked.
-_LONGEST = 30.0
+#: Seconds for one row, a table that somebody else has locked included, by the server's clock; and for all of it, a
+#: server that does not answer included, by ours.
+_STATEMENT, _EXCHANGE = 10, 20.0
+_BOUNDED = text(f"SET LOCAL statement_timeout = '{_STATEMENT}s'; SET LOCAL lock_timeout = '{_STATEMENT}s'")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class SqlTable:
 
     @property
     def longest_seconds(self) -> float:
-        return _LONGEST
+        # before it is sent again the table may be asked what became of it
+        return 2 * _EXCHANGE
 
     @cached_property
     def _table(self) -> Table:
@@ -65,23 +69,34 @@ class SqlTable:
             "payload": dict(action.payload),
         }
         try:
-            with connected(engine_of(self.url)) as connection, connection.begin():
-                self._table.create(connection, checkfirst=True)
-                connection.execute(insert(self._table).values(**row).on_conflict_do_nothing(index_elements=["key"]))
-                return self._found(connection.scalar(self._kept(action)), action)
+            return left_after(_EXCHANGE, lambda: self._added(row, action))
+        except TimeoutError:
+            return Answer(Fate.UNKNOWN, "no_answer", "the database did not answer in time", maybe=True)
         except DatabaseUnreachable as error:
             # lost while the commit was on its way, perhaps: the key tells next time
             return Answer(Fate.UNKNOWN, "no_answer", str(error)[:200], maybe=True)
-        except DBAPIError as error:
-            return Answer(Fate.AGAIN, "database", f"{type(error.orig).__name__}: the row was not taken")
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            return Answer(Fate.AGAIN, "database", f"{type(cause).__name__}: the row was not taken")
+
+    def _added(self, row: Mapping[str, Any], action: Sent) -> Answer:
+        with connected(engine_of(self.url)) as connection, connection.begin():
+            connection.execute(_BOUNDED)
+            self._table.create(connection, checkfirst=True)
+            connection.execute(insert(self._table).values(**row).on_conflict_do_nothing(index_elements=["key"]))
+            return self._found(connection.scalar(self._kept(action)), action)
 
     def look_up(self, action: Sent) -> Answer | None:
         try:
-            with connected(engine_of(self.url)) as connection:
-                kept = connection.scalar(self._kept(action))
-        except (DatabaseUnreachable, SQLAlchemyError) as error:
+            kept = left_after(_EXCHANGE, lambda: self._asked(action))
+        except (DatabaseUnreachable, SQLAlchemyError, TimeoutError) as error:
             return Answer(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked")
         return Answer(Fate.AGAIN, "never_seen", "no such row") if kept is None else self._found(kept, action)
+
+    def _asked(self, action: Sent) -> str | None:
+        with connected(engine_of(self.url)) as connection, connection.begin():
+            connection.execute(_BOUNDED)
+            return connection.scalar(self._kept(action))
 
     def remembers(self, seconds: float) -> bool:
         return True
