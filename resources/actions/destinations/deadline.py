@@ -9,6 +9,7 @@ makes that one effect and not two.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -26,6 +27,10 @@ def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="destinations", daemon=True).start()
     return loop
+
+
+# a process that was forked has the loop, and not the thread that runs it
+os.register_at_fork(after_in_child=_loop.cache_clear)
 
 
 def cancelled_after(seconds: float, make: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
