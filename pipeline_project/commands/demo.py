@@ -43,9 +43,20 @@ def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
                 (f"pipeline status {SAMPLED}", "the nights done, missing and stopped"),
                 (f"pipeline why {SAMPLED} {_a_case(last)}", "everything one decision rests on"),
                 (f"pipeline quarantine {SAMPLED}", "the rows refused, and how to repair them"),
+                *left_running(),
             ]
         )
     return Exit.DONE if all(run.went_well for run in runs) else Exit.NIGHT_FAILED
+
+
+def left_running() -> list[tuple[str, str]]:
+    """What goes on running when the command has ended, with the command that stops it."""
+    from resources.postgres import embedded
+
+    chosen = settings()
+    if chosen.postgres_url is not None or not embedded(chosen).is_running():
+        return []
+    return [("pipeline down", "stops the database server, which goes on running until then")]
 
 
 def write_sample(first: date | None, last: date | None, per_night: int, seed: int, as_json: bool) -> int:

@@ -18,6 +18,7 @@ from typing import IO
 import psutil
 import pytest
 
+from pipeline_project.commands.demo import left_running
 from pipeline_project.commands.services import Ports, Running, Service
 from pipeline_project.commands.up import RESTART_SECONDS, _one_died, _only_one, _replace
 from resources.embedded import EmbeddedServer
@@ -73,6 +74,22 @@ def test_a_second_up_in_the_same_home_names_the_addresses(call: Call, tmp_path: 
 def test_down_where_nothing_runs(call: Call, tmp_path: Path) -> None:
     said = call("down", "--json", PIPELINE_HOME=str(tmp_path))
     assert (said.code, said.document["stopped"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("url", "runs", "told"),
+    [(None, True, ["pipeline down"]), (None, False, []), ("postgresql://u:p@h/d", True, [])],
+    ids=["a server of ours", "it was stopped", "a server of their own"],
+)
+def test_what_the_demo_leaves_running_is_told_with_the_command_that_stops_it(
+    url: str | None, runs: bool, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path))
+    monkeypatch.delenv("PIPELINE_POSTGRES_URL", raising=False)
+    if url:
+        monkeypatch.setenv("PIPELINE_POSTGRES_URL", url)
+    monkeypatch.setattr(EmbeddedServer, "is_running", lambda _: runs)
+    assert [command for command, _ in left_running()] == told
 
 
 PARENT = """
