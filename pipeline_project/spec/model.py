@@ -145,8 +145,8 @@ class TextSpec(Part):
 
     encoder: str = Field(
         "all-minilm-l6-v2",
-        description="`all-minilm-l6-v2` (comes with the package), a folder, or `hf:owner/name@commit` with the commit's "
-        "40 digits.",
+        description="`all-minilm-l6-v2` (comes with the package), a folder, or `hf:owner/name@commit` with the "
+        "commit's 40 digits.",
     )
     tokens_per_batch: int = Field(2048, ge=64, description="Token budget of a batch, padding included.")
     max_tokens: int = Field(256, ge=8, le=512, description="Longer texts are cut here.")

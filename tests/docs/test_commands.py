@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import pytest
 import typer
