@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from pipeline_project.domain.errors import NightMissing, SourceUnreadable
+from pipeline_project.domain.errors import IdentityChanged, NightMissing, SourceUnreadable
 from pipeline_project.domain.ports import Expectation
 from pipeline_project.partitions import nights
 from pipeline_project.spec import WorkflowSpec
@@ -52,11 +52,11 @@ def lasting_errors() -> Iterator[None]:
     """What waiting does not mend fails the step at once, instead of after every retry.
 
     Raises:
-        Failure: a source that cannot be read, or a night that was never made, with the words of the error.
+        Failure: a source that cannot be read, a night that was never made, or changed ids, with the words of the error.
     """
     try:
         yield
-    except (SourceUnreadable, NightMissing) as error:
+    except (SourceUnreadable, NightMissing, IdentityChanged) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
 

@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from assets.briefing import known_beside, sealed_values
 from assets.circumstances import circumstances
-from assets.common import BOUNDS, counted, from_tonight, key, night_asset, rows
+from assets.common import BOUNDS, counted, from_tonight, key, lasting_errors, night_asset, rows
 from assets.contract_checks import build_contract_checks
 from assets.doors import Contracts, Quality, Reviews
+from assets.identity import hold_identity
 from assets.knowledge import written
 from pipeline_project.domain.deciding.words import sentences
 from pipeline_project.domain.decisions import (
@@ -52,6 +53,8 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         night = context.partition_key
         if spec.warms_up(night):
             return dg.MaterializeResult(value=DECISIONS.empty_table(), metadata={"rows": 0, "warm_up": True})
+        with lasting_errors():
+            hold_identity(spec, ledger, night)
         ledger.record_workflow(spec.name, spec.spec_hash, spec.model_dump(mode="json"))
         attempt = ledger.begin_attempt(spec.name, night, context.run_id)
         amount = spec.case_schema.by_role(Role.AMOUNT)

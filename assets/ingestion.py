@@ -4,12 +4,16 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.common import counted, key, lasting_errors, night_asset, rows, verdict
 from assets.doors import Contracts, Sources
+from assets.identity import earlier_names, history_of, hold_identity, standing_of
 from assets.knowledge import written
 from pipeline_project.domain.accounting import balance
 from pipeline_project.domain.admission import admit, open_share, read_rows, repaired, unevaluated
+from pipeline_project.domain.contents import hits
+from pipeline_project.domain.duplicates import contradicting, repeated
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.outcomes import problems_of, without_case
 from pipeline_project.domain.ports import Lake, Ledger
@@ -20,6 +24,9 @@ from pipeline_project.spec.contract import rules
 
 #: One alert per workflow, closed when nothing contradicts anything any more.
 OUTCOMES_ALERT = "outcomes"
+
+#: Before the night in the key of an alert about its dropped rows.
+DUPLICATES_ALERT = "duplicates"
 
 AdmissionEvent = dg.MaterializeResult | dg.AssetCheckResult
 
@@ -80,13 +87,21 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         contracts: dg.ResourceParam[Contracts],
         lake: dg.ResourceParam[Lake],
+        ledger: dg.ResourceParam[Ledger],
+        sources: dg.ResourceParam[Sources],
     ) -> Iterator[AdmissionEvent]:
         """Types the rows, applies the contract, and separates cases, quarantine and exact duplicates."""
         night = context.partition_key
+        with lasting_errors():
+            read_at = sources.cases(spec).places()
+            hold_identity(spec, ledger, night, read_at)
         typed = read_rows(written(lake, spec, "arrivals", night), spec.case_schema)
         verdicts = contracts.cases(spec).validate(typed.frame)
-        earlier = lake.read_span(spec.name, "cases", None, night, [NIGHT, CASE_ID, "row_sha256"])
-        admission = admit(typed, verdicts, earlier, window(spec, night))
+        history = history_of(lake, spec.name)
+        earlier = None if history is None else history.filter(pc.less(history[NIGHT], night))
+        standing = standing_of(spec, lake, ledger, night, typed, history, read_at)
+        admission = admit(typed, verdicts, earlier, window(spec, night), standing=standing)
+        ledger.record_readers(spec.name, read_at)
         yield dg.MaterializeResult(
             asset_key=cases_key,
             value=admission.cases,
@@ -94,6 +109,8 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "rows": rows(admission.cases),
                 "arrivals": admission.arrivals,
                 "duplicates": admission.duplicates,
+                "alike": admission.alike,
+                "duplicates_contradicting": _duplicates(spec, ledger, night, typed.arrivals, admission.duplicates),
             },
         )
         yield dg.MaterializeResult(
@@ -106,6 +123,23 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
             yield dg.AssetCheckResult(asset_key=cases_key, check_name=found.name, **verdict(found, severity))
 
     return admission
+
+
+def _duplicates(spec: WorkflowSpec, ledger: Ledger, night: str, arrivals: pa.Table, dropped: int) -> int:
+    """How many dropped repeats of the night tell another outcome than the row that was kept; the owner is told."""
+    cell, alert = spec.outcome_cell, f"{DUPLICATES_ALERT}/{night}"
+    contrary = contradicting(repeated(arrivals), cell) if cell is not None and dropped else 0
+    if contrary:
+        message = (
+            f"of {dropped:,} rows of {night} that were dropped as exact duplicates {contrary:,} tell another outcome "
+            "than the row that was kept: the first is used. If they are cases of their own, deliver what tells them "
+            "apart and name it in the spec's id"
+        )
+        command = f"pipeline results {spec.name}"
+        ledger.raise_alert(spec.name, "duplicates_contradict", alert, message, spec.owners[0], command)
+    else:
+        ledger.close_alert(spec.name, alert)
+    return contrary
 
 
 def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
@@ -183,8 +217,7 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
     def nothing_vanished(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         night = context.partition_key
         came, admitted, refused = (_hashes(spec, lake, noun, night) for noun in ("arrivals", "cases", "quarantine"))
-        earlier = lake.read_span(spec.name, "cases", None, night, ["row_sha256"])
-        counted = balance(came, admitted, refused, earlier["row_sha256"].to_pylist() if earlier else ())
+        counted = balance(came, admitted, refused, _earlier(spec, lake, night, came, {*admitted, *refused}))
         return dg.AssetCheckResult(
             passed=counted.holds,
             severity=dg.AssetCheckSeverity.ERROR,
@@ -215,6 +248,18 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         )
 
     return [nothing_vanished, night_is_sound]
+
+
+def _earlier(spec: WorkflowSpec, lake: Lake, night: str, came: list[str], kept: set[str]) -> list[str]:
+    """Of tonight's contents those that stand in an earlier night; also under an earlier name, where it was let go."""
+    found: list[str] = []
+    for name in (spec.name, *earlier_names(spec)):
+        own = name == spec.name
+        history = lake.read_span(name, "cases", None, night if own else "9999-12-31", ["row_sha256"])
+        if history is not None:
+            again = hits(history, "row_sha256", came)["row_sha256"].to_pylist()
+            found += again if own else [row for row in again if row not in kept]
+    return found
 
 
 def _hashes(spec: WorkflowSpec, lake: Lake, noun: str, night: str) -> list[str]:

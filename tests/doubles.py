@@ -64,6 +64,7 @@ _CLAIMS: dict[str, Any] = {
         "reject": {"title": "Reject", "denies": True, "costs": {"kept": "price", "worn": 0}},
     },
     "review": {"cost": 4, "capacity": 2},
+    "twins": {"real": "the rows of these tests have few fields"},
 }
 
 
@@ -149,6 +150,8 @@ class MemoryLedger:
     closed: list[str] = field(default_factory=list)
     attempts: dict[str, int] = field(default_factory=dict)
     workflows: list[str] = field(default_factory=list)
+    specs: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    readers: dict[str, set[str]] = field(default_factory=dict)
     tasks: list[NewTask] = field(default_factory=list)
     actions: list[PlannedAction] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
@@ -160,6 +163,22 @@ class MemoryLedger:
 
     def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None:
         self.workflows.append(spec_hash)
+        self.specs.setdefault(workflow, {}).setdefault(spec_hash, dict(spec))
+
+    def workflow_specs(self, workflow: str) -> dict[str, dict[str, Any]]:
+        return dict(self.specs.get(workflow, {}))
+
+    def record_readers(self, workflow: str, places: Sequence[str]) -> None:
+        self.readers.setdefault(workflow, set()).update(places)
+
+    def source_readers(self) -> dict[str, list[str]]:
+        return {name: sorted(places) for name, places in self.readers.items() if name in self.specs}
+
+    def night_specs(self, workflow: str, night: str) -> set[str]:
+        return {str(row["spec_hash"]) for row in self.decisions.values() if row["night"] == night}
+
+    def decided_cases(self, workflow: str, cases: Sequence[str]) -> set[str]:
+        return {case for case in cases if self.decisions.get(case, {}).get("workflow", workflow) == workflow}
 
     def record_outcomes(self, workflow: str, outcomes: pa.Table) -> int:
         rows = [(r["case_id"], r["label"], r["known_at"]) for r in outcomes.to_pylist()]
@@ -355,6 +374,9 @@ class Sources:
 
     def nights_landed(self) -> list[str]:
         return sorted({*self.rows, *self.prints})
+
+    def places(self) -> tuple[str, ...]:
+        return ("in/{night}/*.csv",)
 
 
 @dataclass

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline_project.commands.console import Exit, complain, emit, paragraph, say
 from pipeline_project.commands.ground import lake, prepare, workflow
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
+from pipeline_project.domain.duplicates import contradicting, repeated
 from pipeline_project.domain.maturity import immature_part, matured_decisions
+from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.results import Results, compare
-from pipeline_project.domain.schema import CASE_ID, Role
+from pipeline_project.domain.schema import CASE_ID, NIGHT, Role
 from pipeline_project.spec import WorkflowSpec
+
+if TYPE_CHECKING:
+    from resources.lake import DeltaLake
 
 
 def show_results(name: str, as_json: bool) -> int:
@@ -52,7 +60,29 @@ def _results(spec: WorkflowSpec) -> Results | None:
     waiting = len(decisions) - len(matured)
     found = compare(matured, costs, customers, spec.cost_matrix, spec.policy_terms, waiting, figures)
     young = immature_part(decisions, matured, outcomes, now, spec.outcome.mature_share, spec.nights.time_zone)
+    dropped = _dropped(spec, tables, first)
+    found = replace(found, duplicates=dropped[0], duplicates_contradicting=dropped[1])
     return replace(found, immature_cases=young.cases, immature_nights=young.nights, mature_share=young.mature_share)
+
+
+def _dropped(spec: WorkflowSpec, tables: DeltaLake, first: str) -> tuple[int, int]:
+    """Exact duplicates that were dropped since a night, and how many of them tell another outcome."""
+    arrivals, *kept = (
+        tables.read_span(spec.name, noun, first, "9999-12-31", [NIGHT, "row_sha256"])
+        for noun in ("arrivals", "cases", "quarantine")
+    )
+    if arrivals is None:
+        return 0, 0
+    # a night that stopped before its rows were sorted has dropped none
+    sorted_nights = pa.array(sorted(tables.nights(spec.name, "cases")), pa.string())
+    arrivals = arrivals.filter(pc.is_in(arrivals[NIGHT], value_set=sorted_nights))
+    dropped = len(arrivals) - sum(len(table) for table in kept if table is not None)
+    cell, again = spec.outcome_cell, repeated(arrivals)
+    if cell is None or not len(again):
+        return dropped, 0
+    nights = again[NIGHT].to_pylist()
+    rows = tables.read_span(spec.name, "arrivals", min(nights), shifted(max(nights), 1), [NIGHT, "row_sha256", "raw"])
+    return dropped, 0 if rows is None else contradicting(repeated(rows), cell)
 
 
 def _tell(spec: WorkflowSpec, found: Results) -> None:
@@ -63,6 +93,9 @@ def _tell(spec: WorkflowSpec, found: Results) -> None:
             indent="",
         )
         return
+    if found.duplicates:
+        contrary = f", {found.duplicates_contradicting:,} of them with another outcome than the row that was kept"
+        say(f"{found.duplicates:,} exact duplicates were dropped{contrary * bool(found.duplicates_contradicting)}.")
     say(f"{found.cases:,} decided cases of {spec.name} with a known outcome ({found.undecided_outcomes:,} without).")
     if found.immature_cases:
         paragraph(

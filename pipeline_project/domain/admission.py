@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.contents import hits
 from pipeline_project.domain.ports import Expectation, NightWindow
-from pipeline_project.domain.schema import CASE_ID, QUARANTINE, Role, cases_schema
+from pipeline_project.domain.schema import CASE_ID, CONTENT, NIGHT, QUARANTINE, Role, cases_schema
+from pipeline_project.domain.standing import NOTHING_STANDS, TWINS_ADVICE, Standing
 from pipeline_project.domain.typed_rows import Reasons, TypedRows, read_rows
 
 __all__ = ["REPAIR_PREFIX", "Admission", "TypedRows", "admit", "open_share", "read_rows", "unevaluated"]
@@ -42,6 +44,7 @@ class Admission:
         outside_night: admitted cases whose time lies in another night (late, or a little early).
         repaired: admitted rows that came as a repair.
         notes: what was assumed while reading.
+        alike: admitted cases that say the same as an earlier line of their file, under another id.
     """
 
     cases: pa.Table
@@ -53,6 +56,7 @@ class Admission:
     outside_night: int
     repaired: int
     notes: tuple[str, ...]
+    alike: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -66,39 +70,55 @@ def admit(
     earlier: pa.Table | None,
     window: NightWindow,
     quarantine_limit: float | None = None,
+    standing: Standing = NOTHING_STANDS,
 ) -> Admission:
     """Sorts a night's rows into cases, quarantine and exact duplicates.
 
-    The same id with the same content is a duplicate, within the night and against earlier nights. The same id with
-    other content is refused, unless all that came before was refused itself: a refused row never blocks its repair.
+    The very same row is a duplicate, within the night and against earlier nights. The same id with other content is
+    refused, unless all that came before was refused itself: a refused row never blocks its repair. A twin, the same
+    content under another id, is refused as well, unless the spec says that such twins are real; two lines of one file
+    are two cases all the same.
 
     Args:
         verdicts: of the contract over `typed.frame`.
         earlier: case_id, row_sha256 and night of the cases of earlier nights, or None.
         quarantine_limit: share of refused and not yet repaired rows above which the night fails as a whole.
+        standing: what else stands already.
     """
     frame, reasons = typed.frame, {row: list(found) for row, found in typed.reasons.items()}
     _add_verdicts(reasons, verdicts, len(frame))
     outside = _check_times(typed, window, reasons)
-    known = _known_earlier(frame, earlier)
-    seen: set[str] = set()
+    known = standing.before | _known_earlier(frame, earlier)
+    seen: set[str] = _seen_earlier(frame, earlier) | standing.rows
     taken: dict[str, int] = {}
+    first_file: dict[str, str] = {}
     admitted: list[int] = []
     refused: list[int] = []
     hashes, ids = frame["row_sha256"].tolist(), frame[CASE_ID].astype("object").tolist()
+    says, files = frame[CONTENT].astype("object").tolist(), frame["file"].tolist()
+
+    def told_elsewhere(row: int) -> bool:
+        free = standing.real or not standing.told or ids[row] in standing.decided or not isinstance(says[row], str)
+        return not free and first_file.get(says[row], files[row]) != files[row]
+
     for row in _in_order(frame):
-        if hashes[row] in seen or hashes[row] == known.get(ids[row], ("", ""))[0]:
+        if hashes[row] in seen:
             continue
         seen.add(hashes[row])
         if row not in reasons and ids[row] in known:
-            reasons[row] = [(CASE_ID, f"id already used in night {known[ids[row]][1]} with other content")]
+            reasons[row] = [(CASE_ID, f"id already used in night {known[ids[row]]} with other content")]
         elif row not in reasons and ids[row] in taken:
             first = frame["line"].iat[taken[ids[row]]]
             reasons[row] = [(CASE_ID, f"id already used in this night with other content, on line {first}")]
+        elif row not in reasons and (why := standing.twin(row, ids[row])):
+            reasons[row] = [(CASE_ID, why)]
+        elif row not in reasons and told_elsewhere(row):
+            reasons[row] = [(CASE_ID, f"another file of this night says the same under another id; {TWINS_ADVICE}")]
         if row in reasons:
             refused.append(row)
         else:
             taken[ids[row]] = row
+            first_file.setdefault(says[row], files[row])
             admitted.append(row)
     admitted, refused = sorted(admitted), sorted(refused)
     repaired = int(frame["file"].iloc[admitted].str.startswith(REPAIR_PREFIX).sum())
@@ -108,6 +128,7 @@ def admit(
         duplicates=len(frame) - len(admitted) - len(refused),
         arrivals=len(frame),
         reasons=_counted(reasons, refused),
+        alike=_alike(frame, admitted),
         systemic=_systemic(verdicts, len(refused), repaired, len(frame), quarantine_limit),
         outside_night=int(outside[admitted].sum()),
         repaired=repaired,
@@ -174,13 +195,24 @@ def _check_times(typed: TypedRows, window: NightWindow, reasons: Reasons) -> np.
     return ((times < window.start) | (times >= window.end)).to_numpy(bool)
 
 
-def _known_earlier(frame: pd.DataFrame, earlier: pa.Table | None) -> dict[str, tuple[str, str]]:
-    """case_id -> (row_sha256, night), of those earlier cases whose id came again."""
+def _known_earlier(frame: pd.DataFrame, earlier: pa.Table | None) -> dict[str, str]:
+    """case_id -> the first night, of those earlier cases whose id came again."""
     if earlier is None or not earlier.num_rows or frame.empty:
         return {}
-    again = earlier.select([CASE_ID, "row_sha256", "night"]).to_pandas()
-    again = again[again[CASE_ID].isin(frame[CASE_ID].dropna())].sort_values("night", ascending=False)
-    return {case: (sha, night) for case, sha, night in again.itertuples(index=False)}
+    again = hits(earlier, CASE_ID, frame[CASE_ID].dropna().tolist()).select([CASE_ID, NIGHT]).to_pylist()
+    return {row[CASE_ID]: row[NIGHT] for row in sorted(again, key=lambda row: row[NIGHT], reverse=True)}
+
+
+def _seen_earlier(frame: pd.DataFrame, earlier: pa.Table | None) -> set[str]:
+    """The very rows that are cases of earlier nights, whatever their ids were made of then."""
+    if earlier is None or not earlier.num_rows or frame.empty:
+        return set()
+    return set(hits(earlier, "row_sha256", frame["row_sha256"].tolist())["row_sha256"].to_pylist())
+
+
+def _alike(frame: pd.DataFrame, admitted: list[int]) -> int:
+    says = frame[CONTENT].iloc[admitted].dropna()
+    return int(says.duplicated().sum())
 
 
 def _in_order(frame: pd.DataFrame) -> list[int]:

@@ -71,6 +71,10 @@ class NightMissing(PipelineError):
     """A night that another one needs was never written; the message names it and the command that makes it."""
 
 
+class IdentityChanged(PipelineError):
+    """The ids or the name of a workflow with history changed, so its cases would be decided again."""
+
+
 class NightUndecided(PipelineError):
     """A night that was never decided whole cannot be released."""
 

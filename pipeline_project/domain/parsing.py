@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from pipeline_project.domain.ids import canonical_ids, damaged
 from pipeline_project.domain.number_forms import NumberStyle, advice, plainly
 from pipeline_project.domain.schema import CaseSchema, Field, FieldType, Role
 from pipeline_project.domain.time_forms import EPOCHS, FORMS, from_form, offsets_written_out, time_advice
@@ -216,22 +217,28 @@ def case_ids(columns: Sequence[Sequence[str | None]], schema: CaseSchema) -> Par
         "holds control characters": text.str.contains(_CONTROL_LINES, na=False),
         "could be read as a path; ids are names, not paths": text.str.contains(_PATH_TRICK, na=False),
         f"is longer than {MAX_ID_LENGTH} characters": (text.str.len() > MAX_ID_LENGTH).fillna(False),
+        **damaged(text),
     }
     unreadable = dict.fromkeys(np.flatnonzero(absent).tolist(), f"{declared.name}: missing, so the case has no id")
     for why, mask in refused.items():
         # The id itself is not repeated: it may be an attack on whatever shows the reason.
         unreadable |= dict.fromkeys(np.flatnonzero(mask.to_numpy(bool)).tolist(), f"{declared.name}: the id {why}")
-    return Parsed(text.mask(_mask(unreadable, len(text))), unreadable, absent)
+    return Parsed(canonical_ids(text).mask(_mask(unreadable, len(text))), unreadable, absent)
 
 
 def _hashed_ids(columns: Sequence[Sequence[str | None]], schema: CaseSchema) -> Parsed:
-    parts = [strings(column, schema)[0] for column in columns]
+    parts = [canonical_ids(strings(column, schema)[0]) for column in columns]
     absent = np.logical_and.reduce([part.isna().to_numpy(bool) for part in parts])
     rows = zip(*(part.astype("object").where(part.notna(), None) for part in parts), strict=True)
     ids = [hashlib.sha256(json.dumps(row).encode()).hexdigest()[:32] for row in rows]
     why = f"{', '.join(schema.id_from)}: missing, so the case has no id"
     unreadable = dict.fromkeys(np.flatnonzero(absent).tolist(), why)
-    return Parsed(pd.Series(ids, dtype="str").mask(absent), unreadable, absent)
+    names = [declared.column for declared in schema.fields if declared.type == FieldType.IDENTIFIER]
+    for name, part in zip(schema.id_from, parts, strict=True):
+        # Only what is declared an identifier: in a text or a number such words may be right.
+        for reason, wrong in damaged(part).items() if name in names else ():
+            unreadable |= dict.fromkeys(np.flatnonzero(wrong.to_numpy(bool)).tolist(), f"{name}: the id {reason}")
+    return Parsed(pd.Series(ids, dtype="str").mask(_mask(unreadable, len(ids))), unreadable, absent)
 
 
 def id_columns(schema: CaseSchema) -> tuple[str, ...]:

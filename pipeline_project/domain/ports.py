@@ -48,6 +48,10 @@ class CaseSource(Protocol):
         """Nights for which something has landed, in order."""
         ...
 
+    def places(self) -> tuple[str, ...]:
+        """Where it reads, the same for everybody who reads there, however it is spelled."""
+        ...
+
 
 class OutcomeSource(Protocol):
     """Where the truth about earlier cases comes from."""
@@ -261,6 +265,26 @@ class Ledger(Protocol):
     """Facts that must be true exactly once."""
 
     def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None: ...
+
+    def workflow_specs(self, workflow: str) -> dict[str, dict[str, Any]]:
+        """Every spec under which a workflow has decided, by hash, in the order in which they came."""
+        ...
+
+    def record_readers(self, workflow: str, places: Sequence[str]) -> None:
+        """A workflow has read these places (`CaseSource.places`); the same fact twice is one row."""
+        ...
+
+    def source_readers(self) -> dict[str, list[str]]:
+        """The places that each workflow has read, of workflows that have decided anything."""
+        ...
+
+    def night_specs(self, workflow: str, night: str) -> set[str]:
+        """The hashes of the specs under which cases of a night were decided."""
+        ...
+
+    def decided_cases(self, workflow: str, cases: Sequence[str]) -> set[str]:
+        """Which of these cases have a decision."""
+        ...
 
     def record_outcomes(self, workflow: str, outcomes: pa.Table) -> int:
         """Adds outcomes that are not yet known (same case, label, known_at and source), returning how many are new."""

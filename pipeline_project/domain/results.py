@@ -41,6 +41,8 @@ class Results:
         immature_cases: cases that lie in immature nights, of which the outcomes that come late are missing.
         immature_nights: how many such nights there are.
         mature_share: from which share of its outcomes on a night is mature.
+        duplicates: rows of these nights that were dropped because the very same row had come before.
+        duplicates_contradicting: how many of them tell another outcome than the row that was kept.
         right_alone: share of cases decided without people whose option was the cheapest for the true label.
     """
 
@@ -53,6 +55,8 @@ class Results:
     immature_cases: int = 0
     immature_nights: int = 0
     mature_share: float = 0.9
+    duplicates: int = 0
+    duplicates_contradicting: int = 0
 
     @property
     def share_to_people(self) -> float:

@@ -14,6 +14,8 @@ from pipeline_project.domain.number_forms import NumberStyle
 
 NIGHT = "night"
 CASE_ID = "case_id"
+#: What a case says apart from its id, as a hash (`contents.contents`).
+CONTENT = "content_sha256"
 
 
 class FieldType(StrEnum):
@@ -135,7 +137,8 @@ ARROW_TYPES: dict[FieldType, pa.DataType] = {
 
 #: One row as it came in. `raw` is the row as a JSON object of strings, keyed by the source's column names;
 #: `problem` says why a line could not be split into columns at all, else null; `line` counts from 1, the
-#: header being line 1; `row_sha256` is over the parsed strings, so it does not depend on file or line.
+#: header being line 1; `row_sha256` is over the parsed strings, so it does not depend on file or line, nor on whether
+#: an integer came as a fraction.
 ARRIVALS = pa.schema(
     [
         pa.field(NIGHT, pa.string(), nullable=False),
@@ -163,7 +166,7 @@ QUARANTINE = pa.schema(
 
 
 def cases_schema(schema: CaseSchema) -> pa.Schema:
-    """The `cases` table: night, case_id, row_sha256, then every declared field in the spec's order.
+    """The `cases` table: night, case_id, row_sha256, content_sha256, then every declared field in the spec's order.
 
     `case_id` repeats the id field, so that every workflow has the same key; a field with the role `id` is not
     written twice.
@@ -174,6 +177,7 @@ def cases_schema(schema: CaseSchema) -> pa.Schema:
             pa.field(NIGHT, pa.string(), nullable=False),
             pa.field(CASE_ID, pa.string(), nullable=False),
             pa.field("row_sha256", pa.string(), nullable=False),
+            pa.field(CONTENT, pa.string()),
             *declared,
         ]
     )
@@ -181,7 +185,7 @@ def cases_schema(schema: CaseSchema) -> pa.Schema:
 
 def reserved_names() -> frozenset[str]:
     """Names a field may not take because the tables use them."""
-    return frozenset({NIGHT, CASE_ID, "row_sha256", "file", "line", "raw", "problem", "reasons"})
+    return frozenset({NIGHT, CASE_ID, CONTENT, "row_sha256", "file", "line", "raw", "problem", "reasons"})
 
 
 # -- versions read: a table that came from the lake says which version it is ---------------------------------

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.contents import contents
 from pipeline_project.domain.looks import column_advice
 from pipeline_project.domain.parsing import case_ids, id_columns, parse
-from pipeline_project.domain.schema import CASE_ID, CaseSchema, Role
+from pipeline_project.domain.schema import CASE_ID, CONTENT, CaseSchema, Role
 
 #: Columns of the frame beside the fields; two underscores, so that no reader takes them for a field.
 WHOLE = "row__whole"
@@ -31,7 +32,7 @@ class TypedRows:
     """Arrivals read as their declared types, row by row.
 
     Attributes:
-        frame: one row per arrival in the same order: case_id, row_sha256, file, line, `row__whole`,
+        frame: one row per arrival in the same order: case_id, row_sha256, content_sha256, file, line, `row__whole`,
             `case_id__usable`, and every declared field with `<field>__readable`. A field whose column is in no row
             at all is left out, so that the contract sees it missing; `attrs["missing_columns"]` says what to do.
         reasons: row -> (field or None, why) for all that could not be read.
@@ -79,7 +80,8 @@ def read_rows(arrivals: pa.Table, schema: CaseSchema) -> TypedRows:
             columns[readable_column(declared.name)] = _without(parsed.unreadable, len(rows))
         else:
             notes.append(missing[declared.name])
-    frame = pd.DataFrame(columns)
+    told = {name: values for name, values in columns.items() if isinstance(values, pd.Series)}
+    frame = pd.DataFrame(columns).assign(**{CONTENT: pd.Series(contents(told, schema, len(rows)), dtype="str")})
     frame.attrs["missing_columns"] = missing
     return TypedRows(schema, arrivals, frame, reasons, tuple(notes))
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline_project.domain import schema as domain
 from pipeline_project.domain.acting.model import ActionTerms
 from pipeline_project.domain.clustering import ClusterTerms
 from pipeline_project.domain.costs import CostMatrix, PolicyTerms
+from pipeline_project.domain.duplicates import OutcomeCell
 from pipeline_project.domain.features import FeaturePlan
 from pipeline_project.domain.learning.guards import GuardTerms
 from pipeline_project.domain.number_forms import NumberForm, ThousandsMark
@@ -37,7 +48,7 @@ from pipeline_project.spec.rules import findings
 from pipeline_project.spec.scoring import HistorySpec as HistorySpec
 from pipeline_project.spec.scoring import ModelSpec as ModelSpec
 from pipeline_project.spec.scoring import RetrainSpec as RetrainSpec
-from pipeline_project.spec.source import DatePartsSpec, OutcomeFeed, Source, TimeFormat
+from pipeline_project.spec.source import ColumnOutcome, DatePartsSpec, OutcomeFeed, Source, TimeFormat
 from pipeline_project.spec.terms import action_terms, cluster_terms, report_terms, review_terms
 
 Owner = Annotated[
@@ -140,6 +151,18 @@ class ContractSpec(Part):
     )
 
 
+class TwinsSpec(Part):
+    """Cases that say the same under different ids; without a word here the later one goes to quarantine."""
+
+    real: Words | None = Field(
+        None, description="Why cases that say the same under other ids are cases of their own; then they are decided."
+    )
+    shared_with: dict[Slug, Words] = Field(
+        default_factory=dict,
+        description="Workflows that read the same source, each with why both may decide the same rows.",
+    )
+
+
 class TextSpec(Part):
     """How texts become vectors."""
 
@@ -220,7 +243,18 @@ class WorkflowSpec(Part):
         "`excel_1904` (days as Excel counts them).",
     )
     id_from: tuple[str, ...] = Field((), description="Columns hashed into the id when there is no id field.")
+    renamed_from: tuple[Slug, ...] = Field(
+        (),
+        description="The workflow's earlier names, or one of them: what they decided counts as decided. The workflow's "
+        "own name stands for earlier ids.",
+    )
+    new_cases_from: date | None = Field(
+        None, description="After a change of ids or of the name: the first night whose cases are new ones."
+    )
     fields: dict[Slug, FieldSpec] = Field(min_length=1, description="The fields of a case, by name.")
+    twins: TwinsSpec = Field(
+        default_factory=lambda: TwinsSpec(), description="What is meant by cases that say the same under other ids."
+    )
     contract: ContractSpec = Field(default_factory=lambda: ContractSpec(), description="What rows must meet.")
     text: TextSpec | None = Field(
         None, description="How texts become vectors; with text features it need not be written."
@@ -252,6 +286,11 @@ class WorkflowSpec(Part):
     )
 
     _folder: Path | None = PrivateAttr(None)
+
+    @field_validator("renamed_from", mode="before")
+    @classmethod
+    def _one_name(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _holds_together(self) -> WorkflowSpec:
@@ -303,6 +342,14 @@ class WorkflowSpec(Part):
             thousands=(self.thousands,) if isinstance(self.thousands, str) else self.thousands,
             number_forms=self.number_forms,
             currency=self.currency,
+        )
+
+    @property
+    def outcome_cell(self) -> OutcomeCell | None:
+        """Where the truth stands in the rows themselves; None where it comes in files."""
+        told = self.outcome
+        return (
+            OutcomeCell(told.column, told.values, self.case_schema.missing) if isinstance(told, ColumnOutcome) else None
         )
 
     @property
@@ -391,6 +438,28 @@ class WorkflowSpec(Part):
     def report_terms(self) -> ReportTerms:
         """What a night report says about the workflow."""
         return report_terms(self)
+
+
+#: The keys of a spec that say how its cases are read (`WorkflowSpec.case_schema`).
+_READING = (
+    "fields", "nights", "missing", "id_from", "time_formats", "decimal", "thousands", "number_forms", "currency"
+)  # fmt: skip
+
+
+def read_schema(recorded: Mapping[str, Any]) -> domain.CaseSchema | None:
+    """How an earlier spec read its cases; None where it was written in words that are no longer understood.
+
+    Args:
+        recorded: the spec as the ledger keeps it.
+    """
+    try:
+        kinds: dict[str, Any] = {name: WorkflowSpec.model_fields[name].annotation for name in _READING}
+        parts = {
+            name: TypeAdapter(kind).validate_python(recorded[name]) for name, kind in kinds.items() if name in recorded
+        }
+        return WorkflowSpec.model_construct(**parts).case_schema
+    except (AttributeError, ValidationError):
+        return None
 
 
 def _field(name: str, spec: FieldSpec) -> domain.Field:

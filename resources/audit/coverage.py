@@ -26,6 +26,7 @@ COVERED: Mapping[str, str | None] = {
     "live_checks": None,
     "live_breaches": None,
     "recalls": None,
+    "recalls_again": None,
     "recalled_decisions": None,
 }
 

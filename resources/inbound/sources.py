@@ -62,6 +62,10 @@ class InboundCases:
         self._prints = self.posted.prints(self.spec.name)
         return sorted({*self.declared.nights_landed(), *self._prints})
 
+    def places(self) -> tuple[str, ...]:
+        """As `ports.CaseSource.places`; what is posted has the workflow's own name on it."""
+        return self.declared.places()
+
 
 @dataclass(frozen=True)
 class InboundOutcomes:

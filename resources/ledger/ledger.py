@@ -83,6 +83,47 @@ class PostgresLedger:
         with self._transaction() as connection:
             return connection.scalar(select(known.spec).where(known.spec_hash == spec_hash).limit(1))
 
+    def workflow_specs(self, workflow: str) -> dict[str, dict[str, Any]]:
+        """Every spec under which a workflow has decided, by hash, in the order in which they came."""
+        known = tables.workflow_versions.c
+        query = select(known.spec_hash, known.spec).where(known.workflow == workflow)
+        with self._transaction() as connection:
+            rows = connection.execute(query.order_by(known.first_seen, known.spec_hash))
+            return {row.spec_hash: dict(row.spec) for row in rows}
+
+    def record_readers(self, workflow: str, places: Sequence[str]) -> None:
+        """A workflow has read these places; the same fact twice is one row."""
+        rows = [{"workflow": workflow, "place": place} for place in sorted(set(places))]
+        with self._transaction() as connection:
+            if rows:
+                connection.execute(insert(tables.source_readers).on_conflict_do_nothing(), rows)
+
+    def source_readers(self) -> dict[str, list[str]]:
+        """The places that each workflow has read, of workflows that have decided anything."""
+        known = tables.source_readers.c
+        decided = select(tables.workflow_versions.c.workflow)
+        query = select(known.workflow, known.place).where(known.workflow.in_(decided))
+        found: dict[str, list[str]] = {}
+        with self._transaction() as connection:
+            for row in connection.execute(query.order_by(known.workflow, known.place)):
+                found.setdefault(row.workflow, []).append(row.place)
+        return found
+
+    def night_specs(self, workflow: str, night: str) -> set[str]:
+        """The hashes of the specs under which cases of a night were decided."""
+        known = tables.decisions.c
+        query = select(known.spec_hash.distinct()).where(known.workflow == workflow, known.night == night)
+        with self._transaction() as connection:
+            return set(connection.scalars(query))
+
+    def decided_cases(self, workflow: str, cases: Sequence[str]) -> set[str]:
+        """Which of these cases have a decision."""
+        known = tables.decisions.c
+        given = known.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
+        query = select(known.case_id.distinct()).where(known.workflow == workflow, given)
+        with self._transaction() as connection:
+            return set(connection.scalars(query, {"cases": list(cases)}))
+
     def record_model(self, model: ModelVersion) -> None:
         """Keeps a model version; the same one twice is one row.
 

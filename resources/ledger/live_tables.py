@@ -124,9 +124,30 @@ recalls = Table(
     Column("reason", Text, nullable=False),
     Column("by", Text, nullable=False),
     _now("recalled_at"),
+    Column("data", Text, nullable=False, server_default="decided"),
     UniqueConstraint("workflow", "kind", "named"),
     CheckConstraint("kind IN ('model', 'policy', 'night')", name="kind_is_known"),
+    CheckConstraint("data IN ('decided', 'repaired')", name="data_is_known"),
     CheckConstraint("named <> '' AND reason <> '' AND by <> ''", name="recall_is_explained"),
+)
+
+#: The same recalled once more, by somebody else, for another reason or on other data; the first time is in `recalls`.
+recalls_again = Table(
+    "recalls_again",
+    metadata,
+    _id(),
+    Column("recall", BigInteger, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("workflow", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    _now("recalled_at"),
+    UniqueConstraint("recall", "round"),
+    ForeignKeyConstraint(["recall"], ["recalls.id"]),
+    CheckConstraint("round > 1", name="round_comes_after_the_first"),
+    CheckConstraint("data IN ('decided', 'repaired')", name="data_is_known"),
+    CheckConstraint("workflow <> '' AND reason <> '' AND by <> ''", name="recall_is_explained"),
 )
 
 #: One decision each, once for ever: what was decided, what would be decided now, and what became of its actions.
@@ -143,6 +164,7 @@ recalled_decisions = Table(
     Column("compensated", Integer, nullable=False),
     Column("for_good", Integer, nullable=False),
     _now("recalled_at"),
+    Column("round", Integer, nullable=False, server_default="1"),
     ForeignKeyConstraint(["recall"], ["recalls.id"]),
     ForeignKeyConstraint(
         ["workflow", "case_id", "epoch"], ["decisions.workflow", "decisions.case_id", "decisions.epoch"]
@@ -159,5 +181,6 @@ FACTS: tuple[str, ...] = (
     "live_checks",
     "live_breaches",
     "recalls",
+    "recalls_again",
     "recalled_decisions",
 )

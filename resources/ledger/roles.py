@@ -39,6 +39,7 @@ class Grants:
 GRANTS: Mapping[str, Grants] = {
     # workflows, nights and models
     "workflow_versions": Grants("SI", "S", "S", "S"),
+    "source_readers": Grants("SI", "", "", "S"),
     "model_versions": Grants("SI", "S", "", "S"),
     "champions": Grants("SI", "SI", "", "S"),
     "model_proposals": Grants("SI", "S", "", "S"),
@@ -49,6 +50,7 @@ GRANTS: Mapping[str, Grants] = {
     "live_checks": Grants("SI", "S", "", "S"),
     "live_breaches": Grants("SI", "S", "", "S"),
     "recalls": Grants("S", "S", "", "S"),
+    "recalls_again": Grants("S", "S", "", "S"),
     "recalled_decisions": Grants("S", "S", "", "S"),
     "candidate_replays": Grants("SI", "S", "", "S"),
     "attempts": Grants("SIU", "S", "", "S"),

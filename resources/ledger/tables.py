@@ -78,6 +78,17 @@ workflow_versions = Table(
     Index("ix_workflow_versions_spec_hash", "spec_hash"),
 )
 
+#: Which workflow has read which source, so that another one that reads it is seen, whatever it is called. A place is a
+#: path with links resolved, `{night}` standing for the night, or a hash of a query and its database.
+source_readers = Table(
+    "source_readers",
+    metadata,
+    Column("workflow", Text, primary_key=True),
+    Column("place", Text, primary_key=True),
+    _now("first_read"),
+    CheckConstraint("workflow <> '' AND place <> ''", name="place_is_named"),
+)
+
 model_versions = Table(
     "model_versions",
     metadata,
@@ -196,4 +207,4 @@ alerts = Table(
 )
 
 #: Tables whose rows never change.
-FACTS = ("workflow_versions", "model_versions", "champions", "decisions", "outcomes")
+FACTS = ("workflow_versions", "source_readers", "model_versions", "champions", "decisions", "outcomes")

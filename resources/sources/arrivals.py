@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline_project.domain.errors import SourceStillGrowing, SourceUnreadable
+from pipeline_project.domain.ids import canonical
 from pipeline_project.domain.looks import HEAD, Declared, looks_like
 from pipeline_project.domain.privacy.csv_cells import as_written
 from pipeline_project.domain.schema import ARRIVALS
@@ -84,7 +85,7 @@ def arrivals(rows: Iterable[Row], night: str, name: str, digest: str, unhashed: 
         raws.append(json.dumps(row.cells, ensure_ascii=False, separators=(",", ":")))
         problems.append(row.problem)
         # Sorted, so that re-ordered columns are the same content.
-        content = sorted(cell for cell in row.cells.items() if cell[0] not in left_out)
+        content = sorted((name, canonical(cell)) for name, cell in row.cells.items() if name not in left_out)
         # A broken line is not the same as a whole one that happens to hold the same cells.
         told = [content, row.problem] if row.problem else content
         hashes.append(hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest())

@@ -18,7 +18,7 @@ from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource
 from resources.sources.arrivals import read_file, stamp
 from resources.sources.declared import case_columns
-from resources.sources.places import is_night, place
+from resources.sources.places import is_night, pattern_place, place
 from resources.sources.repairs import read_repairs, repaired_nights, repairs
 
 
@@ -95,6 +95,9 @@ class FilesCases:
 
     def nights_landed(self) -> list[str]:
         return sorted({*self._files().nights(), *repaired_nights(self._settings, self._spec)})
+
+    def places(self) -> tuple[str, ...]:
+        return (pattern_place(place(self._source.folder, self._spec, self._variables), self._source.pattern),)
 
 
 def joined(parts: list[pa.Table]) -> pa.Table:

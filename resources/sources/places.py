@@ -53,6 +53,13 @@ def place(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> Path:
     return (spec.folder / Path(expand(text, variables)).expanduser()).resolve()
 
 
+def pattern_place(folder: Path, pattern: str) -> str:
+    """The one name of all paths that follow a pattern below a folder: links resolved, `{night}` for the night."""
+    steps = re.sub(r"\{night[^}]*\}", "{night}", pattern).split("/")
+    fixed = next((at for at, step in enumerate(steps) if re.search(r"[*?\[{]", step)), len(steps) - 1)
+    return "/".join([str((folder / Path(*steps[:fixed])).resolve()), *steps[fixed:]])
+
+
 def is_night(text: str) -> bool:
     """Whether a text is a day as partition keys write it."""
     try:

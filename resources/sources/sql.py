@@ -46,6 +46,14 @@ class SqlCases:
         """Nights with repairs only: a query cannot be asked for its nights, so the schedule decides them."""
         return repaired_nights(self._settings, self._spec)
 
+    def places(self) -> tuple[str, ...]:
+        """A hash: neither the database's address nor the query is anybody's business elsewhere."""
+        source = self._spec.source
+        assert isinstance(source, SqlSource)
+        url = self._url(source.url_variable)
+        where = [url.get_backend_name(), url.host, url.port, url.database, *source.query.lower().split()]
+        return (f"sql:{hashlib.sha256(repr(where).encode()).hexdigest()}",)
+
     def _query(self, window: NightWindow) -> list[Row]:
         import sqlalchemy as sa
 

@@ -88,6 +88,9 @@ class TableCases:
                 counts[night] = counts.get(night, 0) + rows
         return counts
 
+    def places(self) -> tuple[str, ...]:
+        return tuple(str(place(file.path, self._spec, self._variables)) for file in self._files())
+
     def _files(self) -> Sequence[TableFile]:
         assert isinstance(self._spec.source, TableSource)
         return self._spec.source.files

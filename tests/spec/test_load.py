@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline_project.spec import WorkflowSpec, check_file, load_all, load_spec
 from pipeline_project.spec.load import SHIPPED
+from pipeline_project.spec.model import read_schema
 
 SHIPPED_NAMES = {"order_returns", "returns", "support_tickets", "vehicle_claims"}
 MINIMAL = """\
@@ -162,3 +164,19 @@ def test_reading_specs_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_the_ledger_kept_of_a_spec_is_read_as_it_was() -> None:
+    spec = load_spec(SHIPPED / "returns.yaml")
+    kept = json.loads(json.dumps(spec.model_dump(mode="json"), sort_keys=True))
+    again = read_schema({name: part for name, part in reversed(kept.items()) if name not in ("decimal", "twins")})
+    assert again is not None
+    assert set(again.fields) == set(spec.case_schema.fields)
+    assert read_schema({}) is None
+    assert read_schema(kept | {"fields": {"a": {"type": "no longer known"}}}) is None
+
+
+def test_earlier_names_may_be_one_or_several() -> None:
+    spec = load_spec(SHIPPED / "returns.yaml").model_dump(mode="json")
+    assert WorkflowSpec.model_validate(spec | {"renamed_from": "old"}).renamed_from == ("old",)
+    assert WorkflowSpec.model_validate(spec | {"renamed_from": ["a", "b"]}).renamed_from == ("a", "b")

@@ -23,7 +23,7 @@ from pipeline_project.domain.drift.counts import (
     merge_counts,
 )
 from pipeline_project.domain.drift.sketch import Sketch, merge, sketch_cases, sketch_night, sketch_scores
-from pipeline_project.domain.schema import CASE_ID, NIGHT, CaseSchema, Field, FieldType, Role, cases_schema
+from pipeline_project.domain.schema import CASE_ID, CONTENT, NIGHT, CaseSchema, Field, FieldType, Role, cases_schema
 from pipeline_project.domain.vectors import pack
 
 NIGHT_1 = "2026-03-01"
@@ -111,6 +111,7 @@ def cases(n: int, seed: int = 0) -> pa.Table:
         NIGHT: [NIGHT_1] * n,
         CASE_ID: [f"{seed}/{i}" for i in range(n)],
         "row_sha256": ["0" * 64] * n,
+        CONTENT: ["0" * 32] * n,
         "amount": random.lognormal(3, 1, n),
         "kind": random.choice(["shoe", "shirt", None], n).tolist(),
         "words": [None if i % 5 == 0 else "x" * (i % 7) for i in range(n)],

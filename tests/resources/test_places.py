@@ -1,0 +1,62 @@
+"""A source has one name, whoever reads it and however its path is spelled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from claim_specs import claims
+
+from pipeline_project.settings import Settings
+from resources.sources import case_source
+
+
+def places(own: Path, variables: dict[str, str] | None = None, **source: Any) -> tuple[str, ...]:
+    return case_source(claims(own, source=source), Settings(home=own / "home"), variables or {}).places()
+
+
+def files(folder: Path, where: str, pattern: str = "{night}/*.csv", **variables: str) -> tuple[str, ...]:
+    return places(folder, variables, kind="files", folder=where, pattern=pattern)
+
+
+def test_spellings_links_and_variables_are_one_place(tmp_path: Path) -> None:
+    (tmp_path / "data" / "drop").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    (tmp_path / "own").mkdir()
+    (one,) = files(tmp_path, "data/drop")
+    assert one == f"{tmp_path.resolve()}/data/drop/{{night}}/*.csv"
+    assert files(tmp_path, "data/../data/./drop") == (one,)
+    assert files(tmp_path, "link/drop") == (one,)
+    assert files(tmp_path / "own", "../link/drop") == (one,)
+    assert files(tmp_path, "${WHERE}/drop", WHERE=str(tmp_path / "data")) == (one,)
+    assert files(tmp_path, "data", "drop/{night}/*.csv") == (one,)
+    assert files(tmp_path, str(tmp_path / "data/drop")) == (one,)
+    assert files(tmp_path, "data", "{night}/*.csv") != (one,)
+    assert files(tmp_path, "data/drop", "{night}/a.csv") != (one,)
+
+
+def test_a_table_is_its_files(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x\n")
+    (tmp_path / "b.csv").symlink_to(tmp_path / "a.csv")
+    named = [{"path": name} for name in ("a.csv", "./b.csv")]
+    assert set(places(tmp_path, kind="table", files=named)) == {str((tmp_path / "a.csv").resolve())}
+
+
+@pytest.mark.parametrize(
+    ("variables", "query", "same"),
+    [
+        ({"U": "postgresql://ann:secret@db/claims"}, "select *  from CLAIMS\nwhere at >= :start and at < :end", True),
+        ({"U": "postgresql+psycopg2://b:o@db/claims"}, "SELECT * FROM claims WHERE at >= :start AND at < :end", True),
+        ({"U": "postgresql://ann@db/other"}, "SELECT * FROM claims WHERE at >= :start AND at < :end", False),
+        ({"U": "postgresql://ann@db/claims"}, "SELECT * FROM claims_2 WHERE at >= :start AND at < :end", False),
+    ],
+)  # fmt: skip
+def test_a_query_is_told_by_a_hash_of_what_it_asks_where(
+    tmp_path: Path, variables: dict[str, str], query: str, same: bool
+) -> None:
+    asked = {"kind": "sql", "url_variable": "U", "query": "SELECT * FROM claims WHERE at >= :start AND at < :end"}
+    (known,) = places(tmp_path, {"U": "postgresql://ann@db/claims"}, **asked)
+    (other,) = places(tmp_path, variables, **{**asked, "query": query})
+    assert (other == known) is same
+    assert "secret" not in other
