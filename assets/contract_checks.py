@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterator
 
 import dagster as dg
+import pyarrow as pa
 
+from assets.clearing import leave_verdict
 from assets.common import key, merged, verdict
 from assets.doors import Contracts
 from assets.knowledge import written
-from pipeline_project.domain.ports import Contract, Lake
+from pipeline_project.domain.ports import Contract, Lake, Ledger
 from pipeline_project.partitions import nights
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.output_contract import Noun, output_rules
 
-ContractOf = Callable[[Contracts, Lake, str], Contract]
+#: The contract of one night, whose cases are given.
+ContractOf = Callable[[Contracts, pa.Table, str], Contract]
 
 
 def build_contract_checks(spec: WorkflowSpec, noun: Noun, contract_of: ContractOf) -> dg.AssetChecksDefinition:
@@ -39,12 +42,25 @@ def build_contract_checks(spec: WorkflowSpec, noun: Noun, contract_of: ContractO
         context: dg.AssetCheckExecutionContext,
         contracts: dg.ResourceParam[Contracts],
         lake: dg.ResourceParam[Lake],
+        ledger: dg.ResourceParam[Ledger],
     ) -> Iterator[dg.AssetCheckResult]:
         night = context.partition_key
-        verdicts = contract_of(contracts, lake, night).validate(written(lake, spec, noun, night).to_pandas())
+        table, cases = written(lake, spec, noun, night), written(lake, spec, "cases", night)
+        verdicts = contract_of(contracts, cases, night).validate(table.to_pandas())
         for found in verdicts:
             arguments = verdict(found, dg.AssetCheckSeverity.ERROR)
             yield dg.AssetCheckResult(asset_key=asset, check_name=found.name, **arguments)
-        yield merged(verdicts, asset, f"{noun}_contract")
+        whole = merged(verdicts, asset, f"{noun}_contract")
+        leave_verdict(
+            spec,
+            ledger,
+            night,
+            context.run.run_id,
+            f"{noun}_contract",
+            whole.passed,
+            whole.description or "",
+            [table, cases],
+        )
+        yield whole
 
     return contract_checks

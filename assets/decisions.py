@@ -7,11 +7,11 @@ import pyarrow as pa
 
 from assets.briefing import known_beside, sealed_values
 from assets.circumstances import circumstances
-from assets.common import BOUNDS, counted, from_tonight, key, lasting_errors, night_asset, rows
+from assets.clearing import cleared
+from assets.common import BOUNDS, counted, from_tonight, key, night_asset, rows
 from assets.contract_checks import build_contract_checks
 from assets.doors import Contracts, Quality, Reviews
 from assets.identity import hold_identity
-from assets.knowledge import written
 from pipeline_project.domain.deciding.words import sentences
 from pipeline_project.domain.decisions import (
     DECISIONS,
@@ -49,12 +49,15 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         quality: dg.ResourceParam[Quality],
         **tonight: pa.Table,
     ) -> dg.MaterializeResult[pa.Table]:
-        """Decides the night as a whole and records it, with tasks and actions, in one transaction, fenced."""
+        """Decides the night as a whole and records it, with tasks and actions, in one transaction, fenced.
+
+        In whatever run it is asked for, it rests on the verdicts of the night's checks over the very tables it uses.
+        """
         night = context.partition_key
         if spec.warms_up(night):
             return dg.MaterializeResult(value=DECISIONS.empty_table(), metadata={"rows": 0, "warm_up": True})
-        with lasting_errors():
-            hold_identity(spec, ledger, night)
+        hold_identity(spec, ledger, night)
+        basis = cleared(spec, lake, ledger, night, "decisions", tonight.values())
         ledger.record_workflow(spec.name, spec.spec_hash, spec.model_dump(mode="json"))
         attempt = ledger.begin_attempt(spec.name, night, context.run_id)
         amount = spec.case_schema.by_role(Role.AMOUNT)
@@ -65,7 +68,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         )  # fmt: skip
         work = _work(spec, lake, ledger, keyring, tonight, decided, night)
         standing = ledger.record_decisions(
-            spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash), work
+            spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash), work, basis=basis
         )
         table = standing_table(decided, standing)
         return dg.MaterializeResult(
@@ -114,7 +117,7 @@ def _work(
 
 
 def build_release(spec: WorkflowSpec) -> dg.AssetsDefinition:
-    """Lets the night's actions out: it runs only when every blocking check of the night has passed."""
+    """Lets the night's actions out, once every blocking check of the night has passed on its tables as they are."""
 
     @dg.asset(
         key=key(spec, "release"),
@@ -123,6 +126,7 @@ def build_release(spec: WorkflowSpec) -> dg.AssetsDefinition:
     )
     def release(
         context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[Ledger],
         reviews: dg.ResourceParam[Reviews],
     ) -> dg.MaterializeResult[None]:
@@ -130,7 +134,8 @@ def build_release(spec: WorkflowSpec) -> dg.AssetsDefinition:
         night = context.partition_key
         if spec.warms_up(night):
             return dg.MaterializeResult(metadata={"ready": 0, "warm_up": True})
-        ready = ledger.release(spec.name, night, context.run_id)
+        basis = cleared(spec, lake, ledger, night, "release")
+        ready = ledger.release(spec.name, night, context.run_id, basis=basis)
         sampled = reviews.newcomers(night, spec.review_terms, spec.action_terms)
         return dg.MaterializeResult(metadata={"ready": ready, "clusters_sampled_again": sampled})
 
@@ -140,8 +145,7 @@ def build_release(spec: WorkflowSpec) -> dg.AssetsDefinition:
 def build_decision_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
     """Every admitted case has exactly one decision."""
 
-    def contract(contracts: Contracts, lake: Lake, night: str) -> Contract:
-        cases = [] if spec.warms_up(night) else written(lake, spec, "cases", night)[CASE_ID].to_pylist()
-        return contracts.decisions(spec, cases)
+    def contract(contracts: Contracts, cases: pa.Table, night: str) -> Contract:
+        return contracts.decisions(spec, [] if spec.warms_up(night) else cases[CASE_ID].to_pylist())
 
     return [build_contract_checks(spec, "decisions", contract)]

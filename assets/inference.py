@@ -120,9 +120,9 @@ def _scored(table: pa.Table) -> dg.MaterializeResult[pa.Table]:
 
 def build_inference_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
     """What inference wrote must hold before the night is decided on it."""
-    checks = [build_contract_checks(spec, "scores", lambda contracts, lake, night: contracts.scores(spec))]
+    checks = [build_contract_checks(spec, "scores", lambda contracts, cases, night: contracts.scores(spec))]
     if spec.encodes:
         checks.append(
-            build_contract_checks(spec, "embeddings", lambda contracts, lake, night: contracts.embeddings(spec))
+            build_contract_checks(spec, "embeddings", lambda contracts, cases, night: contracts.embeddings(spec))
         )
     return checks

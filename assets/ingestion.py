@@ -6,12 +6,22 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assets.clearing import leave_verdict
 from assets.common import counted, key, lasting_errors, night_asset, rows, verdict
 from assets.doors import Contracts, Sources
 from assets.identity import earlier_names, history_of, hold_identity, standing_of
 from assets.knowledge import written
 from pipeline_project.domain.accounting import balance
-from pipeline_project.domain.admission import admit, open_share, read_rows, repaired, unevaluated
+from pipeline_project.domain.admission import (
+    admit,
+    commonest,
+    open_share,
+    read_rows,
+    reason_counts,
+    repaired,
+    unevaluated,
+)
+from pipeline_project.domain.clearing import NIGHT_IS_SOUND, NOTHING_VANISHED
 from pipeline_project.domain.contents import hits
 from pipeline_project.domain.duplicates import contradicting, repeated
 from pipeline_project.domain.nights import shifted
@@ -92,10 +102,10 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
     ) -> Iterator[AdmissionEvent]:
         """Types the rows, applies the contract, and separates cases, quarantine and exact duplicates."""
         night = context.partition_key
-        with lasting_errors():
-            read_at = sources.cases(spec).places()
-            hold_identity(spec, ledger, night, read_at)
-        typed = read_rows(written(lake, spec, "arrivals", night), spec.case_schema)
+        read_at = sources.cases(spec).places()
+        hold_identity(spec, ledger, night, read_at)
+        arrivals = written(lake, spec, "arrivals", night)
+        typed = read_rows(arrivals, spec.case_schema)
         verdicts = contracts.cases(spec).validate(typed.frame)
         history = history_of(lake, spec.name)
         earlier = None if history is None else history.filter(pc.less(history[NIGHT], night))
@@ -117,6 +127,12 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
             asset_key=quarantine_key,
             value=admission.quarantine,
             metadata={"rows": rows(admission.quarantine), "reasons": counted(admission.reasons)},
+        )
+        # both outputs are stored by now: what is yielded is written before the next line runs
+        made = [written(lake, spec, noun, night) for noun in ("cases", "quarantine")]
+        words = "; ".join(admission.systemic) or "the contract was evaluated whole"
+        leave_verdict(
+            spec, ledger, night, context.run_id, "cases_contract", not admission.systemic, words, [arrivals, *made]
         )
         for found in verdicts:
             severity = dg.AssetCheckSeverity.ERROR if found.systemic else dg.AssetCheckSeverity.WARN
@@ -214,15 +230,19 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         partitions_def=nights(spec),
         description="arrivals = admitted + quarantined + exact duplicates",
     )
-    def nothing_vanished(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+    def nothing_vanished(
+        context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[Ledger]
+    ) -> dg.AssetCheckResult:
         night = context.partition_key
-        came, admitted, refused = (_hashes(spec, lake, noun, night) for noun in ("arrivals", "cases", "quarantine"))
-        counted = balance(came, admitted, refused, _earlier(spec, lake, night, came, {*admitted, *refused}))
+        looked_at = [written(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
+        came, admitted, refused = (table["row_sha256"].to_pylist() for table in looked_at)
+        found = balance(came, admitted, refused, _earlier(spec, lake, night, came, {*admitted, *refused}))
+        leave_verdict(spec, ledger, night, context.run.run_id, NOTHING_VANISHED, found.holds, found.words, looked_at)
         return dg.AssetCheckResult(
-            passed=counted.holds,
+            passed=found.holds,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=counted.words,
-            metadata=counted.as_metadata(),
+            description=found.words,
+            metadata=found.as_metadata(),
         )
 
     @dg.asset_check(
@@ -232,20 +252,28 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         partitions_def=nights(spec),
         description=f"at most {spec.contract.quarantine_limit:.0%} of the rows are refused; more is a broken night",
     )
-    def night_is_sound(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+    def night_is_sound(
+        context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[Ledger]
+    ) -> dg.AssetCheckResult:
         night, limit = context.partition_key, spec.contract.quarantine_limit
-        arrivals, quarantine = written(lake, spec, "arrivals", night), lake.read_night(spec.name, "quarantine", night)
-        refused = 0 if quarantine is None else len(quarantine)
-        raised = [] if quarantine is None else unevaluated(quarantine["reasons"].to_pylist())
-        repairs = repaired(arrivals, _hashes(spec, lake, "cases", night))
-        share = open_share(refused, repairs, len(arrivals))
+        looked_at = [written(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
+        arrivals, cases, quarantine = looked_at
+        refused, repairs = len(quarantine), repaired(arrivals, cases["row_sha256"].to_pylist())
+        raised = unevaluated(quarantine["reasons"].to_pylist())
+        share, reasons = open_share(refused, repairs, len(arrivals)), reason_counts(quarantine["reasons"].to_pylist())
+        passed = share <= limit and not raised
         words = f"{refused} of {len(arrivals)} rows refused, {repairs} repaired; the limit is {limit:.0%}"
+        words = "; ".join([*raised, words, *([f"most often: {commonest(reasons)}"] if reasons else [])])
+        leave_verdict(spec, ledger, night, context.run.run_id, NIGHT_IS_SOUND, passed, words, looked_at)
         return dg.AssetCheckResult(
-            passed=share <= limit and not raised,
+            passed=passed,
             severity=dg.AssetCheckSeverity.ERROR,
-            description="; ".join([*raised, words]),
-            metadata={"refused": refused, "repaired": repairs, "arrived": len(arrivals), "share": share},
-        )
+            description=words,
+            metadata={
+                "refused": refused, "repaired": repairs, "arrived": len(arrivals), "share": share,
+                "reasons": counted(reasons),
+            },
+        )  # fmt: skip
 
     return [nothing_vanished, night_is_sound]
 
@@ -260,8 +288,3 @@ def _earlier(spec: WorkflowSpec, lake: Lake, night: str, came: list[str], kept: 
             again = hits(history, "row_sha256", came)["row_sha256"].to_pylist()
             found += again if own else [row for row in again if row not in kept]
     return found
-
-
-def _hashes(spec: WorkflowSpec, lake: Lake, noun: str, night: str) -> list[str]:
-    table = lake.read_night(spec.name, noun, night)
-    return [] if table is None else table["row_sha256"].to_pylist()

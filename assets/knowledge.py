@@ -25,11 +25,16 @@ def written(lake: Lake, spec: WorkflowSpec, noun: str, night: str) -> pa.Table:
     """
     table = lake.read_night(spec.name, noun, night)
     if table is None:
-        raise NightMissing(
-            f"{spec.name}/{noun} was never materialized for {night}; run "
-            f"pipeline nights {spec.name} --from {night} --to {night}"
-        )
+        raise never_written(spec, noun, night)
     return table
+
+
+def never_written(spec: WorkflowSpec, noun: str, night: str) -> NightMissing:
+    """What to raise where a night of an asset must be there and is not."""
+    return NightMissing(
+        f"{spec.name}/{noun} was never materialized for {night}; run "
+        f"pipeline nights {spec.name} --from {night} --to {night}"
+    )
 
 
 def written_span(lake: Lake, spec: WorkflowSpec, noun: str, first: str, before: str) -> pa.Table:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipeline_project.domain.errors import LakeDamaged, LakeSchemaChanged, LakeUnavailable
-from pipeline_project.domain.schema import NIGHT, with_versions
+from pipeline_project.domain.schema import NIGHT, with_contents, with_versions
 from resources.columns import agreed_schema, fitted, lake_schema
 from resources.delta import DeltaStore, Tidied, checked, damaged, error_number, reachable, verified, verify_once
 
@@ -162,6 +162,18 @@ class DeltaLake:
         table = self.store.open(self.uri(workflow, asset), version)
         return set() if table is None else _nights(table)
 
+    def content(self, workflow: str, asset: str, night: str) -> str | None:
+        """Which writing of a night stands now, as tables of one night say it; None if it was never written.
+
+        Reads the log, no data.
+        """
+        table = self.store.open(self.uri(workflow, asset))
+        if table is None:
+            return None
+        # the same order as in reading: of two that came first together the last one counts
+        files = sorted(table.file_uris(partition_filters=[(NIGHT, "=", _valid_night(night))]))
+        return _content(files[-1]) if files else None
+
     def history(self, workflow: str, asset: str, limit: int | None = None) -> list[Commit]:
         """What was committed, newest first."""
         uri = self.uri(workflow, asset)
@@ -245,7 +257,8 @@ class DeltaLake:
             if not parts:
                 return with_versions(wanted.empty_table(), {name: table.version()})
             whole = _rows(files, parts, names)
-        return with_versions(whole.cast(wanted), {name: table.version()})
+        noted = with_versions(whole.cast(wanted), {name: table.version()})
+        return with_contents(noted, {name: _content(parts[0].path)}) if len(parts) == 1 else noted
 
 
 def _rows(files: Any, parts: Sequence[Any], names: Sequence[str]) -> pa.Table:
@@ -279,6 +292,11 @@ def _rows(files: Any, parts: Sequence[Any], names: Sequence[str]) -> pa.Table:
 
 if TYPE_CHECKING:
     _CONFORMS: type[Lake] = DeltaLake
+
+
+def _content(path: str) -> str:
+    """What tells one writing of a night from every other: a night is one file, and each file has a name of its own."""
+    return path.rpartition("/")[2].removeprefix("part-").removesuffix(".parquet")
 
 
 def _path(part: Any) -> str:

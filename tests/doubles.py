@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from pipeline_project.domain.acting.model import ActionTerms, PlannedAction
 from pipeline_project.domain.admission import admit, read_rows
+from pipeline_project.domain.clearing import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, Verdict
 from pipeline_project.domain.drift.watch import PastNight, Signal
 from pipeline_project.domain.landing import Overlooked
 from pipeline_project.domain.lifecycle import RolloutTerms
@@ -30,7 +31,7 @@ from pipeline_project.domain.ports import Expectation, ModelVersion, NightWindow
 from pipeline_project.domain.proposing import ModelProposal
 from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
-from pipeline_project.domain.schema import ARRIVALS, with_versions
+from pipeline_project.domain.schema import ARRIVALS, with_contents, with_versions
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 from pipeline_project.spec.output_contract import output_rules
@@ -87,7 +88,14 @@ class MemoryLake:
             written = [t for v, n, t in self.log.get((workflow, asset), []) if n == night and v <= version]
             return with_versions(written[-1], {f"{workflow}/{asset}": version}) if written else None
         table = self.tables.get((workflow, asset), {}).get(night)
-        return None if table is None else self._stamped(workflow, asset, table)
+        if table is None:
+            return None
+        written = self.content(workflow, asset, night)
+        return with_contents(self._stamped(workflow, asset, table), {f"{workflow}/{asset}": str(written)})
+
+    def content(self, workflow: str, asset: str, night: str) -> str | None:
+        written = [version for version, of, _ in self.log.get((workflow, asset), []) if of == night]
+        return f"written {written[-1]}" if written else None
 
     def nights(self, workflow: str, asset: str) -> set[str]:
         return set(self.tables.get((workflow, asset), {}))
@@ -155,9 +163,16 @@ class MemoryLedger:
     tasks: list[NewTask] = field(default_factory=list)
     actions: list[PlannedAction] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
+    verdicts_given: dict[str, list[Verdict]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    def release(self, workflow: str, night: str, run_id: str) -> int:
+    def record_verdict(self, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
+        self.verdicts_given.setdefault(night, []).append(verdict)
+
+    def verdicts(self, workflow: str, night: str) -> list[Verdict]:
+        return self.verdicts_given.get(night, [])
+
+    def release(self, workflow: str, night: str, run_id: str, *, basis: Basis) -> int:
         self.released.append(night)
         return len([action for action in self.actions if action.night == night])
 
@@ -265,6 +280,8 @@ class MemoryLedger:
         attempt: int,
         decisions: Sequence[Mapping[str, Any]],
         work: NightWork | None = None,
+        *,
+        basis: Basis,
     ) -> pd.DataFrame:
         if work is not None:
             new = [d["case_id"] for d in decisions if d["case_id"] not in self.decisions]
@@ -610,13 +627,18 @@ class World:
         )
 
     def gather(self, night: str) -> None:
-        """Arrivals and cases of a night, and the outcomes that came, without a run."""
+        """Arrivals and cases of a night, whose checks have passed, and the outcomes that came, without a run."""
         window = window_of(night, self.spec.nights.time_zone)
         arrivals = self.sources.read(window)
         admitted = admit(read_rows(arrivals, self.spec.case_schema), [], None, window)
         for noun, table in [("arrivals", arrivals), ("cases", admitted.cases), ("quarantine", admitted.quarantine)]:
             self.lake.write_night(self.spec.name, noun, night, table)
         self.ledger.record_outcomes(self.spec.name, self.sources.outcomes(self.spec).read(window))
+        gathered = ("arrivals", "cases", "quarantine")
+        judged = {noun: str(self.lake.content(self.spec.name, noun, night)) for noun in gathered}
+        for check in (NOTHING_VANISHED, NIGHT_IS_SOUND, "cases_contract"):
+            verdict = Verdict(check, True, "it holds", {SPEC: self.spec.spec_hash, **judged})
+            self.ledger.record_verdict(self.spec.name, night, verdict, "run")
 
     def table(self, noun: str, night: str = NIGHT) -> list[dict[str, Any]]:
         return self.lake.tables[(self.spec.name, noun)][night].to_pylist()

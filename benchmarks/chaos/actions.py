@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from benchmarks.chaos.deliveries import History, Verdict, judge
 from benchmarks.chaos.dispatching import FLOW, NIGHT, SECRET, SILENT, UNRELEASED, Chaos, Point, Protection, live
+from benchmarks.passed import let_through, passed
 from pipeline_project.domain.acting.model import ActionKind, ActionTerms
 from pipeline_project.domain.acting.plan import plan_actions
 from pipeline_project.sample.shop_faults import Fault, Ordered, mixed
@@ -93,7 +94,7 @@ def ask(url: str, chaos: Chaos) -> None:
             for case in cases
         ]
         attempt = ledger.begin_attempt(FLOW, night, "chaos")
-        ledger.record_decisions(FLOW, night, attempt, rows)
+        ledger.record_decisions(FLOW, night, attempt, rows, basis=passed(ledger, FLOW, night))
         planned = [
             action
             for number, case in enumerate(cases)
@@ -102,9 +103,11 @@ def ask(url: str, chaos: Chaos) -> None:
         with engine_of(url).begin() as connection:
             append(connection, "actions", FLOW, enqueue(connection, planned, terms).facts)
     with engine_of(url).begin() as connection:
-        release_night(connection, FLOW, NIGHT, 1, "chaos")
+        cleared = let_through(connection, FLOW, NIGHT, "release", run_id="chaos")
+        release_night(connection, FLOW, NIGHT, 1, "chaos", cleared)
         if chaos.without is Protection.RELEASE:
-            # taken out: a night is let go before its checks have passed
+            # taken out: a night is let go before its checks have passed, and the database's own guard sleeps
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
             release_night(connection, FLOW, UNRELEASED, 1, "chaos")
 
 

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from sqlalchemy import NullPool, create_engine, make_url, text
 
+from benchmarks.passed import passed
 from pipeline_project.domain.acting.model import ActionKind, ActionTerms
 from pipeline_project.domain.errors import StaleClaim, TaskTaken
 from pipeline_project.domain.people import Person, PersonRole
@@ -132,7 +133,13 @@ class Race:
         cases = [f"C-{i:05}" for i in range(self.tasks)]
         asked = {"option": "ask_person", "reason": "doubt", "spec_hash": "spec", "data_versions": {"cases": 1}}
         attempt = ledger.begin_attempt(WORKFLOW, NIGHT, "run")
-        ledger.record_decisions(WORKFLOW, NIGHT, attempt, [{**asked, "case_id": case} for case in cases])
+        ledger.record_decisions(
+            WORKFLOW,
+            NIGHT,
+            attempt,
+            [{**asked, "case_id": case} for case in cases],
+            basis=passed(ledger, WORKFLOW, NIGHT),
+        )
         new = [
             NewTask(case, "doubt", random.uniform(0, 40), 20.0, 0.3, None, None, {"fields": {"price": 20.0}})
             for case in cases

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import make_url, text
 
 from benchmarks.chaos.kills import Scene
+from benchmarks.passed import passed
 from pipeline_project.domain.acting.model import ActionKind, ActionTerms
 from pipeline_project.domain.acting.plan import plan_actions
 from pipeline_project.domain.night_work import NightWork
@@ -97,7 +98,9 @@ def _decide(url: str, cluster: str | None = None, asked: int = ASKED) -> None:
         for case in people
     }
     actions = {case: plan_actions(ACTING, NIGHT, case, 1, "refund", {"price": 20.0}) for case in paid}
-    ledger.record_decisions(FLOW, NIGHT, attempt, rows, NightWork(REVIEW, ACTING, tasks, actions))
+    ledger.record_decisions(
+        FLOW, NIGHT, attempt, rows, NightWork(REVIEW, ACTING, tasks, actions), basis=passed(ledger, FLOW, NIGHT)
+    )
 
 
 def _decided(url: str) -> None:
@@ -106,7 +109,7 @@ def _decided(url: str) -> None:
 
 
 def _release(url: str) -> None:
-    PostgresLedger(url).release(FLOW, NIGHT, "chaos")
+    PostgresLedger(url).release(FLOW, NIGHT, "chaos", basis=passed(PostgresLedger(url), FLOW, NIGHT, "release"))
 
 
 def _asked(url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -127,7 +127,7 @@ def admit(
         quarantine=_quarantine(typed, refused, reasons, window.night),
         duplicates=len(frame) - len(admitted) - len(refused),
         arrivals=len(frame),
-        reasons=_counted(reasons, refused),
+        reasons=reason_counts([[text for _, text in reasons[row]] for row in refused]),
         alike=_alike(frame, admitted),
         systemic=_systemic(verdicts, len(refused), repaired, len(frame), quarantine_limit),
         outside_night=int(outside[admitted].sum()),
@@ -245,9 +245,16 @@ def _quarantine(typed: TypedRows, rows: list[int], reasons: Reasons, night: str)
     return pa.table(arrays, schema=QUARANTINE)
 
 
-def _counted(reasons: Reasons, refused: list[int]) -> dict[str, int]:
-    texts = (text for row in refused for _, text in reasons[row])
-    return dict(Counter(_PARTICULAR.sub("", text) for text in texts).most_common())
+def reason_counts(reasons: Iterable[Iterable[str]]) -> dict[str, int]:
+    """Reason without its value -> rows, most frequent first; from the reasons of each refused row."""
+    return dict(Counter(_PARTICULAR.sub("", text) for row in reasons for text in row).most_common())
+
+
+def commonest(reasons: Mapping[str, int], at_most: int = 3) -> str:
+    """The most frequent reasons with their counts, as a person reads them."""
+    told = [f"{reason} ({count})" for reason, count in list(reasons.items())[:at_most]]
+    others = len(reasons) - len(told)
+    return ", ".join(told) + (f" and {others} other reason{'s' * (others > 1)}" if others else "")
 
 
 def _systemic(

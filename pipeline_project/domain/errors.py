@@ -75,6 +75,10 @@ class IdentityChanged(PipelineError):
     """The ids or the name of a workflow with history changed, so its cases would be decided again."""
 
 
+class NightBlocked(PipelineError):
+    """A night's checks have not passed on its tables as they are; the message has the reason and the next command."""
+
+
 class NightUndecided(PipelineError):
     """A night that was never decided whole cannot be released."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.clearing import Basis, Verdict
 from pipeline_project.domain.night_work import NightWork
 
 
@@ -89,6 +90,10 @@ class Lake(Protocol):
         columns: Sequence[str] | None = None,
     ) -> pa.Table | None:
         """The nights first <= night < before, in night order, with the version noted; None if there is no table."""
+        ...
+
+    def content(self, workflow: str, asset: str, night: str) -> str | None:
+        """Which writing of a night stands now (`schema.contents_of`); None if it was never written."""
         ...
 
     def write_night(self, workflow: str, asset: str, night: str, table: pa.Table, evolve: bool = False) -> int:
@@ -355,21 +360,40 @@ class Ledger(Protocol):
         attempt: int,
         decisions: Sequence[Mapping[str, Any]],
         work: NightWork | None = None,
+        *,
+        basis: Basis,
     ) -> pd.DataFrame:
         """Adds decisions for cases never decided, with the tasks and actions of `work` that belong to them, in one
         transaction fenced by `attempt`; returns the standing decision of every case given (case_id, option, made_by,
         reason, night, new).
 
+        Args:
+            basis: what they rest on; the night's checks must have passed on it.
+
         Raises:
             StaleAttempt: a newer attempt at this night has begun.
+            LedgerRefused: a check has not passed on the basis.
         """
         ...
 
-    def release(self, workflow: str, night: str, run_id: str) -> int:
-        """Lets the actions of a decided night out, once its checks have passed; returns how many became ready.
+    def record_verdict(self, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
+        """Adds what a blocking check found."""
+        ...
+
+    def verdicts(self, workflow: str, night: str) -> list[Verdict]:
+        """What a night's blocking checks found, in the order in which it was recorded; of the same check over the
+        same tables the last word only."""
+        ...
+
+    def release(self, workflow: str, night: str, run_id: str, *, basis: Basis) -> int:
+        """Lets the actions of a decided night out; returns how many became ready.
+
+        Args:
+            basis: what the night rests on; its checks must have passed on it, and it must have been decided on it.
 
         Raises:
             NightUndecided: the night was never decided whole.
+            LedgerRefused: a check has not passed on the basis.
         """
         ...
 

@@ -190,7 +190,7 @@ def reserved_names() -> frozenset[str]:
 
 # -- versions read: a table that came from the lake says which version it is ---------------------------------
 
-_VERSIONS = b"lake.versions"
+_VERSIONS, _CONTENTS = b"lake.versions", b"lake.contents"
 
 
 def with_versions(table: pa.Table, versions: dict[str, int]) -> pa.Table:
@@ -204,4 +204,22 @@ def versions_of(tables: Iterable[pa.Table]) -> dict[str, int]:
     merged: dict[str, int] = {}
     for table in tables:
         merged.update(json.loads((table.schema.metadata or {}).get(_VERSIONS, b"{}")))
+    return merged
+
+
+def with_contents(table: pa.Table, contents: Mapping[str, str]) -> pa.Table:
+    """The same table of one night, remembering which writing of the night it is, as {"workflow/asset": content}.
+
+    A table's version rises with every night that is written; what is called content here changes only when this very
+    night is written again.
+    """
+    kept = {**(table.schema.metadata or {}), _CONTENTS: json.dumps(dict(contents), sort_keys=True).encode()}
+    return table.replace_schema_metadata(kept)
+
+
+def contents_of(tables: Iterable[pa.Table]) -> dict[str, str]:
+    """Which writings of their nights these tables are, merged."""
+    merged: dict[str, str] = {}
+    for table in tables:
+        merged.update(json.loads((table.schema.metadata or {}).get(_CONTENTS, b"{}")))
     return merged

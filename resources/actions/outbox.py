@@ -6,7 +6,7 @@ are unique for ever, so asking twice is asking once; asking something else under
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -185,14 +185,25 @@ def of_cases(cases: Sequence[str]) -> ColumnElement[bool]:
     return actions.c.case_id == any_(literal(list(cases), ARRAY(Text)))
 
 
-def release_night(connection: Connection, workflow: str, night: str, attempt: int, run_id: str) -> int:
-    """Lets a night's actions out; returns how many became ready. Released twice is released once."""
+def release_night(
+    connection: Connection,
+    workflow: str,
+    night: str,
+    attempt: int,
+    run_id: str,
+    cleared: Sequence[Mapping[str, Any]] = (),
+) -> int:
+    """Lets a night's actions out; returns how many became ready. Released twice is released once.
+
+    Args:
+        cleared: the facts on which it may be released, for the audit chain. Without a clearance of this run and
+            attempt the database refuses.
+    """
     row = {"workflow": workflow, "night": night, "attempt": attempt, "run_id": run_id}
     new = connection.execute(insert(releases).values(**row).on_conflict_do_nothing().returning(releases.c.night)).all()
-    if not new:
-        return 0
-    ready = advance(connection, workflow, actions.c.night == night)
-    append(connection, "release", workflow, [{"table": "releases", **row}])
+    ready = advance(connection, workflow, actions.c.night == night) if new else 0
+    released = [{"table": "releases", **row}] if new else []
+    append(connection, "release", workflow, [*cleared, *released])
     return ready
 
 

@@ -11,6 +11,9 @@ COVERED: Mapping[str, str | None] = {
     # what was read from files is in the lake as it arrived; what people found out is only here
     "outcomes": "source IN ('review', 'cluster_review')",
     "releases": None,
+    # a verdict that let something through joins the chain with what it let through; the others count for nothing
+    "night_verdicts": "NOT passed",
+    "night_clearances": None,
     "review_answers": None,
     "review_proposals": None,
     "review_approvals": None,

@@ -14,11 +14,13 @@ from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, func, select, u
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
 
+from pipeline_project.domain.clearing import Basis, Verdict
 from pipeline_project.domain.errors import LedgerRefused
 from pipeline_project.domain.night_work import NightWork
 from pipeline_project.domain.ports import ModelVersion
 from resources.audit.chain import append
 from resources.ledger import contradicting, tables
+from resources.ledger.clearing import add_verdict, clear, verdicts_of
 from resources.ledger.night_work import commit_work, release
 from resources.ledger.past import DECIDED, past_decisions, past_outcomes
 from resources.ledger.quality_tables import training_requests
@@ -66,6 +68,8 @@ class PostgresLedger:
         advice = {
             "fk_decisions_workflow_spec_hash": "record the workflow's spec before its decisions",
             "fk_decisions_workflow_model_version": "record the model version before its decisions",
+            "night_is_cleared": "the night's checks have not passed on its tables as they are, so nothing of it is "
+            "decided or released; run it whole with `pipeline nights`",
         }.get(str(rule), "correct the row and try again; nothing was written")
         return LedgerRefused(f"the ledger refused a row of {getattr(diagnosis, 'table_name', None)}: {rule}; {advice}")
 
@@ -182,6 +186,8 @@ class PostgresLedger:
         attempt: int,
         decisions: Sequence[Mapping[str, Any]],
         work: NightWork | None = None,
+        *,
+        basis: Basis,
     ) -> pd.DataFrame:
         """Adds decisions for cases never decided, with their tasks, actions and audit row, in one transaction.
 
@@ -190,6 +196,7 @@ class PostgresLedger:
         Args:
             decisions: one mapping per case with the keys `rows.REQUIRED` and any of `rows.OPTIONAL`.
             work: what the decisions ask for; without it they lead to nothing.
+            basis: the tables that they rest on, and the checks that must have passed on them.
 
         Returns:
             The standing decision of every case given, in the order given: case_id, option, made_by, reason, night,
@@ -197,11 +204,13 @@ class PostgresLedger:
 
         Raises:
             StaleAttempt: a newer attempt at this night has begun, or none.
+            LedgerRefused: a check has not passed on the basis.
             ValueError: a mapping has an unknown key or lacks one, or a case occurs twice.
         """
         cases = [decision.get("case_id") for decision in decisions]
         with self._transaction() as connection:
             run_id = hold_fence(connection, workflow, night, attempt)
+            cleared = clear(connection, workflow, night, "decisions", attempt, run_id, basis)
             rows = decision_rows(workflow, night, attempt, run_id, decisions)
             new = set(insert_new(connection, tables.decisions, rows, "case_id"))
             connection.execute(
@@ -214,19 +223,35 @@ class PostgresLedger:
             given = tables.decisions.c.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
             query = standing_decisions(workflow).with_only_columns(*columns).where(given)
             standing = {row.case_id: row for row in connection.execute(query, {"cases": cases})}
-            commit_work(connection, workflow, night, [row for row in rows if row["case_id"] in new], work)
+            commit_work(connection, workflow, night, [row for row in rows if row["case_id"] in new], work, cleared)
         found = [[getattr(standing[case], name) for name in _STANDING] for case in cases]
         frame = _frame(found, _STANDING).astype("str")
         return frame.assign(new=[case in new for case in cases])
 
-    def release(self, workflow: str, night: str, run_id: str) -> int:
-        """Lets a night's actions out, once its checks have passed; returns how many became ready.
+    def release(self, workflow: str, night: str, run_id: str, *, basis: Basis) -> int:
+        """Lets a night's actions out; returns how many became ready.
+
+        Args:
+            basis: the tables that the night rests on, its decisions among them, and the checks that must have passed.
 
         Raises:
             NightUndecided: the night was never decided whole.
+            LedgerRefused: a check has not passed on the basis, or the night was decided on another one.
         """
         with self._transaction() as connection:
-            return release(connection, workflow, night, run_id)
+            return release(connection, workflow, night, run_id, basis)
+
+    def record_verdict(self, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
+        """Adds what a blocking check found."""
+        with self._transaction() as connection:
+            add_verdict(connection, workflow, night, verdict, run_id)
+
+    def verdicts(self, workflow: str, night: str) -> list[Verdict]:
+        """What a night's blocking checks found, in the order in which it was recorded; of the same check over the
+        same tables the last word only."""
+        with self._transaction() as connection:
+            found = connection.execute(verdicts_of(workflow, night))
+            return [Verdict(row.check_name, row.passed, row.words, row.judged) for row in found]
 
     def decision(self, workflow: str, case_id: str) -> dict[str, Any] | None:
         """Everything the ledger knows of the standing decision of a case, by column, or None."""

@@ -7,34 +7,40 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from pipeline_project.domain.clearing import Basis
 from pipeline_project.domain.errors import NightUndecided
 from pipeline_project.domain.night_work import NightWork
 from resources.actions.outbox import enqueue, release_night
 from resources.audit.chain import append
 from resources.ledger import tables
+from resources.ledger.clearing import clear
 from resources.review.tasks import open_tasks
 
 
 def commit_work(
-    connection: Connection, workflow: str, night: str, new: Sequence[Mapping[str, Any]], work: NightWork | None
+    connection: Connection,
+    workflow: str,
+    night: str,
+    new: Sequence[Mapping[str, Any]],
+    work: NightWork | None,
+    cleared: Sequence[Mapping[str, Any]],
 ) -> None:
     """Tasks, actions and the audit row of decisions that were just added; the chain comes last, because it is locked.
 
     Args:
         new: rows of `decisions`, ordered by case.
         work: what all decisions of the night ask for.
+        cleared: the facts on which the night may be decided.
     """
-    if not new:
-        return
     cases = [row["case_id"] for row in new]
-    facts = [{"table": "decisions", **row} for row in new]
-    if work is not None:
+    facts = [*cleared, *({"table": "decisions", **row} for row in new)]
+    if new and work is not None:
         facts += enqueue(connection, work.actions_of(cases), work.acting).facts
         open_tasks(connection, workflow, night, work.tasks_of(cases), work.review)
     append(connection, "decisions", workflow, facts)
 
 
-def release(connection: Connection, workflow: str, night: str, run_id: str) -> int:
+def release(connection: Connection, workflow: str, night: str, run_id: str, basis: Basis) -> int:
     """Lets the actions of a decided night out.
 
     Raises:
@@ -48,4 +54,5 @@ def release(connection: Connection, workflow: str, night: str, run_id: str) -> i
             f"night {night} of {workflow} was never decided whole, so nothing of it may leave; run "
             f"pipeline nights {workflow} --from {night} --to {night}"
         )
-    return release_night(connection, workflow, night, attempt, run_id)
+    cleared = clear(connection, workflow, night, "release", attempt, run_id, basis)
+    return release_night(connection, workflow, night, attempt, run_id, cleared)

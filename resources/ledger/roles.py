@@ -54,6 +54,8 @@ GRANTS: Mapping[str, Grants] = {
     "recalled_decisions": Grants("S", "S", "", "S"),
     "candidate_replays": Grants("SI", "S", "", "S"),
     "attempts": Grants("SIU", "S", "", "S"),
+    "night_verdicts": Grants("SI", "S", "", "S"),
+    "night_clearances": Grants("SI", "S", "", "S"),
     "decisions": Grants("SI", "SI", "S", "S"),
     "outcomes": Grants("SI", "SI", "", "S"),
     "alerts": Grants("SIU", "SIU", "SIU", "S"),

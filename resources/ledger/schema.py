@@ -5,6 +5,7 @@ from __future__ import annotations
 from resources.ledger import (
     action_tables,
     audit_tables,
+    clearing_tables,
     inbound_tables,
     live_tables,
     model_tables,
@@ -31,4 +32,5 @@ FACTS: tuple[str, ...] = (
     *replay_tables.FACTS,
     *live_tables.FACTS,
     *quality_tables.FACTS,
+    *clearing_tables.FACTS,
 )

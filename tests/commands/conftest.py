@@ -14,6 +14,7 @@ from unittest import mock
 import pyarrow as pa
 import pytest
 
+from benchmarks.passed import passed
 from pipeline_project import cli
 from pipeline_project.domain.decisions import DECISIONS
 from pipeline_project.domain.ports import ModelVersion
@@ -168,7 +169,9 @@ def _fill_ledger(ledger: PostgresLedger, spec: WorkflowSpec) -> None:
     for night, decided in _DECIDED.items():
         more = {"spec_hash": spec.spec_hash, "data_versions": {f"{NAME}/cases": 4}, "model_version": "3"}
         attempt = ledger.begin_attempt(NAME, night, "6ccbf624-33c6-4454-ac6c-ba336cba9456")
-        ledger.record_decisions(NAME, night, attempt, [{**d, **more} for d in decided])
+        ledger.record_decisions(
+            NAME, night, attempt, [{**d, **more} for d in decided], basis=passed(ledger, NAME, night)
+        )
     for night in (LANDED, "2025-03-04", "2025-03-05"):
         message = f"{NAME}_nightly failed on {night} at cases; run 6ccbf624-33c6-4454-ac6c-ba336cba9456"
         command = f"pipeline nights {NAME} --from {night} --to {night}"

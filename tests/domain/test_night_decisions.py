@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from benchmarks.passed import passed
 from pipeline_project.domain.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.decisions import (
     DECISIONS,
@@ -150,7 +151,9 @@ def test_the_ledger_takes_the_rows_and_keeps_what_explains_them(ledger: Postgres
         "scores": with_versions(scores(a=0.1), {"claims/scores": 9}),
     }
     attempt = ledger.begin_attempt("claims", NIGHT, "run-1")
-    standing = ledger.record_decisions("claims", NIGHT, attempt, ledger_rows(result, read, "spec"))
+    standing = ledger.record_decisions(
+        "claims", NIGHT, attempt, ledger_rows(result, read, "spec"), basis=passed(ledger, "claims", NIGHT)
+    )
     first = standing_table(result, standing)
     assert standing["new"].all()
     assert changed(first) == 0
@@ -172,6 +175,11 @@ def test_the_ledger_takes_the_rows_and_keeps_what_explains_them(ledger: Postgres
     # decided again with other scores: what stands is what stood, beside what the policy says now
     other = decide_night(cases(a=1.0, b=200.0), scores(a=0.9, b=0.001), None, MATRIX, TERMS, "price")
     again = ledger.begin_attempt("claims", NIGHT, "run-2")
-    table = standing_table(other, ledger.record_decisions("claims", NIGHT, again, ledger_rows(other, read, "spec")))
+    table = standing_table(
+        other,
+        ledger.record_decisions(
+            "claims", NIGHT, again, ledger_rows(other, read, "spec"), basis=passed(ledger, "claims", NIGHT)
+        ),
+    )
     rows = {row["case_id"]: row for row in table.to_pylist()}
     assert (rows["b"]["option"], rows["b"]["reason"], rows["b"]["would_be"]) == ("ask_person", "doubt", "refund")

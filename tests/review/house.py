@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from benchmarks.passed import passed
 from pipeline_project.domain.acting.plan import plan_actions
 from pipeline_project.domain.lifecycle import RolloutTerms
 from pipeline_project.domain.night_work import NightWork
@@ -93,8 +94,15 @@ class DeskHouse:
         rows.append({**common, "case_id": "PAID", "option": "refund", "reason": "cheapest"})
         tasks = {case: replace(self._task(case, amount, cluster), **changed) for case in cases}
         actions = {"PAID": plan_actions(ACTING, NIGHT, "PAID", 1, "refund", {"price": amount})}
-        self.ledger.record_decisions(FLOW, NIGHT, attempt, rows, NightWork(REVIEW, ACTING, tasks, actions))
-        self.ledger.release(FLOW, NIGHT, "run")
+        self.ledger.record_decisions(
+            FLOW,
+            NIGHT,
+            attempt,
+            rows,
+            NightWork(REVIEW, ACTING, tasks, actions),
+            basis=passed(self.ledger, FLOW, NIGHT),
+        )
+        self.ledger.release(FLOW, NIGHT, "run", basis=passed(self.ledger, FLOW, NIGHT, "release"))
         found = self.rows("SELECT id, case_id FROM review_tasks")
         self.tasks = {row["case_id"]: row["id"] for row in found}
 

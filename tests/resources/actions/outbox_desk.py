@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select, text
 
+from benchmarks.passed import let_through, passed
 from pipeline_project.domain.acting.model import ActionTerms, PlannedAction
 from pipeline_project.domain.acting.pace import Answer, Fate
 from pipeline_project.domain.acting.plan import plan_actions
@@ -41,7 +42,9 @@ class Desk:
         """Decisions without actions, for the foreign key."""
         attempt = self.ledger.begin_attempt(FLOW, night, "run")
         row = {"option": "refund_and_restock", "reason": "cheapest", "spec_hash": "spec", "data_versions": {}}
-        self.ledger.record_decisions(FLOW, night, attempt, [{"case_id": case, **row} for case in cases])
+        self.ledger.record_decisions(
+            FLOW, night, attempt, [{"case_id": case, **row} for case in cases], basis=passed(self.ledger, FLOW, night)
+        )
 
     def plan(
         self, case: str, option: str = "refund_and_restock", night: str = NIGHT, **fields: Any
@@ -56,7 +59,8 @@ class Desk:
 
     def release(self, night: str = NIGHT) -> int:
         with engine_of(self.url).begin() as connection:
-            return release_night(connection, FLOW, night, 1, "run")
+            cleared = let_through(connection, FLOW, night, "release")
+            return release_night(connection, FLOW, night, 1, "run", cleared)
 
     def ready(self, *cases: str, option: str = "refund_and_restock", **fields: Any) -> None:
         """Released cases whose actions may leave."""

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from benchmarks.passed import passed
 from pipeline_project.domain.errors import LedgerRefused, StaleAttempt
 from pipeline_project.domain.ports import ModelVersion
 from resources.ledger.ledger import PostgresLedger
@@ -40,7 +41,9 @@ def total(ledger: PostgresLedger) -> int:
 
 def test_a_night_decided_twice_keeps_its_first_decisions(known: PostgresLedger) -> None:
     first = known.begin_attempt(FLOW, NIGHT, "run-1")
-    made = known.record_decisions(FLOW, NIGHT, first, [decision("b"), decision("a", "reject")])
+    made = known.record_decisions(
+        FLOW, NIGHT, first, [decision("b"), decision("a", "reject")], basis=passed(known, FLOW, NIGHT)
+    )
     assert made[["case_id", "option", "new"]].to_dict("list") == {
         "case_id": ["b", "a"],
         "option": ["refund", "reject"],
@@ -48,7 +51,9 @@ def test_a_night_decided_twice_keeps_its_first_decisions(known: PostgresLedger) 
     }
     before = known.decision(FLOW, "a")
     second = known.begin_attempt(FLOW, NIGHT, "run-2")
-    again = known.record_decisions(FLOW, NIGHT, second, [decision("a", "refund"), decision("c")])
+    again = known.record_decisions(
+        FLOW, NIGHT, second, [decision("a", "refund"), decision("c")], basis=passed(known, FLOW, NIGHT)
+    )
     assert again[["case_id", "option", "new"]].to_dict("list") == {
         "case_id": ["a", "c"],
         "option": ["reject", "refund"],
@@ -61,7 +66,9 @@ def test_a_night_decided_twice_keeps_its_first_decisions(known: PostgresLedger) 
 def test_a_case_that_comes_again_on_another_night_is_not_decided_again(known: PostgresLedger) -> None:
     for night, option in [(NIGHT, "refund"), ("2026-03-05", "reject")]:
         attempt = known.begin_attempt(FLOW, night, "run")
-        standing = known.record_decisions(FLOW, night, attempt, [decision("a", option)])
+        standing = known.record_decisions(
+            FLOW, night, attempt, [decision("a", option)], basis=passed(known, FLOW, night)
+        )
     assert standing.loc[0, ["option", "night", "new"]].tolist() == ["refund", NIGHT, False]
 
 
@@ -74,7 +81,7 @@ def test_two_that_decide_the_same_cases_at_once_agree(known: PostgresLedger) -> 
     def decide(night: str, order: list[str]) -> None:
         rows = [decision(case, f"option-{night}") for case in order]
         barrier.wait()
-        answers[night] = known.record_decisions(FLOW, night, attempts[night], rows)
+        answers[night] = known.record_decisions(FLOW, night, attempts[night], rows, basis=passed(known, FLOW, night))
 
     threads = [
         threading.Thread(target=decide, args=(nights[0], cases)),
@@ -94,11 +101,11 @@ def test_an_overtaken_attempt_writes_nothing(known: PostgresLedger) -> None:
     old = known.begin_attempt(FLOW, NIGHT, "run-1")
     new = known.begin_attempt(FLOW, NIGHT, "run-2")
     with pytest.raises(StaleAttempt, match=f"attempt {old} .* the newest is {new}"):
-        known.record_decisions(FLOW, NIGHT, old, [decision("a")])
+        known.record_decisions(FLOW, NIGHT, old, [decision("a")], basis=passed(known, FLOW, NIGHT))
     assert known.decision(FLOW, "a") is None
     assert known.decided_nights(FLOW) == []
     with pytest.raises(StaleAttempt):
-        known.record_decisions(FLOW, "2026-03-09", 1, [decision("a")])
+        known.record_decisions(FLOW, "2026-03-09", 1, [decision("a")], basis=passed(known, FLOW, "2026-03-09"))
 
 
 def test_no_attempt_begins_between_the_look_at_the_fence_and_the_commit(
@@ -118,7 +125,11 @@ def test_no_attempt_begins_between_the_look_at_the_fence_and_the_commit(
         return run_id
 
     monkeypatch.setattr(module, "hold_fence", slow_look)
-    writer = threading.Thread(target=known.record_decisions, args=(FLOW, NIGHT, first, [decision("a")]))
+    writer = threading.Thread(
+        target=known.record_decisions,
+        args=(FLOW, NIGHT, first, [decision("a")]),
+        kwargs={"basis": passed(known, FLOW, NIGHT)},
+    )
     writer.start()
     fenced.wait()
     known.begin_attempt(FLOW, NIGHT, "run-2")
@@ -144,7 +155,7 @@ def test_a_decision_is_explained_by_its_row_alone(known: PostgresLedger) -> None
         amount=float("nan"),
         propensity=0.02,
     )
-    known.record_decisions(FLOW, NIGHT, attempt, [row])
+    known.record_decisions(FLOW, NIGHT, attempt, [row], basis=passed(known, FLOW, NIGHT))
     kept = known.decision(FLOW, "a")
     assert kept is not None
     assert {name: kept[name] for name in ("night", "option", "reason", "model_version", "cluster", "made_by")} == {
@@ -162,14 +173,16 @@ def test_a_decision_is_explained_by_its_row_alone(known: PostgresLedger) -> None
 def test_a_night_without_cases_is_decided_too(known: PostgresLedger) -> None:
     attempt = known.begin_attempt(FLOW, NIGHT, "run")
     assert known.decided_nights(FLOW) == []
-    standing = known.record_decisions(FLOW, NIGHT, attempt, [])
+    standing = known.record_decisions(FLOW, NIGHT, attempt, [], basis=passed(known, FLOW, NIGHT))
     assert list(standing.columns) == ["case_id", "option", "made_by", "reason", "night", "new"]
     assert known.decided_nights(FLOW) == [NIGHT]
 
 
 def test_counts_are_by_night_and_option(known: PostgresLedger) -> None:
     attempt = known.begin_attempt(FLOW, NIGHT, "run")
-    known.record_decisions(FLOW, NIGHT, attempt, [decision("a"), decision("b"), decision("c", "reject")])
+    known.record_decisions(
+        FLOW, NIGHT, attempt, [decision("a"), decision("b"), decision("c", "reject")], basis=passed(known, FLOW, NIGHT)
+    )
     assert known.counts(FLOW).values.tolist() == [[NIGHT, "refund", 2], [NIGHT, "reject", 1]]
     assert known.counts("order_returns").empty
 
@@ -188,7 +201,7 @@ def test_a_decision_of_the_wrong_shape_is_refused_before_anything_is_written(
 ) -> None:
     attempt = known.begin_attempt(FLOW, NIGHT, "run")
     with pytest.raises(ValueError, match=said):
-        known.record_decisions(FLOW, NIGHT, attempt, rows)
+        known.record_decisions(FLOW, NIGHT, attempt, rows, basis=passed(known, FLOW, NIGHT))
     assert total(known) == 0
 
 
@@ -206,7 +219,13 @@ def test_the_database_refuses_what_cannot_be_true_and_the_error_holds_no_row(
 ) -> None:
     attempt = known.begin_attempt(FLOW, NIGHT, "run")
     with pytest.raises(LedgerRefused, match=rule) as caught:
-        known.record_decisions(FLOW, NIGHT, attempt, [decision("a"), decision("erika@example.org", **broken)])
+        known.record_decisions(
+            FLOW,
+            NIGHT,
+            attempt,
+            [decision("a"), decision("erika@example.org", **broken)],
+            basis=passed(known, FLOW, NIGHT),
+        )
     assert "erika" not in str(caught.value)
     assert total(known) == 0
 
@@ -214,7 +233,7 @@ def test_the_database_refuses_what_cannot_be_true_and_the_error_holds_no_row(
 @pytest.mark.parametrize("statement", ["UPDATE decisions SET option = 'reject'", "DELETE FROM decisions"])
 def test_a_standing_decision_cannot_be_changed_by_anyone(known: PostgresLedger, statement: str) -> None:
     attempt = known.begin_attempt(FLOW, NIGHT, "run")
-    known.record_decisions(FLOW, NIGHT, attempt, [decision("a")])
+    known.record_decisions(FLOW, NIGHT, attempt, [decision("a")], basis=passed(known, FLOW, NIGHT))
     with (
         pytest.raises(DBAPIError, match="rows of decisions are facts"),
         connected(engine_of(known.url)) as connection,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from benchmarks.passed import passed
 from pipeline_project.domain.errors import RecallRefused
 from pipeline_project.domain.lifecycle import RolloutTerms
 from pipeline_project.domain.live.recall import Again, Touched, beside, spans
@@ -126,7 +127,7 @@ def test_what_is_touched_by_model_policy_and_night(desk: Desk, recalls: Recalls,
         {"case_id": "A", "spec_hash": "spec", "model_version": "7", **base},
         {"case_id": "B", "spec_hash": "spe2", "model_version": None, **base},
     ]
-    ledger.record_decisions(FLOW, NIGHT, attempt, decided)
+    ledger.record_decisions(FLOW, NIGHT, attempt, decided, basis=passed(ledger, FLOW, NIGHT))
 
     def of(kind: Any, named: str) -> list[str]:
         return [each.case_id for each in recalls.touched(FLOW, kind, named)]

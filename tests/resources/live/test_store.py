@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from benchmarks.passed import passed
 from pipeline_project.domain.errors import RollbackRefused, RolloutRefused
 from pipeline_project.domain.lifecycle import RolloutTerms
 from pipeline_project.domain.live.checking import LiveCheck
@@ -40,7 +41,13 @@ def live(ledger: PostgresLedger) -> Turning:
 
 def decide(ledger: PostgresLedger, *days: int) -> None:
     for day in days:
-        ledger.record_decisions(FLOW, night(day), ledger.begin_attempt(FLOW, night(day), f"run-{day}"), [])
+        ledger.record_decisions(
+            FLOW,
+            night(day),
+            ledger.begin_attempt(FLOW, night(day), f"run-{day}"),
+            [],
+            basis=passed(ledger, FLOW, night(day)),
+        )
 
 
 def begin(

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from benchmarks.passed import passed
 from pipeline_project.domain.errors import PromotionRefused
 from pipeline_project.domain.lifecycle import RolloutTerms
 from pipeline_project.domain.ports import ModelVersion
@@ -37,7 +38,7 @@ def promotions(ledger: PostgresLedger) -> PostgresPromotions:
     ledger.record_workflow(FLOW, "5" * 64, {"name": FLOW})
     ledger.record_champion(FLOW, FIRST, "2025-03-01", "the first model")
     attempt = ledger.begin_attempt(FLOW, "2025-03-31", "run")
-    ledger.record_decisions(FLOW, "2025-03-31", attempt, [])
+    ledger.record_decisions(FLOW, "2025-03-31", attempt, [], basis=passed(ledger, FLOW, "2025-03-31"))
     return PostgresPromotions(ledger.url)
 
 

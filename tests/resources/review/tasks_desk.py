@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks.passed import passed
 from pipeline_project.domain.acting.model import ActionKind, ActionTerms
 from pipeline_project.domain.people import Person, PersonRole
 from pipeline_project.domain.reviewing.answers import Answer, Answered
@@ -62,7 +63,7 @@ class Desk:
         attempt = self.ledger.begin_attempt(FLOW, night, f"run-{night}")
         asked = {"option": "ask_person", "spec_hash": "spec", "data_versions": {"cases": 1}, "propensity": 0.25}
         rows = [{**asked, "case_id": t.case_id, "reason": t.why, "amount": t.amount} for t in tasks]
-        self.ledger.record_decisions(FLOW, night, attempt, rows)
+        self.ledger.record_decisions(FLOW, night, attempt, rows, basis=passed(self.ledger, FLOW, night))
         self.open(*tasks, night=night)
         found = self.rows("SELECT id, case_id FROM review_tasks")
         return [row["id"] for t in tasks for row in found if row["case_id"] == t.case_id]

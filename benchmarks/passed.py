@@ -1,0 +1,50 @@
+"""Nights whose checks have passed, made up: the ledger decides and releases nothing without their verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pipeline_project.domain.clearing import ALWAYS, SPEC, Basis, Step, Verdict
+from resources.ledger.clearing import add_verdict, clear
+from resources.ledger.ledger import PostgresLedger
+from resources.postgres import engine_of
+
+_TABLES = {SPEC: "spec", "cases": "first"}
+#: What a made-up night rests on.
+BASES: Mapping[Step, Basis] = {
+    "decisions": Basis(_TABLES, ALWAYS["decisions"]),
+    "release": Basis({**_TABLES, "decisions": "first"}, ALWAYS["release"]),
+}
+
+
+def leave_passed(connection: Connection, workflow: str, night: str) -> None:
+    """Every blocking check of a night has passed."""
+    for check in ALWAYS["release"]:
+        step: Step = "release" if check == "decisions_contract" else "decisions"
+        add_verdict(connection, workflow, night, Verdict(check, True, "it holds", BASES[step].judged), "run")
+
+
+def passed(ledger: PostgresLedger, workflow: str, night: str, step: Step = "decisions") -> Basis:
+    """The basis of a night whose checks have passed, as `record_decisions` and `release` ask for it."""
+    with engine_of(ledger.url).begin() as connection:
+        leave_passed(connection, workflow, night)
+    return BASES[step]
+
+
+def let_through(
+    connection: Connection, workflow: str, night: str, step: Step, attempt: int = 1, run_id: str = "run"
+) -> list[dict[str, Any]]:
+    """A night whose checks have passed may be decided, or released; the facts of it for the audit chain.
+
+    A release needs that the night was decided: it is let through to that as well.
+    """
+    leave_passed(connection, workflow, night)
+    facts = clear(connection, workflow, night, "decisions", attempt, run_id, BASES["decisions"])
+    return (
+        facts
+        if step == "decisions"
+        else facts + clear(connection, workflow, night, "release", attempt, run_id, BASES["release"])
+    )
