@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
-from pipeline_project.domain.errors import IdentityChanged, NightMissing, SourceUnreadable
+from pipeline_project.domain.errors import PipelineError
 from pipeline_project.domain.ports import Expectation
 from pipeline_project.partitions import nights
 from pipeline_project.spec import WorkflowSpec
 
+
+class PassingReasons(dg.RetryPolicy):
+    """Tries a step again only where waiting can help, wherever it failed: reading its inputs, in it, or writing."""
+
+    def calculate_delay(self, attempt_num: int) -> float:
+        """How long to wait; Dagster asks while it handles what went wrong.
+
+        Raises:
+            Failure: a person has to mend it first; with the words of the error.
+            KeyboardInterrupt: somebody stops the run, who does not want the step again.
+        """
+        error = sys.exception()
+        if isinstance(error, PipelineError) and not error.passing:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        if isinstance(error, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
+            raise error
+        return float(super().calculate_delay(attempt_num))
+
+
 #: Steps fail for passing reasons (a file still growing, a database restarting): wait longer each time, not in step.
-RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+RETRIES = PassingReasons(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 #: Of the code that fills the tables; raise it when the same input would give other rows.
 CODE_VERSION = "1"
@@ -45,19 +64,6 @@ def key(spec: WorkflowSpec, noun: str) -> dg.AssetKey:
 def from_tonight(spec: WorkflowSpec, *nouns: str) -> dict[str, dg.AssetIn]:
     """The same night of other assets of the workflow."""
     return {noun: dg.AssetIn(key(spec, noun)) for noun in nouns}
-
-
-@contextmanager
-def lasting_errors() -> Iterator[None]:
-    """What waiting does not mend fails the step at once, instead of after every retry.
-
-    Raises:
-        Failure: a source that cannot be read, a night that was never made, or changed ids, with the words of the error.
-    """
-    try:
-        yield
-    except (SourceUnreadable, NightMissing, IdentityChanged) as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
 def verdict(expectation: Expectation, severity: dg.AssetCheckSeverity) -> dict[str, Any]:

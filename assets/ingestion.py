@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.clearing import leave_verdict
-from assets.common import counted, key, lasting_errors, night_asset, rows, verdict
+from assets.common import counted, key, night_asset, rows, verdict
 from assets.doors import Contracts, Sources
 from assets.identity import earlier_names, history_of, hold_identity, standing_of
 from assets.knowledge import written
@@ -51,9 +51,8 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
         """Every row that landed, as strings, with file, line and content hash; none when nothing landed."""
         night = window(spec, context.partition_key)
         source = sources.cases(spec)
-        with lasting_errors():
-            landed = source.fingerprint(night)
-            table = source.read(night)
+        landed = source.fingerprint(night)
+        table = source.read(night)
         unreadable = len(table) - table["problem"].null_count
         files = len(set(table["file"].to_pylist()))
         return dg.MaterializeResult(
@@ -174,8 +173,7 @@ def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Outcomes that arrived that night; the same outcome twice is one fact."""
         night = context.partition_key
-        with lasting_errors():
-            arrived = sources.outcomes(spec).read(window(spec, night))
+        arrived = sources.outcomes(spec).read(window(spec, night))
         new = ledger.record_outcomes(spec.name, arrived)
         problems = [f"{p.file}, line {p.line}: {p.reason}" for p in problems_of(arrived)]
         if problems:

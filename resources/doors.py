@@ -21,6 +21,7 @@ from pipeline_project.domain.ports import (
 )
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
+from resources.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,13 @@ def open_vectors(settings: Settings) -> Any:
     from resources.vectors import LakeVectorStore
 
     return LakeVectorStore(settings.lake_url)
+
+
+def open_turns(settings: Settings) -> Turns:
+    """The turns of the workflows of these settings; taking one needs no role."""
+    from resources.postgres import databases
+
+    return Turns(databases(settings).ledger_url)
 
 
 def build_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:

@@ -17,6 +17,8 @@ from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.automation.progress import landed_tag, night_states
 from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
+from pipeline_project.domain.clearing import BLOCKING, way_out
+from pipeline_project.domain.errors import NightBlocked, waits_for_a_person
 from pipeline_project.domain.landing import LANDED_CHECK
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.domain.ports import Ledger
@@ -136,13 +138,21 @@ class NightRunner:
 
     def _stopped(self, night: str, kind: str, result: dg.ExecuteInProcessResult, seconds: float) -> NightRun:
         why = "; ".join(dict.fromkeys(_reasons(result.all_events))) or "see the run in Dagster"
-        blocked = any(not check.passed and check.severity.name == "ERROR" for check in _checks(result.all_events))
+        stopped_by = [check.check_name for check in _stopping(result.all_events)]
+        errors = [error.cls_name for _, error in _errors(result.all_events)]
         job = job_name(self.spec, kind)
-        command, key = next_command(self.spec, job, night), alert_key(self.spec, job, night)
+        ways = dict.fromkeys(way_out(check, self.spec.name, night) for check in stopped_by if check in BLOCKING)
+        command, key = "; ".join(ways) or next_command(self.spec, job, night), alert_key(self.spec, job, night)
         self.ledger.raise_alert(self.spec.name, "night_stopped", key, why, self.spec.owners[0], command)
-        return NightRun(
-            night, "blocked" if blocked else "failed", seconds, result.run_id, None, f"{why} (next: {command})"
-        )
+        blocked = stopped_by or NightBlocked.__name__ in errors
+        # an error that waits for a person says itself what to do; to run again before that would only fail again
+        told = why if not ways and any(map(waits_for_a_person, errors)) else f"{why} (next: {command})"
+        return NightRun(night, "blocked" if blocked else "failed", seconds, result.run_id, None, told)
+
+
+def _stopping(events: Iterable[Any]) -> Iterator[Any]:
+    """Checks whose failure stops a night."""
+    return (check for check in _checks(events) if not check.passed and check.severity.name == "ERROR")
 
 
 def _notes(events: Iterable[Any]) -> Iterator[str]:
@@ -158,18 +168,23 @@ def _checks(events: Iterable[Any]) -> Iterator[Any]:
 
 def _reasons(events: Iterable[Any]) -> Iterator[str]:
     """What stopped a run, in words: checks that block, and the errors of steps."""
+    events = list(events)
+    for check in _stopping(events):
+        yield f"{check.check_name}: {check.description or 'not passed'}"
+    for step, error in _errors(events):
+        words = error.message.strip().splitlines()[0]
+        yield f"{step}: {words.rpartition(f'{error.cls_name}: ')[2]}"
+
+
+def _errors(events: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """The steps that failed by an error, with what was at the bottom of it."""
     for event in events:
-        if event.event_type_value == "ASSET_CHECK_EVALUATION":
-            check = event.event_specific_data
-            if not check.passed and check.severity.name == "ERROR":
-                yield f"{check.check_name}: {check.description or 'not passed'}"
-        elif event.event_type_value == "STEP_FAILURE":
+        if event.event_type_value == "STEP_FAILURE":
             error = event.event_specific_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None and error.cls_name != "DagsterAssetCheckFailedError":
-                words = error.message.strip().splitlines()[0]
-                yield f"{event.step_key}: {words.rpartition(f'{error.cls_name}: ')[2]}"
+                yield event.step_key, error
 
 
 def as_rows(runs: Iterable[NightRun]) -> list[dict[str, Any]]:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from pipeline_project.domain.proposing import PROCESS
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 #: The tag by which a run names the lock of its process.
-TAG = "pipeline/process"
+TAG = PROCESS
 _FOLDER = "running"
 
 

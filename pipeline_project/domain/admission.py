@@ -252,7 +252,7 @@ def reason_counts(reasons: Iterable[Iterable[str]]) -> dict[str, int]:
 
 def commonest(reasons: Mapping[str, int], at_most: int = 3) -> str:
     """The most frequent reasons with their counts, as a person reads them."""
-    told = [f"{reason} ({count})" for reason, count in list(reasons.items())[:at_most]]
+    told = [f"{count} times {reason}" for reason, count in list(reasons.items())[:at_most]]
     others = len(reasons) - len(told)
     return ", ".join(told) + (f" and {others} other reason{'s' * (others > 1)}" if others else "")
 

@@ -28,6 +28,10 @@ ALWAYS: Mapping[Step, tuple[str, ...]] = {
 }
 
 
+#: Every check that stops a night.
+BLOCKING = frozenset({*ALWAYS["release"], "embeddings_contract"})
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What a blocking check found.

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class PipelineError(Exception):
-    """Anything this project raises on purpose."""
+    """Anything this project raises on purpose.
+
+    Attributes:
+        passing: whether waiting can mend it, so that trying again by itself is right. Most errors wait for a person.
+    """
+
+    passing: ClassVar[bool] = False
 
 
 class SourceUnreadable(PipelineError):
@@ -14,6 +22,8 @@ class SourceUnreadable(PipelineError):
 class SourceStillGrowing(PipelineError):
     """A file changed while it was read; trying again later is right."""
 
+    passing = True
+
 
 class PhotoUnreadable(PipelineError):
     """A photo is missing, outside its folder, too large or no image."""
@@ -21,6 +31,8 @@ class PhotoUnreadable(PipelineError):
 
 class ModelUnavailable(PipelineError):
     """A model version cannot be loaded, or its files are not what was registered."""
+
+    passing = True
 
 
 class TooFewOutcomes(PipelineError):
@@ -30,6 +42,8 @@ class TooFewOutcomes(PipelineError):
 class StaleAttempt(PipelineError):
     """A newer attempt at the same night has begun; this one may no longer write."""
 
+    passing = True
+
 
 class LakeSchemaChanged(PipelineError):
     """A table's columns would change although nobody declared it."""
@@ -38,9 +52,13 @@ class LakeSchemaChanged(PipelineError):
 class DatabaseUnreachable(PipelineError):
     """PostgreSQL does not answer; the message names the URL without its password."""
 
+    passing = True
+
 
 class LakeUnavailable(PipelineError):
     """The lake cannot be written or read: no space, no permission, no store."""
+
+    passing = True
 
 
 class LakeDamaged(LakeUnavailable):
@@ -77,6 +95,10 @@ class IdentityChanged(PipelineError):
 
 class NightBlocked(PipelineError):
     """A night's checks have not passed on its tables as they are; the message has the reason and the next command."""
+
+
+class NightOutOfTurn(PipelineError):
+    """An earlier night of the workflow comes first; the message names it."""
 
 
 class NightUndecided(PipelineError):
@@ -173,3 +195,9 @@ class ForgettingRefused(PipelineError):
 
 class HoldRefused(PipelineError):
     """A legal hold cannot be placed or lifted like this; the message says why."""
+
+
+def waits_for_a_person(name: str) -> bool:
+    """Whether the error of this class, by its name, is one that waiting does not mend; its message says what to do."""
+    known = globals().get(name)
+    return isinstance(known, type) and issubclass(known, PipelineError) and not known.passing

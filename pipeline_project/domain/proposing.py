@@ -20,6 +20,8 @@ from pipeline_project.domain.schema import CASE_ID, NIGHT
 
 #: The tag of a run that says who started it; what it trains, that person may not sign.
 STARTED_BY = "pipeline/started_by"
+#: The tag by which a run names the process of the command that runs it.
+PROCESS = "pipeline/process"
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class TestOneBadNight:
     def test_the_owner_is_told_what_to_run(self, spoilt: Spoilt) -> None:
         (alert,) = _night_alerts(spoilt.house)
         assert alert["owner"] == "team:claims-desk"
-        assert alert["next_command"] == f"pipeline nights {spoilt.house.name} --from {BAD} --to {BAD}"
+        assert alert["next_command"] == f"pipeline quarantine {spoilt.house.name} --night {BAD}"
         assert spoilt.check in alert["message"]
 
     def test_a_mended_file_brings_it_through_and_closes_the_alert(self, spoilt: Spoilt) -> None:

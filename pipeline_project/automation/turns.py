@@ -1,0 +1,159 @@
+"""Whose turn it is: one run of a workflow at a time, in the order of its nights, however a run was launched.
+
+A night builds on the nights before it. The jobs carry a tag for that; a run launched from the asset graph, by a
+backfill of assets or over the API carries none. So what a run is about is read off the run itself, and where runs are
+queued they are told apart and held back here. That two processes never work on one workflow at once, in a queue or
+not, is the lock's work (`resources/turns.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dagster import DagsterRunStatus, RunsFilter
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator, RunQueueConfig
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+
+from pipeline_project.automation.progress import PARTITION
+from pipeline_project.domain.errors import NightOutOfTurn
+from pipeline_project.domain.proposing import PROCESS
+
+if TYPE_CHECKING:
+    from dagster import AssetKey, DagsterInstance, DagsterRun
+    from dagster._core.execution.backfill import PartitionBackfill
+    from dagster._core.run_coordinator.base import SubmitRunContext
+
+WORKFLOW = "pipeline/workflow"
+#: The tag by which the queue holds a run back: `<workflow>/<night>`.
+TURN = "pipeline/turn"
+#: Of a range of partitions in one run the first counts.
+_FIRST_OF_RANGE = "dagster/asset_partition_range_start"
+_KINDS = ("_nightly", "_warm_up", "_retrain")
+_UNDER_WAY = [DagsterRunStatus.QUEUED, *IN_PROGRESS_RUN_STATUSES]
+
+log = logging.getLogger("dagster.pipeline.turns")
+
+Nights = dict[str, set[str]]
+
+
+def workflows_of(run: DagsterRun) -> list[str]:
+    """The workflows that a run writes for, in order: by its tag, its job, or the assets and checks it was asked for."""
+    if WORKFLOW in run.tags:
+        return [run.tags[WORKFLOW]]
+    for kind in _KINDS:
+        if run.job_name.endswith(kind):
+            return [run.job_name.removesuffix(kind)]
+    keys = {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
+    return sorted({key.path[0] for key in keys if _is_ours(key)})
+
+
+def night_of(run: DagsterRun) -> str | None:
+    """The night of a run, or None where it has none."""
+    return run.tags.get(PARTITION) or run.tags.get(_FIRST_OF_RANGE)
+
+
+def turn_tags(run: DagsterRun) -> dict[str, str]:
+    """The tags by which the queue tells a run's workflow and its night."""
+    workflows, night = workflows_of(run), night_of(run)
+    if not workflows:
+        return {}
+    return {WORKFLOW: workflows[0]} | ({TURN: f"{workflows[0]}/{night}"} if night else {})
+
+
+def unfinished(instance: DagsterInstance, apart_from: str = "") -> Nights:
+    """The nights of each workflow of which a run is queued or under way, or that a backfill has still to launch.
+
+    Args:
+        apart_from: the id of a run that is not looked at.
+    """
+    found: Nights = defaultdict(set)
+    for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)):
+        night = night_of(run)
+        if night and run.run_id != apart_from:
+            for workflow in workflows_of(run):
+                found[workflow].add(night)
+    for backfill in instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
+        for workflow, night in _still_to_do(backfill):
+            found[workflow].add(night)
+    return found
+
+
+def held_back(queued: Sequence[DagsterRun], nights: Mapping[str, set[str]]) -> set[str]:
+    """The turns of queued runs before which an earlier night of the same workflow has to end."""
+    waiting = set()
+    for run in queued:
+        night = night_of(run)
+        if night and any(earlier < night for name in workflows_of(run) for earlier in nights.get(name, ())):
+            waiting.add(turn_tags(run)[TURN])
+    return waiting
+
+
+def refuse_out_of_order(instance: DagsterInstance, run: DagsterRun) -> None:
+    """Stops a run that no queue has put in its place, before it does anything.
+
+    Raises:
+        NightOutOfTurn: an earlier night of the workflow is queued, under way, or asked for by a backfill.
+    """
+    night = night_of(run)
+    # the queue and `pipeline nights` take nights in order by themselves
+    if night is None or TURN in run.tags or PROCESS in run.tags:
+        return
+    nights = unfinished(instance, apart_from=run.run_id)
+    for workflow in workflows_of(run):
+        if earlier := sorted(each for each in nights.get(workflow, ()) if each < night):
+            raise out_of_turn(workflow, earlier[0], night)
+
+
+def out_of_turn(workflow: str, earlier: str, night: str) -> NightOutOfTurn:
+    """What to raise where an earlier night comes first."""
+    return NightOutOfTurn(
+        f"night {earlier} of {workflow} is queued or under way in Dagster, and {night} builds on it; "
+        "let it end, or end it under Runs or Backfills if nothing works on it any more, then run this night again"
+    )
+
+
+class NightCoordinator(QueuedRunCoordinator):
+    """Dagster's queue, with runs of one workflow one at a time and in the order of its nights."""
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        """Queues a run under the tags of its workflow and night, whoever launched it."""
+        run = context.dagster_run
+        missing = {name: value for name, value in turn_tags(run).items() if name not in run.tags}
+        if missing:
+            self._instance.add_run_tags(run.run_id, missing)
+        return super().submit_run(context)
+
+    def get_run_queue_config(self) -> RunQueueConfig:
+        """What the daemon asks for before it takes runs out of the queue: those whose turn it is not are at a limit."""
+        limits = [{"key": WORKFLOW, "limit": 1, "value": {"applyLimitPerUniqueValue": True}}]
+        queued = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.QUEUED])) if self.has_instance else []
+        # one run alone may have to wait for a backfill that has not launched what comes before it
+        waiting = held_back(queued, unfinished(self._instance)) if queued else set()
+        if waiting:
+            log.info("%d nights wait for earlier nights of their workflow", len(waiting))
+        later = [{"key": TURN, "value": turn, "limit": 0} for turn in sorted(waiting)]
+        return super().get_run_queue_config()._replace(tag_concurrency_limits=[*limits, *later])
+
+
+def _still_to_do(backfill: PartitionBackfill) -> Iterator[tuple[str, str]]:
+    """Workflow and night of what a backfill has to launch or is waiting for."""
+    if backfill.asset_backfill_data is not None:
+        data = backfill.asset_backfill_data
+        left = data.target_subset - (data.materialized_subset | data.failed_and_downstream_subset)
+        for key, nights in left.partitions_subsets_by_asset_key.items():
+            if _is_ours(key):
+                yield from ((key.path[0], night) for night in nights.get_partition_keys())
+    elif backfill.partition_names and (job := backfill.job_name):
+        names, last = list(backfill.partition_names), backfill.last_submitted_partition_name
+        submitted = names.index(last) + 1 if last in names else 0
+        for kind in _KINDS:
+            if job.endswith(kind):
+                yield from ((job.removesuffix(kind), night) for night in names[submitted:])
+
+
+def _is_ours(key: AssetKey) -> bool:
+    return len(key.path) == 2

@@ -1,0 +1,116 @@
+"""A blocked night stays blocked, however its assets are launched: nothing is decided, nothing may leave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from itertools import combinations
+
+import dagster as dg
+import pytest
+
+from pipeline_project.definitions import build_definitions
+from tests.integration import shop
+from tests.integration.conftest import NewHouse
+from tests.integration.house import House
+from tests.integration.test_bad_nights import _with_many_refused
+
+WARM_UP, DECIDED, BAD = shop.night(2), shop.night(3), shop.night(4)
+#: What a night's decisions and its release are made of; every selection of them is launched.
+NOUNS = ("arrivals", "admission", "scores", "decisions", "release")
+SUBSETS = [chosen for size in range(1, len(NOUNS) + 1) for chosen in combinations(NOUNS, size)]
+
+
+@pytest.fixture(scope="module")
+def house(new_house: NewHouse) -> House:
+    """A model decides; then comes a night most of whose rows are refused, and the rest would be paid."""
+    house = new_house("blocked", options=shop.ACTING_OPTIONS, actions=shop.ACTIONS)
+    shop.drop_nights(house.folder, [shop.night(offset) for offset in range(5)])
+    _with_many_refused(house.folder / "in" / "claims" / f"{BAD}.csv")
+    outcomes = [run.outcome for run in house.nights(shop.FIRST, BAD)]
+    assert outcomes == ["done", "done", "done", "done", "blocked"]
+    assert house.work(DECIDED)["releases"]
+    return house
+
+
+def launch(house: House, night: str, nouns: Collection[str], checks: bool = False) -> dg.ExecuteInProcessResult:
+    """Materializes a selection of a night's assets outside of any job, as the asset graph does."""
+    named = [noun for each in nouns for noun in (("cases", "quarantine") if each == "admission" else (each,))]
+    keys = {dg.AssetKey([house.name, noun]) for noun in named}
+    with house.entered(), dg.DagsterInstance.ephemeral() as instance:
+        whole = build_definitions(os.environ).resolve_implicit_global_asset_job_def()
+        part = whole.get_subset(asset_selection=keys, asset_check_selection=None if checks else set())
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        return part.execute_in_process(
+            quiet, partition_key=night, instance=instance, raise_on_error=False
+        )  # fmt: skip
+
+
+def why(result: dg.ExecuteInProcessResult) -> str:
+    """What the run's failed steps said, and how often they were tried again."""
+    causes = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            causes.append(str(error.message if error else ""))
+    retried = sum(event.is_step_up_for_retry for event in result.all_events)
+    return " ".join(causes) + f" ({retried} retries)"
+
+
+def nothing_came_of(house: House, night: str) -> None:
+    assert house.decisions(night) == []
+    assert house.work(night) == {"actions": [], "review_tasks": [], "releases": []}
+
+
+def test_the_refusal_names_the_commonest_reasons_and_the_command_that_helps(house: House) -> None:
+    (run,) = house.nights(BAD)
+    assert run.outcome == "blocked"
+    assert "18 of 24 rows refused" in str(run.why)
+    assert "18 times amount: is not a number" in str(run.why)
+    assert str(run.why).endswith(f"(next: pipeline quarantine {house.name} --night {BAD})")
+
+
+@pytest.mark.parametrize("nouns", SUBSETS, ids=lambda nouns: "+".join(nouns))
+def test_no_selection_of_its_assets_decides_or_releases_it(house: House, nouns: tuple[str, ...]) -> None:
+    result = launch(house, BAD, nouns)
+    nothing_came_of(house, BAD)
+    deciding = {"decisions", "release"} & {*nouns}
+    assert result.success == (not deciding)
+    if deciding:
+        assert "is not decided" in why(result) or "is not released" in why(result) or "never" in why(result)
+        assert "(0 retries)" in why(result)
+
+
+@pytest.mark.parametrize("nouns", [("decisions", "release"), ("scores", "decisions", "release"), NOUNS])
+def test_with_its_checks_it_stays_blocked_as_well(house: House, nouns: tuple[str, ...]) -> None:
+    assert not launch(house, BAD, nouns, checks=True).success
+    nothing_came_of(house, BAD)
+
+
+def test_a_sound_night_launched_without_its_checks_is_not_decided_and_says_what_to_run(house: House) -> None:
+    night = shop.night(5)
+    shop.drop_nights(house.folder, [night])
+    told = why(launch(house, night, NOUNS))
+    assert "was not looked at" in told.replace("were not looked at", "was not looked at")
+    assert f"Next: pipeline nights {house.name} --from {night} --to {night}" in told
+    nothing_came_of(house, night)
+    assert launch(house, night, NOUNS, checks=True).success
+    assert len(house.decisions(night)) == 24
+    assert house.work(night)["releases"]
+
+
+def test_tables_written_again_after_the_checks_are_checked_again_before_the_night_is_released(house: House) -> None:
+    assert launch(house, DECIDED, ["release"]).success
+    assert launch(house, DECIDED, ["scores"]).success
+    assert "scores_contract" in why(launch(house, DECIDED, ["decisions"]))
+    assert "scores_contract" in why(launch(house, DECIDED, ["release"]))
+    assert launch(house, DECIDED, ["scores", "decisions", "release"], checks=True).success
+
+
+def test_a_repaired_night_is_decided(house: House) -> None:
+    shop.drop_nights(house.folder, [BAD])
+    (run,) = house.nights(BAD)
+    assert run.outcome == "done"
+    assert len(house.decisions(BAD)) == 24
