@@ -24,8 +24,10 @@ log = logging.getLogger("pipeline")
 def load_workflows(settings: Settings) -> Loaded:
     """The shipped workflows and those of the user's own folders; broken files are told, not fatal."""
     loaded = load_all(settings.workflow_folders)
-    for mistake in loaded.broken:
-        log.error("%s", mistake)
+    if loaded.broken:
+        # on one line: whoever runs one workflow is not told every mistake in the files of the others
+        files = ", ".join(dict.fromkeys(broken.file.name for broken in loaded.broken))
+        log.error("left out for their mistakes: %s; `pipeline check` says which", files)
     return loaded
 
 

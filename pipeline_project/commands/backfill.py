@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 
-from pipeline_project.commands.console import Exit, complain, emit, say, steps
+from pipeline_project.commands.console import Exit, Steps, complain, emit, say, steps
 from pipeline_project.commands.ground import Ground, dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.nights import NightRun, NightRunner, as_rows
 from pipeline_project.commands.orphans import alive, end_orphans
+from pipeline_project.commands.stopping import ends_on_sigterm
 from pipeline_project.domain.errors import DatabaseUnreachable
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.partitions import last_ended
@@ -40,7 +41,8 @@ def run_range(
         complain(f"the night {start} has not ended; the last one that has is {ended}")
         return Exit.WRONG_CALL
     try:
-        runs = run_nights(spec, start, end, again, retrain, quiet=as_json)
+        with ends_on_sigterm():
+            runs = run_nights(spec, start, end, again, retrain, quiet=as_json)
     except KeyboardInterrupt:
         options = f"{' --again' if again else ''}{_retraining(retrain)}"
         complain(f"Stopped. Nights that are done stay done; go on with: {_command(name, start, end)}{options}")
@@ -82,13 +84,17 @@ def run_nights(
 ) -> list[NightRun]:
     """Runs a range of nights through Dagster in this process, with a progress bar unless quiet.
 
+    Nobody else works on the workflow meanwhile: whoever does is waited for, and waits afterwards.
+
     Raises:
-        KeyboardInterrupt: Ctrl-C; the night that ran is left for the next call.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the night that ran is left for the next call.
         DatabaseUnreachable: the database went away while nights ran.
+        NightOutOfTurn: an earlier night is queued or under way in Dagster.
     """
     ground = prepare()
+    from pipeline_project.automation.turns import out_of_turn, unfinished
     from pipeline_project.definitions import build_definitions
-    from resources.doors import SourceDoors, open_ledger
+    from resources.doors import SourceDoors, open_ledger, open_turns
 
     definitions = build_definitions(os.environ)
     total = len(list(nights_between(first, last)))
@@ -98,11 +104,27 @@ def run_nights(
         dagster_instance(ground) as instance,
         alive(home) as mark,
         steps(total, spec.name, quiet) as bar,
+        open_turns(ground.settings).taken([spec.name], f"pipeline nights {spec.name}", _waiting, for_process=True),
     ):
         end_orphans(instance, home)
+        if earlier := sorted(night for night in unfinished(instance).get(spec.name, ()) if night < first.isoformat()):
+            raise out_of_turn(spec.name, earlier[0], first.isoformat())
         sources, ledger = SourceDoors(ground.settings), open_ledger(ground.settings)
         runner = NightRunner(spec, definitions, instance, sources, ledger, mark)
-        return runner.run(first, last, again, retrain, lambda run: bar.step(f"{spec.name} {run.night} {run.outcome}"))
+        return runner.run(first, last, again, retrain, lambda run: _told(bar, spec.name, run))
+
+
+def _waiting(workflow: str, holder: str) -> None:
+    complain(f"{workflow} waits for its turn: {holder} works on it. Ctrl-C stops waiting")
+
+
+def _told(bar: Steps, workflow: str, run: NightRun) -> None:
+    """One night on its line, what stopped it included; above the progress bar where there is one."""
+    line = f"{workflow} {run.night} {run.outcome}"
+    if run.went_well:
+        bar.step(line)
+    else:
+        bar.step(line, why=run.why or "see the run in Dagster")
 
 
 @contextmanager
@@ -126,10 +148,8 @@ def _told_apart(ground: Ground) -> Iterator[None]:
 
 
 def tell(name: str, runs: list[NightRun]) -> None:
-    """What became of the nights, in words; every night that stopped with its reason."""
+    """What became of the nights, counted, and what to look at; each that stopped was told with its reason on its line."""
     for run in runs:
-        if not run.went_well:
-            complain(f"{run.night} {run.outcome}: {run.why}")
         for note in run.notes:
             complain(f"{run.night}: {note}")
     counts = {

@@ -117,10 +117,16 @@ class Steps:
         self._progress, self._quiet = progress, quiet
         self._task = progress.add_task(what, total=total) if progress else None
 
-    def step(self, what: str, done: int = 1) -> None:
+    def step(self, what: str, done: int = 1, why: str = "") -> None:
+        """
+        Args:
+            why: what went wrong, told whole on a line of its own beside the bar.
+        """
+        if why and not self._quiet:
+            complain(f"{what}: {why}")
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=done, description=what)
-        elif not self._quiet:
+        elif not self._quiet and not why:
             complain(what)
 
 

@@ -28,12 +28,15 @@ def test_an_older_attempt_cannot_write_after_a_newer_one_began(house: House, mon
     words = ("nights", house.name, "--from", FIRST, "--to", FIRST)
     record, refused = PostgresLedger.record_decisions, []
 
-    def overtaken(ledger: PostgresLedger, *args: Any) -> Any:
+    def overtaken(ledger: PostgresLedger, *args: Any, **more: Any) -> Any:
         monkeypatch.undo()
-        # while this attempt waits, another process takes the whole night
+        # the network cuts this process off: the server lets go of its turn, and another process takes the whole night
+        assert house.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pipeline nights %'"
+        )
         assert failpoints.ended(failpoints.run(house.environ, words)) == 0
         try:
-            return record(ledger, *args)
+            return record(ledger, *args, **more)
         except StaleAttempt as stale:
             refused.append(stale)
             raise

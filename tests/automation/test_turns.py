@@ -1,0 +1,202 @@
+"""Whose turn it is: read off the run itself, however it was launched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster import AssetCheckKey, AssetKey, DagsterRunStatus
+from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
+from dagster._core.definitions.timestamp import TimestampWithTimezone
+from dagster._core.execution.asset_backfill import AssetBackfillData
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.run_coordinator.base import SubmitRunContext
+from dagster._core.storage.dagster_run import DagsterRun
+from dagster._core.test_utils import create_run_for_test
+from dagster._time import get_current_datetime
+from dagster._utils.tags import TagConcurrencyLimitsCounter
+
+from pipeline_project.automation.turns import (
+    TURN,
+    WORKFLOW,
+    NightCoordinator,
+    held_back,
+    refuse_out_of_order,
+    turn_tags,
+    unfinished,
+    workflows_of,
+)
+from pipeline_project.domain.errors import NightOutOfTurn
+from pipeline_project.domain.proposing import PROCESS
+
+NIGHTS = [f"2025-01-{day}" for day in range(25, 30)]
+DAYS = dg.DailyPartitionsDefinition("2025-01-01")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance in memory; the queue stands beside it."""
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def queue_of(instance: dg.DagsterInstance) -> NightCoordinator:
+    queue: NightCoordinator = NightCoordinator()
+    queue.register_instance(instance)
+    return queue
+
+
+#: Where a run's definitions are; the queue asks for it and nothing here does.
+ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "repository"), "__ASSET_JOB")
+
+
+def from_graph(night: str, *nouns: str, **more: str) -> DagsterRun:
+    keys = frozenset(AssetKey(["flow", noun]) for noun in nouns or ("decisions",))
+    return DagsterRun(job_name="__ASSET_JOB", asset_selection=keys, tags={"dagster/partition": night, **more})
+
+
+def queue_in(instance: dg.DagsterInstance, run: DagsterRun) -> DagsterRun:
+    return queue_of(instance).submit_run(SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
+
+
+def launched(instance: dg.DagsterInstance, night: str, *nouns: str, **more: str) -> DagsterRun:
+    """A run that the queue took in, as the UI launches one from the asset graph."""
+    run = from_graph(night, *nouns, **more)
+    made = create_run_for_test(
+        instance, run.job_name, tags=run.tags, asset_selection=run.asset_selection, status=run.status,
+        remote_job_origin=ORIGIN,
+    )  # fmt: skip
+    return queue_in(instance, made)
+
+
+def next_ones(instance: dg.DagsterInstance) -> list[str]:
+    """The nights that the daemon would take out of the queue now, judged as it judges."""
+    config = queue_of(instance).get_run_queue_config()
+    under_way = instance.get_runs(dg.RunsFilter(statuses=[DagsterRunStatus.STARTED]))
+    counter = TagConcurrencyLimitsCounter(config.tag_concurrency_limits, under_way)
+    taken = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=[DagsterRunStatus.QUEUED]), ascending=True):
+        if not counter.is_blocked(run):
+            counter.update_counters_with_launched_item(run)
+            taken.append(run.tags["dagster/partition"])
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("run", "names"),
+    [
+        (DagsterRun(job_name="flow_nightly"), ["flow"]),
+        (DagsterRun(job_name="a_nightly_warm_up"), ["a_nightly"]),
+        (DagsterRun(job_name="mine", tags={WORKFLOW: "flow"}), ["flow"]),
+        (from_graph(NIGHTS[0], "release"), ["flow"]),
+        (
+            DagsterRun(
+                job_name="__ASSET_JOB",
+                asset_check_selection=frozenset({AssetCheckKey(AssetKey(["flow", "cases"]), "night_is_sound")}),
+            ),
+            ["flow"],
+        ),
+        (DagsterRun(job_name="__ASSET_JOB"), []),
+    ],
+)
+def test_a_run_says_itself_for_which_workflow_it_works(run: DagsterRun, names: list[str]) -> None:
+    assert workflows_of(run) == names
+
+
+def test_a_run_from_the_asset_graph_is_queued_under_its_workflow_and_night(instance: dg.DagsterInstance) -> None:
+    run = launched(instance, NIGHTS[0])
+    assert (run.tags[WORKFLOW], run.tags[TURN]) == ("flow", f"flow/{NIGHTS[0]}")
+    assert run.status == DagsterRunStatus.QUEUED
+
+
+def test_a_tag_that_somebody_gave_is_left_alone(instance: dg.DagsterInstance) -> None:
+    assert launched(instance, NIGHTS[0], **{WORKFLOW: "mine"}).tags[WORKFLOW] == "mine"
+
+
+@pytest.mark.parametrize("order", [[28, 26, 27], [27, 28, 26], [26, 27, 28]])
+def test_nights_leave_the_queue_in_their_order_one_at_a_time(instance: dg.DagsterInstance, order: list[int]) -> None:
+    for day in order:
+        launched(instance, f"2025-01-{day}")
+    left = []
+    while taken := next_ones(instance):
+        left += taken
+        for run in instance.get_runs(dg.RunsFilter(statuses=[DagsterRunStatus.QUEUED])):
+            if run.tags["dagster/partition"] in taken:
+                instance.report_run_failed(run)
+    assert left == [f"2025-01-{day}" for day in (26, 27, 28)]
+
+
+def test_while_one_run_works_no_other_of_its_workflow_leaves_the_queue(instance: dg.DagsterInstance) -> None:
+    create_run_for_test(
+        instance, "flow_nightly", tags={"dagster/partition": NIGHTS[3], WORKFLOW: "flow"},
+        status=DagsterRunStatus.STARTED,
+    )  # fmt: skip
+    launched(instance, NIGHTS[3], "release")
+    launched(instance, NIGHTS[1])
+    assert next_ones(instance) == []
+
+
+def test_another_workflow_does_not_wait(instance: dg.DagsterInstance) -> None:
+    launched(instance, NIGHTS[2])
+    other = create_run_for_test(
+        instance, "__ASSET_JOB", tags={"dagster/partition": NIGHTS[4]},
+        asset_selection=frozenset({AssetKey(["other", "cases"])}), status=DagsterRunStatus.NOT_STARTED,
+        remote_job_origin=ORIGIN,
+    )  # fmt: skip
+    queue_in(instance, other)
+    assert next_ones(instance) == [NIGHTS[2], NIGHTS[4]]
+
+
+def backfill(instance: dg.DagsterInstance, done: int, status: BulkActionStatus = BulkActionStatus.REQUESTED) -> None:
+    """A backfill of assets over three nights, of which the first ones are materialized."""
+    key = AssetKey(["flow", "decisions"])
+
+    def nights(chosen: list[str]) -> AssetGraphSubset:
+        return AssetGraphSubset(partitions_subsets_by_asset_key={key: DAYS.subset_with_partition_keys(chosen)})
+
+    data = AssetBackfillData(
+        target_subset=nights(NIGHTS[1:4]), requested_runs_for_target_roots=True, latest_storage_id=None,
+        materialized_subset=nights(NIGHTS[1 : 1 + done]), requested_subset=AssetGraphSubset(),
+        failed_and_downstream_subset=AssetGraphSubset(),
+        backfill_start_time=TimestampWithTimezone(get_current_datetime().timestamp(), "UTC"),
+    )  # fmt: skip
+    instance.add_backfill(
+        PartitionBackfill(
+            "b", status, False, {}, get_current_datetime().timestamp(), asset_selection=[key], asset_backfill_data=data
+        )
+    )
+
+
+@pytest.mark.parametrize(("done", "goes"), [(0, False), (1, True)])
+def test_a_night_waits_for_a_backfill_that_has_still_to_launch_an_earlier_one(
+    instance: dg.DagsterInstance, done: int, goes: bool
+) -> None:
+    backfill(instance, done)
+    assert unfinished(instance) == {"flow": {*NIGHTS[1 + done : 4]}}
+    launched(instance, NIGHTS[2])
+    assert next_ones(instance) == ([NIGHTS[2]] if goes else [])
+
+
+def test_a_backfill_that_somebody_ended_holds_nothing_back(instance: dg.DagsterInstance) -> None:
+    backfill(instance, 0, BulkActionStatus.CANCELED)
+    launched(instance, NIGHTS[2])
+    assert next_ones(instance) == [NIGHTS[2]]
+
+
+def test_only_later_nights_of_the_same_workflow_are_held_back() -> None:
+    queued = [from_graph(night) for night in NIGHTS[:3]]
+    assert held_back(queued, {"flow": {NIGHTS[1]}}) == {turn_tags(queued[2])[TURN]}
+    assert held_back(queued, {"other": {NIGHTS[0]}}) == set()
+
+
+def test_a_run_that_no_queue_put_in_its_place_is_refused_while_an_earlier_night_waits(
+    instance: dg.DagsterInstance,
+) -> None:
+    launched(instance, NIGHTS[0])
+    with pytest.raises(NightOutOfTurn, match=f"night {NIGHTS[0]} of flow is queued"):
+        refuse_out_of_order(instance, from_graph(NIGHTS[1]))
+    refuse_out_of_order(instance, from_graph(NIGHTS[0]))
+    refuse_out_of_order(instance, from_graph(NIGHTS[1], **{PROCESS: "x"}))
+    refuse_out_of_order(instance, launched(instance, NIGHTS[1]))
