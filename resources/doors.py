@@ -218,6 +218,7 @@ def open_vectors(settings: Settings) -> Any:
     return LakeVectorStore(settings.lake_url)
 
 
+@lru_cache(maxsize=4)
 def open_turns(settings: Settings) -> Turns:
     """The turns of the workflows of these settings; taking one needs no role."""
     from resources.postgres import databases

@@ -43,7 +43,7 @@ EXIT_WORDS: Mapping[Exit, str] = {
     Exit.GROUND_MISSING: "database, lake, disk or another part of the ground is missing",
     Exit.NOT_FOUND: "no such workflow, case or decision",
     Exit.TAMPERED: "the audit chain, a checkpoint or a fact was tampered with",
-    Exit.INTERRUPTED: "stopped by Ctrl-C; the same command goes on",
+    Exit.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; the same command goes on",
 }
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for scripts.")]

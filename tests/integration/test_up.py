@@ -24,11 +24,18 @@ import pytest
 from resources.embedded import EmbeddedServer
 from tests.integration import shop
 from tests.integration.house import ROOT, House
-from tests.integration.test_bad_nights import NO_MODEL
+from tests.integration.test_bad_nights import NO_MODEL, _with_many_refused
 
 NIGHTS = [shop.night(offset) for offset in range(3)]
 LAUNCH = """mutation($wanted: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $wanted) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+#: Comes with most of its rows unreadable.
+BAD = shop.night(3)
+RUN = """mutation($wanted: ExecutionParams!) { launchPipelineExecution(executionParams: $wanted) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+AGAIN = """mutation($wanted: ReexecutionParams!) { launchPipelineReexecution(reexecutionParams: $wanted) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+ENDED = """query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"""
 STATUS = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
   ... on PartitionBackfill { status error { message } } ... on PythonError { message } } }"""
 
@@ -165,6 +172,56 @@ def test_the_checks_of_a_night_are_stored_for_that_night(backfilled: Up) -> None
     for noun, name in (("cases", "night_is_sound"), ("cases", "nothing_vanished"), ("decisions", "decisions_contract")):
         for night in NIGHTS:
             assert backfilled.house.checks(noun, night).get(name) is True, (night, name)
+
+
+def _launched(up: Up, query: str, wanted: dict[str, Any]) -> str:
+    """The id of a run that the UI's own mutation launches."""
+    (answer,) = up.ask(query, wanted=wanted).values()
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["run"]["runId"])
+
+
+def _ended(up: Up, run: str) -> tuple[str, dict[str, str]]:
+    """How a run ended, and its tags."""
+
+    def over() -> dict[str, Any] | None:
+        found: dict[str, Any] = up.ask(ENDED, id=run)["runOrError"]
+        return found if found["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+    found = _until(f"run {run}", over, up)
+    return str(found["status"]), {tag["key"]: tag["value"] for tag in found["tags"]}
+
+
+def _of(up: Up, job: str, *nouns: str) -> dict[str, Any]:
+    """What the UI sends to launch a job, or assets without their checks, for the bad night."""
+    selected = {"assetSelection": [{"path": [up.house.name, noun]} for noun in nouns], "assetCheckSelection": []}
+    return {
+        "selector": {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "pipeline_project",
+            "pipelineName": job,
+            **(selected if nouns else {}),
+        },
+        "mode": "default",
+        "executionMetadata": {"tags": [{"key": "dagster/partition", "value": BAD}]},
+    }
+
+
+def test_a_blocked_night_stays_blocked_whatever_the_ui_launches(backfilled: Up) -> None:
+    up, house = backfilled, backfilled.house
+    shop.drop_nights(house.folder, [BAD], count=8)
+    _with_many_refused(house.folder / "in" / "claims" / f"{BAD}.csv")
+    failed = _launched(up, RUN, _of(up, f"{house.name}_nightly"))
+    assert _ended(up, failed)[0] == "FAILURE"
+    graph = _launched(up, RUN, _of(up, "__ASSET_JOB", "scores", "shadow_scores", "decisions", "release"))
+    again = _launched(up, AGAIN, {"parentRunId": failed, "strategy": "FROM_FAILURE"})
+    status, tags = _ended(up, graph)
+    assert (status, _ended(up, again)[0]) == ("FAILURE", "FAILURE")
+    # the queue knew whose night it was, although the asset graph gives its runs no tag
+    assert (tags["pipeline/workflow"], tags["pipeline/turn"]) == (house.name, f"{house.name}/{BAD}")
+    assert house.decisions(BAD) == []
+    assert house.table("decisions", BAD) is None
+    assert house.work(BAD) == {"actions": [], "review_tasks": [], "releases": []}
 
 
 def test_ctrl_c_ends_everything(backfilled: Up) -> None:
