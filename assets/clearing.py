@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from assets.knowledge import never_written
 from pipeline_project.domain.clearing import ALWAYS, SPEC, Basis, Step, Verdict, clear
+from pipeline_project.domain.landing import LANDED_CHECK
 from pipeline_project.domain.ports import Lake, Ledger
 from pipeline_project.domain.schema import contents_of
 from pipeline_project.spec import WorkflowSpec
@@ -45,7 +46,8 @@ def cleared(
         if content is None:
             raise never_written(spec, noun, night)
         judged[noun] = content
-    checks = (*ALWAYS[step], *(["embeddings_contract"] if spec.encodes else []))
+    declared = {"embeddings_contract": spec.encodes, LANDED_CHECK: spec.source.expect.terms.blocks}
+    checks = (*ALWAYS[step], *(check for check, there in declared.items() if there))
     basis = Basis(judged, checks)
     clear(spec.name, night, step, ledger.verdicts(spec.name, night), basis)
     return basis

@@ -4,7 +4,8 @@ from collections import Counter
 
 import dagster as dg
 
-from assets.common import key, lasting_errors
+from assets.clearing import leave_verdict
+from assets.common import key
 from assets.doors import Sources
 from assets.knowledge import written
 from pipeline_project.domain.landing import COMPARED, LANDED_CHECK, LANDING, Landed, judge
@@ -33,12 +34,15 @@ def build_landing_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.AssetCheckResult:
         night, expected = context.partition_key, spec.source.expect.terms
-        with lasting_errors():
-            unread = sources.overlooked(spec, night)
-        rows = len(written(lake, spec, "arrivals", night))
+        unread = sources.overlooked(spec, night)
+        arrivals = written(lake, spec, "arrivals", night)
+        rows = len(arrivals)
         landed = judge(night, rows, expected, rows_of_earlier(spec, lake, night), unread)
         _tell(spec, ledger, night, landed)
-        blocks = expected.blocks and landed.broken
+        blocks = bool(expected.blocks and landed.broken)
+        if expected.blocks:
+            run = context.run.run_id
+            leave_verdict(spec, ledger, night, run, LANDED_CHECK, not blocks, landed.words, [arrivals])
         return dg.AssetCheckResult(
             passed=landed.well,
             severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,

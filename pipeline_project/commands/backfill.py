@@ -148,7 +148,7 @@ def _told_apart(ground: Ground) -> Iterator[None]:
 
 
 def tell(name: str, runs: list[NightRun]) -> None:
-    """What became of the nights, counted, and what to look at; each that stopped was told with its reason on its line."""
+    """What became of the nights, counted, and what to look at; each that stopped was told on its own line."""
     for run in runs:
         for note in run.notes:
             complain(f"{run.night}: {note}")

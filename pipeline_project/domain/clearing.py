@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline_project.domain.errors import NightBlocked
+from pipeline_project.domain.landing import LANDED_CHECK
 
 #: In `judged`, beside the tables: which wording of the workflow's file the verdict was given under.
 SPEC = "spec"
@@ -29,7 +30,7 @@ ALWAYS: Mapping[Step, tuple[str, ...]] = {
 
 
 #: Every check that stops a night.
-BLOCKING = frozenset({*ALWAYS["release"], "embeddings_contract"})
+BLOCKING = frozenset({*ALWAYS["release"], "embeddings_contract", LANDED_CHECK})
 
 
 @dataclass(frozen=True)
@@ -112,4 +113,6 @@ def way_out(check: str, workflow: str, night: str) -> str:
         return f"pipeline quarantine {workflow} --night {night}"
     if check == "scores_contract":
         return f"pipeline models {workflow}"
+    if check == LANDED_CHECK:
+        return f"pipeline status {workflow}"
     return "pipeline doctor" if check == "embeddings_contract" else run_again(workflow, night)

@@ -99,7 +99,7 @@ def upgrade() -> None:
         sa.Column("recorded_at", TIME, nullable=False, server_default=sa.func.now()),
         sa.PrimaryKeyConstraint("id", name="pk_night_verdicts"),
         _check("night_verdicts", "check_is_named", "check_name <> '' AND run_id <> ''"),
-        _check("night_verdicts", "tables_are_named", "judged -> 'spec' IS NOT NULL AND judged -> 'cases' IS NOT NULL"),
+        _check("night_verdicts", "tables_are_named", "judged -> 'spec' IS NOT NULL AND judged - 'spec' <> '{}'"),
     )
     op.create_index("ix_night_verdicts_workflow_night", "night_verdicts", ["workflow", "night"])
     op.create_table(
