@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from assets.knowledge import never_written
-from pipeline_project.domain.clearing import ALWAYS, SPEC, Basis, Step, Verdict, clear
-from pipeline_project.domain.landing import LANDED_CHECK
+from pipeline_project.domain.clearing import ALWAYS, LANDED_CHECK, SPEC, Basis, Step, Verdict, clear
 from pipeline_project.domain.ports import Lake, Ledger
 from pipeline_project.domain.schema import contents_of
 from pipeline_project.spec import WorkflowSpec

@@ -8,7 +8,8 @@ from assets.clearing import leave_verdict
 from assets.common import key
 from assets.doors import Sources
 from assets.knowledge import written
-from pipeline_project.domain.landing import COMPARED, LANDED_CHECK, LANDING, Landed, judge
+from pipeline_project.domain.clearing import LANDED_CHECK
+from pipeline_project.domain.landing import COMPARED, LANDING, Landed, judge
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake, Ledger
 from pipeline_project.domain.schema import NIGHT

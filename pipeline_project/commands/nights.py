@@ -17,9 +17,8 @@ from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.automation.progress import landed_tag, night_states
 from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
-from pipeline_project.domain.clearing import BLOCKING, way_out
+from pipeline_project.domain.clearing import BLOCKING, LANDED_CHECK, way_out
 from pipeline_project.domain.errors import NightBlocked, waits_for_a_person
-from pipeline_project.domain.landing import LANDED_CHECK
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.domain.ports import Ledger
 from pipeline_project.domain.proposing import STARTED_BY

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline_project.domain.errors import NightBlocked
-from pipeline_project.domain.landing import LANDED_CHECK
 
 #: In `judged`, beside the tables: which wording of the workflow's file the verdict was given under.
 SPEC = "spec"
@@ -20,6 +19,8 @@ SPEC = "spec"
 Step = Literal["decisions", "release"]
 
 NOTHING_VANISHED, NIGHT_IS_SOUND = "nothing_vanished", "night_is_sound"
+#: The check of a night's arrivals, which blocks where the spec wants it to.
+LANDED_CHECK = "landed_as_expected"
 
 #: Checks without which no night is decided, and those without which none is released; a spec may add to them. The
 #: ledger's migration repeats them for the database.

@@ -12,8 +12,6 @@ from pipeline_project.domain.nights import shifted
 
 #: Nights that a night is compared with, and the fewest that say anything.
 COMPARED = 28
-#: The check of a night's arrivals.
-LANDED_CHECK = "landed_as_expected"
 #: The kind of the alert about it; its key is this and the night.
 LANDING = "landing"
 _FEWEST = 5
