@@ -131,6 +131,9 @@ class NightRunner:
             tags={STARTED_BY: getpass.getuser(), **tags, **self.mark},
             raise_on_error=False,
         )
+        if interrupted(result.all_events):
+            # Dagster ends the run and keeps the interruption to itself; whoever sent it wants the command to end
+            raise KeyboardInterrupt
         if result.success:
             self.ledger.close_alert(self.spec.name, alert_key(self.spec, job.name, night))
         return result
@@ -152,6 +155,12 @@ class NightRunner:
 def _stopping(events: Iterable[Any]) -> Iterator[Any]:
     """Checks whose failure stops a night."""
     return (check for check in _checks(events) if not check.passed and check.severity.name == "ERROR")
+
+
+def interrupted(events: Iterable[Any]) -> bool:
+    """Whether a signal ended a run, wherever in it."""
+    ends = (event.event_specific_data for event in events if event.event_type_value == "PIPELINE_FAILURE")
+    return any(end.failure_reason is not None and end.failure_reason.name == "UNEXPECTED_TERMINATION" for end in ends)
 
 
 def _notes(events: Iterable[Any]) -> Iterator[str]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+from dagster import DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test
 
-from pipeline_project.domain.errors import StaleAttempt
+from pipeline_project.domain.errors import NightOutOfTurn, StaleAttempt
 from resources.ledger.ledger import PostgresLedger
+from resources.turns import Turns
 from tests.integration import failpoints, shop
 from tests.integration.conftest import NewHouse
-from tests.integration.house import House
+from tests.integration.house import ROOT, House
 from tests.integration.test_bad_nights import NO_MODEL
 
 FIRST, SECOND = shop.night(0), shop.night(1)
@@ -60,6 +66,60 @@ def test_two_processes_at_once_end_in_one_decision_a_case(house: House) -> None:
     assert len(decided) == len(set(decided)) == 30
     for noun in ("arrivals", "cases", "scores", "decisions"):
         assert len(house.table(noun, SECOND) or []) == 30, noun
+
+
+def begun(house: House, *words: str) -> subprocess.Popen[str]:
+    """`pipeline nights` in a process of its own; what it says is read line by line."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline_project.cli", "nights", house.name, *words],
+        env={**kept, **house.environ}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def said(process: subprocess.Popen[str], word: str) -> str:
+    """The first line on standard error with a word in it."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return line
+    raise AssertionError(f"it ended without saying {word!r}")
+
+
+def test_a_command_waits_for_whoever_works_on_its_workflow_and_says_for_whom(house: House) -> None:
+    with Turns(house.ledger.url).taken([house.name], "somebody's run"):
+        process = begun(house, "--night", SECOND, "--again")
+        assert "somebody's run (process" in said(process, "waits for its turn")
+        assert process.poll() is None
+    assert process.communicate(timeout=240)
+    assert process.returncode == 0
+
+
+def test_sigterm_stops_between_what_is_whole_and_the_same_command_goes_on(house: House) -> None:
+    nights = [shop.night(offset) for offset in range(2, 8)]
+    shop.drop_nights(house.folder, nights, count=6, outcomes=False)
+    process = begun(house, "--from", nights[0], "--to", nights[-1])
+    said(process, f"{nights[0]} done")
+    process.terminate()
+    _, told = process.communicate(timeout=240)
+    assert process.returncode == 130, told
+    assert f"go on with: pipeline nights {house.name} --from {nights[0]} --to {nights[-1]}" in told
+    assert house.table("decisions", nights[-1]) is None
+    outcomes = [run.outcome for run in house.nights(nights[0], nights[-1])]
+    assert (outcomes[0], outcomes[-1]) == ("passed_over", "done")
+    assert [len(house.decisions(night)) for night in nights] == [6] * 6
+
+
+def test_a_night_is_not_run_before_an_earlier_one_that_is_under_way_in_dagster(house: House) -> None:
+    with house.instance() as (_, instance):
+        earlier = create_run_for_test(
+            instance, f"{house.name}_nightly", tags={"dagster/partition": FIRST}, status=DagsterRunStatus.STARTED
+        )
+        try:
+            with pytest.raises(NightOutOfTurn, match=f"night {FIRST} of {house.name} is queued or under way"):
+                house.nights(SECOND, again=True)
+        finally:
+            instance.report_run_failed(earlier)
 
 
 def test_a_database_that_is_away_is_named_without_its_password(house: House) -> None:

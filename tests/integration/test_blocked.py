@@ -119,6 +119,13 @@ def test_tables_written_again_after_the_checks_are_checked_again_before_the_nigh
     assert launch(house, DECIDED, ["scores", "decisions", "release"], checks=True).success
 
 
+def test_what_was_never_made_is_told_at_once(house: House) -> None:
+    night = shop.night(6)
+    told = why(launch(house, night, ["decisions"]))
+    assert f"Run `pipeline nights {house.name} --from {night} --to {night}`" in told
+    assert told.endswith("(0 retries)")
+
+
 def test_a_repaired_night_is_decided(house: House) -> None:
     shop.drop_nights(house.folder, [BAD])
     (run,) = house.nights(BAD)

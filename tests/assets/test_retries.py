@@ -1,0 +1,94 @@
+"""A step is tried again where waiting can help, and fails at once where a person has to mend something first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.common import RETRIES, PassingReasons
+from pipeline_project.commands.nights import interrupted
+from pipeline_project.domain import errors
+from pipeline_project.domain.errors import PipelineError, waits_for_a_person
+from pipeline_project.workflow import build_assets
+from tests.doubles import claims
+
+AT_ONCE = PassingReasons(max_retries=2, delay=0)
+KINDS = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, PipelineError)]
+PASSING = [errors.SourceStillGrowing, errors.StaleAttempt, errors.DatabaseUnreachable, errors.LakeUnavailable]
+LASTING = [errors.NightMissing, errors.SourceUnreadable, errors.LakeSchemaChanged, errors.NightBlocked]
+
+
+class Door(dg.IOManager):
+    """Raises where it is told to, and counts how often it was asked."""
+
+    def __init__(self, where: str, error: BaseException) -> None:
+        self.where, self.error, self.asked = where, error, Counter[str]()
+
+    def met(self, where: str) -> None:
+        self.asked[where] += 1
+        if where == self.where:
+            raise self.error
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        if context.asset_key.path[-1] == "later":
+            self.met("writing")
+
+    def load_input(self, context: dg.InputContext) -> int:
+        self.met("reading")
+        return 1
+
+
+def run(door: Door) -> dg.ExecuteInProcessResult:
+    @dg.asset(retry_policy=AT_ONCE)
+    def earlier() -> int:
+        return 1
+
+    @dg.asset(retry_policy=AT_ONCE)
+    def later(earlier: int) -> int:
+        door.met("computing")
+        return earlier
+
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    return dg.materialize([earlier, later], resources={"io_manager": door}, raise_on_error=False, run_config=quiet)
+
+
+@pytest.mark.parametrize("where", ["reading", "computing", "writing"])
+@pytest.mark.parametrize("kind", [*PASSING, *LASTING, OSError])
+def test_it_is_tried_again_for_passing_reasons_only(where: str, kind: type[Exception]) -> None:
+    door = Door(where, kind("what happened, and what to do"))
+    result = run(door)
+    assert not result.success
+    assert door.asked[where] == (1 if kind in LASTING else 3)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    assert error is not None
+    assert error.cls_name == kind.__name__
+    assert "what to do" in error.message
+
+
+def test_a_run_that_somebody_stops_does_not_begin_its_step_again() -> None:
+    door = Door("computing", KeyboardInterrupt())
+    result = run(door)
+    assert door.asked["computing"] == 1
+    assert interrupted(result.all_events)
+    assert not interrupted(run(Door("computing", OSError())).all_events)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_says_whether_waiting_mends_it(kind: type[PipelineError]) -> None:
+    assert waits_for_a_person(kind.__name__) is not kind.passing
+
+
+def test_what_is_none_of_ours_may_pass() -> None:
+    assert not waits_for_a_person("OSError")
+    assert not waits_for_a_person("ClassVar")
+
+
+def test_every_asset_of_a_workflow_is_tried_again_like_that() -> None:
+    policies = {asset.op.name: asset.op.retry_policy for asset in build_assets(claims())}
+    assert [name for name, policy in policies.items() if policy is not RETRIES] == []

@@ -1,0 +1,54 @@
+"""SIGTERM ends a command at a clean point, and where none comes all the same."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.house import ROOT
+
+_BEGIN = """
+import hashlib, sys, time
+from pipeline_project.commands.stopping import ends_on_sigterm
+try:
+    with ends_on_sigterm(patience=0.2):
+        print("at work", flush=True)
+        {work}
+except KeyboardInterrupt:
+    print("stopped cleanly", flush=True)
+    sys.exit(130)
+"""
+
+
+def ended(work: str) -> tuple[int, str]:
+    """Exit code and output of a program that is told to end while it works."""
+    process = subprocess.Popen([sys.executable, "-c", _BEGIN.format(work=work)], cwd=ROOT, stdout=-1, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    process.send_signal(signal.SIGTERM)
+    told, _ = process.communicate(timeout=120)
+    return process.returncode, told
+
+
+def test_it_stops_where_python_is_reached() -> None:
+    assert ended("[time.sleep(0.01) for _ in range(100_000)]") == (130, "stopped cleanly\n")
+
+
+def test_a_computation_that_never_comes_back_is_ended() -> None:
+    assert ended("hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2_000_000_000)") == (128 + signal.SIGTERM, "")
+
+
+@pytest.mark.parametrize("wanted", [signal.SIG_DFL, signal.SIG_IGN])
+def test_afterwards_signals_do_what_they_did(wanted: signal.Handlers) -> None:
+    from pipeline_project.commands.stopping import ends_on_sigterm
+
+    before = signal.signal(signal.SIGTERM, wanted)
+    try:
+        with ends_on_sigterm():
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) == wanted
+    finally:
+        signal.signal(signal.SIGTERM, before)
