@@ -64,6 +64,8 @@ class LakeUnavailable(PipelineError):
 class LakeDamaged(LakeUnavailable):
     """A file of the lake is not what was written; the message names it. Waiting does not mend it."""
 
+    passing = False
+
 
 class SettingInvalid(PipelineError):
     """A PIPELINE_ variable holds something it may not."""
