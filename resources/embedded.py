@@ -20,16 +20,19 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
 from pipeline_project.domain.errors import DatabaseUnreachable
 
 DRIVER = "postgresql+psycopg2"
+#: Who makes the server and, once, the daily user; nothing that the project runs connects as this one.
 SUPERUSER = "postgres"
+#: Who everything connects as: may make databases and roles, and neither runs programs nor reads files of the machine.
+DAILY = "pipeline"
 #: The system user that serves when the project runs as root, which PostgreSQL refuses.
 ROOT_STAND_IN = "pgserver"
 VERSION = 18
@@ -47,6 +50,55 @@ _CONFIGURATION = (
     "log_error_verbosity=terse",
     "log_min_error_statement=panic",
 )
+
+_MAKE_DAILY = f"""
+DO $$ BEGIN CREATE ROLE {DAILY} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$
+"""
+
+#: Databases, and the roles that the superuser made before there was a daily user.
+_GIVE_DATABASES = f"""
+DO $$ DECLARE it text; BEGIN
+  FOR it IN SELECT datname FROM pg_database d JOIN pg_roles r ON r.oid = datdba
+      WHERE rolname = '{SUPERUSER}' AND NOT datistemplate AND datname <> 'postgres' LOOP
+    EXECUTE format('ALTER DATABASE %I OWNER TO {DAILY}', it);
+  END LOOP;
+  FOR it IN SELECT rolname FROM pg_roles WHERE NOT rolsuper AND NOT rolcanlogin AND rolname LIKE '{DAILY}\\_%' LOOP
+    EXECUTE format('GRANT %I TO {DAILY} WITH ADMIN OPTION, SET TRUE, INHERIT TRUE', it);
+  END LOOP;
+END $$
+"""
+
+#: What the superuser owns in one database. REASSIGN OWNED refuses the user who made the server.
+_GIVE_OBJECTS = f"""
+DO $$ DECLARE it record; BEGIN
+  FOR it IN SELECT nspname AS name FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '{SUPERUSER}'
+      AND nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+    EXECUTE format('ALTER SCHEMA %I OWNER TO {DAILY}', it.name);
+  END LOOP;
+  FOR it IN SELECT c.oid::regclass::text AS name, CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+      WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+      WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND pg_get_userbyid(relowner) = '{SUPERUSER}'
+      AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass
+        AND (d.deptype = 'e' OR (relkind = 'S' AND d.deptype IN ('a', 'i')))) LOOP
+    EXECUTE format('ALTER %s %s OWNER TO {DAILY}', it.kind, it.name);
+  END LOOP;
+  FOR it IN SELECT p.oid::regprocedure::text AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+      WHERE pg_get_userbyid(proowner) = '{SUPERUSER}' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass
+        AND d.deptype = 'e') LOOP
+    EXECUTE format('ALTER ROUTINE %s OWNER TO {DAILY}', it.name);
+  END LOOP;
+  FOR it IN SELECT t.oid::regtype::text AS name FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace
+      WHERE typtype IN ('e', 'd', 'r') AND pg_get_userbyid(typowner) = '{SUPERUSER}' AND nspname !~ '^pg_'
+      AND nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = t.oid AND d.classid = 'pg_type'::regclass
+        AND d.deptype = 'e') LOOP
+    EXECUTE format('ALTER TYPE %s OWNER TO {DAILY}', it.name);
+  END LOOP;
+  GRANT CREATE ON SCHEMA public TO {DAILY};
+END $$
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +130,9 @@ class EmbeddedServer:
                     if _try_lock(lock, fcntl.LOCK_EX):
                         self._launch(lock.fileno())
                         continue
+                if self._lets_in(SUPERUSER):
+                    self._hand_over()
+                    continue
                 if time.monotonic() > deadline:
                     raise DatabaseUnreachable(
                         f"the embedded PostgreSQL in {self.folder} runs but has not answered for {START_SECONDS} s; "
@@ -108,16 +163,23 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """The URL of the database `postgres` on this server, with the password; known once it was started."""
-        password = (self.folder / "password").read_text()
+        """The URL of the database `postgres` on this server, as its daily user; known once it was started."""
+        return self._url_of(DAILY).render_as_string(hide_password=False)
+
+    @property
+    def superuser_url(self) -> str:
+        """The same as the user who made the server, for repairs by hand; no service connects with it."""
+        return self._url_of(SUPERUSER).render_as_string(hide_password=False)
+
+    def _url_of(self, user: str) -> URL:
+        password = self._password(user).read_text()
         if self._by_socket:
-            query = {"host": str(self.data)}
-            parts = URL.create(DRIVER, SUPERUSER, password, database="postgres", query=query)
-        else:
-            port = int((self.folder / "port").read_text())
-            query = {"sslmode": "disable"}
-            parts = URL.create(DRIVER, SUPERUSER, password, "127.0.0.1", port, "postgres", query)
-        return parts.render_as_string(hide_password=False)
+            return URL.create(DRIVER, user, password, database="postgres", query={"host": str(self.data)})
+        port = int((self.folder / "port").read_text())
+        return URL.create(DRIVER, user, password, "127.0.0.1", port, "postgres", {"sslmode": "disable"})
+
+    def _password(self, user: str) -> Path:
+        return self.folder / ("password" if user == SUPERUSER else f"{user}.password")
 
     @property
     def _by_socket(self) -> bool:
@@ -126,19 +188,48 @@ class EmbeddedServer:
         return len(path) <= LONGEST_SOCKET and b"," not in path
 
     def _answers(self) -> bool:
+        return self._lets_in(DAILY)
+
+    def _lets_in(self, user: str) -> bool:
         import psycopg2
 
-        if not (self.folder / "password").exists() or not self.is_running():
+        if not self._password(user).exists() or not self.is_running():
             return False
         try:
-            url = make_url(self.url)
-            host = url.query.get("host", url.host)
-            psycopg2.connect(
-                host=host, port=url.port, user=SUPERUSER, password=url.password, dbname="postgres", connect_timeout=3
-            ).close()
+            self._connect(user).close()
         except (psycopg2.OperationalError, FileNotFoundError):
             return False
         return True
+
+    def _connect(self, user: str, database: str = "postgres") -> Any:
+        import psycopg2
+
+        url = self._url_of(user)
+        host = url.query.get("host", url.host)
+        return psycopg2.connect(
+            host=host, port=url.port, user=user, password=url.password, dbname=database, connect_timeout=3
+        )
+
+    def _hand_over(self) -> None:
+        """Makes the daily user and gives it what the superuser owns; a home of an older release changes hands so.
+
+        The password file comes last: while it is missing the next start does all of this again.
+        """
+        password = secrets.token_urlsafe(24)
+        with closing(self._connect(SUPERUSER)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(_MAKE_DAILY)
+            cursor.execute(f"ALTER ROLE {DAILY} LOGIN NOSUPERUSER CREATEDB CREATEROLE PASSWORD %s", (password,))
+            cursor.execute(_GIVE_DATABASES)
+            cursor.execute("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate")
+            names = [name for (name,) in cursor.fetchall()]
+        for name in names:
+            with closing(self._connect(SUPERUSER, name)) as connection, connection, connection.cursor() as cursor:
+                cursor.execute(_GIVE_OBJECTS)
+        draft = self.folder / f"{DAILY}.password.new"
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_text(password)
+        draft.rename(self._password(DAILY))
 
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -174,6 +265,7 @@ class EmbeddedServer:
         shutil.rmtree(fresh, ignore_errors=True)
         password = self.folder / "password"
         password.unlink(missing_ok=True)
+        self._password(DAILY).unlink(missing_ok=True)
         password.touch(mode=0o600)
         password.write_text(secrets.token_urlsafe(24))
         if os.geteuid() == 0:

@@ -15,6 +15,8 @@ from pipeline_project.settings import Settings
 from resources.embedded import DRIVER, EmbeddedServer
 
 DAGSTER, MLFLOW, LEDGER = "pipeline_dagster", "pipeline_mlflow", "pipeline_ledger"
+#: What nothing that a spec names may lead to.
+HOUSE = (DAGSTER, MLFLOW, LEDGER)
 CONNECT_SECONDS = 10
 #: A kept connection is replaced after this long, so that a moved server or a changed password is noticed.
 RECYCLE_SECONDS = 1800

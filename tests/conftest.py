@@ -53,7 +53,8 @@ def postgres_server() -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="pipeline-test-"))
     server = EmbeddedServer(home / "postgres")
     try:
-        url = server.start()
+        server.start()
+        url = server.superuser_url
         engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             # nothing here has to survive a power cut

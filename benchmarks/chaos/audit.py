@@ -147,7 +147,8 @@ def main() -> int:
         home = Path(name)
         server = EmbeddedServer(home / "postgres")
         try:
-            url = server.start()
+            server.start()
+            url = server.superuser_url  # who tampers here may put triggers to sleep
             upgrade(url)
             signer = write_chain(url, home / "checkpoints", home / "keys", seed=given.seed)
             with engine_of(url).connect() as connection:

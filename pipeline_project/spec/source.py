@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from pipeline_project.domain.date_parts import DateParts
 from pipeline_project.domain.landing import Expected
+from pipeline_project.domain.reading_query import query_problem
 from pipeline_project.domain.time_forms import FORMS
 from pipeline_project.spec.base import Part, Share, Slug, Words
 from pipeline_project.spec.quantities import Days
@@ -167,9 +168,10 @@ class SqlSource(Expecting):
 
     kind: Literal["sql"] = Field(description="A query, run once a night.")
     url_variable: str = Field(
-        description="The environment variable that holds the database's URL; the spec never holds a password."
+        description="The environment variable that holds the database's URL, postgresql:// or sqlite:///; its user "
+        "may only read there. The spec never holds a password."
     )
-    query: str = Field(description="SELECT with the parameters :start and :end (the night's bounds, UTC).")
+    query: str = Field(description="One SELECT with the parameters :start and :end (the night's bounds, UTC).")
 
     @field_validator("url_variable")
     @classmethod
@@ -184,6 +186,8 @@ class SqlSource(Expecting):
     def _bounded(cls, value: str) -> str:
         if not re.search(r":start\b", value) or not re.search(r":end\b", value):
             raise ValueError("must use :start and :end, so that a night is the same night when it is read again")
+        if problem := query_problem(value):
+            raise ValueError(problem)
         return value
 
 

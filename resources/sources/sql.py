@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -18,10 +18,11 @@ from resources.sources.files import fingerprint, joined, repair_stamps
 from resources.sources.repairs import read_repairs, repaired_nights
 from resources.sources.rows import Row, as_string, unique_names
 
-if TYPE_CHECKING:
-    from sqlalchemy import URL
-
 QUERY = "query"
+#: The most that a query may give for one night, and the seconds in which it may give it.
+MOST_ROWS = 2_000_000
+MOST_CHARACTERS = 1_000_000_000
+LONGEST_SECONDS = 600
 
 
 class SqlCases:
@@ -57,39 +58,38 @@ class SqlCases:
     def _query(self, window: NightWindow) -> list[Row]:
         import sqlalchemy as sa
 
+        from resources.sources.reading_database import BY_CURSOR, reading, reading_url, shown, told
+
         source = self._spec.source
         assert isinstance(source, SqlSource)
-        url = self._url(source.url_variable)
-        shown = url.render_as_string(hide_password=True)
-        engine = None
-        try:
-            engine = sa.create_engine(url, poolclass=sa.NullPool)
-            with engine.connect() as connection:
-                result = connection.execute(sa.text(source.query), {"start": window.start, "end": window.end})
-                names = unique_names(list(result.keys()))
-                found = sorted([as_string(value) for value in row] for row in result)
-        except (sa.exc.SQLAlchemyError, ImportError) as error:
-            # The database's words may repeat values; they are kept only where they speak of the query or the server.
-            speaks = isinstance(error, sa.exc.OperationalError | sa.exc.ProgrammingError | sa.exc.NoSuchModuleError)
-            told = str(getattr(error, "orig", None) or error).strip().partition("\n")[0] if speaks else ""
-            raise SourceUnreadable(
-                f"{self._spec.name}: the query against {shown} failed ({type(error).__name__}"
-                f"{': ' * bool(told)}{told}); check {source.url_variable} and `source.query`"
-            ) from None
-        finally:
-            if engine is not None:
-                engine.dispose()
-        return [Row(line, dict(zip(names, cells, strict=True))) for line, cells in enumerate(found, start=1)]
-
-    def _url(self, variable: str) -> URL:
-        import sqlalchemy as sa
-
+        variable = source.url_variable
         written = self._variables.get(variable)
         if not written:
             raise SourceUnreadable(f"{self._spec.name}: set {variable} to the URL of the database that holds its cases")
+        url = reading_url(written, variable)
         try:
-            url = sa.make_url(written)
-        except sa.exc.ArgumentError:
-            raise SourceUnreadable(f"{variable} is no database URL; write dialect://user:password@host/name") from None
-        # A bare `postgresql://` would ask for psycopg 3, which is not installed.
-        return url.set(drivername="postgresql+psycopg2") if url.drivername in ("postgresql", "postgres") else url
+            with reading(url, variable) as connection:
+                bounds = {"start": window.start, "end": window.end}
+                result = connection.execute(sa.text(source.query), bounds, execution_options=BY_CURSOR)
+                names = unique_names(list(result.keys()))
+                found = sorted(self._bounded(result))
+        except (sa.exc.SQLAlchemyError, ImportError) as error:
+            words = told(error, url)
+            raise SourceUnreadable(
+                f"{self._spec.name}: the query against {shown(url)} failed ({type(error).__name__}"
+                f"{': ' * bool(words)}{words}); check {variable} and `source.query`"
+            ) from None
+        return [Row(line, dict(zip(names, cells, strict=True))) for line, cells in enumerate(found, start=1)]
+
+    def _bounded(self, result: Iterable[Sequence[object]]) -> Iterator[list[str]]:
+        """The rows as texts, refused where they are more than a night can be."""
+        characters, deadline = 0, time.monotonic() + LONGEST_SECONDS
+        for count, row in enumerate(result, start=1):
+            cells = [as_string(value) for value in row]
+            characters += sum(map(len, cells))
+            if count > MOST_ROWS or characters > MOST_CHARACTERS or time.monotonic() > deadline:
+                raise SourceUnreadable(
+                    f"{self._spec.name}: the query gives more than a night holds ({MOST_ROWS:,} rows, "
+                    f"{MOST_CHARACTERS:,} characters, {LONGEST_SECONDS} s); does it use :start and :end to choose rows?"
+                )
+            yield cells

@@ -109,7 +109,7 @@ def test_a_path_too_long_for_a_socket_is_served_on_the_loopback_with_the_same_po
     try:
         url = server.start()
         assert "@127.0.0.1:" in url
-        assert ask(url, "SHOW unix_socket_directories") == ""
+        assert ask(server.superuser_url, "SHOW unix_socket_directories") == ""
         server.stop()
         assert server.start() == url
         with pytest.raises(psycopg2.OperationalError):

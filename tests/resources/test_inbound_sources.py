@@ -162,6 +162,7 @@ def test_any_kind_of_source_takes_posts(tmp_path: Path, posted: Posted, kind: st
     path = write(tmp_path, row(1), name="all.csv")
     table = {"kind": "table", "files": [{"path": str(path)}]}
     sql = {"kind": "sql", "url_variable": "SHOP", "query": "SELECT 'C1' AS claim_id WHERE :start < :end"}
+    (tmp_path / "shop.db").touch()
     posted.post(as_columns(row(2)))
     spec = claims(tmp_path, source=table if kind == "table" else sql)
     declared = case_source(spec, Settings(home=tmp_path / "home"), {"SHOP": f"sqlite:///{tmp_path}/shop.db"})

@@ -34,7 +34,8 @@ def own_server() -> Iterator[str]:
     """A server of this module's own, because it makes and drops the project's real database names."""
     home = Path(tempfile.mkdtemp(prefix="pipeline-test-"))
     server = EmbeddedServer(home / "postgres")
-    yield server.start()
+    server.start()
+    yield server.superuser_url
     server.stop()
     shutil.rmtree(home)
 

@@ -18,7 +18,7 @@ from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import SqlDestination
 from resources.actions.destinations.deadline import left_after
 from resources.actions.sent import Sent
-from resources.postgres import connected, engine_of, with_driver
+from resources.postgres import HOUSE, connected, engine_of, with_driver
 
 #: Seconds for one row, a table that somebody else has locked included, by the server's clock; and for all of it, a
 #: server that does not answer included, by ours.
@@ -82,6 +82,8 @@ class SqlTable:
     def _added(self, row: Mapping[str, Any], action: Sent) -> Answer:
         with connected(engine_of(self.url)) as connection, connection.begin():
             connection.execute(_BOUNDED)
+            if connection.scalar(select(func.current_database())) in HOUSE:
+                return Answer(Fate.REFUSED, "own_database", "actions are not sent to the pipeline's own databases")
             self._table.create(connection, checkfirst=True)
             connection.execute(insert(self._table).values(**row).on_conflict_do_nothing(index_elements=["key"]))
             return self._found(connection.scalar(self._kept(action)), action)

@@ -135,7 +135,8 @@ def own_server() -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="pipeline-roles-"))
     server = EmbeddedServer(home / "postgres")
     try:
-        yield server.start()
+        server.start()
+        yield server.superuser_url
     finally:
         server.stop()
         shutil.rmtree(home)
