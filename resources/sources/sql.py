@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -17,6 +18,9 @@ from resources.sources.arrivals import arrivals
 from resources.sources.files import fingerprint, joined, repair_stamps
 from resources.sources.repairs import read_repairs, repaired_nights
 from resources.sources.rows import Row, as_string, unique_names
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 QUERY = "query"
 #: The most that a query may give for one night, and the seconds in which it may give it.
@@ -51,22 +55,18 @@ class SqlCases:
         """A hash: neither the database's address nor the query is anybody's business elsewhere."""
         source = self._spec.source
         assert isinstance(source, SqlSource)
-        url = self._url(source.url_variable)
+        url = self._url()
         where = [url.get_backend_name(), url.host, url.port, url.database, *source.query.lower().split()]
         return (f"sql:{hashlib.sha256(repr(where).encode()).hexdigest()}",)
 
     def _query(self, window: NightWindow) -> list[Row]:
         import sqlalchemy as sa
 
-        from resources.sources.reading_database import BY_CURSOR, reading, reading_url, shown, told
+        from resources.sources.reading_database import BY_CURSOR, reading, shown, told
 
         source = self._spec.source
         assert isinstance(source, SqlSource)
-        variable = source.url_variable
-        written = self._variables.get(variable)
-        if not written:
-            raise SourceUnreadable(f"{self._spec.name}: set {variable} to the URL of the database that holds its cases")
-        url = reading_url(written, variable)
+        variable, url = source.url_variable, self._url()
         try:
             with reading(url, variable) as connection:
                 bounds = {"start": window.start, "end": window.end}
@@ -80,6 +80,18 @@ class SqlCases:
                 f"{': ' * bool(words)}{words}); check {variable} and `source.query`"
             ) from None
         return [Row(line, dict(zip(names, cells, strict=True))) for line, cells in enumerate(found, start=1)]
+
+    def _url(self) -> URL:
+        from resources.sources.reading_database import reading_url
+
+        source = self._spec.source
+        assert isinstance(source, SqlSource)
+        written = self._variables.get(source.url_variable)
+        if not written:
+            raise SourceUnreadable(
+                f"{self._spec.name}: set {source.url_variable} to the URL of the database that holds its cases"
+            )
+        return reading_url(written, source.url_variable)
 
     def _bounded(self, result: Iterable[Sequence[object]]) -> Iterator[list[str]]:
         """The rows as texts, refused where they are more than a night can be."""
