@@ -31,7 +31,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
 chaos: $(STAMP)  ## races, kills, faults and tampering, and each suite without its protection
-	$(BIN)/python -m benchmarks.chaos
+	$(BIN)/python -m benchmarks.chaos --write docs/chaos.md
 
 decision-diff: $(STAMP)  ## what this tree decides otherwise than was accepted; ACCEPT=1 accepts it
 	$(BIN)/python -m tests.decision_diff $(if $(ACCEPT),--accept)

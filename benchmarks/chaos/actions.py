@@ -28,6 +28,8 @@ from sqlalchemy import select, text
 
 from benchmarks.chaos.deliveries import History, Verdict, judge
 from benchmarks.chaos.dispatching import FLOW, NIGHT, SECRET, SILENT, UNRELEASED, Chaos, Point, Protection, live
+from benchmarks.chaos.verdicts import Seen
+from benchmarks.chaos.verdicts import tell as tell_driver
 from benchmarks.passed import let_through, passed
 from pipeline_project.domain.acting.model import ActionKind, ActionTerms
 from pipeline_project.domain.acting.plan import plan_actions
@@ -230,7 +232,23 @@ def main() -> int:
     if given.history:
         given.history.write_text(json.dumps(asdict(history), default=str))
     tell(chaos, history, verdict)
-    return 0 if verdict.well == (without is None) else 1
+    return tell_driver(seen(history, verdict))
+
+
+def seen(history: History, verdict: Verdict) -> Seen:
+    """The same in short; whatever was taken out, the goal is the same."""
+    requests = sum(history.faults.values())
+    wrong = requests - history.faults.get(Fault.NONE, 0)
+    kills = sum(history.killed.values())
+    words = f"{len(history.effects):,} effects, {wrong:,} of {requests:,} requests gone wrong, {kills} kills: "
+    words += (
+        "each effect once" if verdict.well else "; ".join(finding.partition(":")[0] for finding in verdict.findings)
+    )
+    counts = {name: len(keys) for name, keys in verdict.kinds.items()}
+    lost = counts.get("not done", 0) + counts.get("said to be done, but never happened", 0)
+    doubled = counts.get("happened more than once", 0) + counts.get("never asked for", 0)
+    silent = counts.get("of a night that was not released", 0) + counts.get("out of order", 0)
+    return Seen(verdict.well, words, wrong + kills, lost, doubled, silent)
 
 
 def tell(chaos: Chaos, history: History, verdict: Verdict) -> None:

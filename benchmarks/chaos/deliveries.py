@@ -30,13 +30,18 @@ class History:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the checker found, in words; nothing when all is well."""
+    """What the checker found: keys of actions by what is wrong with them; nothing when all is well."""
 
-    findings: Sequence[str] = field(default_factory=tuple)
+    kinds: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def findings(self) -> list[str]:
+        """The same in words."""
+        return [f"{len(keys)} {words}: {', '.join(sorted(keys)[:3])}" for words, keys in self.kinds.items()]
 
     @property
     def well(self) -> bool:
-        return not self.findings
+        return not self.kinds
 
 
 def judge(history: History) -> Verdict:
@@ -54,7 +59,7 @@ def judge(history: History) -> Verdict:
         "not done": [key for key in wanted if asked[key]["state"] != "done"],
         "out of order": _out_of_order(history, asked),
     }
-    return Verdict([f"{len(keys)} {words}: {', '.join(sorted(keys)[:3])}" for words, keys in found.items() if keys])
+    return Verdict({words: keys for words, keys in found.items() if keys})
 
 
 def _out_of_order(history: History, asked: Mapping[str, Mapping[str, Any]]) -> list[str]:

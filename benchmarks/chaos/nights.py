@@ -1,6 +1,9 @@
 """A backfill killed over and over: each night at another point, then started again, against one that nobody disturbed.
 
-python -m benchmarks.chaos.nights [--nights 30] [--kills 3] [--seed 7]
+python -m benchmarks.chaos.nights [--nights 30] [--kills 3] [--seed 7] [--without transactions]
+
+Without transactions every statement to the ledger is for good at once: a night that was killed between its actions and
+its tasks must then be left without them.
 """
 
 from __future__ import annotations
@@ -10,7 +13,12 @@ import signal
 import tempfile
 from pathlib import Path
 from random import Random
+from typing import Any
 
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from benchmarks.chaos.verdicts import Seen, tell
 from benchmarks.home import bench_home
 from resources.embedded import EmbeddedServer
 from tests.integration import failpoints, shop
@@ -22,35 +30,34 @@ REVIEW = {"cost": 15, "capacity": "20%", "exploration": 0}
 
 
 def main() -> int:
-    """Prints what was killed and what differs; 1 when anything does."""
+    """Prints what was killed and what differs."""
     given = _arguments()
     with bench_home() as home, tempfile.TemporaryDirectory(prefix="chaos-nights-") as folder:
         server = EmbeddedServer(home / "postgres")
         url = server.start()
         try:
-            return _compare(url, Path(folder), given.nights, given.kills, given.seed)
+            return tell(_compare(url, Path(folder), given))
         finally:
             server.stop()
 
 
-def _compare(url: str, folder: Path, nights: int, kills: int, seed: int) -> int:
-    last = WARM_UP + nights
+def _compare(url: str, folder: Path, given: argparse.Namespace) -> Seen:
+    last = WARM_UP + given.nights
     undisturbed, disturbed = (_house(name, folder, url, last) for name in ("calm", "killed"))
     ran = undisturbed.nights(shop.DECIDE_FROM, shop.night(last))
     if failed := [run.night for run in ran if run.outcome not in ("done", "passed_over")]:
-        print(f"nights that fail without being killed: {', '.join(failed)}")
-        return 1
-    draw, points, killed = Random(seed), list(failpoints.NIGHT), 0
+        raise RuntimeError(f"nights that fail without being killed: {', '.join(failed)}")
+    draw, points, killed = Random(given.seed), list(failpoints.NIGHT), 0
+    first = _each_statement_by_itself if given.without else None
     for offset in range(WARM_UP + 1, last + 1):
         night = shop.night(offset)
         # every point has its turn, in an order that the seed gives
-        for point in [points[(killed + i) % len(points)] for i in range(kills)]:
+        for point in [given.point or points[(killed + i) % len(points)] for i in range(given.kills)]:
             words = ("nights", disturbed.name, "--from", shop.DECIDE_FROM, "--to", night)
-            code = failpoints.ended(failpoints.run(disturbed.environ, words, point))
+            code = failpoints.ended(failpoints.run(disturbed.environ, words, point, first))
             if code != -signal.SIGKILL:
-                print(f"{night}: never came to '{point}' (exit {code})")
-                return 1
-        killed += kills
+                raise RuntimeError(f"{night}: never came to '{point}' (exit {code})")
+        killed += given.kills
         draw.shuffle(points)
     # the last one is let through
     disturbed.nights(shop.DECIDE_FROM, shop.night(last))
@@ -59,10 +66,21 @@ def _compare(url: str, folder: Path, nights: int, kills: int, seed: int) -> int:
         **all_differences({"decisions": disturbed.decisions()}, {"decisions": undisturbed.decisions()}),
         **all_differences(disturbed.work(), undisturbed.work()),
     }
-    print(f"{nights} nights, {killed} kills; tables that differ: {', '.join(differing) or 'none'}")
+    print(f"{given.nights} nights, {killed} kills; tables that differ: {', '.join(differing) or 'none'}")
     for name, what in differing.items():
         print(f"- {name}: {what[:3]}")
-    return int(bool(differing))
+    words = f"{given.nights} nights, {killed} kills, {len(differing)} tables differ"
+    return Seen(not differing, words, killed, silent=len(differing))
+
+
+def _each_statement_by_itself() -> None:
+    """In a night's process: what is one transaction of the ledger becomes as many as it has statements."""
+
+    def by_itself(connection: Any, cursor: Any, *_: Any) -> None:
+        if str(connection.engine.url.database).endswith("ledger"):
+            cursor.connection.commit()
+
+    event.listen(Engine, "after_cursor_execute", by_itself, insert=True)
 
 
 def _house(name: str, folder: Path, url: str, last: int) -> House:
@@ -84,6 +102,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--nights", type=int, default=30, help="decided nights (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=3, help="of each night (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="of the order of the points (default: %(default)s)")
+    parser.add_argument("--point", choices=list(failpoints.NIGHT), help="kill at this point only")
+    parser.add_argument("--without", choices=["transactions"], help="take this protection out: every statement commits")
     return parser.parse_args()
 
 

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from sqlalchemy import NullPool, create_engine, make_url, text
 
+from benchmarks.chaos.verdicts import Seen, tell
 from benchmarks.passed import passed
 from pipeline_project.domain.acting.model import ActionKind, ActionTerms
 from pipeline_project.domain.errors import StaleClaim, TaskTaken
@@ -321,7 +322,7 @@ def main() -> int:
     from benchmarks.home import bench_home
     from resources.embedded import EmbeddedServer
 
-    failed = 0
+    seen: list[Verdict] = []
     print("| seed | tasks | answered | refused | leases ended | double | lost | |\n|" + "---:|" * 7 + "---|")
     with bench_home() as home:
         server = EmbeddedServer(home / "postgres")
@@ -330,12 +331,16 @@ def main() -> int:
             with without_claims() if given.without else nullcontext():
                 for seed, v in rounds(url, given.reviewers, given.tasks, given.rounds, given.seed):
                     word = "passed" if v.passed() else "; ".join(v.broken) or "failed"
-                    failed += not v.passed()
+                    seen.append(v)
                     cells = (seed, v.tasks, v.answered, v.refused, v.expired, v.double, v.lost, word)
                     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
         finally:
             server.stop()
-    return int(failed > 0)
+    # what the reviewers and the clock did out of turn: leases that ended, answers that came too late or twice
+    faults = sum(v.expired + v.refused for v in seen)
+    lost, doubled = sum(v.lost for v in seen), sum(v.double for v in seen)
+    words = f"{len(seen)} rounds, {lost} lost, {doubled} double, {sum(v.late for v in seen)} late answers taken"
+    return tell(Seen(all(v.passed() for v in seen), words, faults, lost, doubled, sum(bool(v.broken) for v in seen)))
 
 
 def _arguments() -> argparse.Namespace:

@@ -98,11 +98,20 @@ TRAINING_AGAIN: dict[str, Point] = {
 }
 
 
-def run(environ: Mapping[str, str], words: Sequence[str], point: str | None = None) -> multiprocessing.Process:
-    """Starts `pipeline WORDS` in a process of its own, to be killed at a point of `NIGHT` or a training."""
+def run(
+    environ: Mapping[str, str],
+    words: Sequence[str],
+    point: str | None = None,
+    first: Callable[[], None] | None = None,
+) -> multiprocessing.Process:
+    """Starts `pipeline WORDS` in a process of its own, to be killed at a point of `NIGHT` or a training.
+
+    Args:
+        first: called there before anything else, to take a protection out; importable by its name.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(HEAVY)
-    process = context.Process(target=_live, args=(dict(environ), list(words), point))
+    process = context.Process(target=_live, args=(dict(environ), list(words), point, first))
     process.start()
     return process  # type: ignore[return-value]
 
@@ -118,10 +127,14 @@ def ended(process: multiprocessing.Process, seconds: float = 120) -> int:
     return process.exitcode
 
 
-def _live(environ: dict[str, str], words: list[str], point: str | None) -> None:
+def _live(
+    environ: dict[str, str], words: list[str], point: str | None, first: Callable[[], None] | None = None
+) -> None:
     for name in [name for name in os.environ if name.startswith("PIPELINE_")]:
         del os.environ[name]
     os.environ.update(environ)
+    if first is not None:
+        first()
     if point is not None:
         _plant({**NIGHT, **TRAINING, **TRAINING_AGAIN}[point])
     import sys

@@ -1,0 +1,66 @@
+"""The suites of `make chaos`, with their sizes: whole in about forty minutes on two cores, quick in less than eight."""
+
+from __future__ import annotations
+
+from benchmarks.chaos.driver import Control, Suite
+
+_FEW_ACTIONS = ["--actions", "120", "--kills", "3", "--faults", "0.3"]
+
+SUITES = (
+    Suite(
+        "reviews",
+        "8 reviewers racing over one queue: 0 double, 0 lost",
+        "benchmarks.chaos.reviews",
+        ["--tasks", "2000", "--rounds", "6"],
+        ["--tasks", "150", "--rounds", "1"],
+        [Control("claims")],
+    ),
+    Suite(
+        "actions",
+        "10,000 actions at 30 % faults with 100 dispatcher kills: each effect once in the shop's book",
+        "benchmarks.chaos.actions",
+        ["--actions", "10000", "--kills", "100", "--faults", "0.3"],
+        _FEW_ACTIONS,
+        [
+            Control("keys", _FEW_ACTIONS),
+            Control("unknown", _FEW_ACTIONS),
+            # only a shop that remembers no key has to be asked
+            Control("look_up", [*_FEW_ACTIONS, "--forgetful"]),
+            Control("release", _FEW_ACTIONS),
+        ],
+    ),
+    Suite(
+        "kills",
+        "kill -9 at every statement and commit of every operation: identical end state",
+        "benchmarks.chaos.kills",
+        [],
+        ["--only", "released"],
+        [Control("transactions", ["--only", "a night is decided", "--stride", "5"])],
+        seconds=3600,
+    ),
+    Suite(
+        "nights",
+        "a 30-night backfill killed in each of its nights: identical end state",
+        "benchmarks.chaos.nights",
+        ["--nights", "30", "--kills", "1"],
+        ["--nights", "1", "--kills", "2"],
+        [Control("transactions", ["--nights", "1", "--kills", "1", "--point", "actions inserted, tasks not"])],
+        seconds=3600,
+    ),
+    Suite(
+        "throughput",
+        "8 workers: at least 1,500 actions a second claimed and settled",
+        "benchmarks.chaos.throughput",
+        ["--actions", "20000"],
+        ["--actions", "4000"],
+        [Control("batches", ["--actions", "800"])],
+    ),
+    Suite(
+        "audit",
+        "tampering, every kind many times: all found that are older than the checkpoint",
+        "benchmarks.chaos.audit",
+        ["--times", "100"],
+        ["--times", "3"],
+        [Control("checkpoints", ["--times", "3"])],
+    ),
+)
