@@ -25,6 +25,7 @@ from pipeline_project.domain.proposing import ModelProposal
 from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.report import IndexRow, ReportTerms
 from pipeline_project.domain.reviewing.model import ReviewTerms
+from pipeline_project.reconcile.told import Link
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -67,6 +68,14 @@ class Reports(Protocol):
 
     def write(self, terms: ReportTerms, night: str, page: str, row: IndexRow) -> str:
         """Stores one night's page and its line in the index; returns the page's address."""
+        ...
+
+
+class NightChecker(Protocol):
+    """The independent checker, over one night."""
+
+    def night(self, spec: WorkflowSpec, night: str) -> Sequence[Link]:
+        """The night's links, from its lines to its actions."""
         ...
 
 

@@ -21,6 +21,7 @@ from pipeline_project.commands import (
     cli_outcomes,
     cli_people,
     cli_privacy,
+    cli_reconcile,
     cli_replay,
 )
 from pipeline_project.commands.console import EXIT_WORDS, AsJson
@@ -275,6 +276,7 @@ ROOMS: tuple[Callable[[typer.Typer], None], ...] = (
     cli_models.register,
     cli_outcomes.register,
     cli_privacy.register,
+    cli_reconcile.register,
     cli_replay.register,
 )
 for _register in ROOMS:

@@ -14,6 +14,7 @@ from assets.landing import build_landing_check
 from assets.live import build_live_check, build_shadow_scores
 from assets.monitoring import build_night_report
 from assets.promotion import build_promotion
+from assets.reconciling import build_reconciling_check
 from assets.replaying import build_replay
 from assets.retraining import build_challenger, build_champion, build_training_set
 from pipeline_project.automation.jobs import build_jobs
@@ -57,6 +58,7 @@ def build_workflow(spec: WorkflowSpec) -> dg.Definitions:
             *build_inference_checks(spec),
             *build_decision_checks(spec),
             *build_drift_checks(spec),
+            build_reconciling_check(spec),
         ],
         jobs=list(jobs.values()),
         schedules=build_schedules(spec, jobs),

@@ -163,6 +163,13 @@ def open_audit(settings: Settings) -> Any:
     return Checkpoints(ledger_url(settings), settings.checkpoints, settings.keys)
 
 
+def open_checker(settings: Settings) -> Any:
+    """The independent checker over one night."""
+    from resources.reconciling import NightChecker
+
+    return NightChecker(settings)
+
+
 @lru_cache(maxsize=4)
 def open_promotions(settings: Settings) -> Any:
     """Challengers that ask to decide, and the signatures on them."""
@@ -239,6 +246,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
         "ledger": door(open_ledger, "Decisions, outcomes, champions and alerts, in PostgreSQL."),
         "reviews": door(open_reviews, "The clock of review tasks: leases, reminders, escalation, assignment."),
         "audit": door(open_audit, "Signs the audit chain."),
+        "checker": door(open_checker, "Counts a night again, sharing no code with what it checks."),
         "keyring": door(open_keyring, "Keys by subject, which personal values are sealed with."),
         "registry": door(open_registry, "Model versions, in MLflow."),
         "promotions": door(open_promotions, "Challengers that ask to decide, and the signatures on them."),

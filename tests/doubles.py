@@ -32,6 +32,7 @@ from pipeline_project.domain.proposing import ModelProposal
 from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
 from pipeline_project.domain.schema import ARRIVALS, with_contents, with_versions
+from pipeline_project.reconcile.told import Link
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 from pipeline_project.spec.output_contract import output_rules
@@ -575,6 +576,19 @@ class Replays:
 
 
 @dataclass
+class Counts:
+    """`doors.NightChecker` with a verdict to order, or an error."""
+
+    links: list[Link] = field(default_factory=list)
+    error: Exception | None = None
+
+    def night(self, spec: WorkflowSpec, night: str) -> list[Link]:
+        if self.error is not None:
+            raise self.error
+        return self.links
+
+
+@dataclass
 class World:
     """Everything around a workflow, in memory; `run` materializes a selection of its assets for one night."""
 
@@ -589,6 +603,7 @@ class World:
     replays: Replays = field(default_factory=Replays)
     promotions: Proposals = field(default_factory=Proposals)
     quality: MemoryQuality = field(default_factory=MemoryQuality)
+    checker: Counts = field(default_factory=Counts)
     live: MemoryLive = field(init=False)
 
     def __post_init__(self) -> None:
@@ -602,6 +617,7 @@ class World:
             "sources": self.sources,
             "contracts": self.contracts,
             "reports": self.reports,
+            "checker": self.checker,
             "keyring": OpenKeyring(),
             "reviews": self.reviews,
             "replays": self.replays,

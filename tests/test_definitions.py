@@ -166,6 +166,7 @@ def test_every_expectation_is_a_check(repository: dg.RepositoryDefinition, spec:
         ("cases", "nothing_vanished"),
         ("cases", "night_is_sound"),
         ("live_check", "keeps_its_promise"),
+        ("release", "adds_up"),
     }
     expected |= {("promotion", f"gate_{name}") for name in GATES} | {("drift", name) for name in DRIFT_CHECKS}
     expected |= {("cluster_events", "no_arranged_cluster")} if spec.clusters else set()

@@ -37,7 +37,7 @@ class Exit(IntEnum):
 
 EXIT_WORDS: Mapping[Exit, str] = {
     Exit.DONE: "done",
-    Exit.NIGHT_FAILED: "a night failed or was blocked, or a service died",
+    Exit.NIGHT_FAILED: "a night failed or was blocked, something does not add up, or a service died",
     Exit.WRONG_CALL: "wrong call: an option, a setting, a port in use",
     Exit.SPEC_MISTAKE: "mistakes in a workflow file",
     Exit.GROUND_MISSING: "database, lake, disk or another part of the ground is missing",

@@ -30,6 +30,7 @@ def test_every_name_that_an_asset_asks_for_is_there(tmp_path: Path) -> None:
         "live",
         "quality",
         "replays",
+        "checker",
     }
     assert set(given) == names
     assert all(resource.description for resource in given.values())

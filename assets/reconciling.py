@@ -1,0 +1,55 @@
+"""The night seen by somebody else: what the independent checker says of it once it is released."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets.common import key
+from assets.doors import NightChecker
+from pipeline_project.domain.ports import Ledger
+from pipeline_project.partitions import nights
+from pipeline_project.reconcile.told import Link
+from pipeline_project.spec import WorkflowSpec
+
+ALERT = "does_not_add_up"
+
+
+def build_reconciling_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
+    """Counts a released night again, independently; it stops nothing, and somebody hears of what it finds."""
+
+    @dg.asset_check(
+        asset=key(spec, "release"),
+        name="adds_up",
+        partitions_def=nights(spec),
+        description="source lines, arrivals, cases, decisions, tasks and actions, counted again independently, agree",
+    )
+    def adds_up(
+        context: dg.AssetCheckExecutionContext,
+        checker: dg.ResourceParam[NightChecker],
+        ledger: dg.ResourceParam[Ledger],
+    ) -> dg.AssetCheckResult:
+        night = context.partition_key
+        try:
+            links = checker.night(spec, night)
+            found = _words(links)
+        except Exception as error:  # noqa: BLE001 - the night is done; that it could not be counted is told, not raised
+            links, found = [], f"the night could not be counted again ({type(error).__name__})"
+        alert = f"adds_up/{night}"
+        if found:
+            command = f"pipeline reconcile {spec.name} --from {night} --to {night}"
+            ledger.raise_alert(spec.name, ALERT, alert, f"{night}: {found}", spec.owners[0], command)
+        else:
+            ledger.close_alert(spec.name, alert)
+        return dg.AssetCheckResult(
+            passed=not found,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=found or "everything adds up",
+            metadata={link.name: f"{link.counted[0]:,} and {link.counted[1]:,}" for link in links},
+        )
+
+    return adds_up
+
+
+def _words(links: Sequence[Link]) -> str:
+    """What does not add up, as a sentence without a value; empty where everything does."""
+    return "; ".join(f"{link.name}: {each.count} {each.words}" for link in links for each in link.breaks)

@@ -1,0 +1,73 @@
+"""`pipeline reconcile`: hands the independent checker its places, and prints what it found."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from pipeline_project.commands.console import Exit, emit, facts, paragraph, say, table
+from pipeline_project.commands.ground import settings, workflow
+from pipeline_project.reconcile.run import document, reconcile
+from pipeline_project.reconcile.told import Link, Span
+from pipeline_project.spec.load import load_all
+
+NOTES_SHOWN = 12
+
+
+def run_reconcile(name: str | None, first: date | None, last: date | None, book: Path | None, as_json: bool) -> int:
+    """Compares everything that must agree; changes nothing, and starts nothing but the embedded server."""
+    from resources.reconciling import declared, where
+
+    chosen = settings()
+    specs = [workflow(name)] if name else list(load_all(chosen.workflow_folders).specs.values())
+    span = Span(first.isoformat() if first else None, last.isoformat() if last else None)
+    links = list(reconcile(where(chosen, book), [declared(spec, chosen) for spec in specs], span))
+    if name is None:
+        # a workflow that never ran has nothing to say
+        ran = {link.workflow for link in links if any(link.counted) or link.breaks}
+        links = [link for link in links if link.workflow in ran or not link.workflow]
+    if as_json:
+        emit(document(links))
+    else:
+        _tell(links)
+    return Exit.DONE if all(link.holds for link in links) else Exit.NIGHT_FAILED
+
+
+def _tell(links: list[Link]) -> None:
+    rows = [
+        (
+            link.workflow,
+            link.name,
+            f"{link.counted[0]:,}",
+            f"{link.counted[1]:,}",
+            "adds up" if link.holds else "DOES NOT ADD UP",
+        )
+        for link in links
+    ]
+    table("", ("workflow", "what", "left", "right", ""), rows, right=("left", "right"))
+    broken = [(link, each) for link in links for each in link.breaks]
+    if broken:
+        wrong = [
+            (
+                link.workflow,
+                link.name,
+                each.count,
+                each.words,
+                ", ".join(each.named) + (" ..." if each.count > len(each.named) else ""),
+            )
+            for link, each in broken
+        ]
+        table("What does not add up", ("workflow", "what", "count", "which", "such as"), wrong, right=("count",))
+    notes = [(link.workflow or "chain", note) for link in links for note in link.notes]
+    if notes:
+        say()
+        facts(notes[:NOTES_SHOWN])
+        if len(notes) > NOTES_SHOWN:
+            say(f"  and {len(notes) - NOTES_SHOWN} more: pipeline reconcile --json")
+    say()
+    if broken:
+        paragraph(
+            "Nothing was changed. Keep database, lake and folders as they are until it is known what happened.", ""
+        )
+    else:
+        say("Everything adds up.")

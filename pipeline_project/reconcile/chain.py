@@ -1,0 +1,169 @@
+"""The audit chain beside the ledger, with hashes and trees of its own making."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from pipeline_project.reconcile.told import Link, Span
+
+_BATCHES = "SELECT number, kind, workflow, count AS rows, root, prev_hash, hash, at FROM audit_batches ORDER BY number"
+_ROWS = "SELECT batch, position, leaf, body FROM audit_rows ORDER BY batch, position"
+#: What the chain says about the tables that are compared; deliveries name no table.
+_FACTS = (
+    "SELECT r.source, b.kind, b.workflow, r.body FROM audit_rows r JOIN audit_batches b ON b.number = r.batch "
+    "WHERE r.source IN ('decisions', 'actions', 'releases', 'review_answers') OR b.kind IN ('deliveries', 'replays')"
+)
+
+#: What the chain holds about a workflow, by table; `deliveries` and `replays` for what became of actions.
+Facts = dict[str, list[dict[str, Any]]]
+
+
+def check_chain(connection: Connection, checkpoints: Path) -> Link:
+    """Every row, batch and link, and the newest signed checkpoint's hash; no signature is looked at here."""
+    link = Link("", "chain ↔ its own links and checkpoints")
+    rows = _grouped(connection)
+    before, count, batches = "0" * 64, 0, 0
+    hashes: dict[int, str] = {}
+    broken: dict[str, list[int]] = {"leaf": [], "root": [], "link": [], "number": []}
+    current = next(rows, None)
+    for batch in connection.execute(text(_BATCHES)):
+        batches += 1
+        bodies: list[Any] = []
+        while current is not None and current[0] < batch.number:
+            broken["number"].append(current[0])
+            current = next(rows, None)
+        if current is not None and current[0] == batch.number:
+            bodies, current = current[1], next(rows, None)
+        count += len(bodies)
+        leaves = [_leaf(place, row.body) for place, row in enumerate(bodies)]
+        if [row.leaf for row in bodies] != leaves or [row.position for row in bodies] != list(range(len(bodies))):
+            broken["leaf"].append(batch.number)
+        if _root(leaves) != batch.root or len(leaves) != batch.rows:
+            broken["root"].append(batch.number)
+        if batch.prev_hash != before or _hash(batch) != batch.hash:
+            broken["link"].append(batch.number)
+        if batch.number != batches:
+            broken["number"].append(batch.number)
+        hashes[batch.number], before = batch.hash, batch.hash
+    link.counted = (count, batches)
+    link.expect_none("batches whose rows are not what was hashed", broken["leaf"])
+    link.expect_none("batches whose root or count is not that of their rows", broken["root"])
+    link.expect_none("batches that do not follow the one before", broken["link"])
+    link.expect_none("batches whose number is out of turn, or rows without a batch", broken["number"])
+    signed = list(_signed(checkpoints))
+    link.expect_none(
+        "checkpoints that name another end than the chain has there",
+        [number for number, tip in signed if hashes.get(number) != tip],
+    )
+    link.note("nothing is signed yet: pipeline audit checkpoint", batches and not signed)
+    return link
+
+
+def facts(connection: Connection) -> dict[str, Facts]:
+    """What the chain holds, by workflow."""
+    found: dict[str, Facts] = {}
+    for source, kind, workflow, body in connection.execute(text(_FACTS)):
+        try:
+            said = json.loads(body)
+        except ValueError:
+            # changed so that it is no JSON any more: the check of the chain itself says so
+            continue
+        if isinstance(said, dict):
+            found.setdefault(said.get("workflow", workflow), {}).setdefault(source or kind, []).append(said)
+    return found
+
+
+def check_facts(link: Link, span: Span, ledger: dict[str, list[dict[str, Any]]], facts: Facts) -> Link:
+    """Decisions, actions, releases and deliveries of the ledger beside what the chain says of them."""
+    decided = {(row["case_id"], row["epoch"]): row["option"] for row in ledger["decisions"] if row["night"] in span}
+    chained = {
+        (said["case_id"], said.get("epoch", 1)): said["option"]
+        for said in facts.get("decisions", [])
+        if said.get("night") in span
+    }
+    link.expect_none("decisions that the chain does not hold", (case for case, _ in decided.keys() - chained.keys()))
+    link.expect_none("decisions of the chain that are gone", (case for case, _ in chained.keys() - decided.keys()))
+    both = decided.keys() & chained.keys()
+    link.expect_none("decisions with another option than the chain's", (k[0] for k in both if decided[k] != chained[k]))
+    asked = {row["key"]: round(row["money"], 2) for row in ledger["actions"] if row["night"] in span}
+    told = {
+        str(said["key"]): round(float(said["money"]), 2)
+        for said in facts.get("actions", [])
+        if "money" in said and said.get("night") in span
+    }
+    link.expect_none("actions that the chain does not hold", asked.keys() - told.keys())
+    link.expect_none("actions of the chain that are gone", told.keys() - asked.keys())
+    link.expect_none(
+        "actions with other money than the chain's", (k for k in asked.keys() & told.keys() if asked[k] != told[k])
+    )
+    released = {row["night"] for row in ledger["releases"] if row["night"] in span}
+    said_so = {str(said["night"]) for said in facts.get("releases", []) if said.get("night") in span}
+    link.expect_none("nights released in one of the two only", released ^ said_so)
+    delivered = {str(said["key"]) for said in facts.get("deliveries", []) if said.get("state") == "done"}
+    delivered |= {str(said["key"]) for said in facts.get("replays", []) if said.get("happened") is True}
+    done = {row["key"] for row in ledger["actions"] if row["state"] == "done" and row["night"] in span}
+    link.expect_none("deliveries that the chain does not hold", done - delivered)
+    gone = {row["key"] for row in ledger["actions"] if row["state"] != "done"}
+    link.expect_none("deliveries of the chain that the outbox calls otherwise", delivered & gone)
+    link.counted = (len(decided) + len(asked) + len(released), len(chained) + len(told) + len(said_so))
+    return link
+
+
+def _grouped(connection: Connection) -> Iterator[tuple[int, list[Any]]]:
+    number, rows = 0, list[Any]()
+    for row in connection.execute(text(_ROWS).execution_options(yield_per=2_000)):
+        if rows and row.batch != number:
+            yield number, rows
+            rows = []
+        number = row.batch
+        rows.append(row)
+    if rows:
+        yield number, rows
+
+
+def _leaf(position: int, body: str) -> str:
+    return sha256(bytes([0]) + position.to_bytes(8, "big") + body.encode()).hexdigest()
+
+
+def _root(leaves: list[str]) -> str:
+    """RFC 6962's tree, written from its definition: split at the largest power of two below the count."""
+    if not leaves:
+        return sha256(b"").hexdigest()
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return sha256(b"\x01" + bytes.fromhex(_root(leaves[:split])) + bytes.fromhex(_root(leaves[split:]))).hexdigest()
+
+
+def _hash(batch: Any) -> str:
+    at: datetime = batch.at.astimezone(UTC)
+    said = {
+        "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "count": batch.rows,
+        "kind": batch.kind,
+        "number": batch.number,
+        "prev": batch.prev_hash,
+        "root": batch.root,
+        "workflow": batch.workflow,
+    }
+    return sha256(b"\x02" + json.dumps(said, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def _signed(folder: Path) -> Iterator[tuple[int, str]]:
+    """Number and hash of every checkpoint; a line that cannot be read names batch 0, which there never is."""
+    path = folder / "checkpoints.jsonl"
+    if not path.exists():
+        return
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            said = json.loads(line)
+            yield int(said["number"]), str(said["hash"])
+        except (ValueError, KeyError, TypeError):
+            yield 0, ""

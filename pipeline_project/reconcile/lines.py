@@ -1,0 +1,128 @@
+"""How many rows a file holds, counted from its physical lines.
+
+A CSV is counted twice over: its lines are split where line breaks stand, quotes or not, and once more by the csv module
+alone. A line counts as a row where a row begins; a line inside a cell counts as well once any line of that cell holds
+as many delimiters as a row: then a quote has swallowed rows, and each of these lines must be somewhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_BREAK = re.compile(r"\r\n|\n|\r")
+_GZIP, _ZIP, _PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One file.
+
+    Attributes:
+        sha256: of the file as it lies there.
+        needed: lines, counted from 1, each of which must be a row.
+        allowed: lines that may be one: what lies inside a cell, and what holds nothing but blanks and delimiters.
+        why_not: why it cannot be counted, in words; then nothing else is known.
+    """
+
+    sha256: str
+    needed: frozenset[int] = frozenset()
+    allowed: frozenset[int] = frozenset()
+    why_not: str | None = None
+
+
+def count(path: Path, kind: str, delimiter: str, encoding: str, columns: frozenset[str]) -> Counted:
+    """The rows of a file.
+
+    Args:
+        kind: csv, jsonl or parquet, as declared; a file that plainly is something else is taken as that.
+
+    Raises:
+        OSError: it is not there, or may not be read.
+    """
+    packed = path.read_bytes()
+    digest = hashlib.sha256(packed).hexdigest()
+    if packed.startswith(_ZIP):
+        return Counted(digest, why_not="a zip archive is not counted")
+    try:
+        data = gzip.decompress(packed) if packed.startswith(_GZIP) else packed
+    except (OSError, EOFError):
+        return Counted(digest, why_not="no whole gzip file")
+    if kind == "parquet" or data.startswith(_PARQUET):
+        return _parquet(digest, data)
+    text = _text(data, encoding)
+    if kind == "jsonl":
+        return _json(digest, text)
+    return _csv(digest, text, delimiter, columns)
+
+
+def _text(data: bytes, encoding: str) -> str:
+    for mark, of_mark in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if data.startswith(mark):
+            encoding = of_mark
+            break
+    return data.decode(encoding, "replace").removeprefix("\ufeff")
+
+
+def _parquet(digest: str, data: bytes) -> Counted:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.ParquetFile(io.BytesIO(data)).metadata.num_rows
+    except (pa.ArrowException, OSError):
+        return Counted(digest, why_not="no whole Parquet file")
+    return Counted(digest, frozenset(range(1, rows + 1)))
+
+
+def _json(digest: str, text: str) -> Counted:
+    if text.lstrip().startswith("["):
+        try:
+            rows = len(json.loads(text))
+        except ValueError:
+            return Counted(digest, why_not="begins like a JSON array and is none")
+        return Counted(digest, frozenset(range(1, rows + 1)))
+    lines = _BREAK.split(text)
+    return Counted(digest, frozenset(number for number, line in enumerate(lines, 1) if line.strip()))
+
+
+def _csv(digest: str, text: str, delimiter: str, columns: frozenset[str]) -> Counted:
+    lines = _BREAK.split(text)
+    header = _header(lines, delimiter, columns)
+    if header is None:
+        return Counted(digest)
+    between = lines[header].count(delimiter)
+    csv.field_size_limit(sys.maxsize)
+    needed: set[int] = set()
+    allowed: set[int] = set()
+    reader = csv.reader((line + "\n" for line in lines[header + 1 :]), delimiter=delimiter)
+    # the header is line `header + 1`; a row begins on the line after the one where the row before it ended
+    begun = header + 2
+    for cells in reader:
+        ended = header + 1 + reader.line_num
+        own = range(begun, ended + 1)
+        if any(cell.strip() for cell in cells):
+            needed.add(begun)
+            inner = [part for cell in cells for part in cell.split("\n")[1:]]
+            if between and any(part.count(delimiter) >= between for part in inner):
+                needed.update(number for number in own if lines[number - 1].strip(delimiter + " \t"))
+        allowed.update(own)
+        begun = ended + 1
+    return Counted(digest, frozenset(needed), frozenset(allowed - needed))
+
+
+def _header(lines: list[str], delimiter: str, columns: frozenset[str]) -> int | None:
+    """The first line that names a declared column, or else the first that holds anything; counted from 0."""
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    for number in filled:
+        names = {name.strip().strip('"').strip() for name in lines[number].split(delimiter)}
+        if names & columns:
+            return number
+    return filled[0] if filled else None

@@ -1,0 +1,195 @@
+"""Source lines ↔ arrivals ↔ cases, quarantine and duplicates, night by night."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline_project.reconcile.lines import Counted, count
+from pipeline_project.reconcile.stores import Rows
+from pipeline_project.reconcile.told import Declared, Link, Span, Where
+
+_REPAIR, _POSTED = "repair:", "webhook"
+_REPAIR_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+@dataclass
+class Night:
+    """What the lake holds of one night; None where nothing was ever written."""
+
+    arrivals: Rows | None = None
+    cases: Rows | None = None
+    quarantine: Rows | None = None
+
+
+@dataclass
+class Lake:
+    """The three tables of one workflow, by night."""
+
+    nights: dict[str, Night] = field(default_factory=lambda: defaultdict(Night))
+
+    @classmethod
+    def of(cls, tables: Mapping[str, tuple[Rows, set[str]]]) -> Lake:
+        """The nights of tables named arrivals, cases and quarantine, from their rows and the nights written."""
+        lake = cls()
+        for noun, (rows, written) in tables.items():
+            for night in written:
+                setattr(lake.nights[night], noun, [])
+            for row in rows:
+                getattr(lake.nights[row["night"]], noun).append(row)
+        return lake
+
+
+# -- source lines ↔ arrivals -------------------------------------------------------------------------------------
+
+
+def check_lines(declared: Declared, where: Where, span: Span, lake: Lake, posted: Mapping[str, int]) -> Link:
+    """Every physical line of what lies at the source beside the arrivals of its night."""
+    link = Link(declared.name, "source lines ↔ arrivals")
+    lost: list[str] = []
+    invented: list[str] = []
+    twice: list[str] = []
+    changed: list[str] = []
+    gone: list[str] = []
+    untaken: list[str] = []
+    lines = rows = 0
+    for night, has in sorted(lake.nights.items()):
+        if night not in span or has.arrivals is None:
+            continue
+        rows += len(has.arrivals)
+        by_file: dict[str, Rows] = defaultdict(list)
+        for row in has.arrivals:
+            by_file[row["file"]].append(row)
+        there = _files(declared, where, night)
+        for name, path in sorted(there.items()):
+            taken = by_file.pop(name, [])
+            counted = _counted(path, name, declared)
+            if counted.why_not is not None:
+                link.note(f"{name}: {counted.why_not}")
+                continue
+            lines += len(counted.needed)
+            mine = Counter(row["line"] for row in taken)
+            if taken and {row["file_sha256"] for row in taken} != {counted.sha256}:
+                changed.append(f"{night} {name}")
+                continue
+            if not taken and counted.needed:
+                untaken.append(f"{night} {name}")
+                continue
+            lost += [f"{name}:{number}" for number in sorted(counted.needed - mine.keys())]
+            invented += [f"{name}:{number}" for number in sorted(mine.keys() - counted.needed - counted.allowed)]
+            twice += [f"{name}:{number}" for number, times in sorted(mine.items()) if times > 1]
+        came = sum(len(by_file.pop(name)) for name in [*by_file] if name.startswith(_POSTED))
+        lines += posted.get(night, 0)
+        if came != posted.get(night, 0):
+            (lost if came < posted.get(night, 0) else invented).append(
+                f"{night}: {came} of {posted.get(night, 0)} posted"
+            )
+        gone += _left_over(link, declared, night, by_file)
+    link.counted = (lines, rows)
+    link.expect_none("lines that no arrival was made of", lost)
+    link.expect_none("arrivals of lines that are not there", invented)
+    link.expect_none("lines that arrived twice", twice)
+    link.expect_none("files that are not what was taken in; run their night again", changed)
+    link.expect_none("files that arrivals were made of and that are gone", gone)
+    link.expect_none("files that a night never took in; run it again", untaken)
+    return link
+
+
+def _files(declared: Declared, where: Where, night: str) -> dict[str, Path]:
+    """The files of a night, by the name that arrivals have for them."""
+    source, found = declared.source, dict[str, Path]()
+    if source.folder is not None and source.pattern is not None:
+        for path in source.folder.glob(source.pattern.replace("{night}", night)):
+            if path.is_file() and not path.name.startswith("."):
+                found[path.relative_to(source.folder).as_posix()] = path
+    repairs = where.repairs / declared.name / night
+    if repairs.is_dir():
+        found |= {f"{_REPAIR}{path.name}": path for path in repairs.iterdir() if not path.name.startswith(".")}
+    return found
+
+
+def _counted(path: Path, name: str, declared: Declared) -> Counted:
+    source, kind = declared.source, declared.source.format
+    if name.startswith(_REPAIR):
+        kind = next((_REPAIR_FORMATS[end.lower()] for end in path.suffixes if end.lower() in _REPAIR_FORMATS), kind)
+    try:
+        return count(path, kind, source.delimiter, source.encoding, source.columns)
+    except (OSError, LookupError) as error:
+        return Counted("", why_not=f"cannot be read ({type(error).__name__})")
+
+
+def _left_over(link: Link, declared: Declared, night: str, by_file: Mapping[str, Rows]) -> list[str]:
+    """Arrivals of files that the source does not have for this night: gone, where it has files by night at all."""
+    if not by_file:
+        return []
+    if declared.source.folder is not None:
+        return [f"{night} {name}" for name in by_file]
+    words = "rows of tables and queries are not counted at their source"
+    if words not in link.notes:
+        link.note(words)
+    return []
+
+
+# -- arrivals ↔ cases, quarantine, duplicates --------------------------------------------------------------------
+
+
+def check_rows(workflow: str, span: Span, lake: Lake) -> Link:
+    """Every arrival beside what became of it; contents are compared by their digests."""
+    link = Link(workflow, "arrivals ↔ cases + quarantine + duplicates")
+    found: dict[str, list[str]] = defaultdict(list)
+    before: set[str] = set()
+    ids: Counter[str] = Counter()
+    came = kept = 0
+    for night, has in sorted(lake.nights.items()):
+        admitted = [row["row_sha256"] for row in has.cases or ()]
+        if night in span and has.arrivals is not None:
+            if has.cases is None and has.quarantine is None and has.arrivals:
+                link.note(f"{night}: {len(has.arrivals)} arrivals are not sorted yet")
+                continue
+            arrived = [row["row_sha256"] for row in has.arrivals]
+            refused = [row["row_sha256"] for row in has.quarantine or ()]
+            came += len(arrived)
+            kept += len(admitted) + len(refused) + _duplicates(arrived, [*admitted, *refused], before)
+            _judge(night, has.arrivals, admitted, refused, before, found)
+        elif night in span and (has.cases or has.quarantine):
+            found["nights with cases or refused rows and no arrivals"].append(night)
+        before.update(admitted)
+        ids.update(row["case_id"] for row in has.cases or ())
+    link.counted = (came, kept)
+    for words, several in found.items():
+        link.expect_none(words, several)
+    link.expect_none("cases admitted more than once", (case for case, times in ids.items() if times > 1))
+    if came != kept and not link.breaks:
+        link.expect_none("arrivals that are not as many as what became of them", [f"{came} and {kept}"])
+    return link
+
+
+def _duplicates(arrived: Sequence[str], sorted_: Sequence[str], before: set[str]) -> int:
+    """Rows whose content came before: in this night, or as a case of an earlier one."""
+    repeated = len(arrived) - len(set(arrived))
+    return repeated + len({each for each in arrived if each in before and each not in set(sorted_)})
+
+
+def _judge(
+    night: str,
+    arrivals: Rows,
+    admitted: Sequence[str],
+    refused: Sequence[str],
+    before: set[str],
+    found: dict[str, list[str]],
+) -> None:
+    arrived = {row["row_sha256"] for row in arrivals}
+    kept = {*admitted, *refused}
+    for row in arrivals:
+        if row["row_sha256"] not in kept and row["row_sha256"] not in before:
+            found["arrivals that are neither case nor refused nor a duplicate"].append(f"{row['file']}:{row['line']}")
+    for words, some in (("cases of no arrival", admitted), ("refused rows of no arrival", refused)):
+        found[words] += [f"{night} {digest[:12]}" for digest in {*some} - arrived]
+        doubled = [digest for digest, times in Counter(some).items() if times > 1]
+        found[f"{words.split()[0]} there more than once"] += [f"{night} {digest[:12]}" for digest in doubled]
+    found["rows both admitted and refused"] += [f"{night} {digest[:12]}" for digest in {*admitted} & {*refused}]
+    found["cases whose content an earlier night admitted"] += [
+        f"{night} {digest[:12]}" for digest in {*admitted} & before
+    ]

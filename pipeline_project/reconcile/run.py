@@ -1,0 +1,94 @@
+"""Every link of every workflow, in the order in which a row goes through them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pipeline_project.reconcile.chain import check_chain, check_facts, facts
+from pipeline_project.reconcile.rows import Lake, check_lines, check_rows
+from pipeline_project.reconcile.stores import Rows, keys_of_all, lake_rows, ledger_of, snapshot
+from pipeline_project.reconcile.told import Declared, Link, Span, Where
+from pipeline_project.reconcile.work import (
+    check_actions,
+    check_book,
+    check_decisions,
+    check_deliveries,
+    check_releases,
+    check_tasks,
+)
+
+_COLUMNS = {
+    "arrivals": ("night", "file", "file_sha256", "line", "row_sha256"),
+    "cases": ("night", "case_id", "row_sha256"),
+    "quarantine": ("night", "file", "line", "row_sha256"),
+    "decisions": ("night", "case_id", "option"),
+}
+
+
+def reconcile(where: Where, workflows: Sequence[Declared], span: Span) -> Iterator[Link]:
+    """The links of each workflow, and of the chain; all of the ledger is seen at one moment.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the ledger cannot be read.
+    """
+    with snapshot(where.ledger_url) as connection:
+        yield from links(connection, where, workflows, span)
+
+
+def links(connection: Connection, where: Where, workflows: Sequence[Declared], span: Span) -> Iterator[Link]:
+    """The same over a connection that is there already."""
+    known, chained = keys_of_all(connection), facts(connection)
+    for declared in workflows:
+        ledger = ledger_of(connection, declared.name, span)
+        yield from _inside(declared, where, span, ledger)
+        yield check_deliveries(declared, span, ledger, known)
+        if any(place.kind == "shop" for place in declared.places.values()):
+            yield check_book(declared.name, declared.places, span, ledger, where.book, known)
+        yield check_facts(Link(declared.name, "ledger ↔ chain"), span, ledger, chained.get(declared.name, {}))
+    yield check_chain(connection, where.checkpoints)
+
+
+def one_night(where: Where, declared: Declared, night: str) -> list[Link]:
+    """What a night by itself can be asked once it is released: from its lines to its actions.
+
+    What has arrived outside and the chain are left to the whole, which grows with history.
+    """
+    span = Span(night, night)
+    with snapshot(where.ledger_url) as connection:
+        return list(_inside(declared, where, span, ledger_of(connection, declared.name, span)))
+
+
+def _inside(declared: Declared, where: Where, span: Span, ledger: dict[str, Rows]) -> Iterator[Link]:
+    """Lake and ledger. A table of the lake that cannot be read is a break of its own."""
+    tables: dict[str, tuple[Rows, set[str]]] = {}
+    unreadable = Link(declared.name, "the lake's own files")
+    for noun, columns in _COLUMNS.items():
+        # whether a row came before hangs on all earlier cases
+        wanted = Span(None, span.last) if noun == "cases" else span
+        try:
+            tables[noun] = lake_rows(where.lake_url, declared.name, noun, columns, wanted)
+        except Exception as error:  # noqa: BLE001 - whatever a damaged file makes a library raise
+            tables[noun] = ([], set())
+            unreadable.expect_none(f"{noun} cannot be read", [type(error).__name__])
+    if unreadable.breaks:
+        yield unreadable
+    in_lake, _ = tables.pop("decisions")
+    lake = Lake.of(tables)
+    posted = {row["night"]: int(row["rows"]) for row in ledger["posted"]}
+    yield check_lines(declared, where, span, lake, posted)
+    yield check_rows(declared.name, span, lake)
+    yield check_decisions(declared, span, lake, in_lake, ledger)
+    yield check_tasks(declared.name, span, ledger)
+    yield check_actions(declared.name, span, ledger)
+    yield check_releases(declared.name, span, ledger)
+
+
+def document(links: Sequence[Link]) -> dict[str, Any]:
+    """What was found, for scripts."""
+    from dataclasses import asdict
+
+    told = [{**asdict(link), "holds": link.holds} for link in links]
+    return {"holds": all(link.holds for link in links), "links": told}

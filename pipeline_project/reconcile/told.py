@@ -1,0 +1,124 @@
+"""What the checker is given, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: How many of the things that do not add up are named.
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Where a workflow's rows come from, as far as they are files.
+
+    Attributes:
+        folder, pattern: of files by night, `{night}` standing for the date; no pattern for tables.
+        tables: files that hold many nights.
+        columns: the declared columns, by which a header is known.
+    """
+
+    folder: Path | None = None
+    pattern: str | None = None
+    tables: Sequence[Path] = ()
+    format: str = "csv"
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    columns: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a workflow's actions arrive: a `folder` of files, or the `shop` on this machine; None where neither."""
+
+    kind: str
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One workflow, as its file says.
+
+    Attributes:
+        places: destinations of its actions, by name.
+    """
+
+    name: str
+    decide_from: str
+    source: SourceFiles
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where everything lies.
+
+    Attributes:
+        ledger_url: of SQLAlchemy.
+        lake_url: a folder or an object store's URL.
+        repairs: the folder with a workflow's repairs by night below it.
+        book: the fake shop's.
+        checkpoints: the folder of the signed checkpoints.
+    """
+
+    ledger_url: str = field(repr=False)
+    lake_url: str
+    repairs: Path
+    book: Path
+    checkpoints: Path
+
+
+@dataclass(frozen=True)
+class Span:
+    """Nights from `first` to `last`, both included; None is open."""
+
+    first: str | None = None
+    last: str | None = None
+
+    def __contains__(self, night: object) -> bool:
+        return (self.first is None or str(night) >= self.first) and (self.last is None or str(night) <= self.last)
+
+    @property
+    def whole(self) -> bool:
+        return self.first is None and self.last is None
+
+
+@dataclass(frozen=True)
+class Break:
+    """Things that do not add up for one reason; `named` are a few of them."""
+
+    words: str
+    count: int
+    named: Sequence[str]
+
+
+@dataclass
+class Link:
+    """Two things that must agree.
+
+    Attributes:
+        counted: how many were compared on each side.
+        notes: what could not be looked at, and what is not a break but worth knowing.
+    """
+
+    workflow: str
+    name: str
+    counted: tuple[int, int] = (0, 0)
+    breaks: list[Break] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def expect_none(self, words: str, found: Iterable[object]) -> None:
+        """A break, where anything was found."""
+        several = sorted({str(each) for each in found})
+        if several:
+            self.breaks.append(Break(words, len(several), several[:NAMED]))
+
+    def note(self, words: str, count: int = 1) -> None:
+        if count:
+            self.notes.append(words)
+
+    @property
+    def holds(self) -> bool:
+        return not self.breaks

@@ -1,0 +1,77 @@
+"""The checker's own count of rows: physical lines, what lies in cells, and what a quote has swallowed."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline_project.reconcile.lines import Counted, count
+
+COLUMNS = frozenset({"case", "amount", "note"})
+
+
+def _count(
+    folder: Path, data: bytes | str, kind: str = "csv", delimiter: str = ",", encoding: str = "utf-8"
+) -> Counted:
+    path = folder / "rows"
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return count(path, kind, delimiter, encoding, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "needed", "allowed"),
+    [
+        ("case,amount,note\nA,1,x\nB,2,y\n", {2, 3}, set()),
+        ("case,amount,note\r\nA,1,x\r\nB,2,y", {2, 3}, set()),
+        ("case,amount,note\rA,1,x\rB,2,y\r", {2, 3}, set()),
+        ("case,amount,note\n\nA,1,x\n\n\nB,2,y\n\n", {3, 6}, set()),
+        ("", set(), set()),
+        ("case,amount,note\n", set(), set()),
+        # a text of two lines is one row; its second line is nothing of its own
+        ('case,amount,note\nA,1,"x\ny, z"\nB,2,y\n', {2, 4}, {3}),
+        ('note,case,amount\n"x\ny",A,1\nB,2,3\n', {2, 4}, {3}),
+        # a quote that swallows rows: each line of the cell must be somewhere
+        ('case,amount,note\nA,1,"5 inch\nB,2,y\nC,3,"x\nD,4,z\n', {2, 3, 4, 5}, set()),
+        ('case,amount,note\nA,1,"never closed\nB,2,y\nC,3,z\n', {2, 3, 4}, set()),
+        # lines above the header, a separator line, rows with too few or too many cells
+        ("Export of March\n\ncase,amount,note\nA,1,x\n", {4}, set()),
+        ("sep=,\ncase,amount,note\nA,1,x\n", {3}, set()),
+        ("case,amount,note\nA\nB,2,y,9,9\n", {2, 3}, set()),
+        ("who,what\nA,1\n", {2}, set()),
+        # nothing but blanks and delimiters is no row that anybody could miss
+        ("case,amount,note\n  \n,,\nA,1,x\n", {4}, {2, 3}),
+    ],
+)
+def test_rows_of_a_csv(tmp_path: Path, text: str, needed: set[int], allowed: set[int]) -> None:
+    counted = _count(tmp_path, text)
+    assert counted.needed == needed
+    assert counted.allowed >= allowed and not counted.allowed & counted.needed
+
+
+def test_encodings_and_packing(tmp_path: Path) -> None:
+    text = "case;amount;note\nÄ;1;x\nB;2;y\n"
+    for data, encoding in (
+        (text.encode("utf-8-sig"), "utf-8"), (text.encode("utf-16"), "utf-8"), (text.encode("latin-1"), "latin-1"),
+        (text.encode("latin-1"), "utf-8"), (gzip.compress(text.encode()), "utf-8"),
+    ):  # fmt: skip
+        assert _count(tmp_path, data, delimiter=";", encoding=encoding).needed == {2, 3}
+
+
+def test_other_formats(tmp_path: Path) -> None:
+    assert _count(tmp_path, '{"case": 1}\n\n{"case": 2}\nbroken\n', "jsonl").needed == {1, 3, 4}
+    assert _count(tmp_path, '[{"case": 1},\n {"case": 2}]', "jsonl").needed == {1, 2}
+    pq.write_table(pa.table({"case": [1, 2, 3]}), tmp_path / "three")
+    assert count(tmp_path / "three", "parquet", ",", "utf-8", COLUMNS).needed == {1, 2, 3}
+
+
+def test_what_cannot_be_counted_says_so(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "packed", "w") as archive:
+        archive.writestr("a.csv", "case\n1\n")
+    assert count(tmp_path / "packed", "csv", ",", "utf-8", COLUMNS).why_not
+    assert _count(tmp_path, b"\x1f\x8bnot really").why_not
+    assert _count(tmp_path, b"no parquet", "parquet").why_not
