@@ -27,6 +27,7 @@ from pipeline_project.domain.duplicates import contradicting, repeated
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.outcomes import problems_of, without_case
 from pipeline_project.domain.ports import Lake, Ledger
+from pipeline_project.domain.readings import FileReading, as_json, from_json, readings_of, unaccounted
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.partitions import earlier_nights, nights, window
 from pipeline_project.spec import WorkflowSpec
@@ -34,6 +35,9 @@ from pipeline_project.spec.contract import rules
 
 #: One alert per workflow, closed when nothing contradicts anything any more.
 OUTCOMES_ALERT = "outcomes"
+#: In the metadata of `arrivals`: how each file was read, for the check that counts its lines.
+READINGS = "readings"
+_DETECTED = 100
 
 #: Before the night in the key of an alert about its dropped rows.
 DUPLICATES_ALERT = "duplicates"
@@ -55,9 +59,18 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
         table = source.read(night)
         unreadable = len(table) - table["problem"].null_count
         files = len(set(table["file"].to_pylist()))
+        readings = readings_of(table)
+        detected = [f"- {reading.file}: {words}" for reading in readings for words in reading.detected]
         return dg.MaterializeResult(
-            value=table,
-            metadata={"rows": rows(table), "files": files, "unreadable_lines": unreadable, "landed": landed},
+            value=table.replace_schema_metadata(None),
+            metadata={
+                "rows": rows(table),
+                "files": files,
+                "unreadable_lines": unreadable,
+                "landed": landed,
+                "detected": dg.MetadataValue.md("\n".join(detected[:_DETECTED]) or "nothing beyond the spec"),
+                READINGS: dg.MetadataValue.json(as_json(readings)),
+            },
         )
 
     return arrivals
@@ -226,7 +239,7 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         name="nothing_vanished",
         blocking=True,
         partitions_def=nights(spec),
-        description="arrivals = admitted + quarantined + exact duplicates",
+        description="lines read = lines in rows + lines passed over; arrivals = admitted + quarantined + duplicates",
     )
     def nothing_vanished(
         context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[Ledger]
@@ -234,7 +247,8 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         night = context.partition_key
         looked_at = [written(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
         came, admitted, refused = (table["row_sha256"].to_pylist() for table in looked_at)
-        found = balance(came, admitted, refused, _earlier(spec, lake, night, came, {*admitted, *refused}))
+        lines = unaccounted(_readings(spec, context.instance, night), looked_at[0])
+        found = balance(came, admitted, refused, _earlier(spec, lake, night, came, {*admitted, *refused}), *lines)
         leave_verdict(spec, ledger, night, context.run.run_id, NOTHING_VANISHED, found.holds, found.words, looked_at)
         return dg.AssetCheckResult(
             passed=found.holds,
@@ -286,3 +300,11 @@ def _earlier(spec: WorkflowSpec, lake: Lake, night: str, came: list[str], kept: 
             again = hits(history, "row_sha256", came)["row_sha256"].to_pylist()
             found += again if own else [row for row in again if row not in kept]
     return found
+
+
+def _readings(spec: WorkflowSpec, instance: dg.DagsterInstance, night: str) -> list[FileReading]:
+    """How the files of the night's arrivals were read; none where they came in before that was kept."""
+    asked = dg.AssetRecordsFilter(key(spec, "arrivals"), asset_partitions=[night])
+    found = instance.fetch_materializations(asked, limit=1).records
+    told = found[0].asset_materialization.metadata.get(READINGS) if found and found[0].asset_materialization else None
+    return from_json(told.value) if isinstance(told, dg.JsonMetadataValue) else []  # type: ignore[arg-type]

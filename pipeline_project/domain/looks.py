@@ -12,8 +12,9 @@ HEAD = 2048
 _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "it is a PDF; export the table itself"),
     (b"\xd0\xcf\x11\xe0", "it is an old Excel or Word file; save it as CSV"),
-    (b"PK\x03\x04", "it is a zip archive or an Excel workbook; unpack it, or save the sheet as CSV"),
-    (b"\x1f\x8b", "it is packed with gzip; let its name end in .gz"),
+    (b"PK\x03\x04", "it is a zip archive; unpack it and deliver what is in it"),
+    (b"PK\x05\x06", "it is an empty zip archive; deliver the file itself"),
+    (b"\x1f\x8b", "it is packed with gzip, perhaps twice; deliver it unpacked"),
     (b"PAR1", "it is a Parquet file; set `format: parquet`"),
     (b"SQLite format 3", "it is an SQLite database; export the table itself"),
     (b"\x89PNG", "it is a picture"),
@@ -30,6 +31,8 @@ def looks_like(head: bytes, wanted: str = "csv") -> str:
     Args:
         wanted: the format that was declared: csv, jsonl, parquet.
     """
+    if head.startswith(b"PK\x03\x04") and (b"[Content_Types].xml" in head or b"xl/" in head):
+        return "it is an Excel workbook; save the sheet as CSV"
     for mark, words in _MARKS:
         if head.startswith(mark):
             return "" if wanted == "parquet" and mark == b"PAR1" else words
@@ -61,6 +64,11 @@ class Declared:
     required: dict[str, str]
     optional: Collection[str] = ()
     strict: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All of them, in a fixed order."""
+        return (*self.required, *sorted(self.optional))
 
     def problem(self, columns: Sequence[str], rows: bool, another: bool = False) -> str | None:
         """Why a file with these columns is not the one declared; None where it may be.

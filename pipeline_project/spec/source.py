@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from pipeline_project.domain.date_parts import DateParts
 from pipeline_project.domain.landing import Expected
 from pipeline_project.domain.reading_query import query_problem
+from pipeline_project.domain.night_names import pattern_problem
 from pipeline_project.domain.time_forms import FORMS
 from pipeline_project.spec.base import Part, Share, Slug, Words
 from pipeline_project.spec.quantities import Days
@@ -31,8 +32,8 @@ def _location(value: str) -> str:
 
 
 def _night_pattern(value: str) -> str:
-    if "{night}" not in value:
-        raise ValueError("must contain {night}, for instance claims/{night}/*.csv")
+    if problem := pattern_problem(value):
+        raise ValueError(problem)
     if value.startswith("/") or ".." in PurePosixPath(value).parts:
         raise ValueError("must stay below `folder`: no / at the beginning and no ..")
     return value
@@ -63,16 +64,36 @@ TimeFormat = Annotated[str, AfterValidator(_time_format)]
 class FileFormat(Part):
     """How a source's files are written."""
 
-    format: Literal["csv", "jsonl", "parquet"] = Field("csv", description="The file format; .gz is unpacked.")
-    delimiter: str = Field(",", min_length=1, max_length=1, description="Between the columns of a CSV file.")
-    encoding: str = Field("utf-8", description="Of a CSV or JSON-lines file, as Python names it.")
+    format: Literal["csv", "jsonl", "json", "parquet"] = Field(
+        "csv",
+        description="The file format: jsonl is one JSON object per line, json one array of objects. What is packed "
+        "with gzip, zstd, bzip2 or xz is unpacked, whatever its name.",
+    )
+    delimiter: str = Field(
+        ",",
+        min_length=1,
+        max_length=1,
+        description="Between the columns of a CSV file; a first line `sep=;`, as Excel writes it, counts instead.",
+    )
+    encoding: str = Field(
+        "utf-8", description="Of a CSV or JSON file, as Python names it; a byte order mark says the byte order."
+    )
+    skip_lines: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="So many lines stand before the header of a CSV file. Without it the header is found by the names "
+        "of the columns; a line before it that looks like a row is refused, never passed over.",
+    )
 
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
         try:
-            codecs.lookup(value)
-        except (LookupError, ValueError) as error:
+            # Some codecs, such as zlib, are none of text; others cannot be read in parts.
+            codecs.getincrementaldecoder(value)
+            b"".decode(value)
+        except (LookupError, ValueError, TypeError) as error:
             raise ValueError(f"{value!r} is no encoding; write for instance utf-8, latin-1 or cp1252") from error
         return value
 
@@ -128,7 +149,8 @@ class FilesSource(FileFormat, Expecting):
         "default; a relative path starts at the YAML file."
     )
     pattern: NightPattern = Field(
-        description="Path below `folder` with `{night}` for the date; `*` and `?` are allowed."
+        description="Path below `folder` with `{night}` for the date, or `{night:%Y%m%d}` where it is written "
+        "otherwise (`%Y`, `%y`, `%m`, `%d`, `%j`); `*` and `?` are allowed."
     )
 
 
@@ -261,7 +283,7 @@ class FilesOutcome(FileFormat, OutcomeTiming):
 
     kind: Literal["files"] = Field(description="Files by night of arrival.")
     folder: Location = Field(description="As for a source.")
-    pattern: NightPattern = Field(description="Path below `folder` with `{night}` for the night of arrival.")
+    pattern: NightPattern = Field(description="Path below `folder` with the night of arrival, as for a source.")
     case_column: Words = Field(description="The column that names the case.")
     label_column: Words = Field(description="The column that holds the label.")
     known_at_column: Words = Field(description="The column with the time at which it became known.")

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from io import BytesIO
 
 import pyarrow as pa
 
 from pipeline_project.domain.inbound.model import POSTED_SOURCE, EventKind, PostedEvent, PostedEvents
+from pipeline_project.domain.looks import Declared
 from pipeline_project.domain.outcomes import OutcomeProblem, problems_of, with_problems
 from pipeline_project.domain.ports import CaseSource, NightWindow, OutcomeSource
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FileFormat
 from resources.sources import unhashed_columns
 from resources.sources.arrivals import arrivals
+from resources.sources.declared import case_columns
 from resources.sources.files import fingerprint, joined
+from resources.sources.json_rows import jsonl_rows
+from resources.sources.lines import Reading
 from resources.sources.outcomes import OutcomeColumns, told_outcomes
-from resources.sources.rows import Row, jsonl_rows
+from resources.sources.rows import Row
 
 CONTRADICTED = "contradicts what the declared source says of its case at the same time, which is used"
 FORGOTTEN = "its subject was forgotten, and with the key what was posted"
@@ -46,7 +51,11 @@ class InboundCases:
         """As `ports.CaseSource.read`; what was posted comes last."""
         events = self.posted.events(self.spec.name, window.night, EventKind.ARRIVAL)
         unhashed = unhashed_columns(self.spec)
-        parts = [arrivals(_rows(event), window.night, event.file, event.digest, unhashed) for event in events]
+        columns = case_columns(self.spec)
+        parts = [
+            arrivals(_rows(event, declared=columns), window.night, event.file, event.digest, unhashed)
+            for event in events
+        ]
         return joined([self.declared.read(window), *parts])
 
     def fingerprint(self, window: NightWindow) -> str:
@@ -89,11 +98,12 @@ class InboundOutcomes:
         return _merged(declared, told_outcomes(joined(parts), columns, self.spec, POSTED_SOURCE, came), events)
 
 
-def _rows(event: PostedEvent, known_at: str | None = None) -> Iterable[Row]:
+def _rows(event: PostedEvent, known_at: str | None = None, declared: Declared | None = None) -> Iterable[Row]:
     """The rows of an event; `line` counts them from 1.
 
     Args:
         known_at: when an outcome that does not say so became known: when it was posted.
+        declared: the columns of a case.
     """
     for line, text in enumerate(event.rows, start=1):
         if text is None:
@@ -102,8 +112,8 @@ def _rows(event: PostedEvent, known_at: str | None = None) -> Iterable[Row]:
         if known_at is not None:
             told = json.loads(text)
             text = json.dumps({**told, "known_at": told.get("known_at") or known_at})
-        (row,) = jsonl_rows(text.encode(), _AS_POSTED, event.file)
-        yield Row(line, row.cells, row.problem)
+        (row,) = jsonl_rows(BytesIO(text.encode()), _AS_POSTED, event.file, Reading(), declared)
+        yield replace(row, line=line)
 
 
 def _merged(declared: pa.Table, posted: pa.Table, events: Sequence[PostedEvent]) -> pa.Table:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
+from contextlib import closing
 from dataclasses import replace
 from os import stat_result
 from pathlib import Path
@@ -17,11 +16,18 @@ from pipeline_project.domain.errors import SourceStillGrowing, SourceUnreadable
 from pipeline_project.domain.ids import canonical
 from pipeline_project.domain.looks import HEAD, Declared, looks_like
 from pipeline_project.domain.privacy.csv_cells import as_written
+from pipeline_project.domain.readings import FileReading, with_readings
 from pipeline_project.domain.schema import ARRIVALS
 from pipeline_project.spec.source import FileFormat
-from resources.sources.rows import MAX_BYTES, Row, csv_rows, jsonl_rows, parquet_rows
+from resources.sources.csv_rows import csv_rows
+from resources.sources.json_rows import json_rows, jsonl_rows
+from resources.sources.lines import Reading
+from resources.sources.parquet_rows import parquet_rows
+from resources.sources.rows import Row
+from resources.sources.unpacking import Unpacked, unpacked
 
-_CHUNK = 1024 * 1024
+#: More than this, unpacked, is refused: a small packed file can hold gigabytes.
+MAX_BYTES = 2 * 1024**3
 
 
 def read_file(
@@ -47,29 +53,65 @@ def read_file(
     """
     before = stamp(path, name)
     try:
-        columns: dict[str, None] = {}
-        digest, rows = _read(path, how, name, columns)
-        table = arrivals(map(_as_written, rows) if exported else rows, night, name, digest, unhashed)
-        hint = looks_like(_head(path), how.format)
-        if declared is not None and (problem := declared.problem(list(columns), bool(len(table)), bool(hint))):
-            raise SourceUnreadable(f"{name}: {problem}")
+        table = _read(path, how, night, name, unhashed, exported, declared)
     except SourceUnreadable as error:
         # Half of a file that is being written looks broken; then waiting is right, not repairing.
         _unchanged(path, name, before)
-        if hint := looks_like(_head(path), how.format):
+        hint = looks_like(_head(path), how.format)
+        if hint and hint not in str(error):
             raise SourceUnreadable(f"{error}. It seems that {hint}") from None
         raise
     _unchanged(path, name, before)
     return table
 
 
+def _read(
+    path: Path,
+    how: FileFormat,
+    night: str,
+    name: str,
+    unhashed: Collection[str],
+    exported: bool,
+    declared: Declared | None,
+) -> pa.Table:
+    reading = Reading()
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+    except OSError as error:
+        raise SourceUnreadable(f"{name}: {error.strerror or 'cannot be read'}; check its permissions") from error
+    if how.format == "parquet":
+        rows = parquet_rows(path, name, reading, declared, MAX_BYTES)
+        table = arrivals(rows, night, name, digest, unhashed)
+    else:
+        with closing(_unpacked(path, name, reading)) as stream:
+            reader = {"csv": csv_rows, "jsonl": jsonl_rows, "json": json_rows}[how.format]
+            rows = reader(stream, how, name, reading, declared)
+            table = arrivals(map(_as_written, rows) if exported else rows, night, name, digest, unhashed)
+            size = stream.tell()
+    hint = looks_like(_head(path), how.format)
+    if declared is not None and (problem := declared.problem(list(reading.columns), bool(len(table)), bool(hint))):
+        raise SourceUnreadable(f"{name}: {problem}")
+    told = FileReading(name, size, reading.lines, reading.passed_over, reading.delimiter, tuple(reading.detected))
+    return with_readings(table, [told])
+
+
 def _head(path: Path) -> bytes:
     """The beginning of a file, unpacked; nothing where it cannot be read."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with closing(unpacked(path, path.name, Reading(), MAX_BYTES)) as file:
             return file.read(HEAD)
-    except (OSError, EOFError, zlib.error):
-        return b""
+    except (OSError, SourceUnreadable):
+        try:
+            with path.open("rb") as packed:
+                return packed.read(HEAD)
+        except OSError:
+            return b""
+
+
+def _unpacked(path: Path, name: str, reading: Reading) -> Unpacked:
+    return unpacked(path, name, reading, MAX_BYTES)
 
 
 def _as_written(row: Row) -> Row:
@@ -82,7 +124,7 @@ def arrivals(rows: Iterable[Row], night: str, name: str, digest: str, unhashed: 
     left_out = frozenset(unhashed)
     for row in rows:
         lines.append(row.line)
-        raws.append(json.dumps(row.cells, ensure_ascii=False, separators=(",", ":")))
+        raws.append(json.dumps(row.cells | row.inside, ensure_ascii=False, separators=(",", ":")))
         problems.append(row.problem)
         # Sorted, so that re-ordered columns are the same content.
         content = sorted((name, canonical(cell)) for name, cell in row.cells.items() if name not in left_out)
@@ -113,35 +155,3 @@ def stamp(path: Path, name: str) -> tuple[int, int, int]:
 def _unchanged(path: Path, name: str, before: tuple[int, int, int]) -> None:
     if stamp(path, name) != before:
         raise SourceStillGrowing(f"{name}: changed while it was read; run the night again when it is complete")
-
-
-def _read(path: Path, how: FileFormat, name: str, columns: dict[str, None]) -> tuple[str, Iterator[Row]]:
-    """sha256 of the file as it lies there, and its rows; `columns` is filled as they are read."""
-    if how.format == "parquet":
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), parquet_rows(path, columns)
-    try:
-        packed = path.read_bytes()
-    except OSError as error:
-        raise SourceUnreadable(f"{name}: {error.strerror or 'cannot be read'}; check its permissions") from error
-    data = _unpacked(packed, path, name)
-    rows = (csv_rows if how.format == "csv" else jsonl_rows)(data, how, name, columns)
-    return hashlib.sha256(packed).hexdigest(), rows
-
-
-def _unpacked(packed: bytes, path: Path, name: str) -> bytes:
-    if path.suffix != ".gz":
-        return packed
-    parts, size = [], 0
-    try:
-        with gzip.open(path) as file:
-            while chunk := file.read(_CHUNK):
-                size += len(chunk)
-                if size > MAX_BYTES:
-                    raise SourceUnreadable(f"{name}: more than {MAX_BYTES // 1024**3} GiB unpacked; split it")
-                parts.append(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SourceUnreadable(
-            f"{name}: no whole gzip file, it may be half-written or truncated; deliver it again"
-        ) from error
-    return b"".join(parts)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline_project.domain.errors import SourceUnreadable
+from pipeline_project.domain.night_names import night_glob, night_in
 from pipeline_project.domain.ports import NightWindow
+from pipeline_project.domain.readings import readings_of, with_readings
 from pipeline_project.domain.schema import ARRIVALS
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource
 from resources.sources.arrivals import read_file, stamp
 from resources.sources.declared import case_columns
-from resources.sources.places import is_night, pattern_place, place
+from resources.sources.places import pattern_place, place
 from resources.sources.repairs import read_repairs, repaired_nights, repairs
 
 
@@ -31,23 +33,21 @@ class NightFiles:
 
     def of(self, night: str) -> list[Path]:
         """The files of a night, in a fixed order; hidden ones are being written and do not count."""
-        found = self.folder.glob(_glob(self.pattern, night))
+        found = self.folder.glob(night_glob(self.pattern, date.fromisoformat(night)))
         return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
     def nights(self) -> list[str]:
         """The nights there are files for, in order."""
-        expected = re.compile(_expression(self.pattern))
         nights = set()
-        for path in self.folder.glob(_glob(self.pattern, "????-??-??")):
-            match = expected.fullmatch(path.relative_to(self.folder).as_posix())
-            if match and is_night(match["night"]) and not path.name.startswith("."):
-                nights.add(match["night"])
+        for path in self.folder.glob(night_glob(self.pattern)):
+            night = night_in(path.relative_to(self.folder).as_posix(), self.pattern)
+            if night and not path.name.startswith("."):
+                nights.add(night)
         return sorted(nights)
 
     def reads(self, name: str) -> bool:
         """Whether a file of this name, below the folder, is read for some night."""
-        match = re.fullmatch(_expression(self.pattern), name)
-        return match is not None and is_night(match["night"]) and not name.rpartition("/")[2].startswith(".")
+        return night_in(name, self.pattern) is not None and not name.rpartition("/")[2].startswith(".")
 
     def name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -101,8 +101,11 @@ class FilesCases:
 
 
 def joined(parts: list[pa.Table]) -> pa.Table:
-    """Arrivals one after the other; none are an empty table."""
-    return pa.concat_tables(parts) if parts else ARRIVALS.empty_table()
+    """Arrivals one after the other, with how their files were read; none are an empty table."""
+    readings = [reading for part in parts for reading in readings_of(part)]
+    bare = [part.replace_schema_metadata(None) for part in parts]
+    table = pa.concat_tables(bare) if bare else ARRIVALS.empty_table()
+    return with_readings(table, readings) if readings else table
 
 
 def repair_stamps(settings: Settings, spec: WorkflowSpec, night: str) -> list[tuple[object, ...]]:
@@ -113,16 +116,3 @@ def repair_stamps(settings: Settings, spec: WorkflowSpec, night: str) -> list[tu
 def fingerprint(parts: Iterable[object]) -> str:
     """A hash over what has landed."""
     return hashlib.sha256(repr(list(parts)).encode()).hexdigest()
-
-
-def _glob(pattern: str, night: str) -> str:
-    # Brackets are signs of a name like others; only * and ? stand for something.
-    return pattern.replace("[", "[[]").replace("{night}", night)
-
-
-def _expression(pattern: str) -> str:
-    known = {"*": "[^/]*", "?": "[^/]"}
-    pieces = pattern.split("{night}")
-    written = ["".join(known.get(character, re.escape(character)) for character in piece) for piece in pieces]
-    first, second, *rest = written
-    return "(?P=night)".join([rf"{first}(?P<night>\d{{4}}-\d{{2}}-\d{{2}}){second}", *rest])

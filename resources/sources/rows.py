@@ -1,184 +1,59 @@
-"""Rows as strings out of CSV, JSON lines and Parquet, with nothing lost: a line that cannot be split says why."""
+"""A row as strings, and what every format has in common: names of columns, values as text, bounds."""
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from pathlib import Path
+from decimal import Decimal
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from resources.sources.lines import BEGINNING, MAX_LINE, Line, Reading
 
-from pipeline_project.domain.errors import SourceUnreadable
-from pipeline_project.spec.source import FileFormat
-
-#: More than this, unpacked, is refused: a small packed file can hold gigabytes.
-MAX_BYTES = 2 * 1024**3
-_BATCH_ROWS = 256
-# After so many unclosed quotes the rest of a file is kept as one row: each costs a pass over what follows.
-_MAX_UNCLOSED = 100
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_REPLACED = re.compile("[\ud800-\udfff\ufffd]")
+_UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060\u00ad"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: where it starts (the header being line 1), its cells by column, and why it could not be split."""
+    """One row: where it starts (the header being line 1), its cells by column, and why it could not be split.
+
+    Attributes:
+        inside: values that stand inside of a cell and are asked for by a path, `customer.name`; they are no content of
+            their own, so the row's hash leaves them out.
+    """
 
     line: int
     cells: dict[str, str]
     problem: str | None = None
+    inside: dict[str, str] = field(default_factory=dict)
 
 
-def csv_rows(data: bytes, how: FileFormat, name: str, columns: dict[str, None] | None = None) -> Iterator[Row]:
-    """The rows of a CSV file; line numbers are those of the file, also with line breaks in quotes.
-
-    Args:
-        columns: takes the names of the columns, also where there is no row.
-
-    Raises:
-        SourceUnreadable: the encoding is unknown, or the file is plainly in another one.
-    """
-    # A cell may be as long as the file; the library's own limit is 128 KiB.
-    csv.field_size_limit(MAX_BYTES - 1)
-    text, mark = decoded(data, how.encoding, name)
-    lines = list(io.StringIO(text, newline=""))
-    header: list[str] | None = None
-    for line, cells, problem in _split(lines, how.delimiter):
-        if not cells:
-            continue
-        if header is None:
-            header = unique_names(_cleaned(cells, mark)[0])
-            _tell(header, columns)
-            if problem:
-                raise SourceUnreadable(f"{name}: the header {problem}; correct the file or the spec's `delimiter`")
-            continue
-        clean, wrong = _cleaned(cells, mark)
-        if problem is None and len(clean) != len(header):
-            problem = f"has {len(clean)} cells where the header has {len(header)}"
-        names = [*header, *(f"column {n + 1}" for n in range(len(header), len(clean)))]
-        yield Row(line, dict(zip(names, clean, strict=False)), problem or wrong)
+def too_long(line: int, beginning: str, size: int, digest: str, problem: str) -> Row:
+    """A row of which only the beginning is kept, with what tells it from any other one."""
+    cells = {"line": written_out(beginning[:BEGINNING].rstrip("\r\n")), "characters": str(size), "sha256": digest}
+    return Row(line, cells, problem)
 
 
-def jsonl_rows(data: bytes, how: FileFormat, name: str, columns: dict[str, None] | None = None) -> Iterator[Row]:
-    """The rows of a file with one JSON object per line; numbers are kept as they are written.
-
-    Raises:
-        SourceUnreadable: as for `csv_rows`.
-    """
-    text, mark = decoded(data, how.encoding, name)
-    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
-        if not line.strip():
-            continue
-        (clean,), wrong = _cleaned([line.rstrip("\n")], mark)
-        try:
-            row = json.loads(clean, parse_float=str, parse_int=str, parse_constant=str)
-        except (ValueError, RecursionError):
-            row = None
-        if isinstance(row, dict):
-            cells, unpaired = _cleaned([*row, *(as_string(value) for value in row.values())], mark)
-            _tell(cells[: len(row)], columns)
-            yield Row(number, dict(zip(cells[: len(row)], cells[len(row) :], strict=True)), wrong or unpaired)
-        else:
-            yield Row(number, {"line": clean}, wrong or "is no JSON object")
+def long_line(line: Line) -> Row:
+    return too_long(line.number, line.text, line.size, line.digest or "", TOO_LONG)
 
 
-def parquet_rows(path: Path, columns: dict[str, None] | None = None) -> Iterator[Row]:
-    """The rows of a Parquet file, read in batches of a few hundred so that memory stays bounded; `line` counts rows.
-
-    Raises:
-        SourceUnreadable: it is no Parquet file, or a truncated one.
-    """
-    number, read = 0, 0
-    try:
-        with pq.ParquetFile(path) as file:
-            names = unique_names(list(file.schema_arrow.names))
-            _tell(names, columns)
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-                read += batch.nbytes
-                _check_size(read, path.name)
-                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    number += 1
-                    yield Row(number, dict(zip(names, map(as_string, values), strict=True)))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SourceUnreadable(
-            f"{path.name}: no whole Parquet file ({type(error).__name__}); it may be half-written or truncated. "
-            "Deliver it again"
-        ) from error
+TOO_LONG = f"is longer than {MAX_LINE // 1024**2} MiB; only its beginning is kept here, deliver it shorter"
 
 
-def _tell(names: Sequence[str], columns: dict[str, None] | None) -> None:
-    """Adds the names that are not known yet; a JSON row may have some that those before it had not."""
-    if columns is not None:
-        columns.update(dict.fromkeys(names))
-
-
-def decoded(data: bytes, encoding: str, name: str) -> tuple[str, re.Pattern[str]]:
-    """The text of a file, and the characters that stand in it for bytes that are not of the encoding: lone surrogates
-    that keep the byte, or U+FFFD where the encoding cannot keep it."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) and not encoding.lower().startswith(("utf-16", "utf_16")):
-        raise SourceUnreadable(f"{name}: begins like UTF-16 but is declared {encoding}; set `encoding: utf-16`")
-    if encoding.lower().replace("_", "-") in ("utf-8", "utf8") and data.startswith(b"\xef\xbb\xbf"):
-        data = data[3:]
-    try:
-        return data.decode(encoding, "surrogateescape"), _SURROGATE
-    except UnicodeDecodeError:
-        return data.decode(encoding, "replace"), _REPLACED
-    except LookupError as error:
-        raise SourceUnreadable(f"{name}: {encoding!r} is no encoding; write for instance `encoding: utf-8`") from error
-
-
-def _check_size(size: int, name: str) -> None:
-    if size > MAX_BYTES:
-        raise SourceUnreadable(f"{name}: more than {MAX_BYTES // 1024**3} GiB unpacked; deliver it in several files")
-
-
-def _split(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
-    """(line, cells, problem) of every row. A quote that is never closed would swallow the rest of the file: its
-    first line is given as a row with a problem, and reading goes on with the next line."""
-    start, unclosed = 0, 0
-    while start < len(lines):
-        feed = _Feed(lines, start)
-        reader = csv.reader(feed, delimiter=delimiter)
-        resume = len(lines)
-        while True:
-            begin = feed.position
-            try:
-                cells = next(reader)
-            except StopIteration:
-                break
-            if not feed.ended:
-                yield begin + 1, cells, None
-                continue
-            if begin + 1 < len(lines) and unclosed < _MAX_UNCLOSED:
-                unclosed, resume = unclosed + 1, begin + 1
-                cells = next(csv.reader([lines[begin]], delimiter=delimiter))
-            yield begin + 1, cells, "has a quote that is never closed; the file may be half-written"
-            break
-        start = resume
-
-
-class _Feed:
-    """Gives lines and remembers whether more were asked for than there are: then the last row is not complete."""
-
-    def __init__(self, lines: list[str], start: int) -> None:
-        self._lines, self.position, self.ended = lines, start, False
-
-    def __iter__(self) -> _Feed:
-        return self
-
-    def __next__(self) -> str:
-        if self.position >= len(self._lines):
-            self.ended = True
-            raise StopIteration
-        self.position += 1
-        return self._lines[self.position - 1]
+def bounded(row: Row) -> Row:
+    """The row, or its beginning where its cells are too long together."""
+    size = sum(map(len, row.cells.values()))
+    if size <= MAX_LINE:
+        return row
+    text = json.dumps(row.cells, ensure_ascii=False)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return too_long(row.line, text.replace("\n", " ").replace("\r", " "), size, digest, TOO_LONG)
 
 
 def unique_names(names: list[str]) -> list[str]:
@@ -192,17 +67,62 @@ def unique_names(names: list[str]) -> list[str]:
     return unique
 
 
-def _cleaned(cells: list[str], mark: re.Pattern[str]) -> tuple[list[str], str | None]:
+def canonical(name: str) -> str:
+    """A name without what nobody sees in it: how its accents are written, blanks, marks of no width, case."""
+    return " ".join(unicodedata.normalize("NFC", name.translate(_UNSEEN)).casefold().split())
+
+
+def matched_names(names: Sequence[str], wanted: Collection[str], reading: Reading) -> list[str]:
+    """The names of a file's columns, as the spec writes them where a name differs only in what nobody sees; where two
+    columns would be the one meant, neither is."""
+    missing = {canonical(name): name for name in wanted if name not in names}
+    found: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        if name not in wanted and (key := canonical(name)) in missing:
+            found.setdefault(key, []).append(at)
+    result = list(names)
+    for key, places in found.items():
+        if len(places) == 1:
+            result[places[0]] = missing[key]
+            reading.note(f"the column {missing[key]} is written with other accents, blanks or capitals")
+    return result
+
+
+def cleaned(cells: Sequence[str]) -> tuple[list[str], str | None]:
     """The cells with undecodable bytes written out as \\xNN, and the problem if there were any."""
-    if not any(map(mark.search, cells)):
-        return cells, None
-    clean = [_SURROGATE.sub(_written_out, cell) for cell in cells]
-    return clean, "has bytes that are not of the declared encoding; set `encoding` in the spec if it is another"
+    if not any(map(_SURROGATE.search, cells)):
+        return list(cells), None
+    problem = "has bytes that are not of the declared encoding; set `encoding` in the spec if it is another"
+    return [written_out(cell) for cell in cells], problem
 
 
-def _written_out(match: re.Match[str]) -> str:
+def written_out(text: str) -> str:
+    return _SURROGATE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def inside(values: Mapping[str, Any], paths: Collection[str]) -> dict[str, str]:
+    """What stands at the paths that are no column themselves: `customer.name`, `items.0.price`."""
+    found = {}
+    for path in paths:
+        if path in values or "." not in path:
+            continue
+        head, *steps = path.split(".")
+        value = values.get(head)
+        for step in steps:
+            if isinstance(value, Mapping):
+                value = value.get(step)
+            elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+                value = value[int(step)]
+            else:
+                value = None
+        if value is not None:
+            found[path] = as_string(value)
+    return found
 
 
 def as_string(value: Any) -> str:
@@ -218,4 +138,6 @@ def as_string(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, default=as_string)
+    if isinstance(value, Decimal):
+        return format(value, "f")
     return str(value)

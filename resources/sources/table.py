@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipeline_project.domain.errors import SourceUnreadable
 from pipeline_project.domain.parsing import case_ids, id_columns, parse
 from pipeline_project.domain.ports import NightWindow
+from pipeline_project.domain.readings import FileReading, lines_of, readings_of, with_readings
 from pipeline_project.domain.schema import ARRIVALS, Role
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
@@ -32,14 +33,24 @@ _KEPT = 8
 
 @dataclass(frozen=True)
 class _Placed:
-    """One file of a table with its rows sorted by night: `starts` holds where each night begins and how long it is."""
+    """One file of a table with its rows sorted by night.
+
+    Attributes:
+        starts: where each night begins and how long it is.
+        reading: how the whole file was read.
+        lines: the physical lines of each row.
+    """
 
     rows: pa.Table
     starts: Mapping[str, tuple[int, int]]
+    reading: FileReading
+    lines: np.ndarray
 
     def night(self, night: str) -> pa.Table:
         begin, length = self.starts.get(night, (0, 0))
-        return self.rows.slice(begin, length)
+        others = int(self.lines.sum() - self.lines[begin : begin + length].sum())
+        reading = replace(self.reading, passed_over=self.reading.passed_over + others)
+        return with_readings(self.rows.slice(begin, length), [reading])
 
 
 # Shared by every source object of the process: a backfill makes one for each of hundreds of nights.
@@ -118,7 +129,11 @@ class TableCases:
         taken = taken.set_column(0, ARRIVALS.field("night"), pa.array(nights.tolist(), pa.string()))
         unique, begins, counts = np.unique(nights, return_index=True, return_counts=True)
         spans = zip(unique.tolist(), begins.tolist(), counts.tolist(), strict=True)
-        return _Placed(taken.combine_chunks(), {night: (begin, count) for night, begin, count in spans})
+        (reading,) = readings_of(rows)
+        raws = taken.column("raw").to_pylist()
+        lines = np.array([lines_of(raw, reading.delimiter) for raw in raws], dtype=np.int64)
+        starts = {night: (begin, count) for night, begin, count in spans}
+        return _Placed(taken.combine_chunks(), starts, reading, lines)
 
     def _nights(self, rows: pa.Table, spread: Spread | None) -> np.ndarray:
         schema = self._spec.case_schema
