@@ -29,6 +29,7 @@ from pipeline_project.domain.nights import shifted, window_of
 from pipeline_project.domain.outcomes import OUTCOMES
 from pipeline_project.domain.ports import Expectation, ModelVersion, NightWindow
 from pipeline_project.domain.proposing import ModelProposal
+from pipeline_project.domain.readings import FileReading, with_readings
 from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
 from pipeline_project.domain.schema import ARRIVALS, with_contents, with_versions
@@ -367,6 +368,7 @@ class Sources:
     outcomes_of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     prints: dict[str, str] = field(default_factory=dict)
     unread: list[Overlooked] = field(default_factory=list)
+    readings: dict[str, list[FileReading]] = field(default_factory=dict)
 
     def cases(self, spec: WorkflowSpec) -> Sources:
         return self
@@ -381,7 +383,8 @@ class Sources:
         return Outcomes(self.outcomes_of)
 
     def read(self, window: NightWindow) -> pa.Table:
-        return pa.Table.from_pylist(self.rows.get(window.night, []), schema=ARRIVALS)
+        table = pa.Table.from_pylist(self.rows.get(window.night, []), schema=ARRIVALS)
+        return with_readings(table, self.readings.get(window.night, []))
 
     def fingerprint(self, window: NightWindow) -> str:
         return self.fingerprint_of(window.night)

@@ -121,9 +121,10 @@ def _alike(found: Sequence[str | None], expected: Sequence[str | None]) -> bool:
     if abs(len(found) - len(expected)) > (1 if len(expected) > 3 else 0):
         return False
     pairs = [(f, e) for f, e in zip(found, expected, strict=False) if f and e]
-    same = sum(f == e for f, e in pairs)
-    exact = len(found) == len(expected)
-    return same > len(pairs) - same and same >= (1 if exact else 2)
+    same = [f for f, e in pairs if f == e]
+    if len(found) == len(expected):
+        return len(same) > len(pairs) - len(same)
+    return len(same) == len(pairs) >= 2 and set(same) != {"letters"}
 
 
 def _kinds(line: str, delimiter: str) -> list[str]:

@@ -19,10 +19,11 @@ from pipeline_project.spec.source import FileFormat, FilesSource, TableSource
 from resources.sources.arrivals import read_file
 from resources.sources.places import is_night
 
-_FORMATS: dict[str, Literal["csv", "jsonl", "parquet"]] = {
+_FORMATS: dict[str, Literal["csv", "jsonl", "json", "parquet"]] = {
     ".csv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".parquet": "parquet",
 }
 
@@ -31,7 +32,7 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
     """Gives a repaired file back to its night and returns where it is kept. The same content twice is one repair.
 
     Args:
-        file: .csv, .jsonl or .parquet, also with .gz; a CSV is written like the source's own files.
+        file: .csv, .jsonl, .json or .parquet, also with .gz; a CSV is written like the source's own files.
 
     Raises:
         SourceUnreadable: it cannot be read, holds no row or none of the workflow's columns, or `night` is no date.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from doubles import NEXT, NIGHT, MemoryLake, World, arrival, checks, claims, mad
 
 from pipeline_project.domain.landing import Overlooked
 from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.readings import FileReading
 
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")
 
@@ -62,6 +64,48 @@ def test_a_lost_row_stops_the_night_before_anything_is_decided() -> None:
     assert not checks(result)["nothing_vanished"]
     assert not made(result) & {"scores", "decisions"}
     assert world.ledger.decisions == {}
+
+
+def test_what_was_found_in_the_files_stands_with_the_arrivals() -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(3)]
+    world.sources.readings[NIGHT] = [
+        FileReading(world.sources.rows[NIGHT][0]["file"], 90, 5, 2, ",", ("packed with gzip", "the header is line 2"))
+    ]
+    result = world.run(NIGHT, *NIGHTLY)
+    assert result.success
+    assert checks(result)["nothing_vanished"]
+    assert "the header is line 2" in metadata(result, "arrivals")["detected"]
+    assert metadata(result, "arrivals")["readings"][0]["lines"] == 5
+
+
+@pytest.mark.parametrize("lines", [5, 7])
+def test_a_line_that_is_in_no_row_stops_the_night(lines: int) -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(5)]
+    world.sources.readings[NIGHT] = [FileReading(world.sources.rows[NIGHT][0]["file"], 90, lines, 1, ",")]
+    result = world.run(NIGHT, *NIGHTLY)
+    assert not result.success
+    assert not checks(result)["nothing_vanished"]
+    assert "1 lines in no row" in _told(result)
+    assert world.ledger.decisions == {}
+
+
+def test_a_row_that_holds_another_one_stops_the_night() -> None:
+    world = World()
+    rows = [arrival(NIGHT, i) for i in range(3)]
+    cells = list(json.loads(rows[0]["raw"]).values())
+    rows[0]["raw"] = json.dumps({"first": cells[0], "words": "5 inch\nC-2,fine,10\n9 inch", "price": "10"})
+    world.sources.rows[NIGHT] = rows
+    world.sources.readings[NIGHT] = [FileReading(rows[0]["file"], 90, 6, 1, ",")]
+    result = world.run(NIGHT, *NIGHTLY)
+    assert not checks(result)["nothing_vanished"]
+    assert "1 rows with others in them" in _told(result)
+
+
+def _told(result: object) -> str:
+    found = {each.check_name: each for each in result.get_asset_check_evaluations()}  # type: ignore[attr-defined]
+    return str(found["nothing_vanished"].description)
 
 
 @pytest.mark.parametrize(("refused", "sound"), [(2, True), (3, False)])
