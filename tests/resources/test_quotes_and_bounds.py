@@ -94,6 +94,12 @@ def test_a_text_of_several_lines_is_one_cell(words: str, end: str) -> None:
     assert [row.line for row in found] == [2, 3, 4 + words.count(end)]
 
 
+def test_a_quote_that_closes_in_the_middle_of_a_cell_was_not_meant_to_hold_lines() -> None:
+    found = rows(line(1), line(2, '"a note\nwith a "word" in it"'), line(3))
+    assert admitted(found) == ["C-1", "C-3"]
+    assert [row.line for row in found] == [2, 3, 4, 5]
+
+
 def test_a_quote_in_the_header_that_runs_over_rows_is_an_error() -> None:
     text = 'id,at,words,"amount,kind\n' + line(1, '"x') + "\n"
     with pytest.raises(SourceUnreadable, match="the header"):
