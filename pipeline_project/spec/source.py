@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from pipeline_project.domain.date_parts import DateParts
 from pipeline_project.domain.landing import Expected
-from pipeline_project.domain.reading_query import query_problem
 from pipeline_project.domain.night_names import pattern_problem
+from pipeline_project.domain.reading_query import query_problem
 from pipeline_project.domain.time_forms import FORMS
 from pipeline_project.spec.base import Part, Share, Slug, Words
 from pipeline_project.spec.quantities import Days
