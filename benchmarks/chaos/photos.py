@@ -19,10 +19,10 @@ from unittest import mock
 from PIL import Image
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
+from pipeline_project.domain import photos
 from pipeline_project.domain.errors import PhotoUnreadable
+from pipeline_project.domain.photos import open_photo
 from pipeline_project.domain.report.thumbnails import thumbnail
-from resources.encoders import photos
-from resources.encoders.photos import open_photo
 
 SECONDS = 10.0
 MOST_PIXELS = 30_000_000

@@ -11,6 +11,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from pipeline_project.domain.photos import open_photo
 from pipeline_project.sample.items import CATEGORIES, COLORS
 from pipeline_project.sample.shapes import SHAPES, Part
 from pipeline_project.sample.textures import MATERIALS, SIDE, tiles
@@ -75,8 +76,7 @@ def draw_again(shot: Shot) -> bytes:
 
 def recut(photo: bytes, rng: Random) -> bytes:
     """The photo slightly cropped, maybe a little lighter, and encoded again."""
-    with Image.open(io.BytesIO(photo)) as opened:
-        image = opened.convert("RGB")
+    image = open_photo(photo, WIDTH * HEIGHT, (WIDTH, HEIGHT))
     left, top = rng.randrange(1, 8), rng.randrange(1, 6)
     right, bottom = WIDTH - rng.randrange(1, 8), HEIGHT - rng.randrange(1, 6)
     image = image.crop((left, top, right, bottom)).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_project.domain.errors import PhotoUnreadable
+from pipeline_project.domain.photos import open_photo
 from pipeline_project.domain.vectors import Floats, unit
-from resources.encoders.photos import open_photo
 
 _SIDE = 160
 _GRID = 4

@@ -153,7 +153,7 @@ def test_thumbnails_are_small_and_refuse_what_is_no_photo() -> None:
 
 
 def test_a_photo_that_would_unpack_to_gigabytes_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline_project.domain.report.thumbnails.MOST_PIXELS", 100)
+    monkeypatch.setattr("pipeline_project.domain.photos.MOST_PIXELS", 100)
     assert thumbnail(png((20, 20))) is None
 
 

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pipeline_project.domain.errors import ModelUnavailable, PhotoUnreadable
+from pipeline_project.domain.photos import open_photo
 from pipeline_project.domain.ports import TextEncoder
 from resources.encoders import MiniLmTextEncoder, PhotoStatisticsEncoder, image_encoder, text_encoder
 from resources.encoders.batches import batches_by_tokens
-from resources.encoders.photos import open_photo
 from resources.encoders.weights import torch_device
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -379,7 +379,7 @@ def test_a_large_photo_is_refused_before_it_is_decoded(monkeypatch):
     def decode(*_):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("resources.encoders.photos._small", decode)
+    monkeypatch.setattr("pipeline_project.domain.photos._small", decode)
     for side, limit in ((30_000, 50_000_000), (400, 100)):
         with pytest.raises(PhotoUnreadable, match="pixels"):
             open_photo(bomb(side), limit, (160, 160))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from PIL import Image
 from starlette.testclient import TestClient
 
 from benchmarks.passed import passed
@@ -167,7 +169,15 @@ class Photos:
     """A photo source with one photo and one file that is none."""
 
     def read(self, path: str) -> bytes:
-        return b"\x89PNG\r\n\x1a\n" + b"0" * 20 if path == "good.png" else b"%PDF-1.7"
+        return photo_of_a_shop() if path == "good.png" else b"%PDF-1.7"
+
+
+def photo_of_a_shop() -> bytes:
+    """A photo that says where it was taken."""
+    exif, made = Image.Exif(), io.BytesIO()
+    exif[0x010E] = "Erika Mustermann, Hauptstr. 1"
+    Image.new("RGB", (40, 30), "red").save(made, "PNG", exif=exif)
+    return made.getvalue()
 
 
 class Client(TestClient):

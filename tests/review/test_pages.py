@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline_project.domain.people import PersonRole
-from tests.review.house import NIGHT, SECRET, Client, DeskHouse
+from tests.review.house import NIGHT, SECRET, Client, DeskHouse, photo_of_a_shop
 
 REVIEWER, APPROVER = PersonRole.REVIEWER, PersonRole.APPROVER
 GOOD = {"label": "defective", "option": "refund", "reason": "policy"}
@@ -114,7 +114,8 @@ def test_photos_are_the_task_s_own_and_images_only(house: DeskHouse) -> None:
     house.add("ada", REVIEWER)
     ada, task = house.client("ada"), house.tasks["A-1"]
     good = ada.get(f"/tasks/{task}/photos/0")
-    assert (good.status_code, good.headers["content-type"]) == (200, "image/png")
+    assert (good.status_code, good.headers["content-type"]) == (200, "image/jpeg")
+    assert b"Mustermann" in photo_of_a_shop() and b"Mustermann" not in good.content
     assert [ada.get(f"/tasks/{task}/photos/{n}").status_code for n in (1, 2, -1)] == [404, 404, 404]
 
 

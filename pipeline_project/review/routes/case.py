@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from pipeline_project.domain.errors import PhotoUnreadable
 from pipeline_project.domain.people import PersonRole
+from pipeline_project.domain.photos import as_jpeg
 from pipeline_project.domain.reviewing.answers import LONGEST_NOTE, Answer
 from pipeline_project.domain.reviewing.content import in_order
 from pipeline_project.domain.reviewing.tasks import OPEN, Task
@@ -21,13 +22,8 @@ from pipeline_project.review.show import left, page
 router = APIRouter()
 
 ANSWERS = needs(PersonRole.REVIEWER, PersonRole.APPROVER)
-#: What a photo may be, by how it begins.
-_KINDS = (
-    (b"\x89PNG\r\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"RIFF", "image/webp"),
-    (b"GIF8", "image/gif"),
-)
+#: The longest side of a photo as it is shown; what the file carried besides (places, names) stays at the source.
+LARGEST = 1600
 _SAID = {
     "decided": "Decided. Here is the next one.",
     "proposed": "A second person will look at it. Here is the next one.",
@@ -119,7 +115,7 @@ def answer(
     dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER, PersonRole.AUDITOR)],
 )
 def photo(request: Request, task_id: int, number: int) -> Response:
-    """One photo of the task's case, as it lies at the source."""
+    """One photo of the task's case, small enough for a page."""
     doors: Doors = request.app.state.doors
     task = _task(request, task_id)
     named = task.content.get("photos") or []
@@ -127,13 +123,10 @@ def photo(request: Request, task_id: int, number: int) -> Response:
     if source is None or not 0 <= number < len(named):
         raise HTTPException(404)
     try:
-        content = source.read(named[number])
+        shown = as_jpeg(source.read(named[number]), LARGEST)
     except PhotoUnreadable as error:
         raise HTTPException(404) from error
-    kind = next((kind for begins, kind in _KINDS if content.startswith(begins)), None)
-    if kind is None:
-        raise HTTPException(404)
-    return Response(content, media_type=kind)
+    return Response(shown, media_type="image/jpeg")
 
 
 def case_context(doors: Doors, task: Task) -> dict[str, Any]:
