@@ -207,8 +207,7 @@ def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         # the estimator of the spec is trained before its challengers
         proposed = versions[-1]
         TrainedModel.from_files(registry.load(proposed))
-        labels, nights = training_set["label"].to_pylist(), training_set["case_night"].to_pylist()
-        found = judge(proposed.metrics, labels, nights, spec.labels, spec.model.calibration_share)
+        found = judge(proposed.metrics, training_set, spec.labels, spec.model.calibration_share)
         # the ledger comes last and at once: a night whose model stands there is trained, and needs no second training
         if found.promote:
             registry.point(spec.name, "champion", proposed.version)

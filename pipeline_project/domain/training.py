@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from pipeline_project.domain.schema import NIGHT
 from pipeline_project.domain.timeline import delay_weights, forward_steps, later_share
 from pipeline_project.domain.trained import Prediction, TrainedModel
 
-__all__ = ["Prediction", "TrainedModel", "TrainingPlan", "train", "training_set", "training_table"]
+__all__ = ["Prediction", "TrainedModel", "TrainingPlan", "learned_from", "train", "training_set", "training_table"]
 
 _DAY = 86_400_000_000
 #: Over a shorter span the season and the trend are one and the same, and trees would take the trend for a season.
@@ -131,13 +131,11 @@ def train(table: pa.Table, plan: TrainingPlan, clock: Clock | None = None) -> Tr
         KeyError: the plan names an estimator or a segment that does not exist.
         ValueError: the plan searches for so many seconds and there is no clock.
     """
-    known = table.filter(pc.is_in(table.column("label"), value_set=pa.array(plan.labels, pa.string())))
-    y = np.array([plan.labels.index(label) for label in known.column("label").to_pylist()], dtype=np.int64)
-    _enough(y, plan)
-    weights = _weights(y, strings(known.column(CASE_NIGHT)), known.column("known_at"))
-    telling = weights > 0
-    known, y, weights = known.filter(pa.array(telling)), y[telling], weights[telling]
-    features = _without_a_false_season(FeatureTable.from_arrow(known))
+    learned = _with_known_label(table, plan.labels)
+    _enough(learned.y, plan)
+    learned = learned.telling
+    y, weights = learned.y, learned.weights
+    features = _without_a_false_season(FeatureTable.from_arrow(learned.rows))
     later = later_share(features.nights, plan.calibration_share)
     step = forward_steps(features.nights, later, _STEPS)
     found = _searched(features, y, weights, step == 0, plan, clock)
@@ -163,6 +161,48 @@ def train(table: pa.Table, plan: TrainingPlan, clock: Clock | None = None) -> Tr
         period=_period(features.nights, later),
         outcomes={label: int((y == i).sum()) for i, label in enumerate(plan.labels)},
     )
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The rows that a model learns from and is measured on, aligned.
+
+    Attributes:
+        rows: of a training set, those whose label the spec has.
+        y: index of each row's label.
+        weights: as `delay_weights` gives them; 0 says nothing.
+    """
+
+    rows: pa.Table
+    y: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def nights(self) -> np.ndarray:
+        return strings(self.rows.column(CASE_NIGHT))
+
+    @property
+    def telling(self) -> Learned:
+        """The rows whose weight is not 0."""
+        of = self.weights > 0
+        return Learned(self.rows.filter(pa.array(of)), self.y[of], self.weights[of])
+
+
+def learned_from(table: pa.Table, labels: Sequence[str]) -> Learned:
+    """What `train` learns from and takes its figures over; whatever is compared with these takes the same rows.
+
+    Args:
+        table: as `training_set` gives it.
+        labels: in the spec's order; rows of other labels are left out.
+    """
+    return _with_known_label(table, labels).telling
+
+
+def _with_known_label(table: pa.Table, labels: Sequence[str]) -> Learned:
+    rows = table.filter(pc.is_in(table.column("label"), value_set=pa.array(labels, pa.string())))
+    position = {label: i for i, label in enumerate(labels)}
+    y = np.array([position[label] for label in rows.column("label").to_pylist()], dtype=np.int64)
+    return Learned(rows, y, _weights(y, strings(rows.column(CASE_NIGHT)), rows.column("known_at")))
 
 
 def _searched(
@@ -239,6 +279,8 @@ def _without_a_false_season(features: FeatureTable) -> FeatureTable:
 
 def _weights(y: np.ndarray, nights: np.ndarray, known_at: pa.ChunkedArray) -> np.ndarray:
     """`delay_weights`, as of the latest outcome."""
+    if not len(y):
+        return np.ones(0)
     known = known_at.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
     begun = nights.astype("datetime64[D]").astype(np.int64) * _DAY
     return delay_weights(y, (known - begun) / _DAY, (known.max() - begun) / _DAY)
