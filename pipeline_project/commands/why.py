@@ -9,6 +9,7 @@ from typing import Any
 from pipeline_project.commands.console import Exit, complain, emit, facts, heading, paragraph, say, table
 from pipeline_project.commands.ground import prepare, workflow
 from pipeline_project.domain.policy import ASK_PERSON, Reason
+from pipeline_project.spec.past import Said, said_of
 
 #: What is listed of labels and options, where there are many.
 LISTED = 8
@@ -46,10 +47,14 @@ def explain(name: str, case: str, as_json: bool) -> int:
         return Exit.NOT_FOUND
     first, standing = story["decisions"][0], story["decisions"][-1]
     spec_then = ground.ledger.workflow_spec(first["spec_hash"]) or {}
+    said = said_of(first, spec_then)
     if as_json:
-        emit({"decision": standing, "outcomes": story["outcomes"], "spec": spec_then, "story": story})
+        if said.costs and said.costs.keys() == (spec_then.get("options") or {}).keys():
+            spec_then = {**spec_then, "options": {name: spec_then["options"][name] for name in said.costs}}
+        told = {"decision": standing, "probabilities": said.probabilities, "costs": said.costs or None}
+        emit({**told, "outcomes": story["outcomes"], "spec": spec_then, "story": story})
         return Exit.DONE
-    _tell(name, case, first, standing, spec_then, story)
+    _tell(name, case, first, standing, spec_then, story, said)
     return Exit.DONE
 
 
@@ -60,6 +65,7 @@ def _tell(
     standing: dict[str, Any],
     spec: dict[str, Any],
     story: dict[str, list[dict[str, Any]]],
+    said: Said,
 ) -> None:
     currency = spec.get("currency", "")
     say(f"{name} {case}: {_titled(standing['option'], spec)}")
@@ -70,7 +76,7 @@ def _tell(
         paragraph(f"because {_reason(first['reason'], spec)}")
     say()
     facts(_what_it_rests_on(name, first, currency))
-    _probabilities(first, spec, currency)
+    _probabilities(said, spec, currency)
     if first["reasons"]:
         heading("What the model saw")
         for reason in first["reasons"]:
@@ -140,23 +146,20 @@ def _what_it_rests_on(name: str, decision: dict[str, Any], currency: str) -> lis
     ]
 
 
-def _probabilities(decision: dict[str, Any], spec: dict[str, Any], currency: str) -> None:
-    if decision["probabilities"] is None:
+def _probabilities(said: Said, spec: dict[str, Any], currency: str) -> None:
+    if not said.probabilities:
         heading("How likely")
         paragraph("no probabilities: no model looked at it")
         return
-    likely = sorted(zip(spec["labels"], decision["probabilities"], strict=True), key=lambda pair: -pair[1])
+    likely = sorted(said.probabilities.items(), key=lambda pair: -pair[1])
     rows = [(f"  {label}", f"{p:.1%}") for label, p in likely[:LISTED]]
     table("How likely", ("  label", "probability"), rows, right=("probability",))
-    options = list(spec["options"]) if "wrong" not in spec["options"] else spec["labels"]
-    costs = sorted(zip(options, decision["expected_costs"] or [], strict=False), key=lambda pair: pair[1])
     unit = f"cost, {currency}"
-    table(
-        "Expected cost",
-        ("  option", unit),
-        [(f"  {_titled(option, spec)}", f"{cost:,.2f}") for option, cost in costs[:LISTED]],
-        right=(unit,),
-    )
+    costs = sorted(said.costs.items(), key=lambda pair: pair[1])
+    shown = [(f"  {_titled(option, spec)}", f"{cost:,.2f}") for option, cost in costs]
+    # an early version kept costs without saying of which options they are
+    shown += [("  (of which option is not kept)", f"{cost:,.2f}") for cost in said.unordered]
+    table("Expected cost", ("  option", unit), shown[:LISTED], right=(unit,))
 
 
 def _moment(value: datetime | str) -> str:

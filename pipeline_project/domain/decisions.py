@@ -57,10 +57,15 @@ DECISIONS = pa.schema(
 
 @dataclass(frozen=True)
 class NightDecisions:
-    """The policy's word on a night, as rows; `result` holds what belongs to the night as a whole."""
+    """The policy's word on a night, as rows; `result` holds what belongs to the night as a whole.
+
+    Attributes:
+        options: of which option each of a row's `expected_costs` is.
+    """
 
     rows: list[dict[str, Any]]
     result: PolicyResult
+    options: tuple[str, ...] = ()
 
 
 def unscored(night: str, case_ids: Sequence[str], problem: str) -> pa.Table:
@@ -140,7 +145,7 @@ def decide_night(
         }
         for i, (case, score) in enumerate(zip(ids, ordered, strict=True))
     ]
-    return NightDecisions(rows, result)
+    return NightDecisions(rows, result, matrix.options)
 
 
 def ledger_rows(decided: NightDecisions, read: Mapping[str, pa.Table], spec_hash: str) -> list[dict[str, Any]]:
@@ -161,6 +166,7 @@ def ledger_rows(decided: NightDecisions, read: Mapping[str, pa.Table], spec_hash
     return [
         {
             **{name: row[name] for name in (CASE_ID, "model_version", *kept)},
+            "option_order": list(decided.options),
             "spec_hash": spec_hash,
             "data_versions": versions,
             "contract": contract,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -77,15 +78,21 @@ class PostgresLedger:
 
     def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None:
         """Keeps a spec by its hash; the same one twice is one row."""
-        row = {"workflow": workflow, "spec_hash": spec_hash, "spec": jsonable(spec)}
+        told = jsonable(spec)
+        row = {"workflow": workflow, "spec_hash": spec_hash, "spec": told, "in_order": json.dumps(told)}
         with self._transaction() as connection:
             connection.execute(insert(tables.workflow_versions).on_conflict_do_nothing(), row)
 
     def workflow_spec(self, spec_hash: str) -> dict[str, Any] | None:
-        """The spec with a hash, or None."""
+        """The spec with a hash, or None; its keys in the order in which it was declared, where that was kept."""
         known = tables.workflow_versions.c
+        query = select(known.spec, known.in_order).where(known.spec_hash == spec_hash).limit(1)
         with self._transaction() as connection:
-            return connection.scalar(select(known.spec).where(known.spec_hash == spec_hash).limit(1))
+            found = connection.execute(query).first()
+        if found is None:
+            return None
+        spec: dict[str, Any] = found.spec if found.in_order is None else json.loads(found.in_order)
+        return spec
 
     def workflow_specs(self, workflow: str) -> dict[str, dict[str, Any]]:
         """Every spec under which a workflow has decided, by hash, in the order in which they came."""

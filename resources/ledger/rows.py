@@ -14,7 +14,8 @@ FIRST_EPOCH = 1
 #: What a caller may say of a decision; all else comes from the attempt or the database.
 REQUIRED = ("case_id", "option", "reason", "spec_hash", "data_versions")
 OPTIONAL = (
-    "model_version", "contract", "cluster", "reasons", "probabilities", "expected_costs", "amount", "propensity"
+    "model_version", "contract", "cluster", "reasons", "probabilities", "expected_costs", "amount", "propensity",
+    "option_order",
 )  # fmt: skip
 _SAID_ELSEWHERE = ("workflow", "night", "attempt", "run_id", "epoch", "made_by")
 

@@ -73,6 +73,8 @@ workflow_versions = Table(
     Column("spec_hash", Text, primary_key=True),
     Column("spec", _json(), nullable=False),
     _now("first_seen"),
+    # the same spec as JSON text: JSONB sorts the keys of an object, and options stand in an order
+    Column("in_order", Text),
     CheckConstraint("workflow ~ '^[a-z][a-z0-9_]{0,47}$'", name="workflow_is_slug"),
     CheckConstraint("jsonb_typeof(spec) = 'object'", name="spec_is_object"),
     Index("ix_workflow_versions_spec_hash", "spec_hash"),
@@ -156,6 +158,8 @@ decisions = Table(
     Column("run_id", Text, nullable=False),
     Column("made_by", Text, nullable=False, server_default="policy"),
     _now("decided_at"),
+    # of which option each of `expected_costs` is; the hash of a spec says nothing of the order of its options
+    Column("option_order", _json()),
     ForeignKeyConstraint(["workflow", "spec_hash"], ["workflow_versions.workflow", "workflow_versions.spec_hash"]),
     ForeignKeyConstraint(["workflow", "model_version"], ["model_versions.workflow", "model_versions.version"]),
     UniqueConstraint("workflow", "case_id", "epoch"),
@@ -168,6 +172,7 @@ decisions = Table(
     CheckConstraint("jsonb_typeof(reasons) = 'array'", name="reasons_is_array"),
     CheckConstraint("jsonb_typeof(probabilities) = 'array'", name="probabilities_is_array"),
     CheckConstraint("jsonb_typeof(expected_costs) = 'array'", name="expected_costs_is_array"),
+    CheckConstraint("jsonb_typeof(option_order) = 'array'", name="option_order_is_array"),
     Index("ix_decisions_workflow_night_option", "workflow", "night", "option"),
 )
 

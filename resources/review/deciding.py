@@ -18,7 +18,7 @@ from resources.ledger.statements import standing_decisions
 #: What a further decision of a case repeats of the one that asked: what the machine knew when it did.
 COPIED = (
     "workflow", "case_id", "night", "spec_hash", "model_version", "data_versions", "contract", "cluster",
-    "probabilities", "expected_costs", "amount", "propensity", "attempt", "run_id",
+    "probabilities", "expected_costs", "option_order", "amount", "propensity", "attempt", "run_id",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ The keys of a task's content, all of them present:
     sealed         name -> sealed token, or None where the value is missing
     text           [{name, value}], the free texts; the value is None where it is sealed
     photos         references, as the workflow's photo source takes them
+    order          {fields, labels, options}: the names of these three in the order in which they are shown
     labels         label -> {probability, best}: `best` is the cheapest option if the label is the true one
     options        option -> {expected, if_true: {label: cost}}, the cheapest first, for the likeliest labels
     cheapest       the machine's cheapest option, or None
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -105,14 +106,17 @@ def build(
         for f in schema.fields
         if f.role != Role.ID and f.type not in (FieldType.IMAGE, FieldType.TEXT) and f.name not in masked
     ]
+    labels, options = _labels(matrix, looked), _options(matrix, looked)
     return {
         "fields": {f.name: _plain(case.get(f.name)) for f in shown},
         "masked": masked,
         "sealed": {name: personal.sealed.get(name) for name in masked},
         "text": [{"name": f.name, "value": None if f.name in masked else case.get(f.name)} for f in texts],
         "photos": [ref for f in schema.of_type(FieldType.IMAGE) for ref in case.get(f.name) or ()],
-        "labels": _labels(matrix, looked),
-        "options": _options(matrix, looked),
+        # JSONB sorts the keys of what follows and of `fields`
+        "order": {"fields": [f.name for f in shown], "labels": [*labels], "options": [*options]},
+        "labels": labels,
+        "options": options,
         "cheapest": looked.cheapest,
         "reasons": list(looked.reasons),
         "similar": [
@@ -193,18 +197,24 @@ def _money(value: float) -> float | None:
 
 #: A content with nothing in it.
 NOTHING: Mapping[str, Any] = {
-    "fields": {}, "masked": [], "sealed": {}, "text": [], "photos": [], "labels": {}, "options": {}, "cheapest": None,
+    "fields": {}, "masked": [], "sealed": {}, "text": [], "photos": [], "order": {}, "labels": {}, "options": {}, "cheapest": None,
     "reasons": [], "similar": [], "history": None, "model_version": None, "problem": None,
 }  # fmt: skip
 
 
 def in_order(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A content read back: whole, and labels by probability and options by cost again, whose order JSONB forgets."""
-    labels, options = content.get("labels") or {}, content.get("options") or {}
-    by_cost = sorted(
-        options, key=lambda name: (options[name].get("expected") is None, options[name].get("expected") or 0)
+    """A content read back: whole, and in the order in which it was built, which JSONB forgets.
+
+    Tasks of an early version kept no order; of them labels stand by probability and options by cost.
+    """
+    labels, options, fields = (content.get(part) or {} for part in ("labels", "options", "fields"))
+    kept = content.get("order") or {}
+    by_cost = _ordered(
+        options,
+        kept.get("options"),
+        lambda name: (options[name].get("expected") is None, options[name].get("expected") or 0),
     )
-    likely = sorted(labels, key=lambda name: -(labels[name].get("probability") or 0))
+    likely = _ordered(labels, kept.get("labels"), lambda name: -(labels[name].get("probability") or 0))
     place = {name: i for i, name in enumerate(likely)}
 
     def ordered(costs: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,8 +223,14 @@ def in_order(content: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **NOTHING,
         **content,
+        "fields": {name: fields[name] for name in _ordered(fields, kept.get("fields"), lambda name: 0)},
         "labels": {name: labels[name] for name in likely},
         "options": {
             name: {**options[name], "if_true": ordered(options[name].get("if_true") or {})} for name in by_cost
         },
     }
+
+
+def _ordered(names: Iterable[str], kept: Sequence[str] | None, otherwise: Callable[[str], Any]) -> list[str]:
+    place = {name: i for i, name in enumerate(kept or ())}
+    return sorted(names, key=lambda name: (place.get(name, len(place)), otherwise(name)))

@@ -1,0 +1,65 @@
+"""A decision of the past read by the spec it was made under, as the ledger keeps both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline_project.domain.schema import Role
+from pipeline_project.domain.told import by_name, option_order
+from pipeline_project.spec.options import RIGHT, WRONG, full_costs
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a decision said, by name.
+
+    Attributes:
+        probabilities: by label; empty where no model looked.
+        costs: expected, by option; empty where they are unknown, or `unordered`.
+        unordered: costs of an early decision whose options nobody can tell any more.
+    """
+
+    probabilities: Mapping[str, float]
+    costs: Mapping[str, float]
+    unordered: tuple[float, ...] = ()
+
+
+def said_of(decision: Mapping[str, Any], spec: Mapping[str, Any]) -> Said:
+    """Probabilities and expected costs of a decision, by name.
+
+    Args:
+        decision: a row of the ledger.
+        spec: the one it was made under; the order of its options may be any, that of its labels is the declared one.
+    """
+    labels, costs = list(spec.get("labels") or ()), decision.get("expected_costs")
+    probabilities = by_name(labels, decision.get("probabilities"))
+    if costs is None:
+        return Said(probabilities, {})
+    order = decision.get("option_order") or _order(decision, spec, labels)
+    if order is None:
+        return Said(probabilities, {}, tuple(sorted(costs)))
+    return Said(probabilities, by_name(order, costs))
+
+
+def _order(decision: Mapping[str, Any], spec: Mapping[str, Any], labels: list[str]) -> list[str] | None:
+    """The order of the options where the decision does not say it itself."""
+    options = spec.get("options") or {}
+    if {RIGHT, WRONG} & options.keys():
+        return labels
+    if len(options) == 1:
+        return list(options)
+    cells = {name: full_costs(name, option["costs"], labels) for name, option in options.items()}
+    known: dict[str, float] = {}
+    amount = next((name for name, f in (spec.get("fields") or {}).items() if f.get("role") == Role.AMOUNT), None)
+    if amount is not None and decision.get("amount") is not None:
+        known[amount] = float(decision["amount"])
+    found = option_order(
+        tuple(options),
+        decision["expected_costs"],
+        decision.get("probabilities") or (),
+        {name: [row[label] for label in labels] for name, row in cells.items()},
+        known,
+    )
+    return None if found is None else list(found)
