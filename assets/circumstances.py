@@ -85,7 +85,7 @@ def _evidence(
     return evidence_of(
         np.array(rows["probabilities"].tolist(), dtype=float),
         case_costs(spec.cost_matrix, number_columns(of_cases), len(rows)),
-        np.array([spec.labels.index(label) for label in rows["label"]], dtype=int),
+        rows["label"].map({label: i for i, label in enumerate(spec.labels)}).to_numpy(dtype=int),
         terms.denies,
         terms.review_cost,
     )

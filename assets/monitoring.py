@@ -30,6 +30,7 @@ from pipeline_project.domain.report import (
     summarize,
 )
 from pipeline_project.domain.schema import CASE_ID, FieldType, versions_of
+from pipeline_project.domain.told import told_of
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 
@@ -160,7 +161,10 @@ def _matured(
     if decisions is None or cases is None or not len(decisions):
         return None, None, None
     known = ledger.outcomes_known(spec.name, night.start)
-    matured, of_cases = matured_decisions(decisions, cases, known)
+    further = ledger.decided_further(spec.name, first, night.night)
+    matured, of_cases = matured_decisions(decisions, cases, known, further)
+    versions = [version for version in matured["model_version"].unique() if isinstance(version, str)]
+    matured = told_of(matured, spec.labels, ledger.labels_of_models(spec.name, versions))
     costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
     share, zone = spec.outcome.mature_share, spec.nights.time_zone
     return matured, costs, immature_part(decisions, matured, known, night.start, share, zone)

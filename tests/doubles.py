@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -167,6 +167,8 @@ class MemoryLedger:
     released: list[str] = field(default_factory=list)
     verdicts_given: dict[str, list[Verdict]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def record_verdict(self, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
         self.verdicts_given.setdefault(night, []).append(verdict)
@@ -236,6 +238,12 @@ class MemoryLedger:
         rows = [row for row in self.decisions.values() if first <= row["night"] <= last]
         rows.sort(key=lambda row: (row["night"], row["case_id"]))
         return pd.DataFrame([[row.get(name) for name in names] for row in rows], columns=names)
+
+    def decided_further(self, workflow: str, first: str, before: str) -> dict[str, str]:
+        return dict(self.answers)
+
+    def labels_of_models(self, workflow: str, versions: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        return {version: self.labels[version] for version in set(versions) if version in self.labels}
 
     def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
         return len({case for case, _, at in self.known if (after is None or at >= after) and at < before})

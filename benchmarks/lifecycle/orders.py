@@ -15,7 +15,8 @@ from pipeline_project.domain.gating import judge_gates
 from pipeline_project.domain.models.metrics import all_metrics
 from pipeline_project.domain.replaying.compare import ReplayTerms, compare
 from pipeline_project.domain.replaying.decide import PastNights, recorded
-from pipeline_project.domain.results import realised, resampled_totals
+from pipeline_project.domain.realised import realised
+from pipeline_project.domain.results import resampled_totals
 from pipeline_project.settings import Settings
 
 WORKFLOW = "order_returns"
@@ -76,8 +77,11 @@ def tell_costs() -> None:
         cost = found.costs(by_model.rows, matrix)
         sides = {"this pipeline": options} | {name: np.full(len(label), name, dtype=object) for name in matrix.options}
         review = policy.terms.review_cost
+        true_cost = cost[known][np.arange(int(known.sum())), :, label[known]]
+        # nobody answers in a measurement: people are supposed to be right
+        answers = [matrix.options[i] for i in true_cost.argmin(axis=1)]
         each = {
-            name: realised(chosen[known].tolist(), label[known], cost[known], matrix, review)
+            name: realised(chosen[known].tolist(), answers, true_cost, matrix.options, review)
             for name, chosen in sides.items()
         }
         best = min(matrix.options, key=lambda name: float(each[name].sum()))

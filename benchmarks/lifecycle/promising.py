@@ -16,7 +16,7 @@ from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evid
 from pipeline_project.domain.decisions import SCORES, decide_night, number_columns
 from pipeline_project.domain.lifecycle import PromiseTerms
 from pipeline_project.domain.policy import ASK_PERSON
-from pipeline_project.domain.results import realised
+from pipeline_project.domain.realised import realised
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
@@ -70,9 +70,13 @@ def again_under(
         label = np.array([spec.labels.index(label_of[case]) if case in label_of else -1 for case in tonight[CASE_ID]])
         matrix = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
         there = (label >= 0) & np.isfinite(matrix).all(axis=(1, 2))
-        paid = realised(option[there].tolist(), label[there], matrix[there], spec.cost_matrix, policy.review_cost)
+        true_cost = matrix[there][np.arange(int(there.sum())), :, label[there]]
+        # nobody answers in a measurement: people are supposed to be right
+        names = spec.cost_matrix.options
+        answers = [names[i] for i in true_cost.argmin(axis=1)]
+        paid = realised(option[there].tolist(), answers, true_cost, names, policy.review_cost)
         cost, seen = cost + float(paid.sum()), seen + int(there.sum())
-        best = matrix[there][np.arange(int(there.sum())), :, label[there]].min(axis=1)
+        best = true_cost.min(axis=1)
         by_itself = option[there] != ASK_PERSON
         alone, wrong = alone + int(by_itself.sum()), wrong + int((by_itself & (paid > best + 1e-9)).sum())
         if by_itself.any():

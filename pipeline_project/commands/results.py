@@ -19,10 +19,13 @@ from pipeline_project.domain.maturity import immature_part, matured_decisions
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.results import Results, compare
 from pipeline_project.domain.schema import CASE_ID, NIGHT, Role
+from pipeline_project.domain.told import told_of
 from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
     from resources.lake import DeltaLake
+
+_EVER = "9999-12-31"
 
 
 def show_results(name: str, as_json: bool) -> int:
@@ -42,21 +45,24 @@ def show_results(name: str, as_json: bool) -> int:
 def _results(spec: WorkflowSpec) -> Results | None:
     ground = prepare()
     tables, first = lake(ground.settings), spec.nights.decide_from.isoformat()
-    decisions = tables.read_span(spec.name, "decisions", first, "9999-12-31")
+    decisions = tables.read_span(spec.name, "decisions", first, _EVER)
     if decisions is None or not len(decisions):
         return None
-    cases = tables.read_span(spec.name, "cases", first, "9999-12-31")
+    cases = tables.read_span(spec.name, "cases", first, _EVER)
     now = datetime.now(UTC)
     outcomes = ground.ledger.outcomes_known(spec.name, now)
-    matured, of_cases = matured_decisions(decisions, cases, outcomes)
+    further = ground.ledger.decided_further(spec.name, first, _EVER)
+    matured, of_cases = matured_decisions(decisions, cases, outcomes, further)
+    versions = [version for version in matured["model_version"].unique() if isinstance(version, str)]
+    matured = told_of(matured, spec.labels, ground.ledger.labels_of_models(spec.name, versions))
     costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
     subject = spec.case_schema.by_role(Role.SUBJECT)
     customers = np.array(of_cases[subject.name if subject else CASE_ID].to_pylist(), dtype=object)
     from pipeline_project.domain.models.metrics import all_metrics
 
-    scored = matured[matured["probabilities"].notna()]
-    labels = [spec.labels.index(label) for label in scored["label"]]
-    figures = all_metrics(np.array(scored["probabilities"].tolist()), np.array(labels)) if len(scored) else {}
+    scored = matured[matured["probabilities"].notna() & matured["label"].isin(spec.labels)]
+    labels = scored["label"].map({label: i for i, label in enumerate(spec.labels)}).to_numpy(dtype=int)
+    figures = all_metrics(np.array(scored["probabilities"].tolist()), labels) if len(scored) else {}
     waiting = len(decisions) - len(matured)
     found = compare(matured, costs, customers, spec.cost_matrix, spec.policy_terms, waiting, figures)
     young = immature_part(decisions, matured, outcomes, now, spec.outcome.mature_share, spec.nights.time_zone)
@@ -105,7 +111,21 @@ def _tell(spec: WorkflowSpec, found: Results) -> None:
             indent="",
         )
     right = f" Right among the others: {found.right_alone:.2%}." if found.to_people < found.cases else ""
-    say(f"To people: {found.to_people:,} ({found.share_to_people:.1%}).{right}")
+    answered = found.to_people - found.unanswered
+    told = f" Right among the {answered:,} answers: {found.right_answered:.2%}." if answered else ""
+    say(f"To people: {found.to_people:,} ({found.share_to_people:.1%}).{right}{told}")
+    if found.unanswered:
+        paragraph(
+            f"{found.unanswered:,} of those asked about are unanswered, so nothing has come of them: they are in none "
+            "of the costs below.",
+            indent="",
+        )
+    if found.other_spec:
+        paragraph(
+            f"{found.other_spec:,} more were decided, or turned out, in options or labels that the spec no longer has; "
+            "today's costs say nothing of them.",
+            indent="",
+        )
     say()
     say(f"| policy | cost, {spec.currency} | 95 % interval over customers | against the best simple policy |")
     say("|---|---:|---:|---:|")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,25 +10,30 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.learning.delay import immature_nights, seen_from
+from pipeline_project.domain.realised import with_answers
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 
 #: The columns of decisions that are looked at.
-DECIDED = [CASE_ID, "night", "option", "reason", "would_be", "probabilities"]
+DECIDED = [CASE_ID, "night", "option", "reason", "would_be", "probabilities", "model_version"]
 
 
-def matured_decisions(decisions: pa.Table, cases: pa.Table, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, pa.Table]:
+def matured_decisions(
+    decisions: pa.Table, cases: pa.Table, outcomes: pd.DataFrame, further: Mapping[str, str] | None = None
+) -> tuple[pd.DataFrame, pa.Table]:
     """Earlier decisions with the label that is known of them, and the cases they are about, in the same order.
 
     Args:
         decisions: as `decisions.DECISIONS`, of any nights.
         cases: the cases of the same nights.
         outcomes: case_id, label: what is known.
+        further: by case, the option that stands where a case was decided further, by a person above all; what was
+            asked and is not among them is unanswered.
     """
     known = decisions.select(DECIDED).to_pandas().merge(outcomes[[CASE_ID, "label"]], on=CASE_ID, how="inner")
     row_of = pd.Series(range(len(cases)), index=cases[CASE_ID].to_pylist())
     row_of = row_of[~row_of.index.duplicated()]
     known = known[known[CASE_ID].isin(row_of.index)].reset_index(drop=True)
-    return known, cases.take(pa.array(row_of.loc[known[CASE_ID]].to_numpy(), pa.int64()))
+    return with_answers(known, further or {}), cases.take(pa.array(row_of.loc[known[CASE_ID]].to_numpy(), pa.int64()))
 
 
 @dataclass(frozen=True)

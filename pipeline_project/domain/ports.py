@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -325,6 +325,14 @@ class Ledger(Protocol):
     def decided(self, workflow: str, first: str, last: str) -> pd.DataFrame:
         """What was first decided of each case on the nights first <= night <= last, by night and case: night, case_id,
         option, reason, probabilities, propensity, model_version, data_versions."""
+        ...
+
+    def decided_further(self, workflow: str, first: str, before: str) -> dict[str, str]:
+        """Of the cases of first <= night < before that were decided further, by people above all, what stands."""
+        ...
+
+    def labels_of_models(self, workflow: str, versions: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The labels of which each version gives probabilities, in order; versions that never decided are missing."""
         ...
 
     def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 
 from pipeline_project.domain.expressions import evaluate, names_in
 
@@ -35,6 +36,23 @@ def in_order_of(values: Sequence[float] | None, then: Sequence[str], now: Sequen
         return None
     said = by_name(then, values)
     return [said[name] for name in now]
+
+
+def told_of(decisions: pd.DataFrame, labels: Sequence[str], labels_of: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Decisions whose probabilities stand in the order of today's labels; None where they are of other labels.
+
+    Args:
+        decisions: probabilities, model_version.
+        labels: today's.
+        labels_of: of each model version, the labels of which it gives probabilities.
+    """
+    said = [
+        None
+        if each is None or not hasattr(each, "__len__")
+        else in_order_of(each, labels_of.get(str(version), labels), labels)
+        for each, version in zip(decisions["probabilities"], decisions["model_version"], strict=True)
+    ]
+    return decisions.assign(probabilities=pd.Series(said, index=decisions.index, dtype=object))
 
 
 def option_order(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,7 +23,7 @@ from resources.audit.chain import append
 from resources.ledger import contradicting, tables
 from resources.ledger.clearing import add_verdict, clear, verdicts_of
 from resources.ledger.night_work import commit_work, release
-from resources.ledger.past import DECIDED, past_decisions, past_outcomes
+from resources.ledger.past import DECIDED, decided_further, labels_of_model, past_decisions, past_outcomes
 from resources.ledger.quality_tables import training_requests
 from resources.ledger.rows import decision_rows, jsonable
 from resources.ledger.statements import (
@@ -337,6 +337,17 @@ class PostgresLedger:
         """What was first decided of each case on the nights first <= night <= last, columns as `past.DECIDED`."""
         with self._transaction() as connection:
             return _frame(connection.execute(past_decisions(workflow, first, last)).all(), list(DECIDED))
+
+    def decided_further(self, workflow: str, first: str, before: str) -> dict[str, str]:
+        """Of the cases of first <= night < before that were decided further, by people above all, what stands."""
+        with self._transaction() as connection:
+            return {row.case_id: row.option for row in connection.execute(decided_further(workflow, first, before))}
+
+    def labels_of_models(self, workflow: str, versions: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The labels of which each version gives probabilities, in order; versions that never decided are missing."""
+        with self._transaction() as connection:
+            found = {each: connection.scalar(labels_of_model(workflow, each)) for each in sorted(set(versions))}
+        return {version: tuple(labels) for version, labels in found.items() if labels}
 
     def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
         """How many cases have an outcome that became known in after <= known_at < before; without `after`, ever."""

@@ -24,6 +24,34 @@ def past_decisions(workflow: str, first: str, last: str) -> Select[Any]:
     )
 
 
+def decided_further(workflow: str, first: str, before: str) -> Select[Any]:
+    """Of the cases of the nights first <= night < before that were decided further, the option that stands."""
+    known = tables.decisions.c
+    return (
+        select(known.case_id, known.option)
+        .distinct(known.case_id)
+        .where(known.workflow == workflow, known.epoch > FIRST_EPOCH, known.night >= first, known.night < before)
+        .order_by(known.case_id, known.epoch.desc())
+    )
+
+
+def labels_of_model(workflow: str, version: str) -> Select[Any]:
+    """The labels of the spec under which a version first decided: scoring refuses a model of any other labels."""
+    decided, specs, models = tables.decisions.c, tables.workflow_versions.c, tables.model_versions.c
+    return (
+        select(specs.spec["labels"])
+        .join_from(tables.decisions, tables.workflow_versions)
+        .where(
+            decided.workflow == workflow,
+            decided.model_version == version,
+            decided.night
+            >= select(models.night).where(models.workflow == workflow, models.version == version).scalar_subquery(),
+        )
+        .order_by(decided.night)
+        .limit(1)
+    )
+
+
 def past_outcomes(workflow: str, before: datetime) -> Select[Any]:
     """Every outcome that became known before then, in the order in which they did."""
     known = tables.outcomes.c

@@ -92,17 +92,20 @@ def test_a_model_that_changes_nothing_says_so_above_everything() -> None:
 def test_realised_cost_takes_the_true_label() -> None:
     matured = pd.DataFrame(
         {
-            "case_id": ["a", "b", "c", "d"],
+            "case_id": ["a", "b", "c", "d", "e"],
             "night": "2025-03-02",
-            "label": ["defective", "resellable", "defective", "unheard_of"],
-            "option": ["restock", "notify", "ask_person", "restock"],
-            "probabilities": [[0.5, 0.5]] * 4,
+            "label": ["defective", "resellable", "defective", "unheard_of", "defective"],
+            "option": ["restock", "notify", "ask_person", "restock", "ask_person"],
+            "answer": [None, None, "reject", None, None],
+            "probabilities": [[0.5, 0.5]] * 5,
         }
     )
-    costs = np.broadcast_to(np.array([[0.0, 30], [12, 0], [60, 60]]), (4, 3, 2))
+    costs = np.broadcast_to(np.array([[0.0, 30], [12, 0], [60, 60]]), (5, 3, 2))
     found = summarize(TERMS, facts(matured=matured, matured_costs=costs)).realised
     assert found is not None and found.cases == 3
-    assert found.policy_cost == pytest.approx(30 + 12 + (0 + 4))
+    # the person was asked for 4 and chose what costs 60; the one nobody answered is in no sum
+    assert found.policy_cost == pytest.approx(30 + 12 + (60 + 4))
+    assert found.unanswered == 1
     assert {line.option: line.cost for line in found.constants} == {"restock": 60, "notify": 12, "reject": 180}
     assert found.interval is not None and found.interval[0] < found.saving < found.interval[1]
 

@@ -29,9 +29,7 @@ def spec_of(options: Sequence[str], labels: Sequence[str], cells: dict[str, list
     return {
         "labels": list(labels),
         "fields": {"price": {"role": "amount"}},
-        "options": {
-            name: {"title": name, "costs": dict(zip(labels, cells[name], strict=True))} for name in options
-        },
+        "options": {name: {"title": name, "costs": dict(zip(labels, cells[name], strict=True))} for name in options},
     }
 
 

@@ -10,7 +10,7 @@ the past to stay as it was:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,8 @@ def streams(
     nights = sorted(set(frame[NIGHT]))
     until = next((night for night in nights if night not in mature), None)
     known = frame.merge(outcomes[[CASE_ID, "label", "known_at"]], on=CASE_ID, how="inner")
-    known = known[known["label"].isin(matrix.labels)]
+    # what was decided, or turned out, in options or labels that are gone has no cost today, so nothing can be said of it
+    known = known[known["label"].isin(matrix.labels) & known["cheapest"].isin([*matrix.options, None])]
     drawn = known["reason"] == Reason.RANDOM_SHARE
     sample = known[drawn].sort_values(["known_at", CASE_ID])
     settled = ~drawn if until is None else ~drawn & (known[NIGHT] < until)
@@ -107,7 +108,7 @@ def _truth(known: pd.DataFrame, cases: pa.Table, matrix: CostMatrix) -> Truth:
     known = known[known[CASE_ID].isin(row_of)].reset_index(drop=True)
     taken = cases.take(pa.array([row_of[case] for case in known[CASE_ID]], pa.int64()))
     cost = case_costs(matrix, number_columns(taken), len(taken))
-    label = np.array([matrix.labels.index(name) for name in known["label"]], dtype=int)
+    label = _positions(known["label"], matrix.labels)
     computed = np.isfinite(cost).all(axis=(1, 2))
     known, cost, label = known[computed].reset_index(drop=True), cost[computed], label[computed]
     return Truth(known, cost[np.arange(len(label)), :, label], cost)
@@ -116,8 +117,13 @@ def _truth(known: pd.DataFrame, cases: pa.Table, matrix: CostMatrix) -> Truth:
 def errors_of(truth: Truth, options: Sequence[str], version: str) -> np.ndarray:
     """Of the decisions that a version made without people, or would have: whether another option was cheaper."""
     mine = (truth.rows["model_version"].eq(version) & truth.rows["alone"]).to_numpy(dtype=bool)
-    chosen = np.array([options.index(name) for name in truth.rows["cheapest"][mine]], dtype=int)
+    chosen = _positions(truth.rows["cheapest"][mine], options)
     return wrong(truth.true_cost[mine], chosen)
+
+
+def _positions(names: Iterable[str], order: Sequence[str]) -> np.ndarray:
+    of = {name: i for i, name in enumerate(order)}
+    return np.array([of[name] for name in names], dtype=int)
 
 
 def wrong(true_cost: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipeline_project.domain.models.metrics import accuracy, ece, log_loss
+
 FEWEST = 20
 MOST_BINS = 10
 
@@ -37,7 +39,7 @@ class Calibration:
 
     Attributes:
         event: what the plotted probability is of: one label when there are two, else "the likeliest label".
-        error: expected calibration error over bins of equal count.
+        error: expected calibration error, as everywhere: `metrics.ece`.
         accuracy: share of cases whose likeliest label was the true one.
         log_loss: mean, in nats.
         nights: how many nights the cases come from.
@@ -89,15 +91,14 @@ def calibration(matured: pd.DataFrame, labels: tuple[str, ...]) -> Calibration |
     else:
         said, event_true, event = probability.max(axis=1), top == truth, "the likeliest label"
     bins = reliability(said, event_true)
-    of_truth = probability[np.arange(len(truth)), truth]
     return Calibration(
         cases=len(truth),
         nights=int(usable["night"].nunique()),
         event=event,
         bins=bins,
-        error=sum(b.cases * abs(b.said - b.came_true) for b in bins) / len(truth),
-        accuracy=float((top == truth).mean()),
-        log_loss=float(-np.log(np.clip(of_truth, 1e-15, 1.0)).mean()),
+        error=ece(probability, truth),
+        accuracy=accuracy(probability, truth),
+        log_loss=log_loss(probability, truth),
         labels=tuple(
             LabelLine(label, float(probability[:, i].mean()), float((truth == i).mean()))
             for i, label in enumerate(labels)

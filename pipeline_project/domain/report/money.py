@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from pipeline_project.domain.policy import ASK_PERSON
+from pipeline_project.domain.realised import answers_of, best_constant, realised, unanswered
 from pipeline_project.domain.report.facts import ReportTerms
 from pipeline_project.domain.report.words import count, money, percent
 
@@ -55,6 +56,7 @@ class Comparison:
         differ: cases that this policy does not treat as the best constant one would.
         acted: cases with an option that leads to an action.
         random_cost: what the random share costs above the cheapest option, part of `policy_cost`.
+        unanswered: cases with a known outcome that people were asked about and have not answered; they are in no sum.
         interval: 95 % interval of the saving against `best`, only where outcomes are known.
     """
 
@@ -66,6 +68,7 @@ class Comparison:
     acted: int
     random_cost: float = 0.0
     interval: tuple[float, float] | None = None
+    unanswered: int = 0
 
     @property
     def saving(self) -> float:
@@ -129,26 +132,25 @@ def compare_expected(decisions: pd.DataFrame, terms: ReportTerms) -> Comparison 
 def compare_realised(matured: pd.DataFrame, costs: np.ndarray, terms: ReportTerms) -> Comparison | None:
     """What earlier decisions really cost, now that their outcomes are known, against always one option.
 
-    A person's answer is taken to be right: the cheapest option under the true label, plus the review cost.
+    A question that nobody has answered has cost nothing yet, so it is counted apart and is in none of the sums.
 
     Args:
-        matured: case_id, label, option.
+        matured: case_id, label, option, answer.
         costs: shape (cases, options, labels), aligned with `matured`.
     """
     positions = {label: i for i, label in enumerate(terms.labels)}
     labels = matured["label"].map(positions)
     known = labels.notna().to_numpy() & matured["option"].isin([*terms.options, ASK_PERSON]).to_numpy()
-    if not known.any():
-        return None
     rows = np.flatnonzero(known)
     true_costs = costs[rows, :, labels.to_numpy()[known].astype(int)]
     options = matured["option"].to_numpy(dtype=object)[known]
-    answered = true_costs.min(axis=1) + terms.policy.review_cost
-    paid = np.where(options == ASK_PERSON, answered, _chosen(true_costs, options, terms))
-    usable = np.isfinite(true_costs).all(axis=1)
+    answers = answers_of(matured[known])
+    paid = realised(options.tolist(), answers, true_costs, tuple(terms.options), terms.policy.review_cost)
+    usable = np.isfinite(true_costs).all(axis=1) & np.isfinite(paid)
     if not usable.any():
         return None
-    return _comparison(paid[usable], true_costs[usable], options[usable], terms, interval=True)
+    found = _comparison(paid[usable], true_costs[usable], options[usable], terms, interval=True)
+    return replace(found, unanswered=int(unanswered(options.tolist(), answers).sum()))
 
 
 def _comparison(
@@ -164,7 +166,8 @@ def _comparison(
         ConstantLine(name, title, float(total), name not in terms.denying)
         for (name, title), total in zip(terms.options.items(), totals, strict=True)
     )
-    best = min((line for line in constants if line.open), key=lambda line: line.cost)
+    cheapest = best_constant({line.option: line.cost for line in constants}, terms.denying)
+    best = next(line for line in constants if line.option == cheapest)
     saved = costs[:, list(terms.options).index(best.option)] - paid
     spread = 1.96 * float(saved.std(ddof=1)) * len(saved) ** 0.5 if interval and len(saved) > 1 else None
     total_saved = float(saved.sum())

@@ -197,8 +197,8 @@ def _money(value: float) -> float | None:
 
 #: A content with nothing in it.
 NOTHING: Mapping[str, Any] = {
-    "fields": {}, "masked": [], "sealed": {}, "text": [], "photos": [], "order": {}, "labels": {}, "options": {}, "cheapest": None,
-    "reasons": [], "similar": [], "history": None, "model_version": None, "problem": None,
+    "fields": {}, "masked": [], "sealed": {}, "text": [], "photos": [], "order": {}, "labels": {}, "options": {},
+    "cheapest": None, "reasons": [], "similar": [], "history": None, "model_version": None, "problem": None,
 }  # fmt: skip
 
 
