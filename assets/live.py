@@ -20,6 +20,7 @@ from pipeline_project.domain.live.rollout import Watched
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake, Ledger, Registry
 from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.told import in_order_of
 from pipeline_project.partitions import nights, window
 from pipeline_project.spec import WorkflowSpec
 
@@ -134,7 +135,7 @@ def _look(
         return [], []
     found = [check_promise(truth, spec.cost_matrix.options, watched, terms.alpha)]
     if watched.rolling and watched.base is not None:
-        sides = _both_words(lake, spec, watched, night)
+        sides = _both_words(lake, ledger, spec, watched, night)
         compared = compare_live(truth, sides[watched.base], sides[watched.version], spec.policy_terms, terms.alpha)
         found += checks_of_comparison(watched.version, compared, terms.alpha)
     broken = [check for check in found if check.breached]
@@ -167,17 +168,19 @@ def _needed(spec: WorkflowSpec) -> list[str]:
 
 
 def _both_words(
-    lake: Lake, spec: WorkflowSpec, watched: Watched, night: str
+    lake: Lake, ledger: Ledger, spec: WorkflowSpec, watched: Watched, night: str
 ) -> dict[str, Mapping[str, Sequence[float] | None]]:
-    """Probabilities by case of the challenger and of the champion, whoever of them decided it."""
+    """Probabilities by case of the challenger and of the champion, whoever of them decided it; of today's labels."""
     sides: dict[str, dict[str, Sequence[float] | None]] = {str(watched.base): {}, watched.version: {}}
+    labels = ledger.labels_of_models(spec.name, sides)
     for noun in ("scores", "shadow_scores"):
         table = lake.read_span(
             spec.name, noun, watched.since, shifted(night, 1), [CASE_ID, "model_version", "probabilities"]
         )
         for row in [] if table is None else table.to_pylist():
             if row["model_version"] in sides:
-                sides[row["model_version"]][row[CASE_ID]] = row["probabilities"]
+                then = labels.get(row["model_version"], spec.labels)
+                sides[row["model_version"]][row[CASE_ID]] = in_order_of(row["probabilities"], then, spec.labels)
     return dict(sides)
 
 

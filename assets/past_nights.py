@@ -24,6 +24,7 @@ from pipeline_project.domain.errors import ReplayRefused
 from pipeline_project.domain.features import Past
 from pipeline_project.domain.nights import shifted, window_of
 from pipeline_project.domain.ports import Lake, Ledger, Registry
+from pipeline_project.domain.realised import answers_to
 from pipeline_project.domain.replaying.compare import Compared, ReplayTerms, compare
 from pipeline_project.domain.replaying.decide import (
     PastNights,
@@ -37,6 +38,7 @@ from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.replaying.page import PageTerms, render_replay
 from pipeline_project.domain.replaying.pinned import current_versions, first_of_each, pinned_rows, version_before
 from pipeline_project.domain.schema import CASE_ID, NIGHT, FieldType, Role
+from pipeline_project.domain.told import told_of
 from pipeline_project.domain.training import TrainedModel
 from pipeline_project.spec import WorkflowSpec
 
@@ -126,6 +128,9 @@ def gather(spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str, last: str
     nights = tuple(sorted(decided[NIGHT].unique()))
     zone, reading = spec.nights.time_zone, _Reading(spec, lake, nights)
     cases, standing = reading.cases(decided)
+    # what was scored for other labels, or for the same in another order, is read by the labels it was scored for
+    versions = [version for version in standing["model_version"].unique() if isinstance(version, str)]
+    standing = told_of(standing, spec.labels, ledger.labels_of_models(spec.name, versions))
     # the bound of what may be known of the past is that of the first night; outcomes are dated one by one
     earlier = past_of(spec, lake, ledger, window_of(nights[0], zone))
     return PastNights(
@@ -140,6 +145,7 @@ def gather(spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str, last: str
         embeddings=reading.embeddings(standing) if spec.encodes else None,
         clusters=reading.clusters(standing) if spec.clusters else None,
         usual=_usual(spec, lake, nights),
+        answers=answers_to(standing, ledger.decided_further(spec.name, nights[0], shifted(nights[-1], 1))),
     )
 
 

@@ -13,9 +13,9 @@ from benchmarks.tables import percent, table
 from pipeline_project.commands.ground import workflow
 from pipeline_project.domain.gating import judge_gates
 from pipeline_project.domain.models.metrics import all_metrics
+from pipeline_project.domain.realised import realised
 from pipeline_project.domain.replaying.compare import ReplayTerms, compare
 from pipeline_project.domain.replaying.decide import PastNights, recorded
-from pipeline_project.domain.realised import realised
 from pipeline_project.domain.results import resampled_totals
 from pipeline_project.settings import Settings
 

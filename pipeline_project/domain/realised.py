@@ -34,6 +34,12 @@ def with_answers(decisions: pd.DataFrame, further: Mapping[str, str]) -> pd.Data
     return decisions.assign(**{ANSWER: answers})
 
 
+def answers_to(decisions: pd.DataFrame, further: Mapping[str, str]) -> dict[str, str]:
+    """The answers alone, by case; arguments as `with_answers`."""
+    given = zip(decisions[CASE_ID], answers_of(with_answers(decisions, further)), strict=True)
+    return {case: answer for case, answer in given if answer is not None}
+
+
 def answers_of(decisions: pd.DataFrame) -> list[str | None]:
     """The answers that a frame holds; none where it holds no such column."""
     if ANSWER not in decisions:

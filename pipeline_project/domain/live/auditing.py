@@ -77,7 +77,7 @@ def streams(
     nights = sorted(set(frame[NIGHT]))
     until = next((night for night in nights if night not in mature), None)
     known = frame.merge(outcomes[[CASE_ID, "label", "known_at"]], on=CASE_ID, how="inner")
-    # what was decided, or turned out, in options or labels that are gone has no cost today, so nothing can be said of it
+    # what was decided, or turned out, in options or labels that are gone has no cost today
     known = known[known["label"].isin(matrix.labels) & known["cheapest"].isin([*matrix.options, None])]
     drawn = known["reason"] == Reason.RANDOM_SHARE
     sample = known[drawn].sort_values(["known_at", CASE_ID])

@@ -230,7 +230,8 @@ def _realised(base: Decided, candidate: Decided, values: Values, truth: _Truth) 
     """Candidate minus base of each case, given the truth; NaN where it is not known."""
     rows, told = np.arange(len(truth.label)), np.maximum(truth.label, 0)
     difference = values.of_options(candidate.option, 1) - values.of_options(base.option, 0)
-    return np.where((truth.label >= 0) & values.finite, difference[rows, told], np.nan)
+    known = (truth.label >= 0) & values.finite & ~values.unknown(base.option, candidate.option)
+    return np.where(known, difference[rows, told], np.nan)
 
 
 def _stand_ins(base: Decided, candidate: Decided, truth: _Truth) -> np.ndarray:

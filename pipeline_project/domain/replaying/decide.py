@@ -50,6 +50,8 @@ class PastNights:
         embeddings: rows of these cases, or None where cases have no vectors.
         clusters: rows of these cases and of earlier ones, or None.
         usual: median of the cases of the nights before each night; None, or no entry, if unknown.
+        answers: by case, the option that people chose where they were asked and answered; None where nobody kept it,
+            as in nights that were made up: then every answer is taken to be right.
     """
 
     nights: tuple[str, ...]
@@ -60,6 +62,7 @@ class PastNights:
     embeddings: pa.Table | None = None
     clusters: pa.Table | None = None
     usual: Mapping[str, float | None] = field(default_factory=dict)
+    answers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

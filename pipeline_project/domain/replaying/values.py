@@ -12,6 +12,7 @@ from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.errors import ReplayRefused
 from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.domain.replaying.decide import Decided, PastNights, Policy
+from pipeline_project.domain.schema import CASE_ID
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,16 @@ class Values:
         cost: shape (cases, options, labels).
         own: per side, which options are its own.
         review: what one answer costs.
+        answer: index of the option that a person chose, -1 where nobody has answered.
+        kept: whether answers are known at all.
     """
 
     options: tuple[str, ...]
     cost: np.ndarray
     own: tuple[np.ndarray, np.ndarray]
     review: float
+    answer: np.ndarray
+    kept: bool
 
     @classmethod
     def of(cls, past: PastNights, policies: tuple[Policy, Policy]) -> Values:
@@ -42,7 +47,10 @@ class Values:
             np.array([name in before.matrix.options for name in options]),
             np.array([name in after.matrix.options for name in options]),
         )
-        return cls(options, cost, own, after.terms.review_cost)
+        index = {name: i for i, name in enumerate(options)}
+        given = past.answers or {}
+        answer = np.array([index.get(given.get(case, ""), -1) for case in past.cases[CASE_ID].to_pylist()], dtype=int)
+        return cls(options, cost, own, after.terms.review_cost, answer, past.answers is not None)
 
     @property
     def finite(self) -> np.ndarray:
@@ -53,11 +61,22 @@ class Values:
         return self.cost[:, self.own[side], :].min(axis=1)
 
     def asked(self, side: int) -> np.ndarray:
-        """Shape (cases, labels): what asking costs: the answer, then the best option."""
-        return np.asarray(self.review + self.cheapest(side))
+        """Shape (cases, labels): what asking costs: the answer, then the option that was answered.
+
+        A candidate may ask where nobody was asked; for those and for what is unanswered the best option stands in,
+        which is what the policy expects of an answer. Nothing of it is called realised: see `unknown`.
+        """
+        told = self.cost[np.arange(len(self.answer)), np.maximum(self.answer, 0), :]
+        then = np.where((self.answer >= 0)[:, None], told, self.cheapest(side))
+        return np.asarray(self.review + then)
+
+    def unknown(self, before: Sequence[str], after: Sequence[str]) -> np.ndarray:
+        """Cases of which one side alone asks and that nobody answered: what that would have cost, nobody knows."""
+        asks = [np.array([name == ASK_PERSON for name in each], dtype=bool) for each in (before, after)]
+        return np.asarray((asks[0] != asks[1]) & (self.answer < 0) & self.kept)
 
     def of_options(self, chosen: Sequence[str], side: int) -> np.ndarray:
-        """Shape (cases, labels); a person finds the truth and takes the best option."""
+        """Shape (cases, labels); what is asked costs what `asked` says."""
         index = {name: i for i, name in enumerate(self.options)}
         taken = np.array([index.get(name, -1) for name in chosen], dtype=int)
         alone = self.cost[np.arange(len(taken)), np.maximum(taken, 0), :]
