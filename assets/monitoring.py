@@ -14,6 +14,7 @@ from assets.common import BOUNDS, key, night_asset
 from assets.doors import Encoders, Reports, Sources
 from assets.knowledge import written
 from pipeline_project.domain.cluster_newcomers import Novelty, novelties_of
+from pipeline_project.domain.concerns import KINDS, concerns_of, key_of
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.errors import PhotoUnreadable
@@ -98,6 +99,8 @@ def gather(
         tables[noun] for noun in ("arrivals", "cases", "quarantine", "scores", "decisions")
     )
     matured, costs, immature = _matured(spec, lake, ledger, night)
+    if not spec.warms_up(night.night):
+        _hear(spec, lake, ledger, night.night, decisions, matured, costs)
     models, trained = (list(filter(None, scores[name].to_pylist())) for name in ("model_version", "model_night"))
     return NightFacts(
         night=night.night,
@@ -130,6 +133,29 @@ def gather(
             if alert["workflow"] == spec.name
         ),
     )
+
+
+def _hear(
+    spec: WorkflowSpec,
+    lake: Lake,
+    ledger: Ledger,
+    night: str,
+    decisions: pa.Table,
+    matured: pd.DataFrame | None,
+    costs: np.ndarray | None,
+) -> None:
+    """Raises what the newest night shows as alerts, and closes what it does not show any more."""
+    if night != max(lake.nights(spec.name, "decisions")):
+        return
+    matrix = spec.cost_matrix
+    reasons = decisions["reason"].to_pylist()
+    if not reasons:
+        return
+    found = concerns_of(spec.name, night, reasons, matured, costs, matrix.options, matrix.labels)
+    for kind in {*KINDS} - {concern.kind for concern in found}:
+        ledger.close_alert(spec.name, key_of(kind))
+    for each in found:
+        ledger.raise_alert(spec.name, each.kind, key_of(each.kind), each.message, spec.owners[0], each.next_command)
 
 
 def _as_decided(context: dg.AssetExecutionContext, decisions: dg.AssetKey) -> dict[str, Any]:

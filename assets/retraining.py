@@ -24,6 +24,9 @@ from pipeline_project.spec import WorkflowSpec
 #: One alert per workflow, so that the next training that goes through closes it.
 TRAINING_ALERT = "training"
 
+#: A first model that knows no more than the bare rates; the next one that does closes it.
+FIRST_MODEL_ALERT = "first_model"
+
 #: What the guards look at of decisions.
 DECIDED = [CASE_ID, "option", "reason"]
 
@@ -200,6 +203,7 @@ def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         versions = registry.trained(spec.name, night)
         standing = ledger.champion(spec.name, night)
         if standing is not None:
+            ledger.close_alert(spec.name, FIRST_MODEL_ALERT)
             verdict = f"version {standing.version} decides; a challenger needs its gates and a signature"
             return dg.MaterializeResult(metadata={"verdict": verdict, "promoted": False})
         if not versions:
@@ -208,6 +212,12 @@ def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         proposed = versions[-1]
         TrainedModel.from_files(registry.load(proposed))
         found = judge(proposed.metrics, training_set, spec.labels, spec.model.calibration_share)
+        if found.promote:
+            ledger.close_alert(spec.name, FIRST_MODEL_ALERT)
+        else:
+            said = f"the first model does not decide, every case goes to people: {found.reason}"
+            command = f"pipeline nights {spec.name} --from {night} --to {night} --retrain"
+            ledger.raise_alert(spec.name, "model_refused", FIRST_MODEL_ALERT, said, spec.owners[0], command)
         # the ledger comes last and at once: a night whose model stands there is trained, and needs no second training
         if found.promote:
             registry.point(spec.name, "champion", proposed.version)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline_project.commands.alerts import alerts_of, tell_alerts
 from pipeline_project.commands.console import Exit, emit, paragraph, say, table
 from pipeline_project.commands.ground import Ground, prepare, workflow
 from pipeline_project.domain.errors import PromotionRefused
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 def show_models(name: str, as_json: bool) -> int:
     """The champion's history, and what was proposed."""
     workflow(name)
-    promotions = _promotions(prepare())
+    ground = prepare()
+    promotions, alerts = _promotions(ground), alerts_of(ground.ledger, name)
     champions, proposals = promotions.champions(name), promotions.proposals(name)
     waiting = {each["id"] for each in promotions.awaiting()}
     if as_json:
-        emit({"champions": champions, "proposals": proposals, "awaiting": sorted(waiting)})
+        emit({"champions": champions, "proposals": proposals, "awaiting": sorted(waiting), "alerts": alerts})
         return Exit.DONE
     if champions:
         rows = [(c["version"], c["from_night"], c["night"], c["reason"]) for c in champions]
@@ -43,6 +45,7 @@ def show_models(name: str, as_json: bool) -> int:
         )
     else:
         say("No challenger was compared yet; a training after the first decided nights makes one.")
+    tell_alerts(alerts)
     return Exit.DONE
 
 

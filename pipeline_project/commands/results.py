@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_project.commands.alerts import alerts_of, tell_alerts
 from pipeline_project.commands.console import Exit, complain, emit, paragraph, say
-from pipeline_project.commands.ground import lake, prepare, workflow
+from pipeline_project.commands.ground import Ground, lake, prepare, workflow
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.duplicates import contradicting, repeated
@@ -31,19 +32,20 @@ _EVER = "9999-12-31"
 def show_results(name: str, as_json: bool) -> int:
     """Prints the tables in Markdown, from the lake's decisions and the ledger's outcomes."""
     spec = workflow(name)
-    found = _results(spec)
+    ground = prepare()
+    found = _results(spec, ground)
     if found is None:
         complain(f"nothing of {name} is decided yet; run `pipeline nights {name}`")
         return Exit.NOT_FOUND
     if as_json:
-        emit(asdict(found))
+        emit({**asdict(found), "alerts": alerts_of(ground.ledger, name)})
     else:
         _tell(spec, found)
+        tell_alerts(alerts_of(ground.ledger, name))
     return Exit.DONE
 
 
-def _results(spec: WorkflowSpec) -> Results | None:
-    ground = prepare()
+def _results(spec: WorkflowSpec, ground: Ground) -> Results | None:
     tables, first = lake(ground.settings), spec.nights.decide_from.isoformat()
     decisions = tables.read_span(spec.name, "decisions", first, _EVER)
     if decisions is None or not len(decisions):
@@ -92,7 +94,7 @@ def _dropped(spec: WorkflowSpec, tables: DeltaLake, first: str) -> tuple[int, in
 
 
 def _tell(spec: WorkflowSpec, found: Results) -> None:
-    if not found.cases:
+    if not found.cases and not found.other_spec:
         paragraph(
             f"{spec.name}: {found.undecided_outcomes:,} cases are decided and no outcome of them is known yet, so "
             "there is nothing to compare. Outcomes become known with later nights: run those, and ask again.",

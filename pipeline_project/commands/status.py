@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from itertools import pairwise
+from datetime import UTC, datetime
 from typing import Any
 
+from pipeline_project.commands.alerts import NIGHT, alerts_of, tell_alerts
 from pipeline_project.commands.console import Exit, emit, facts, heading, paragraph, say, table
 from pipeline_project.commands.ground import Ground, lake, prepare, settings, workflow
+from pipeline_project.commands.spans import ranges
 from pipeline_project.domain.errors import PipelineError
 from pipeline_project.domain.landing import LANDING
 from pipeline_project.domain.nights import night_of
@@ -19,12 +19,8 @@ from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 from pipeline_project.spec.source import FilesSource
 
-NIGHTS_LISTED = 8
-COMMANDS_LISTED = 3
 OVERLOOKED_LISTED = 8
 _EVER = "9999-12-31"
-_NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
-_RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}")
 
 
 def show_status(name: str | None, as_json: bool) -> int:
@@ -47,7 +43,7 @@ def show_status(name: str | None, as_json: bool) -> int:
     for mistake in loaded.broken:
         say()
         say(f"Not loaded, see `pipeline check`: {mistake.file}")
-    _tell_alerts(alerts)
+    tell_alerts(alerts)
     return Exit.DONE
 
 
@@ -88,7 +84,7 @@ class Nights:
 
 def _one(spec: WorkflowSpec, as_json: bool) -> int:
     ground = prepare()
-    alerts = [alert for alert in ground.ledger.open_alerts() if alert["workflow"] == spec.name]
+    alerts = alerts_of(ground.ledger, spec.name)
     summary, nights = _summary(ground, spec), _nights(ground, spec, alerts)
     counts = ground.ledger.counts(spec.name).groupby("option")["cases"].sum().to_dict()
     unread = _overlooked(ground, spec)
@@ -116,7 +112,7 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
     if nights.missing:
         heading("Next")
         say(f"  pipeline nights {spec.name} --from {nights.missing[0]} --to {nights.missing[-1]}")
-    _tell_alerts(alerts)
+    tell_alerts(alerts)
     return Exit.DONE
 
 
@@ -126,7 +122,7 @@ def _nights(ground: Ground, spec: WorkflowSpec, alerts: Iterable[Mapping[str, An
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
     gathered = lake(ground.settings).nights(spec.name, deepest)
     stops = (alert["key"] for alert in alerts if alert["kind"] != LANDING)
-    stopped = sorted({night for key in stops for night in _NIGHT.findall(key)})
+    stopped = sorted({night for key in stops for night in NIGHT.findall(key)})
     decided = [night for night in ground.ledger.decided_nights(spec.name) if night not in stopped]
     warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)
     today = night_of(datetime.now(UTC), spec.nights.time_zone)
@@ -158,34 +154,3 @@ def _tell_overlooked(sentences: Sequence[str]) -> None:
         paragraph(sentence)
     if len(sentences) > OVERLOOKED_LISTED:
         say(f"  and {len(sentences) - OVERLOOKED_LISTED} more like these; --json lists them all")
-
-
-def ranges(nights: Sequence[str]) -> str:
-    """Nights in order as spans without a gap: `2025-03-01 to 2025-03-04, 2025-03-07 (5)`."""
-    if not nights:
-        return "none"
-    days = [date.fromisoformat(night) for night in nights]
-    starts = [days[0], *(after for before, after in pairwise(days) if (after - before).days > 1)]
-    ends = [*(before for before, after in pairwise(days) if (after - before).days > 1), days[-1]]
-    spans = [f"{start} to {end}" if end > start else f"{start}" for start, end in zip(starts, ends, strict=True)]
-    more = f" and {len(spans) - NIGHTS_LISTED} more spans" if len(spans) > NIGHTS_LISTED else ""
-    return f"{', '.join(spans[:NIGHTS_LISTED])}{more} ({len(nights)} {'night' if len(nights) == 1 else 'nights'})"
-
-
-def _tell_alerts(alerts: Iterable[Mapping[str, Any]]) -> None:
-    """Open alerts, those with one message together."""
-    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
-    for alert in alerts:
-        alike = _RUN.sub("…", _NIGHT.sub("…", alert["message"]))
-        groups.setdefault((alert["workflow"], alert["owner"], alike), []).append(alert)
-    for (name, owner, alike), group in groups.items():
-        several = len(group) > 1
-        heading(f"ALERT {name}: {len(group)} of one kind" if several else f"ALERT {name}")
-        paragraph(alike if several else group[0]["message"])
-        nights = sorted({night for alert in group for night in _NIGHT.findall(alert["key"])})
-        facts([("nights", ranges(nights)), ("owner", owner)])
-        commands = list(dict.fromkeys(alert["next_command"] for alert in group))
-        for command in commands[:COMMANDS_LISTED]:
-            say(f"  next    {command}")
-        if len(commands) > COMMANDS_LISTED:
-            say(f"          and {len(commands) - COMMANDS_LISTED} more like these; --json lists them all")

@@ -14,7 +14,7 @@ from pipeline_project.domain.realised import with_answers
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 
 #: The columns of decisions that are looked at.
-DECIDED = [CASE_ID, "night", "option", "reason", "would_be", "probabilities", "model_version"]
+DECIDED = [CASE_ID, "night", "option", "reason", "would_be", "cheapest", "probabilities", "model_version"]
 
 
 def matured_decisions(

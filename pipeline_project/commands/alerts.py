@@ -1,0 +1,41 @@
+"""Open alerts, as every command tells them: what is the matter, whose it is, and what to run next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.commands.console import facts, heading, paragraph, say
+from pipeline_project.commands.spans import ranges
+
+if TYPE_CHECKING:
+    from pipeline_project.domain.ports import Ledger
+
+COMMANDS_LISTED = 3
+NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
+_RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}")
+
+
+def alerts_of(ledger: Ledger, workflow: str) -> list[dict[str, Any]]:
+    """The open alerts of one workflow, oldest first."""
+    return [alert for alert in ledger.open_alerts() if alert["workflow"] == workflow]
+
+
+def tell_alerts(alerts: Iterable[Mapping[str, Any]]) -> None:
+    """Prints open alerts, those with one message together."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for alert in alerts:
+        alike = _RUN.sub("…", NIGHT.sub("…", alert["message"]))
+        groups.setdefault((alert["workflow"], alert["owner"], alike), []).append(alert)
+    for (name, owner, alike), group in groups.items():
+        several = len(group) > 1
+        heading(f"ALERT {name}: {len(group)} of one kind" if several else f"ALERT {name}")
+        paragraph(alike if several else group[0]["message"])
+        nights = sorted({night for alert in group for night in NIGHT.findall(alert["key"])})
+        facts([*([("nights", ranges(nights))] if nights else []), ("owner", owner)])
+        commands = list(dict.fromkeys(alert["next_command"] for alert in group))
+        for command in commands[:COMMANDS_LISTED]:
+            say(f"  next    {command}")
+        if len(commands) > COMMANDS_LISTED:
+            say(f"          and {len(commands) - COMMANDS_LISTED} more like these; --json lists them all")
