@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 
+from pipeline_project.commands.alerts import NIGHT, alerts_of, tell_alerts
 from pipeline_project.commands.console import Exit, Steps, complain, emit, say, steps
 from pipeline_project.commands.ground import Ground, dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.nights import NightRun, NightRunner, as_rows
@@ -51,6 +52,9 @@ def run_range(
         emit({"workflow": name, "nights": as_rows(runs)})
     else:
         tell(name, runs)
+        # a night that stopped was told on its line
+        ran = {run.night for run in runs}
+        tell_alerts([each for each in alerts_of(prepare().ledger, name) if not ran & {*NIGHT.findall(each["key"])}])
     return Exit.DONE if all(run.went_well for run in runs) else Exit.NIGHT_FAILED
 
 

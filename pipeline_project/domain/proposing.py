@@ -17,6 +17,7 @@ from pipeline_project.domain.gating import GateVerdict, passed
 from pipeline_project.domain.ports import ModelVersion
 from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.timeline import nights_in
 
 #: The tag of a run that says who started it; what it trains, that person may not sign.
 STARTED_BY = "pipeline/started_by"
@@ -125,5 +126,4 @@ def mature_nights(decided: pa.Table | None, known: Collection[str], share: float
     if decided is None or not len(decided):
         return []
     frame = pd.DataFrame({name: decided[name].to_pylist() for name in (NIGHT, CASE_ID)})
-    shares = frame[CASE_ID].isin(set(known)).groupby(frame[NIGHT]).mean()
-    return [str(night) for night, of in shares.sort_index().items() if of >= share]
+    return nights_in(frame[NIGHT].to_numpy(), frame[CASE_ID].isin(set(known)).to_numpy(), share)

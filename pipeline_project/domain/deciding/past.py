@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline_project.domain.policy import ASK_PERSON, Reason, random_draw
 from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.timeline import nights_in
 
 #: The columns of decisions that are looked at.
 LOOKED_AT = [NIGHT, CASE_ID, "option", "reason", "propensity", "probabilities", "model_version"]
@@ -53,5 +54,6 @@ def with_truth(rows: pd.DataFrame, outcomes: pd.DataFrame, mature_share: float) 
         mature_share: of the spec.
     """
     known = rows.merge(outcomes[[CASE_ID, "label"]].drop_duplicates(CASE_ID), on=CASE_ID, how="left")
-    share = known["label"].notna().groupby(known[NIGHT]).transform("mean")
-    return known[known["label"].notna() & (share >= mature_share)].reset_index(drop=True)
+    there = known["label"].notna()
+    ripe = nights_in(known[NIGHT].to_numpy(), there.to_numpy(), mature_share)
+    return known[there & known[NIGHT].isin(ripe)].reset_index(drop=True)

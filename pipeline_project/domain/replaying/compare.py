@@ -22,6 +22,7 @@ from pipeline_project.domain.replaying.money import (
 from pipeline_project.domain.replaying.slices import ece_of, error_alone, intervals_of, rates_of, slices_of
 from pipeline_project.domain.replaying.values import Judged, Values, judged
 from pipeline_project.domain.schema import CASE_ID
+from pipeline_project.domain.timeline import nights_in
 
 _SAMPLE = 24
 #: Reasons of decisions made without people although a person was wanted.
@@ -191,8 +192,8 @@ class _Truth:
 
 def mature_nights(frame: pd.DataFrame, asked_for: np.ndarray, share: float) -> frozenset[str]:
     """The nights whose outcomes are in: of the cases whose truth was to be learned, this share is known."""
-    shares = frame["label"].notna()[asked_for].groupby(frame["night"][asked_for]).mean()
-    return frozenset(str(night) for night, of in shares.items() if of >= share)
+    known = frame["label"].notna().to_numpy()
+    return frozenset(nights_in(frame["night"].to_numpy()[asked_for], known[asked_for], share))
 
 
 def _frame(past: PastNights, base: Decided, candidate: Decided, outcomes: pd.DataFrame) -> pd.DataFrame:
