@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from doubles import NIGHT, World, arrival, claims
+from doubles import NIGHT, arrival, claims
 
 import assets.retraining
 from pipeline_project.domain.concerns import CAPACITY_BINDS, NO_CHAMPION, key_of
