@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,10 +38,11 @@ def said_of(decision: Mapping[str, Any], spec: Mapping[str, Any]) -> Said:
     probabilities = by_name(labels, decision.get("probabilities"))
     if costs is None:
         return Said(probabilities, {})
+    costs = [math.nan if cost is None else float(cost) for cost in costs]
     order = decision.get("option_order") or _order(decision, spec, labels)
     if order is None:
-        return Said(probabilities, {}, tuple(sorted(costs)))
-    return Said(probabilities, by_name(order, costs))
+        return Said(probabilities, {}, tuple(sorted(cost for cost in costs if math.isfinite(cost))))
+    return Said(probabilities, {name: cost for name, cost in by_name(order, costs).items() if math.isfinite(cost)})
 
 
 def _order(decision: Mapping[str, Any], spec: Mapping[str, Any], labels: list[str]) -> list[str] | None:
@@ -57,7 +59,7 @@ def _order(decision: Mapping[str, Any], spec: Mapping[str, Any], labels: list[st
         known[amount] = float(decision["amount"])
     found = option_order(
         tuple(options),
-        decision["expected_costs"],
+        [math.nan if cost is None else float(cost) for cost in decision["expected_costs"]],
         decision.get("probabilities") or (),
         {name: [row[label] for label in labels] for name, row in cells.items()},
         known,
