@@ -31,7 +31,7 @@ from pipeline_project.domain.report import (
     summarize,
 )
 from pipeline_project.domain.schema import CASE_ID, FieldType, versions_of
-from pipeline_project.domain.told import told_of
+from pipeline_project.domain.told import costs_told_now, told_of
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 
@@ -112,7 +112,7 @@ def gather(
         clusters=tables.get("clusters"),
         newcomers=_newcomers(spec, lake, night.night),
         scores=scores,
-        decisions=None if spec.warms_up(night.night) else decisions,
+        decisions=None if spec.warms_up(night.night) else costs_told_now(decisions, spec.cost_matrix.options),
         places=spec.policy_terms.places(len(cases)),
         shadow_price=_shadow_price(decisions),
         matured=matured,

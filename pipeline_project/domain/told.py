@@ -12,6 +12,7 @@ from itertools import permutations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pipeline_project.domain.expressions import evaluate, names_in
 
@@ -53,6 +54,29 @@ def told_of(decisions: pd.DataFrame, labels: Sequence[str], labels_of: Mapping[s
         for each, version in zip(decisions["probabilities"], decisions["model_version"], strict=True)
     ]
     return decisions.assign(probabilities=pd.Series(said, index=decisions.index, dtype=object))
+
+
+def costs_told_now(decisions: pa.Table, options: Sequence[str]) -> pa.Table:
+    """Decisions whose expected costs stand in the order of these options; null where a row itself says otherwise.
+
+    A row names its cheapest option and what that costs, so that a night decided under other options, or under the same
+    in another order, is not read by position.
+
+    Args:
+        decisions: expected_costs, cheapest, cheapest_cost.
+        options: today's, in order.
+    """
+    place = {name: i for i, name in enumerate(options)}
+
+    def fits(costs: Sequence[float], cheapest: str | None, cost: float | None) -> bool:
+        if len(costs) != len(options) or cheapest not in place or cost is None:
+            return False
+        return math.isclose(costs[place[cheapest]], cost, **_SAME)
+
+    columns = (decisions[name].to_pylist() for name in ("expected_costs", "cheapest", "cheapest_cost"))
+    said = [costs if costs and fits(costs, name, cost) else None for costs, name, cost in zip(*columns, strict=True)]
+    at = decisions.column_names.index("expected_costs")
+    return decisions.set_column(at, "expected_costs", pa.array(said, pa.list_(pa.float64())))
 
 
 def option_order(

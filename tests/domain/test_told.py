@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_project.domain.told import by_name, in_order_of, option_order
+from pipeline_project.domain.told import by_name, costs_told_now, in_order_of, option_order
 from pipeline_project.spec.past import said_of
 
 SLUGS = st.from_regex(r"[a-z][a-z0-9_]{0,11}", fullmatch=True)
@@ -102,6 +103,20 @@ def test_what_was_said_in_another_order_is_put_into_todays() -> None:
     assert in_order_of([0.1, 0.9], ("a", "b"), ("a", "c")) is None
     assert in_order_of([0.1, 0.9], ("a", "b"), ("a", "b", "c")) is None
     assert in_order_of([0.1, 0.2, 0.7], ("a", "b"), ("a", "b")) is None
+
+
+def test_costs_of_a_night_are_not_read_by_the_position_of_other_options() -> None:
+    rows = pa.table(
+        {
+            "expected_costs": [[5.0, 7.0], [5.0, 7.0], None, [5.0, 7.0, 9.0], [5.0, 7.0]],
+            "cheapest": ["pay", "pay", None, "pay", "inspect"],
+            "cheapest_cost": [5.0, 7.0, None, 5.0, 5.0],
+        }
+    )
+    found = costs_told_now(rows, ("pay", "assess"))["expected_costs"].to_pylist()
+    assert found == [[5.0, 7.0], None, None, None, None]
+    # declared the other way round since, the second row alone is in today's order
+    assert costs_told_now(rows, ("assess", "pay"))["expected_costs"].to_pylist() == [None, [5.0, 7.0], *[None] * 3]
 
 
 def test_too_few_values_are_no_values_of_these_names() -> None:
