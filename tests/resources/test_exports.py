@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import csv
 import gzip
 import io
 import json
@@ -21,7 +22,7 @@ from pipeline_project.domain.errors import SourceUnreadable
 from pipeline_project.domain.readings import readings_of, unaccounted
 from pipeline_project.domain.typed_rows import read_rows
 from pipeline_project.settings import Settings
-from resources.sources import case_source
+from resources.sources import add_repair, case_source
 
 TWO = f"{HEADER}\n{row(1)}\n{row(2)}\n"
 
@@ -262,6 +263,25 @@ def test_nested_names(tmp_path: Path, format_: str) -> None:
     assert frame["tag"].tolist() == ["b", "b"]
     plain = read(tmp_path, lines.encode(), "a.j", {"format": format_})
     assert plain["row_sha256"] == table["row_sha256"], "what is declared of a row does not change what it is"
+
+
+def test_swallowed_lines_come_back_as_rows_when_they_are_exported_and_given_back(tmp_path: Path) -> None:
+    lines = [row(1, message='"5 inch'), row(2), row(3, message='"9 inch')]
+    table = read(tmp_path, "\n".join([HEADER, *lines]).encode())
+    assert ids(table) == [None] * 3
+    back = tmp_path / "to_repair.csv"
+    with back.open("w", newline="", encoding="utf-8") as file:
+        # as `pipeline quarantine --export` writes them
+        writer = csv.DictWriter(file, HEADER.split(","))
+        writer.writeheader()
+        writer.writerows(json.loads(raw) for raw in table["raw"].to_pylist())
+    spec = claims(tmp_path)
+    settings = Settings(home=tmp_path / "home")
+    add_repair(settings, spec, NIGHT, back)
+    night = case_source(spec, settings, {}).read(WINDOW)
+    assert ids(night) == [None, None, None, "C1", "C2", "C3"]
+    assert json.loads(night["raw"][3].as_py())["message"] == '"5 inch'
+    assert unaccounted(readings_of(night), night) == (0, 0)
 
 
 def test_nights_in_compact_names(tmp_path: Path) -> None:
