@@ -86,13 +86,20 @@ class FileFormat(Part):
         "of the columns; a line before it that looks like a row is refused, never passed over.",
     )
 
+    @field_validator("delimiter")
+    @classmethod
+    def _no_quote(cls, value: str) -> str:
+        if value in '"\r\n':
+            raise ValueError("cannot be a quote or a line break; write for instance ; or \\t in double quotes")
+        return value
+
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
         try:
             # Some codecs, such as zlib, are none of text; others cannot be read in parts.
             codecs.getincrementaldecoder(value)
-            b"".decode(value)
+            b"a".decode(value, "replace")
         except (LookupError, ValueError, TypeError) as error:
             raise ValueError(f"{value!r} is no encoding; write for instance utf-8, latin-1 or cp1252") from error
         return value

@@ -31,7 +31,7 @@ _HEADER_WITHIN = 60
 _ROWS_LOOKED_AT = 100
 # After so many unclosed quotes what one of them runs over is not looked through once more.
 _MAX_UNCLOSED = 100
-_SEP = re.compile(r'"?sep=(\\t|.)"?[;,\t| ]*', re.I)
+_SEP = re.compile(r'"?sep=(\\t|[^"\w\r\n])"?[;,\t| ]*', re.I)
 _BEFORE_HEADER = "stands before the header and looks like a row"
 _NEVER_CLOSED = "has a quote that is never closed; the file may be half-written"
 _SWALLOWED = (
@@ -134,6 +134,10 @@ def _before_header(
             raise SourceUnreadable(
                 f"{name}: line {ahead[header].number} holds the names of columns, and `skip_lines: {how.skip_lines}` "
                 "would pass over it; correct `skip_lines`"
+            )
+        if ahead and not any(line.text.strip("\r\n") for line in ahead[at:]):
+            raise SourceUnreadable(
+                f"{name}: nothing comes after the {how.skip_lines} lines of `skip_lines`, not even a header; correct it"
             )
     else:
         at = next((n for n, line in enumerate(ahead) if line.text.strip("\r\n")), 0)

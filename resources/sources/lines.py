@@ -160,7 +160,7 @@ def _codec(head: bytes, encoding: str, name: str, reading: Reading) -> str:
     try:
         declared = codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
         codecs.getincrementaldecoder(declared)
-        b"".decode(declared)
+        b"a".decode(declared, "replace")
     except (LookupError, UnicodeError) as error:
         raise SourceUnreadable(f"{name}: {encoding!r} is no encoding; write for instance `encoding: utf-8`") from error
     family = declared.removesuffix("-le").removesuffix("-be")

@@ -90,6 +90,8 @@ def test_a_row_before_the_header_never_vanishes(tmp_path: Path) -> None:
     assert json.loads(table["raw"][0].as_py())["claim_id"] == "C7"
     with pytest.raises(SourceUnreadable, match=r"line 1 holds the names of columns.*correct `skip_lines`"):
         read(tmp_path, TWO.encode(), how={"skip_lines": 2})
+    with pytest.raises(SourceUnreadable, match="nothing comes after the 9 lines"):
+        read(tmp_path, f"{row(1)}\n{row(2)}\n".encode(), how={"skip_lines": 9})
 
 
 def test_a_header_that_comes_again_is_no_case(tmp_path: Path) -> None:

@@ -349,6 +349,14 @@ def test_patterns_of_times_that_may_be_declared(tmp_path: Path, pattern: str) ->
     assert check_file(write(tmp_path, f"{GOOD}time_formats: ['{pattern}']\n")) == []
 
 
+@pytest.mark.parametrize(
+    ("key", "sentence"), [("delimiter: '\"'", "cannot be a quote"), ("encoding: zlib", "no encoding")]
+)
+def test_what_no_file_can_be_written_with(tmp_path: Path, key: str, sentence: str) -> None:
+    (found,) = check_file(write(tmp_path, GOOD.replace("path: claims.csv", f"path: claims.csv\n      {key}")))
+    assert sentence in found.sentence
+
+
 def test_marks_between_thousands(tmp_path: Path) -> None:
     good = GOOD + "decimal: ','\n"
     assert check_file(write(tmp_path, f"{good}thousands: '.'\n")) == []
