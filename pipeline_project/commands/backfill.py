@@ -12,7 +12,7 @@ from pipeline_project.commands.console import Exit, Steps, complain, emit, say, 
 from pipeline_project.commands.ground import Ground, dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.nights import NightRun, NightRunner, as_rows
 from pipeline_project.commands.orphans import alive, end_orphans
-from pipeline_project.commands.stopping import ends_on_sigterm
+from pipeline_project.commands.stopping import ends_on_sigterm, raise_if_asked
 from pipeline_project.domain.errors import DatabaseUnreachable
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.partitions import last_ended
@@ -129,6 +129,7 @@ def _told(bar: Steps, workflow: str, run: NightRun) -> None:
         bar.step(line)
     else:
         bar.step(line, why=run.why or "see the run in Dagster")
+    raise_if_asked()
 
 
 @contextmanager

@@ -16,6 +16,20 @@ from contextlib import contextmanager
 PATIENCE = 7.0
 
 
+#: Set as a signal comes in. Whoever catches everything on its way swallows an exception, and never this.
+_asked = threading.Event()
+
+
+def raise_if_asked() -> None:
+    """Between two pieces of work: ends the command where the exception that should have ended it was swallowed.
+
+    Raises:
+        KeyboardInterrupt: a signal came since the block of `ends_on_sigterm` began.
+    """
+    if _asked.is_set():
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def ends_on_sigterm(patience: float = PATIENCE) -> Iterator[None]:
     """Within the block SIGTERM raises KeyboardInterrupt, as Ctrl-C does; outside of the main thread nothing changes."""
@@ -28,6 +42,7 @@ def ends_on_sigterm(patience: float = PATIENCE) -> Iterator[None]:
     # told as the signal comes in, also while the main thread computes and no handler written in Python can run
     told = signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
     over = threading.Event()
+    _asked.clear()
     watch = threading.Thread(target=_watch, args=(heard, over, patience), daemon=True)
     watch.start()
     try:
@@ -39,10 +54,13 @@ def ends_on_sigterm(patience: float = PATIENCE) -> Iterator[None]:
         hearing.close()
         watch.join()
         heard.close()
+        _asked.clear()
 
 
 def _watch(heard: socket.socket, over: threading.Event, patience: float) -> None:
     """Ends the process when SIGTERM came and the block did not end in time."""
     while signals := heard.recv(16):
+        if {signal.SIGTERM, signal.SIGINT} & {*signals}:
+            _asked.set()
         if signal.SIGTERM in signals and not over.wait(patience):
             os._exit(128 + signal.SIGTERM)

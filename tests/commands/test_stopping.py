@@ -12,9 +12,9 @@ from tests.integration.house import ROOT
 
 _BEGIN = """
 import hashlib, sys, time
-from pipeline_project.commands.stopping import ends_on_sigterm
+from pipeline_project.commands.stopping import ends_on_sigterm, raise_if_asked
 try:
-    with ends_on_sigterm(patience=0.2):
+    with ends_on_sigterm(patience={patience}):
         print("at work", flush=True)
         {work}
 except KeyboardInterrupt:
@@ -23,9 +23,11 @@ except KeyboardInterrupt:
 """
 
 
-def ended(work: str) -> tuple[int, str]:
+def ended(work: str, patience: float = 100) -> tuple[int, str]:
     """Exit code and output of a program that is told to end while it works."""
-    process = subprocess.Popen([sys.executable, "-c", _BEGIN.format(work=work)], cwd=ROOT, stdout=-1, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BEGIN.format(work=work, patience=patience)], cwd=ROOT, stdout=-1, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "at work\n"
     process.send_signal(signal.SIGTERM)
@@ -38,7 +40,21 @@ def test_it_stops_where_python_is_reached() -> None:
 
 
 def test_a_computation_that_never_comes_back_is_ended() -> None:
-    assert ended("hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2_000_000_000)") == (128 + signal.SIGTERM, "")
+    assert ended("hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2_000_000_000)", patience=0.1) == (128 + signal.SIGTERM, "")
+
+
+SWALLOWED = """
+        for _ in range(100_000):
+            try:
+                time.sleep(0.01)
+            except BaseException:
+                pass
+            raise_if_asked()
+"""
+
+
+def test_who_swallows_the_exception_is_stopped_at_the_next_clean_point() -> None:
+    assert ended(SWALLOWED.strip()) == (130, "stopped cleanly\n")
 
 
 @pytest.mark.parametrize("wanted", [signal.SIG_DFL, signal.SIG_IGN])
