@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from pipeline_project.domain.clearing import ALWAYS, SPEC, Basis, Step, Verdict
 from resources.ledger.clearing import add_verdict, clear
+from resources.ledger.clearing_tables import night_verdicts
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
 
@@ -21,7 +22,11 @@ BASES: Mapping[Step, Basis] = {
 
 
 def leave_passed(connection: Connection, workflow: str, night: str) -> None:
-    """Every blocking check of a night has passed."""
+    """Every blocking check of a night has passed; left once, however often a scene is played."""
+    known = night_verdicts.c
+    here = select(known.id).where(known.workflow == workflow, known.night == night)
+    if connection.scalar(here.limit(1)) is not None:
+        return
     for check in ALWAYS["release"]:
         step: Step = "release" if check == "decisions_contract" else "decisions"
         add_verdict(connection, workflow, night, Verdict(check, True, "it holds", BASES[step].judged), "run")

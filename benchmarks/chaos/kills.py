@@ -36,7 +36,10 @@ VOLATILE = frozenset(
 REPEATED = {
     "task_events": "event NOT IN ('claim', 'assign')",
     "action_events": "event NOT IN ('claimed', 'lease_expired', 'unknown')",
-    "audit_rows": "source IS DISTINCT FROM 'breakers'",
+    "audit_rows": "coalesce(source, '') NOT IN ('breakers', 'night_clearances', 'night_verdicts')",
+    # each attempt at a night is cleared for itself
+    "audit_batches": "kind <> 'clearances'",
+    "night_clearances": "step <> 'decisions'",
 }
 #: A row's number skips what was rolled back, and the chain names rows by it.
 RENUMBERED = {"audit_rows": {"key"}, "decisions": {"reasons"}, "breakers": {"first_tries", "retries", "tokens"}}

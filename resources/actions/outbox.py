@@ -203,7 +203,7 @@ def release_night(
     new = connection.execute(insert(releases).values(**row).on_conflict_do_nothing().returning(releases.c.night)).all()
     ready = advance(connection, workflow, actions.c.night == night) if new else 0
     released = [{"table": "releases", **row}] if new else []
-    append(connection, "release", workflow, [*cleared, *released])
+    append(connection, "release" if new else "clearances", workflow, [*cleared, *released])
     return ready
 
 

@@ -37,7 +37,7 @@ def commit_work(
     if new and work is not None:
         facts += enqueue(connection, work.actions_of(cases), work.acting).facts
         open_tasks(connection, workflow, night, work.tasks_of(cases), work.review)
-    append(connection, "decisions", workflow, facts)
+    append(connection, "decisions" if new else "clearances", workflow, facts)
 
 
 def release(connection: Connection, workflow: str, night: str, run_id: str, basis: Basis) -> int:
