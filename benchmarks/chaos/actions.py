@@ -109,8 +109,9 @@ def ask(url: str, chaos: Chaos) -> None:
         release_night(connection, FLOW, NIGHT, 1, "chaos", cleared)
         if chaos.without is Protection.RELEASE:
             # taken out: a night is let go before its checks have passed, and the database's own guard sleeps
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            connection.execute(text("ALTER TABLE releases DISABLE TRIGGER night_is_cleared"))
             release_night(connection, FLOW, UNRELEASED, 1, "chaos")
+            connection.execute(text("ALTER TABLE releases ENABLE TRIGGER night_is_cleared"))
 
 
 # -- the shop ----------------------------------------------------------------------------------------------------
