@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from pipeline_project.domain.errors import SourceUnreadable
-from pipeline_project.domain.looks import Declared
+from pipeline_project.domain.looks import HEAD, Declared, looks_like
 from pipeline_project.domain.readings import holds_rows
 from pipeline_project.spec.source import FileFormat
 from resources.sources.lines import MAX_COLUMNS, MAX_LINE, Line, Readable, Reading, physical_lines
@@ -142,7 +142,10 @@ def _before_header(
     else:
         at = next((n for n, line in enumerate(ahead) if line.text.strip("\r\n")), 0)
         best = max(range(len(ahead)), key=lambda n: named[n], default=at)
-        if best > at and named[at] == 0 and named[best] >= min(2, len(keys)) and 2 * named[best] >= len(keys):
+        found = named[at : at + 1] == [0] and named[best] >= min(2, len(keys)) and 2 * named[best] >= len(keys)
+        # A page around a table is no preamble: it stops the night, as any file of another kind does.
+        passed = "".join(line.text for line in ahead[at:best])[:HEAD]
+        if found and best > at and not looks_like(passed.encode("utf-8", "replace"), how.format):
             at = best
             reading.note(f"the header is line {ahead[at].number}")
     source.give_back(ahead[at:])
