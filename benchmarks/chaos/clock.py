@@ -18,8 +18,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from benchmarks.chaos.actions import ask
-from benchmarks.chaos.dispatching import FLOW, NIGHT, Chaos
+from benchmarks.chaos.dispatching import FIRST_WAIT, FLOW, LONGEST_WAIT, NIGHT, REST, Chaos
 from benchmarks.chaos.tally import Came, Given, Tally, run
+from pipeline_project.domain.acting import pace
 from pipeline_project.domain.acting.pace import Answer, Fate
 from resources.actions import dispatcher as dispatching
 from resources.actions.dispatcher import Dispatcher, run_workers
@@ -82,7 +83,9 @@ def _race(url: str, draw: Random, given: Given, tally: Tally) -> None:
     jumps = given.times
     ask(url, Chaos(actions=8 * jumps))
     shop, stopping, engine = Shop(Random(given.seed), given.without == "keys"), threading.Event(), pooled_engine(url, 6)
-    dispatching.IDLE_SECONDS = 0.02
+    # so that hours of patience pass in seconds
+    pace.FIRST_WAIT, pace.LONGEST_WAIT, pace.OPEN_SECONDS, pace.LONGEST_OPEN = FIRST_WAIT, LONGEST_WAIT, REST, 2 * REST
+    pace.RETRIES_A_SECOND, dispatching.IDLE_SECONDS = 1_000.0, 0.02
     dispatchers = [
         Dispatcher(engine, {(FLOW, "shop"): shop}, {FLOW: "team:chaos"}, str(number), batch=8, lease_seconds=5.0,
                    stopping=stopping)

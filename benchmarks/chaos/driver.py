@@ -70,14 +70,19 @@ class Run:
 
     @property
     def as_it_must(self) -> bool:
-        """Whole the goal holds, without a protection it is broken; what was not measured is neither."""
-        return isinstance(self.said, Seen) and self.said.holds == (self.protection is None)
+        """Whole the goal holds, without a protection it is broken; what crashed is neither.
+
+        What a suite itself says cannot be measured on this machine is told and is no failure.
+        """
+        if isinstance(self.said, NotMeasured):
+            return self.said.here
+        return self.said.holds == (self.protection is None)
 
     @property
     def verdict(self) -> str:
         """In words."""
         if isinstance(self.said, NotMeasured):
-            return f"CRASHED: {self.said.why}"
+            return f"{'not measured here' if self.said.here else 'CRASHED'}: {self.said.why}"
         if self.protection is None:
             return "holds" if self.said.holds else "BROKEN"
         return "PASSES, so the suite sees nothing" if self.said.holds else "breaks, as it must"
@@ -142,7 +147,7 @@ def ended(
         raise
     reader.join(5)
     said = read(code, output.lines)
-    if isinstance(said, NotMeasured):
+    if isinstance(said, NotMeasured) and not said.here:
         for line in output.lines[-8:]:
             print(f"    {line}", flush=True)
     return said

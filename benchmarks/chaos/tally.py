@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from benchmarks.chaos.verdicts import Seen, tell
+from benchmarks.chaos.verdicts import CannotMeasure, Seen, cannot, tell
 
 
 class Came(StrEnum):
@@ -72,6 +72,9 @@ def run(name: str, about: str, protections: Sequence[str], times: int, suite: Ca
     parser.add_argument("--seed", type=int, default=7, help="(default: %(default)s)")
     parser.add_argument("--without", choices=protections, help="take this protection out: the goal must then break")
     given = parser.parse_args()
-    tally = suite(Given(given.times, given.seed, given.without))
+    try:
+        tally = suite(Given(given.times, given.seed, given.without))
+    except CannotMeasure as why:
+        return cannot(why)
     tally.show()
     return tell(tally.seen)

@@ -21,6 +21,7 @@ class Ended(IntEnum):
 
     HOLDS = 0
     BROKEN = 10
+    CANNOT = 11
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,32 @@ class Seen:
             raise ValueError("a goal does not hold where something is lost, doubled or silently wrong")
 
 
+class CannotMeasure(Exception):
+    """This machine does not let a suite make its faults; the message says what it would need."""
+
+
 @dataclass(frozen=True)
 class NotMeasured:
-    """A suite that said nothing: why, in words."""
+    """A suite that said nothing: why, in words.
+
+    Attributes:
+        here: the suite itself says that it cannot be measured on this machine, which is no failure and is told.
+    """
 
     why: str
+    here: bool = False
 
 
 def tell(seen: Seen) -> int:
     """Prints the last line of a suite, and returns its exit code."""
     print(MARK + json.dumps(asdict(seen)), flush=True)
     return Ended.HOLDS if seen.holds else Ended.BROKEN
+
+
+def cannot(why: CannotMeasure) -> int:
+    """Prints why a suite cannot be measured here, and returns its exit code."""
+    print(MARK + json.dumps({"cannot": str(why)}), flush=True)
+    return Ended.CANNOT
 
 
 def read(code: int, lines: Sequence[str]) -> Seen | NotMeasured:
@@ -67,8 +83,11 @@ def read(code: int, lines: Sequence[str]) -> Seen | NotMeasured:
     if not last.startswith(MARK):
         return NotMeasured(f"it ended with {code} and no result")
     try:
-        seen = Seen(**json.loads(last.removeprefix(MARK)))
-    except (ValueError, TypeError):
+        said = json.loads(last.removeprefix(MARK))
+        if code == Ended.CANNOT:
+            return NotMeasured(str(said["cannot"]), here=True)
+        seen = Seen(**said)
+    except (ValueError, TypeError, KeyError):
         return NotMeasured("its last line cannot be read")
     if seen.holds != (code == Ended.HOLDS):
         return NotMeasured(f"its last line and its exit code {code} contradict each other")

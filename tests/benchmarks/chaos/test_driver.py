@@ -30,6 +30,7 @@ WAYS = {
     "broken without a result": ("sys.exit(10)", None),
     "one that says both": (f"{_BREAKS}; sys.exit(0)", None),
     "the other way round": (f"{_HOLDS}; sys.exit(10)", None),
+    "the code of what cannot be measured, without a word": ("sys.exit(11)", None),
     "a result that is not the last line": (f"{_HOLDS}; print('more')", None),
     "a line nobody can read": ("print('chaos-result {}')", None),
 }
@@ -44,6 +45,15 @@ def test_only_what_was_measured_is_a_verdict(way: str) -> None:
     text, holds = WAYS[way]
     said = ended(_program(text), 60, lambda _: None)
     assert (said.holds if isinstance(said, Seen) else None) is holds
+
+
+def test_what_cannot_be_measured_here_is_told_and_is_no_failure() -> None:
+    text = "from benchmarks.chaos.verdicts import CannotMeasure, cannot; sys.exit(cannot(CannotMeasure('needs root')))"
+    said = ended(_program(text), 60, lambda _: None)
+    assert said == NotMeasured("needs root", here=True)
+    run = Run(SUITES[0], [], None, said, 1)
+    assert run.as_it_must and run.verdict == "not measured here: needs root"
+    assert not Run(SUITES[0], [], None, NotMeasured("it ended with exit code 1"), 1).as_it_must
 
 
 def test_a_suite_that_hangs_measured_nothing() -> None:
