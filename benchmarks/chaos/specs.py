@@ -1,4 +1,4 @@
-"""Workflow files that are hostile, and some of them valid: each is refused in words or loads, soon and in little memory.
+"""Workflow files that are hostile, some of them valid: each is refused in words or loads, soon and in little memory.
 
 What loads is put to use: its costs are evaluated over odd values. Every file is read in a process of its own, with a
 limit to its memory and its time. `--without bounds` takes the limits out of the reader.
