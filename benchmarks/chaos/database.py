@@ -101,6 +101,8 @@ def _play(server: EmbeddedServer, url: str, scene: Scene, given: Given, tally: T
                     code = _process(_hurt, scene.act, hurt, point, partial(fault, server, hurt))
                     tries = 0
                     while code != 0 and tries < TRIES:
+                        # whoever starts an operation starts the server first, where it is ours and does not run
+                        server.start()
                         code, tries = _process(_calm, scene.act, hurt), tries + 1
                     if code != 0:
                         tally.note(kind, Came.LOST, f"{scene.name}, point {point}: it does not come through again")
