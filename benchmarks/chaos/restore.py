@@ -8,6 +8,7 @@ key for each delivery.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections import Counter
@@ -140,7 +141,7 @@ def _restored(house: House, url: str, store: str, kept: dict[str, Path], night: 
     told = told or any(run.outcome not in ("done", "passed_over") for run in again)
     if store != "the registry" and not told:
         return Came.SILENT, f"back to {night}, and nobody says so"
-    house.nights(shop.FIRST, last, again=True)
+    house.nights(shop.DECIDE_FROM, last, again=True)
     _deliver(house)
     counted = Counter(_cases(house))
     if any(times > 1 for times in counted.values()):
@@ -154,16 +155,11 @@ def _restored(house: House, url: str, store: str, kept: dict[str, Path], night: 
 def _deliver_all(house: House) -> None:
     """What the last backup says is done lies in the folder again."""
     with house.entered():
-        known, _ = places({house.name: house.spec}, house.settings, {})
-        drop = known[(house.name, "drop")]
         for row in house.sql("SELECT key::text AS key, payload FROM actions WHERE workflow = :name AND state = 'done'"):
-            import json
-
             folder = house.folder / "out"
             folder.mkdir(exist_ok=True)
             body = json.dumps({"key": row["key"], **row["payload"]}, sort_keys=True, separators=(",", ":"))
             (folder / f"{row['key']}.json").write_bytes(body.encode())
-        assert drop is not None
 
 
 def _told(house: House) -> bool:
@@ -178,8 +174,6 @@ def _standing(house: House) -> dict[tuple[str, int], str]:
 
 def _cases(house: House) -> Iterator[tuple[str, str]]:
     """What happened outside: case and kind of each file."""
-    import json
-
     for path in (house.folder / "out").glob("[!.]*.json"):
         said = json.loads(path.read_text())
         yield said["case"], said["action"]

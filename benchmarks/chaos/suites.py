@@ -94,7 +94,7 @@ SUITES = (
         "benchmarks.chaos.database",
         ["--times", "6"],
         ["--times", "1"],
-        [Control("transactions", ["--times", "2"])],
+        [Control("transactions")],
     ),
     Suite(
         "pairs",
