@@ -14,6 +14,7 @@ import io
 import json
 import re
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,25 +43,35 @@ def count(path: Path, kind: str, delimiter: str, encoding: str, columns: frozens
     """The rows of a file.
 
     Args:
-        kind: csv, jsonl or parquet, as declared; a file that plainly is something else is taken as that.
+        kind: csv, json, jsonl or parquet, as declared; a file that plainly is something else is taken as that.
 
     Raises:
         OSError: it is not there, or may not be read.
     """
     packed = path.read_bytes()
     digest = hashlib.sha256(packed).hexdigest()
-    if packed.startswith(_ZIP):
-        return Counted(digest, why_not="a zip archive is not counted")
     try:
-        data = gzip.decompress(packed) if packed.startswith(_GZIP) else packed
-    except (OSError, EOFError):
-        return Counted(digest, why_not="no whole gzip file")
+        data = _unpacked(packed)
+    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return Counted(digest, why_not="no whole archive of one file")
     if kind == "parquet" or data.startswith(_PARQUET):
         return _parquet(digest, data)
     text = _text(data, encoding)
-    if kind == "jsonl":
+    if kind in ("json", "jsonl"):
         return _json(digest, text)
     return _csv(digest, text, delimiter, columns)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    if packed.startswith(_GZIP):
+        return gzip.decompress(packed)
+    if not packed.startswith(_ZIP):
+        return packed
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        members = [each for each in archive.infolist() if not each.is_dir()]
+        if len(members) != 1:
+            raise zipfile.BadZipFile("not one file")
+        return archive.read(members[0])
 
 
 def _text(data: bytes, encoding: str) -> str:
