@@ -7,11 +7,13 @@ as many delimiters as a row: then a quote has swallowed rows, and each of these 
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import re
 import sys
 import zipfile
@@ -20,6 +22,7 @@ from pathlib import Path
 
 _BREAK = re.compile(r"\r\n|\n|\r")
 _GZIP, _ZIP, _PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
+_BZIP2, _XZ, _ZSTD = b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,14 @@ class Counted:
         sha256: of the file as it lies there.
         needed: lines, counted from 1, each of which must be a row.
         allowed: lines that may be one: what lies inside a cell, and what holds nothing but blanks and delimiters.
+        rows: how many, where rows are no lines: several objects of a JSON array may stand on one.
         why_not: why it cannot be counted, in words; then nothing else is known.
     """
 
     sha256: str
     needed: frozenset[int] = frozenset()
     allowed: frozenset[int] = frozenset()
+    rows: int | None = None
     why_not: str | None = None
 
 
@@ -52,7 +57,7 @@ def count(path: Path, kind: str, delimiter: str, encoding: str, columns: frozens
     digest = hashlib.sha256(packed).hexdigest()
     try:
         data = _unpacked(packed)
-    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return Counted(digest, why_not="no whole archive of one file")
     if kind == "parquet" or data.startswith(_PARQUET):
         return _parquet(digest, data)
@@ -65,6 +70,14 @@ def count(path: Path, kind: str, delimiter: str, encoding: str, columns: frozens
 def _unpacked(packed: bytes) -> bytes:
     if packed.startswith(_GZIP):
         return gzip.decompress(packed)
+    if packed.startswith(_BZIP2):
+        return bz2.decompress(packed)
+    if packed.startswith(_XZ):
+        return lzma.decompress(packed)
+    if packed.startswith(_ZSTD):
+        import pyarrow as pa
+
+        return bytes(pa.CompressedInputStream(pa.BufferReader(packed), "zstd").read())
     if not packed.startswith(_ZIP):
         return packed
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
@@ -99,7 +112,7 @@ def _json(digest: str, text: str) -> Counted:
             rows = len(json.loads(text))
         except ValueError:
             return Counted(digest, why_not="begins like a JSON array and is none")
-        return Counted(digest, frozenset(range(1, rows + 1)))
+        return Counted(digest, rows=rows)
     lines = _BREAK.split(text)
     return Counted(digest, frozenset(number for number, line in enumerate(lines, 1) if line.strip()))
 

@@ -69,13 +69,17 @@ def check_lines(declared: Declared, where: Where, span: Span, lake: Lake, posted
             if counted.why_not is not None:
                 link.note(f"{name}: {counted.why_not}")
                 continue
-            lines += len(counted.needed)
+            lines += len(counted.needed) if counted.rows is None else counted.rows
             mine = Counter(row["line"] for row in taken)
             if taken and {row["file_sha256"] for row in taken} != {counted.sha256}:
                 changed.append(f"{night} {name}")
                 continue
-            if not taken and counted.needed:
+            if not taken and (counted.needed or counted.rows):
                 untaken.append(f"{night} {name}")
+                continue
+            if counted.rows is not None:
+                if len(taken) != counted.rows:
+                    (lost if len(taken) < counted.rows else invented).append(f"{name}: {len(taken)} of {counted.rows}")
                 continue
             lost += [f"{name}:{number}" for number in sorted(counted.needed - mine.keys())]
             invented += [f"{name}:{number}" for number in sorted(mine.keys() - counted.needed - counted.allowed)]
