@@ -14,7 +14,7 @@ from assets.common import BOUNDS, key, night_asset
 from assets.doors import Encoders, Reports, Sources
 from assets.knowledge import written
 from pipeline_project.domain.cluster_newcomers import Novelty, novelties_of
-from pipeline_project.domain.concerns import KINDS, concerns_of, key_of
+from pipeline_project.domain.concerns import KINDS, NO_CHAMPION, TELLS_WHY_NONE_DECIDES, concerns_of, key_of
 from pipeline_project.domain.costs import case_costs
 from pipeline_project.domain.decisions import number_columns
 from pipeline_project.domain.errors import PhotoUnreadable
@@ -152,6 +152,8 @@ def _hear(
     if not reasons:
         return
     found = concerns_of(spec.name, night, reasons, matured, costs, matrix.options, matrix.labels)
+    if {each.get("kind") for each in ledger.open_alerts() if each["workflow"] == spec.name} & TELLS_WHY_NONE_DECIDES:
+        found = [each for each in found if each.kind != NO_CHAMPION]
     for kind in {*KINDS} - {concern.kind for concern in found}:
         ledger.close_alert(spec.name, key_of(kind))
     for each in found:

@@ -23,6 +23,8 @@ CAPACITY_BINDS = "capacity_binds"
 MACHINE_WORSE = "machine_worse_than_asked"
 #: Every kind that a night is looked at for.
 KINDS = (NO_CHAMPION, PROMISE_KEEPS_ALL, CAPACITY_BINDS, MACHINE_WORSE)
+#: Alerts that say why no model decides: beside one of them that none does would be the same thing twice.
+TELLS_WHY_NONE_DECIDES = frozenset({"too_few_outcomes", "training_refused", "model_refused"})
 #: Fewer cases with a known outcome on either side tell nothing.
 FEWEST = 30
 #: One-sided: so many standard errors below the other are no luck.
