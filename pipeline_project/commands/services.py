@@ -21,11 +21,14 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from pipeline_project.commands.ground import DAGSTER_PORT, DESK_PORT, MLFLOW_PORT, REPORTS_PORT, ROOT, SHOP_PORT, Ground
+from pipeline_project.commands.guarded import hosts
 
 HERE = "127.0.0.1"
 #: Where the sample workflow's shop is; unset, a fake one is started.
 SHOP_URL = "PIPELINE_SHOP_URL"
 STOP_SECONDS = 30
+#: Servers without a sign-in, behind a guard against other pages.
+GUARDED = ("pipeline_project.commands.guarded",)
 LOG_BYTES, LOG_FILES = 5_000_000, 3
 _LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { required healthy lastHeartbeatTime } } } }"
@@ -111,7 +114,10 @@ def _tools(ground: Ground, ports: Ports) -> list[Service]:
     reports = home / "reports"
     reports.mkdir(parents=True, exist_ok=True)
     # one worker and no job execution are two processes instead of fifteen
-    mlflow_terms = ("--workers", "1", "--artifacts-destination", str(home / "models"))
+    mlflow_terms = ["--workers", "1", "--artifacts-destination", str(home / "models")]
+    # its own guard; it would answer every private address otherwise
+    names = ",".join(each for name in hosts(os.environ) for each in (name, f"{name}:*") if ":" not in name)
+    mlflow_terms += ["--allowed-hosts", names]
     at = ports.addresses()
     dagster, mlflow, pages = at["dagster"], at["mlflow"], at["reports"]
 
@@ -121,7 +127,7 @@ def _tools(ground: Ground, ports: Ports) -> list[Service]:
     return [
         Service(
             "dagster-webserver",
-            python("dagster_webserver", "-w", workspace, "-h", HERE, "-p", str(ports.dagster)),
+            python(*GUARDED, "dagster", "-w", workspace, "-h", HERE, "-p", str(ports.dagster)),
             lambda _: _definitions_loaded(dagster),
             dagster,
         ),
@@ -138,7 +144,7 @@ def _tools(ground: Ground, ports: Ports) -> list[Service]:
         ),
         Service(
             "reports",
-            python("http.server", str(ports.reports), "--bind", HERE, "--directory", str(reports)),
+            python(*GUARDED, "reports", str(reports), str(ports.reports)),
             lambda _: _answers(f"{pages}/"),
             pages,
         ),
