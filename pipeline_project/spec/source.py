@@ -152,7 +152,8 @@ class FilesSource(FileFormat, Expecting):
 
     kind: Literal["files"] = Field(description="Files by night.")
     folder: Location = Field(
-        description="Where the files are. `${NAME}` is taken from the environment, `${NAME:-default}` with a "
+        description="Where the files are. `${NAME}` is taken from the environment (PIPELINE_SOURCE_... or a name in "
+        "PIPELINE_SPEC_VARIABLES), `${NAME:-default}` with a "
         "default; a relative path starts at the YAML file."
     )
     pattern: NightPattern = Field(

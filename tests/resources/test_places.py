@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from claim_specs import claims
 
+from pipeline_project.domain.errors import SourceUnreadable
 from pipeline_project.settings import Settings
 from resources.sources import case_source
+from resources.sources.places import expand
 
 
 def places(own: Path, variables: dict[str, str] | None = None, **source: Any) -> tuple[str, ...]:
@@ -29,7 +31,7 @@ def test_spellings_links_and_variables_are_one_place(tmp_path: Path) -> None:
     assert files(tmp_path, "data/../data/./drop") == (one,)
     assert files(tmp_path, "link/drop") == (one,)
     assert files(tmp_path / "own", "../link/drop") == (one,)
-    assert files(tmp_path, "${WHERE}/drop", WHERE=str(tmp_path / "data")) == (one,)
+    assert files(tmp_path, "${PIPELINE_SOURCE_WHERE}/drop", PIPELINE_SOURCE_WHERE=str(tmp_path / "data")) == (one,)
     assert files(tmp_path, "data", "drop/{night}/*.csv") == (one,)
     assert files(tmp_path, str(tmp_path / "data/drop")) == (one,)
     assert files(tmp_path, "data", "{night}/*.csv") != (one,)
@@ -60,3 +62,15 @@ def test_a_query_is_told_by_a_hash_of_what_it_asks_where(
     (other,) = places(tmp_path, variables, **{**asked, "query": query})
     assert (other == known) is same
     assert "secret" not in other
+
+
+@pytest.mark.parametrize(
+    "name", ["PIPELINE_POSTGRES_URL", "AWS_SECRET_ACCESS_KEY", "PIPELINE_OIDC_CLIENT_SECRET", "HOME", "pipeline_home"]
+)
+def test_a_spec_names_no_variable_that_could_be_a_secret(name: str) -> None:
+    for text in (f"${{{name}}}", f"${{{name}:-x}}", f"${{PIPELINE_SOURCE_NONE:-${{{name}}}}}/a"):
+        with pytest.raises(SourceUnreadable, match=f"may not name the environment variable {name}") as refused:
+            expand(text, {name: "canary-of-a-secret"})
+        assert "canary" not in str(refused.value)
+    assert expand(f"${{{name}}}", {name: "named", "PIPELINE_SPEC_VARIABLES": f"OTHER, {name}"}) == "named"
+    assert expand("${PIPELINE_SOURCE_A}/b", {"PIPELINE_SOURCE_A": "a"}) == "a/b"

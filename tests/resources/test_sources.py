@@ -232,12 +232,12 @@ def test_parquet_in_batches_and_truncated(tmp_path: Path, settings: Settings) ->
 
 def test_variables_with_nested_defaults_and_one_that_is_not_set(tmp_path: Path, settings: Settings) -> None:
     write(tmp_path, row(1))
-    folder = "${WHERE:-${PIPELINE_HOME}/sample}/in"
+    folder = "${PIPELINE_SOURCE_WHERE:-${PIPELINE_HOME}/sample}/in"
     source = {"kind": "files", "folder": folder, "pattern": "{night}/*.csv"}
-    assert read(tmp_path, settings, {"WHERE": str(tmp_path)}, source=source).num_rows == 1
+    assert read(tmp_path, settings, {"PIPELINE_SOURCE_WHERE": str(tmp_path)}, source=source).num_rows == 1
     with pytest.raises(SourceUnreadable, match=str(tmp_path / "home/sample/in")):
         read(tmp_path, settings, source=source)
-    source["folder"] = "${NOWHERE}/in"
+    source["folder"] = "${PIPELINE_SOURCE_NOWHERE}/in"
     with pytest.raises(SourceUnreadable, match="NOWHERE, which is not set; set it"):
         read(tmp_path, settings, source=source)
 
