@@ -38,7 +38,8 @@ def ends_on_sigterm(patience: float = PATIENCE) -> Iterator[None]:
         return
     heard, hearing = socket.socketpair()
     hearing.setblocking(False)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Dagster gives SIGTERM whatever handler SIGINT has, and a shell lets what it runs in the background ignore that one
+    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGTERM, signal.SIGINT)}
     # told as the signal comes in, also while the main thread computes and no handler written in Python can run
     told = signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
     over = threading.Event()
@@ -50,7 +51,8 @@ def ends_on_sigterm(patience: float = PATIENCE) -> Iterator[None]:
     finally:
         over.set()
         signal.set_wakeup_fd(told)
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
         hearing.close()
         watch.join()
         heard.close()

@@ -13,6 +13,7 @@ from tests.integration.house import ROOT
 _BEGIN = """
 import signal, sys, time
 from pipeline_project.commands.stopping import ends_on_sigterm, raise_if_asked
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for what a shell runs in the background
 try:
     with ends_on_sigterm(patience={patience}):
         {before}
@@ -41,6 +42,11 @@ def ended(work: str, patience: float = 100, before: str = "pass") -> tuple[int, 
 
 def test_it_stops_where_python_is_reached() -> None:
     assert ended("[time.sleep(0.01) for _ in range(100_000)]") == (130, "stopped cleanly\n")
+
+
+def test_it_stops_after_dagster_has_been_at_the_handlers() -> None:
+    runs = "from dagster._utils.interrupts import capture_interrupts\n        with capture_interrupts(): pass"
+    assert ended("[time.sleep(0.01) for _ in range(100_000)]", before=runs) == (130, "stopped cleanly\n")
 
 
 def test_a_computation_that_never_comes_back_is_ended() -> None:
