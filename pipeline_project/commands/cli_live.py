@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
     @app.command(
         epilog=example(
             "pipeline recall returns --model 7",
-            'pipeline recall returns --night 2025-03-01 --apply --reason "bad data"',
+            'pipeline recall returns --night 2025-03-01 --data repaired --apply --reason "bad data"',
         ),
         short_help="Decides again what a model, a policy or a night touched.",
     )
@@ -56,6 +56,14 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(metavar="HASH", help="Decisions made under the spec with this hash.")
         ] = None,
         night: Annotated[datetime | None, night_option("Decisions of this night.", "--night")] = None,
+        data: Annotated[
+            str | None,
+            typer.Option(
+                metavar="repaired|FILE",
+                help="With --night: decide on the night's data as they are now, repairs included, or on a file of "
+                "corrected rows, instead of the data it was decided on.",
+            ),
+        ] = None,
         apply: Annotated[
             bool,
             typer.Option("--apply/--dry-run", help="Take back what would be decided otherwise, or change nothing."),
@@ -66,17 +74,20 @@ def register(app: typer.Typer) -> None:
         """Lists every decision touched, decided again by the model that decides now.
 
         With --apply the actions of those that would be decided otherwise are taken back, once: what has not left is
-        cancelled, what has is compensated, and what cannot be undone is named.
+        cancelled, what has is compensated, and what cannot be undone is named. Without --data a night of bad data is
+        decided on the same bad data again.
         """
         from pipeline_project.commands.recall import run_recall
 
         chosen = day(night)
         if sum(each is not None for each in (model, policy, chosen)) != 1:
             raise typer.BadParameter("give one of --model, --policy and --night")
+        if data is not None and chosen is None:
+            raise typer.BadParameter("--data goes with --night: it is one night's data that are corrected")
         if model is not None:
             code = run_recall(workflow, "model", model, apply, reason, as_json)
         elif policy is not None:
             code = run_recall(workflow, "policy", policy, apply, reason, as_json)
         else:
-            code = run_recall(workflow, "night", chosen.isoformat() if chosen else "", apply, reason, as_json)
+            code = run_recall(workflow, "night", chosen.isoformat() if chosen else "", apply, reason, as_json, data)
         raise typer.Exit(code)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.commands.console import Exit, complain, emit, say, table
@@ -11,7 +13,7 @@ from pipeline_project.commands.ground import Ground, prepare, workflow
 from pipeline_project.commands.ground import lake as open_lake
 from pipeline_project.commands.rollback import person
 from pipeline_project.domain.errors import ModelUnavailable, RecallRefused
-from pipeline_project.domain.live.recall import Again, Kind, Touched, beside, spans
+from pipeline_project.domain.live.recall import Again, Data, Kind, Touched, beside, spans
 from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
@@ -19,13 +21,22 @@ if TYPE_CHECKING:
     from resources.live.recalling import TakenBack
 
 LISTED = 20
+#: The word for the night's data as they are now, in the place of a file.
+REPAIRED = "repaired"
 
 
-def run_recall(name: str, kind: Kind, named: str, apply: bool, reason: str, as_json: bool) -> int:
+def run_recall(
+    name: str, kind: Kind, named: str, apply: bool, reason: str, as_json: bool, data: str | None = None
+) -> int:
     """Lists what is touched and what would be decided now; with `apply` takes back what would be decided otherwise.
 
+    Args:
+        data: of a night: `repaired` for its data as they are now, repairs included, or a file of corrected rows; None
+            for the data on which it was decided.
+
     Raises:
-        RecallRefused: nothing is touched, nobody decides now, or the model that is recalled still does.
+        RecallRefused: nothing is touched, nobody decides now, the model that is recalled still does, or the corrected
+            data are no other, or no good.
     """
     from resources.live.recalling import Recalls, TakenBack
 
@@ -38,9 +49,15 @@ def run_recall(name: str, kind: Kind, named: str, apply: bool, reason: str, as_j
     if not touched:
         raise RecallRefused(f"no decision of {name} that stands was made by {kind} {named}; nothing was changed")
     champion = _champion(ground, name, kind, named)
-    again = _decided_again(spec, ground, champion, touched)
+    if data is None:
+        again = _decided_again(spec, ground, champion, touched)
+    else:
+        again = _on_corrected_data(spec, ground, champion, touched, named, data)
     flipped = [each for each in again if each.flips and not each.touched.recalled]
-    done = recalls.apply(name, kind, named, flipped, reason, person(), spec.action_terms) if apply else TakenBack()
+    done = TakenBack()
+    if apply:
+        on: Data = "decided" if data is None else "repaired"
+        done = recalls.apply(name, kind, named, flipped, reason, person(), spec.action_terms, on)
     if apply and kind == "model":
         _close_alerts(ground, name, named)
     if as_json:
@@ -92,6 +109,49 @@ def _decided_again(
         decided = decide_again(past, policy_in(spec), spec.feature_plan, model, champion.version)
         would_be |= zip(past.cases[CASE_ID].to_pylist(), decided.option, strict=True)
     return beside(touched, would_be)
+
+
+def _on_corrected_data(
+    spec: WorkflowSpec, ground: Ground, champion: ModelVersion, touched: Sequence[Touched], night: str, data: str
+) -> list[Again]:
+    """The night decided again on its data as they are now, or with the rows of a file in their place."""
+    from assets.past_nights import gather, policy_in
+    from pipeline_project.domain.live.corrected import beside_corrected, differing, overlaid, with_cases
+    from pipeline_project.domain.nights import shifted
+    from pipeline_project.domain.replaying.decide import decide_again
+    from pipeline_project.domain.schema import CASE_ID, FieldType
+    from pipeline_project.domain.trained import TrainedModel
+    from resources.corrections import corrected_rows
+    from resources.doors import open_registry
+    from resources.privacy.doors import open_sealed_lake
+
+    model = TrainedModel.from_files(open_registry(ground.settings).load(champion))
+    if model.labels != spec.labels:
+        raise ModelUnavailable("the champion was trained for other labels than the workflow has; train one for them")
+    lake = open_sealed_lake(ground.settings)
+    past = gather(spec, lake, ground.ledger, night, night)
+    newest = lake.read_night(spec.name, "cases", night)
+    if newest is None:
+        raise RecallRefused(f"the lake has no cases of {night}; run pipeline nights {spec.name} --from {night}")
+    given = corrected_rows(spec, ground.settings, lake, night, None if data == REPAIRED else Path(data))
+    cases = overlaid(newest, given)
+    again = f"pipeline nights {spec.name} --from {night} --to {night} --again"
+    if not differing(past, cases):
+        raise RecallRefused(
+            f"no decided case of {night} says anything else than when it was decided; give the corrected rows with "
+            f"--data FILE, or correct the source and run {again}"
+        )
+    seen = {field.name for field in spec.case_schema.of_type(FieldType.TEXT, FieldType.IMAGE)}
+    if spec.encodes and given is not None and differing(replace(past, cases=newest), cases, seen):
+        raise RecallRefused(
+            f"the corrected rows change texts or photos, which have no vectors yet; correct the source, run {again}, "
+            f"and recall with --data {REPAIRED}"
+        )
+    embeddings = lake.read_span(spec.name, "embeddings", night, shifted(night, 1)) if spec.encodes else None
+    now = with_cases(past, cases, embeddings)
+    decided = decide_again(now, policy_in(spec), spec.feature_plan, model, champion.version)
+    would_be = dict(zip(now.cases[CASE_ID].to_pylist(), decided.option, strict=True))
+    return beside_corrected(touched, would_be, past.cases, now.cases, spec.action_terms)
 
 
 def _told(

@@ -90,7 +90,7 @@ def night_work(
         tasks[case] = _task(row, rows[case][subject.name] if subject else None, shown)
     actions = {
         row[CASE_ID]: plan_actions(
-            acting, row[NIGHT], row[CASE_ID], FIRST_EPOCH, row["option"], _fields(rows[row[CASE_ID]])
+            acting, row[NIGHT], row[CASE_ID], FIRST_EPOCH, row["option"], plain_fields(rows[row[CASE_ID]])
         )
         for row in decided.rows
         if row["option"] != ASK_PERSON and acting.by_option.get(row["option"])
@@ -113,7 +113,7 @@ def _task(row: Mapping[str, Any], subject: str | None, shown: Mapping[str, Any])
     )
 
 
-def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
+def plain_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """A case's values as a payload takes them: no NaN, times as ISO 8601."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value

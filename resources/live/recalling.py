@@ -12,11 +12,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.acting.model import ActionTerms
 from pipeline_project.domain.errors import RecallRefused
-from pipeline_project.domain.live.recall import Again, Kind, Touched
+from pipeline_project.domain.live.recall import Again, Data, Kind, Touched
 from resources.actions.outbox import take_back
 from resources.audit.chain import append
 from resources.ledger import tables
-from resources.ledger.live_tables import recalled_decisions, recalls
+from resources.ledger.live_tables import recalled_decisions, recalls, recalls_again
 from resources.ledger.statements import standing_decisions
 from resources.postgres import connected, engine_of
 
@@ -105,16 +105,21 @@ class Recalls:
         reason: str,
         by: str,
         terms: ActionTerms,
+        data: Data = "decided",
     ) -> TakenBack:
         """Takes back the actions of decisions that would be others now; each decision in a transaction of its own.
 
         What has not left is cancelled, what has is compensated up to the point of no return. A decision is recalled
-        once: whoever asks again, or at the same time, adds nothing; after a broken run the rest is taken back.
+        once: whoever asks again, or at the same time, adds nothing; after a broken run the rest is taken back. Whoever
+        recalls the same for another reason, or on other data, stands beside what was taken back then.
+
+        Args:
+            data: on which data the decisions were made again.
         """
-        number = self._begun(workflow, kind, named, reason, by)
+        begun = self._begun(workflow, kind, named, {"reason": reason, "by": by, "data": data})
         made, cancelled, compensations, for_good = 0, 0, 0, []
         for each in flipped:
-            found = self._one(workflow, number, each, terms)
+            found = self._one(workflow, begun, each, terms)
             if found is None:
                 continue
             made, cancelled = made + 1, cancelled + found["cancelled"]
@@ -122,18 +127,32 @@ class Recalls:
             for_good += [each.touched.case_id] * bool(found["for_good"])
         return TakenBack(made, cancelled, compensations, tuple(for_good))
 
-    def _begun(self, workflow: str, kind: Kind, named: str, reason: str, by: str) -> int:
-        known = recalls.c
-        row = {"workflow": workflow, "kind": kind, "named": named, "reason": reason, "by": by}
+    def _begun(self, workflow: str, kind: Kind, named: str, said: dict[str, str]) -> tuple[int, int]:
+        """The recall and its round: the same person with the same words goes on with what was begun."""
+        known, again = recalls.c, recalls_again.c
+        row = {"workflow": workflow, "kind": kind, "named": named, **said}
         with self._transaction() as connection:
-            made = connection.scalar(insert(recalls).values(row).on_conflict_do_nothing().returning(known.id))
-            if made is not None:
-                append(connection, "recalls", workflow, [{"table": "recalls", **row}])
-                return int(made)
+            # one at a time, or two could count to the same round
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"recall/{workflow}/{kind}/{named}"))))
             here = (known.workflow == workflow, known.kind == kind, known.named == named)
-            return int(connection.execute(select(known.id).where(*here)).scalar_one())
+            first = connection.execute(select(recalls).where(*here)).first()
+            if first is None:
+                number = connection.execute(insert(recalls).values(row).returning(known.id)).scalar_one()
+                append(connection, "recalls", workflow, [{"table": "recalls", **row}])
+                return int(number), 1
+            if all(first._mapping[name] == value for name, value in said.items()):
+                return int(first.id), 1
+            rounds = select(recalls_again).where(again.recall == first.id).order_by(again.round)
+            others = connection.execute(rounds).all()
+            for other in others:
+                if all(other._mapping[name] == value for name, value in said.items()):
+                    return int(first.id), int(other.round)
+            later = {"recall": int(first.id), "round": len(others) + 2, "workflow": workflow, **said}
+            connection.execute(insert(recalls_again).values(later))
+            append(connection, "recalls", workflow, [{"table": "recalls_again", **later}])
+            return int(first.id), len(others) + 2
 
-    def _one(self, workflow: str, number: int, each: Again, terms: ActionTerms) -> dict[str, int] | None:
+    def _one(self, workflow: str, begun: tuple[int, int], each: Again, terms: ActionTerms) -> dict[str, int] | None:
         case, epoch = each.touched.case_id, each.touched.epoch
         known = recalled_decisions.c
         with self._transaction() as connection:
@@ -150,7 +169,8 @@ class Recalls:
                 "workflow": workflow,
                 "case_id": case,
                 "epoch": epoch,
-                "recall": number,
+                "recall": begun[0],
+                "round": begun[1],
                 "was": each.touched.option,
                 "would_be": each.would_be,
                 "cancelled": found["cancelled"],

@@ -84,6 +84,20 @@ def read_repairs(settings: Settings, spec: WorkflowSpec, night: str, unhashed: t
     ]
 
 
+def read_correction(spec: WorkflowSpec, file: Path, night: str, unhashed: tuple[str, ...]) -> pa.Table:
+    """A file of corrected rows as arrivals, written like a repair; it is not kept.
+
+    Raises:
+        SourceUnreadable, SourceStillGrowing: as `read_file`, and when it holds no row.
+    """
+    if not file.is_file():
+        raise SourceUnreadable(f"{file} is no file; give `repaired`, or a file of corrected rows")
+    rows = _read(spec, file, night, file.name, unhashed)
+    if not rows.num_rows:
+        raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to correct with")
+    return rows
+
+
 def repair_format(spec: WorkflowSpec, file: Path) -> FileFormat:
     """How a repair of this name is written: like the source's own files."""
     source = spec.source

@@ -13,6 +13,7 @@ from pipeline_project.domain.landing import Overlooked
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.readings import FileReading
 
+ADMITTED = ("arrivals", "cases", "quarantine")
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")
 
 
@@ -161,6 +162,27 @@ def test_a_rule_that_could_not_be_evaluated_stops_the_night_whatever_the_limit()
     assert "the rule `rule price_within_bounds` could not be evaluated" in str(told.description)
     assert world.table("cases") == []
     assert world.ledger.decisions == {}
+
+
+def test_dropped_rows_that_tell_another_outcome_are_counted_and_told() -> None:
+    outcome = {"kind": "column", "column": "finding", "known_at": [{"field": "night", "plus_days": 1}]}
+    world = World(spec=claims(outcome=outcome))
+
+    def told(number: int, finding: str) -> dict[str, object]:
+        row = arrival(NIGHT, number)
+        return row | {"raw": json.dumps(json.loads(row["raw"]) | {"finding": finding})}
+
+    world.sources.rows[NIGHT] = [told(0, "kept"), told(1, "kept"), told(0, "worn"), told(0, "worn"), told(1, "kept")]
+    result = world.run(NIGHT, *ADMITTED)
+    assert result.success
+    assert metadata(result, "cases")["duplicates"] == 3
+    assert metadata(result, "cases")["duplicates_contradicting"] == 2
+    alert = world.ledger.alerts[f"duplicates/{NIGHT}"]
+    assert alert["kind"] == "duplicates_contradict"
+    assert "of 3 rows of 2025-03-01 that were dropped as exact duplicates 2 tell another outcome" in alert["message"]
+    world.sources.rows[NIGHT] = [told(0, "kept"), told(1, "kept"), told(1, "kept")]
+    assert metadata(world.run(NIGHT, *ADMITTED), "cases")["duplicates_contradicting"] == 0
+    assert f"duplicates/{NIGHT}" not in world.ledger.alerts
 
 
 def test_outcomes_go_to_the_ledger_once() -> None:

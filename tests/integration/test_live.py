@@ -139,6 +139,46 @@ def test_what_it_decided_is_recalled_once(house: House) -> None:
     assert house.command("audit", "verify").returncode == 0
 
 
+def test_a_night_of_bad_data_is_recalled_on_the_corrected_ones(house: House) -> None:
+    """The model says the same of the same data, so only other data take anything back."""
+    words = ("recall", house.name, "--night", CHAMPION, "--json")
+    assert not any(row["flips"] for row in json.loads(house.command(*words).stdout)["decisions"])
+    nothing = house.command(*words, "--data", "repaired")
+    assert nothing.returncode != 0
+    assert "no decided case" in nothing.stderr
+
+    paid = {row["case_id"] for row in house.decisions(CHAMPION) if row["option"] == "pay"}
+    right = [
+        {**row, "amount": "4900.00", "kind": "theft"} if row["case"] in paid else row
+        for row in shop.rows(CHAMPION, COUNT)
+    ]
+    wrong = len([row for row in right if row["case"] in paid])
+    assert wrong > 2
+    file = house.home / "corrected.csv"
+    shop.drop_cases(house.home / "aside", CHAMPION, [*right[:-1], {**right[-1], "amount": "x"}]).replace(file)
+    refused = house.command(*words, "--data", str(file))
+    assert refused.returncode != 0
+    assert "1 of 60 rows" in refused.stderr
+    shop.drop_cases(house.home / "aside", CHAMPION, right).replace(file)
+    looked = json.loads(house.command(*words, "--data", str(file)).stdout)
+    assert {row["case_id"] for row in looked["decisions"] if row["flips"]} == paid, "even who is paid all the same"
+
+    applied = json.loads(house.command(*words, "--data", str(file), "--apply", "--reason", "cents for euros").stdout)
+    assert applied["taken_back"] == wrong
+    # Corrected where it came from, and run again: that is what the lake holds now.
+    shop.drop_cases(house.folder, CHAMPION, right)
+    house.nights(CHAMPION, again=True)
+    twice = json.loads(house.command(*words, "--data", "repaired", "--apply", "--reason", "once more").stdout)
+    assert (twice["taken_back"], twice["recalled_before"]) == (0, wrong)
+    assert {row["case_id"] for row in twice["decisions"] if row["flips"]} == paid
+    kept = house.sql(
+        "SELECT a.reason, a.data FROM recalls r LEFT JOIN recalls_again a ON a.recall = r.id "
+        "WHERE r.workflow = :name AND r.kind = 'night' AND r.reason = 'cents for euros' AND r.data = 'repaired'"
+    )
+    assert kept == [{"reason": "once more", "data": "repaired"}]
+    assert house.command("audit", "verify").returncode == 0
+
+
 def test_one_command_goes_back_and_says_who_decides(house: House) -> None:
     gone = house.command("rollback", house.name, "--reason", "complaints")
     assert gone.returncode == 0, gone.stderr

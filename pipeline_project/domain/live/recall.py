@@ -11,6 +11,8 @@ from typing import Literal
 from pipeline_project.domain.policy import ASK_PERSON
 
 Kind = Literal["model", "policy", "night"]
+#: The data a decision was made on, or the night's data as they are now, repaired.
+Data = Literal["decided", "repaired"]
 
 #: Nights that are read and decided again together.
 NIGHTS_AT_ONCE = 14
@@ -38,14 +40,16 @@ class Again:
 
     Attributes:
         would_be: an option, or ask_person.
+        other_actions: the option is the same, but what it would do is not: other money, another payload.
     """
 
     touched: Touched
     would_be: str
+    other_actions: bool = False
 
     @property
     def flips(self) -> bool:
-        return self.would_be != self.touched.option
+        return self.would_be != self.touched.option or self.other_actions
 
     @property
     def to_person(self) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from benchmarks.passed import passed
 from pipeline_project.domain.errors import RecallRefused
 from pipeline_project.domain.lifecycle import RolloutTerms
-from pipeline_project.domain.live.recall import Again, Touched, beside, spans
+from pipeline_project.domain.live.recall import Again, Data, Touched, beside, spans
 from pipeline_project.domain.live.rollout import Watched
 from pipeline_project.domain.ports import ModelVersion
 from resources.ledger.ledger import PostgresLedger
@@ -104,6 +104,34 @@ def test_two_at_once_take_back_once(desk: Desk, recalls: Recalls) -> None:
     assert sum(each.decisions for each in made) == 3
     assert len(rows(desk, "SELECT 1 FROM recalled_decisions")) == 3
     assert len(rows(desk, "SELECT 1 FROM recalls")) == 1
+
+
+def test_a_second_recall_keeps_its_own_person_reason_and_data(desk: Desk, recalls: Recalls) -> None:
+    desk.ready("A", "B", "C")
+
+    def ask(case: str, reason: str, by: str, data: Data = "decided") -> int:
+        return recalls.apply(FLOW, "night", NIGHT, flipped(recalls, case), reason, by, desk.terms, data).decisions
+
+    assert ask("A", "the source was wrong", BY) == 1
+    assert ask("B", "the amounts were wrong too", "shell:bob", "repaired") == 1
+    assert ask("B", "the amounts were wrong too", "shell:bob", "repaired") == 0
+    assert ask("C", "the source was wrong", BY) == 1, "the first one goes on where it stopped"
+    assert ask("A", "the source was wrong", "shell:cleo") == 0
+    told = rows(
+        desk,
+        "SELECT d.case_id, coalesce(a.reason, r.reason) AS reason, coalesce(a.by, r.by) AS by, "
+        "coalesce(a.data, r.data) AS data FROM recalled_decisions d JOIN recalls r ON r.id = d.recall "
+        "LEFT JOIN recalls_again a ON a.recall = d.recall AND a.round = d.round ORDER BY 1",
+    )
+    assert [tuple(row.values()) for row in told] == [
+        ("A", "the source was wrong", BY, "decided"),
+        ("B", "the amounts were wrong too", "shell:bob", "repaired"),
+        ("C", "the source was wrong", BY, "decided"),
+    ]
+    again = rows(desk, "SELECT round, by FROM recalls_again ORDER BY round")
+    assert again == [{"round": 2, "by": "shell:bob"}, {"round": 3, "by": "shell:cleo"}]
+    (chained,) = rows(desk, "SELECT count(*) AS n FROM audit_rows WHERE source = 'recalls_again'")
+    assert chained["n"] == 2
 
 
 def test_a_person_who_decided_in_the_meantime_has_the_last_word(desk: Desk, recalls: Recalls) -> None:
