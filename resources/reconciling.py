@@ -45,6 +45,7 @@ def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | 
         spec.nights.decide_from.isoformat(),
         _source(spec, known),
         {name: _place(part, spec, known) for name, part in places.items()},
+        tuple(name for name in spec.renamed_from if name != spec.name),
     )
 
 

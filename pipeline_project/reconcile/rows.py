@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,8 +139,12 @@ def _left_over(link: Link, declared: Declared, night: str, by_file: Mapping[str,
 # -- arrivals ↔ cases, quarantine, duplicates --------------------------------------------------------------------
 
 
-def check_rows(workflow: str, span: Span, lake: Lake) -> Link:
-    """Every arrival beside what became of it; contents are compared by their digests."""
+def check_rows(workflow: str, span: Span, lake: Lake, renamed: Collection[str] = ()) -> Link:
+    """Every arrival beside what became of it; contents are compared by their digests.
+
+    Args:
+        renamed: contents of cases that the workflow has under earlier names; they may be let go when they come again.
+    """
     link = Link(workflow, "arrivals ↔ cases + quarantine + duplicates")
     found: dict[str, list[str]] = defaultdict(list)
     before: set[str] = set()
@@ -155,8 +159,8 @@ def check_rows(workflow: str, span: Span, lake: Lake) -> Link:
             arrived = [row["row_sha256"] for row in has.arrivals]
             refused = [row["row_sha256"] for row in has.quarantine or ()]
             came += len(arrived)
-            kept += len(admitted) + len(refused) + _duplicates(arrived, [*admitted, *refused], before)
-            _judge(night, has.arrivals, admitted, refused, before, found)
+            kept += len(admitted) + len(refused) + _duplicates(arrived, [*admitted, *refused], before.union(renamed))
+            _judge(night, has.arrivals, admitted, refused, (before, before.union(renamed)), found)
         elif night in span and (has.cases or has.quarantine):
             found["nights with cases or refused rows and no arrivals"].append(night)
         before.update(admitted)
@@ -181,13 +185,15 @@ def _judge(
     arrivals: Rows,
     admitted: Sequence[str],
     refused: Sequence[str],
-    before: set[str],
+    known: tuple[set[str], set[str]],
     found: dict[str, list[str]],
 ) -> None:
+    """Adds what is wrong with a night; `known` are the contents of earlier nights, and those under earlier names."""
+    before, let_go = known
     arrived = {row["row_sha256"] for row in arrivals}
     kept = {*admitted, *refused}
     for row in arrivals:
-        if row["row_sha256"] not in kept and row["row_sha256"] not in before:
+        if row["row_sha256"] not in kept and row["row_sha256"] not in let_go:
             found["arrivals that are neither case nor refused nor a duplicate"].append(f"{row['file']}:{row['line']}")
     for words, some in (("cases of no arrival", admitted), ("refused rows of no arrival", refused)):
         found[words] += [f"{night} {digest[:12]}" for digest in {*some} - arrived]

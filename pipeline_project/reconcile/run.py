@@ -79,11 +79,20 @@ def _inside(declared: Declared, where: Where, span: Span, ledger: dict[str, Rows
     lake = Lake.of(tables)
     posted = {row["night"]: int(row["rows"]) for row in ledger["posted"]}
     yield check_lines(declared, where, span, lake, posted)
-    yield check_rows(declared.name, span, lake)
+    yield check_rows(declared.name, span, lake, _under_earlier_names(declared, where))
     yield check_decisions(declared, span, lake, in_lake, ledger)
     yield check_tasks(declared.name, span, ledger)
     yield check_actions(declared.name, span, ledger)
     yield check_releases(declared.name, span, ledger)
+
+
+def _under_earlier_names(declared: Declared, where: Where) -> set[str]:
+    """Contents of the cases that the workflow has under its earlier names; a table that is gone has none."""
+    whole, found = Span(None, None), set[str]()
+    for name in declared.earlier_names:
+        rows, _ = lake_rows(where.lake_url, name, "cases", _COLUMNS["cases"], whole)
+        found |= {row["row_sha256"] for row in rows}
+    return found
 
 
 def document(links: Sequence[Link]) -> dict[str, Any]:

@@ -43,12 +43,14 @@ class Declared:
 
     Attributes:
         places: destinations of its actions, by name.
+        earlier_names: workflows whose decided cases count as its own: their rows may come again and be let go.
     """
 
     name: str
     decide_from: str
     source: SourceFiles
     places: Mapping[str, Place] = field(default_factory=dict)
+    earlier_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
