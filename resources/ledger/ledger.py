@@ -123,7 +123,7 @@ class PostgresLedger:
     def night_specs(self, workflow: str, night: str) -> set[str]:
         """The hashes of the specs under which cases of a night were decided."""
         known = tables.decisions.c
-        query = select(known.spec_hash.distinct()).where(known.workflow == workflow, known.night == night)
+        query = select(known.spec_hash).distinct().where(known.workflow == workflow, known.night == night)
         with self._transaction() as connection:
             return set(connection.scalars(query))
 
@@ -131,7 +131,7 @@ class PostgresLedger:
         """Which of these cases have a decision."""
         known = tables.decisions.c
         given = known.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
-        query = select(known.case_id.distinct()).where(known.workflow == workflow, given)
+        query = select(known.case_id).distinct().where(known.workflow == workflow, given)
         with self._transaction() as connection:
             return set(connection.scalars(query, {"cases": list(cases)}))
 
