@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +46,17 @@ def test_a_night_that_is_run_again_ends_the_same_and_encodes_nothing(house: Hous
     assert all_differences(house.facts(), facts) == {}
     assert house.metadata("embeddings", night)["texts_encoded"] == 0
     assert house.metadata("embeddings", night)["texts_reused"] > 0
+
+
+def test_what_a_night_was_decided_on_is_kept_with_the_digest_of_every_file(house: House) -> None:
+    (cleared,) = house.sql(
+        "SELECT judged FROM night_clearances WHERE workflow = :name AND night = :night AND step = 'decisions'",
+        night=THIRD,
+    )
+    assert {"arrivals", "cases", "quarantine", "scores"} <= set(cleared["judged"])
+    for noun, content in cleared["judged"].items():
+        (file,) = Path(house.lake.uri(house.name, noun), f"night={THIRD}").glob(f"*{content}*")
+        assert content.endswith(hashlib.sha256(file.read_bytes()).hexdigest()), noun
 
 
 def test_a_training_that_is_repeated_is_the_same_fact(house: House) -> None:
