@@ -1,6 +1,7 @@
 """From what came in to what may be decided: arrivals, cases and quarantine, and the truth about earlier cases."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import pyarrow as pa
@@ -25,9 +26,10 @@ from pipeline_project.domain.clearing import NIGHT_IS_SOUND, NOTHING_VANISHED
 from pipeline_project.domain.contents import hits
 from pipeline_project.domain.duplicates import contradicting, repeated
 from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.outcomes import problems_of, without_case
+from pipeline_project.domain.outcomes import known_honestly, problems_of, without_case
 from pipeline_project.domain.ports import Lake, Ledger
 from pipeline_project.domain.readings import FileReading, as_json, from_json, readings_of, unaccounted
+from pipeline_project.domain.reconciling import LATE, LATE_AT
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.partitions import earlier_nights, nights, window
 from pipeline_project.spec import WorkflowSpec
@@ -41,6 +43,7 @@ _DETECTED = 100
 
 #: Before the night in the key of an alert about its dropped rows.
 DUPLICATES_ALERT = "duplicates"
+EVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 AdmissionEvent = dg.MaterializeResult | dg.AssetCheckResult
 
@@ -57,6 +60,9 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
         source = sources.cases(spec)
         landed = source.fingerprint(night)
         table = source.read(night)
+        before = context.instance.fetch_materializations(
+            dg.AssetRecordsFilter(context.asset_key, asset_partitions=[night.night]), limit=1
+        ).records
         unreadable = len(table) - table["problem"].null_count
         files = len(set(table["file"].to_pylist()))
         readings = readings_of(table)
@@ -70,10 +76,21 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "landed": landed,
                 "detected": dg.MetadataValue.md("\n".join(detected[:_DETECTED]) or "nothing beyond the spec"),
                 READINGS: dg.MetadataValue.json(as_json(readings)),
+                **since(before[0] if before else None, landed),
             },
         )
 
     return arrivals
+
+
+def since(before: dg.EventLogRecord | None, landed: str) -> dict[str, bool | float]:
+    """What the metadata of an intake says of the one before it: whether something landed between the two."""
+    taken = before.asset_materialization if before else None
+    if before is None or taken is None:
+        return {LATE: False}
+    known = {name: entry.value for name, entry in taken.metadata.items()}
+    last = before.timestamp if known.get(LATE) else known.get(LATE_AT)
+    return {LATE: known.get("landed") != landed, **({LATE_AT: float(str(last))} if last is not None else {})}
 
 
 def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
@@ -187,6 +204,7 @@ def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
         """Outcomes that arrived that night; the same outcome twice is one fact."""
         night = context.partition_key
         arrived = sources.outcomes(spec).read(window(spec, night))
+        arrived, late = _honest(context, spec, lake, ledger, arrived)
         new = ledger.record_outcomes(spec.name, arrived)
         problems = [f"{p.file}, line {p.line}: {p.reason}" for p in problems_of(arrived)]
         if problems:
@@ -195,6 +213,7 @@ def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
             metadata={
                 "arrived": rows(arrived),
                 "new": new,
+                "known_later_than_told": late,
                 "unusable": len(problems),
                 "problems": dg.MetadataValue.md("\n".join(f"- {p}" for p in problems[:20]) or "none"),
                 "without_a_case": len(_without_case(spec, lake, night, arrived)),
@@ -203,6 +222,25 @@ def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
         )
 
     return outcomes
+
+
+def _honest(
+    context: dg.AssetExecutionContext, spec: WorkflowSpec, lake: Lake, ledger: Ledger, arrived: pa.Table
+) -> tuple[pa.Table, int]:
+    """Outcomes with the times from which they were really known, and how many were known later than they say.
+
+    What a night brings when it is first taken in is believed. What lands for it afterwards was not known to the nights
+    that have been decided meanwhile, whatever it says of itself.
+    """
+    night = context.partition_key
+    asked = dg.AssetRecordsFilter(context.asset_key, asset_partitions=[night])
+    decided = [day for day in lake.nights(spec.name, "decisions") if day >= night and not spec.warms_up(day)]
+    if not decided or not len(arrived) or not context.instance.fetch_materializations(asked, limit=1).records:
+        return arrived, 0
+    known = ledger.outcome_history(spec.name, EVER)
+    until = window(spec, max(decided)).end
+    told = known_honestly(arrived, known, until)
+    return told, pc.sum(pc.equal(told["known_at"], pa.scalar(until, told["known_at"].type))).as_py() or 0
 
 
 def _without_case(spec: WorkflowSpec, lake: Lake, night: str, arrived: pa.Table) -> list[str]:

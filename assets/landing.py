@@ -9,7 +9,7 @@ from assets.common import key
 from assets.doors import Sources
 from assets.knowledge import written
 from pipeline_project.domain.clearing import LANDED_CHECK
-from pipeline_project.domain.landing import COMPARED, LANDING, Landed, judge
+from pipeline_project.domain.landing import COMPARED, LANDING, LATE_ALERT, Landed, judge
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import Lake, Ledger
 from pipeline_project.domain.schema import NIGHT
@@ -63,6 +63,7 @@ def rows_of_earlier(spec: WorkflowSpec, lake: Lake, night: str) -> dict[str, int
 
 
 def _tell(spec: WorkflowSpec, ledger: Ledger, night: str, landed: Landed) -> None:
+    ledger.close_alert(spec.name, f"{LATE_ALERT}/{night}")
     about = f"{LANDING}/{night}"
     if landed.well:
         ledger.close_alert(spec.name, about)

@@ -33,9 +33,9 @@ class SourceDoors:
     def cases(self, spec: WorkflowSpec) -> CaseSource:
         from resources.inbound.doors import LazyPosted
         from resources.inbound.sources import InboundCases
-        from resources.sources import case_source
+        from resources.sources import everything_landed
 
-        return InboundCases(spec, case_source(spec, self.settings), LazyPosted(self.settings))
+        return InboundCases(spec, everything_landed(spec, self.settings), LazyPosted(self.settings))
 
     def outcomes(self, spec: WorkflowSpec) -> OutcomeSource:
         from resources.inbound.doors import LazyPosted

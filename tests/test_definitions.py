@@ -204,9 +204,9 @@ def test_schedules_and_sensors(repository: dg.RepositoryDefinition, spec: Workfl
         (spec.nights.schedule, spec.nights.time_zone)
     }
     sensors = {s.name.removeprefix(f"{spec.name}_"): s for s in repository.sensor_defs if s.name.startswith(spec.name)}
-    assert set(sensors) == {"landing", "new_outcomes", "alerts", "recoveries", "review_clock"}
+    assert set(sensors) == {"landing", "late", "new_outcomes", "alerts", "recoveries", "review_clock"}
     told = {name for name, sensor in sensors.items() if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
-    assert told == {"alerts", "recoveries", "review_clock"}, "what starts runs is switched on by people"
+    assert told == {"alerts", "late", "recoveries", "review_clock"}, "what starts runs is switched on by people"
 
 
 def test_no_workflow_reads_another(repository: dg.RepositoryDefinition) -> None:

@@ -12,7 +12,7 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_ST
 
 from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.domain.ports import CaseSource
-from pipeline_project.domain.reconciling import NightState, is_done
+from pipeline_project.domain.reconciling import LATE, LATE_AT, NightState, Taken, is_done, is_stale
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 
@@ -46,6 +46,38 @@ def night_states(
         state = NightState(landed, fingerprint, finished)
         states[night] = state if is_done(state) else replace(state, **_runs(instance, spec, night, landed))
     return states
+
+
+def taken_nights(instance: DagsterInstance, spec: WorkflowSpec) -> list[str]:
+    """The nights that were ever taken in, in order."""
+    nights = instance.get_materialized_partitions(AssetKey([spec.name, "arrivals"]))
+    return sorted(night for night in nights if spec.has_night(night))
+
+
+def stale_nights(instance: DagsterInstance, spec: WorkflowSpec, source: CaseSource, nights: Iterable[str]) -> list[str]:
+    """Those of the nights for which something landed after they were taken in, in order."""
+    records = last_materializations(instance, spec, "arrivals", list(nights))
+    states = {
+        night: NightState(source.fingerprint(window(spec, night)), _landed(record), finished=False)
+        for night, record in records.items()
+    }
+    return sorted(night for night, state in states.items() if is_stale(state))
+
+
+def taken_at(instance: DagsterInstance, spec: WorkflowSpec, nights: Iterable[str]) -> dict[str, Taken]:
+    """When each of these nights was taken in, and when something late last was."""
+    records = last_materializations(instance, spec, "arrivals", list(nights))
+    return {night: Taken(record.timestamp, late_at(record)) for night, record in records.items()}
+
+
+def late_at(record: dg.EventLogRecord | None) -> float | None:
+    """When something that had landed late was last taken in, by the latest intake of a night."""
+    if record is None or record.asset_materialization is None:
+        return None
+    metadata = record.asset_materialization.metadata
+    if LATE in metadata and metadata[LATE].value:
+        return record.timestamp
+    return float(metadata[LATE_AT].value) if LATE_AT in metadata else None  # type: ignore[arg-type]
 
 
 def unfinished(instance: DagsterInstance, job: str, night: str) -> bool:

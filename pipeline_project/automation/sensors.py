@@ -7,11 +7,21 @@ from typing import Protocol
 import dagster as dg
 
 from pipeline_project.automation.jobs import Job, job_kind, job_name
-from pipeline_project.automation.progress import PARTITION, failed_runs, landed_tag, night_states, unfinished
+from pipeline_project.automation.progress import (
+    PARTITION,
+    failed_runs,
+    landed_tag,
+    night_states,
+    stale_nights,
+    taken_nights,
+    unfinished,
+)
 from pipeline_project.automation.training import training_due
+from pipeline_project.domain.clearing import LANDED_CHECK
+from pipeline_project.domain.landing import LATE_ALERT
 from pipeline_project.domain.ports import CaseSource, Ledger
 from pipeline_project.domain.proposing import STARTED_BY
-from pipeline_project.domain.reconciling import ATTEMPTS, nights_to_run
+from pipeline_project.domain.reconciling import ATTEMPTS, in_turns, nights_to_run
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.spec import WorkflowSpec
 
@@ -25,7 +35,7 @@ class Sources(Protocol):
 
 def build_sensors(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.SensorDefinition]:
     """Reconciles landed files with nights done, retrains on new outcomes, and writes alerts for failed runs."""
-    return [_landing(spec, jobs), _new_outcomes(spec, jobs), _alerts(spec, jobs), _recoveries(spec, jobs)]
+    return [_landing(spec, jobs), _late(spec), _new_outcomes(spec, jobs), _alerts(spec, jobs), _recoveries(spec, jobs)]
 
 
 def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
@@ -43,7 +53,8 @@ def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         source = sources.cases(spec)
         ended = last_ended(spec)
-        landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= ended]
+        told = {*source.nights_landed(), *_of_query(context, spec)}
+        landed = [night for night in sorted(told) if spec.has_night(night) and night <= ended]
         wanted = nights_to_run(spec.name, night_states(context.instance, spec, source, landed), ended)
         if not wanted:
             yield dg.SkipReason(f"all {len(landed)} landed nights are done, running or have failed too often")
@@ -60,6 +71,60 @@ def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
             )
 
     return landing
+
+
+def _late(spec: WorkflowSpec) -> dg.SensorDefinition:
+    """Tells, and starts nothing: whether a night is taken in again is for `landing` or a person to say."""
+
+    @dg.sensor(
+        name=f"{spec.name}_late",
+        minimum_interval_seconds=300,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells of nights for which something landed after they were run: an alert, and the check "
+        f"{LANDED_CHECK} of their arrivals. It starts no run.",
+    )
+    def late(
+        context: dg.SensorEvaluationContext,
+        sources: dg.ResourceParam[Sources],
+        ledger: dg.ResourceParam[Ledger],
+    ) -> dg.SensorResult:
+        source = sources.cases(spec)
+        asked = _of_query(context, spec) if spec.source.kind == "sql" else taken_nights(context.instance, spec)
+        stale = stale_nights(context.instance, spec, source, asked)
+        new = [night for night in stale if tell_stale(spec, ledger, night)]
+        told = f"something landed late for {len(stale)} of {len(asked)} nights" if stale else "nothing landed late"
+        events = [_stale_check(spec, night) for night in new]
+        return dg.SensorResult(asset_events=events, skip_reason=dg.SkipReason(told))
+
+    return late
+
+
+def tell_stale(spec: WorkflowSpec, ledger: Ledger, night: str) -> bool:
+    """Raises the alert of a night for which something landed after it ran; False when it is open already."""
+    words = f"something landed for {night} after it was run, and was not taken in yet"
+    about, command = f"{LATE_ALERT}/{night}", f"pipeline nights {spec.name}"
+    return ledger.raise_alert(spec.name, LATE_ALERT, about, words, spec.owners[0], command)
+
+
+def _stale_check(spec: WorkflowSpec, night: str) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey([spec.name, "arrivals"]),
+        check_name=LANDED_CHECK,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"stale: something landed for {night} after it was run; pipeline nights {spec.name} takes it in",
+        partition=night,
+    )
+
+
+def _of_query(context: dg.SensorEvaluationContext, spec: WorkflowSpec) -> list[str]:
+    """Nights of a query to look at again: a database does not say for which nights it has something new, and each
+    night costs a query; the latest are asked every time, the others in turns."""
+    if spec.source.kind != "sql":
+        return []
+    turn = int(context.cursor or 0)
+    context.update_cursor(str(turn + 1))
+    return in_turns(taken_nights(context.instance, spec), turn)
 
 
 def _new_outcomes(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline_project.automation.progress import stale_nights, taken_at, taken_nights
 from pipeline_project.commands.alerts import NIGHT, alerts_of, tell_alerts
 from pipeline_project.commands.console import Exit, emit, facts, heading, paragraph, say, table
-from pipeline_project.commands.ground import Ground, lake, prepare, settings, workflow
+from pipeline_project.commands.ground import Ground, dagster_instance, lake, prepare, settings, workflow
 from pipeline_project.commands.spans import ranges
 from pipeline_project.domain.errors import PipelineError
-from pipeline_project.domain.landing import LANDING
+from pipeline_project.domain.landing import LANDING, LATE_ALERT
 from pipeline_project.domain.nights import night_of
 from pipeline_project.domain.policy import ASK_PERSON
+from pipeline_project.domain.reconciling import looked_back_too_early
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 from pipeline_project.spec.source import FilesSource
 
+QUERIES = 60
+NIGHTS_TOLD = ("warmed_up", "decided", "stopped", "missing", "stale", "looked_back")
 OVERLOOKED_LISTED = 8
 _EVER = "9999-12-31"
 
@@ -72,6 +76,8 @@ class Nights:
 
     Attributes:
         missing: landed and not done; None when the source cannot be read, `why` says the reason.
+        stale: done, and something landed for them since; of a query, only the last QUERIES nights are asked.
+        looked_back: ran before something late was taken in for a night before them.
         stopped: with an open alert.
     """
 
@@ -80,6 +86,8 @@ class Nights:
     stopped: Sequence[str]
     missing: Sequence[str] | None
     why: str | None = None
+    stale: Sequence[str] = ()
+    looked_back: Sequence[str] = ()
 
 
 def _one(spec: WorkflowSpec, as_json: bool) -> int:
@@ -89,7 +97,7 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
     counts = ground.ledger.counts(spec.name).groupby("option")["cases"].sum().to_dict()
     unread = _overlooked(ground, spec)
     if as_json:
-        told = {name: list(getattr(nights, name) or []) for name in ("warmed_up", "decided", "stopped", "missing")}
+        told = {name: list(getattr(nights, name) or []) for name in NIGHTS_TOLD}
         found = {"source_problem": nights.why, "overlooked": unread, "options": counts, "alerts": alerts}
         emit({**summary, "nights": told, **found})
         return Exit.DONE
@@ -101,6 +109,8 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
             ("decided", ranges(nights.decided)),
             ("missing", missing),
             ("stopped", ranges(nights.stopped)),
+            ("stale", _stale_words(nights)),
+            ("looked back", _looked_back_words(nights)),
             ("champion", summary["champion"]),
             ("refused", f"{summary['quarantine']} rows (pipeline quarantine {spec.name})"),
         ]
@@ -109,30 +119,47 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
         rows = [(f"  {option}", f"{cases:,}") for option, cases in sorted(counts.items(), key=lambda pair: -pair[1])]
         table("Decisions", ("  option", "cases"), rows, right=("cases",))
     _tell_overlooked(unread)
-    if nights.missing:
+    if todo := sorted({*(nights.missing or ()), *nights.stale}):
         heading("Next")
-        say(f"  pipeline nights {spec.name} --from {nights.missing[0]} --to {nights.missing[-1]}")
+        say(f"  pipeline nights {spec.name} --from {todo[0]} --to {todo[-1]}")
     tell_alerts(alerts)
     return Exit.DONE
 
 
 def _nights(ground: Ground, spec: WorkflowSpec, alerts: Iterable[Mapping[str, Any]]) -> Nights:
-    from resources.sources import case_source
+    from resources.doors import SourceDoors
 
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
     gathered = lake(ground.settings).nights(spec.name, deepest)
-    stops = (alert["key"] for alert in alerts if alert["kind"] != LANDING)
+    stops = (alert["key"] for alert in alerts if alert["kind"] not in (LANDING, LATE_ALERT))
     stopped = sorted({night for key in stops for night in NIGHT.findall(key)})
     decided = [night for night in ground.ledger.decided_nights(spec.name) if night not in stopped]
     warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)
     today = night_of(datetime.now(UTC), spec.nights.time_zone)
+    source = SourceDoors(ground.settings).cases(spec)
     try:
-        landed = case_source(spec, ground.settings).nights_landed()
+        landed = source.nights_landed()
+        with dagster_instance(ground) as instance:
+            taken = taken_nights(instance, spec)
+            # each night of a query costs one
+            asked = taken[-QUERIES:] if spec.source.kind == "sql" else taken
+            stale = stale_nights(instance, spec, source, asked)
+            looked_back = looked_back_too_early(taken_at(instance, spec, taken))
     except PipelineError as error:
         return Nights(warmed_up, decided, stopped, None, str(error))
     known = {*warmed_up, *decided, *stopped}
     missing = sorted(night for night in landed if spec.has_night(night) and night < today and night not in known)
-    return Nights(warmed_up, decided, stopped, missing)
+    return Nights(warmed_up, decided, stopped, missing, None, stale, looked_back)
+
+
+def _stale_words(nights: Nights) -> str | None:
+    told = "done, and something landed for them since; the next run of them takes it in"
+    return f"{ranges(nights.stale)}: {told}" if nights.stale else None
+
+
+def _looked_back_words(nights: Nights) -> str | None:
+    told = "ran before something came late for a night before them, and were decided without it"
+    return f"{ranges(nights.looked_back)}: {told}" if nights.looked_back else None
 
 
 def _overlooked(ground: Ground, spec: WorkflowSpec) -> list[str]:

@@ -14,6 +14,8 @@ from pipeline_project.domain.nights import shifted
 COMPARED = 28
 #: The kind of the alert about it; its key is this and the night.
 LANDING = "landing"
+#: The kind of the alert of a night for which something landed after it was run; its key likewise.
+LATE_ALERT = "landed_late"
 _FEWEST = 5
 _FEWEST_ALIKE = 3
 _TIMES = 2

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
+
+from pipeline_project.domain.schema import CASE_ID
 
 #: One outcome. `known_at` is when it became known, `true_at` when it came true (null if the source does not say);
 #: `source` says where it came from.
@@ -22,6 +25,7 @@ OUTCOMES = pa.schema(
 )
 
 _PROBLEMS = b"outcomes.problems"
+_KNOWN_AT = "known_at"
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,41 @@ def without_case(outcomes: pa.Table, known: Collection[str]) -> list[str]:
     What is known of them stays in the ledger: a case that arrives later, or is repaired, finds its outcome there.
     """
     return sorted(set(outcomes.column("case_id").to_pylist()) - set(known))
+
+
+def known_honestly(arrived: pa.Table, known: pd.DataFrame, decided_until: datetime) -> pa.Table:
+    """Outcomes that came after their night was taken in, with the times from which they were really known.
+
+    Nights up to `decided_until` were decided without them, so none of them was known before. One that another word was
+    told after, before then, is left out: it never was what was known of its case, and would stand above that word.
+
+    Args:
+        arrived: as OUTCOMES.
+        known: case_id, label, known_at (aware): what is known already; it keeps its time.
+        decided_until: the end of the last night that has been decided.
+    """
+    until = pd.Timestamp(decided_until).tz_convert("UTC")
+    mine = known[known[CASE_ID].isin(set(arrived[CASE_ID].to_pylist()))]
+    words: dict[str, list[tuple[str, pd.Timestamp]]] = {}
+    for case, label, moment in zip(mine[CASE_ID], mine["label"], mine["known_at"], strict=True):
+        words.setdefault(case, []).append((label, moment))
+    told = list(zip(*(arrived[name].to_pylist() for name in (CASE_ID, "label", "known_at")), strict=True))
+    moments = [pd.Timestamp(moment) for _, _, moment in told]
+    kept = []
+    # The last told first: a word that was told before another one, and comes too late, was never the last word.
+    for row in sorted(range(len(told)), key=lambda row: moments[row], reverse=True):
+        case, label, _ = told[row]
+        facts = words.setdefault(case, [])
+        if moments[row] < until:
+            since = [moment for other, moment in facts if other == label and moments[row] <= moment <= until]
+            if not since and any(moments[row] < moment <= until for _, moment in facts):
+                continue
+            moments[row] = min(since, default=until)
+        facts.append((label, moments[row]))
+        kept.append(row)
+    times = pa.array([moment.to_pydatetime() for moment in moments], OUTCOMES.field(_KNOWN_AT).type)
+    column = OUTCOMES.get_field_index(_KNOWN_AT)
+    return arrived.set_column(column, OUTCOMES.field(_KNOWN_AT), times).take(pa.array(sorted(kept), pa.int64()))
 
 
 def contradictions_in_words(found: pd.DataFrame, listed: int) -> list[str]:

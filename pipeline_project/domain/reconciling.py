@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 #: Runs that may fail for the same content before a person has to look.
 ATTEMPTS = 3
+#: Metadata of `arrivals`: whether something had landed since the intake before, and when that was last so.
+LATE, LATE_AT = "late", "late_at"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,48 @@ class Wanted:
 def is_done(state: NightState) -> bool:
     """Nothing new has landed since the night went through to the end."""
     return state.finished and state.taken == state.landed
+
+
+def is_stale(state: NightState) -> bool:
+    """Something landed for the night after it was taken in."""
+    return state.taken is not None and state.taken != state.landed
+
+
+@dataclass(frozen=True)
+class Taken:
+    """When a night was taken in, in seconds since 1970.
+
+    Attributes:
+        at: the last time.
+        late_at: the last time that something had landed for it since the time before; None if nothing ever had.
+    """
+
+    at: float
+    late_at: float | None = None
+
+
+def looked_back_too_early(taken: Mapping[str, Taken]) -> list[str]:
+    """The nights that ran before something late was taken in for a night before them, in order: what they looked back
+    on is no longer what it was."""
+    marked, latest = [], float("-inf")
+    for night in sorted(taken):
+        if taken[night].at < latest:
+            marked.append(night)
+        latest = max(latest, taken[night].late_at or latest)
+    return marked
+
+
+def in_turns(nights: Iterable[str], turn: int, recent: int = 7, others: int = 20) -> list[str]:
+    """The nights to look at where looking costs a query each: the latest ones always, the others in turns.
+
+    Args:
+        turn: counts up from 0; after as many turns as there are portions every night has been looked at.
+    """
+    ordered = sorted(nights)
+    older, latest = ordered[:-recent], ordered[-recent:]
+    portions = max(1, -(-len(older) // others))
+    start = turn % portions * others
+    return older[start : start + others] + latest
 
 
 def nights_to_run(

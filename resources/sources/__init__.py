@@ -15,8 +15,17 @@ from resources.sources.places import environment
 from resources.sources.repairs import add_repair, repair_format
 from resources.sources.sql import SqlCases
 from resources.sources.table import TableCases
+from resources.sources.together import Together
 
-__all__ = ["add_repair", "case_source", "outcome_source", "photo_source", "repair_format", "unhashed_columns"]
+__all__ = [
+    "add_repair",
+    "case_source",
+    "everything_landed",
+    "outcome_source",
+    "photo_source",
+    "repair_format",
+    "unhashed_columns",
+]
 
 
 def case_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> CaseSource:
@@ -52,6 +61,14 @@ def outcome_source(
     if isinstance(spec.outcome, ColumnOutcome):
         return ColumnOutcomes(spec, spec.outcome, cases or case_source(spec, settings, environ))
     return FilesOutcomes(spec, spec.outcome, environment(settings, environ))
+
+
+def everything_landed(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> CaseSource:
+    """The source of a workflow's cases, whose nights change whichever of their sources something lands at."""
+    cases = case_source(spec, settings, environ)
+    if isinstance(spec.outcome, ColumnOutcome):
+        return cases
+    return Together(cases, FilesOutcomes(spec, spec.outcome, environment(settings, environ)))
 
 
 def photo_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> PhotoSource:

@@ -17,7 +17,7 @@ from pipeline_project.domain.ports import CaseSource, NightWindow
 from pipeline_project.domain.schema import CASE_ID, NIGHT, CaseSchema, Field, FieldType, Role
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
-from resources.sources.arrivals import read_file
+from resources.sources.arrivals import read_file, stamp
 from resources.sources.declared import outcome_columns
 from resources.sources.files import NightFiles, joined
 from resources.sources.places import place
@@ -94,8 +94,7 @@ class FilesOutcomes:
 
     def read(self, window: NightWindow) -> pa.Table:
         """As `ports.OutcomeSource.read`; `outcomes.problems_of` gives the rows that could not be used."""
-        feed = self._feed
-        files = NightFiles(place(feed.folder, self._spec, self._variables), feed.pattern)
+        feed, files = self._feed, self._files()
         declared = outcome_columns(feed)
         found = files.of(window.night)
         rows = joined([read_file(path, feed, window.night, files.name(path), declared=declared) for path in found])
@@ -103,6 +102,18 @@ class FilesOutcomes:
             feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values
         )
         return told_outcomes(rows, columns, self._spec, "files", window.end)
+
+    def nights(self) -> list[str]:
+        """The nights for which there are outcome files, in order."""
+        return self._files().nights()
+
+    def stamps(self, window: NightWindow) -> list[tuple[object, ...]]:
+        """What differs when an outcome file of a night is added or changed; nothing where there is none."""
+        files = self._files()
+        return [("outcomes", files.name(path), *stamp(path, path.name)) for path in files.of(window.night)]
+
+    def _files(self) -> NightFiles:
+        return NightFiles(place(self._feed.folder, self._spec, self._variables), self._feed.pattern)
 
 
 class ColumnOutcomes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 from doubles import NEXT, NIGHT, MemoryLake, World, arrival, checks, claims, made, metadata
@@ -228,3 +229,18 @@ def test_a_night_that_is_not_as_the_spec_expects_is_stopped_where_it_says_so(blo
     assert result.success is goes_on
     assert not checks(result)["landed_as_expected"]
     assert ("decisions" in made(result)) is goes_on
+
+
+def test_an_intake_says_whether_something_had_landed_since_the_one_before() -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, 1)]
+    with dg.DagsterInstance.ephemeral() as instance:
+        told = [metadata(world.run(NIGHT, "arrivals", instance=instance), "arrivals")]
+        told.append(metadata(world.run(NIGHT, "arrivals", instance=instance), "arrivals"))
+        world.sources.rows[NIGHT].append(arrival(NIGHT, 2))
+        told.append(metadata(world.run(NIGHT, "arrivals", instance=instance), "arrivals"))
+        (record,) = instance.fetch_materializations(dg.AssetKey(["claims", "arrivals"]), limit=1).records
+        told.append(metadata(world.run(NIGHT, "arrivals", instance=instance), "arrivals"))
+    assert [each["late"] for each in told] == [False, False, True, False]
+    assert ["late_at" in each for each in told] == [False, False, False, True]
+    assert told[-1]["late_at"] == record.timestamp

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from doubles import NEXT, NIGHT, World, arrival, metadata
+import dagster as dg
+from doubles import NEXT, NIGHT, WARM, World, arrival, metadata
+
+from pipeline_project.domain.nights import window_of
 
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes")
 NOON, LATER = datetime(2025, 3, 1, 12, tzinfo=UTC), datetime(2025, 3, 2, 12, tzinfo=UTC)
@@ -61,3 +64,36 @@ def test_sources_that_contradict_each_other_raise_an_alert_until_one_is_right() 
     world.sources.outcomes_of["2025-03-03"] = [told(case, "kept", LATER) for case in mine]
     assert metadata(world.run("2025-03-03", *NIGHTLY), "outcomes")["contradictions"] == 0
     assert "outcomes" not in world.ledger.alerts
+
+
+def test_what_lands_after_later_nights_were_decided_was_not_known_to_them() -> None:
+    world = World()
+    night_of(world, NIGHT, 0)
+    night_of(world, NEXT, 10)
+    early = datetime(2025, 2, 28, 12, tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        world.sources.outcomes_of[NIGHT] = [told("believed", "kept", early)]
+        for night in (NIGHT, NEXT):
+            assert world.run(night, *NIGHTLY, "scores", "decisions", instance=instance).success
+        before = world.ledger.outcomes_known("claims", datetime(2025, 3, 3, tzinfo=UTC))
+        world.sources.outcomes_of[NIGHT] += [told("late", "worn", early)]
+        found = metadata(world.run(NIGHT, *NIGHTLY, instance=instance), "outcomes")
+        assert (found["arrived"], found["new"], found["known_later_than_told"]) == (2, 1, 1)
+        again = metadata(world.run(NIGHT, *NIGHTLY, instance=instance), "outcomes")
+        assert again["new"] == 0, "it is taken in once"
+    ended = window_of(NEXT, "Europe/Berlin").end
+    assert world.ledger.outcomes_known("claims", ended).to_dict() == before.to_dict()
+    assert world.ledger.outcomes_known("claims", ended + timedelta(seconds=1))["case_id"].tolist() == [
+        "believed",
+        "late",
+    ]
+
+
+def test_a_night_that_decided_nothing_yet_believes_what_it_is_told() -> None:
+    world = World()
+    night_of(world, WARM, 0)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert world.run(WARM, *NIGHTLY, instance=instance).success
+        world.sources.outcomes_of[WARM] = [told("mended", "kept", datetime(2025, 2, 28, 12, tzinfo=UTC))]
+        assert metadata(world.run(WARM, *NIGHTLY, instance=instance), "outcomes")["known_later_than_told"] == 0
+    assert world.ledger.outcomes_known("claims", datetime(2025, 3, 1, tzinfo=UTC))["case_id"].tolist() == ["mended"]

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
-from doubles import NEXT, NIGHT, WARM, World, arrival
+from doubles import NEXT, NIGHT, WARM, World, arrival, claims
 
 from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.progress import landed_tag, night_states
@@ -16,6 +17,7 @@ from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_sensors, ne
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import ModelVersion
 from pipeline_project.domain.reconciling import is_done
+from pipeline_project.partitions import last_ended
 from pipeline_project.workflow import build_workflow
 
 DAEMON = {"dagster/run_key": "k"}
@@ -83,7 +85,7 @@ def test_landed_nights_are_run_oldest_first(world: World, instance: dg.DagsterIn
 def test_nights_that_are_none_of_the_workflow_s_or_have_not_ended_are_left(
     world: World, instance: dg.DagsterInstance
 ) -> None:
-    today = datetime.now(UTC).date().isoformat()
+    today = shifted(last_ended(world.spec), 1)
     world.sources.prints = {"2025-02-19": "before the first", today: "today", shifted(today, 2): "to come"}
     assert tick(world, instance) == []
 
@@ -107,6 +109,58 @@ def test_a_late_file_brings_a_night_back(world: World, instance: dg.DagsterInsta
     assert tick(world, instance) == []
     world.sources.prints[NIGHT] = "a, and late"
     assert asked(tick(world, instance)) == [("claims_nightly", NIGHT)]
+
+
+def late(world: World, instance: dg.DagsterInstance, cursor: str | None = None) -> SensorExecutionData:
+    definitions = dg.Definitions.merge(build_workflow(world.spec), dg.Definitions(resources=world.resources()))
+    sensor = definitions.resolve_sensor_def("claims_late")
+    with dg.build_sensor_context(
+        instance, cursor=cursor, definitions=definitions, resources=world.resources()
+    ) as context:
+        return sensor.evaluate_tick(context)
+
+
+def test_a_night_that_something_landed_for_is_told_as_stale_once(world: World, instance: dg.DagsterInstance) -> None:
+    for night in (NIGHT, NEXT):
+        finish(instance, world, night)
+    assert late(world, instance).asset_events == []
+    world.sources.prints[NIGHT] = "a, and late"
+    (event,) = late(world, instance).asset_events
+    assert isinstance(event, dg.AssetCheckEvaluation)
+    assert (event.partition, event.passed, event.check_name) == (NIGHT, False, "landed_as_expected")
+    assert "after it was run" in world.ledger.alerts[f"landed_late/{NIGHT}"]["message"]
+    assert late(world, instance).asset_events == [], "the alert is open"
+    assert not late(world, instance).run_requests
+
+
+def query(world: World) -> World:
+    """The same workflow over a query, which cannot say for which nights it has rows."""
+    source = {"kind": "sql", "url_variable": "CLAIMS_URL", "query": "SELECT 1 WHERE :start < :end"}
+    world.spec = claims(source=source)
+    world.sources.nights_landed = lambda: []  # type: ignore[method-assign]
+    return world
+
+
+def test_nights_of_a_query_are_asked_again_after_they_were_run(world: World, instance: dg.DagsterInstance) -> None:
+    query(world)
+    for night in (NIGHT, NEXT):
+        finish(instance, world, night)
+    assert tick(world, instance) == []
+    world.sources.prints[NIGHT] = "rows that came late"
+    assert asked(tick(world, instance)) == [("claims_nightly", NIGHT)]
+    assert [event.partition for event in late(world, instance).asset_events] == [NIGHT]  # type: ignore[union-attr]
+
+
+def test_old_nights_of_a_query_are_asked_in_turns(world: World, instance: dg.DagsterInstance) -> None:
+    query(world)
+    nights = [shifted(NIGHT, day) for day in range(40)]
+    for night in nights:
+        world.sources.prints[night] = night
+        finish(instance, world, night, "arrivals")
+    world.sources.prints[nights[25]] = "late"
+    found = [late(world, instance, str(turn)) for turn in range(2)]
+    assert [len(each.asset_events) for each in found] == [0, 1]
+    assert [each.cursor for each in found] == ["1", "2"]
 
 
 def test_arrivals_taken_in_after_the_night_went_through_call_for_the_rest(

@@ -6,7 +6,18 @@ import dataclasses
 
 import pytest
 
-from pipeline_project.domain.reconciling import ATTEMPTS, NightState, Wanted, gaps, is_done, nights_to_run
+from pipeline_project.domain.reconciling import (
+    ATTEMPTS,
+    NightState,
+    Taken,
+    Wanted,
+    gaps,
+    in_turns,
+    is_done,
+    is_stale,
+    looked_back_too_early,
+    nights_to_run,
+)
 
 DONE = NightState("a" * 64, "a" * 64, finished=True, attempts=1)
 LAST = "2025-03-03"
@@ -67,3 +78,25 @@ def test_a_wanted_night_says_what_it_is_wanted_for() -> None:
 
 def test_gaps() -> None:
     assert gaps(["2025-03-02", "2025-03-01", "2025-03-02"], ["2025-03-01"]) == ["2025-03-02"]
+
+
+def test_a_night_is_stale_when_something_landed_after_it_was_taken_in() -> None:
+    assert is_stale(NightState("b", "a", finished=True)) and is_stale(NightState("b", "a", finished=False))
+    assert not is_stale(NightState("a", "a", finished=True)) and not is_stale(NightState("a", None, finished=False))
+
+
+def test_nights_that_ran_before_something_late_came_are_marked_until_they_run_again() -> None:
+    taken = {"2025-03-01": Taken(50.0, late_at=50.0), "2025-03-02": Taken(20.0), "2025-03-03": Taken(60.0)}
+    assert looked_back_too_early(taken) == ["2025-03-02"]
+    assert looked_back_too_early({**taken, "2025-03-02": Taken(55.0)}) == []
+    assert looked_back_too_early({**taken, "2025-02-28": Taken(10.0)}) == ["2025-03-02"]
+    assert looked_back_too_early({night: Taken(each.at) for night, each in taken.items()}) == []
+
+
+def test_nights_that_cost_a_query_are_looked_at_in_turns() -> None:
+    nights = [f"2025-01-{day:02}" for day in range(1, 31)] + [f"2025-02-{day:02}" for day in range(1, 29)]
+    turns = [in_turns(nights, turn) for turn in range(3)]
+    assert all(len(turn) <= 27 and turn[-7:] == nights[-7:] for turn in turns)
+    assert set().union(*turns) == set(nights)
+    assert in_turns(nights, 3) == turns[0]
+    assert in_turns([], 5) == [] and in_turns(nights[:3], 5) == nights[:3]

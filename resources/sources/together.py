@@ -1,0 +1,32 @@
+"""Everything that lands for a night as one source: its cases, and the files in which the truth about others comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline_project.domain.ports import CaseSource, NightWindow
+from resources.sources.files import fingerprint
+from resources.sources.outcomes import FilesOutcomes
+
+
+@dataclass(frozen=True)
+class Together:
+    """The declared source of a workflow's cases, whose nights also change when an outcome file lands."""
+
+    cases: CaseSource
+    outcomes: FilesOutcomes
+
+    def read(self, window: NightWindow) -> pa.Table:
+        """As `ports.CaseSource.read`: the cases alone."""
+        return self.cases.read(window)
+
+    def fingerprint(self, window: NightWindow) -> str:
+        """As `ports.CaseSource.fingerprint`. A night without outcome files keeps the fingerprint of its cases."""
+        cases, outcomes = self.cases.fingerprint(window), self.outcomes.stamps(window)
+        return fingerprint([cases, *outcomes]) if outcomes else cases
+
+    def nights_landed(self) -> list[str]:
+        """As `ports.CaseSource.nights_landed`: also nights on which only the truth about earlier cases came."""
+        return sorted({*self.cases.nights_landed(), *self.outcomes.nights()})
