@@ -149,19 +149,26 @@ def nights(
 
 
 @app.command(
-    epilog=example("pipeline check", "pipeline check my_workflow.yaml"),
+    epilog=example("pipeline check", "pipeline check my_workflow.yaml --data"),
     short_help="Reports every mistake in workflow files.",
 )
 def check(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE", help="YAML files; without any, every workflow there is.")
     ] = None,
+    data: Annotated[
+        bool, typer.Option("--data", help="Also open the first files: columns, labels, ids, photos, encoders.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Reports every mistake in workflow files, with line and a sentence that says what to write instead."""
+    """Reports every mistake in workflow files, with line and a sentence that says what to write instead.
+
+    With --data it also opens the first files that a workflow names, and says what of the spec they do not bear out.
+    Nothing is written and no night is run.
+    """
     from pipeline_project.commands.check import run_check
 
-    raise typer.Exit(run_check(files or [], as_json))
+    raise typer.Exit(run_check(files or [], as_json, data))
 
 
 @app.command(epilog=example("pipeline why returns R250305-EFEU2F7"), short_help="What one decision rests on.")

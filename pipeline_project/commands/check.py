@@ -1,32 +1,76 @@
-"""`pipeline check`: every mistake in workflow files, each with its line."""
+"""`pipeline check`: every mistake in workflow files, each with its line; with `--data` also what their data say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from pipeline_project.commands.console import Exit, complain, emit, say
 from pipeline_project.commands.ground import settings
-from pipeline_project.spec.load import Mistake, check_file, load_all
+from pipeline_project.domain.first_look import Seen
+from pipeline_project.spec.base import dotted
+from pipeline_project.spec.load import Mistake, check_file, load_all, load_spec, workflow_files
+from pipeline_project.spec.tree import decoded, read_tree
+
+NOT_LOOKED = "The data were not looked at: `pipeline check --data` opens the first files, photos and encoders."
 
 
-def run_check(files: list[Path], as_json: bool) -> int:
-    """Checks the given files, or every workflow that would be loaded."""
-    found = {str(file): check_file(file) for file in files} if files else _known()
+def run_check(files: list[Path], as_json: bool, data: bool = False) -> int:
+    """Checks the given files, or every workflow that would be loaded.
+
+    Args:
+        data: also open what the sound ones name, and say what of the spec it does not bear out.
+    """
+    found: dict[str, list[Mistake]] = {str(f): check_file(f) for f in files} if files else _known()
+    notes: list[Mistake] = []
+    for name, file in _sound(files).items() if data else ():
+        against, worth_knowing = _seen(file)
+        found[name] = [*found.get(name, ()), *against]
+        notes += worth_knowing
     mistakes = [mistake for each in found.values() for mistake in each]
     if as_json:
-        emit([{**asdict(mistake), "file": str(mistake.file)} for mistake in mistakes])
-    else:
-        for mistake in mistakes:
-            complain(str(mistake))
-        for name, each in found.items():
-            if not each:
-                say(f"{name}: no mistakes")
+        documents = [_document(each, "mistake", data) for each in mistakes]
+        emit([*documents, *(_document(each, "note", data) for each in notes)])
+        return Exit.SPEC_MISTAKE if mistakes else Exit.DONE
+    for mistake in mistakes:
+        complain(str(mistake))
+    for note in notes:
+        say(f"note: {note}")
+    for name, each in found.items():
+        if not each:
+            say(f"{name}: no mistakes")
+    if not data:
+        say(NOT_LOOKED)
     return Exit.SPEC_MISTAKE if mistakes else Exit.DONE
 
 
-def _known() -> Mapping[str, Sequence[Mistake]]:
+def _sound(files: list[Path]) -> dict[str, Path]:
+    """The files that can be used, by the name under which their mistakes are told."""
+    if files:
+        return {str(file): file for file in files if not check_file(file)}
+    known = [file for file in workflow_files(settings().workflow_folders) if not check_file(file)]
+    return {load_spec(file).name: file for file in known}
+
+
+def _document(mistake: Mistake, kind: str, data: bool) -> dict[str, object]:
+    return {**asdict(mistake), "file": str(mistake.file), **({"kind": kind} if data else {})}
+
+
+def _seen(file: Path) -> tuple[list[Mistake], list[Mistake]]:
+    """What stands against a sound file in its data, and what is only worth knowing; at the lines of the spec."""
+    from pipeline_project.commands.check_data import look
+
+    tree = read_tree(decoded(file.read_bytes()))
+
+    def placed(seen: Seen) -> Mistake:
+        return Mistake(file, *tree.place(seen.where), dotted(seen.where), seen.sentence)
+
+    found = look(load_spec(file))
+    return [placed(each) for each in found if each.mistake], [placed(each) for each in found if not each.mistake]
+
+
+def _known() -> dict[str, list[Mistake]]:
     """By workflow, or by file where it has none: missing folders and names used twice are mistakes as well."""
     loaded = load_all(settings().workflow_folders)
-    return {**dict.fromkeys(loaded.specs, ()), **{str(broken.file): broken.mistakes for broken in loaded.broken}}
+    broken = {str(each.file): list(each.mistakes) for each in loaded.broken}
+    return {**{name: [] for name in loaded.specs}, **broken}

@@ -95,9 +95,19 @@ def load_all(folders: Sequence[Path] = ()) -> Loaded:
             sentence = "there is no such folder; make it, or take it out of PIPELINE_WORKFLOWS"
             loaded.broken.append(InvalidSpec([Mistake(folder, 1, 1, "", sentence)]))
             continue
-        for path in sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml") and p.is_file()):
+        for path in _files_of(folder):
             _add(loaded, files, path)
     return loaded
+
+
+def workflow_files(folders: Sequence[Path] = ()) -> list[Path]:
+    """The files that `load_all` reads, each once."""
+    found = (path.resolve() for folder in (SHIPPED, *folders) if folder.is_dir() for path in _files_of(folder))
+    return list(dict.fromkeys(found))
+
+
+def _files_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file())
 
 
 def _add(loaded: Loaded, files: dict[str, Path], path: Path) -> None:

@@ -19,7 +19,12 @@ class FolderPhotos:
     def __init__(self, spec: WorkflowSpec, variables: Mapping[str, str]) -> None:
         self._spec, self._variables = spec, variables
 
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """Where the paths of photos start.
+
+        Raises:
+            PhotoUnreadable: the source is a query.
+        """
         source = self._spec.source
         if isinstance(source, FilesSource):
             return place(source.folder, self._spec, self._variables)
@@ -38,7 +43,7 @@ class FolderPhotos:
             raise PhotoUnreadable("no usable path")
         if ".." in parts or path.startswith(("/", "~")):
             raise PhotoUnreadable("outside the folder of the source")
-        folder = self._folder()
+        folder = self.folder()
         try:
             found = (folder / path).resolve(strict=True)
             if not found.is_relative_to(folder):

@@ -1,0 +1,183 @@
+"""`pipeline check --data`: what the first data say of a spec, before any night runs. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipeline_project.commands.ground import settings
+from pipeline_project.domain.errors import PhotoUnreadable, PipelineError
+from pipeline_project.domain.first_look import Seen, look_at_contract, look_at_ids, look_at_outcomes, look_at_rows
+from pipeline_project.domain.looks import column_advice
+from pipeline_project.domain.outcomes import OUTCOMES, OutcomeProblem, problems_of, with_problems
+from pipeline_project.domain.schema import ARRIVALS, FieldType
+from pipeline_project.domain.typed_rows import read_rows
+from pipeline_project.partitions import last_ended, window
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.source import ColumnOutcome, FilesOutcome, SqlSource
+
+if TYPE_CHECKING:
+    from pipeline_project.domain.ports import CaseSource
+
+#: Nights opened, rows looked at, photos looked for.
+NIGHTS, ROWS, PHOTOS = 3, 20_000, 200
+LISTED = 8
+#: What libraries raise for weights that are missing, half there or of another kind.
+UNLOADABLE = (PipelineError, ValueError, OSError, ImportError, KeyError, RuntimeError)
+
+
+def look(spec: WorkflowSpec) -> list[Seen]:
+    """Everything that is worth saying about a workflow's data; what cannot be reached is a finding like others."""
+    found: list[Seen] = []
+    looks: tuple[Callable[[WorkflowSpec], Iterator[Seen]], ...] = (_cases, _outcomes, _photos, _encoders, _unread)
+    for each in looks:
+        try:
+            found += each(spec)
+        except (PipelineError, ValueError, OSError) as error:
+            if str(error) not in {seen.sentence for seen in found}:
+                found.append(Seen(_ABOUT[each.__name__], str(error)))
+    return list(dict.fromkeys(found))
+
+
+_ABOUT: dict[str, tuple[str, ...]] = {
+    "_cases": ("source",), "_outcomes": ("outcome",), "_photos": ("fields",), "_encoders": ("text",),
+    "_unread": ("source",),
+}  # fmt: skip
+
+
+def _source(spec: WorkflowSpec) -> CaseSource:
+    # What was posted needs a database, and is in the reader's own form already.
+    from resources.sources import case_source
+
+    return case_source(spec, settings())
+
+
+def _nights(spec: WorkflowSpec) -> list[str]:
+    """The first nights for which something lies there; of a query, which cannot say, some that have ended."""
+    ended = last_ended(spec)
+    if isinstance(spec.source, SqlSource):
+        asked = {spec.nights.first.isoformat(), spec.nights.decide_from.isoformat(), ended}
+        return sorted(night for night in asked if spec.has_night(night) and night <= ended)
+    landed = (night for night in _source(spec).nights_landed() if spec.has_night(night))
+    return list(islice(landed, NIGHTS))
+
+
+def _rows(spec: WorkflowSpec) -> pa.Table:
+    source = _source(spec)
+    parts = [source.read(window(spec, night)) for night in _nights(spec)]
+    return pa.concat_tables(parts).slice(0, ROWS) if parts else ARRIVALS.empty_table()
+
+
+def _cases(spec: WorkflowSpec) -> Iterator[Seen]:
+    from resources.contracts import cases_contract
+
+    nights, rows = _nights(spec), _rows(spec)
+    if not nights:
+        # Reading a night says whether the folder itself is missing.
+        _source(spec).read(window(spec, spec.nights.first.isoformat()))
+        yield Seen(("source",), "nothing lies there for any night, so nothing was looked at")
+        return
+    if not len(rows):
+        yield Seen(("source",), f"not one row lies there for {', '.join(nights)}")
+        return
+    limit = spec.contract.quarantine_limit
+    yield Seen(("source",), f"looked at {len(rows):,} rows of {', '.join(nights)}", mistake=False)
+    yield from look_at_rows(rows, spec.case_schema, limit)
+    typed = read_rows(rows, spec.case_schema)
+    yield from look_at_ids(typed)
+    yield from look_at_contract(cases_contract(spec).validate(typed.frame), len(rows), limit)
+
+
+def _outcomes(spec: WorkflowSpec) -> Iterator[Seen]:
+    from resources.sources import outcome_source
+
+    source, feed = outcome_source(spec, settings()), spec.outcome
+    nights = _nights(spec)
+    if isinstance(feed, FilesOutcome):
+        from resources.sources.outcomes import FilesOutcomes
+
+        assert isinstance(source, FilesOutcomes)
+        nights = [night for night in source.nights() if spec.has_night(night)][:NIGHTS]
+        if not nights:
+            yield Seen(("outcome", "pattern"), "no file of outcomes lies there; without any nothing is ever learned")
+            return
+    if isinstance(feed, ColumnOutcome):
+        names = {name for raw in _rows(spec)["raw"].to_pylist() for name in _keys(raw)}
+        if names and feed.column not in names:
+            yield Seen(("outcome", "column"), column_advice(feed.column, sorted(names), "outcome.column"))
+            return
+    read, problems = [], list[OutcomeProblem]()
+    for night in nights:
+        table = source.read(window(spec, night))
+        read.append(table.replace_schema_metadata(None))
+        problems += problems_of(table)
+    together = pa.concat_tables(read) if read else OUTCOMES.empty_table()
+    yield from look_at_outcomes(with_problems(together, problems), spec.labels)
+
+
+def _keys(raw: str) -> list[str]:
+    import json
+
+    return list(json.loads(raw))
+
+
+def _photos(spec: WorkflowSpec) -> Iterator[Seen]:
+    fields = [field for field in spec.case_schema.fields if field.type == FieldType.IMAGE]
+    if not fields:
+        return
+    from resources.sources import photo_source
+    from resources.sources.photos import FolderPhotos
+
+    photos = photo_source(spec, settings())
+    assert isinstance(photos, FolderPhotos)
+    frame = read_rows(_rows(spec), spec.case_schema).frame
+    for field in fields:
+        where, folder = ("fields", field.name), photos.folder()
+        cells = frame[field.name].tolist() if field.name in frame else []
+        paths = list(islice((path for cell in cells if isinstance(cell, list) for path in cell), PHOTOS))
+        missing = sum(not _opens(photos, path) for path in paths)
+        words = f"photos are looked for below {folder}"
+        if missing:
+            words += f"; {missing} of the first {len(paths)} cannot be opened there"
+        yield Seen(where, words, mistake=bool(paths) and missing == len(paths))
+
+
+def _opens(photos: object, path: str) -> bool:
+    try:
+        photos.read(path)  # type: ignore[attr-defined]
+    except PhotoUnreadable:
+        return False
+    return True
+
+
+def _encoders(spec: WorkflowSpec) -> Iterator[Seen]:
+    from resources.encoders import image_encoder, text_encoder
+
+    device = settings().device
+    if spec.text is not None:
+        try:
+            terms = spec.text
+            text_encoder(terms.encoder, terms.tokens_per_batch, terms.max_tokens, device, spec.folder).encode(["a"])
+        except UNLOADABLE as error:
+            yield Seen(("text", "encoder"), f"cannot be loaded: {error}")
+    if spec.image is not None:
+        try:
+            known = spec.image
+            _ = image_encoder(known.encoder, known.batch, known.max_pixels, device, spec.folder).dimension
+        except UNLOADABLE as error:
+            yield Seen(("image", "encoder"), f"cannot be loaded: {error}")
+
+
+def _unread(spec: WorkflowSpec) -> Iterator[Seen]:
+    from resources.sources.overlooked import overlooked
+    from resources.sources.places import environment
+
+    chosen = settings()
+    told = list(dict.fromkeys(each.sentence for each in overlooked(spec, chosen, environment(chosen, None))))
+    for sentence in told[:LISTED]:
+        yield Seen(("source",), sentence, mistake=False)
+    if len(told) > LISTED:
+        yield Seen(("source",), f"and {len(told) - LISTED} more that are not read", mistake=False)
