@@ -73,7 +73,8 @@ class Maturity:
         expected: outcomes it will have in the end, what is known included.
         expected_by_now: outcomes that a night of this size and age has on average; far fewer known means that
             outcomes are missing, not late.
-        share: known over expected, 0 to 1; 1 where none is expected any more.
+        share: known over expected, 0 to 1; 1 where none is expected any more, but 0 where none is known although many
+            should be by now.
         mature: whether the share is as large as asked.
     """
 
@@ -158,6 +159,9 @@ def maturity(
         later = 1.0
     expected = known + max(cases - known, 0) * later
     share = known / expected if expected > 0 else 1.0
+    if not known and cases * final * in_by_now >= _FEWEST:
+        # Not one of so many is no chance: the outcomes of this night never landed, and nothing can be read off it.
+        share = 0.0
     return Maturity(night, cases, known, expected, cases * final * in_by_now, share, share >= mature_share - _ROUNDING)
 
 
