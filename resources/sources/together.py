@@ -30,3 +30,7 @@ class Together:
     def nights_landed(self) -> list[str]:
         """As `ports.CaseSource.nights_landed`: also nights on which only the truth about earlier cases came."""
         return sorted({*self.cases.nights_landed(), *self.outcomes.nights()})
+
+    def places(self) -> tuple[str, ...]:
+        """As `ports.CaseSource.places`: those of the cases."""
+        return self.cases.places()
