@@ -74,7 +74,7 @@ def test_sound_data_give_no_mistake(spec: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("header", "rows", "mistake"),
     [
-        (HEADER.replace("amount", "Amount"), None, "9 fields.amount: no column is called 'amount', but one is called"),
+        (HEADER.replace("amount", "amounts"), None, "9 fields.amount: no column is called 'amount', but one is called"),
         (HEADER.replace("kind", "sort"), None, "10 fields.kind: no column is called 'kind'"),
         (HEADER.replace("verdict", "result"), None, "12 outcome.column: no column is called 'verdict'"),
         (HEADER, [row.replace(",1", ",EUR 1") for row in ROWS], "9 fields.amount: none of 10 values can be read"),
