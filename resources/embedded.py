@@ -27,6 +27,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from pipeline_project.domain.errors import DatabaseUnreachable
+from pipeline_project.small_files import write_whole
 
 DRIVER = "postgresql+psycopg2"
 #: Who makes the server and, once, the daily user; nothing that the project runs connects as this one.
@@ -42,6 +43,8 @@ LONGEST_SOCKET = 100
 SOCKET_PORT = 5432
 
 #: The log takes neither statements nor details: both could hold a case's fields.
+#: Ports are counted up to here.
+_PORTS = 65_536
 _CONFIGURATION = (
     "max_connections=200",
     "timezone=UTC",
@@ -225,11 +228,7 @@ class EmbeddedServer:
         for name in names:
             with closing(self._connect(SUPERUSER, name)) as connection, connection, connection.cursor() as cursor:
                 cursor.execute(_GIVE_OBJECTS)
-        draft = self.folder / f"{DAILY}.password.new"
-        draft.unlink(missing_ok=True)
-        draft.touch(mode=0o600)
-        draft.write_text(password)
-        draft.rename(self._password(DAILY))
+        write_whole(self._password(DAILY), password, 0o600)
 
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -266,8 +265,7 @@ class EmbeddedServer:
         password = self.folder / "password"
         password.unlink(missing_ok=True)
         self._password(DAILY).unlink(missing_ok=True)
-        password.touch(mode=0o600)
-        password.write_text(secrets.token_urlsafe(24))
+        write_whole(password, secrets.token_urlsafe(24), 0o600)
         if os.geteuid() == 0:
             os.chown(password, _stand_in().pw_uid, -1)
         settings = [word for setting in _CONFIGURATION for word in ("-c", setting)]
@@ -279,7 +277,9 @@ class EmbeddedServer:
     def _port(self) -> int:
         """A free port, the last one where it is still free, so that URLs given away stay true."""
         path = self.folder / "port"
-        wanted = [int(path.read_text()), 0] if path.exists() else [0]
+        # the last port is a courtesy: a file that is empty or half means another one
+        last = path.read_text(errors="replace").strip() if path.exists() else ""
+        wanted = [int(last), 0] if last.isascii() and last.isdecimal() and int(last) < _PORTS else [0]
         for port in wanted:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -288,7 +288,7 @@ class EmbeddedServer:
                 except OSError:
                     continue
                 free: int = probe.getsockname()[1]
-                path.write_text(str(free))
+                write_whole(path, str(free))
                 return free
         raise DatabaseUnreachable("no free port on 127.0.0.1 for the embedded PostgreSQL; set PIPELINE_POSTGRES_URL")
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import logging
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from pipeline_project.domain.report import IndexRow, ReportTerms, WorkflowIndex, render_index
+from pipeline_project.small_files import read_object, set_aside, write_whole
+
+log = logging.getLogger("pipeline.reports")
 
 
 class ReportFolder:
@@ -23,31 +28,49 @@ class ReportFolder:
         self._folder, self._address = folder, address
 
     def write(self, terms: ReportTerms, night: str, page: str, row: IndexRow) -> str:
-        """Stores one night's page and its line, makes the index new, and returns the page's address."""
+        """Stores one night's page and its line, makes the index new, and returns the page's address.
+
+        A line of another night that cannot be read is set aside and told: that night is missing from the index until
+        it is run again, and no other is.
+        """
         own = self._folder / terms.workflow
         own.mkdir(parents=True, exist_ok=True)
-        _replace(own / f"{night}.html", page)
+        write_whole(own / f"{night}.html", page)
         line = {"title": terms.title, "currency": terms.currency, "row": asdict(row)}
-        _replace(own / f"{night}.json", json.dumps(line))
-        _replace(self._folder / "index.html", render_index(self._workflows()))
+        write_whole(own / f"{night}.json", json.dumps(line))
+        write_whole(self._folder / "index.html", render_index(self._workflows()))
         return f"{self._address}/{terms.workflow}/{night}.html"
 
     def _workflows(self) -> list[WorkflowIndex]:
         found = []
         for folder in sorted(path for path in self._folder.iterdir() if path.is_dir()):
-            lines = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
+            read = [_line(file) for file in sorted(folder.glob("*.json"))]
+            lines = [line for line in read if line is not None]
             if lines:
-                rows = tuple(IndexRow(**line["row"]) for line in lines)
-                found.append(WorkflowIndex(folder.name, lines[-1]["title"], lines[-1]["currency"], rows))
+                rows = tuple(row for _, _, row in lines)
+                found.append(WorkflowIndex(folder.name, lines[-1][0], lines[-1][1], rows))
         return found
 
 
-def _replace(target: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+def _line(file: Path) -> tuple[str, str, IndexRow] | None:
+    """Title, currency and row of one night; None for a file that was set aside."""
+    said = read_object(file)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        if said is None:
+            raise ValueError("no JSON object")
+        return _text(said["title"]), _text(said["currency"]), TypeAdapter(IndexRow).validate_python(said["row"])
+    except (ValueError, KeyError, TypeError):
+        workflow, night = file.parent.name, file.stem
+        aside = set_aside(file)
+        log.warning(
+            "the report's line of night %s of %s cannot be read; it was set aside as %s and is missing from the index: "
+            "pipeline nights %s --from %s --to %s writes it again",
+            night, workflow, aside.name, workflow, night, night,
+        )  # fmt: skip
+        return None
+
+
+def _text(said: Any) -> str:
+    if not isinstance(said, str):
+        raise TypeError("no text")
+    return said

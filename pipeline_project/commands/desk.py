@@ -13,6 +13,7 @@ from pipeline_project.commands.console import Exit, complain
 from pipeline_project.commands.ground import DESK_PORT, Ground, prepare
 from pipeline_project.domain.errors import SettingInvalid
 from pipeline_project.domain.ports import PhotoSource
+from pipeline_project.small_files import set_aside, write_whole
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Connections of the desk: as many people at the same moment as may wait for the database.
 CONNECTIONS = 16
+#: Random bytes in what signs the sign-in's cookie.
+_SECRET_BYTES = 48
 _PROVIDER = ("PIPELINE_OIDC_ISSUER", "PIPELINE_OIDC_CLIENT_ID", "PIPELINE_OIDC_CLIENT_SECRET")
 
 
@@ -144,10 +147,11 @@ def _secret(keys: Path) -> str:
     """What signs the sign-in's short-lived cookie; made once, so that a restart breaks no sign-in."""
     file = keys / "desk.secret"
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        # made by an earlier start
-        return file.read_text()
-    return file.read_text()
+    write_whole(file, secrets.token_urlsafe(_SECRET_BYTES), 0o600, replace=False)
+    kept = file.read_text(encoding="ascii", errors="replace").strip()
+    if len(kept) < _SECRET_BYTES:
+        # empty or half, from a start that was killed or a disk that was full: anybody could guess what it signs
+        set_aside(file)
+        write_whole(file, secrets.token_urlsafe(_SECRET_BYTES), 0o600, replace=False)
+        kept = file.read_text(encoding="ascii")
+    return kept

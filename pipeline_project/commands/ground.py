@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_project.domain.errors import HomeUnusable, WorkflowUnknown
 from pipeline_project.settings import Settings
+from pipeline_project.small_files import write_whole
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import Loaded, load_all
 
@@ -104,7 +104,7 @@ def _tool_environ(chosen: Settings, found: Databases) -> dict[str, str]:
     """What plain `dagster` and `mlflow` need to find this home; telemetry is off everywhere, idle threads sleep."""
     home = chosen.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+    write_whole(home / "dagster.yaml", (ROOT / "dagster.yaml").read_bytes())
     return {
         "DAGSTER_HOME": str(home),
         "PIPELINE_DAGSTER_POSTGRES_URL": found.dagster_url,

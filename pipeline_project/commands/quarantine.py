@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import shlex
@@ -18,6 +19,7 @@ from pipeline_project.domain.errors import SourceUnreadable
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.privacy.csv_cells import harmless, harmless_row
 from pipeline_project.domain.schema import NIGHT
+from pipeline_project.small_files import write_whole
 from pipeline_project.spec import WorkflowSpec
 
 SHOWN = 50
@@ -96,11 +98,12 @@ def _export(spec: WorkflowSpec, rows: list[dict[str, Any]], target: Path, as_jso
     how = repair_format(spec, target)
     raw = [json.loads(row["raw"]) for row in rows]
     columns = list(dict.fromkeys(column for row in raw for column in row))
-    with target.open("w", newline="", encoding=how.encoding, errors="replace") as file:
-        # customers wrote these cells, and a spreadsheet would compute those that look like formulas
-        writer = csv.DictWriter(file, [harmless(name) for name in columns], restval="", delimiter=how.delimiter)
-        writer.writeheader()
-        writer.writerows(harmless_row(row) for row in raw)
+    written = io.StringIO(newline="")
+    # customers wrote these cells, and a spreadsheet would compute those that look like formulas
+    writer = csv.DictWriter(written, [harmless(name) for name in columns], restval="", delimiter=how.delimiter)
+    writer.writeheader()
+    writer.writerows(harmless_row(row) for row in raw)
+    write_whole(target, written.getvalue().encode(how.encoding, errors="replace"), 0o600)
     if as_json:
         emit({"file": str(target), "rows": len(raw)})
     else:

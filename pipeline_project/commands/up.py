@@ -17,6 +17,7 @@ from pipeline_project.commands.console import Exit, complain, emit, facts, say
 from pipeline_project.commands.ground import Ground, prepare, settings, usable
 from pipeline_project.commands.services import SHOP_URL, STOP_SECONDS, Ports, Running, Service, services
 from pipeline_project.domain.errors import DatabaseUnreachable
+from pipeline_project.small_files import read_object
 
 READY_SECONDS = 180
 SESSION_SECONDS = 3
@@ -253,5 +254,4 @@ def _addresses(home: Path) -> str:
 
 def _written(home: Path) -> dict[str, Any]:
     """What the process that holds the lock has written: it does so before it starts anything."""
-    found: dict[str, Any] = json.loads((home / "up.lock").read_text() or "{}")
-    return found
+    return read_object(home / "up.lock") or {}

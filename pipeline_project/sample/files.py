@@ -25,6 +25,7 @@ from pipeline_project.sample.photos import Shot, draw
 from pipeline_project.sample.shots import photo_name, photos_of
 from pipeline_project.sample.truth import DIRT, TRUTH, findings_on, merge_rows, truth_rows
 from pipeline_project.sample.words import write_message
+from pipeline_project.small_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -164,9 +165,7 @@ def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]
     writer = csv.writer(written, delimiter=";", lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_bytes(written.getvalue().encode())
-    unfinished.replace(path)
+    write_whole(path, written.getvalue())
 
 
 def _dirty_lines(made: _Night) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from pipeline_project.sample.claims import LABELS, Claim, claims_of
 from pipeline_project.sample.seasons import drifted
+from pipeline_project.small_files import write_whole
 
 #: A finding becomes known at most so many days after its claim, a correction included.
 LONGEST_WAIT = 40
@@ -93,9 +95,8 @@ def merge_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]],
             kept += [row for row in list(csv.reader(file))[1:] if row[0] not in replaced]
     kept.sort(key=lambda row: row[0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(kept)
-    unfinished.replace(path)
+    written = io.StringIO(newline="")
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(kept)
+    write_whole(path, written.getvalue())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline_project.domain.errors import SettingInvalid
+from pipeline_project.small_files import write_whole
 
 PREFIX = "whsec_"
 _BYTES = 32
@@ -45,14 +45,10 @@ def _checked(variable: str, secret: str) -> str:
 def _kept(file: Path) -> str:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
-    draft = file.with_name(f"{file.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(made)
+    # of two processes that make one at once the first wins, and both read the same
+    if write_whole(file, made, 0o600, replace=False):
+        return made
     try:
-        # of two processes that make one at once the first wins, and both read the same
-        os.link(draft, file)
-    except FileExistsError:
-        made = file.read_text()
-    finally:
-        draft.unlink()
-    return made
+        return _checked(file.name, file.read_text(encoding="ascii").strip())
+    except (SettingInvalid, ValueError):
+        raise SettingInvalid(f"{file} holds no secret; put it back from your backup of the keys") from None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.domain.errors import AuditBroken
+from pipeline_project.small_files import write_whole
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -30,7 +29,7 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
         made = Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write_once(path, made, 0o600)
+        write_whole(path, made, 0o600, replace=False)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except ValueError:
@@ -64,7 +63,7 @@ def publish(key: Ed25519PublicKey, folder: Path) -> Path:
     """Puts the public key beside the checkpoints, unless one lies there."""
     path = folder / PUBLIC
     if not path.exists():
-        _write_once(path, pem_of(key), 0o644)
+        write_whole(path, pem_of(key), 0o644, replace=False)
     return path
 
 
@@ -72,19 +71,3 @@ def pem_of(key: Ed25519PublicKey) -> bytes:
     from cryptography.hazmat.primitives import serialization
 
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def _write_once(path: Path, content: bytes, mode: int) -> None:
-    """Writes a whole file or leaves the one that is there: nobody ever reads half a key."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            return
-    finally:
-        Path(name).unlink()

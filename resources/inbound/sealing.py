@@ -6,17 +6,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from pipeline_project.domain.errors import SourceUnreadable
 from pipeline_project.domain.ports import Keyring
+from pipeline_project.small_files import write_whole
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
@@ -122,15 +120,5 @@ def key_file(path: Path) -> str:
         from cryptography.fernet import Fernet
 
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{uuid4().hex}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-            file.flush()
-            # what is sealed with a key that a power cut took away is lost
-            os.fsync(file.fileno())
-        # unlike a rename a link does not replace the file of somebody who was quicker
-        with suppress(FileExistsError):
-            path.hardlink_to(draft)
-        draft.unlink()
+        write_whole(path, Fernet.generate_key() + b"\n", 0o600, replace=False)
     return path.read_text(encoding="ascii")

@@ -6,12 +6,11 @@ import base64
 import binascii
 import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from pipeline_project.domain.errors import KeysUnusable
+from pipeline_project.small_files import write_whole
 
 NAMES = "subject-names.key"
 _MASTER = re.compile(r"subject-master-(\d{1,6})\.key")
@@ -105,21 +104,4 @@ def _read(path: Path) -> bytes:
 def _write_once(path: Path) -> None:
     """A new key in a file that only its owner reads, or the one that somebody quicker put there; never half a key."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid4().hex}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(os.urandom(_BYTES)) + b"\n")
-            file.flush()
-            # what is sealed with a key that a power cut took away is lost
-            os.fsync(file.fileno())
-        # unlike a rename a link does not replace the file of somebody who was quicker
-        with suppress(FileExistsError):
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(path, base64.b64encode(os.urandom(_BYTES)) + b"\n", 0o600, replace=False)

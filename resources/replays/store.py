@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from pipeline_project.domain.proposing import plain
 from pipeline_project.domain.replaying.model import ReplayResult
+from pipeline_project.small_files import write_whole
 from resources.ledger.replay_tables import candidate_replays
 from resources.postgres import connected, engine_of
 
@@ -97,13 +96,5 @@ class PostgresReplays:
     def _written(self, workflow: str, number: int, page: str) -> Path:
         path = self.page_of(workflow, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".html")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(page)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, page)
         return path

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Literal
-from uuid import uuid4
 
 import pyarrow as pa
 
 from pipeline_project.domain.admission import REPAIR_PREFIX
 from pipeline_project.domain.errors import SourceUnreadable
 from pipeline_project.settings import Settings
+from pipeline_project.small_files import write_whole
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FileFormat, FilesSource, TableSource
 from resources.sources.arrivals import read_file
@@ -55,9 +54,7 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
         # Hidden until whole: a sensor may read this folder at any moment.
-        partial = folder / f".{uuid4().hex}"
-        shutil.copyfile(file, partial)
-        partial.replace(kept)
+        write_whole(kept, file.read_bytes())
     return kept
 
 

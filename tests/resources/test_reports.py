@@ -72,3 +72,43 @@ def test_a_page_is_replaced_whole_or_not_at_all(folder: ReportFolder, tmp_path: 
         folder.write(TERMS, NIGHT, "half of it \ud800", row(NIGHT))
     assert (tmp_path / f"reports/claims/{NIGHT}.html").read_text(encoding="utf-8") == "old"
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"\xff\xfe\x00",
+        b'{"title": "Claims"}',
+        b'{"title": 1, "currency": "EUR", "row": {}}',
+        b'{"title": "Claims", "currency": "EUR", "row": {"night": "2025-03-05"}}',
+        b'{"title": "Claims", "currency": "EUR", "row": "none"}',
+    ],
+)
+def test_a_line_that_cannot_be_read_is_set_aside_and_told_and_stops_no_report(
+    folder: ReportFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    folder.write(TERMS, NIGHT, "one", row(NIGHT))
+    line = tmp_path / f"reports/claims/{NIGHT}.json"
+    line.write_bytes(content)
+    folder.write(TERMS, NEXT, "next", row(NEXT))
+    index = (tmp_path / "reports/index.html").read_text(encoding="utf-8")
+    assert f"claims/{NEXT}.html" in index
+    assert f'href="claims/{NIGHT}.html"' not in index
+    assert not line.exists()
+    assert line.with_name(line.name + ".damaged").read_bytes() == content
+    assert f"pipeline nights claims --from {NIGHT} --to {NIGHT}" in caplog.text
+    # the night is run again, and stands in the index as before
+    folder.write(TERMS, NIGHT, "again", row(NIGHT))
+    assert f'href="claims/{NIGHT}.html"' in (tmp_path / "reports/index.html").read_text(encoding="utf-8")
+
+
+def test_a_line_with_a_value_of_another_kind_is_set_aside(folder: ReportFolder, tmp_path: Path) -> None:
+    folder.write(TERMS, NIGHT, "one", row(NIGHT))
+    line = tmp_path / f"reports/claims/{NIGHT}.json"
+    line.write_text(line.read_text(encoding="utf-8").replace('"arrivals": 10', '"arrivals": "many"'), encoding="utf-8")
+    folder.write(TERMS, NEXT, "next", row(NEXT))
+    assert line.with_name(line.name + ".damaged").exists()
