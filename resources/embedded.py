@@ -42,9 +42,9 @@ START_SECONDS = 120
 LONGEST_SOCKET = 100
 SOCKET_PORT = 5432
 
-#: The log takes neither statements nor details: both could hold a case's fields.
 #: Ports are counted up to here.
 _PORTS = 65_536
+#: The log takes neither statements nor details: both could hold a case's fields.
 _CONFIGURATION = (
     "max_connections=200",
     "timezone=UTC",

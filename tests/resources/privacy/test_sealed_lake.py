@@ -37,6 +37,7 @@ CASES = pa.table(
         "night": [NIGHT] * 3,
         "case_id": ["a", "b", "c"],
         "row_sha256": ["1", "2", "3"],
+        "content_sha256": [None, None, None],
         "customer": [ANNA, BERT, None],
         "message": ["KANARIE-broken", None, "KANARIE-nobody"],
         "born": [BORN, None, None],
