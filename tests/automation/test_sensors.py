@@ -294,7 +294,8 @@ def test_a_failed_night_tells_its_owner_what_to_do_until_it_goes_through(
     mended = execute(world, instance, "nightly", NIGHT)
     assert mended.success
     tell(world, instance, mended)
-    assert world.ledger.alerts == {}
+    # without a model nobody but people decides, which is a matter of its own
+    assert set(world.ledger.alerts) == {"concern/no_champion"}
 
 
 def test_a_warm_up_night_that_went_through_closes_its_alert(world: World, instance: dg.DagsterInstance) -> None:
