@@ -169,15 +169,18 @@ class PostgresPeople:
         """Everybody who may answer tasks."""
         return [each.person for each in self.everyone() if each.active and PersonRole.REVIEWER in each.person.roles]
 
-    def verify(self, name: str, password: str) -> Person:
+    def verify(self, name: str, password: str, place: str = "") -> Person:
         """Who signs in with a password. A wrong name takes as long as a wrong password.
+
+        Args:
+            place: where the try comes from. Failures are counted by name and place: nobody locks a name for others.
 
         Raises:
             SignInRefused: without saying why.
         """
         from argon2.exceptions import InvalidHashError, VerificationError
 
-        said = hashlib.sha256(name.encode()).hexdigest()
+        said = hashlib.sha256(f"{name}\0{place}".encode() if place else name.encode()).hexdigest()
         with connected(self.engine(self.url)) as connection, connection.begin():
             # one try at a time for a name, or many at once would all be counted as the first
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:said))"), {"said": said})

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, RedirectResponse
+from sqlalchemy.exc import DataError, StatementError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
@@ -116,6 +117,13 @@ def _troubles(app: FastAPI) -> None:
             title="That form is not complete",
             words="Go back and fill in what is missing.",
         )
+
+    @app.exception_handler(StatementError)
+    async def beyond(request: Request, error: Exception) -> Response:
+        # what no column can hold, or what is no day, names nothing that is kept; everything else is a fault of ours
+        if not isinstance(error, DataError) and not isinstance(getattr(error, "orig", None), ValueError):
+            raise error
+        return page(request, "trouble.html", 422, title="That cannot be taken", words="A value here is out of range.")
 
     @app.exception_handler(PipelineError)
     async def mendable(request: Request, error: Exception) -> Response:

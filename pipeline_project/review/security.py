@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote_plus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -32,7 +35,18 @@ HEADERS = {
 _LASTING = "public, max-age=3600"
 _HSTS = "max-age=31536000; includeSubDomains"
 
+_NUL = re.compile(rb"%00|\0")
+_NO_NUL = "a NUL character is no text"
+#: Row numbers have 64 bits; other long runs of digits, in case ids, stand in letters or are no row numbers.
+_LONG_NUMBER = re.compile(r"(?:^|[/=:&-])\d{19,}(?:$|[/=:&?])")
+#: Sessions known to be real, so that only real ones count by themselves.
+_KNOWN_SESSIONS = 4096
+
 Next = Callable[[Request], Awaitable[Response]]
+
+
+class Odd(Exception):
+    """A form holds a character that no text of a database can hold."""
 
 
 class TooLarge(Exception):
@@ -49,12 +63,21 @@ class BodyLimit:
         if scope["type"] != "http" or scope["path"].startswith(self.elsewhere):
             await self.app(scope, receive, send)
             return
-        taken, answered = 0, False
+        if odd := oddity(scope):
+            await PlainTextResponse(odd, 400)(scope, receive, send)
+            return
+        taken, answered, odd_form, tail = 0, False, False, b""
 
         async def counted() -> Message:
-            nonlocal taken
+            nonlocal taken, odd_form, tail
             message = await receive()
-            taken += len(message.get("body", b""))
+            body = message.get("body", b"")
+            taken += len(body)
+            # a NUL may come in two pieces, as it is written in a form
+            if _NUL.search(tail + body):
+                odd_form = True
+                raise Odd
+            tail = body[-2:]
             if taken > MOST_BYTES:
                 raise TooLarge
             return message
@@ -65,13 +88,29 @@ class BodyLimit:
             if taken > MOST_BYTES and message["type"] == "http.response.start":
                 # whoever read the form has made its own answer of it
                 message = {**message, "status": 413}
+            elif odd_form and message["type"] == "http.response.start":
+                message = {**message, "status": 400}
             await send(message)
 
         try:
             await self.app(scope, counted, noted)
-        except TooLarge:
-            if not answered:
-                await PlainTextResponse("more than a form of the desk holds", 413)(scope, receive, send)
+        except Exception:
+            # where the form is read decides in what this arrives wrapped
+            refused = (413, "more than a form of the desk holds") if taken > MOST_BYTES else (400, _NO_NUL)
+            if answered or not (odd_form or taken > MOST_BYTES):
+                raise
+            await PlainTextResponse(refused[1], refused[0])(scope, receive, send)
+
+
+def oddity(scope: Scope) -> str | None:
+    """Why an address can name nothing of the desk, or None: NULs, and numbers longer than any number of a row."""
+    asked = unquote_plus(scope.get("query_string", b"").decode("latin-1"))
+    for text in (scope["path"], asked):
+        if "\0" in text:
+            return _NO_NUL
+        if _LONG_NUMBER.search(text):
+            return "a number in the address is longer than any number here"
+    return None
 
 
 def guard(app: FastAPI, doors: Doors, frame: Frame, elsewhere: tuple[str, ...]) -> None:
@@ -81,6 +120,7 @@ def guard(app: FastAPI, doors: Doors, frame: Frame, elsewhere: tuple[str, ...]) 
         elsewhere: beginnings of paths that have a body limit and a rate limit of their own, and no session.
     """
     window = MovingWindowRateLimiter(MemoryStorage())
+    real: OrderedDict[str, None] = OrderedDict()
     each_session = RateLimitItemPerMinute(frame.requests_a_minute)
     each_sign_in = RateLimitItemPerMinute(frame.sign_ins_a_minute)
 
@@ -93,10 +133,13 @@ def guard(app: FastAPI, doors: Doors, frame: Frame, elsewhere: tuple[str, ...]) 
             signing_in = request.url.path.startswith("/sign-in") and request.method == "POST"
             if signing_in and not window.hit(each_sign_in, "sign-in", address):
                 return _dressed(PlainTextResponse("too many tries from here; wait a minute", 429), request, frame)
-            if not window.hit(each_session, "session", token or address):
+            # a cookie that nobody gave out counts by the address it comes from, however many are made up
+            own = token if token in real else None
+            if not window.hit(each_session, "session", own or address):
                 return _dressed(PlainTextResponse("too many requests; wait a minute", 429), request, frame)
             if token:
                 request.state.session = await run_in_threadpool(doors.sessions.find, token)
+                _remember(real, token, request.state.session is not None)
         answer = await call_next(request)
         route = request.scope.get("route")
         # the route's pattern, not the address: an address names cases
@@ -104,6 +147,16 @@ def guard(app: FastAPI, doors: Doors, frame: Frame, elsewhere: tuple[str, ...]) 
         return _dressed(answer, request, frame)
 
     app.add_middleware(BodyLimit, elsewhere=elsewhere)
+
+
+def _remember(real: OrderedDict[str, None], token: str, found: bool) -> None:
+    if not found:
+        real.pop(token, None)
+        return
+    real[token] = None
+    real.move_to_end(token)
+    if len(real) > _KNOWN_SESSIONS:
+        real.popitem(last=False)
 
 
 def _dressed(answer: Response, request: Request, frame: Frame) -> Response:

@@ -33,7 +33,7 @@ TABLE = {
     "POST /tasks/{task_id}/give-back": {R, A},
     "POST /tasks/{task_id}/reveal": {R, A},
     "POST /tasks/{task_id}/answer": {R, A},
-    "GET /tasks/{task_id}/photos/{number}": {R, A, U},
+    "GET /tasks/{task_id}/photos/{number}": {R, A},
     "GET /clusters": {R},
     "GET /clusters/{workflow}/{cluster}": {R},
     "POST /clusters/{workflow}/{cluster}": {R},

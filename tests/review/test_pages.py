@@ -113,10 +113,15 @@ def test_photos_are_the_task_s_own_and_images_only(house: DeskHouse) -> None:
     house.ask("A-1", content={"photos": ["good.png", "letter.pdf"]})
     house.add("ada", REVIEWER)
     ada, task = house.client("ada"), house.tasks["A-1"]
-    good = ada.get(f"/tasks/{task}/photos/0")
+    assert ada.get(f"/tasks/{task}/photos/0").status_code == 409, "nobody sees a photo without holding the task"
+    assert f"/tasks/{task}/photos" not in ada.get(f"/tasks/{task}").text
+    claim = f"?claim={ada.take(task)['claim']}"
+    assert f"/tasks/{task}/photos/0{claim}" in ada.get(f"/tasks/{task}{claim}").text
+    good = ada.get(f"/tasks/{task}/photos/0{claim}")
+    assert house.rows("SELECT person, field FROM reveals") == [{"person": "ada", "field": "photos"}]
     assert (good.status_code, good.headers["content-type"]) == (200, "image/jpeg")
     assert b"Mustermann" in photo_of_a_shop() and b"Mustermann" not in good.content
-    assert [ada.get(f"/tasks/{task}/photos/{n}").status_code for n in (1, 2, -1)] == [404, 404, 404]
+    assert [ada.get(f"/tasks/{task}/photos/{n}{claim}").status_code for n in (1, 2, -1)] == [404, 404, 404]
 
 
 def test_a_large_amount_needs_a_second_person_and_never_the_first(house: DeskHouse) -> None:

@@ -33,6 +33,8 @@ from pipeline_project.domain.schema import CaseSchema, Field, FieldType, Role
 
 #: Labels, options, earlier cases shown at most.
 MOST_LABELS, MOST_OPTIONS, RECENT = 8, 8, 8
+#: The part of the content that holds photos: seen by whoever holds the task, and each look is kept.
+PHOTOS = "photos"
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,14 @@ def why(request: Request, workflow: str, case: str) -> Response:
 
 def _day(text: str) -> datetime | None:
     try:
-        return datetime.combine(date.fromisoformat(text), time(), UTC) if text else None
+        day = date.fromisoformat(text) if text else None
     except ValueError:
         return None
+    # the day after the last one that Python knows cannot be told
+    return datetime.combine(day, time(), UTC) if day and day < date.max else None
 
 
 def _before(text: str) -> tuple[int, int] | None:
     batch, _, position = text.partition(":")
-    return (int(batch), int(position)) if batch.isdigit() and position.isdigit() else None
+    numbers = [int(each) for each in (batch, position) if each.isascii() and each.isdecimal() and len(each) < 19]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else None

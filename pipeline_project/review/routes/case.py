@@ -12,7 +12,7 @@ from pipeline_project.domain.errors import PhotoUnreadable
 from pipeline_project.domain.people import PersonRole
 from pipeline_project.domain.photos import as_jpeg
 from pipeline_project.domain.reviewing.answers import LONGEST_NOTE, Answer
-from pipeline_project.domain.reviewing.content import in_order
+from pipeline_project.domain.reviewing.content import PHOTOS, in_order
 from pipeline_project.domain.reviewing.tasks import OPEN, Task
 from pipeline_project.review.access import needs, session_of
 from pipeline_project.review.doors import Desk, Doors
@@ -75,7 +75,7 @@ def reveal(
 ) -> Response:
     """Opens one personal value and writes down who did."""
     doors: Doors = request.app.state.doors
-    token = UUID(claim) if claim else None
+    token = _claim(claim)
     sealed = doors.tasks.reveal(task_id, session_of(request).person.name, name, token)
     value = doors.keyring.open([sealed])[0] if sealed else None
     told = value if value is not None else "forgotten" if sealed else "–"
@@ -112,21 +112,29 @@ def answer(
 
 @router.get(
     "/tasks/{task_id}/photos/{number}",
-    dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER, PersonRole.AUDITOR)],
+    dependencies=[ANSWERS],
 )
-def photo(request: Request, task_id: int, number: int) -> Response:
-    """One photo of the task's case, small enough for a page."""
+def photo(request: Request, task_id: int, number: int, claim: str = "") -> Response:
+    """One photo of the task's case, for whoever holds the task; like any personal value, who saw it is kept."""
     doors: Doors = request.app.state.doors
     task = _task(request, task_id)
     named = task.content.get("photos") or []
     source = doors.photos(task.workflow)
     if source is None or not 0 <= number < len(named):
         raise HTTPException(404)
+    doors.tasks.reveal(task_id, session_of(request).person.name, PHOTOS, _claim(claim))
     try:
         shown = as_jpeg(source.read(named[number]), LARGEST)
     except PhotoUnreadable as error:
         raise HTTPException(404) from error
     return Response(shown, media_type="image/jpeg")
+
+
+def _claim(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise HTTPException(422, "this claim cannot be read; open the task again") from None
 
 
 def case_context(doors: Doors, task: Task) -> dict[str, Any]:

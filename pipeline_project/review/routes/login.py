@@ -18,6 +18,8 @@ from pipeline_project.review.show import page
 
 router = APIRouter()
 
+#: Marks a browser in which somebody has signed in: tries from elsewhere do not lock it out.
+KNOWN, KNOWN_SECONDS = "desk_known", 90 * 24 * 3600
 _FORM, _NEXT = "form", "next"
 
 
@@ -46,7 +48,8 @@ async def sign_in(
     if not own_origin(request) or not known or not hmac.compare_digest(known.encode(), form.encode()):
         return _form(request, own_path(next), 403, "This form had grown old; try again.")
     try:
-        person = await run_in_threadpool(doors.people.verify, name.strip().lower(), password)
+        wanted = name.strip().lower()
+        person = await run_in_threadpool(doors.people.verify, wanted, password, _place(request, wanted))
     except SignInRefused as error:
         return _form(request, own_path(next), 401, str(error))
     return await _begin(request, person.name, own_path(next))
@@ -99,6 +102,17 @@ def sign_out(request: Request) -> Response:
     return answer
 
 
+def _place(request: Request, name: str) -> str:
+    """Where a try is counted: with the browsers in which this person has signed in before, else with its address."""
+    known = hmac.compare_digest(request.cookies.get(KNOWN, "").encode(), _mark(request.app.state.frame, name).encode())
+    address = request.client.host if request.client else "unknown"
+    return "known browser" if known else f"address {address}"
+
+
+def _mark(frame: Frame, name: str) -> str:
+    return hmac.new(frame.secret.encode(), f"known {name}".encode(), "sha256").hexdigest()
+
+
 def _form(request: Request, wanted: str, status: int = 200, trouble: str | None = None) -> Response:
     token = secrets.token_urlsafe(24)
     request.session[_FORM] = token
@@ -115,6 +129,10 @@ async def _begin(request: Request, person: str, wanted: str) -> Response:
     session = await run_in_threadpool(doors.sessions.begin, person)
     answer = RedirectResponse(wanted, 303)
     answer.set_cookie(frame.cookie, session.token, httponly=True, secure=frame.secure, samesite="lax", path="/")
+    answer.set_cookie(
+        KNOWN, _mark(frame, person), max_age=KNOWN_SECONDS, httponly=True, secure=frame.secure, samesite="lax",
+        path="/sign-in",
+    )  # fmt: skip
     return answer
 
 

@@ -95,7 +95,7 @@ def password(request: Request, old: Password, new: Password) -> Response:
     doors: Doors = request.app.state.doors
     frame: Frame = request.app.state.frame
     person = session_of(request).person
-    doors.people.verify(person.name, old)
+    doors.people.verify(person.name, old, "own session")
     doors.people.set_password(person.name, new, person.name)
     session = doors.sessions.begin(person.name)
     answer = RedirectResponse("/me?said=password", 303)

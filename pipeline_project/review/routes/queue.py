@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -72,9 +73,10 @@ def place_of(task: Task, said: str = "") -> str:
 def _after(text: str) -> tuple[float, int] | None:
     priority, _, last = text.partition(":")
     try:
-        return (float(priority), int(last)) if text else None
+        found = (float(priority), int(last)) if text else None
     except ValueError:
         return None
+    return found if found and math.isfinite(found[0]) and abs(found[1]) < 2**63 else None
 
 
 def state_of(text: str) -> TaskState | None:
