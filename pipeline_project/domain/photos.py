@@ -48,7 +48,7 @@ def open_photo(content: bytes, max_pixels: int, size: tuple[int, int], keep_shap
         raise PhotoUnreadable(f"more than {max_pixels:,} pixels") from error
     except UnidentifiedImageError as error:
         raise PhotoUnreadable("not an image") from error
-    except Exception as error:
+    except _DAMAGED as error:
         raise PhotoUnreadable("damaged: its header cannot be read") from error
     with photo:
         width, height = photo.size
@@ -60,7 +60,7 @@ def open_photo(content: bytes, max_pixels: int, size: tuple[int, int], keep_shap
             return _small(photo, _fitting(photo, size) if keep_shape else size)
         except Image.DecompressionBombError as error:
             raise PhotoUnreadable(f"more than {max_pixels:,} pixels") from error
-        except Exception as error:
+        except _DAMAGED as error:
             raise PhotoUnreadable("truncated or damaged") from error
 
 
