@@ -101,9 +101,9 @@ def test_what_its_answers_mean(shop: Shop, fault: Fault, fate: Fate, maybe: bool
 
 
 def test_no_answer_is_neither_done_nor_failed(shop: Shop) -> None:
-    shop.order(Fault.SILENT_AFTER, silent_seconds=1.0)
+    shop.order(Fault.SILENT_AFTER, silent_seconds=6.0)
     wanted = action()
-    answer = shop.service(timeout=0.2).send(wanted)
+    answer = shop.service(timeout=2).send(wanted)
     assert (answer.fate, answer.maybe, answer.error_class) == (Fate.UNKNOWN, True, "no_answer")
     assert shop.service().look_up(wanted).fate is Fate.DONE  # type: ignore[union-attr]
 
