@@ -45,7 +45,8 @@ def register(app: typer.Typer) -> None:
     @app.command(
         epilog=example(
             "pipeline recall returns --model 7",
-            'pipeline recall returns --night 2025-03-01 --data repaired --apply --reason "bad data"',
+            "pipeline recall returns --night 2025-03-01 --data repaired",
+            'pipeline recall returns --model 7 --apply --reason "bad data"',
         ),
         short_help="Decides again what a model, a policy or a night touched.",
     )

@@ -50,6 +50,8 @@ def test_status_of_one_names_nights_done_missing_and_stopped(home: Home, call: C
         "decided": [NIGHT, NEXT],
         "stopped": [LANDED, "2025-03-04", "2025-03-05"],
         "missing": [],
+        "stale": [],
+        "looked_back": [],
     }
     assert found["options"] == {"ask_person": 1, "refund": 1}
 

@@ -57,8 +57,8 @@ def test_a_port_in_use_stops_up_before_anything_starts(listening: int, call: Cal
 
 
 def test_one_port_given_twice_is_in_use() -> None:
-    one, other = free_ports(2)
-    assert Ports(one, other, one).in_use() == {"--reports-port": one}
+    one, other, desk, shop = free_ports(4)
+    assert Ports(one, other, one, desk, shop).in_use() == {"--reports-port": one}
 
 
 def test_a_second_up_in_the_same_home_names_the_addresses(call: Call, tmp_path: Path) -> None:
