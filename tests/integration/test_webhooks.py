@@ -88,7 +88,7 @@ def test_the_story_of_posted_nights(house: House) -> None:
 
     # late: the night was decided, only what is new is decided now
     before = house.decisions(FIRST_DECIDED)
-    late = [{**rows[0], "case": f"L-{number}"} for number in range(2)]
+    late = [{**rows[0], "case": f"L-{number}", "amount": f"{50 + number}.00"} for number in range(2)]
     post(house, "arrival", FIRST_DECIDED, [rows[0], *late, {"caze": "X"}], "evt_late")
     assert tick(house) == [FIRST_DECIDED]
     after = house.decisions(FIRST_DECIDED)
