@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from resources.embedded import EmbeddedServer
@@ -24,6 +25,11 @@ NEEDS = {
     "real_data": ("PIPELINE_REAL_DATA is not set", lambda: bool(os.environ.get("PIPELINE_REAL_DATA"))),
     "browser": ("there is no chromium", lambda: shutil.which("chromium") is not None),
 }
+
+#: Nothing here has to survive a power cut, and nobody guesses passwords.
+UNSAFE_AND_FAST = ("fsync = off", "full_page_writes = off", "max_wal_size = '128MB'", "scram_iterations = 1")
+#: What a worker's server may come to, in bytes, with room to spare.
+ROOM = 3 * 2**30
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -39,6 +45,29 @@ def pytest_report_header() -> list[str]:
     return [f"tests marked {marker} are deselected: {why}" for marker, (why, there) in NEEDS.items() if not there()]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """argon2id with the least it can do: its cost is the library's business, and each sign-in of a test would pay it.
+
+    `tests/resources/test_people.py` looks at the real one.
+    """
+    from resources import people
+
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(people, "_hasher", lambda: cheap)
+        people._nobodys_hash.cache_clear()
+        yield
+    people._nobodys_hash.cache_clear()
+
+
+def _memory() -> str | None:
+    """The file system in memory, where there is one with room: a database is thousands of small files."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
+    return str(memory) if roomy else None
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a running server whose user is a superuser.
@@ -50,16 +79,20 @@ def postgres_server() -> Iterator[str]:
         yield with_driver(given).render_as_string(hide_password=False)
         return
     # pytest's own temporary folders get closed again by the next session that starts; a short path keeps the socket
-    home = Path(tempfile.mkdtemp(prefix="pipeline-test-"))
+    home = Path(tempfile.mkdtemp(prefix="pipeline-test-", dir=_memory()))
     server = EmbeddedServer(home / "postgres")
     try:
         server.start()
         url = server.superuser_url
         engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            # nothing here has to survive a power cut
-            connection.execute(text("ALTER SYSTEM SET fsync = off"))
+            for setting in UNSAFE_AND_FAST:
+                connection.execute(text(f"ALTER SYSTEM SET {setting}"))
             connection.execute(text("SELECT pg_reload_conf()"))
+        with engine.connect() as connection:
+            # the password again, so that its hash is one of few rounds: every connection pays for them
+            again = str(make_url(url).password)
+            connection.execute(text(f"ALTER ROLE {make_url(url).username} PASSWORD '{again}'"))
         yield url
     finally:
         server.stop()
@@ -100,12 +133,25 @@ def ledger_database(postgres_server: str) -> Iterator[str]:
         yield url
 
 
+#: Empties what holds rows and counts from one again. TRUNCATE would make each of the hundreds of files anew.
+_EMPTY = f"""
+DO $$ DECLARE it text; held boolean; BEGIN
+  -- facts refuse to be deleted by a trigger; only a superuser can put triggers to sleep, and no service is one
+  SET LOCAL session_replication_role = replica;
+  FOREACH it IN ARRAY ARRAY{[table.name for table in metadata.sorted_tables]} LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I)', it) INTO held;
+    IF held THEN EXECUTE format('DELETE FROM %I', it); END IF;
+  END LOOP;
+  PERFORM setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+    FROM pg_sequences WHERE last_value IS NOT NULL;
+END $$
+"""
+
+
 @pytest.fixture
 def ledger(ledger_database: str) -> PostgresLedger:
     """An empty ledger with the newest schema."""
     with engine_of(ledger_database).begin() as connection:
-        names = ", ".join(table.name for table in metadata.sorted_tables)
-        # facts refuse TRUNCATE by a trigger; only a superuser can put triggers to sleep, and no service is one
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
-        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+        # past SQLAlchemy, which would read the colons and per cents as parameters
+        connection.connection.cursor().execute(_EMPTY)
     return PostgresLedger(ledger_database)
