@@ -31,14 +31,20 @@ UNSAFE_AND_FAST = ("fsync = off", "full_page_writes = off", "max_wal_size = '128
 #: What a worker's server may come to, in bytes, with room to spare.
 ROOM = 3 * 2**30
 
+#: Folders whose files take longest, those first.
+LONGEST = {name: place for place, name in enumerate(("integration", "browser", "lifecycle", "assets", "commands"))}
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects the tests whose marker asks for something this machine lacks."""
+    """Deselects the tests whose marker asks for something this machine lacks, and puts the longest first."""
     missing = {marker for marker, (_, there) in NEEDS.items() if not there()}
     left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in missing)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    # files go to whichever worker is free, in this order: a long one that comes last would keep the other waiting
+    root = config.rootpath / "tests"
+    items.sort(key=lambda item: LONGEST.get(item.path.relative_to(root).parts[0], len(LONGEST)))
 
 
 def pytest_report_header() -> list[str]:

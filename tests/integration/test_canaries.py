@@ -89,9 +89,9 @@ def _lived_in(house: House) -> House:
             writer.writerows(rows)
             file.write("C-torn,kanarie,one,cell,too,many,of,these,kanarie,and,more,kanarie,more\n")
         shop.drop_outcomes(house.folder, night, shop.rows(night), f"{night}T23:00:00")
-    done = house.command("nights", house.name, "--from", shop.night(0), "--to", shop.night(4))
+    done = house.process("nights", house.name, "--from", shop.night(0), "--to", shop.night(4))
     assert done.returncode == 0, done.stderr
-    last = house.command("nights", house.name, "--from", LAST, "--to", LAST, "--retrain")
+    last = house.process("nights", house.name, "--from", LAST, "--to", LAST, "--retrain")
     assert last.returncode == 0, last.stderr
     (house.home / "spoken.log").write_text(done.stdout + done.stderr + last.stdout + last.stderr, encoding="utf-8")
     return house
