@@ -19,6 +19,7 @@ from resources.ledger import migrate
 from resources.ledger.ledger import PostgresLedger
 from resources.ledger.schema import metadata
 from resources.postgres import engine_of, with_driver
+from tests.places import memory
 
 #: What marked tests need; where it is missing they are deselected, and the report's first lines say so.
 NEEDS = {
@@ -28,8 +29,6 @@ NEEDS = {
 
 #: Nothing here has to survive a power cut, and nobody guesses passwords.
 UNSAFE_AND_FAST = ("fsync = off", "full_page_writes = off", "max_wal_size = '128MB'", "scram_iterations = 1")
-#: What a worker's server may come to, in bytes, with room to spare.
-ROOM = 3 * 2**30
 
 #: Folders whose files take longest, those first.
 LONGEST = {name: place for place, name in enumerate(("integration", "browser", "lifecycle", "assets", "commands"))}
@@ -67,13 +66,6 @@ def quick_passwords() -> Iterator[None]:
     people._nobodys_hash.cache_clear()
 
 
-def _memory() -> str | None:
-    """The file system in memory, where there is one with room: a database is thousands of small files."""
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
-    return str(memory) if roomy else None
-
-
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a running server whose user is a superuser.
@@ -85,7 +77,7 @@ def postgres_server() -> Iterator[str]:
         yield with_driver(given).render_as_string(hide_password=False)
         return
     # pytest's own temporary folders get closed again by the next session that starts; a short path keeps the socket
-    home = Path(tempfile.mkdtemp(prefix="pipeline-test-", dir=_memory()))
+    home = Path(tempfile.mkdtemp(prefix="pipeline-test-", dir=memory()))
     server = EmbeddedServer(home / "postgres")
     try:
         server.start()
