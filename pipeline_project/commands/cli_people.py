@@ -71,6 +71,13 @@ def register(app: typer.Typer) -> None:
 
         raise typer.Exit(reset_password(name, password_file, as_json))
 
+    @people.command("link", epilog=example("pipeline people link ada"))
+    def link(name: Name, as_json: AsJson = False) -> None:
+        """Prints a link that makes a browser known as theirs: nobody else's wrong passwords lock it out."""
+        from pipeline_project.commands.people import show_link
+
+        raise typer.Exit(show_link(name, as_json))
+
     @people.command("remove", epilog=example("pipeline people remove ada"))
     def remove(name: Name, as_json: AsJson = False) -> None:
         """Closes an account; what the person did stays."""

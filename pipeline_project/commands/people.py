@@ -28,12 +28,32 @@ def add_person(
     password, made_up = (None, False) if invited else _password(password_file)
     person = people.add(name, shown or name, roles, _shell(), password, email, skills)
     held = sorted(role.value for role in person.roles)
+    link = None if password is None else _link(person.name)
     if as_json:
-        emit({"name": person.name, "roles": held, **({"password": password} if made_up else {})})
+        more = {**({"password": password} if made_up else {}), **({"link": link} if link else {})}
+        emit({"name": person.name, "roles": held, **more})
         return Exit.DONE
     say(f"{person.name} may sign in as {', '.join(held)}.")
     if made_up:
         say(f"Password, shown this once: {password}")
+    if link:
+        say(f"To be opened first, within a week, so that nobody else can lock them out: {link}")
+    return Exit.DONE
+
+
+def show_link(name: str, as_json: bool) -> int:
+    """Prints a link that makes a browser known as somebody's, who is then counted apart from everybody else.
+
+    Raises:
+        PersonRefused: nobody has this name.
+    """
+    if _people().person(name) is None:
+        raise PersonRefused(f"nobody is called {name}; `pipeline people list` shows who there is")
+    link = _link(name)
+    if as_json:
+        emit({"name": name, "link": link})
+    else:
+        say(link)
     return Exit.DONE
 
 
@@ -116,6 +136,14 @@ def _password(file: Path | None) -> tuple[str, bool]:
     if getpass.getpass("Again: ") != first:
         raise PersonRefused("the two passwords differ; nothing was changed")
     return first, False
+
+
+def _link(name: str) -> str:
+    from pipeline_project.commands.desk import open_frame
+    from pipeline_project.commands.ground import DESK_PORT
+    from pipeline_project.review.known import link
+
+    return link(open_frame(prepare(), DESK_PORT), name)
 
 
 def _shell() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from pipeline_project.domain.people import PersonRole, Session
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 EVERYONE = frozenset(PersonRole)
 _DECLARED = "declared_roles"
+#: Browsers drop these before they read an address.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class SignInFirst(Exception):
@@ -101,9 +104,23 @@ def _declared(dependency: DependsParam) -> frozenset[PersonRole] | None:
     return getattr(dependency.dependency, _DECLARED, None)
 
 
-def own_path(path: str | None) -> str:
-    """A path of the desk to go on to; anything else becomes the queue, so that no link leads out of here."""
-    if not path or not path.startswith("/") or path.startswith(("//", "/\\")) or "\n" in path or "\r" in path:
+def own_path(path: str | None, url: str = "") -> str:
+    """Where to go on to: a path of the desk, or a page under the desk's own name on another port (`url` is the desk's).
+
+    Anything else becomes the queue, so that no link leads out of here.
+    """
+    if not path or _CONTROL.search(path):
         return "/"
-    parts = urlsplit(path)
-    return path if not parts.scheme and not parts.netloc else "/"
+    if path.startswith("/"):
+        return "/" if path.startswith(("//", "/\\")) else path
+    try:
+        parts, desk = urlsplit(path), urlsplit(url)
+    except ValueError:
+        return "/"
+    # the whole of it: a name before an @ would be somebody's user name elsewhere
+    at_desk = re.fullmatch(re.escape(_bare(desk.netloc)) + r"(:\d{1,5})?", parts.netloc) if desk.netloc else None
+    return path if at_desk and parts.scheme == desk.scheme else "/"
+
+
+def _bare(netloc: str) -> str:
+    return re.sub(r":\d+\Z", "", netloc)

@@ -16,6 +16,7 @@ from limits.strategies import MovingWindowRateLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline_project.review import known
 from pipeline_project.review.doors import Doors, Frame
 
 log = logging.getLogger("pipeline.desk")
@@ -126,11 +127,14 @@ def guard(app: FastAPI, doors: Doors, frame: Frame, elsewhere: tuple[str, ...]) 
 
     @app.middleware("http")
     async def through(request: Request, call_next: Next) -> Response:
-        request.state.session = None
+        request.state.session, request.state.onward = None, None
         if not request.url.path.startswith((*elsewhere, "/static/", "/healthz")):
             token = request.cookies.get(frame.cookie)
             address = request.client.host if request.client else "unknown"
-            signing_in = request.url.path.startswith("/sign-in") and request.method == "POST"
+            if browser := known.browser_of(request):
+                # whoever shares the address uses up none of what a known browser may do
+                address = f"browser {browser.number}"
+            signing_in = request.url.path.startswith(known.PATH) and request.method == "POST"
             if signing_in and not window.hit(each_sign_in, "sign-in", address):
                 return _dressed(PlainTextResponse("too many tries from here; wait a minute", 429), request, frame)
             # a cookie that nobody gave out counts by the address it comes from, however many are made up
@@ -162,6 +166,10 @@ def _remember(real: OrderedDict[str, None], token: str, found: bool) -> None:
 def _dressed(answer: Response, request: Request, frame: Frame) -> Response:
     for name, value in HEADERS.items():
         answer.headers[name] = value
+    if onward := getattr(request.state, "onward", None):
+        # the sign-in form may lead on to the page that asked for it, under this same name on another port
+        policy = HEADERS["content-security-policy"].replace("form-action 'self'", f"form-action 'self' {onward}")
+        answer.headers["content-security-policy"] = policy
     if request.url.path.startswith("/static/"):
         answer.headers["cache-control"] = _LASTING
     if frame.secure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,9 @@ from starlette.testclient import TestClient
 
 from pipeline_project.domain.errors import SignInRefused
 from pipeline_project.domain.people import PersonRole
+from pipeline_project.review import known
 from pipeline_project.review.app import build_app
+from pipeline_project.review.known import link
 from pipeline_project.review.security import MOST_BYTES, oddity
 from resources.people import MOST_FAILURES
 from tests.review.house import PASSWORD, Client, DeskHouse
@@ -111,3 +115,54 @@ def test_nobody_locks_somebody_else_out(house: DeskHouse) -> None:
     with pytest.raises(SignInRefused):
         house.doors.people.verify("ada", PASSWORD, "address testclient")
     assert house.doors.people.verify("ada", PASSWORD, "address 192.0.2.7").name == "ada"
+
+
+def test_a_link_keeps_a_new_browser_in_whoever_shares_its_address(house: DeskHouse) -> None:
+    """Both browsers come from one address, and neither was ever signed in."""
+    house.add("ada", PersonRole.REVIEWER)
+    few = build_app(house.doors, replace(house.frame, sign_ins_a_minute=MOST_FAILURES + 2, requests_a_minute=200))
+    other, invited, late = Client(few), Client(few), Client(few)
+    for _ in range(MOST_FAILURES + 3):
+        told = other.sign_in("ada", "a guess")
+    assert told.status_code == 429, "the address has used up its tries"
+    while other.get("/nothing").status_code != 429:
+        pass
+    assert late.sign_in("ada").status_code == 429
+    opened = invited.get(link(few.state.frame, "ada").removeprefix(house.url))
+    assert (opened.status_code, opened.headers["location"]) == (303, "/sign-in")
+    assert invited.sign_in("ada").status_code == 303
+
+
+def test_a_link_gives_no_tries_without_end(house: DeskHouse) -> None:
+    house.add("ada", PersonRole.REVIEWER)
+    house.add("bob", PersonRole.REVIEWER)
+    many = build_app(house.doors, replace(house.frame, sign_ins_a_minute=10**6))
+    where = link(many.state.frame, "ada").removeprefix(house.url)
+    for _ in range(MOST_FAILURES + 1):
+        guesser = Client(many)
+        guesser.get(where)
+        assert guesser.sign_in("ada", "a guess").status_code == 401
+    assert guesser.sign_in("ada").status_code == 401, "opened again it is the same browser"
+    # another secret's link, or none at all, makes nobody's browser known, and bob's not ada's
+    frame = many.state.frame
+    token = link(frame, "bob").partition("for=")[2]
+    assert known.opened(replace(frame, secret="another"), token) is None
+    assert known.opened(frame, token[:-2]) is None and known.opened(frame, "") is None
+    bob = Client(many)
+    bob.get(f"/sign-in/browser?for={token}")
+    for _ in range(MOST_FAILURES):
+        bob.sign_in("ada", "a guess")
+    assert Client(many).sign_in("ada").status_code == 401, "what bob tries as ada counts with the address"
+    assert bob.sign_in("bob").status_code == 303
+
+
+def test_a_link_ends_and_one_s_own_page_shows_a_new_one(house: DeskHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.add("ada", PersonRole.REVIEWER)
+    client = house.client("ada")
+    shown = re.search(r"<code>http://testserver(/sign-in/browser\?for=[^<]+)</code>", client.get("/me").text)
+    assert shown is not None
+    assert house.client().get(html.unescape(shown[1])).status_code == 303
+    monkeypatch.setattr(known, "LINK_SECONDS", -1)
+    old = house.client().get(html.unescape(shown[1]))
+    assert (old.status_code, known.COOKIE in old.cookies) == (403, False)
+    assert "grown old" in old.text

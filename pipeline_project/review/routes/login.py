@@ -6,29 +6,30 @@ import hmac
 import secrets
 from functools import lru_cache
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from pipeline_project.domain.errors import SignInRefused
+from pipeline_project.review import known
 from pipeline_project.review.access import needs, own_origin, own_path, public, session_of
 from pipeline_project.review.doors import Doors, Frame, Provider
 from pipeline_project.review.show import page
 
 router = APIRouter()
 
-#: Marks a browser in which somebody has signed in: tries from elsewhere do not lock it out.
-KNOWN, KNOWN_SECONDS = "desk_known", 90 * 24 * 3600
 _FORM, _NEXT = "form", "next"
 
 
 @router.get("/sign-in", dependencies=[public()])
 async def ask(request: Request, next: str = "/") -> Response:
     """The form, or the way to the provider."""
+    wanted = own_path(next, request.app.state.frame.url)
     if request.state.session is not None:
-        return RedirectResponse(own_path(next), 303)
-    return _form(request, own_path(next))
+        return RedirectResponse(wanted, 303)
+    return _form(request, wanted)
 
 
 @router.post("/sign-in", dependencies=[public()])
@@ -44,15 +45,26 @@ async def sign_in(
     frame: Frame = request.app.state.frame
     if frame.provider is not None:
         raise HTTPException(404)
-    known = request.session.pop(_FORM, "")
-    if not own_origin(request) or not known or not hmac.compare_digest(known.encode(), form.encode()):
-        return _form(request, own_path(next), 403, "This form had grown old; try again.")
+    given, wanted = request.session.pop(_FORM, ""), own_path(next, frame.url)
+    if not own_origin(request) or not given or not hmac.compare_digest(given.encode(), form.encode()):
+        return _form(request, wanted, 403, "This form had grown old; try again.")
     try:
-        wanted = name.strip().lower()
-        person = await run_in_threadpool(doors.people.verify, wanted, password, _place(request, wanted))
+        said = name.strip().lower()
+        person = await run_in_threadpool(doors.people.verify, said, password, _place(request, said))
     except SignInRefused as error:
-        return _form(request, own_path(next), 401, str(error))
-    return await _begin(request, person.name, own_path(next))
+        return _form(request, wanted, 401, str(error))
+    return await _begin(request, person.name, wanted)
+
+
+@router.get(known.LINK, dependencies=[public()])
+async def make_known(request: Request) -> Response:
+    """Makes this browser known as the person's for whom the link was made; signing in is still to do."""
+    browser = known.browser_of(request)
+    if browser is None:
+        return _form(request, "/", 403, "This link has grown old; ask for another one, or sign in without it.")
+    answer = RedirectResponse(known.PATH, 303)
+    known.mark(answer, request.app.state.frame, browser)
+    return answer
 
 
 @router.get("/sign-in/provider", dependencies=[public()])
@@ -60,7 +72,7 @@ async def to_provider(request: Request, next: str = "/") -> Response:
     """Sends the browser to the provider, with state, nonce and a code challenge."""
     frame: Frame = request.app.state.frame
     client = _client(frame)
-    request.session[_NEXT] = own_path(next)
+    request.session[_NEXT] = own_path(next, frame.url)
     answer: Response = await client.authorize_redirect(request, f"{frame.url}/sign-in/answer")
     return answer
 
@@ -82,7 +94,7 @@ async def from_provider(request: Request) -> Response:
     claims = told.get("userinfo") or {}
     if claims.get("iss") != frame.provider.issuer or not claims.get("sub"):
         return _form(request, "/", 401, "The provider's answer does not fit this sign-in; try again.")
-    wanted = own_path(request.session.pop(_NEXT, "/"))
+    wanted = own_path(request.session.pop(_NEXT, "/"), frame.url)
     try:
         person = await run_in_threadpool(
             doors.people.from_provider, claims["iss"], claims["sub"], claims.get("email"),
@@ -103,19 +115,19 @@ def sign_out(request: Request) -> Response:
 
 
 def _place(request: Request, name: str) -> str:
-    """Where a try is counted: with the browsers in which this person has signed in before, else with its address."""
-    known = hmac.compare_digest(request.cookies.get(KNOWN, "").encode(), _mark(request.app.state.frame, name).encode())
-    address = request.client.host if request.client else "unknown"
-    return "known browser" if known else f"address {address}"
-
-
-def _mark(frame: Frame, name: str) -> str:
-    return hmac.new(frame.secret.encode(), f"known {name}".encode(), "sha256").hexdigest()
+    """Where a try is counted: with the browser, where this person's is known, else with its address."""
+    browser = known.browser_of(request)
+    if browser is not None and browser.person == name:
+        return f"browser {browser.number}"
+    return f"address {request.client.host if request.client else 'unknown'}"
 
 
 def _form(request: Request, wanted: str, status: int = 200, trouble: str | None = None) -> Response:
     token = secrets.token_urlsafe(24)
     request.session[_FORM] = token
+    if not wanted.startswith("/"):
+        parts = urlsplit(wanted)
+        request.state.onward = f"{parts.scheme}://{parts.netloc}"
     provider = request.app.state.frame.provider
     return page(request, "sign_in.html", status, form=token, next=wanted, trouble=trouble, provider=provider)
 
@@ -129,10 +141,8 @@ async def _begin(request: Request, person: str, wanted: str) -> Response:
     session = await run_in_threadpool(doors.sessions.begin, person)
     answer = RedirectResponse(wanted, 303)
     answer.set_cookie(frame.cookie, session.token, httponly=True, secure=frame.secure, samesite="lax", path="/")
-    answer.set_cookie(
-        KNOWN, _mark(frame, person), max_age=KNOWN_SECONDS, httponly=True, secure=frame.secure, samesite="lax",
-        path="/sign-in",
-    )  # fmt: skip
+    browser = known.browser_of(request)
+    known.mark(answer, frame, browser if browser and browser.person == person else known.new_browser(person))
     return answer
 
 

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from pipeline_project.domain.errors import PersonRefused
 from pipeline_project.domain.people import PersonRole
+from pipeline_project.review import known
 from pipeline_project.review.access import needs, session_of
 from pipeline_project.review.doors import Doors, Frame
 from pipeline_project.review.show import page
@@ -86,7 +87,9 @@ def close(request: Request, name: str) -> Response:
 def me(request: Request, said: str = "") -> Response:
     """The own account."""
     words = {"password": "Your password is changed; sign in again elsewhere."}.get(said)
-    return page(request, "me.html", said=words, provider=request.app.state.frame.provider)
+    frame: Frame = request.app.state.frame
+    link = known.link(frame, session_of(request).person.name)
+    return page(request, "me.html", said=words, provider=frame.provider, link=link)
 
 
 @router.post("/me/password", dependencies=[needs()])
