@@ -111,6 +111,19 @@ def test_a_night_without_cases() -> None:
     assert ledger_rows(result, {n: cases() for n in ("arrivals", "cases", "quarantine")}, "s") == []
 
 
+def test_the_ledger_is_told_the_order_in_which_costs_stand() -> None:
+    """Names in an order that no database and no sorting would give them."""
+    odd = CostMatrix(("kept", "worn"), ("zz", "b", "aaa"), ((0, "price"), ("price", 0), (5, 7)))
+    terms = PolicyTerms((False, False, False), review_cost=400.0, capacity=1, exploration=0.0, seed="claims")
+    result = decide_night(cases(a=100.0), scores(a=0.25), None, odd, terms, "price")
+    read = {name: with_versions(cases(a=100.0), {}) for name in ("arrivals", "cases", "quarantine")}
+    (row,) = ledger_rows(result, read, "s")
+    assert dict(zip(row["option_order"], row["expected_costs"], strict=True)) == pytest.approx(
+        {"zz": 25.0, "b": 75.0, "aaa": 5.5}
+    )
+    assert (row["option"], row["option_order"]) == ("aaa", ["zz", "b", "aaa"])
+
+
 def test_unscored_cases_all_go_to_people() -> None:
     told = unscored(NIGHT, ["a", "b"], "no_model")
     assert told.schema.equals(SCORES)

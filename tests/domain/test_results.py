@@ -72,6 +72,11 @@ def test_the_unanswered_are_in_no_cost_and_are_neither_right_nor_wrong() -> None
     assert (found.right_alone, found.right_answered) == (0.0, 0.0)
 
 
+def test_an_answer_among_open_questions_is_judged_by_itself() -> None:
+    found = results([("ask_person", "worn")] * 4, answers=["reject", None, None, None])
+    assert (found.to_people, found.unanswered, found.right_answered) == (4, 3, 1.0)
+
+
 def test_answering_changes_the_cost_by_what_was_answered_alone() -> None:
     rows = [("ask_person", "worn"), ("refund", "kept")]
     before, after = results(rows), results(rows, answers=["reject", None])

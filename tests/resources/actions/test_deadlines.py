@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -219,6 +220,24 @@ def test_a_lease_outlasts_every_try_of_every_destination(tmp_path: Path) -> None
         assert sender.lease_seconds >= pace.TRIES_A_LEASE * place.longest_seconds
     # asking first and then sending, each until it is cut off
     assert slow.longest_seconds >= 2 * (pace.LONGEST_DEADLINE + deadline.GRACE)
+
+
+def test_what_is_cancelled_has_ended_before_anybody_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The try itself is cut off at its end, and not only left alone: who goes on would send beside it otherwise."""
+    monkeypatch.setattr(deadline, "GRACE", 60.0)
+    ended: list[str] = []
+
+    async def drips() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # closing a connection takes its time
+            await asyncio.sleep(0.2)
+            ended.append("closed")
+
+    with pytest.raises(TimeoutError):
+        deadline.cancelled_after(TIME, drips)
+    assert ended == ["closed"]
 
 
 def test_a_call_that_fails_in_its_thread_fails_here() -> None:
