@@ -10,6 +10,7 @@ from pipeline_project.commands.ground import settings
 from pipeline_project.domain.first_look import Seen
 from pipeline_project.spec.base import dotted
 from pipeline_project.spec.load import Mistake, check_file, load_all, load_spec, workflow_files
+from pipeline_project.spec.naming import disallowed
 from pipeline_project.spec.tree import decoded, read_tree
 
 NOT_LOOKED = "The data were not looked at: `pipeline check --data` opens the first files, photos and encoders."
@@ -23,9 +24,11 @@ def run_check(files: list[Path], as_json: bool, data: bool = False) -> int:
     """
     found: dict[str, list[Mistake]] = {str(f): check_file(f) for f in files} if files else _known()
     notes: list[Mistake] = []
-    for name, file in _sound(files).items() if data else ():
-        against, worth_knowing = _seen(file)
-        found[name] = [*found.get(name, ()), *against]
+    for name, file in _sound(files).items():
+        not_allowed = _not_allowed(file)
+        # what may not be opened is not looked at either
+        against, worth_knowing = _seen(file) if data and not not_allowed else ([], [])
+        found[name] = [*found.get(name, ()), *not_allowed, *against]
         notes += worth_knowing
     mistakes = [mistake for each in found.values() for mistake in each]
     if as_json:
@@ -54,6 +57,15 @@ def _sound(files: list[Path]) -> dict[str, Path]:
 
 def _document(mistake: Mistake, kind: str, data: bool) -> dict[str, object]:
     return {**asdict(mistake), "file": str(mistake.file), **({"kind": kind} if data else {})}
+
+
+def _not_allowed(file: Path) -> list[Mistake]:
+    """The variables of the environment that a sound file names and may not; its nights would stop at them."""
+    tree = read_tree(decoded(file.read_bytes()))
+    return [
+        Mistake(file, *tree.place(where), dotted(where), sentence)
+        for where, sentence in disallowed(load_spec(file), settings().spec_variables)
+    ]
 
 
 def _seen(file: Path) -> tuple[list[Mistake], list[Mistake]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator
 
 from pipeline_project.domain.acting.pace import LONGEST_DEADLINE
+from pipeline_project.domain.variables import Use, holds_password
 from pipeline_project.spec.base import Part, Slug
 from pipeline_project.spec.quantities import Hours, Seconds
 from pipeline_project.spec.source import Location
 
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$"), Use.SECRET]
 
 
 class HttpDestination(Part):
@@ -19,7 +20,10 @@ class HttpDestination(Part):
 
     kind: Literal["http"] = Field(description="A signed POST for each action.")
     url: Location = Field(description="Where actions are posted; `${NAME}` as in `source.folder`.")
-    secret: Variable = Field(description="The environment variable that holds the signing secret (`whsec_...`).")
+    secret: Variable = Field(
+        description="The environment variable that holds the signing secret (`whsec_...`): PIPELINE_SECRET_..., or a "
+        "name in PIPELINE_SPEC_VARIABLES."
+    )
     lookup: Location | None = Field(
         None, description="Where an action's fate can be asked; `{key}` stands for its key. 404 means never seen."
     )
@@ -34,12 +38,23 @@ class HttpDestination(Part):
     )
     attempts: int = Field(8, ge=1, le=100, description="Tries before an action becomes a dead letter.")
 
+    @field_validator("url", "lookup")
+    @classmethod
+    def _without_password(cls, value: str | None) -> str | None:
+        # a spec is kept with each night's decisions, and read by whoever reads those
+        if value is not None and holds_password(value):
+            raise ValueError("a spec never holds a password; requests are signed with `secret` instead")
+        return value
+
 
 class SqlDestination(Part):
     """A table that takes one row per action, whose key is unique there."""
 
     kind: Literal["sql"] = Field(description="One row per action.")
-    url: Variable = Field(description="The environment variable that holds the database's URL.")
+    url: Variable = Field(
+        description="The environment variable that holds the database's URL: PIPELINE_SECRET_..., or a name in "
+        "PIPELINE_SPEC_VARIABLES."
+    )
     table: Slug = Field(description="The table; made when missing.")
     attempts: int = Field(8, ge=1, le=100, description="Tries before an action becomes a dead letter.")
 

@@ -15,6 +15,7 @@ from pipeline_project.domain.landing import Expected
 from pipeline_project.domain.night_names import pattern_problem
 from pipeline_project.domain.reading_query import query_problem
 from pipeline_project.domain.time_forms import FORMS
+from pipeline_project.domain.variables import Use
 from pipeline_project.spec.base import Part, Share, Slug, Words
 from pipeline_project.spec.quantities import Days
 
@@ -56,7 +57,7 @@ def _time_format(value: str) -> str:
     return value
 
 
-Location = Annotated[Words, AfterValidator(_location)]
+Location = Annotated[Words, AfterValidator(_location), Use.TEXT]
 NightPattern = Annotated[str, AfterValidator(_night_pattern)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
 
@@ -197,9 +198,10 @@ class SqlSource(Expecting):
     """A query against a database."""
 
     kind: Literal["sql"] = Field(description="A query, run once a night.")
-    url_variable: str = Field(
-        description="The environment variable that holds the database's URL, postgresql:// or sqlite:///; its user "
-        "may only read there. The spec never holds a password."
+    url_variable: Annotated[str, Use.SECRET] = Field(
+        description="The environment variable that holds the database's URL, postgresql:// or sqlite:///: "
+        "PIPELINE_SECRET_..., PIPELINE_SOURCE_... or a name in PIPELINE_SPEC_VARIABLES. Its user may only read there. "
+        "The spec never holds a password."
     )
     query: str = Field(description="One SELECT with the parameters :start and :end (the night's bounds, UTC).")
 
@@ -208,7 +210,9 @@ class SqlSource(Expecting):
     def _only_a_name(cls, value: str) -> str:
         # What was written may be a URL with its password, so it is not repeated.
         if not _VARIABLE.match(value):
-            raise ValueError("write the name of an environment variable such as CLAIMS_URL, never the URL itself")
+            raise ValueError(
+                "write the name of an environment variable such as PIPELINE_SECRET_CLAIMS, never the URL itself"
+            )
         return value
 
     @field_validator("query")

@@ -9,22 +9,14 @@ from datetime import date
 from pathlib import Path
 
 from pipeline_project.domain.errors import SourceUnreadable
+from pipeline_project.domain.variables import LIST, VARIABLE, Use, holds_password, nameable, not_nameable
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
-
-# The innermost `${NAME}` or `${NAME:-default}`: its default holds no further braces, so defaults may nest.
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}")
-
-
-#: What every spec may name: folders and addresses, no secret. More are allowed by prefix, or by the operator's list.
-NAMEABLE = frozenset({"PIPELINE_HOME", "PIPELINE_SAMPLE", "PIPELINE_REAL_DATA", "PIPELINE_SHOP_URL"})
-PREFIX = "PIPELINE_SOURCE_"
-ALLOWED = "PIPELINE_SPEC_VARIABLES"
 
 
 def environment(settings: Settings, environ: Mapping[str, str] | None) -> dict[str, str]:
     """The variables that a spec may name: the environment's, with the settings' own values put in."""
-    return {**(os.environ if environ is None else environ), **settings.to_environ()}
+    return {**(os.environ if environ is None else environ), LIST: "", **settings.to_environ()}
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
@@ -37,13 +29,14 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
     def value(match: re.Match[str]) -> str:
         name, default = match["name"], match["default"]
-        if not nameable(name, variables):
-            raise SourceUnreadable(
-                f"a spec may not name the environment variable {name}; rename it to {PREFIX}..., or, if it holds no "
-                f"secret, add it to {ALLOWED} (names separated by commas)"
-            )
-        if variables.get(name):
-            return variables[name].replace("$", "\0")
+        allowed(name, variables, Use.TEXT)
+        if given := variables.get(name):
+            if holds_password(given):
+                raise SourceUnreadable(
+                    f"{name} holds an address with a password, which belongs into no text of a spec; name the variable "
+                    "where the spec asks for one that holds a URL or a secret"
+                )
+            return given.replace("$", "\0")
         if default is None:
             raise SourceUnreadable(
                 f"`{text}` needs the environment variable {name}, which is not set; set it to where the files are"
@@ -52,14 +45,29 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
     filled, before = text, ""
     while filled != before:
-        before, filled = filled, _VARIABLE.sub(value, filled)
+        before, filled = filled, VARIABLE.sub(value, filled)
     return filled.replace("\0", "$")
 
 
-def nameable(name: str, variables: Mapping[str, str]) -> bool:
-    """Whether a spec may name a variable of the environment."""
-    listed = {each.strip() for each in variables.get(ALLOWED, "").split(",")}
-    return name in NAMEABLE or name.startswith(PREFIX) or name in listed
+def secret(name: str, variables: Mapping[str, str]) -> str | None:
+    """The value of a variable in which a spec says that a URL or a secret is; None where it is not set.
+
+    Raises:
+        SourceUnreadable: a spec may not name it.
+    """
+    allowed(name, variables, Use.SECRET)
+    return variables.get(name) or None
+
+
+def allowed(name: str, variables: Mapping[str, str], use: Use) -> None:
+    """Nothing, where a spec may use a variable so.
+
+    Raises:
+        SourceUnreadable: it may not; the message says what to set.
+    """
+    listed = {each.strip() for each in variables.get(LIST, "").split(",")}
+    if not nameable(name, listed, use):
+        raise SourceUnreadable(not_nameable(name, use))
 
 
 def place(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> Path:

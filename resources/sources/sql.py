@@ -16,6 +16,7 @@ from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import SqlSource
 from resources.sources.arrivals import arrivals
 from resources.sources.files import fingerprint, joined, repair_stamps
+from resources.sources.places import secret
 from resources.sources.repairs import read_repairs, repaired_nights
 from resources.sources.rows import Row, as_string, unique_names
 
@@ -86,7 +87,7 @@ class SqlCases:
 
         source = self._spec.source
         assert isinstance(source, SqlSource)
-        written = self._variables.get(source.url_variable)
+        written = secret(source.url_variable, self._variables)
         if not written:
             raise SourceUnreadable(
                 f"{self._spec.name}: set {source.url_variable} to the URL of the database that holds its cases"

@@ -135,7 +135,7 @@ def test_a_night_that_something_landed_for_is_told_as_stale_once(world: World, i
 
 def query(world: World) -> World:
     """The same workflow over a query, which cannot say for which nights it has rows."""
-    source = {"kind": "sql", "url_variable": "CLAIMS_URL", "query": "SELECT 1 WHERE :start < :end"}
+    source = {"kind": "sql", "url_variable": "PIPELINE_SECRET_CLAIMS", "query": "SELECT 1 WHERE :start < :end"}
     world.spec = claims(source=source)
     world.sources.nights_landed = lambda: []  # type: ignore[method-assign]
     return world

@@ -161,11 +161,17 @@ def test_a_forgotten_row_does_not_vanish(tmp_path: Path, posted: Posted) -> None
 def test_any_kind_of_source_takes_posts(tmp_path: Path, posted: Posted, kind: str) -> None:
     path = write(tmp_path, row(1), name="all.csv")
     table = {"kind": "table", "files": [{"path": str(path)}]}
-    sql = {"kind": "sql", "url_variable": "SHOP", "query": "SELECT 'C1' AS claim_id WHERE :start < :end"}
+    sql = {
+        "kind": "sql",
+        "url_variable": "PIPELINE_SOURCE_SHOP",
+        "query": "SELECT 'C1' AS claim_id WHERE :start < :end",
+    }
     (tmp_path / "shop.db").touch()
     posted.post(as_columns(row(2)))
     spec = claims(tmp_path, source=table if kind == "table" else sql)
-    declared = case_source(spec, Settings(home=tmp_path / "home"), {"SHOP": f"sqlite:///{tmp_path}/shop.db"})
+    declared = case_source(
+        spec, Settings(home=tmp_path / "home"), {"PIPELINE_SOURCE_SHOP": f"sqlite:///{tmp_path}/shop.db"}
+    )
     both = InboundCases(spec, declared, posted)
     assert [json.loads(raw)["claim_id"] for raw in both.read(WINDOW)["raw"].to_pylist()] == ["C1", "C2"]
     assert NIGHT in both.nights_landed()

@@ -45,10 +45,10 @@ def test_the_truth_in_a_column_of_a_query_brings_its_night_back(tmp_path: Path, 
         "price": {"type": "number", "role": "amount"},
     }
     where = "substr(:start, 1, 0) || claimed_at >= '2025-03-01' AND :end IS NOT NULL"
-    source = {"kind": "sql", "url_variable": "CLAIMS_URL", "query": f"SELECT * FROM claims WHERE {where}"}
+    source = {"kind": "sql", "url_variable": "PIPELINE_SECRET_CLAIMS", "query": f"SELECT * FROM claims WHERE {where}"}
     outcome = {"kind": "column", "column": "back", "known_at": [{"field": "night", "plus_days": 3}]}
     spec = claims(tmp_path, fields=fields, source=source, outcome=outcome)
-    landed = everything_landed(spec, settings, {"CLAIMS_URL": url})
+    landed = everything_landed(spec, settings, {"PIPELINE_SECRET_CLAIMS": url})
     before = landed.fingerprint(WINDOW)
     with engine.begin() as connection:
         connection.execute(text("UPDATE claims SET back = 'kept'"))

@@ -46,20 +46,22 @@ def test_a_table_is_its_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "query", "same"),
+    ("url", "query", "same"),
     [
-        ({"U": "postgresql://ann:secret@db/claims"}, "select *  from CLAIMS\nwhere at >= :start and at < :end", True),
-        ({"U": "postgresql+psycopg2://b:o@db/claims"}, "SELECT * FROM claims WHERE at >= :start AND at < :end", True),
-        ({"U": "postgresql://ann@db/other"}, "SELECT * FROM claims WHERE at >= :start AND at < :end", False),
-        ({"U": "postgresql://ann@db/claims"}, "SELECT * FROM claims_2 WHERE at >= :start AND at < :end", False),
+        ("postgresql://ann:secret@db/claims", "select *  from CLAIMS\nwhere at >= :start and at < :end", True),
+        ("postgresql+psycopg2://b:o@db/claims", "SELECT * FROM claims WHERE at >= :start AND at < :end", True),
+        ("postgresql://ann@db/other", "SELECT * FROM claims WHERE at >= :start AND at < :end", False),
+        ("postgresql://ann@db/claims", "SELECT * FROM claims_2 WHERE at >= :start AND at < :end", False),
     ],
 )  # fmt: skip
-def test_a_query_is_told_by_a_hash_of_what_it_asks_where(
-    tmp_path: Path, variables: dict[str, str], query: str, same: bool
-) -> None:
-    asked = {"kind": "sql", "url_variable": "U", "query": "SELECT * FROM claims WHERE at >= :start AND at < :end"}
-    (known,) = places(tmp_path, {"U": "postgresql://ann@db/claims"}, **asked)
-    (other,) = places(tmp_path, variables, **{**asked, "query": query})
+def test_a_query_is_told_by_a_hash_of_what_it_asks_where(tmp_path: Path, url: str, query: str, same: bool) -> None:
+    asked = {
+        "kind": "sql",
+        "url_variable": "PIPELINE_SOURCE_U",
+        "query": "SELECT * FROM claims WHERE at >= :start AND at < :end",
+    }
+    (known,) = places(tmp_path, {"PIPELINE_SOURCE_U": "postgresql://ann@db/claims"}, **asked)
+    (other,) = places(tmp_path, {"PIPELINE_SOURCE_U": url}, **{**asked, "query": query})
     assert (other == known) is same
     assert "secret" not in other
 
@@ -73,4 +75,21 @@ def test_a_spec_names_no_variable_that_could_be_a_secret(name: str) -> None:
             expand(text, {name: "canary-of-a-secret"})
         assert "canary" not in str(refused.value)
     assert expand(f"${{{name}}}", {name: "named", "PIPELINE_SPEC_VARIABLES": f"OTHER, {name}"}) == "named"
+    with pytest.raises(SourceUnreadable, match="holds an address with a password") as held:
+        expand("${PIPELINE_SOURCE_A}/b", {"PIPELINE_SOURCE_A": "postgresql://ann:canary@db/claims"})
+    assert "canary" not in str(held.value)
     assert expand("${PIPELINE_SOURCE_A}/b", {"PIPELINE_SOURCE_A": "a"}) == "a/b"
+
+
+@pytest.mark.parametrize("name", ["PIPELINE_POSTGRES_URL", "CLAIMS_URL", "PIPELINE_HOOK_SECRET_RETURNS"])
+def test_a_query_s_database_is_one_that_a_spec_may_name(name: str, tmp_path: Path) -> None:
+    asked = {"kind": "sql", "url_variable": name, "query": "SELECT * FROM claims WHERE at >= :start AND at < :end"}
+    environ = {name: "postgresql://ann:canary@db/claims"}
+    with pytest.raises(SourceUnreadable, match=f"{name}; rename it to PIPELINE_SECRET_") as refused:
+        places(tmp_path, environ, **asked)
+    assert "canary" not in str(refused.value)
+    # what the operator lists is read from the settings, and from there alone
+    with pytest.raises(SourceUnreadable):
+        places(tmp_path, {**environ, "PIPELINE_SPEC_VARIABLES": name}, **asked)
+    settings = Settings(home=tmp_path / "home", spec_variables=(name,))
+    assert case_source(claims(tmp_path, source=asked), settings, environ).places()

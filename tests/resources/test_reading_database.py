@@ -82,8 +82,8 @@ def as_user(url: str, user: str, password: str) -> str:
 
 
 def cases(settings: Settings, url: str, query: str = GOOD) -> SqlCases:
-    source = {"kind": "sql", "url_variable": "SHOP_URL", "query": query}
-    return SqlCases(claims(settings.home, source=source), settings, {"SHOP_URL": url}, ())
+    source = {"kind": "sql", "url_variable": "PIPELINE_SOURCE_SHOP", "query": query}
+    return SqlCases(claims(settings.home, source=source), settings, {"PIPELINE_SOURCE_SHOP": url}, ())
 
 
 def test_a_query_reads_the_nights_rows_through_a_cursor(house: Settings, shop: str) -> None:
@@ -120,8 +120,8 @@ TRICKS = [
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_the_connection_holds_where_the_text_was_not_checked(shop: str, tmp_path: Path, trick: str) -> None:
-    mark, url = tmp_path / "ran", reading_url(shop, "SHOP_URL")
-    with pytest.raises(SQLAlchemyError), reading(url, "SHOP_URL") as connection:
+    mark, url = tmp_path / "ran", reading_url(shop, "PIPELINE_SOURCE_SHOP")
+    with pytest.raises(SQLAlchemyError), reading(url, "PIPELINE_SOURCE_SHOP") as connection:
         connection.execute(text(trick.format(mark=mark)), execution_options=BY_CURSOR).fetchall()
     assert not mark.exists()
     assert ask(shop, "SELECT count(*) FROM claim") == 3
@@ -159,7 +159,7 @@ def spellings(server: EmbeddedServer) -> dict[str, str]:
 def test_the_houses_own_databases_are_refused_however_they_are_spelled(
     house: Settings, server: EmbeddedServer, shop: str, way: str
 ) -> None:
-    with pytest.raises(SourceUnreadable, match="SHOP_URL leads to the pipeline's own databases"):
+    with pytest.raises(SourceUnreadable, match="PIPELINE_SOURCE_SHOP leads to the pipeline's own databases"):
         cases(house, spellings(server)[way]).read(WINDOW)
 
 
@@ -201,7 +201,7 @@ def test_neither_password_nor_value_is_told(house: Settings, shop: str) -> None:
         assert "c4nary" not in str(refused.value)
         assert PASSWORD not in str(refused.value)
     for url in (f"postgresql://r:{PASSWORD}@h:port/x", f"mysql://r:{PASSWORD}@h/x", f"{PASSWORD}://x", PASSWORD):
-        with pytest.raises(SourceUnreadable, match="SHOP_URL") as refused:
+        with pytest.raises(SourceUnreadable, match="PIPELINE_SOURCE_SHOP") as refused:
             cases(house, url).read(WINDOW)
         assert PASSWORD not in str(refused.value)
 
@@ -217,9 +217,9 @@ def test_a_file_of_sqlite_is_opened_for_reading_alone(house: Settings, tmp_path:
         "VACUUM INTO '{0}'",
         "PRAGMA user_version = 7",
     ):
-        url = reading_url(f"sqlite:///{file}".replace("?", "%3F"), "SHOP_URL")
+        url = reading_url(f"sqlite:///{file}".replace("?", "%3F"), "PIPELINE_SOURCE_SHOP")
         url = url.set(database=str(file))
-        with pytest.raises(SQLAlchemyError), reading(url, "SHOP_URL") as connection:
+        with pytest.raises(SQLAlchemyError), reading(url, "PIPELINE_SOURCE_SHOP") as connection:
             connection.exec_driver_sql(change.format(tmp_path / "more.db"))
     assert not (tmp_path / "more.db").exists()
     missing = make_url("sqlite:///x").set(database=str(tmp_path / "missing.db")).render_as_string()

@@ -96,7 +96,7 @@ def test_spread_places_every_row_on_one_night_always_the_same(tmp_path: Path, se
 @pytest.fixture
 def sql() -> dict[str, Any]:
     query = "SELECT claim_id, at AS claimed_at, price FROM claim WHERE at >= :start AND at < :end"
-    return {"kind": "sql", "url_variable": "SHOP_URL", "query": query}
+    return {"kind": "sql", "url_variable": "PIPELINE_SOURCE_SHOP", "query": query}
 
 
 def test_query_by_night_in_a_fixed_order(tmp_path: Path, settings: Settings, sql: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def test_query_by_night_in_a_fixed_order(tmp_path: Path, settings: Settings, sql
         database.execute("CREATE TABLE claim (claim_id TEXT, at TEXT, price REAL)")
         rows = [("C2", "2025-03-01 10:00:00", 1.5), ("C1", "2025-03-01 11:00:00", None), ("C3", "2025-03-03", 2)]
         database.executemany("INSERT INTO claim VALUES (?, ?, ?)", rows)
-    environ = {"SHOP_URL": f"sqlite:///{tmp_path / 'shop.db'}"}
+    environ = {"PIPELINE_SOURCE_SHOP": f"sqlite:///{tmp_path / 'shop.db'}"}
     source = case_source(claims(tmp_path, source=sql), settings, environ)
     table = source.read(WINDOW)
     assert [(cell["claim_id"], cell["price"]) for cell in cells(table)] == [("C1", ""), ("C2", "1.5")]
@@ -117,12 +117,12 @@ def test_query_by_night_in_a_fixed_order(tmp_path: Path, settings: Settings, sql
 def test_query_errors_say_what_to_do_and_hold_no_password(
     tmp_path: Path, settings: Settings, sql: dict[str, Any]
 ) -> None:
-    with pytest.raises(SourceUnreadable, match="set SHOP_URL to the URL"):
+    with pytest.raises(SourceUnreadable, match="set PIPELINE_SOURCE_SHOP to the URL"):
         read(tmp_path, settings, source=sql)
     with pytest.raises(SourceUnreadable) as refused:
-        read(tmp_path, settings, {"SHOP_URL": "postgresql://shop:s3cret@127.0.0.1:1/shop"}, source=sql)
+        read(tmp_path, settings, {"PIPELINE_SOURCE_SHOP": "postgresql://shop:s3cret@127.0.0.1:1/shop"}, source=sql)
     assert "postgresql+psycopg2://shop:***@127.0.0.1:1/shop" in str(refused.value)
     assert "s3cret" not in repr(refused.value.__cause__) + str(refused.value)
     with pytest.raises(SourceUnreadable) as invalid:
-        read(tmp_path, settings, {"SHOP_URL": "s3cret"}, source=sql)
+        read(tmp_path, settings, {"PIPELINE_SOURCE_SHOP": "s3cret"}, source=sql)
     assert "s3cret" not in str(invalid.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,22 +10,24 @@ from datetime import UTC, datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from pipeline_project.domain.acting.pace import Answer, Fate, fate_of_status
+from pipeline_project.domain.variables import Use
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import HttpDestination
 from resources.actions.destinations.deadline import GRACE, cancelled_after
-from resources.actions.secrets import signing_secret
+from resources.actions.secrets import PREFIX, signing_secret
 from resources.actions.sent import Sent
-from resources.sources.places import environment, expand
+from resources.sources.places import allowed, environment, expand
 
 if TYPE_CHECKING:
     import httpx
 
 #: How much of an answer is read, in bytes, and how much of it is kept as a receipt, in characters.
 _BODY, _RECEIPT = 16_384, 500
+_HIDDEN, _SHORTEST = "***", 6
 _SERVER_FAILED = 500
 #: The trace event after which the service may have what was sent.
 _LEAVING = "send_request_headers.started"
@@ -38,12 +41,14 @@ class _Exchange:
         left: whether something may have reached the service.
         status: None where no answer came.
         body: its beginning.
+        hidden: what of the request is no word of the service's: one that repeats what it was sent is kept without it.
     """
 
     left: bool = False
     status: int | None = None
     retry_after: str = ""
     body: bytearray = field(default_factory=bytearray)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
 
     async def note(self, event: str, _: Any) -> None:
         """What httpx tells on the way."""
@@ -51,7 +56,10 @@ class _Exchange:
 
     @property
     def said(self) -> str:
-        return bytes(self.body).decode("utf-8", "replace")[:_RECEIPT]
+        words = bytes(self.body).decode("utf-8", "replace")
+        for secret in self.hidden:
+            words = words.replace(secret, _HIDDEN)
+        return words[:_RECEIPT]
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,9 @@ class HttpService:
         timeout: seconds for one whole exchange: connecting, sending, the whole answer.
     """
 
-    url: str
+    url: str = field(repr=False)
     secret: str = field(repr=False)
-    lookup: str | None
+    lookup: str | None = field(repr=False)
     remembers_seconds: float
     timeout: float
     attempts: int
@@ -73,6 +81,7 @@ class HttpService:
     def of(cls, part: HttpDestination, spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str]) -> Self:
         known = environment(settings, environ)
         url = expand(part.url, known)
+        allowed(part.secret, known, Use.SECRET)
         return cls(
             url=url,
             secret=signing_secret(settings.keys, environ, part.secret, made_here=local(url)),
@@ -87,6 +96,11 @@ class HttpService:
         # before it is sent again the service may be asked what became of it
         exchanges = 1 if self.lookup is None else 2
         return exchanges * (self.timeout + GRACE)
+
+    @cached_property
+    def _hidden(self) -> tuple[str, ...]:
+        """What a service may know of us and nobody else, in every spelling in which a request holds it."""
+        return spellings(self.secret, self.url, self.lookup or "")
 
     @cached_property
     def _client(self) -> httpx.AsyncClient:
@@ -134,7 +148,7 @@ class HttpService:
         """What came of a request within its time, and the name of what went wrong, if anything."""
         import httpx
 
-        told = _Exchange()
+        told = _Exchange(hidden=self._hidden)
         try:
             cancelled_after(self.timeout, lambda: self._exchange(told, method, url, body, headers))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
@@ -171,6 +185,21 @@ def _asked_wait(said: str) -> float | None:
     except ValueError:
         return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def spellings(secret: str, *urls: str) -> tuple[str, ...]:
+    """A secret, and the names, passwords and values in addresses, as a request may spell them; the longest first."""
+    found = {secret, secret.removeprefix(PREFIX)}
+    for parts in map(urlsplit, urls):
+        given = [part for part in (parts.username, parts.password) if part]
+        if parts.password is not None:
+            plain = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
+            found.add(base64.b64encode(plain.encode()).decode())
+        given += [value for pair in parts.query.split("&") if (value := pair.partition("=")[2])]
+        for value in given:
+            found |= {value, unquote(value), unquote_plus(value), quote(unquote(value), safe="")}
+    # what is shorter says nothing by itself, and would be struck from ordinary words
+    return tuple(sorted((each for each in found if len(each) >= _SHORTEST), key=lambda each: (-len(each), each)))
 
 
 def local(url: str) -> bool:

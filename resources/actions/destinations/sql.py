@@ -19,6 +19,7 @@ from pipeline_project.spec.acting import SqlDestination
 from resources.actions.destinations.deadline import left_after
 from resources.actions.sent import Sent
 from resources.postgres import HOUSE, connected, engine_of, with_driver
+from resources.sources.places import environment, secret
 
 #: Seconds for one row, a table that somebody else has locked included, by the server's clock; and for all of it, a
 #: server that does not answer included, by ours.
@@ -36,7 +37,7 @@ class SqlTable:
 
     @classmethod
     def of(cls, part: SqlDestination, spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str]) -> Self:
-        url = environ.get(part.url)
+        url = secret(part.url, environment(settings, environ))
         if not url:
             raise SettingInvalid(f"{part.url} is not set; {spec.name} sends actions to the database it names")
         return cls(with_driver(url).render_as_string(hide_password=False), part.table, part.attempts)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import uvicorn
+from pydantic import ValidationError
 
 from pipeline_project.domain.acting.keys import fingerprint
 from pipeline_project.domain.acting.pace import Fate
-from pipeline_project.domain.errors import SettingInvalid
+from pipeline_project.domain.errors import SettingInvalid, SourceUnreadable
 from pipeline_project.sample.shop import Book, Faults, Ordered, build_shop
 from pipeline_project.sample.shop_faults import Fault
+from pipeline_project.settings import Settings
+from pipeline_project.spec.acting import HttpDestination, SqlDestination
 from resources.actions.destinations.files import FileDrop
 from resources.actions.destinations.http import HttpService, local
 from resources.actions.destinations.sql import SqlTable
 from resources.actions.secrets import signing_secret
 from resources.actions.sent import Sent
+from tests.resources.claim_specs import claims
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
@@ -127,6 +133,55 @@ def test_a_wrong_secret_and_a_key_used_for_something_else_are_refused(shop: Shop
     shop.service().send(wanted)
     other = replace(wanted, payload={**wanted.payload, "amount": 99})
     assert shop.service().send(other).error_class == "http_422"
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers every request with all that it was sent."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        said = f"{self.requestline}\n{self.headers}\n{SECRET} {SECRET.removeprefix('whsec_')}".encode() + body
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing; the test's output is its own."""
+
+
+def test_a_service_that_repeats_what_it_was_sent_has_no_secret_kept() -> None:
+    with HTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"127.0.0.1:{server.server_port}/actions?token=canary%2Btoken&short=1"
+        service = HttpService(f"http://canary-name:canary%40word@{where}", SECRET, None, 60.0, 60.0, 8)
+        answer = service.send(action())
+        server.shutdown()
+    assert answer.fate is Fate.DONE
+    said = (answer.receipt or {})["said"]
+    assert "POST /actions?token=***&short=1" in said and "webhook-id" in said.lower()
+    packed = base64.b64encode(b"canary-name:canary@word").decode()
+    assert not [secret for secret in (SECRET[8:], "canary", packed) if secret in said]
+    assert not [secret for secret in (SECRET[8:], "canary") if secret in repr(service)]
+
+
+@pytest.mark.parametrize("name", ["PIPELINE_POSTGRES_URL", "AWS_SECRET_ACCESS_KEY", "PIPELINE_OIDC_CLIENT_SECRET"])
+def test_a_destination_names_no_secret_that_is_not_meant_for_it(name: str, tmp_path: Path) -> None:
+    environ, settings = {name: SECRET}, Settings(tmp_path)
+    spec = claims(tmp_path)
+    table = SqlDestination(kind="sql", url=name, table="effects")
+    service = HttpDestination(kind="http", url="https://shop.example/actions", secret=name)
+    for kind, part in ((SqlTable, table), (HttpService, service)):
+        with pytest.raises(SourceUnreadable, match=f"may not name the environment variable {name}; .*PIPELINE_SECRET_"):
+            kind.of(part, spec, settings, environ)  # type: ignore[attr-defined]
+    listed = Settings(tmp_path, spec_variables=(name,))
+    assert HttpService.of(service, spec, listed, environ).secret == SECRET
+
+
+@pytest.mark.parametrize("url", ["https://ann:hunter2@shop.example/", "https://shop.example/?password=hunter2"])
+def test_a_spec_holds_no_password_in_an_address(url: str) -> None:
+    with pytest.raises(ValidationError, match="never holds a password") as told:
+        HttpDestination(kind="http", url=url, secret="PIPELINE_SHOP_SECRET")
+    assert told.value.error_count() == 1
 
 
 def test_it_remembers_for_so_long(shop: Shop) -> None:

@@ -1,0 +1,44 @@
+"""The variables of the environment that a spec names, and where it does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from pipeline_project.domain.variables import Use, nameable, named_in, not_nameable
+from pipeline_project.spec.base import Where
+
+
+def disallowed(part: BaseModel, listed: Collection[str]) -> Iterator[tuple[Where, str]]:
+    """Where a spec names a variable that it may not, and what to set; `listed` are the names the operator allows."""
+    for where, name, use in _named(part, ()):
+        if not nameable(name, listed, use):
+            yield where, not_nameable(name, use)
+
+
+def _named(value: Any, where: Where) -> Iterator[tuple[Where, str, Use]]:
+    if isinstance(value, BaseModel):
+        for name, known in type(value).model_fields.items():
+            given, here = getattr(value, name), (*where, known.alias or name)
+            use = _use(known.metadata) or _use_within(known.annotation)
+            if use is None:
+                yield from _named(given, here)
+            elif given is not None:
+                yield from ((here, each, use) for each in (named_in(given) if use is Use.TEXT else [given]))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _named(each, (*where, key))
+    elif isinstance(value, tuple | list):
+        for at, each in enumerate(value):
+            yield from _named(each, (*where, at))
+
+
+def _use(marks: Collection[Any]) -> Use | None:
+    return next((mark for mark in marks if isinstance(mark, Use)), None)
+
+
+def _use_within(annotation: Any) -> Use | None:
+    """As marked within `... | None`."""
+    return next((use for part in get_args(annotation) if (use := _use(getattr(part, "__metadata__", ())))), None)
