@@ -152,7 +152,9 @@ def webserver(prepared: Ground) -> Iterator[str]:
     every = services(prepared, Ports(_free_port(), 0, 0))
     server = next(service for service in every if service.name == "dagster-webserver")
     with log.open("wb") as output:
-        process = subprocess.Popen(server.command, cwd=ROOT, env=os.environ, stdout=output, stderr=output)
+        # on this machine alone, for as long as the picture takes
+        environ = {**os.environ, "PIPELINE_REQUIRE_SIGN_IN": "0"}
+        process = subprocess.Popen(server.command, cwd=ROOT, env=environ, stdout=output, stderr=output)
     try:
         _wait_for(f"{server.address}/server_info", process, log)
         yield str(server.address)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline_project.domain.errors import SettingInvalid
 
 DEVICES = ("cpu", "cuda")
+_SAID = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Settings:
         desk_url: where people reach the review desk, without a slash at the end (`PIPELINE_DESK_URL`).
         keys: the folder with the keys that seal, sign and name (`PIPELINE_KEYS`); back it up apart from the rest.
         checkpoints: the folder for the audit chain's signed checkpoints (`PIPELINE_CHECKPOINTS`), best on another disk.
+        hosts: more names under which Dagster, MLflow and the reports may be opened (`PIPELINE_HOSTS`).
+        spec_variables: more variables that a spec may name (`PIPELINE_SPEC_VARIABLES`).
+        require_sign_in: whether those pages ask for the desk's sign-in (`PIPELINE_REQUIRE_SIGN_IN`); None leaves it to
+            where they are reached: not on this machine alone.
     """
 
     home: Path
@@ -41,6 +46,9 @@ class Settings:
     desk_url: str = "http://127.0.0.1:3004"
     keys: Path = Path()
     checkpoints: Path = Path()
+    hosts: tuple[str, ...] = ()
+    spec_variables: tuple[str, ...] = ()
+    require_sign_in: bool | None = None
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
@@ -77,6 +85,9 @@ class Settings:
             real_data=_absolute(real_data) if real_data else None,
             reports_url=(environ.get("PIPELINE_REPORTS_URL") or cls.reports_url).rstrip("/"),
             desk_url=(environ.get("PIPELINE_DESK_URL") or cls.desk_url).rstrip("/"),
+            hosts=_names(environ, "PIPELINE_HOSTS"),
+            spec_variables=_names(environ, "PIPELINE_SPEC_VARIABLES"),
+            require_sign_in=_yes_or_no(environ, "PIPELINE_REQUIRE_SIGN_IN"),
         )
 
     def to_environ(self) -> dict[str, str]:
@@ -93,6 +104,9 @@ class Settings:
             "PIPELINE_DESK_URL": self.desk_url,
             "PIPELINE_KEYS": str(self.keys),
             "PIPELINE_CHECKPOINTS": str(self.checkpoints),
+            "PIPELINE_HOSTS": ",".join(self.hosts),
+            "PIPELINE_SPEC_VARIABLES": ",".join(self.spec_variables),
+            "PIPELINE_REQUIRE_SIGN_IN": None if self.require_sign_in is None else str(int(self.require_sign_in)),
         }
         return {name: value for name, value in values.items() if value}
 
@@ -103,3 +117,15 @@ def _absolute(path: str) -> Path:
 
 def _lake(url: str) -> str:
     return url if not url or "://" in url else str(_absolute(url))
+
+
+def _names(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in environ.get(variable, "").split(",") if name.strip())
+
+
+def _yes_or_no(environ: Mapping[str, str], variable: str) -> bool | None:
+    said = environ.get(variable, "").strip().lower()
+    if said and said not in _SAID:
+        # never the value: whatever stands there may have been meant for another variable
+        raise SettingInvalid(f"{variable} is neither yes nor no; set it to 1 or 0")
+    return _SAID.get(said)

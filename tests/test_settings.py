@@ -27,12 +27,31 @@ def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch,
         "PIPELINE_DEVICE": "cuda",
         "PIPELINE_SAMPLE": "cases",
         "PIPELINE_REAL_DATA": "data",
+        "PIPELINE_HOSTS": "night.example, other.example,",
+        "PIPELINE_SPEC_VARIABLES": " CLAIMS_URL ,SHOP",
+        "PIPELINE_REQUIRE_SIGN_IN": "no",
     }
     settings = Settings.from_environ(given)
     monkeypatch.chdir("/")
     assert Settings.from_environ(settings.to_environ()) == settings
     assert settings.workflow_folders == (tmp_path / "one", Path("/two"))
     assert settings.lake_url == "s3://bucket/lake"
+    assert settings.hosts == ("night.example", "other.example")
+    assert settings.spec_variables == ("CLAIMS_URL", "SHOP")
+    assert settings.require_sign_in is False
+
+
+@pytest.mark.parametrize(("said", "meant"), [("", None), ("1", True), (" Yes", True), ("0", False), ("OFF", False)])
+def test_yes_and_no_are_said_in_several_ways(said: str, meant: bool | None) -> None:
+    assert Settings.from_environ({"PIPELINE_REQUIRE_SIGN_IN": said}).require_sign_in is meant
+
+
+def test_what_is_neither_yes_nor_no_is_refused_and_not_repeated() -> None:
+    with pytest.raises(
+        SettingInvalid, match="PIPELINE_REQUIRE_SIGN_IN is neither yes nor no; set it to 1 or 0"
+    ) as told:
+        Settings.from_environ({"PIPELINE_REQUIRE_SIGN_IN": "hunter2"})
+    assert "hunter2" not in str(told.value)
 
 
 def test_the_password_is_not_shown() -> None:

@@ -1,4 +1,4 @@
-"""`python -m pipeline_project.commands.guarded dagster|reports ...`: Dagster's server and the reports' pages, guarded.
+"""`python -m pipeline_project.commands.guarded dagster|mlflow|reports ...`: servers without a sign-in, guarded.
 
 The guard lies within the server's own process: there is no unguarded port behind it, and websockets go through.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,33 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from pipeline_project.commands.console import Exit, complain
 from pipeline_project.commands.same_origin import HERE, SameOrigin
+from pipeline_project.commands.signed_in import before, sign_in_wanted
+from pipeline_project.domain.errors import SettingInvalid
+from pipeline_project.settings import Settings
 
-HOSTS = "PIPELINE_HOSTS"
+#: Tells MLflow's server, a process of its own, whether it is reached from this machine alone.
+_BOUND = "PIPELINE_BOUND_TO"
+LOOPBACK = HERE[0]
 
 
-def hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The names under which the pages may be opened: this machine's own, and those that the variable adds."""
-    return (*HERE, *(name.strip() for name in environ.get(HOSTS, "").split(",") if name.strip()))
+def hosts(chosen: Settings) -> tuple[str, ...]:
+    """The names under which the pages may be opened: this machine's own, and those that the settings add."""
+    return (*HERE, *chosen.hosts)
 
 
-def reports_app(folder: str, environ: Mapping[str, str]) -> ASGIApp:
+def guarded(app: ASGIApp, what: str, chosen: Settings, host: str = LOOPBACK) -> ASGIApp:
+    """An application behind the guard against other pages and, where it is wanted, the desk's sign-in.
+
+    Raises:
+        SettingInvalid: it is bound to where others reach it, and was told not to ask for a sign-in.
+    """
+    behind = before(app, what, chosen) if sign_in_wanted(chosen, host) else app
+    return SameOrigin(behind, hosts(chosen))
+
+
+def reports_app(folder: str, chosen: Settings, host: str = LOOPBACK) -> ASGIApp:
     """The pages of a folder."""
 
     async def first(_: Request) -> Response:
@@ -36,34 +52,91 @@ def reports_app(folder: str, environ: Mapping[str, str]) -> ASGIApp:
         return FileResponse(index) if index.is_file() else PlainTextResponse("No night has a report yet.")
 
     pages = Mount("/", StaticFiles(directory=folder, html=True))
-    return SameOrigin(Starlette(routes=[Route("/", first), pages]), hosts(environ))
+    return guarded(Starlette(routes=[Route("/", first), pages]), "reports", chosen, host)
 
 
-def guard_dagster(environ: Mapping[str, str]) -> None:
+def guard_dagster(chosen: Settings, host: str = LOOPBACK) -> None:
     """From now on Dagster's server of this process stands behind the guard."""
     from dagster_webserver import cli
 
     build = vars(cli)["create_app_from_workspace_process_context"]
 
     def built(*given: Any, **named: Any) -> Any:
-        return SameOrigin(build(*given, **named), hosts(environ))
+        return guarded(build(*given, **named), "dagster", chosen, host)
 
     vars(cli)["create_app_from_workspace_process_context"] = built
 
 
+def mlflow_app() -> ASGIApp:
+    """MLflow's application behind the guard, in the process that MLflow starts for it."""
+    from mlflow.server.fastapi_app import app
+
+    return guarded(app, "mlflow", Settings.from_environ(os.environ), os.environ.get(_BOUND, LOOPBACK))
+
+
+def guard_mlflow() -> None:
+    """From now on the server that MLflow starts serves `mlflow_app`."""
+    from mlflow import server
+
+    build = vars(server)["_build_uvicorn_command"]
+
+    def built(*given: Any, **named: Any) -> list[str]:
+        *command, _ = build(*given, **named)
+        return [*command, "--factory", f"{__spec__.name if __spec__ else __name__}:mlflow_app"]
+
+    vars(server)["_build_uvicorn_command"] = built
+
+
+def _dagster(words: Sequence[str], chosen: Settings) -> None:
+    from dagster_webserver import cli
+
+    prefix = "DAGSTER_WEBSERVER"
+    # read as Dagster itself will read them, from options and variables
+    given = cli.cli.make_context("dagster-webserver", [*words], auto_envvar_prefix=prefix).params
+    host = given.get("host") or LOOPBACK
+    sign_in_wanted(chosen, host)
+    guard_dagster(chosen, host)
+    cli.cli(args=[*words], auto_envvar_prefix=prefix)
+
+
+def _mlflow(words: Sequence[str], chosen: Settings) -> None:
+    from mlflow import cli
+
+    given = cli.server.make_context("server", [*words]).params
+    other = [name for name in ("gunicorn_opts", "waitress_opts", "app_name", "uvicorn_opts", "dev") if given.get(name)]
+    if other:
+        raise SettingInvalid(f"MLflow is guarded in the server it starts by itself: leave out {', '.join(other)}")
+    sign_in_wanted(chosen, given["host"])
+    os.environ[_BOUND] = given["host"]
+    guard_mlflow()
+    cli.cli(args=["server", *words, "--allowed-hosts", allowed_hosts(chosen)])
+
+
+def allowed_hosts(chosen: Settings) -> str:
+    """The same names for MLflow's own guard, which would answer every private address otherwise."""
+    # it reads them as patterns, in which a bracket opens a choice of characters
+    patterns = (f"[[]{name}]" if ":" in name else name for name in hosts(chosen))
+    return ",".join(each for name in patterns for each in (name, f"{name}:*"))
+
+
+def _reports(words: Sequence[str], chosen: Settings) -> None:
+    import uvicorn
+
+    folder, port, *bound = words
+    host = bound[0] if bound else LOOPBACK
+    sign_in_wanted(chosen, host)
+    uvicorn.run(reports_app(folder, chosen, host), host=host, port=int(port), log_level="warning")
+
+
 def main(words: Sequence[str]) -> None:
-    """Serves one of the two."""
+    """Serves one of the three."""
     what, *rest = words
-    if what == "dagster":
-        from dagster_webserver import cli
-
-        guard_dagster(os.environ)
-        cli.cli(args=rest, auto_envvar_prefix="DAGSTER_WEBSERVER")
-    else:
-        import uvicorn
-
-        folder, port = rest
-        uvicorn.run(reports_app(folder, os.environ), host="127.0.0.1", port=int(port), log_level="warning")
+    serve = {"dagster": _dagster, "mlflow": _mlflow, "reports": _reports}[what]
+    try:
+        serve(rest, Settings.from_environ(os.environ))
+    except SettingInvalid as error:
+        complain(str(error))
+        sys.exit(Exit.WRONG_CALL)
 
 
 if __name__ == "__main__":

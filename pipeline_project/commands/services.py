@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from pipeline_project.commands.ground import DAGSTER_PORT, DESK_PORT, MLFLOW_PORT, REPORTS_PORT, ROOT, SHOP_PORT, Ground
-from pipeline_project.commands.guarded import hosts
+from pipeline_project.commands.signed_in import PROBE_HEADER
 
 HERE = "127.0.0.1"
 #: Where the sample workflow's shop is; unset, a fake one is started.
@@ -86,9 +86,13 @@ class Service:
     replaceable: bool = False
 
 
-def services(ground: Ground, ports: Ports) -> list[Service]:
-    """What `up` starts, in order, bound to this machine alone."""
-    return [*_tools(ground, ports), *_own(ports)]
+def services(ground: Ground, ports: Ports, probe: str = "") -> list[Service]:
+    """What `up` starts, in order, bound to this machine alone.
+
+    Args:
+        probe: the token that lets `up` ask pages with a sign-in whether they are ready.
+    """
+    return [*_tools(ground, ports, probe), *_own(ports)]
 
 
 def _own(ports: Ports) -> list[Service]:
@@ -107,7 +111,7 @@ def _own(ports: Ports) -> list[Service]:
     ]
 
 
-def _tools(ground: Ground, ports: Ports) -> list[Service]:
+def _tools(ground: Ground, ports: Ports, probe: str) -> list[Service]:
     """Dagster, MLflow and the pages of the night reports."""
     workspace = str(ROOT / "workspace.yaml")
     home = ground.settings.home
@@ -115,9 +119,6 @@ def _tools(ground: Ground, ports: Ports) -> list[Service]:
     reports.mkdir(parents=True, exist_ok=True)
     # one worker and no job execution are two processes instead of fifteen
     mlflow_terms = ["--workers", "1", "--artifacts-destination", str(home / "models")]
-    # its own guard; it would answer every private address otherwise
-    names = ",".join(each for name in hosts(os.environ) for each in (name, f"{name}:*") if ":" not in name)
-    mlflow_terms += ["--allowed-hosts", names]
     at = ports.addresses()
     dagster, mlflow, pages = at["dagster"], at["mlflow"], at["reports"]
 
@@ -128,37 +129,37 @@ def _tools(ground: Ground, ports: Ports) -> list[Service]:
         Service(
             "dagster-webserver",
             python(*GUARDED, "dagster", "-w", workspace, "-h", HERE, "-p", str(ports.dagster)),
-            lambda _: _definitions_loaded(dagster),
+            lambda _: _definitions_loaded(dagster, probe),
             dagster,
         ),
         Service(
             "dagster-daemon",
             python("dagster._daemon", "run", "-w", workspace),
-            lambda since: _daemons_beat(dagster, since),
+            lambda since: _daemons_beat(dagster, since, probe),
         ),
         Service(
             "mlflow",
-            python("mlflow", "server", "--host", HERE, "--port", str(ports.mlflow), *mlflow_terms),
-            lambda _: _answers(f"{mlflow}/health"),
+            python(*GUARDED, "mlflow", "--host", HERE, "--port", str(ports.mlflow), *mlflow_terms),
+            lambda _: _answers(f"{mlflow}/health", probe),
             mlflow,
         ),
         Service(
             "reports",
             python(*GUARDED, "reports", str(reports), str(ports.reports)),
-            lambda _: _answers(f"{pages}/"),
+            lambda _: _answers(f"{pages}/", probe),
             pages,
         ),
     ]
 
 
-def _answers(url: str) -> bool:
-    return _asked(url) is not None
+def _answers(url: str, probe: str = "") -> bool:
+    return _asked(url, probe=probe) is not None
 
 
-def _asked(url: str, question: Mapping[str, str] | None = None) -> Any:
+def _asked(url: str, question: Mapping[str, str] | None = None, probe: str = "") -> Any:
     """What an address answers, as JSON where a GraphQL question was put; None when it does not."""
     body = json.dumps(question).encode() if question else None
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json", PROBE_HEADER: probe})
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
             content = answer.read()
@@ -167,15 +168,15 @@ def _asked(url: str, question: Mapping[str, str] | None = None) -> Any:
         return None
 
 
-def _definitions_loaded(dagster: str) -> bool:
-    answer = _asked(f"{dagster}/graphql", {"query": _LOCATIONS})
+def _definitions_loaded(dagster: str, probe: str) -> bool:
+    answer = _asked(f"{dagster}/graphql", {"query": _LOCATIONS}, probe)
     entries = (answer["workspaceOrError"].get("locationEntries") if answer else None) or []
     return len(entries) > 0 and all(entry["loadStatus"] == "LOADED" for entry in entries)
 
 
-def _daemons_beat(dagster: str, since: float) -> bool:
+def _daemons_beat(dagster: str, since: float, probe: str) -> bool:
     """Whether every daemon that the instance needs has told the database that it lives, after `since`."""
-    answer = _asked(f"{dagster}/graphql", {"query": _DAEMONS})
+    answer = _asked(f"{dagster}/graphql", {"query": _DAEMONS}, probe)
     if not answer:
         return False
     needed = [daemon for daemon in answer["instance"]["daemonHealth"]["allDaemonStatuses"] if daemon["required"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from pipeline_project.commands.console import Exit, complain, emit, facts, say
 from pipeline_project.commands.ground import Ground, prepare, settings, usable
 from pipeline_project.commands.services import SHOP_URL, STOP_SECONDS, Ports, Running, Service, services
+from pipeline_project.commands.signed_in import PROBE
 from pipeline_project.domain.errors import DatabaseUnreachable
 from pipeline_project.small_files import read_object
 
@@ -78,16 +80,18 @@ def stop_all(as_json: bool) -> int:
 def _serve(ground: Ground, ports: Ports, stopping: _StopSignal, as_json: bool) -> int:
     logs = ground.settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    probe = secrets.token_urlsafe(32)
     environ = {
         **os.environ,
         **ground.environ,
+        PROBE: probe,
         "PYTHONUNBUFFERED": "1",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # not on the command line, where every user of the machine could read the password
         "MLFLOW_BACKEND_STORE_URI": ground.databases.mlflow_url,
         **_own_addresses(ports),
     }
-    wanted = services(ground, ports)
+    wanted = services(ground, ports, probe)
     running: list[Running] = []
     try:
         complain(f"Starting {', '.join(service.name for service in wanted)}; logs are in {logs}")

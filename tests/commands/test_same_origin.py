@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pipeline_project.commands.guarded import guard_dagster, hosts, reports_app
 from pipeline_project.commands.same_origin import SameOrigin
+from pipeline_project.settings import Settings
 
 HOST = "127.0.0.1:3000"
 REBOUND = "--host-resolver-rules=MAP evil.example 127.0.0.1"
@@ -99,8 +100,8 @@ def test_a_link_from_another_page_opens_a_page_and_no_query(client: TestClient) 
     assert client.post("/", headers=followed).status_code == 403
 
 
-def test_more_names_are_given_by_the_operator() -> None:
-    named = SameOrigin(house(), hosts({"PIPELINE_HOSTS": "night.example, other.example"}))
+def test_more_names_are_given_by_the_operator(tmp_path: Path) -> None:
+    named = SameOrigin(house(), hosts(Settings(tmp_path, hosts=("night.example", "other.example"))))
     client = TestClient(named, base_url="https://night.example")
     own = {"origin": "https://night.example"}
     assert client.post("/graphql", json={}, headers=own).status_code == 200
@@ -114,7 +115,7 @@ def test_dagsters_own_server_stands_behind_the_guard(tmp_path: Path, monkeypatch
     from dagster_webserver import cli
 
     monkeypatch.setattr(cli, "create_app_from_workspace_process_context", cli.create_app_from_workspace_process_context)
-    guard_dagster({})
+    guard_dagster(Settings(tmp_path))
     query = "mutation { wipeAssets(assetPartitionRanges: []) { __typename } }"
     with (
         DagsterInstance.local_temp(str(tmp_path)) as instance,
@@ -155,7 +156,7 @@ def test_a_rebound_name_in_a_real_browser_reads_and_changes_nothing(tmp_path: Pa
     ask = """async url => { try { const a = await fetch(url, {method: 'POST', body: '{}',
         headers: {'content-type': 'application/json'}}); return a.status } catch (error) { return String(error) } }"""
     with (
-        served(reports_app(str(tmp_path), {})) as pages,
+        served(reports_app(str(tmp_path), Settings(tmp_path))) as pages,
         served(SameOrigin(house())) as port,
         sync_playwright() as play,
     ):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -19,7 +18,6 @@ import pandas as pd
 import pyarrow as pa
 from sqlalchemy import text
 
-from pipeline_project import cli
 from pipeline_project.commands.backfill import run_nights
 from pipeline_project.commands.ground import Ground, prepare, workflow
 from pipeline_project.commands.nights import NightRun
@@ -60,8 +58,6 @@ class House:
     home: Path
     server: str | None
     variables: dict[str, str] = field(default_factory=dict)
-    #: known after the first look: the ground is looked over by whatever runs nights, not by each question
-    _ledger_url: str = field(default="", init=False, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -103,10 +99,8 @@ class House:
 
     @property
     def ledger(self) -> PostgresLedger:
-        if self.server is None or not self._ledger_url:
-            with self.entered():
-                self._ledger_url = prepare().databases.ledger_url
-        return PostgresLedger(self._ledger_url)
+        with self.entered():
+            return PostgresLedger(prepare().databases.ledger_url)
 
     @property
     def lake(self) -> DeltaLake:
@@ -124,23 +118,10 @@ class House:
             days = (date.fromisoformat(first), date.fromisoformat(last or first))
             return run_nights(workflow(self.name), *days, again, retrain, quiet=True)
 
-    def command(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """A command as from a shell, in this process: another one would import everything again, for seconds."""
-        out, err = io.StringIO(), io.StringIO()
-        argv, given = ["pipeline", *words], {"COLUMNS": "80", **more}
-        code = 0
-        with self.entered(), mock.patch.dict(os.environ, given), mock.patch.object(sys, "argv", argv):
-            try:
-                with redirect_stdout(out), redirect_stderr(err):
-                    cli.main()
-            except SystemExit as end:
-                code = int(end.code or 0)
-        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
-
-    def process(
+    def command(
         self, *words: str, module: str = "pipeline_project.cli", **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """A command in a process of its own, where that is what is tried."""
+        """A command in a process of its own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
         return subprocess.run(
             [sys.executable, "-m", module, *words],

@@ -17,6 +17,7 @@ NOBODY_NEEDED: frozenset[PersonRole] = frozenset()
 TABLE = {
     "GET /sign-in": NOBODY_NEEDED,
     "POST /sign-in": NOBODY_NEEDED,
+    "GET /sign-in/browser": NOBODY_NEEDED,
     "GET /sign-in/provider": NOBODY_NEEDED,
     "GET /sign-in/answer": NOBODY_NEEDED,
     "GET /static/{name}": NOBODY_NEEDED,
@@ -135,3 +136,22 @@ def test_no_link_leads_out_of_here(path: str | None) -> None:
 
 def test_a_path_of_the_desk_is_kept() -> None:
     assert own_path("/tasks/3?claim=x") == "/tasks/3?claim=x"
+
+
+DESK = "https://night.example:3004"
+
+
+@pytest.mark.parametrize("page", ["https://night.example/runs", "https://night.example:3000/assets?view=a%20b"])
+def test_pages_under_the_desk_s_own_name_may_be_gone_on_to(page: str) -> None:
+    assert own_path(page, DESK) == page
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["http://night.example:3000/", "https://night.example.evil.example/", "https://night.example@evil.example/",
+     "https://night.example:3000@evil.example/", "https://evil.example\\@night.example/", "https://nightxexample/",
+     "https://evil.example/https://night.example/", "https:night.example", "https://[", "https://night.example:3000 /",
+     "\thttps://night.example:3000/", "//night.example:3000/"],
+)  # fmt: skip
+def test_a_page_that_only_looks_like_one_under_the_desk_s_name_is_none(page: str) -> None:
+    assert own_path(page, DESK) == "/"
