@@ -1,6 +1,7 @@
-"""Malformed photos in every place that opens one: the encoders' opener and the night report's thumbnails.
+"""Malformed photos in every place that opens one: the encoders' opener, the night report's thumbnails, the desk.
 
 A photo is shown or refused in words; no other error leaves the opener, no program is started, and nothing takes long.
+At the desk a reviewer who holds the task asks for it over the desk's own route.
 `--without formats` opens whatever Pillow knows and expects only the errors it documents.
 """
 
@@ -9,10 +10,14 @@ from __future__ import annotations
 import io
 import struct
 import subprocess
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from pathlib import Path
 from random import Random
 from unittest import mock
 
@@ -21,8 +26,13 @@ from PIL import Image
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from pipeline_project.domain import photos
 from pipeline_project.domain.errors import PhotoUnreadable
+from pipeline_project.domain.people import PersonRole
 from pipeline_project.domain.photos import open_photo
 from pipeline_project.domain.report.thumbnails import thumbnail
+from resources.embedded import EmbeddedServer
+from resources.ledger.ledger import PostgresLedger
+from resources.ledger.migrate import upgrade
+from tests.review.house import DeskHouse
 
 SECONDS = 10.0
 MOST_PIXELS = 30_000_000
@@ -105,11 +115,11 @@ MAKERS: dict[str, Callable[[Random], bytes]] = {
 
 def suite(given: Given) -> Tally:
     tally = Tally()
-    with _without(given.without):
+    with _without(given.without), _desk() as desk:
         for kind, make in MAKERS.items():
             for seed in range(given.seed, given.seed + given.times):
                 content = make(Random(f"{kind}/{seed}"))
-                for place, look in (("encoder", _encoder), ("report", _report)):
+                for place, look in (("encoder", _encoder), ("report", _report), ("desk", desk)):
                     came, words = judged(look, content)
                     tally.note(f"{kind}: {place}", came, f"seed {seed}: {words}")
     return tally
@@ -145,6 +155,41 @@ def _encoder(content: bytes) -> None:
 
 def _report(content: bytes) -> None:
     thumbnail(content)
+
+
+@contextmanager
+def _desk() -> Iterator[Callable[[bytes], None]]:
+    """A desk at which somebody holds a task; what is called shows a photo there as if the shop had sent it."""
+    sent: list[bytes] = []
+
+    class Shop:
+        """A photo source."""
+
+        def read(self, path: str) -> bytes:
+            return sent[-1]
+
+    with tempfile.TemporaryDirectory(prefix="pipeline-photos-") as name:
+        server = EmbeddedServer(Path(name) / "postgres")
+        try:
+            url = server.start()
+            upgrade(url)
+            house = DeskHouse(PostgresLedger(url), Path(name) / "keys")
+            house.doors = replace(house.doors, photos=lambda _: Shop())
+            house.app.state.doors = house.doors
+            house.ask("A-1", content={"photos": ["photo"]})
+            anna, task = house.client(house.add("anna", PersonRole.REVIEWER)), house.tasks["A-1"]
+            address = f"/tasks/{task}/photos/0?claim={anna.take(task)['claim']}"
+
+            def look(content: bytes) -> None:
+                sent.append(content)
+                answer = anna.get(address)
+                if (answer.status_code, answer.headers["content-type"]) != (200, "image/jpeg"):
+                    assert answer.status_code == HTTPStatus.NOT_FOUND, f"the desk says {answer.status_code}"
+
+            yield look
+            house.close()
+        finally:
+            server.stop()
 
 
 @contextmanager

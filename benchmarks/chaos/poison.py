@@ -68,7 +68,9 @@ def suite(given: Given) -> Tally:
     with tempfile.TemporaryDirectory(prefix="pipeline-chaos-") as name:
         server = EmbeddedServer(Path(name) / "postgres")
         try:
-            url = server.start()
+            server.start()
+            # what guards the rows keeps everybody else from changing them so
+            url = server.superuser_url
             upgrade(url)
             with _without(given.without):
                 _outbox(url, given, tally)

@@ -105,6 +105,15 @@ SUITES = (
         [Control("transactions", ["--times", "1"])],
     ),
     Suite(
+        "services",
+        "`pipeline up` with its webserver, its daemon, all that runs nights or everything killed in mid-night, and with "
+        "two daemons: each night is decided and delivered as in a calm house",
+        "benchmarks.chaos.services",
+        ["--times", "5"],
+        ["--times", "1"],
+        [Control("monitor")],
+    ),
+    Suite(
         "full",
         "a disk without room under lake, reports and ledger: nothing torn, and with room again the work goes through",
         "benchmarks.chaos.full",

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _BODY, _RECEIPT = 16_384, 500
 _HIDDEN, _SHORTEST = "***", 6
 _SERVER_FAILED = 500
+#: By the Standard Webhooks: seconds between two clocks from which on a signature is refused, and what may say that.
+_TOLERANCE, _REFUSED_FOR_ITS_TIME = 300.0, (400, 401, 403)
 #: The trace event after which the service may have what was sent.
 _LEAVING = "send_request_headers.started"
 
@@ -40,6 +43,7 @@ class _Exchange:
     Attributes:
         left: whether something may have reached the service.
         status: None where no answer came.
+        date: what the service says its time is.
         body: its beginning.
         hidden: what of the request is no word of the service's: one that repeats what it was sent is kept without it.
     """
@@ -47,6 +51,7 @@ class _Exchange:
     left: bool = False
     status: int | None = None
     retry_after: str = ""
+    date: str = ""
     body: bytearray = field(default_factory=bytearray)
     hidden: tuple[str, ...] = field(default=(), repr=False)
 
@@ -125,7 +130,7 @@ class HttpService:
         }
         told, went_wrong = self._exchanged("POST", self.url, body, headers)
         if told.status is not None:
-            return _meaning(told, told.status)
+            return _clocks(told, told.status, now) or _meaning(told, told.status)
         if not told.left:
             return Answer(Fate.AGAIN, "unreachable", f"{went_wrong}: the service was not reached")
         return Answer(Fate.UNKNOWN, "no_answer", f"{went_wrong}: sent, but no answer came", maybe=True)
@@ -160,7 +165,8 @@ class HttpService:
     ) -> None:
         watched = {"trace": told.note}
         async with self._client.stream(method, url, content=body, headers=headers, extensions=watched) as answer:
-            told.retry_after, told.status = answer.headers.get("retry-after", ""), answer.status_code
+            told.retry_after, told.date = answer.headers.get("retry-after", ""), answer.headers.get("date", "")
+            told.status = answer.status_code
             async for part in answer.aiter_raw():
                 told.body += part[: _BODY - len(told.body)]
                 if len(told.body) >= _BODY:
@@ -168,6 +174,22 @@ class HttpService:
 
     def remembers(self, seconds: float) -> bool:
         return seconds < self.remembers_seconds
+
+
+def _clocks(told: _Exchange, status: int, now: datetime) -> Answer | None:
+    """A refusal whose reason may be that the clocks differ, which is over once they are set; None where they agree."""
+    if status not in _REFUSED_FOR_ITS_TIME:
+        return None
+    try:
+        theirs = parsedate_to_datetime(told.date)
+        apart = (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)) - now
+    except (ValueError, OverflowError):
+        return None
+    seconds = round(apart.total_seconds())
+    if abs(seconds) <= _TOLERANCE:
+        return None
+    words = f"the service said {status} and its clock and ours are {abs(seconds)} seconds apart; set this machine's"
+    return Answer(Fate.AGAIN, "clocks_differ", words)
 
 
 def _meaning(told: _Exchange, status: int) -> Answer:

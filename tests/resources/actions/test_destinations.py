@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import pytest
@@ -25,6 +26,7 @@ from pipeline_project.sample.shop import Book, Faults, Ordered, build_shop
 from pipeline_project.sample.shop_faults import Fault
 from pipeline_project.settings import Settings
 from pipeline_project.spec.acting import HttpDestination, SqlDestination
+from resources.actions.destinations import http
 from resources.actions.destinations.files import FileDrop
 from resources.actions.destinations.http import HttpService, local
 from resources.actions.destinations.sql import SqlTable
@@ -182,6 +184,28 @@ def test_a_spec_holds_no_password_in_an_address(url: str) -> None:
     with pytest.raises(ValidationError, match="never holds a password") as told:
         HttpDestination(kind="http", url=url, secret="PIPELINE_SHOP_SECRET")
     assert told.value.error_count() == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_refusal_while_the_clocks_differ_is_tried_again_and_told(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=hours)
+
+    monkeypatch.setattr(http, "datetime", Wrong)
+    answer = shop.service().send(action())
+    assert (answer.fate, answer.error_class, answer.maybe) == (Fate.AGAIN, "clocks_differ", False)
+    assert answer.error is not None
+    assert any(f" {seconds} seconds apart" in answer.error for seconds in range(3_590, 3_611))
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Sat, 31 Feb 2026 10:00:00 GMT", "Sat, 31 Jan 99999 10:00:00 GMT"])
+def test_a_refusal_without_a_time_is_a_refusal(date: str) -> None:
+    told = http._Exchange(left=True, status=401, date=date)
+    assert http._clocks(told, 401, datetime.now(UTC)) is None
 
 
 def test_it_remembers_for_so_long(shop: Shop) -> None:
