@@ -242,7 +242,9 @@ class EmbeddedServer:
 
     def _launch(self, lock: int) -> None:
         """Starts a server that inherits `lock`; the caller holds it, so no other can live on this data."""
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        # what a killed server left names a process that another one may have become, or that nobody has buried
+        for left in ("postmaster.pid", f".s.PGSQL.{SOCKET_PORT}.lock"):
+            (self.data / left).unlink(missing_ok=True)
         if not self.data.exists():
             self._initialise(lock)
         made_by = (self.data / "PG_VERSION").read_text().strip()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
@@ -27,6 +28,10 @@ _STATEMENTS = {name: _CREATE.format(name) for name in (DAGSTER, MLFLOW, LEDGER)}
 _SECRETS = ("password", "sslpassword")
 _DUPLICATE = ("42P04", "23505")
 _NOT_ALLOWED = "42501"
+#: A transaction that the server ended because of another one, and how often one is tried.
+_LOST, TRIES = ("40P01", "40001"), 4
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -232,6 +237,22 @@ def connected(engine: Engine) -> Iterator[Connection]:
             if not error.connection_invalidated:
                 raise
             raise _unreachable(engine.url, error) from None
+
+
+def transacted(engine: Engine, work: Callable[[Connection], Result]) -> Result:
+    """Runs `work` in one transaction and commits it; again where it lost a deadlock, so `work` may run more than once.
+
+    Raises:
+        DatabaseUnreachable: the database does not answer.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            with connected(engine) as connection, connection.begin():
+                return work(connection)
+        except OperationalError as error:
+            if left == 0 or getattr(error.orig, "pgcode", None) not in _LOST:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def reason(error: DBAPIError, url: URL) -> str:

@@ -81,6 +81,14 @@ SUITES = (
         [Control("comparison")],
     ),
     Suite(
+        "posted",
+        "poison in what other systems post: refused in words or kept and read, and all that is whole is admitted",
+        "benchmarks.chaos.posted",
+        ["--times", "8"],
+        ["--times", "1"],
+        [Control("digests")],
+    ),
+    Suite(
         "clock",
         "the database's clock jumps by hours while dispatchers send: each effect once",
         "benchmarks.chaos.clock",
@@ -106,8 +114,8 @@ SUITES = (
     ),
     Suite(
         "services",
-        "`pipeline up` with its webserver, its daemon, all that runs nights or everything killed in mid-night, and with "
-        "two daemons: each night is decided and delivered as in a calm house",
+        "`pipeline up` with its webserver, its daemon, all that runs nights or everything killed in mid-night, and "
+        "with two daemons: each night is decided and delivered as in a calm house",
         "benchmarks.chaos.services",
         ["--times", "5"],
         ["--times", "1"],

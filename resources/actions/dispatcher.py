@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
 from pipeline_project.domain.acting.pace import LEASE_SECONDS, Answer, Fate, lease_seconds
@@ -20,7 +20,7 @@ from resources.actions.claims import Place, Terms, anything_left, claim, give_up
 from resources.actions.destinations import Destination
 from resources.actions.sent import Sent
 from resources.actions.settling import Settled, next_state, settle
-from resources.postgres import connected
+from resources.postgres import connected, transacted
 
 log = logging.getLogger("pipeline.dispatcher")
 
@@ -66,10 +66,7 @@ class Dispatcher:
         # counted from before the database does, so that our lease never seems longer than it is
         until = time.monotonic() + self.lease_seconds
         token = uuid4()
-        with connected(self.engine) as connection, connection.begin():
-            give_up_leases(connection, self.worker)
-            taken = claim(connection, token, self._terms, self.worker)
-            switched_off = stopped(connection) if taken else frozenset()
+        taken, switched_off = transacted(self.engine, lambda connection: self._take(connection, token))
         if not taken:
             return 0
         settled = self._sent(taken, until, switched_off)
@@ -80,18 +77,22 @@ class Dispatcher:
             )
         return len(taken)
 
+    def _take(self, connection: Connection, token: UUID) -> tuple[list[Sent], frozenset[str]]:
+        give_up_leases(connection, self.worker)
+        taken = claim(connection, token, self._terms, self.worker)
+        return taken, stopped(connection) if taken else frozenset()
+
     def _settle(self, token: UUID, settled: Sequence[Settled]) -> int:
         """Writes down what became of a batch; one that the database refuses is written down without its receipt, as
         a dead letter, and takes no other with it."""
         try:
-            with connected(self.engine) as connection, connection.begin():
-                return settle(connection, token, settled, self.worker)
+            return transacted(self.engine, lambda connection: settle(connection, token, settled, self.worker))
         except (DataError, IntegrityError, ValueError) as error:
             if len(settled) > 1:
                 return sum(self._settle(token, [each]) for each in settled)
             log.warning("what became of an action could not be written down: %s", type(error).__name__)
-        with connected(self.engine) as connection, connection.begin():
-            return settle(connection, token, [self._bare(settled[0])], self.worker)
+        bare = [self._bare(settled[0])]
+        return transacted(self.engine, lambda connection: settle(connection, token, bare, self.worker))
 
     def _bare(self, each: Settled) -> Settled:
         if each.state in ("done", "rehearsed"):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError, ProgrammingError
+from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
 
 from pipeline_project.domain.errors import LedgerRefused, SecondPersonNeeded
-from resources.postgres import connected, safe
+from resources.postgres import Result, safe, transacted
 
-Result = TypeVar("Result")
 Work: TypeAlias = Callable[[Connection], Result]
 
-TRIES = 4
-_LOST = ("40P01", "40001")
 _UNDEFINED_TABLE = "42P01"
 _FOUR_EYES = {
     "ck_review_approvals_four_eyes": "whoever proposed a decision cannot approve it; ask another approver",
@@ -32,16 +29,10 @@ def in_transaction(engine: Engine, work: Work[Result]) -> Result:
         SecondPersonNeeded: a rule of four eyes refused a row.
         LedgerRefused: another rule of the ledger did.
     """
-    for left in reversed(range(TRIES)):
-        try:
-            with connected(engine) as connection, connection.begin():
-                return work(connection)
-        except (IntegrityError, DataError, InternalError, ProgrammingError) as error:
-            raise _refused(engine, error.orig) from None
-        except DBAPIError as error:
-            if left == 0 or getattr(error.orig, "pgcode", None) not in _LOST:
-                raise
-    raise AssertionError("the last try returns or raises")
+    try:
+        return transacted(engine, work)
+    except (IntegrityError, DataError, InternalError, ProgrammingError) as error:
+        raise _refused(engine, error.orig) from None
 
 
 def _refused(engine: Engine, error: Any) -> Exception:

@@ -67,9 +67,10 @@ def test_after_kill_9_the_next_start_finds_the_data_again(server: EmbeddedServer
     assert ask(server.start(), "SELECT number FROM kept") == 7
 
 
-def test_a_reused_process_id_in_postmaster_pid_does_not_prevent_a_start(server: EmbeddedServer) -> None:
+@pytest.mark.parametrize("name", ["postmaster.pid", ".s.PGSQL.5432.lock"])
+def test_a_reused_process_id_in_what_is_left_does_not_prevent_a_start(server: EmbeddedServer, name: str) -> None:
     server.start()
-    left = (server.data / "postmaster.pid").read_text().splitlines()
+    left = (server.data / name).read_text().splitlines()
     server.stop()
     assert not server.is_running()
     # a process of the server's own user lives under the number that the file names
@@ -77,8 +78,8 @@ def test_a_reused_process_id_in_postmaster_pid_does_not_prevent_a_start(server: 
     identity = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
     other = subprocess.Popen(["sleep", "60"], **identity)
     try:
-        (server.data / "postmaster.pid").write_text("\n".join([str(other.pid), *left[1:]]) + "\n")
-        os.chown(server.data / "postmaster.pid", owner.st_uid, owner.st_gid)
+        (server.data / name).write_text("\n".join([str(other.pid), *left[1:]]) + "\n")
+        os.chown(server.data / name, owner.st_uid, owner.st_gid)
         assert ask(server.start(), "SELECT 1") == 1
     finally:
         other.kill()

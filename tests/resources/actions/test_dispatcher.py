@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select, text
 
 from pipeline_project.domain.acting.pace import OPEN_SECONDS, TRIPS, Answer, Fate
+from resources.actions import dispatcher
 from resources.actions.claims import Terms, claim, give_up_leases
 from resources.actions.sent import Sent
 from resources.actions.settling import Settled, settle
@@ -78,6 +80,28 @@ def test_no_two_dispatchers_claim_the_same_action(desk: Desk) -> None:
     with ThreadPoolExecutor(6) as pool:
         taken = [action.key for each in pool.map(take, range(6)) for action in each]
     assert len(taken) == len(set(taken)) == len(cases)
+
+
+@pytest.mark.parametrize("step", ["claim", "settle"])
+def test_a_lost_deadlock_is_tried_again_and_sends_nothing_twice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    whole, met = getattr(dispatcher, step), 0
+
+    def loses_first(connection: Connection, *given: Any) -> Any:
+        nonlocal met
+        done = whole(connection, *given)
+        met += 1
+        if met == 1:
+            connection.execute(text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$"))
+        return done
+
+    monkeypatch.setattr(dispatcher, step, loses_first)
+    desk.ready("A")
+    shelf = Shelf()
+    assert desk.drain(shelf) == 4
+    assert effects(shelf) == [1] * 4
+    assert desk.states("A") == {"hold": "done", "restock": "done", "notice": "done", "refund": "done"}
 
 
 def test_a_stale_token_settles_nothing(desk: Desk) -> None:
