@@ -42,7 +42,7 @@ REPEATED = {
     "night_clearances": "step <> 'decisions'",
 }
 #: A row's number skips what was rolled back, and the chain names rows by it.
-RENUMBERED = {"audit_rows": {"key"}, "decisions": {"reasons"}, "breakers": {"first_tries", "retries", "tokens"}}
+RENUMBERED = {"audit_rows": {"key"}, "decisions": {"reasons"}, "breakers": {"first_tries", "retries", "saved"}}
 #: A run that meets more points than this does not end by itself.
 MOST_POINTS = 2_000
 

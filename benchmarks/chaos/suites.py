@@ -94,7 +94,7 @@ SUITES = (
         "benchmarks.chaos.clock",
         ["--times", "100"],
         ["--times", "10"],
-        [Control("keys")],
+        [Control("keys", ["--times", "20"])],
     ),
     Suite(
         "database",
@@ -143,7 +143,7 @@ SUITES = (
         "benchmarks.chaos.restore",
         ["--times", "3"],
         ["--times", "1"],
-        [Control("keys")],
+        [Control("keys", ["--times", "20"])],
     ),
     Suite(
         "photos",

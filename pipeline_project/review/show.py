@@ -23,6 +23,7 @@ WHY = {
     "no_model": "No model was there on that night.",
     "model_unavailable": "The model could not be loaded.",
     "failed_photo": "A photo could not be read.",
+    "unreadable": "What was kept of this case cannot be read: leave it, and have the audit chain verified.",
     "out_of_distribution": "Unlike anything the model was trained on.",
     "policy_closed": "The policy is closed: people decide everything until somebody opens it again.",
     "cheapest": "The option with the lowest expected cost.",

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -12,7 +14,9 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
+    Dialect,
     Double,
     ForeignKeyConstraint,
     Identity,
@@ -21,8 +25,10 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     Uuid,
+    cast,
     func,
     text,
 )
@@ -32,8 +38,30 @@ from resources.ledger import cluster_tables
 from resources.ledger.tables import Night, metadata
 
 TIME = DateTime(timezone=True)
+#: What is read in place of a content that cannot be; its page says so.
+UNREADABLE = {"problem": "unreadable"}
 _WAITING = "state = 'pending' AND held_by IS NULL"
 _OPEN = "state IN ('pending', 'in_progress', 'escalated')"
+
+
+class Content(TypeDecorator[dict[str, Any]]):
+    """What a task's page shows. One that nobody can read is one task's trouble, and must not stop the whole queue."""
+
+    impl = JSONB(none_as_null=True)
+    cache_ok = True
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        # as text: what the driver reads by itself it raises about
+        return cast(column, Text)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], dict[str, Any] | None]:
+        def read(text: str | None) -> dict[str, Any] | None:
+            try:
+                return None if text is None else json.loads(text)
+            except (RecursionError, ValueError):
+                return dict(UNREADABLE)
+
+        return read
 
 
 def _id() -> Column[int]:
@@ -74,7 +102,7 @@ review_tasks = Table(
     Column("subject", Text),
     Column("cluster", Text),
     Column("currency", Text, nullable=False, server_default=""),
-    Column("content", JSONB(none_as_null=True), nullable=False),
+    Column("content", Content, nullable=False),
     Column("priority", Double, nullable=False, server_default="0"),
     Column("due_level", SmallInteger, nullable=False, server_default="0"),
     Column("note", Text),

@@ -38,6 +38,16 @@ def test_a_blind_sample_is_still_the_case_it_was(desk: Desk) -> None:
     assert shown is not None and not hasattr(shown, "kind")
 
 
+def test_a_content_that_nobody_can_read_is_one_task_s_trouble(desk: Desk) -> None:
+    ill, whole = desk.ask(new_task("ill"), new_task("whole"))
+    deep = "jsonb_build_object('fields', (repeat('[', 3000) || repeat(']', 3000))::jsonb)"
+    desk.write(f"UPDATE review_tasks SET content = {deep} WHERE case_id = 'ill'")
+    taken = [desk.tasks.next_task(who, FLOW) for who in (ANNA, BERT)]
+    contents = {task.id: task.content for task in taken if task is not None}
+    assert contents[ill] == {"problem": "unreadable"}
+    assert contents[whole]["fields"] == {"price": 40.0}
+
+
 def test_a_task_keeps_what_its_page_shows(desk: Desk) -> None:
     (task,) = desk.ask(new_task("a"))
     shown = desk.tasks.task(task)
