@@ -14,6 +14,8 @@ from enum import IntEnum
 
 #: What the last line of a suite's output begins with.
 MARK = "chaos-result "
+#: What Python's own helper process says, once all is over, of semaphores whose owners were killed.
+_TRACKER = "resource_tracker"
 
 
 class Ended(IntEnum):
@@ -79,7 +81,7 @@ def read(code: int, lines: Sequence[str]) -> Seen | NotMeasured:
     """What a suite that ended by itself measured, from its exit code and its output."""
     if code not in tuple(Ended):
         return NotMeasured(f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}")
-    last = next((line for line in reversed(lines) if line.strip()), "")
+    last = next((line for line in reversed(lines) if line.strip() and _TRACKER not in line), "")
     if not last.startswith(MARK):
         return NotMeasured(f"it ended with {code} and no result")
     try:

@@ -31,6 +31,10 @@ WAYS = {
     "one that says both": (f"{_BREAKS}; sys.exit(0)", None),
     "the other way round": (f"{_HOLDS}; sys.exit(10)", None),
     "the code of what cannot be measured, without a word": ("sys.exit(11)", None),
+    "a result before what Python says of killed processes": (
+        f"code = {_BREAKS}; print('resource_tracker.py:254: UserWarning: leaked'); sys.exit(code)",
+        False,
+    ),
     "a result that is not the last line": (f"{_HOLDS}; print('more')", None),
     "a line nobody can read": ("print('chaos-result {}')", None),
 }
