@@ -18,8 +18,8 @@ make chaos                                       # every suite at full size, the
 A suite runs in a process of its own and ends with 0 where its goal was measured and holds, with 10 where it was
 measured and is broken; anything else, a hang included, is a failure of the suite. Without a protection the goal must be
 broken: a crash does not count as that. Seeds are arguments of the suites (`python -m benchmarks.chaos.actions --help`);
-thread timing still varies between runs. The sizes are those of two cores and about forty minutes; the arguments stand
-in the last column and can be given larger.
+thread timing still varies between runs. The sizes are those for which a change can wait on two cores; the arguments
+stand in the last column and can be given larger.
 """
 
 

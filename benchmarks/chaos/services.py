@@ -145,17 +145,17 @@ def _everything(up: Up) -> None:
 
 KILLS: dict[str, Callable[[Up], None]] = {
     "all that runs nights killed": _all_that_runs_nights,
+    "everything killed": _everything,
     "the webserver killed": _webserver,
     "the daemon killed": _daemon,
-    "everything killed": _everything,
 }
 TWO_DAEMONS = "two daemons on one instance"
+KINDS = ("all that runs nights killed", TWO_DAEMONS, *list(KILLS)[1:])
 
 
 def suite(given: Given) -> Tally:
     tally, draw = Tally(), Random(given.seed)
-    kinds = list(KILLS)[:1] if given.without else [*KILLS, TWO_DAEMONS]
-    wanted = kinds[: given.times] if given.times < len(kinds) else kinds * (given.times // len(kinds))
+    wanted = [KINDS[number % len(KINDS)] for number in range(1 if given.without else given.times)]
     last = WARM_UP + NIGHTS * len(wanted)
     with bench_home() as home, tempfile.TemporaryDirectory(prefix="chaos-up-") as folder, _without(given.without):
         server = EmbeddedServer(home / "postgres")
