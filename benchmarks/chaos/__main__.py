@@ -1,6 +1,6 @@
 """`make chaos`: every suite whole, then with each of its protections taken out, when its goal must be broken.
 
-python -m benchmarks.chaos [--quick] [--only NAME ...] [--write docs/chaos.md]
+python -m benchmarks.chaos [--quick] [--only NAME ...] [--write docs/chaos.md] [--results FILE]
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.chaos.driver import Run, Suite, runs
+from benchmarks.chaos.keeping import keep, kept, missing
 from benchmarks.chaos.page import faults, page
 from benchmarks.chaos.suites import SUITES
 from benchmarks.tables import machine
@@ -22,12 +23,18 @@ def main(words: Sequence[str] | None = None, suites: Sequence[Suite] = SUITES) -
     print(f"## Chaos\n\n{where}.", flush=True)
     told: list[Run] = []
     chosen = [suite for suite in suites if not given.only or suite.name in given.only]
+    if given.results and not given.only:
+        chosen = missing(kept(given.results, suites), suites)
     for run in runs(chosen, given.quick, _hear):
         told.append(run)
+        if given.results:
+            keep(given.results, run)
         if run.protection is None:
             print(f"\n### {run.suite.name}: {run.suite.goal}\n\n{run.verdict}, in {run.took:,.0f} seconds", flush=True)
         else:
             print(f"- without {run.protection}: {run.verdict}, in {run.took:,.0f} seconds", flush=True)
+    if given.results:
+        told = kept(given.results, suites)
     print("\n" + "\n".join(faults(told)))
     if given.write:
         given.write.write_text(page(told, where, given.quick), encoding="utf-8")
@@ -43,6 +50,8 @@ def _arguments(words: Sequence[str] | None, suites: Sequence[Suite]) -> argparse
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that the suites work")
     parser.add_argument("--only", nargs="+", choices=[suite.name for suite in suites], help="these suites alone")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write what was seen as a page, docs/chaos.md")
+    results = "keep what each run says in this file; suites that stand there whole are not run again, unless named"
+    parser.add_argument("--results", type=Path, metavar="FILE", help=results)
     return parser.parse_args(words)
 
 

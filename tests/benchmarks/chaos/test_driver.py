@@ -169,3 +169,22 @@ def test_a_result_survives_the_way_through_the_output(capsys: pytest.CaptureFixt
 
 def test_every_suite_has_a_control() -> None:
     assert [suite.name for suite in SUITES if not suite.without] == []
+
+
+def test_a_driver_goes_on_where_it_was_and_runs_again_what_did_not_end_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    well = _suite(tmp_path, f"sys.exit({_HOLDS})", f"sys.exit({_BREAKS})", monkeypatch)
+    ill = _suite(tmp_path, f"sys.exit({_BREAKS})", f"sys.exit({_BREAKS})", monkeypatch)
+    results = tmp_path / "results"
+    assert command.main(["--results", str(results)], [well, ill]) == 1
+    with results.open("a", encoding="utf-8") as file:
+        file.write('{"suite": "half a li')
+    capsys.readouterr()
+    (tmp_path / f"{ill.module}.py").write_text((tmp_path / f"{well.module}.py").read_text(), encoding="utf-8")
+    page_file = tmp_path / "page.md"
+    results.write_text(results.read_text() + "\n", encoding="utf-8")
+    assert command.main(["--results", str(results), "--write", str(page_file)], [well, ill]) == 0
+    told = capsys.readouterr().out
+    assert f"### {ill.name}" in told and f"### {well.name}" not in told
+    assert page_file.read_text(encoding="utf-8").count("breaks, as it must") == 2
