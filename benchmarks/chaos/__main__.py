@@ -37,8 +37,17 @@ def main(words: Sequence[str] | None = None, suites: Sequence[Suite] = SUITES) -
         told = kept(given.results, suites)
     print("\n" + "\n".join(faults(told)))
     if given.write:
-        given.write.write_text(page(told, where, given.quick), encoding="utf-8")
+        given.write.write_text(page(told, where, given.quick, _left_out(told, suites)), encoding="utf-8")
     return int(any(not run.as_it_must for run in told))
+
+
+def _left_out(told: Sequence[Run], suites: Sequence[Suite]) -> list[str]:
+    there = {(run.suite.name, run.protection) for run in told}
+    return [
+        suite.name
+        for suite in suites
+        if not {(suite.name, None), *((suite.name, control.protection) for control in suite.without)} <= there
+    ]
 
 
 def _hear(line: str) -> None:

@@ -23,8 +23,12 @@ stand in the last column and can be given larger.
 """
 
 
-def page(told: Sequence[Run], machine: str, quick: bool) -> str:
-    """The whole page, as Markdown."""
+def page(told: Sequence[Run], machine: str, quick: bool, left_out: Sequence[str] = ()) -> str:
+    """The whole page, as Markdown.
+
+    Args:
+        left_out: suites that were not run, or not with each of their controls.
+    """
     bad = sum(not run.as_it_must for run in told)
     minutes = sum(run.took for run in told) / 60
     what = "python -m benchmarks.chaos --quick" if quick else "make chaos"
@@ -32,6 +36,7 @@ def page(told: Sequence[Run], machine: str, quick: bool) -> str:
         _HEAD,
         f"The last run of `{what}`, in {minutes:.0f} minutes: {machine}. "
         + (f"**{bad} of {len(told)} runs did not end as they must.**" if bad else "Every run ended as it must."),
+        *(["", f"**Not run whole: {', '.join(left_out)}.**"] if left_out else []),
         "",
         *table(told),
         "",

@@ -37,8 +37,8 @@ from tests.integration import shop
 from tests.integration.house import ROOT, House, all_differences
 
 WARM_UP = 3
-#: Nights of one backfill: one is under way when something dies, and one waits for it.
-NIGHTS = 2
+#: Nights of one backfill.
+NIGHTS = 1
 #: Seconds: after which what does not move any more has stopped, and how long a start may take.
 STILL, START = 300.0, 400.0
 LAUNCH = """mutation($wanted: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $wanted) {

@@ -188,3 +188,6 @@ def test_a_driver_goes_on_where_it_was_and_runs_again_what_did_not_end_well(
     told = capsys.readouterr().out
     assert f"### {ill.name}" in told and f"### {well.name}" not in told
     assert page_file.read_text(encoding="utf-8").count("breaks, as it must") == 2
+    assert "Not run whole" not in page_file.read_text(encoding="utf-8")
+    assert command.main(["--only", well.name, "--write", str(page_file)], [well, ill]) == 0
+    assert f"**Not run whole: {ill.name}.**" in page_file.read_text(encoding="utf-8")
