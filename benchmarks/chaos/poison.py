@@ -136,7 +136,7 @@ def _tasks(url: str, given: Given, tally: Tally) -> None:
             ill[row] = kind
     anna = Person("anna", "Anna", frozenset({PersonRole.REVIEWER, PersonRole.APPROVER}))
     desk, answers = ReviewTasks(url, 2), ReviewAnswers(url, 2)
-    refused: set[int] = set()
+    refused: dict[int, str] = {}
     for _ in range(4 * len(known)):
         try:
             task = desk.next_task(anna, WORKFLOW)
@@ -150,8 +150,8 @@ def _tasks(url: str, given: Given, tally: Tally) -> None:
             answers.answer(
                 task.id, task.version, task.token, anna.name, Answer("refund", "fine", "policy"), TERMS, ACTING
             )
-        except Exception:  # noqa: BLE001 - what cannot be answered is set aside, and counted below
-            refused.add(task.id)
+        except Exception as error:  # noqa: BLE001 - what cannot be answered is set aside, and counted below
+            refused[task.id] = f"{type(error).__name__}: {error}"
             with engine_of(url).begin() as connection:
                 later = "UPDATE review_tasks SET not_before = now() + interval '1 day' WHERE id = :id"
                 connection.execute(text(later), {"id": task.id})
@@ -169,7 +169,7 @@ def _tasks(url: str, given: Given, tally: Tally) -> None:
         elif row in ill:
             tally.note(kind, Came.WELL)
         elif not answered[row]:
-            tally.note(kind, Came.LOST, f"task {row} was not answered")
+            tally.note(kind, Came.LOST, f"task {row} was not answered: {refused.get(row)}")
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from sqlalchemy import (
     cast,
     func,
     text,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -52,7 +53,7 @@ class Content(TypeDecorator[dict[str, Any]]):
 
     def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         # as text: what the driver reads by itself it raises about
-        return cast(column, Text)
+        return type_coerce(cast(column, Text), self)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], dict[str, Any] | None]:
         def read(text: str | None) -> dict[str, Any] | None:
