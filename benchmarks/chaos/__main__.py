@@ -29,6 +29,8 @@ def main(words: Sequence[str] | None = None, suites: Sequence[Suite] = SUITES) -
         told.append(run)
         if given.results:
             keep(given.results, run)
+        # after each run: a driver that is ended leaves a page that says what is missing
+        _write(given, told, where, suites)
         if run.protection is None:
             print(f"\n### {run.suite.name}: {run.suite.goal}\n\n{run.verdict}, in {run.took:,.0f} seconds", flush=True)
         else:
@@ -36,9 +38,15 @@ def main(words: Sequence[str] | None = None, suites: Sequence[Suite] = SUITES) -
     if given.results:
         told = kept(given.results, suites)
     print("\n" + "\n".join(faults(told)))
-    if given.write:
-        given.write.write_text(page(told, where, given.quick, _left_out(told, suites)), encoding="utf-8")
+    _write(given, told, where, suites)
     return int(any(not run.as_it_must for run in told))
+
+
+def _write(given: argparse.Namespace, told: Sequence[Run], where: str, suites: Sequence[Suite]) -> None:
+    if given.write:
+        all_told = kept(given.results, suites) if given.results else told
+        text = page(all_told, where, given.quick, _left_out(all_told, suites))
+        given.write.write_text(text, encoding="utf-8")
 
 
 def _left_out(told: Sequence[Run], suites: Sequence[Suite]) -> list[str]:
