@@ -68,7 +68,8 @@ def test_after_kill_9_the_next_start_finds_the_data_again(server: EmbeddedServer
 
 
 @pytest.mark.parametrize("name", ["postmaster.pid", ".s.PGSQL.5432.lock"])
-def test_a_reused_process_id_in_what_is_left_does_not_prevent_a_start(server: EmbeddedServer, name: str) -> None:
+def test_a_reused_process_id_in_what_is_left_does_not_prevent_a_start(home: Path, name: str) -> None:
+    server = EmbeddedServer(home / "postgres")
     server.start()
     left = (server.data / name).read_text().splitlines()
     server.stop()
@@ -84,6 +85,7 @@ def test_a_reused_process_id_in_what_is_left_does_not_prevent_a_start(server: Em
     finally:
         other.kill()
         other.wait()
+        server.stop()
 
 
 def test_a_start_killed_while_making_the_data_is_made_again(server: EmbeddedServer) -> None:
