@@ -88,11 +88,12 @@ class PostgresPeople:
                 raise PersonRefused(f"{name}, or that e-mail address, has an account already")
             for skill in sorted(set(skills)):
                 connection.execute(insert(person_skills).values(person=name, skill=skill))
+            learned = [{"table": "person_skills", "person": name, "skill": skill} for skill in sorted(set(skills))]
             grants = [
                 {"person": name, "role": role.value, "granted": True, "granted_by": by} for role in sorted(set(roles))
             ]
-            _write_grants(connection, grants)
-            append(connection, "people", "", [{"person": name, "added_by": by}, *_facts(grants)])
+            told = {"table": "people", "name": name, "person": name, "added_by": by}
+            append(connection, "people", "", [told, *_write_grants(connection, grants), *learned])
         return Person(name, row["shown"] or name, frozenset(roles), frozenset(skills))
 
     def set_password(self, name: str, password: str, by: str) -> None:
@@ -114,7 +115,8 @@ class PostgresPeople:
                 raise _nobody(name)
             end = text("UPDATE sessions SET revoked_at = now() WHERE person = :name AND revoked_at IS NULL")
             connection.execute(end, {"name": name})
-            append(connection, "people", "", [{"person": name, what: True, "changed_by": by}])
+            told = {"table": "people", "name": name, **dict.fromkeys(values), "person": name, what: True}
+            append(connection, "people", "", [{**told, "changed_by": by}])
 
     def grant(self, name: str, role: PersonRole, by: str) -> None:
         """Gives a role.
@@ -143,8 +145,7 @@ class PostgresPeople:
                 return
             if role is PersonRole.ADMIN and not granted and sum(role in each for each in held.values()) == 1:
                 raise PersonRefused(f"{name} is the only admin; make somebody else one first")
-            _write_grants(connection, [row])
-            append(connection, "people", "", _facts([row]))
+            append(connection, "people", "", _write_grants(connection, [row]))
 
     def person(self, name: str) -> Person | None:
         """An account that is open, or None."""
@@ -193,13 +194,16 @@ class PostgresPeople:
                 fits = _hasher().verify(known or _nobodys_hash(), password[:LONGEST_PASSWORD]) and known is not None
             except (VerificationError, InvalidHashError):
                 fits = False
-            right = fits and not locked
+            right, rehashed = fits and not locked, False
             connection.execute(insert(sign_ins).values(name_sha256=said, succeeded=right))
             if right and known and _hasher().check_needs_rehash(known):
                 connection.execute(
                     update(people).where(people.c.name == name).values(password_hash=_hasher().hash(password))
                 )
+                rehashed = True
             person = _person(connection, people.c.name == name) if right else None
+            if rehashed:
+                append(connection, "people", "", [{"table": "people", "name": name, "password_hash": None}])
         if person is None:
             raise SignInRefused(REFUSED)
         return person
@@ -214,8 +218,11 @@ class PostgresPeople:
             known = _person(connection, (people.c.issuer == issuer) & (people.c.subject == subject))
             if known is None and email and verified:
                 invited = (people.c.email == email.lower(), people.c.subject.is_(None), people.c.active)
-                connection.execute(update(people).where(*invited).values(issuer=issuer, subject=subject))
+                came = update(people).where(*invited).values(issuer=issuer, subject=subject)
+                named = connection.execute(came.returning(people.c.name)).scalars().all()
                 known = _person(connection, (people.c.issuer == issuer) & (people.c.subject == subject))
+                told = [{"table": "people", "name": name, "issuer": None, "subject": None} for name in named]
+                append(connection, "people", "", told)
         if known is None:
             raise SignInRefused("nobody invited you here; ask an admin to add you with your e-mail address")
         return known
@@ -231,13 +238,13 @@ def _nobody(name: str) -> PersonRefused:
     return PersonRefused(f"nobody is called {name}; `pipeline people list` shows who there is")
 
 
-def _write_grants(connection: Connection, grants: list[dict[str, Any]]) -> None:
-    if grants:
-        connection.execute(insert(person_roles), grants)
-
-
-def _facts(grants: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [dict(grant) for grant in grants]
+def _write_grants(connection: Connection, grants: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keeps grants and revocations; returns them for the audit chain."""
+    new = insert(person_roles).returning(person_roles.c.id)
+    return [
+        {"table": "person_roles", "id": connection.execute(new.values(**grant)).scalar_one(), **grant}
+        for grant in grants
+    ]
 
 
 def _failures(connection: Connection, said: str) -> int:

@@ -29,7 +29,10 @@ from sqlalchemy.dialects.postgresql import INTERVAL, insert
 from pipeline_project.domain.acting import pace
 from pipeline_project.domain.acting.keys import tampering
 from pipeline_project.domain.acting.pace import retries_left
+from pipeline_project.domain.audit.canonical import spelled
 from resources.actions.sent import Sent
+from resources.audit.facts import row_values
+from resources.audit.rows import recorded
 from resources.ledger.action_tables import action_events, actions, breakers, releases, switches
 
 #: Tries are counted this far, and no further.
@@ -80,7 +83,8 @@ def claim(connection: Connection, token: UUID, terms: Terms, worker: str) -> lis
     )
     rows = connection.execute(taken).all()
     note(connection, [(row.id, "claimed", row.attempts, None) for row in rows], worker)
-    return [_sent(row) for row in sorted(rows, key=lambda row: row.id)]
+    told = recorded(connection, actions, [spelled([str(row.key)]) for row in rows])
+    return [_sent(row, told.get(spelled([str(row.key)]))) for row in sorted(rows, key=lambda row: row.id)]
 
 
 #: What is read of a claimed row: nothing that a driver could choke on, so that one row never stops the others.
@@ -233,10 +237,16 @@ def seconds(value: ColumnElement[Any]) -> ColumnElement[Any]:
     return value * cast(literal("1 second"), INTERVAL)
 
 
-def _sent(row: Row[Any]) -> Sent:
-    """A claimed row as it will be sent; one that cannot be understood says so, and is nobody else's trouble."""
+def _sent(row: Row[Any], told: Mapping[str, Any] | None) -> Sent:
+    """A claimed row as it will be sent; one that cannot be understood says so, and is nobody else's trouble.
+
+    Args:
+        told: what the audit chain says of it; None where it says nothing.
+    """
     payload, wrong = _payload(row.payload)
     money = float(row.money)
+    if wrong is None:
+        wrong = _unlike(row, told)
     if wrong is None:
         wrong = tampering(payload, row.fingerprint, (row.workflow, row.kind, row.case_id), money)
     return Sent(
@@ -255,6 +265,19 @@ def _sent(row: Row[Any]) -> Sent:
         case_id=row.case_id,
         wrong=wrong,
     )
+
+
+#: What an action is, and what would be sent in its name.
+_RECORDED = ("workflow", "case_id", "kind", "destination", "fingerprint", "live")
+
+
+def _unlike(row: Row[Any], told: Mapping[str, Any] | None) -> str | None:
+    if told is None:
+        return "the audit chain knows of no such action"
+    other = [name for name in _RECORDED if name in told and told[name] != row._mapping[name]]
+    if "money" in told and told["money"] != row_values(actions, {"money": row.money})["money"]:
+        other.append("money")
+    return f"{', '.join(other)} of its row: not what the audit chain recorded" if other else None
 
 
 def _payload(text: str) -> tuple[Mapping[str, Any], str | None]:

@@ -59,13 +59,14 @@ def enqueue(connection: Connection, planned: Sequence[PlannedAction], terms: Act
     added = [each for each in ordered if each.key in new]
     if not added:
         return Enqueued()
-    held = _reserve(connection, added, terms) if terms.live else []
+    capped: list[dict[str, Any]] = []
+    held = _reserve(connection, added, terms, capped) if terms.live else []
     ready = 0
     for night in {each.night for each in added}:
         if is_released(connection, terms.workflow, night):
             cases = of_cases([each.case_id for each in added if each.night == night])
             ready += advance(connection, terms.workflow, cases)
-    return Enqueued(len(added), ready, len(held), tuple(_fact(each) for each in added))
+    return Enqueued(len(added), ready, len(held), (*(_fact(each) for each in added), *capped))
 
 
 def _row(planned: PlannedAction, live: bool) -> dict[str, Any]:
@@ -118,11 +119,17 @@ def _refuse_other_content(connection: Connection, known: Sequence[PlannedAction]
             )
 
 
-def _reserve(connection: Connection, added: Sequence[PlannedAction], terms: ActionTerms) -> list[PlannedAction]:
-    """Takes the money out of each night's cap; returns the first actions of the cases that no longer fit."""
+def _reserve(
+    connection: Connection, added: Sequence[PlannedAction], terms: ActionTerms, facts: list[dict[str, Any]]
+) -> list[PlannedAction]:
+    """Takes the money out of each night's cap; returns the first actions of the cases that no longer fit.
+
+    Args:
+        facts: gets those of the caps that are new, for the audit chain.
+    """
     held = []
     for night in sorted({each.night for each in added}):
-        left = _left(connection, terms, night)
+        left = _left(connection, terms, night, facts)
         cases: dict[tuple[str, int], list[PlannedAction]] = {}
         for each in added:
             if each.night == night:
@@ -141,12 +148,14 @@ def _reserve(connection: Connection, added: Sequence[PlannedAction], terms: Acti
     return held
 
 
-def _left(connection: Connection, terms: ActionTerms, night: str) -> Decimal | None:
+def _left(connection: Connection, terms: ActionTerms, night: str, facts: list[dict[str, Any]]) -> Decimal | None:
     """What the night may still pay out, its row locked; None without a cap."""
     cap = None if terms.spend_cap is None else Decimal(str(terms.spend_cap))
     here = {"workflow": terms.workflow, "night": night}
-    connection.execute(insert(night_spending).values(**here, cap=cap).on_conflict_do_nothing())
     known = night_spending.c
+    new = insert(night_spending).values(**here, cap=cap).on_conflict_do_nothing().returning(known.night)
+    if connection.execute(new).first() is not None:
+        facts.append({"table": "night_spending", **here})
     query = select(known.cap, known.reserved).where(known.workflow == terms.workflow, known.night == night)
     row = connection.execute(query.with_for_update()).one()
     return None if row.cap is None else row.cap - row.reserved
@@ -226,7 +235,7 @@ def take_back(connection: Connection, workflow: str, case_id: str, epoch: int, t
         stop = update(actions).where(actions.c.key.in_(plan.cancelled))
         connection.execute(stop.values(state="cancelled", held_reason=None, owner=None, settled_at=func.now()))
     added = enqueue(connection, plan.compensations, terms)
-    cancelled = [{"key": key, "cancelled": True} for key in plan.cancelled]
+    cancelled = [{"table": "actions", "key": key, "state": "cancelled"} for key in plan.cancelled]
     append(connection, "actions", workflow, [*cancelled, *added.facts])
     return {"cancelled": len(plan.cancelled), "compensations": added.new, "for_good": len(plan.for_good)}
 

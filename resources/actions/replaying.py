@@ -56,7 +56,7 @@ def hold_unsent(connection: Connection, workflow: str, above: float, reason: str
     for row in rows:
         _note(connection, row.id, "held", 0, by)
     told = {"held": LARGE, "above": above, "reason": reason, "by": by}
-    return [{"key": row.key, "case_id": row.case_id, **told} for row in rows]
+    return [{"table": "actions", "key": row.key, "case_id": row.case_id, "state": "held", **told} for row in rows]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,12 @@ class Steering:
         flip = flip.on_conflict_do_update(index_elements=["workflow"], set_={**row, "changed_at": func.now()})
         with self._connected() as connection, connection.begin():
             connection.execute(flip)
-            append(connection, "switches", workflow, [{"workflow": workflow, **row}])
+            append(
+                connection,
+                "switches",
+                workflow,
+                [{"table": "switches", "workflow": workflow, **row, "changed_at": None}],
+            )
 
     def hold_above(self, workflow: str, amount: float, reason: str, person: str) -> int:
         """Holds what has not left and pays out more than an amount, until people let it go; returns how many."""
@@ -154,9 +159,10 @@ class Steering:
                 "reason": reason,
             }
             number = int(connection.execute(insert(replays).values(**asked).returning(replays.c.id)).scalar_one())
+            facts = [{"table": "replays", "id": number, **asked}, _of(row, number)]
             if not money:
-                _go(connection, row, money, person)
-            append(connection, "replays", row.workflow, [{"table": "replays", "id": number, **asked}, _of(row, number)])
+                facts += _go(connection, row, money, person)
+            append(connection, "replays", row.workflow, facts)
         return Asked(told, money, number, gone=not money)
 
     def approve(self, replay: int, person: str) -> Asked:
@@ -181,8 +187,9 @@ class Steering:
                 connection.execute(insert(replay_approvals).values(**said))
             except IntegrityError as error:
                 raise SecondPersonNeeded(_why_not(error)) from None
-            _go(connection, row, money, person)
-            append(connection, "replays", row.workflow, [{"table": "replay_approvals", **said}, _of(row, replay)])
+            gone = _go(connection, row, money, person)
+            facts = [{"table": "replay_approvals", **said}, _of(row, replay), *gone]
+            append(connection, "replays", row.workflow, facts)
         return Asked({**row._asdict(), "money": float(row.money)}, money, replay, gone=True)
 
     def resolve(self, key: UUID, happened: bool, person: str, reason: str) -> None:
@@ -206,11 +213,13 @@ class Steering:
             else:
                 connection.execute(here.values(uncertain=False, first_sent_at=None))
             _note(connection, row.id, "happened" if happened else "never_happened", row.attempts, person)
-            append(connection, "replays", row.workflow, [{"key": row.key, "case_id": row.case_id, **told}])
+            stands = {"table": "actions", "key": row.key, "case_id": row.case_id, "state": None}
+            append(connection, "replays", row.workflow, [{**stands, **told}])
 
 
-def _go(connection: Connection, row: Row[Any], money: float, person: str) -> None:
-    """Lets an action go; only once it has been settled who may."""
+def _go(connection: Connection, row: Row[Any], money: float, person: str) -> list[dict[str, Any]]:
+    """Lets an action go; only once it has been settled who may. Returns what the audit chain must learn."""
+    facts: list[dict[str, Any]] = [{"table": "actions", "key": row.key, "case_id": row.case_id, "state": "let go"}]
     back = update(actions).where(actions.c.id == row.id)
     fresh = {"held_reason": None, "attempts": 0, "settled_at": None, "owner": None, "next_at": func.clock_timestamp()}
     if row.state == "held":
@@ -218,12 +227,14 @@ def _go(connection: Connection, row: Row[Any], money: float, person: str) -> Non
             spent = night_spending.c
             room = update(night_spending).where(spent.workflow == row.workflow, spent.night == row.night)
             connection.execute(room.values(cap=spent.cap + money, reserved=spent.reserved + money))
+            facts.append({"table": "night_spending", "workflow": row.workflow, "night": row.night, "cap": "raised"})
         connection.execute(back.values(state="waiting", **fresh))
         if is_released(connection, row.workflow, row.night):
             advance(connection, row.workflow, of_cases([row.case_id]))
     else:
         connection.execute(back.values(state="unknown" if row.uncertain else "ready", **fresh))
     _note(connection, row.id, "let_go", row.attempts, person)
+    return facts
 
 
 def _money_behind(connection: Connection, row: Row[Any]) -> float:

@@ -180,6 +180,7 @@ def _breakers(connection: Connection, settled: Sequence[Settled]) -> None:
 
 def _fact(each: Settled) -> dict[str, Any]:
     return {
+        "table": "actions",
         "key": each.action.key,
         "kind": each.action.kind,
         "case_id": each.action.case_id,

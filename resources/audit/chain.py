@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipeline_project.domain.audit.chain import GENESIS, Batch, hash_of
 from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
 from resources.audit.facts import Fact, fact_of
+from resources.audit.rows import completed
 from resources.ledger.audit_tables import audit_batches, audit_rows
 
 #: Any number will do, as long as nothing else in the ledger's database takes the same advisory lock.
@@ -33,7 +34,8 @@ def append(connection: Connection, kind: str, workflow: str, facts: Sequence[Map
         kind: decisions, actions, answers ...
         workflow: whose facts they are; "" for those of no workflow.
         facts: mappings without anything personal. With `table` a fact is a row of that table: name the columns as the
-            table does, its key among them (`facts.key_columns`), and `pipeline audit verify` compares the two.
+            table does, its key among them (`facts.key_columns`), and `pipeline audit verify` compares the two. Columns
+            of `coverage.MATRIX` that are left out are read from the row; one that may change is named where it did.
 
     Returns:
         The batch's number; 0 where there are no facts and nothing is added.
@@ -43,7 +45,7 @@ def append(connection: Connection, kind: str, workflow: str, facts: Sequence[Map
     """
     if not facts:
         return 0
-    rows = [fact_of(fact) for fact in facts]
+    rows = [fact_of(fact) for fact in completed(connection, facts)]
     leaves = [leaf_hash(position, row.body) for position, row in enumerate(rows)]
     root = merkle_root(leaves)
     _lock(connection)

@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Date, DateTime, Double, Float, Numeric, Table, UniqueConstraint
 
 from pipeline_project.domain.audit.canonical import as_floats, decimal_text, moment, plain, spelled
+from resources.audit.coverage import MATRIX, state_of_action
 from resources.ledger.tables import Night
 
 TABLE = "table"
+#: What a digest begins with.
+DIGEST = "sha256:"
 
 #: Columns that name the person who did something, the most telling first.
 PEOPLE = (
@@ -154,6 +158,38 @@ def _time(value: Any) -> str:
 def _to_scale(value: Any, scale: int | None) -> Decimal:
     number = value if isinstance(value, Decimal) else Decimal(str(value))
     return number if scale is None else round(number, scale)
+
+
+def held(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the chain holds of a row as it stands in its table: spelled, long and secret columns as digests."""
+    kept = MATRIX[table.name]
+    spelling = row_values(table, {name: row[name] for name in row.keys() & (kept.columns | set(key_columns(table)))})
+    for name in kept.digested_columns & spelling.keys():
+        spelling[name] = digest_of(table, name, spelling)
+    if table.name == "actions" and "state" in spelling:
+        spelling["state"] = state_of_action(str(row["state"]), bool(row["live"]))
+    return spelling
+
+
+def digest_of(table: Table, column: str, spelling: Mapping[str, Any]) -> str | None:
+    """A column's digest, made with the row's key: the same text in two rows has two."""
+    value = spelling[column]
+    if value is None:
+        return None
+    parts = [table.name, column, *(spelling[name] for name in key_columns(table)), as_floats(value)]
+    return DIGEST + sha256(spelled(parts).encode()).hexdigest()
+
+
+def needed(table: Table, fact: Mapping[str, Any]) -> frozenset[str]:
+    """The columns that a fact must say and whose values are read from its row.
+
+    One that names a column that may change tells of that change and no more; any other tells the whole row.
+    """
+    kept = MATRIX[table.name]
+    changed = fact.keys() & kept.latest_columns
+    if changed:
+        return frozenset(changed)
+    return kept.columns - (fact.keys() - kept.digested_columns)
 
 
 def same(one: Any, other: Any) -> bool:

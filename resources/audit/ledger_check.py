@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Table, Text, bindparam, column, func, select, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ARRAY, Connection, Table, Text, bindparam, func, select, text
 
 from pipeline_project.domain.audit.findings import Finding, Tampering
 from pipeline_project.domain.audit.verify import FINDINGS_KEPT
-from resources.audit.coverage import COVERED, LASTING
-from resources.audit.facts import key_columns, key_of, row_values, same
+from resources.audit.coverage import MATRIX
+from resources.audit.facts import held, key_columns, key_of, row_values, same
 from resources.audit.reading import stream
+from resources.audit.rows import rows_of
 from resources.ledger.audit_tables import audit_rows
-from resources.ledger.schema import FACTS, metadata
+from resources.ledger.schema import metadata
 
 _AT_ONCE = 2_000
 
@@ -40,35 +40,55 @@ class Compared:
 
 
 def compare_ledger(connection: Connection) -> list[Compared]:
-    """Every table of facts beside the chain: a row that differs, that is gone, or that was never recorded.
-
-    Of the tables in `LASTING` the columns that never change are compared.
-    """
-    names = [*(name for name in FACTS if not name.startswith("audit_")), *LASTING]
-    return [_compare(connection, metadata.tables[name]) for name in names]
+    """Every table of which the chain holds something: a row that differs, that is gone, or that was never recorded."""
+    return [compare_table(connection, metadata.tables[name]) for name in MATRIX]
 
 
-def _compare(connection: Connection, table: Table) -> Compared:
+def compare_table(connection: Connection, table: Table) -> Compared:
+    """One table beside what the chain holds of it."""
     found: list[Finding] = []
     facts = 0
     known = audit_rows.c
     query = select(known.batch, known.position, known.key, known.body)
+    # the facts of one row follow each other, the newest last
     query = query.where(known.source == table.name, known.key.is_not(None))
-    for chunk in _chunks(stream(connection, query)):
-        readable = [(record, said) for record in chunk if (said := _said(table, record)) is not None]
-        facts += len(readable)
-        there = _rows_of(connection, table, [said for _, said in readable])
-        for record, said in readable:
-            finding = _compared(table, record, said, there.get(record.key))
-            if finding is not None and len(found) < FINDINGS_KEPT:
-                found.append(finding)
-    outside, covered = 0, table.name in COVERED
-    for key in _outside(connection, table) if covered else ():
+    query = query.order_by(known.key, known.batch, known.position)
+    for chunk in _by_key(table, stream(connection, query)):
+        facts += sum(len(said) for said in chunk)
+        there = rows_of(connection, table, [said[0][1] for said in chunk])
+        for said in chunk:
+            for finding in _compared(table, said, there.get(said[0][0].key)):
+                if len(found) < FINDINGS_KEPT:
+                    found.append(finding)
+    outside = 0
+    for key in _outside(connection, table):
         outside += 1
         if len(found) < FINDINGS_KEPT:
             words = f"a row of {table.name} is not in the chain (key digest {_short(key)})"
             found.append(Finding(Tampering.LEDGER_INSERTED, 0, words))
-    return Compared(table.name, facts, covered, outside, found)
+    return Compared(table.name, facts, True, outside, found)
+
+
+#: Facts of one row, oldest first: as they stand in the chain, and what they say.
+_Told = list[tuple[Any, dict[str, Any]]]
+
+
+def _by_key(table: Table, records: Iterable[Any]) -> Iterator[list[_Told]]:
+    """Some thousand rows at a time, each with its facts."""
+    chunk: list[_Told] = []
+    for record in records:
+        said = _said(table, record)
+        if said is None:
+            continue
+        if chunk and chunk[-1][0][0].key == record.key:
+            chunk[-1].append((record, said))
+            continue
+        if len(chunk) >= _AT_ONCE:
+            yield chunk
+            chunk = []
+        chunk.append([(record, said)])
+    if chunk:
+        yield chunk
 
 
 def _said(table: Table, record: Any) -> dict[str, Any] | None:
@@ -80,41 +100,36 @@ def _said(table: Table, record: Any) -> dict[str, Any] | None:
     return said if isinstance(said, dict) and key_of(table, said) == record.key else None
 
 
-def _compared(table: Table, record: Any, said: Mapping[str, Any], there: Mapping[str, Any] | None) -> Finding | None:
-    where = f"row {record.position} of batch {record.batch}"
-    if there is None:
-        words = f"the row of {table.name} that {where} recorded is gone"
-        return Finding(Tampering.LEDGER_REMOVED, record.batch, words, record.position)
-    lasting = LASTING.get(table.name, there.keys())
-    other = [name for name, value in said.items() if name in lasting and not same(value, there[name])]
-    if not other:
-        return None
-    words = f"{', '.join(sorted(other))} of a row of {table.name} are not what {where} recorded"
-    return Finding(Tampering.LEDGER_CHANGED, record.batch, words, record.position)
+def _compared(table: Table, told: _Told, row: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """What a row is not as its facts say: columns that never change by every fact, others by the newest that names
+    them."""
+    if row is None:
+        record = told[-1][0]
+        words = f"the row of {table.name} that row {record.position} of batch {record.batch} recorded is gone"
+        yield Finding(Tampering.LEDGER_REMOVED, record.batch, words, record.position)
+        return
+    kept, plain = MATRIX[table.name], row_values(table, row)
+    there = held(table, row)
+    newest = {name: record for record, said in told for name in said.keys() & kept.latest_columns}
+    for record, said in told:
+        names = (said.keys() & kept.fixed_columns) | {name for name in newest if newest[name] is record}
+        other = sorted(name for name in names if not _agrees(said[name], there[name], plain[name]))
+        if other:
+            where = f"row {record.position} of batch {record.batch}"
+            words = f"{', '.join(other)} of a row of {table.name} are not what {where} recorded"
+            yield Finding(Tampering.LEDGER_CHANGED, record.batch, words, record.position)
 
 
-def _rows_of(connection: Connection, table: Table, said: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The table's rows with the keys of these facts, spelled, by key."""
-    keys = key_columns(table)
-    sent = func.jsonb_to_recordset(bindparam("sent", [{name: one[name] for name in keys} for one in said], type_=JSONB))
-    given = sent.table_valued(*[column(name, table.c[name].type) for name in keys]).render_derived(with_types=True)
-    wanted = select(table).join(given, _and(table, given, keys))
-    rows = (row_values(table, dict(record._mapping)) for record in connection.execute(wanted))
-    return {str(key_of(table, row)): row for row in rows}
-
-
-def _and(table: Table, given: Any, keys: Sequence[str]) -> Any:
-    condition = table.c[keys[0]] == given.c[keys[0]]
-    for name in keys[1:]:
-        condition = condition & (table.c[name] == given.c[name])
-    return condition
+def _agrees(said: Any, there: Any, plain: Any) -> bool:
+    # facts from before a column was kept as a digest say its value
+    return same(said, there) or same(said, plain)
 
 
 def _outside(connection: Connection, table: Table) -> Iterator[str]:
     """Keys of the table's rows that the chain does not hold."""
     keys = key_columns(table)
     query = select(*(table.c[name] for name in keys))
-    condition = COVERED.get(table.name)
+    condition = MATRIX[table.name].rows
     if condition is not None:
         query = query.where(text(condition))
     known = audit_rows.c

@@ -28,11 +28,13 @@ from resources.ledger.quality_tables import training_requests
 from resources.ledger.rows import decision_rows, jsonable
 from resources.ledger.statements import (
     champion_history,
+    decided_whole,
     hold_fence,
     insert_champion,
     insert_model,
     insert_new,
     model_of,
+    outcome_facts,
     standing_decisions,
 )
 from resources.postgres import connected, engine_of, safe
@@ -81,7 +83,11 @@ class PostgresLedger:
         told = jsonable(spec)
         row = {"workflow": workflow, "spec_hash": spec_hash, "spec": told, "in_order": json.dumps(told)}
         with self._transaction() as connection:
-            connection.execute(insert(tables.workflow_versions).on_conflict_do_nothing(), row)
+            known = tables.workflow_versions
+            new = insert(known).values(**row).on_conflict_do_nothing().returning(known.c.spec_hash)
+            if connection.execute(new).first() is not None:
+                fact = {"table": known.name, "workflow": workflow, "spec_hash": spec_hash}
+                append(connection, "workflows", workflow, [fact])
 
     def workflow_spec(self, spec_hash: str) -> dict[str, Any] | None:
         """The spec with a hash, or None; its keys in the order in which it was declared, where that was kept."""
@@ -142,7 +148,7 @@ class PostgresLedger:
             LedgerRefused: the version is known with another digest.
         """
         with self._transaction() as connection:
-            insert_model(connection, model)
+            append(connection, "models", model.workflow, insert_model(connection, model))
 
     def models(self, workflow: str) -> list[ModelVersion]:
         """A workflow's model versions, by the night as of which they were trained, then as recorded."""
@@ -154,9 +160,9 @@ class PostgresLedger:
     def record_champion(self, workflow: str, model: ModelVersion, night: str, reason: str) -> None:
         """From `night` on this version decides. Append-only; the same fact twice is one row."""
         with self._transaction() as connection:
-            insert_model(connection, model)
-            row = insert_champion(connection, workflow, model.version, night, reason)
-            append(connection, "champions", workflow, row)
+            facts = insert_model(connection, model)
+            facts += insert_champion(connection, workflow, model.version, night, reason)
+            append(connection, "champions", workflow, facts)
 
     def champion(self, workflow: str, night: str) -> ModelVersion | None:
         """Who decides on a night: of those with from_night <= night the latest from_night, then the last recorded.
@@ -220,17 +226,15 @@ class PostgresLedger:
             cleared = clear(connection, workflow, night, "decisions", attempt, run_id, basis)
             rows = decision_rows(workflow, night, attempt, run_id, decisions)
             new = set(insert_new(connection, tables.decisions, rows, "case_id"))
-            connection.execute(
-                update(tables.attempts)
-                .where(tables.attempts.c.workflow == workflow, tables.attempts.c.night == night)
-                .values(decided_at=func.coalesce(tables.attempts.c.decided_at, func.now()))
-            )
+            first = decided_whole(connection, workflow, night)
             # a statement of its own: it sees what another transaction, waited for by the insert, has committed
             columns = [tables.decisions.c[name] for name in _STANDING]
             given = tables.decisions.c.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
             query = standing_decisions(workflow).with_only_columns(*columns).where(given)
             standing = {row.case_id: row for row in connection.execute(query, {"cases": cases})}
-            commit_work(connection, workflow, night, [row for row in rows if row["case_id"] in new], work, cleared)
+            commit_work(
+                connection, workflow, night, [row for row in rows if row["case_id"] in new], work, [*first, *cleared]
+            )
         found = [[getattr(standing[case], name) for name in _STANDING] for case in cases]
         frame = _frame(found, _STANDING).astype("str")
         return frame.assign(new=[case in new for case in cases])
@@ -302,7 +306,9 @@ class PostgresLedger:
         # in one order for everybody, or two that add the same outcomes could wait for each other for ever
         rows.sort(key=lambda row: [str(row.get(name)) for name in known])
         with self._transaction() as connection:
-            return len(insert_new(connection, tables.outcomes, jsonable(rows), "id"))
+            new = insert_new(connection, tables.outcomes, jsonable(rows), "id")
+            append(connection, "outcomes", workflow, outcome_facts(connection, new))
+            return len(new)
 
     def outcomes_known(self, workflow: str, as_of: datetime) -> pd.DataFrame:
         """The outcome of each case as it was known before `as_of`: case_id, label, known_at (UTC), by case.

@@ -30,13 +30,13 @@ def commit_work(
     Args:
         new: rows of `decisions`, ordered by case.
         work: what all decisions of the night ask for.
-        cleared: the facts on which the night may be decided.
+        cleared: the facts on which the night may be decided, and that it was.
     """
     cases = [row["case_id"] for row in new]
     facts = [*cleared, *({"table": "decisions", **row} for row in new)]
     if new and work is not None:
         facts += enqueue(connection, work.actions_of(cases), work.acting).facts
-        open_tasks(connection, workflow, night, work.tasks_of(cases), work.review)
+        facts += open_tasks(connection, workflow, night, work.tasks_of(cases), work.review)
     append(connection, "decisions" if new else "clearances", workflow, facts)
 
 

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, column, func, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Row,
+    Select,
+    Table,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from pipeline_project.domain.errors import LedgerRefused, StaleAttempt
@@ -21,17 +36,24 @@ def model_of(row: Row[Any]) -> ModelVersion:
     )  # fmt: skip
 
 
-def insert_model(connection: Connection, model: ModelVersion) -> None:
+def insert_model(connection: Connection, model: ModelVersion) -> list[dict[str, Any]]:
+    """Keeps a model version.
+
+    Returns:
+        The fact for the audit chain, which the caller appends last; none where the row was there.
+    """
     known = tables.model_versions
     row = {name: getattr(model, name) for name in ("workflow", "version", "night", "digest", "run_id")}
     row |= {"knows_until": model.knows_until or None, "trained_by": model.trained_by or None}
-    connection.execute(insert(known).on_conflict_do_nothing(), {**row, "metrics": jsonable(model.metrics)})
+    new = insert(known).values(**row, metrics=jsonable(model.metrics)).on_conflict_do_nothing()
+    made = connection.execute(new.returning(known.c.version)).first()
     here = (known.c.workflow == model.workflow, known.c.version == model.version)
     if connection.scalar(select(known.c.digest).where(*here)) != model.digest:
         raise LedgerRefused(
             f"version {model.version} of {model.workflow} is in the ledger with another digest: its files were changed "
             "after it was registered; train a new version instead"
         )
+    return [] if made is None else [{"table": "model_versions", "workflow": model.workflow, "version": model.version}]
 
 
 def insert_champion(
@@ -59,6 +81,14 @@ def champion_history(workflow: str) -> Select[Any]:
     )
 
 
+def outcome_facts(connection: Connection, numbers: Sequence[Any]) -> list[dict[str, Any]]:
+    """Outcomes that were just added, for the audit chain."""
+    known = tables.outcomes.c
+    columns = (known.workflow, known.case_id, known.label, known.true_at, known.known_at, known.source)
+    query = select(*columns).where(known.id == any_(literal([int(each) for each in numbers], ARRAY(BigInteger))))
+    return [{"table": "outcomes", **row._mapping} for row in connection.execute(query.order_by(known.id))]
+
+
 def standing_decisions(workflow: str) -> Select[Any]:
     """A workflow's decisions, of each case the one that holds."""
     known = tables.decisions.c
@@ -82,6 +112,14 @@ def hold_fence(connection: Connection, workflow: str, night: str, attempt: int) 
             "written, let the newer run finish or start the night again"
         )
     return str(row.run_id)
+
+
+def decided_whole(connection: Connection, workflow: str, night: str) -> list[dict[str, Any]]:
+    """A night's attempt is over; returns the fact for the audit chain where it is the first that was."""
+    known = tables.attempts.c
+    here = (known.workflow == workflow, known.night == night, known.decided_at.is_(None))
+    first = connection.execute(update(tables.attempts).where(*here).values(decided_at=func.now())).rowcount
+    return [{"table": "attempts", "workflow": workflow, "night": night}] if first else []
 
 
 def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]], key: str) -> list[str]:

@@ -111,7 +111,7 @@ class Forgetting:
                 raise HoldRefused("a hold stands there already; `pipeline hold list` shows it")
             number = connection.execute(_PLACE, _named(pseudonym, workflow, by, reason)).scalar_one()
             said = {"hold": number, "on": pseudonym or workflow, "by": by, "reason": reason, "what": "placed"}
-            append(connection, "holds", workflow or "", [said])
+            append(connection, "holds", workflow or "", [{"table": "legal_holds", "id": number}, said])
         return int(number)
 
     def lift(self, number: int, by: str) -> None:
@@ -125,7 +125,8 @@ class Forgetting:
             if row is None:
                 raise HoldRefused(f"no hold {number} stands; `pipeline hold list` shows those that do")
             said = {"hold": number, "on": row.pseudonym or row.workflow, "by": by, "what": "lifted"}
-            append(connection, "holds", row.workflow or "", [said])
+            lifted = {"table": "legal_holds", "id": number, "lifted_by": by, "lifted_at": None}
+            append(connection, "holds", row.workflow or "", [lifted, said])
 
     def holds(self) -> list[Hold]:
         """The holds that stand, oldest first."""

@@ -49,7 +49,7 @@ class PostgresPromotions:
         known, numbers, facts = model_proposals.c, [], []
         with self._transaction() as connection:
             for proposal, model in proposals:
-                insert_model(connection, model)
+                facts += insert_model(connection, model)
                 row = {**plain(asdict(proposal)), "hash": proposal.hash}
                 new = insert(model_proposals).values(row).on_conflict_do_nothing().returning(known.id)
                 made = connection.execute(new).scalar()

@@ -54,7 +54,7 @@ def ask_again(
         "first_label": label,
     }
     connection.execute(insert(repeats), row)
-    return [{"table": "repeats", **row}]
+    return [{"table": "review_tasks", "id": made}, {"table": "repeats", **row}]
 
 
 def answered_again(connection: Connection, task_id: int, answered_by: str, option: str, label: str) -> list[Fact]:

@@ -57,14 +57,14 @@ def open_tasks(
     tasks: Sequence[NewTask],
     terms: ReviewTerms,
     epoch: int = FIRST_EPOCH,
-) -> int:
+) -> list[dict[str, Any]]:
     """Opens the tasks that a night's decisions ask for, in the caller's transaction.
 
     Args:
         epoch: of the decisions that ask. A case is asked once by each: tasks that are there already are left alone.
 
     Returns:
-        How many are new.
+        The facts of those that are new, for the audit chain; whoever ends the transaction appends them.
     """
     now: datetime = connection.execute(select(func.now())).scalar_one()
     due = now + timedelta(hours=terms.due_hours)
@@ -72,7 +72,12 @@ def open_tasks(
     rows = [_new_row(task, workflow, night, epoch, terms, level, now, due) for task in tasks]
     # in one order for everybody, or two that add the same tasks could wait for each other for ever
     rows.sort(key=lambda row: str(row["case_id"]))
-    return len(insert_new(connection, review_tasks, rows, "id"))
+    return [task_fact(number) for number in insert_new(connection, review_tasks, rows, "id")]
+
+
+def task_fact(number: Any) -> dict[str, Any]:
+    """A task that was just opened, for the audit chain, which reads the rest of it."""
+    return {"table": "review_tasks", "id": int(number)}
 
 
 def _new_row(
