@@ -27,6 +27,7 @@ from pipeline_project.domain.people import Person, PersonRole
 from pipeline_project.domain.reviewing.answers import Answer
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
 from pipeline_project.domain.reviewing.tasks import Task
+from resources.audit.chain import append
 from resources.ledger import migrate
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of, pooled_engine
@@ -146,7 +147,7 @@ class Race:
             for case in cases
         ]
         with engine_of(self.url).begin() as connection:
-            open_tasks(connection, WORKFLOW, NIGHT, new, TERMS)
+            append(connection, "decisions", WORKFLOW, open_tasks(connection, WORKFLOW, NIGHT, new, TERMS))
 
     # -- people --------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from pipeline_project.domain.acting.keys import tampering
 from pipeline_project.domain.acting.pace import retries_left
 from pipeline_project.domain.audit.canonical import spelled
 from resources.actions.sent import Sent
+from resources.audit.coverage import MOVING
 from resources.audit.facts import row_values
 from resources.audit.rows import recorded
 from resources.ledger.action_tables import action_events, actions, breakers, releases, switches
@@ -90,8 +91,8 @@ def claim(connection: Connection, token: UUID, terms: Terms, worker: str) -> lis
 #: What is read of a claimed row: nothing that a driver could choke on, so that one row never stops the others.
 _READ = (
     *(actions.c[name] for name in ("id", "workflow", "destination", "kind", "key", "fingerprint", "case_id")),
-    *(actions.c[name] for name in ("live", "attempts", "uncertain")),
-    cast(actions.c.money, Text).label("money"),
+    *(actions.c[name] for name in ("live", "attempts", "uncertain", "epoch", "step", "final", "undoes")),
+    *(cast(actions.c[name], Text).label(name) for name in ("money", "night")),
     cast(actions.c.payload, Text).label("payload"),
     func.extract("epoch", func.clock_timestamp() - actions.c.first_sent_at).label("seconds"),
 )
@@ -267,16 +268,21 @@ def _sent(row: Row[Any], told: Mapping[str, Any] | None) -> Sent:
     )
 
 
-#: What an action is, and what would be sent in its name.
-_RECORDED = ("workflow", "case_id", "kind", "destination", "fingerprint", "live")
+#: What an action is, when it may leave, and what would be sent in its name.
+_RECORDED = (
+    "workflow", "case_id", "kind", "destination", "fingerprint", "live", "epoch", "step", "final", "night", "undoes",
+    "money",
+)  # fmt: skip
 
 
 def _unlike(row: Row[Any], told: Mapping[str, Any] | None) -> str | None:
+    """What a row is not as the audit chain recorded it, in words: one may have been written by anybody who can."""
     if told is None:
         return "the audit chain knows of no such action"
-    other = [name for name in _RECORDED if name in told and told[name] != row._mapping[name]]
-    if "money" in told and told["money"] != row_values(actions, {"money": row.money})["money"]:
-        other.append("money")
+    there = row_values(actions, {name: row._mapping[name] for name in _RECORDED})
+    other = [name for name in _RECORDED if name in told and told[name] != there[name]]
+    if told.get("state", MOVING) != MOVING:
+        return f"the audit chain says that it is {told['state']}, and of nobody who let it go again"
     return f"{', '.join(other)} of its row: not what the audit chain recorded" if other else None
 
 

@@ -157,7 +157,7 @@ def _time(value: Any) -> str:
 
 def _to_scale(value: Any, scale: int | None) -> Decimal:
     number = value if isinstance(value, Decimal) else Decimal(str(value))
-    return number if scale is None else round(number, scale)
+    return number if scale is None or not number.is_finite() else round(number, scale)
 
 
 def held(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:

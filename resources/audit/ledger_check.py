@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Table, Text, bindparam, func, select, text
+from sqlalchemy.exc import DataError
 
 from pipeline_project.domain.audit.findings import Finding, Tampering
 from pipeline_project.domain.audit.verify import FINDINGS_KEPT
@@ -20,6 +21,12 @@ from resources.ledger.audit_tables import audit_rows
 from resources.ledger.schema import metadata
 
 _AT_ONCE = 2_000
+#: What a value raises that the database holds and Python cannot: a year beyond 9999, nesting or digits beyond reading.
+UNREADABLE = (ValueError, ArithmeticError, RecursionError, DataError)
+
+
+#: Facts of one row, oldest first: as they stand in the chain, and what they say.
+_Told = list[tuple[Any, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -55,22 +62,33 @@ def compare_table(connection: Connection, table: Table) -> Compared:
     query = query.order_by(known.key, known.batch, known.position)
     for chunk in _by_key(table, stream(connection, query)):
         facts += sum(len(said) for said in chunk)
-        there = rows_of(connection, table, [said[0][1] for said in chunk])
-        for said in chunk:
-            for finding in _compared(table, said, there.get(said[0][0].key)):
-                if len(found) < FINDINGS_KEPT:
-                    found.append(finding)
+        found += islice(_of_chunk(connection, table, chunk), FINDINGS_KEPT - len(found))
     outside = 0
-    for key in _outside(connection, table):
-        outside += 1
-        if len(found) < FINDINGS_KEPT:
-            words = f"a row of {table.name} is not in the chain (key digest {_short(key)})"
-            found.append(Finding(Tampering.LEDGER_INSERTED, 0, words))
+    try:
+        for key in _outside(connection, table):
+            outside += 1
+            if len(found) < FINDINGS_KEPT:
+                words = f"a row of {table.name} is not in the chain (key digest {_short(key)})"
+                found.append(Finding(Tampering.LEDGER_INSERTED, 0, words))
+    except UNREADABLE:
+        words = f"a key of {table.name} cannot be read: the rows behind it were not looked for in the chain"
+        found.append(Finding(Tampering.LEDGER_CHANGED, 0, words))
     return Compared(table.name, facts, True, outside, found)
 
 
-#: Facts of one row, oldest first: as they stand in the chain, and what they say.
-_Told = list[tuple[Any, dict[str, Any]]]
+def _of_chunk(connection: Connection, table: Table, chunk: Sequence[_Told]) -> Iterator[Finding]:
+    """What some rows are not as their facts say; one that nobody can read is a finding, and hides no other."""
+    try:
+        there = rows_of(connection, table, [said[0][1] for said in chunk])
+        yield from [finding for said in chunk for finding in _compared(table, said, there.get(said[0][0].key))]
+    except UNREADABLE:
+        if len(chunk) > 1:
+            for one in chunk:
+                yield from _of_chunk(connection, table, [one])
+            return
+        record = chunk[0][-1][0]
+        words = f"the row of {table.name} that row {record.position} of batch {record.batch} recorded cannot be read"
+        yield Finding(Tampering.LEDGER_CHANGED, record.batch, words, record.position)
 
 
 def _by_key(table: Table, records: Iterable[Any]) -> Iterator[list[_Told]]:

@@ -113,7 +113,10 @@ class PostgresLedger:
         rows = [{"workflow": workflow, "place": place} for place in sorted(set(places))]
         with self._transaction() as connection:
             if rows:
-                connection.execute(insert(tables.source_readers).on_conflict_do_nothing(), rows)
+                known = tables.source_readers
+                new = insert(known).values(rows).on_conflict_do_nothing().returning(known)
+                facts = [{"table": known.name, **row._mapping} for row in connection.execute(new)]
+                append(connection, "workflows", workflow, facts)
 
     def source_readers(self) -> dict[str, list[str]]:
         """The places that each workflow has read, of workflows that have decided anything."""

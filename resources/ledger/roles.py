@@ -2,7 +2,8 @@
 
 A service connects as the database's user and takes its role at once (`resources.postgres.url_as`): what a role lacks
 is refused by PostgreSQL, whatever the program tries. Migrations and commands of the owner run without a role. Nobody
-may change, delete or truncate facts; that the owner cannot by mistake either is the triggers' work.
+may change, delete or truncate facts; that the owner cannot by mistake either is the triggers' work. What changes at all
+is named column by column: who sends actions cannot change what they say, or whom they pay.
 """
 
 from __future__ import annotations
@@ -33,6 +34,19 @@ class Grants:
 
     def of(self, role: str) -> str:
         return str(getattr(self, role.removeprefix("pipeline_")))
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The columns that each role may update, as words; a table's `U` in `GRANTS` is for these alone."""
+
+    nights: str = ""
+    desk: str = ""
+    dispatcher: str = ""
+    auditor: str = ""
+
+    def of(self, role: str) -> frozenset[str]:
+        return frozenset(str(getattr(self, role.removeprefix("pipeline_"))).split())
 
 
 #: Table by table. A fact is S and I at most. The auditor reads what explains a decision, and no secret of a person.
@@ -105,6 +119,38 @@ GRANTS: Mapping[str, Grants] = {
 }
 
 
+_ALERTS = "kind message owner next_command raised_at closed_at"
+#: How far a task has come, who holds it, where it stands in the queue; never what it is about.
+_TASKS = (
+    "kind state version claim_token claimed_by claimed_at lease_until assigned_to excluded priority due_level note "
+    "held_by proposal_id escalated_at closed_at"
+)
+_CLUSTERS = "state disagreements bound spread_to version closed_at"
+
+#: Table by table, what may change, and by whom.
+CHANGES: Mapping[str, Changes] = {
+    "attempts": Changes(nights="attempt run_id begun_at decided_at"),
+    "alerts": Changes(_ALERTS, _ALERTS, _ALERTS),
+    "night_sketches": Changes(nights="model_version cases sketch sketched_at"),
+    "actions": Changes(
+        nights="state held_reason next_at owner settled_at",
+        desk="state held_reason next_at owner settled_at attempts uncertain first_sent_at receipt",
+        dispatcher="state next_at attempts uncertain first_sent_at claim_token lease_until error_class error owner "
+        "receipt settled_at",
+    ),
+    "night_spending": Changes(nights="reserved", desk="reserved cap"),
+    "switches": Changes(desk="stopped reason changed_by changed_at"),
+    "breakers": Changes(
+        dispatcher="state failures opened retry_at first_tries retries saved saved_at changed_at",
+    ),
+    "review_tasks": Changes(_TASKS, _TASKS),
+    "cluster_reviews": Changes(_CLUSTERS, _CLUSTERS),
+    "inbound_refusals": Changes(desk="count last_at"),
+    "people": Changes(desk="password_hash active issuer subject"),
+    "sessions": Changes(desk="seen_at revoked_at"),
+}
+
+
 def create_missing(connection: Connection) -> None:
     """Makes the roles that the server lacks and lets this user take them; another database may do the same at once.
 
@@ -133,7 +179,9 @@ def create_missing(connection: Connection) -> None:
 
 def grant(connection: Connection) -> None:
     """Gives every role exactly what `GRANTS` says of the tables that are there, and the public nothing."""
-    there = set(connection.scalars(text(_TABLES)))
+    there: dict[str, set[str]] = {}
+    for name, column in connection.execute(text(_COLUMNS)):
+        there.setdefault(name, set()).add(column)
     for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
         connection.execute(text(f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM PUBLIC, {', '.join(ROLES)}"))
     connection.execute(text("REVOKE ALL ON SCHEMA public FROM PUBLIC"))
@@ -142,9 +190,12 @@ def grant(connection: Connection) -> None:
         if table not in there:
             continue
         for role in ROLES:
-            verbs = ", ".join(VERBS[letter] for letter in grants.of(role))
+            verbs = [VERBS[letter] for letter in grants.of(role) if letter != "U"]
+            # an earlier revision of the schema lacks columns of a later one
+            columns = sorted(CHANGES[table].of(role) & there[table]) if "U" in grants.of(role) else []
+            verbs += [f"UPDATE ({', '.join(columns)})"] if columns else []
             if verbs:
-                connection.execute(text(f"GRANT {verbs} ON {table} TO {role}"))
+                connection.execute(text(f"GRANT {', '.join(verbs)} ON {table} TO {role}"))
 
 
 def revoke(connection: Connection) -> None:
@@ -172,7 +223,7 @@ def _usable(connection: Connection, role: str) -> bool:
 
 
 _NOT_ALLOWED = "42501"
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+_COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
 _CREATE = (
     "DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
 )

@@ -90,9 +90,9 @@ class Forgetting:
                 raise ForgettingRefused("nothing is sealed for that subject; check the id, as its source spells it")
             if before.gone:
                 return False
-            destroy(connection, [pseudonym], by)
+            gone = destroy(connection, [pseudonym], by)
             fact = connection.execute(_FORGOTTEN, _named(pseudonym, workflow, by, reason)).one()
-            append(connection, "forgotten", workflow, [{"table": "forgettings", **fact._mapping}])
+            append(connection, "forgotten", workflow, [{"table": "forgettings", **fact._mapping}, *gone])
         return True
 
     def hold(self, workflow: str | None, pseudonym: str | None, reason: str, by: str) -> int:
@@ -169,9 +169,15 @@ def holds_of(standing: Iterable[Hold], workflow: str) -> Holds:
     )
 
 
-def destroy(connection: Connection, names: list[str], by: str) -> int:
-    """Destroys keys and keeps tombstones; returns how many there were."""
-    return connection.execute(_DESTROY, {"names": names, "by": by}).rowcount
+def destroy(connection: Connection, names: list[str], by: str) -> list[dict[str, str | None]]:
+    """Destroys keys and keeps tombstones.
+
+    Returns:
+        What was emptied, and by whom: the facts for the audit chain, against which a key that comes back is found.
+    """
+    gone = connection.scalars(_DESTROY, {"names": names, "by": by}).all()
+    emptied = dict.fromkeys(("wrapped_key", "sealed_id", "forgotten_at", "forgotten_by"))
+    return [{"table": "subject_keys", "pseudonym": name, **emptied} for name in sorted(gone)]
 
 
 def _named(pseudonym: str | None, workflow: str | None, by: str, reason: str) -> dict[str, str | None]:
@@ -183,7 +189,7 @@ _HAS_KEY = text(
 )
 _DESTROY = text(
     "UPDATE subject_keys SET wrapped_key = NULL, sealed_id = NULL, forgotten_at = now(), forgotten_by = :by "
-    "WHERE pseudonym = ANY(:names) AND wrapped_key IS NOT NULL"
+    "WHERE pseudonym = ANY(:names) AND wrapped_key IS NOT NULL RETURNING pseudonym"
 )
 _FORGOTTEN = text(
     "INSERT INTO forgettings (pseudonym, workflow, forgotten_by, reason) VALUES (:name, :workflow, :by, :reason) "

@@ -173,7 +173,7 @@ class Retaining:
             names = sorted(connection.scalars(question, {"names": list(of_month)}), key=of_month.__getitem__)
             held = standing.workflow or bool(standing.subjects)
             if names and not held and not dry:
-                destroy(connection, names, _BY)
+                append(connection, "erased", self._workflow, destroy(connection, names, _BY))
         return [Erased(DataClass.NOTES, of_month[name], int(not held), int(held)) for name in names]
 
     def _record(self, done: list[Erased]) -> None:

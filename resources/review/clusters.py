@@ -324,5 +324,6 @@ def _held(
         "alpha": review.alpha,
         "share_limit": review.limit,
     }
-    members_facts = [{"table": "cluster_members", **row} for row in rows]
-    return [{"table": "cluster_reviews", **opened, **plan, "reason": review.reason}, *members_facts]
+    opening = {"table": "cluster_reviews", **opened, **plan, "reason": review.reason}
+    facts: list[Mapping[str, Any]] = [opening, *({"table": "cluster_members", **row} for row in rows)]
+    return [*facts, *({"table": "review_tasks", "id": task, "kind": None} for task in sampled)]

@@ -22,6 +22,8 @@ from resources.review.cluster_rows import review_of, reviews_query
 from resources.review.deciding import COPIED
 
 Fact = Mapping[str, Any]
+#: By what the audit chain knows a review.
+_NAMED = ("workflow", "night", "position", "id")
 
 
 def after_answer(
@@ -59,8 +61,7 @@ def after_answer(
     found = standing(review.plan(), answered, disagreements)
     facts: list[Fact] = [{"table": "cluster_verdicts", **verdict}]
     if found.spread is None:
-        _move(connection, review, ClusterState.SAMPLING, disagreements, found, None)
-        return facts
+        return facts + _move(connection, review, ClusterState.SAMPLING, disagreements, found, None)
     held = cluster_tasks.held(connection, review.id)
     before = _standing(connection, review.workflow, held) if found.spread else {}
     money = weighed(connection, held, review.option, terms, acting) if found.spread else None
@@ -71,19 +72,17 @@ def after_answer(
     if found.spread:
         facts += _spread(connection, review, reached, before, found)
         planned = [action for row in reached for action in money.actions[row.id]] if money else []
-        _move(connection, review, ClusterState.SPREAD, disagreements, found, len(reached))
-        _supersede(connection, review, earlier=True)
+        closed = _move(connection, review, ClusterState.SPREAD, disagreements, found, len(reached))
+        closed += _supersede(connection, review, earlier=True)
     else:
         reached = []
-        _move(connection, review, ClusterState.SPLIT, disagreements, found, None)
-        _supersede(connection, review, earlier=False)
+        closed = _move(connection, review, ClusterState.SPLIT, disagreements, found, None)
+        closed += _supersede(connection, review, earlier=False)
     kept = {row.id for row in reached}
     left = [row.id for row in held if row.id not in kept]
     cluster_tasks.give_back(connection, left, _why_back(review, answered, disagreements, bool(reached)))
     facts += enqueue(connection, planned, acting).facts
-    closed = {"id": review.id, "disagreements": disagreements, "bound": found.bound}
-    spread_to = len(reached) if found.spread else None
-    return [*facts, {"table": "cluster_reviews", **closed, "spread_to": spread_to}]
+    return [*facts, *closed]
 
 
 def split_stuck(connection: Connection, workflow: str) -> list[Fact]:
@@ -96,12 +95,11 @@ def split_stuck(connection: Connection, workflow: str) -> list[Fact]:
     known = cluster_tables.cluster_reviews
     for stuck in cluster_tasks.stuck(connection, workflow):
         review = review_of(connection.execute(reviews_query().where(known.c.id == stuck)).one())
-        _move(connection, review, ClusterState.SPLIT, review.disagreements, Standing(spread=False, bound=None), None)
+        split = Standing(spread=False, bound=None)
+        facts += _move(connection, review, ClusterState.SPLIT, review.disagreements, split, None)
         held = [row.id for row in cluster_tasks.held(connection, stuck)]
         said = f"Its cluster's sample could not be finished (cluster review {stuck}); this case is decided on its own."
         cluster_tasks.give_back(connection, held, said)
-        closed = {"id": stuck, "disagreements": review.disagreements, "bound": None, "spread_to": None}
-        facts.append({"table": "cluster_reviews", **closed})
     return facts
 
 
@@ -136,7 +134,8 @@ def _move(
     disagreements: int,
     found: Standing,
     spread_to: int | None,
-) -> None:
+) -> list[Fact]:
+    """Writes how far a review has come; returns it for the audit chain."""
     known = cluster_tables.cluster_reviews
     values: dict[str, Any] = {"state": state, "disagreements": disagreements, "version": known.c.version + 1}
     if state != ClusterState.SAMPLING:
@@ -144,10 +143,16 @@ def _move(
     here = (known.c.id == review.id, known.c.version == review.version, known.c.state == ClusterState.SAMPLING)
     if connection.execute(update(known).where(*here).values(values)).rowcount != 1:
         raise LedgerRefused(f"cluster review {review.id} was closed meanwhile; nothing was written, answer again")
+    named = {name: getattr(review, name) for name in _NAMED}
+    return [{"table": known.name, **named, **dict.fromkeys(values.keys() - {"version", "closed_at"})}]
 
 
-def _supersede(connection: Connection, review: ClusterReview, earlier: bool) -> None:
-    """A decision that spread replaces the ones before it; a split among newcomers ends the one it tried."""
+def _supersede(connection: Connection, review: ClusterReview, earlier: bool) -> list[Fact]:
+    """A decision that spread replaces the ones before it; a split among newcomers ends the one it tried.
+
+    Returns:
+        Which those were, for the audit chain.
+    """
     known = cluster_tables.cluster_reviews
     which = (
         (known.c.workflow == review.workflow, known.c.cluster == review.cluster, known.c.id < review.id)
@@ -155,7 +160,9 @@ def _supersede(connection: Connection, review: ClusterReview, earlier: bool) -> 
         else (known.c.id == review.follows,)
     )
     newer = {"state": ClusterState.SUPERSEDED, "version": known.c.version + 1}
-    connection.execute(update(known).where(*which, known.c.state == ClusterState.SPREAD).values(newer))
+    over = update(known).where(*which, known.c.state == ClusterState.SPREAD).values(newer)
+    gone = connection.execute(over.returning(*(known.c[name] for name in _NAMED)))
+    return [{"table": known.name, **row._mapping, "state": None} for row in gone]
 
 
 def _reached(held: Sequence[Row[Any]], before: Mapping[str, Row[Any]], money: Weighed) -> list[Row[Any]]:

@@ -15,7 +15,7 @@ from resources.audit.chain import append
 from resources.embedded import EmbeddedServer
 from resources.ledger import migrate
 from resources.ledger.ledger import PostgresLedger
-from resources.ledger.roles import DESK, GRANTS, ROLES, VERBS, create_missing
+from resources.ledger.roles import CHANGES, DESK, GRANTS, ROLES, VERBS, create_missing
 from resources.ledger.schema import FACTS, metadata
 from resources.postgres import engine_of, url_as
 
@@ -35,10 +35,12 @@ def refused(connection: Connection, statement: str) -> str | None:
     return None
 
 
-def statement(table: str, letter: str) -> str:
+def statement(table: str, letter: str, role: str) -> str:
     """A statement that does nothing where it is allowed."""
     # a number counted up refuses to be written before any grant is looked at
-    column = f'"{next(each.name for each in metadata.tables[table].columns if each.identity is None)}"'
+    plain = [each.name for each in metadata.tables[table].columns if each.identity is None]
+    mine = sorted(CHANGES[table].of(role)) if table in CHANGES and letter == "U" else []
+    column = f'"{(mine or plain)[0]}"'
     return {
         "S": f"SELECT {column} FROM {table} LIMIT 0",
         "I": f"INSERT INTO {table} ({column}) SELECT NULL WHERE false",
@@ -69,11 +71,68 @@ def test_each_role_does_with_each_table_what_it_was_granted_and_nothing_else(led
         assert connection.scalar(text("SELECT current_user")) == role
         for table in TABLES:
             for letter, verb in VERBS.items():
-                code = refused(connection, statement(table, letter))
+                code = refused(connection, statement(table, letter, role))
                 granted = letter in GRANTS[table].of(role)
                 if code != (None if granted else NOT_ALLOWED):
                     wrong.append((table, verb, granted, code))
     assert wrong == []
+
+
+def test_what_may_be_updated_is_told_column_by_column() -> None:
+    assert {name for name, grants in GRANTS.items() if any("U" in grants.of(role) for role in ROLES)} == CHANGES.keys()
+    for name, changes in CHANGES.items():
+        for role in ROLES:
+            assert ("U" in GRANTS[name].of(role)) == bool(changes.of(role)), (name, role)
+            assert changes.of(role) <= {column.name for column in metadata.tables[name].columns}, (name, role)
+
+
+def test_the_server_grants_the_columns_that_are_told_and_no_others(ledger: PostgresLedger) -> None:
+    """Every role, table and column as the server itself has them: a table-wide UPDATE would stand there as well."""
+    with engine_of(ledger.url).connect() as connection:
+        granted = connection.execute(
+            text(
+                "SELECT grantee, table_name, column_name FROM information_schema.column_privileges "
+                "WHERE table_schema = 'public' AND privilege_type = 'UPDATE' AND grantee = ANY(:roles)"
+            ),
+            {"roles": [*ROLES]},
+        ).all()
+    told = {(role, name, column) for name, changes in CHANGES.items() for role in ROLES for column in changes.of(role)}
+    assert {tuple(row) for row in granted} == told
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_updates_its_columns_and_no_others(ledger: PostgresLedger, role: str) -> None:
+    """By trying: each column of each table, under the role itself."""
+    wrong = []
+    with engine_of(url_as(ledger.url, role)).connect() as connection, connection.begin():
+        for table in TABLES:
+            for column in metadata.tables[table].columns:
+                # a number counted up may be set to nothing but its default
+                value = "NULL" if column.identity is None else "DEFAULT"
+                code = refused(connection, f'UPDATE {table} SET "{column.name}" = {value} WHERE false')
+                may = table in CHANGES and column.name in CHANGES[table].of(role)
+                if code != (None if may else NOT_ALLOWED):
+                    wrong.append((table, column.name, may, code))
+    assert wrong == []
+
+
+def test_no_service_may_change_what_is_paid_to_whom(ledger: PostgresLedger) -> None:
+    what = {
+        "payload",
+        "fingerprint",
+        "destination",
+        "money",
+        "key",
+        "case_id",
+        "night",
+        "live",
+        "kind",
+        "final",
+        "undoes",
+    }
+    assert not any(CHANGES["actions"].of(role) & what for role in ROLES)
+    asked = {"content", "amount", "subject", "case_id", "why", "epoch"}
+    assert not any(CHANGES["review_tasks"].of(role) & asked for role in ROLES)
 
 
 @pytest.mark.parametrize("role", ROLES)

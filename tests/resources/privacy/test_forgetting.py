@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
+from pipeline_project.domain.audit.findings import Tampering
 from pipeline_project.domain.errors import ForgettingRefused, HoldRefused
 from pipeline_project.domain.privacy.seal import NOBODY
+from resources.audit.ledger_check import compare_ledger
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
 from resources.privacy.forgetting import Forgetting, holds_of
@@ -53,8 +56,34 @@ def test_forgetting_is_a_fact_of_the_chain(ring: PostgresKeyring, forgetting: Fo
     forgetting.forget(anna, "w", "shell:me", "asked")
     with engine.begin() as connection:
         (row,) = connection.execute(text("SELECT kind, workflow FROM audit_batches")).all()
-        (body,) = connection.execute(text("SELECT body FROM audit_rows")).scalars()
+        body, emptied = connection.scalars(text("SELECT body FROM audit_rows ORDER BY position")).all()
     assert tuple(row) == ("forgotten", "w") and anna in body and '"anna"' not in body
+    said = json.loads(emptied)
+    assert (said["pseudonym"], said["forgotten_by"]) == (anna, "shell:me")
+    assert {name for name, value in said.items() if value is None} == {"wrapped_key", "sealed_id"}
+
+
+def test_a_key_that_comes_back_is_found(ring: PostgresKeyring, forgetting: Forgetting, engine: Engine) -> None:
+    """As somebody would do who puts an older copy of the table back: what forgetting emptied stays empty."""
+    anna = named(ring, "anna")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE older AS TABLE subject_keys"))
+    forgetting.forget(anna, "w", "shell:me", "asked")
+
+    def found() -> list[str]:
+        with engine.connect() as connection:
+            return [finding.what for table in compare_ledger(connection) for finding in table.findings]
+
+    assert found() == []
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE subject_keys SET wrapped_key = older.wrapped_key, sealed_id = older.sealed_id, "
+                "forgotten_at = NULL, forgotten_by = NULL FROM older WHERE older.pseudonym = subject_keys.pseudonym"
+            )
+        )
+        connection.execute(text("DROP TABLE older"))
+    assert found() == [Tampering.LEDGER_CHANGED]
 
 
 def test_nobody_and_strangers_are_not_forgotten(ring: PostgresKeyring, forgetting: Forgetting) -> None:
@@ -105,5 +134,5 @@ def test_a_note_ends_with_its_subject_or_its_month(
         month = connection.scalar(text("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')"))
         from resources.privacy.forgetting import destroy
 
-        assert destroy(connection, [ring.period("note/w", str(month))], "shell:me") == 1
+        assert len(destroy(connection, [ring.period("note/w", str(month))], "shell:me")) == 1
     assert ring.open(tokens) == [None, None, None]

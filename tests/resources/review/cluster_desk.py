@@ -14,6 +14,7 @@ from pipeline_project.domain.people import Person, PersonRole
 from pipeline_project.domain.reviewing.answers import Answer, Answered
 from pipeline_project.domain.reviewing.cluster_reviews import ClusterAnswer, ClusterReview
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms, SpreadTerms
+from resources.audit.chain import append
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
 from resources.review.answers import ReviewAnswers
@@ -92,7 +93,7 @@ class Desk:
         ]
         self.ledger.record_decisions(FLOW, night, attempt, rows, basis=passed(self.ledger, FLOW, night))
         with engine_of(self.ledger.url).begin() as connection:
-            open_tasks(connection, FLOW, night, tasks, self.terms)
+            append(connection, "decisions", FLOW, open_tasks(connection, FLOW, night, tasks, self.terms))
 
     def decide(self, person: str = "anna", cluster: str = "kettles", answer: ClusterAnswer = REFUND) -> ClusterReview:
         return self.clusters.decide_cluster(FLOW, cluster, person, answer, self.terms, ACTING, self.people)

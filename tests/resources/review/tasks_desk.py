@@ -15,6 +15,7 @@ from pipeline_project.domain.reviewing.answers import Answer, Answered
 from pipeline_project.domain.reviewing.due import Ticked
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
 from pipeline_project.domain.reviewing.tasks import Task
+from resources.audit.chain import append
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
 from resources.review.answers import ReviewAnswers
@@ -70,7 +71,9 @@ class Desk:
 
     def open(self, *tasks: NewTask, night: str = NIGHT) -> int:
         with engine_of(self.ledger.url).begin() as connection:
-            return open_tasks(connection, FLOW, night, tasks, self.terms)
+            facts = open_tasks(connection, FLOW, night, tasks, self.terms)
+            append(connection, "decisions", FLOW, facts)
+            return len(facts)
 
     def rows(self, question: str, **given: Any) -> list[Mapping[str, Any]]:
         with engine_of(self.ledger.url).connect() as connection:

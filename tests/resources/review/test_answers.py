@@ -79,7 +79,9 @@ def test_the_chain_covers_the_answer_but_not_its_words(desk: Desk) -> None:
     desk.decide(task)
     rows = desk.rows("SELECT b.kind, r.source, r.body FROM audit_rows r JOIN audit_batches b ON b.number = r.batch")
     mine = [row for row in rows if row["kind"] == "answers"]
-    assert {row["source"] for row in mine} == {"review_answers", "decisions", "outcomes", "actions"}
+    assert {row["source"] for row in mine} == {
+        "review_answers", "decisions", "outcomes", "actions", "night_spending"
+    }  # fmt: skip
     assert not any("sealed:note" in row["body"] for row in rows)
     assert max(desk.column("SELECT number FROM audit_batches WHERE kind = 'answers'")) == max(
         desk.column("SELECT number FROM audit_batches")
