@@ -57,6 +57,14 @@ SUITES = (
         [Control("keys", ["--times", "20"])],
     ),
     Suite(
+        "columns",
+        "every column that the audit chain holds changed, emptied, made unreadable; rows removed, inserted: all found",
+        "benchmarks.chaos.columns",
+        ["--times", "3"],
+        ["--times", "1"],
+        [Control("comparison", ["--times", "1"])],
+    ),
+    Suite(
         "destinations",
         "destinations that drip, never end, redirect, break off, or whose certificate is over: no try outlasts its "
         "promise, none is called done without a word of success",

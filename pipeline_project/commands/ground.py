@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_project.commands.console import complain
 from pipeline_project.domain.errors import HomeUnusable, WorkflowUnknown
 from pipeline_project.settings import Settings
 from pipeline_project.small_files import write_whole
@@ -76,7 +77,12 @@ def prepare() -> Ground:
     usable(chosen.home)
     found = databases(chosen)
     upgrade(found.ledger_url)
-    adopt(found.ledger_url)
+    taken = adopt(found.ledger_url)
+    if taken:
+        complain(
+            f"The audit chain took in {taken:,} rows of a ledger from before it vouched for all of it, once: "
+            "`pipeline audit search --kind adopted` shows them."
+        )
     environ = {**chosen.to_environ(), **_tool_environ(chosen, found)}
     os.environ.update(environ)
     return Ground(chosen, found, environ)

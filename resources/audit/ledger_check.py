@@ -9,20 +9,17 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Table, Text, bindparam, func, select, text
-from sqlalchemy.exc import DataError
 
 from pipeline_project.domain.audit.findings import Finding, Tampering
 from pipeline_project.domain.audit.verify import FINDINGS_KEPT
 from resources.audit.coverage import MATRIX
 from resources.audit.facts import held, key_columns, key_of, row_values, same
 from resources.audit.reading import stream
-from resources.audit.rows import rows_of
+from resources.audit.rows import UNREADABLE, rows_of
 from resources.ledger.audit_tables import audit_rows
 from resources.ledger.schema import metadata
 
 _AT_ONCE = 2_000
-#: What a value raises that the database holds and Python cannot: a year beyond 9999, nesting or digits beyond reading.
-UNREADABLE = (ValueError, ArithmeticError, RecursionError, DataError)
 
 
 #: Facts of one row, oldest first: as they stand in the chain, and what they say.

@@ -8,13 +8,16 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Table, Text, any_, bindparam, column, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DataError
 
 from resources.audit.coverage import MATRIX
-from resources.audit.facts import TABLE, held, key_columns, key_of, needed, row_values
+from resources.audit.facts import TABLE, held, key_columns, key_of, needed, row_values, same
 from resources.ledger.audit_tables import audit_rows
 from resources.ledger.schema import metadata
 
 _AT_ONCE = 2_000
+#: What a value raises that the database holds and Python cannot: a year beyond 9999, nesting or digits beyond reading.
+UNREADABLE = (ValueError, ArithmeticError, RecursionError, DataError)
 
 
 def rows_of(
@@ -57,6 +60,27 @@ def recorded(connection: Connection, table: Table, keys: Collection[str]) -> dic
             elif name in kept.fixed_columns:
                 said.setdefault(name, value)
     return told
+
+
+def unlike(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[list[str] | None]:
+    """For each whole row the columns that are not what the chain recorded; None where it knows of no such row.
+
+    For whoever acts on a row: what was changed behind the ledger's back is not acted on.
+    """
+    keys = [str(key_of(table, held(table, row))) for row in rows]
+    told = recorded(connection, table, keys)
+    return [_unlike(table, row, told.get(key)) for row, key in zip(rows, keys, strict=True)]
+
+
+def _unlike(table: Table, row: Mapping[str, Any], said: Mapping[str, Any] | None) -> list[str] | None:
+    if said is None:
+        return None
+    there, plain = held(table, row), row_values(table, row)
+    return sorted(
+        name
+        for name in said.keys() & MATRIX[table.name].fixed_columns
+        if not (same(said[name], there[name]) or same(said[name], plain[name]))
+    )
 
 
 def completed(connection: Connection, facts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -105,6 +105,8 @@ def _rows(event: PostedEvent, known_at: str | None = None, declared: Declared | 
         known_at: when an outcome that does not say so became known: when it was posted.
         declared: the columns of a case.
     """
+    if event.wrong is not None:
+        yield Row(1, {"event": event.event_id}, event.wrong)
     for line, text in enumerate(event.rows, start=1):
         if text is None:
             yield Row(line, {"event": event.event_id, "row": str(line)}, FORGOTTEN)

@@ -6,21 +6,24 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
 
-from pipeline_project.domain.errors import EventRefused, LedgerRefused, SourceUnreadable
+from pipeline_project.domain.errors import EventRefused, LedgerRefused, SealBroken, SourceUnreadable
 from pipeline_project.domain.inbound.model import EventKind, InboundEvent, InboundTerms, PostedEvent, Receipt, Verdict
 from pipeline_project.domain.inbound.placing import night_for
 from resources.audit.chain import append
+from resources.audit.rows import UNREADABLE, unlike
 from resources.inbound.sealing import RowSealer
 from resources.ledger.inbound_tables import inbound_chained, inbound_events, inbound_refusals
 from resources.postgres import connected, safe
 
+#: What is wrong with an event that is not what was kept.
+CHANGED = "this posted event is not what was kept; run `pipeline audit verify`, and have it posted again under a new id"
 #: Events that join the audit chain in one batch; more would hold its lock for long.
 BATCH = 2000
 _UNDEFINED_TABLE = "42P01"
@@ -100,19 +103,30 @@ class PostgresInbound:
     # -- the sources ---------------------------------------------------------------------------------------------
 
     def events(self, workflow: str, night: str, kind: EventKind) -> list[PostedEvent]:
-        """As `PostedEvents.events`.
+        """As `PostedEvents.events`. One that was changed since it was kept is given without its rows and with what is
+        wrong, so that it stops no other.
 
         Raises:
-            SourceUnreadable: a key is missing, or what was kept was changed since.
+            SourceUnreadable: a key is missing.
         """
         if not self.prints(workflow, night):
             return []
-        query = select(inbound_events).where(_known.workflow == workflow, _known.night == night, _known.kind == kind)
+        mine = (_known.workflow == workflow, _known.night == night, _known.kind == kind)
         with self._transaction() as connection:
-            found = connection.execute(query.order_by(_known.id)).all()
+            found = _read(connection, mine)
         # after the read and before its use: what enters a night stands in the chain
         self.chain(workflow, night)
-        return [self._opened(row) for row in found]
+        with self._transaction() as connection:
+            changed = _changed(connection, found)
+        kept = [self._opened(row, bad) for (row, _), bad in zip(found, changed, strict=True)]
+        closed = [each for each in kept if isinstance(each, SourceUnreadable)]
+        if closed and len(closed) == len(kept):
+            # not one of them opens: a key is missing
+            raise closed[0]
+        return [
+            _without_rows(row, str(event)) if isinstance(event, SourceUnreadable) else event
+            for (row, _), event in zip(found, kept, strict=True)
+        ]
 
     def prints(self, workflow: str, night: str | None = None) -> dict[str, str]:
         """As `PostedEvents.prints`: events are only ever added, so their number and the last one tell them all."""
@@ -127,12 +141,14 @@ class PostgresInbound:
             return {}
         return {of: f"{count}:{last}" for of, count, last in found}
 
-    def _opened(self, row: Any) -> PostedEvent:
-        if hashlib.sha256(row.sealed.encode()).hexdigest() != row.sealed_sha256:
-            raise SourceUnreadable(
-                f"{row.workflow}: the posted event {row.event_id} is not what was kept; run `pipeline audit verify`"
-            )
-        rows = self.sealer.open(row.sealed.split("\n"))
+    def _opened(self, row: Any, changed: bool) -> PostedEvent | SourceUnreadable:
+        """An event; what is wrong with its keys is given back, for the caller to see whether it is alone with that."""
+        if changed or hashlib.sha256(row.sealed.encode()).hexdigest() != row.sealed_sha256:
+            return _without_rows(row, CHANGED)
+        try:
+            rows = self.sealer.open(row.sealed.split("\n"))
+        except (SourceUnreadable, SealBroken) as error:
+            return error if isinstance(error, SourceUnreadable) else _without_rows(row, CHANGED)
         return PostedEvent(row.id, row.event_id, row.body_digest, row.received_at, tuple(rows))
 
     # -- people --------------------------------------------------------------------------------------------------
@@ -166,6 +182,35 @@ class PostgresInbound:
                 diagnosis = getattr(error.orig, "diag", None)
                 rule = getattr(diagnosis, "constraint_name", None) or getattr(diagnosis, "message_primary", None)
                 raise LedgerRefused(f"the ledger refused a posted event: {rule}; nothing was kept") from None
+
+
+def _read(connection: Connection, mine: Sequence[Any]) -> list[tuple[Any, bool]]:
+    """A night's events in order, each with whether it can be read; of one that cannot only what names it is there."""
+    query = select(inbound_events).where(*mine)
+    try:
+        return [(row, True) for row in connection.execute(query.order_by(_known.id)).all()]
+    except UNREADABLE:
+        named = select(_known.id, _known.event_id, _known.body_digest).where(*mine).order_by(_known.id)
+        return [_alone(connection, row) for row in connection.execute(named).all()]
+
+
+def _alone(connection: Connection, named: Any) -> tuple[Any, bool]:
+    try:
+        return connection.execute(select(inbound_events).where(_known.id == named.id)).one(), True
+    except UNREADABLE:
+        return named, False
+
+
+def _changed(connection: Connection, found: Sequence[tuple[Any, bool]]) -> list[bool]:
+    """Which events cannot be read, or are not what the audit chain recorded."""
+    readable = [dict(row._mapping) for row, fine in found if fine]
+    other = iter(unlike(connection, inbound_events, readable))
+    return [bool(next(other)) if fine else True for _, fine in found]
+
+
+def _without_rows(row: Any, wrong: str) -> PostedEvent:
+    # when it came is not known for sure either
+    return PostedEvent(row.id, row.event_id, row.body_digest, datetime.fromtimestamp(0, UTC), (), wrong)
 
 
 class _NoTables(LedgerRefused):

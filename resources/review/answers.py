@@ -24,7 +24,7 @@ from resources.ledger.review_tables import review_proposals, review_tasks
 from resources.postgres import pooled_engine
 from resources.review import proposals, repeats
 from resources.review.approvals import approved, proposed, sent_back
-from resources.review.deciding import Superseded
+from resources.review.deciding import Superseded, as_recorded
 from resources.review.settling import lock_cluster, settled, weigh, write_answer
 from resources.review.statements import ended, held, known, moved, stale
 from resources.review.transactions import Work, in_transaction
@@ -160,6 +160,7 @@ def _answered(
         raise stale(connection, claim.task, claim.person)
     if task.workflow != terms.workflow:
         raise AnswerRefused(f"task {task.id} is one of {task.workflow}, not of {terms.workflow}; open it again")
+    as_recorded(connection, task)
     if task.kind == "repeat":
         return _answered_again(connection, mine, task, claim.person, answer)
     weighed = weigh(connection, task, answer, terms, actions)

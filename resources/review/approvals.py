@@ -15,6 +15,7 @@ from pipeline_project.domain.reviewing.answers import Answer, Answered
 from pipeline_project.domain.reviewing.model import ReviewTerms
 from pipeline_project.domain.reviewing.tasks import TaskState
 from resources.audit.chain import append
+from resources.audit.rows import UNREADABLE, unlike
 from resources.ledger.review_tables import review_approvals, review_proposals
 from resources.review.deciding import planned
 from resources.review.settling import Fact, Weighed, fact, lock_cluster, settled
@@ -65,6 +66,11 @@ def approved(
     # the row of a task may change: what is approved is what was seen, or nothing
     if rules.proposal_hash(dict(task._mapping), answer, made.proposer, made.amount, made.claim) != made.hash:
         raise SecondPersonNeeded("the case is not what it was when this was proposed; send it back")
+    (other,) = unlike(connection, review_proposals, [dict(made._mapping)])
+    if other is None or other:
+        raise SecondPersonNeeded(
+            "this is not what was proposed, as the audit chain has it; send it back and run `pipeline audit verify`"
+        )
     weighed = Weighed(planned(task, answer.option, actions), made.amount, 0.0)
     approval = _verdict(connection, made, person, "approve", proposal_hash, note)
     moved(connection, known.id == task.id, ended(TaskState.COMPLETE), "approve", person)
@@ -82,7 +88,10 @@ def sent_back(connection: Connection, proposal: int, proposal_hash: str, person:
 
 def _waiting(connection: Connection, proposal: int) -> tuple[Row[Any], Row[Any]]:
     """A proposal that waits, and its task, locked. Who may speak, and about what, are rules of the database."""
-    made = connection.execute(select(review_proposals).where(_made.id == proposal)).first()
+    try:
+        made = connection.execute(select(review_proposals).where(_made.id == proposal)).first()
+    except UNREADABLE:
+        raise StaleClaim(f"proposal {proposal} cannot be read; have `pipeline audit verify` run") from None
     if made is None:
         raise StaleClaim(f"there is no proposal {proposal}; open the queue")
     lock_cluster(connection, made.task_id)

@@ -6,6 +6,7 @@ or doubled leaves what one would have left. Nothing here waits for a person.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, or_
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.acting.model import ActionTerms
-from pipeline_project.domain.errors import AnswerRefused, KeyTaken
+from pipeline_project.domain.errors import AnswerRefused, DatabaseUnreachable, KeyTaken
 from pipeline_project.domain.people import Person
 from pipeline_project.domain.reviewing import answers as rules
 from pipeline_project.domain.reviewing.due import Ticked, lapse_option, reminder_hours
@@ -28,9 +29,11 @@ from resources.ledger.review_tables import review_notices, review_tasks
 from resources.postgres import engine_of
 from resources.review import assigning, proposals
 from resources.review.clusters import Clusters
-from resources.review.deciding import Superseded, decide, payout, planned
-from resources.review.statements import back_in_queue, ended, known, lease_ended, moved
+from resources.review.deciding import Superseded, as_recorded, decide, payout, planned
+from resources.review.statements import NOT_UNDERSTOOD, back_in_queue, ended, known, lease_ended, moved
 from resources.review.transactions import Work, in_transaction
+
+log = logging.getLogger("pipeline.review")
 
 #: The reason of a decision that nobody made in time.
 LAPSED = "lapsed"
@@ -180,6 +183,11 @@ def _lapse(
             done[in_transaction(engine_of(url), partial(lapse, task_id=task, default=None))] += 1
         except Superseded as error:
             done["failed"] += run(partial(_fail, task_id=task, why=str(error)))
+        except DatabaseUnreachable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one task that cannot be understood must not stop the others
+            log.warning("task %s of %s could not be understood: %s", task, workflow, type(error).__name__)
+            done["failed"] += run(partial(_fail, task_id=task, why=NOT_UNDERSTOOD))
     return done["lapsed"], done["stayed"], done["failed"]
 
 
@@ -204,6 +212,7 @@ def _lapse_one(
     if default is None or task.kind != "case" or _second_needed(connection, task, default, terms, actions):
         append(connection, "notices", task.workflow, facts)
         return "stayed"
+    as_recorded(connection, task)
     plan = planned(task, default, actions)
     decided = decide(connection, task, default, LAPSED, "policy", _SAID)
     moved(connection, known.id == task_id, ended(TaskState.EXPIRED), "lapse", None)

@@ -12,7 +12,9 @@ from pipeline_project.domain.acting.model import ActionTerms, PlannedAction
 from pipeline_project.domain.acting.plan import plan_actions
 from pipeline_project.domain.errors import ActionInvalid, AnswerRefused, LedgerRefused, PipelineError
 from pipeline_project.domain.reviewing.answers import REVIEW
+from resources.audit.rows import unlike
 from resources.ledger import tables
+from resources.ledger.review_tables import review_tasks
 from resources.ledger.statements import standing_decisions
 
 #: What a further decision of a case repeats of the one that asked: what the machine knew when it did.
@@ -83,6 +85,20 @@ def decide(connection: Connection, task: Row[Any], option: str, reason: str, mad
     }
     connection.execute(insert(tables.decisions), row)
     return Decided(task.epoch + 1, {"table": "decisions", **row})
+
+
+def as_recorded(connection: Connection, task: Row[Any]) -> None:
+    """Refuses a task that asks something else than the audit chain has it ask: its case goes to nobody by itself.
+
+    Raises:
+        Superseded: what it shows, or about whom, was changed behind the ledger's back.
+    """
+    (other,) = unlike(connection, review_tasks, [dict(task._mapping)])
+    if other:
+        raise Superseded(
+            f"task {task.id} is not what the audit chain recorded ({', '.join(other)}): it decides nothing; have "
+            "`pipeline audit verify` run"
+        )
 
 
 def learn(connection: Connection, task: Row[Any], label: str) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from pipeline_project.domain.errors import StaleClaim
+from pipeline_project.domain.errors import PipelineError, StaleClaim
 from pipeline_project.domain.people import Person, PersonRole
 from pipeline_project.domain.reviewing import order
 from pipeline_project.domain.reviewing.tasks import QueueRow, Task, TaskState
@@ -35,6 +35,18 @@ _PLAIN = (
     "closed_at",
 )  # fmt: skip
 _LIGHT = [known[name] for name in (*_PLAIN, "state", "due_level", "currency", "proposal_id", "held_by")]
+
+#: Why a task ended that nobody can read.
+NOT_UNDERSTOOD = "It cannot be understood: have `pipeline audit verify` run, and decide its case anew."
+
+
+class NotUnderstood(PipelineError):
+    """A task's row cannot be read, or shows nothing: it is set aside, alone."""
+
+    def __init__(self, task: int) -> None:
+        super().__init__(f"task {task} cannot be understood; run `pipeline audit verify`")
+        self.task = task
+
 
 NOBODY: dict[str, Any] = {"claim_token": None, "claimed_by": None, "claimed_at": None, "lease_until": None}
 

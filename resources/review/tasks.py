@@ -6,9 +6,11 @@ Every change is compare-and-set: it names the version and the claim it rests on,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -19,15 +21,29 @@ from pipeline_project.domain.people import Person
 from pipeline_project.domain.reviewing import order
 from pipeline_project.domain.reviewing.content import PHOTOS
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
-from pipeline_project.domain.reviewing.tasks import OPEN, Event, Mine, Notice, Queue, QueueFilter, QueueRow, Task
+from pipeline_project.domain.reviewing.tasks import (
+    OPEN,
+    Event,
+    Mine,
+    Notice,
+    Queue,
+    QueueFilter,
+    QueueRow,
+    Task,
+    TaskState,
+)
 from resources.audit.chain import append
+from resources.audit.rows import UNREADABLE
 from resources.ledger.review_tables import reveals, review_notices, review_tasks, task_events
 from resources.ledger.rows import FIRST_EPOCH, jsonable
 from resources.ledger.statements import insert_new
 from resources.postgres import pooled_engine
 from resources.review import assigning, proposals
 from resources.review.statements import (
+    NOT_UNDERSTOOD,
+    NotUnderstood,
     back_in_queue,
+    ended,
     free_for,
     held,
     known,
@@ -43,6 +59,8 @@ from resources.review.statements import (
     task_of,
 )
 from resources.review.transactions import Work, in_transaction
+
+log = logging.getLogger("pipeline.review")
 
 Result = TypeVar("Result")
 
@@ -130,7 +148,12 @@ class ReviewTasks:
     def next_task(self, person: Person, workflow: str | None = None) -> Task | None:
         """Hands out the next task: one assigned to this person, then one past its due time if the person is an
         approver, then the first of the queue. None when nothing is left for this person."""
-        return self._run(lambda connection: _next(connection, person, workflow))
+        while True:
+            try:
+                return self._run(lambda connection: _next(connection, person, workflow))
+            except NotUnderstood as error:
+                # else it would be the first of the queue for everybody, for ever
+                self._run(partial(_set_aside, task=error.task))
 
     def claim(self, task_id: int, person: Person) -> Task:
         """Takes one task, or takes it anew when it is in this person's hand; the old token ends.
@@ -264,9 +287,23 @@ def _next(connection: Connection, person: Person, workflow: str | None) -> Task 
         if workflow is not None:
             first = first.where(known.workflow == workflow)
         task = connection.scalar(first.with_for_update(skip_locked=True))
-        if task is not None:
-            return _taken(connection, known.id == task, person)
+        if task is None:
+            continue
+        try:
+            taken = _taken(connection, known.id == task, person)
+        except UNREADABLE:
+            raise NotUnderstood(task) from None
+        if taken is not None and not isinstance(taken.content, dict):
+            raise NotUnderstood(task)
+        return taken
     return None
+
+
+def _set_aside(connection: Connection, task: int) -> None:
+    """Ends a task that nobody can read."""
+    log.warning("task %s cannot be understood and is set aside: run `pipeline audit verify`", task)
+    still = and_(known.id == task, known.closed_at.is_(None))
+    moved(connection, still, {**ended(TaskState.FAILED), "note": NOT_UNDERSTOOD}, "fail", None)
 
 
 def _claim(connection: Connection, task_id: int, person: Person) -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,18 @@ def night_of(source: InboundCases) -> Any:
     table = source.read(WINDOW)
     typed = read_rows(table, source.spec.case_schema)
     return admit(typed, cases_contract(source.spec).validate(typed.frame), None, WINDOW)
+
+
+def test_an_event_that_was_changed_is_a_refused_row_and_stops_no_other(tmp_path: Path, posted: Posted) -> None:
+    write(tmp_path, row(1))
+    posted.post([as_columns(row(2))])
+    posted.post([as_columns(row(3)), as_columns(row(4))])
+    bad = posted.kept[(NIGHT, "arrival")]
+    bad[1] = replace(bad[1], rows=(), wrong="this posted event is not what was kept")
+    admission = night_of(source(tmp_path, posted))
+    assert len(admission.cases) == 2
+    (refused,) = admission.quarantine.to_pylist()
+    assert "not what was kept" in " ".join(refused["reasons"]) and "evt_2" in refused["file"]
 
 
 def test_a_posted_row_is_the_row_that_a_file_would_hold(tmp_path: Path, posted: Posted) -> None:

@@ -87,6 +87,7 @@ class PostedEvent:
         number: counts the events of a ledger, in the order in which they were kept.
         digest: of the body, with a key: it says whether two bodies are one, and nothing else.
         rows: as in `InboundEvent`, None where the subject was forgotten.
+        wrong: why nothing of it can be used, in words; its rows are unknown then.
     """
 
     number: int
@@ -94,6 +95,7 @@ class PostedEvent:
     digest: str
     received_at: datetime
     rows: tuple[str | None, ...]
+    wrong: str | None = None
 
     @property
     def file(self) -> str:

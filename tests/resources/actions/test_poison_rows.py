@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from sqlalchemy import text
 
+from pipeline_project.domain.acting.keys import fingerprint
 from pipeline_project.domain.acting.pace import Answer, Fate
 from resources.actions.dispatcher import BROKE, TAMPERED
 from resources.actions.sent import Sent
@@ -120,3 +123,43 @@ def test_what_is_dead_because_it_was_changed_says_nothing_of_its_destination(des
     desk.drain(Shelf())
     assert desk.outbox.destinations() == []
     assert FLOW in {row["workflow"] for row in desk.outbox.listed(state="dead")}
+
+
+def test_what_was_changed_with_its_fingerprint_is_still_not_what_was_decided(desk: Desk) -> None:
+    """Everything in the table agrees with itself; only the audit chain knows better."""
+    desk.ready("A", "B", option="reject")
+    row = desk.row("A", "rejection")
+    payload = {**row["payload"], "fields": {**row["payload"].get("fields", {}), "account": "DE00"}}
+    changed = "UPDATE actions SET payload = CAST(:payload AS jsonb), fingerprint = :print WHERE case_id = 'A'"
+    desk.run(changed, payload=json.dumps(payload), print=fingerprint(payload))
+    shelf = Shelf()
+    desk.drain(shelf)
+    assert states(desk) == {"done": {"B"}, "dead": {"A"}}
+    assert effects(shelf) == [1] and classes(desk) == {"A": TAMPERED}
+    assert "fingerprint" in desk.row("A", "rejection")["error"]
+
+
+@pytest.mark.parametrize(
+    "change", ["destination = 'warehouse'", "night = night - 1", "step = step + 1", "final = true"]
+)
+def test_where_and_when_it_goes_is_what_was_decided(desk: Desk, change: str) -> None:
+    desk.ready("A", option="reject")
+    with engine_of(desk.url).begin() as connection:
+        # another night is released as well, as far as the table says
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        other = "INSERT INTO releases SELECT workflow, night - 1, attempt, run_id, now() FROM releases"
+        connection.execute(text(other))
+        connection.execute(text(f"UPDATE actions SET {change}"))
+    shelf = Shelf()
+    desk.drain(shelf)
+    assert states(desk) == {"dead": {"A"}} and effects(shelf) == []
+
+
+def test_what_is_dead_or_done_does_not_go_again_because_its_row_says_so(desk: Desk) -> None:
+    desk.ready("A", option="reject")
+    shelf = Shelf()
+    desk.drain(shelf)
+    desk.run("UPDATE actions SET state = 'ready', settled_at = NULL, attempts = 0")
+    desk.drain(shelf)
+    assert effects(shelf) == [1] and len(shelf.sent) == 1
+    assert states(desk) == {"dead": {"A"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 import threading
@@ -168,14 +169,35 @@ def test_two_that_add_to_the_chain_at_once_add_each_event_once(store: PostgresIn
 
 
 def test_what_was_changed_behind_the_ledger_s_back_enters_no_night(store: PostgresInbound) -> None:
-    store.accept(event())
-    other = store.sealer.seal(event(2).rows, None)[0]
+    """Whatever was done to one event, its rows are unknown, and the others enter their night."""
+    for number in range(1, 9):
+        store.accept(event(number))
+    # once the chain has them, a consistent change is no use either
+    assert len(store.events(WORKFLOW, NIGHT, EventKind.ARRIVAL)) == 8
+    store.accept(event(9))
+    other = store.sealer.seal(event(20).rows, None)[0]
+    digest = hashlib.sha256(other.encode()).hexdigest()
+    broken = other[:-4] + "AAA="
+    done = {
+        2: "sealed = :other",
+        3: "sealed = :other, sealed_sha256 = :digest",
+        4: "received_at = '200000-01-01'",
+        5: "occurred_at = 'infinity'",
+        6: "rows = 7",
+        9: "sealed = :broken, sealed_sha256 = encode(sha256(:broken), 'hex')",
+    }
+    given = {"other": other, "digest": digest, "broken": broken}
     with store.engine.begin() as connection:
-        connection.execute(text("ALTER TABLE inbound_events DISABLE TRIGGER facts_stay"))
-        connection.execute(text("UPDATE inbound_events SET sealed = :other"), {"other": other})
-        connection.execute(text("ALTER TABLE inbound_events ENABLE TRIGGER facts_stay"))
-    with pytest.raises(SourceUnreadable, match="pipeline audit verify"):
-        store.events(WORKFLOW, NIGHT, EventKind.ARRIVAL)
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for number, change in done.items():
+            here = {name: value for name, value in given.items() if f":{name}" in change}
+            change = change.replace("sha256(:broken)", "sha256(convert_to(:broken, 'UTF8'))")
+            where = {"id": f"evt_{number}"}
+            connection.execute(text(f"UPDATE inbound_events SET {change} WHERE event_id = :id"), {**here, **where})
+    found = {event.event_id: event for event in store.events(WORKFLOW, NIGHT, EventKind.ARRIVAL)}
+    assert {name for name, event in found.items() if event.wrong} == {f"evt_{number}" for number in done}
+    assert all(not event.rows for event in found.values() if event.wrong)
+    assert sorted(cases(store)) == ["C1-0", "C7-0", "C8-0"]
 
 
 def test_the_ledger_refuses_to_change_or_delete_an_event(store: PostgresInbound) -> None:
