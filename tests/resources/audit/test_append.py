@@ -12,9 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from benchmarks.chaos import scenes
 from pipeline_project.domain.audit.chain import GENESIS
 from resources.audit import chain
 from resources.audit.chain import append
@@ -198,3 +199,28 @@ def test_keys_mean_something_where_they_can() -> None:
 )
 def test_large_numbers_of_json_are_read_as_floats(one: object, other: object, expected: bool) -> None:
     assert same(one, other) is expected
+
+
+def test_what_a_writer_leaves_out_costs_one_statement_for_each_table(ledger: PostgresLedger) -> None:
+    """A night of many facts asks the database as often as one of few: the chain's cost does not grow with its rows."""
+    sent: list[str] = []
+
+    def remember(_: Any, __: Any, statement: str, *___: Any) -> None:
+        sent.append(statement)
+
+    event.listen(engine_of(ledger.url), "before_cursor_execute", remember)
+    counted = []
+    for people in (2, 40):
+        with engine_of(ledger.url).begin() as connection:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)}"))
+        scenes._known(ledger.url)
+        sent.clear()
+        scenes._decide(ledger.url, asked=people)
+        read = sum(each.startswith("SELECT") and "jsonb_to_recordset(" in each for each in sent)
+        counted.append((len(sent), read))
+    event.remove(engine_of(ledger.url), "before_cursor_execute", remember)
+    few, many = counted
+    assert few == many
+    # that the night was decided, decisions, actions, tasks, the night's cap
+    assert many[1] == 5
