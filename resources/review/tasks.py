@@ -290,12 +290,9 @@ def _next(connection: Connection, person: Person, workflow: str | None) -> Task 
         if task is None:
             continue
         try:
-            taken = _taken(connection, known.id == task, person)
+            return _taken(connection, known.id == task, person)
         except UNREADABLE:
             raise NotUnderstood(task) from None
-        if taken is not None and not isinstance(taken.content, dict):
-            raise NotUnderstood(task)
-        return taken
     return None
 
 

@@ -140,7 +140,7 @@ def test_what_was_changed_with_its_fingerprint_is_still_not_what_was_decided(des
 
 
 @pytest.mark.parametrize(
-    "change", ["destination = 'warehouse'", "night = night - 1", "step = step + 1", "final = true"]
+    "change", ["destination = 'warehouse'", "night = night - 1", "step = step + 1", "final = NOT final"]
 )
 def test_where_and_when_it_goes_is_what_was_decided(desk: Desk, change: str) -> None:
     desk.ready("A", option="reject")
