@@ -89,7 +89,7 @@ def check_facts(link: Link, span: Span, ledger: dict[str, list[dict[str, Any]]],
     chained = {
         (said["case_id"], said.get("epoch", 1)): said["option"]
         for said in facts.get("decisions", [])
-        if "option" in said and said.get("night") in span
+        if said.keys() >= {"option", "night"} and said["night"] in span
     }
     link.expect_none("decisions that the chain does not hold", (case for case, _ in decided.keys() - chained.keys()))
     link.expect_none("decisions of the chain that are gone", (case for case, _ in chained.keys() - decided.keys()))
@@ -99,7 +99,7 @@ def check_facts(link: Link, span: Span, ledger: dict[str, list[dict[str, Any]]],
     told = {
         str(said["key"]): round(float(said["money"]), 2)
         for said in facts.get("actions", [])
-        if "money" in said and said.get("night") in span
+        if said.keys() >= {"money", "night"} and said["night"] in span
     }
     link.expect_none("actions that the chain does not hold", asked.keys() - told.keys())
     link.expect_none("actions of the chain that are gone", told.keys() - asked.keys())
