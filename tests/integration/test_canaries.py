@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
+from pipeline_project import cli
 from resources.audit.adopt import adopt
 from resources.embedded import EmbeddedServer
 from resources.postgres import databases, engine_of
+from tests.integration import planted_secrets as secrets
 from tests.integration import shop
 from tests.integration.house import House
 
@@ -68,17 +72,22 @@ def house() -> Iterator[House]:
     It has a database of its own, because the whole of a ledger is held against its audit chain.
     """
     home = Path(tempfile.mkdtemp(prefix="pipeline-canaries-"))
+    house = House("canaries", home, None)
+    house.variables.update(secrets.environment(house))
     try:
-        yield _lived_in(House("canaries", home, None))
+        with secrets.service() as address:
+            yield _lived_in(house, address)
     finally:
         EmbeddedServer(home / "postgres").stop()
         shutil.rmtree(home)
 
 
-def _lived_in(house: House) -> House:
-    plain = shop.spec("any")["fields"]
+def _lived_in(house: House, address: str) -> House:
+    plain_spec = shop.spec("any")
+    plain = plain_spec["fields"]
     fields = {**{name: field for name, field in plain.items() if name != "customer"}, **FIELDS}
-    house.declare(fields=fields)
+    options = {**plain_spec["options"], **secrets.options()}
+    house.declare(fields=fields, actions=secrets.actions(address), options=options)
     for offset in range(6):
         night = shop.night(offset)
         rows = planted(night)
@@ -89,9 +98,9 @@ def _lived_in(house: House) -> House:
             writer.writerows(rows)
             file.write("C-torn,kanarie,one,cell,too,many,of,these,kanarie,and,more,kanarie,more\n")
         shop.drop_outcomes(house.folder, night, shop.rows(night), f"{night}T23:00:00")
-    done = house.process("nights", house.name, "--from", shop.night(0), "--to", shop.night(4))
+    done = house.command("nights", house.name, "--from", shop.night(0), "--to", shop.night(4))
     assert done.returncode == 0, done.stderr
-    last = house.process("nights", house.name, "--from", LAST, "--to", LAST, "--retrain")
+    last = house.command("nights", house.name, "--from", LAST, "--to", LAST, "--retrain")
     assert last.returncode == 0, last.stderr
     (house.home / "spoken.log").write_text(done.stdout + done.stderr + last.stdout + last.stderr, encoding="utf-8")
     return house
@@ -174,3 +183,43 @@ def gone(house: House) -> bool:
     theirs = [row for row in cases if row["mail"] is None]
     values = {name for row in theirs for name in ("mail", "note", "town", "born", "weight") if row[name] is not None}
     return bool(theirs) and not values and not any(f'"{FORGOTTEN}"' in row["raw"] for row in rows)
+
+
+#: A night that no source knows; what is sent is decided by hand.
+SENT = shop.night(9)
+
+
+def test_no_secret_is_heard_outside_of_where_it_is_kept(house: House, capfd: pytest.CaptureFixture[str]) -> None:
+    """Everything that could make one speak is done: what fails tells of it, what is sent comes back."""
+    sent = secrets.send_all(house, SENT)
+    told = {row["destination"]: (row["state"], row["error_class"]) for row in sent}
+    # on a slow machine the time of the silent one may be over before it was reached
+    assert told.pop("is_silent") in {("dead", "no_answer"), ("dead", "unreachable")}
+    assert told == {
+        "repeats": ("done", None), "fails": ("dead", "http_500"), "leads_on": ("dead", "http_302"),
+        "is_away": ("dead", "unreachable"), "writes": ("dead", "no_answer"), "unsigned": ("ready", None),
+    }  # fmt: skip
+    wrong = secrets.declare_wrong(house)
+    for name in wrong:
+        assert pipeline(house, "nights", name, "--from", shop.night(3), "--to", shop.night(3)) != 0, name
+    secret_file = house.home / "password"
+    secret_file.write_text(secrets.DESK_PASSWORD)
+    assert pipeline(house, "people", "add", "kai", "--role", "admin", "--password-file", str(secret_file)) == 0
+    secret_file.unlink()
+    secrets.visit_the_desk(house)
+    for words in (("status",), ("check",), ("doctor",), ("actions", house.name), ("hooks", "list")):
+        pipeline(house, *words)
+    pipeline(house, "reconcile")
+    said = "".join(capfd.readouterr())
+    assert "AWS_SECRET_ACCESS_KEY" in said and "PIPELINE_SECRET_CLAIMS" in said
+    known = secrets.kept_secrets(house)
+    found = [place for place, content in [("said", said), *contents(house)] for each in known if each in content]
+    assert any(place.startswith("keys/") for place in found), "where they are kept they are seen"
+    assert [place for place in found if not place.startswith("keys/") and "password" not in place] == []
+
+
+def pipeline(house: House, *words: str) -> int:
+    """The exit code of a command, in this process."""
+    with house.entered(), mock.patch.object(sys, "argv", ["pipeline", *words]), pytest.raises(SystemExit) as end:
+        cli.main()
+    return int(end.value.code or 0)
