@@ -38,6 +38,10 @@ class Sources(Protocol):
 
     def photos(self, spec: WorkflowSpec) -> PhotoSource: ...
 
+    def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
+        """What lies there now of the photos that a night's cases name; None where there are no such cases."""
+        ...
+
     def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
         """What lies at the sources and is read for no night; with a night, what may be meant for it."""
         ...
@@ -75,7 +79,11 @@ class NightChecker(Protocol):
     """The independent checker, over one night."""
 
     def night(self, spec: WorkflowSpec, night: str) -> Sequence[Link]:
-        """The night's links, from its lines to its actions."""
+        """The night's links, from its lines to its actions.
+
+        Raises:
+            PipelineError: ledger or lake cannot be read; the message says what to do.
+        """
         ...
 
 

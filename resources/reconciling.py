@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline_project.domain.errors import SourceUnreadable
+from pipeline_project.domain.errors import DatabaseUnreachable, SourceUnreadable
 from pipeline_project.reconcile.told import Declared, Link, Place, SourceFiles, Where
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -83,7 +83,20 @@ class NightChecker:
         self._settings = settings
 
     def night(self, spec: WorkflowSpec, night: str) -> list[Link]:
-        """The night's links, from its lines to its actions."""
+        """The night's links, from its lines to its actions.
+
+        Raises:
+            DatabaseUnreachable: the ledger cannot be read, or not to the end.
+        """
+        from sqlalchemy.exc import DBAPIError
+
         from pipeline_project.reconcile.run import one_night
 
-        return one_night(where(self._settings), declared(spec, self._settings), night)
+        told = declared(spec, self._settings)
+        try:
+            return one_night(where(self._settings), told, night)
+        except DBAPIError as error:
+            raise DatabaseUnreachable(
+                f"the ledger could not be read to the end ({type(error.orig).__name__}): see that it runs and "
+                "that `pipeline doctor` finds its schema whole"
+            ) from error

@@ -73,13 +73,18 @@ def _inside(declared: Declared, where: Where, span: Span, ledger: dict[str, Rows
         except Exception as error:  # noqa: BLE001 - whatever a damaged file makes a library raise
             tables[noun] = ([], set())
             unreadable.expect_none(f"{noun} cannot be read", [type(error).__name__])
+    try:
+        earlier = _under_earlier_names(declared, where)
+    except Exception as error:  # noqa: BLE001 - as above
+        earlier = set()
+        unreadable.expect_none("cases of an earlier name cannot be read", [type(error).__name__])
     if unreadable.breaks:
         yield unreadable
     in_lake, _ = tables.pop("decisions")
     lake = Lake.of(tables)
     posted = {row["night"]: int(row["rows"]) for row in ledger["posted"]}
     yield check_lines(declared, where, span, lake, posted)
-    yield check_rows(declared.name, span, lake, _under_earlier_names(declared, where))
+    yield check_rows(declared.name, span, lake, earlier)
     yield check_decisions(declared, span, lake, in_lake, ledger)
     yield check_tasks(declared.name, span, ledger)
     yield check_actions(declared.name, span, ledger)

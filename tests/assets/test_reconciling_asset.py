@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from doubles import NIGHT, World, arrival, checks
+from doubles import NIGHT, World, arrival, checks, made
 
+from pipeline_project.domain.errors import DatabaseUnreachable
 from pipeline_project.reconcile.told import Link
 
 
@@ -33,7 +34,18 @@ def test_a_night_that_does_not_add_up_goes_on_and_raises_an_alert_until_it_does(
 
 
 def test_a_night_that_cannot_be_counted_is_not_said_to_add_up(world: World) -> None:
-    world.checker.error = OSError("gone")
+    world.checker.error = DatabaseUnreachable("the ledger does not answer: start it")
     result = world.run(NIGHT, "scores", "decisions", "release")
     assert result.success and not checks(result)["adds_up"]
-    assert "could not be counted" in _open(world)[0]
+    (told,) = _open(world)
+    command = f"pipeline reconcile {world.spec.name} --from {NIGHT} --to {NIGHT}"
+    assert "could not be counted again: the ledger does not answer: start it" in told and command in told
+
+
+@pytest.mark.parametrize("error", [KeyError("option"), TypeError("none"), OSError("gone"), ValueError("x")])
+def test_a_mistake_of_the_checker_is_an_error_and_no_verdict_on_the_night(world: World, error: Exception) -> None:
+    world.checker.error = error
+    result = world.run(NIGHT, "scores", "decisions", "release")
+    assert not result.success and "adds_up" not in checks(result)
+    assert _open(world) == []
+    assert {"scores", "decisions", "release"} <= made(result)  # the night itself is done
