@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.errors import NightMissing
 from pipeline_project.domain.features import Past
-from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.learning.delay import DelayCurve, Maturity, seen_from
+from pipeline_project.domain.nights import night_of, shifted
 from pipeline_project.domain.policy import ASK_PERSON
 from pipeline_project.domain.ports import Lake, Ledger, NightWindow
 from pipeline_project.domain.proposing import mature_nights
@@ -52,17 +54,41 @@ def clusters_until(spec: WorkflowSpec, lake: Lake, night: NightWindow) -> pa.Tab
     return lake.read_span(spec.name, "clusters", None, shifted(night.night, 1)) if spec.clusters else None
 
 
+def maturity_seen(spec: WorkflowSpec, lake: Lake, ledger: Ledger, as_of: datetime) -> tuple[DelayCurve, list[Maturity]]:
+    """How late outcomes come, and how mature each night before `as_of` is: the one answer that every page, report and
+    command shows. Two that asked with other cases or other outcomes would call one night by two names.
+
+    Where the truth is learned after some options only, the cases that got another one are not waited for. Reads the
+    ids of all cases there are.
+    """
+    before = night_of(as_of, spec.nights.time_zone)
+    cases = lake.read_span(spec.name, "cases", None, before, [NIGHT, CASE_ID])
+    ids = pd.DataFrame({name: [] if cases is None else cases[name].to_pylist() for name in (NIGHT, CASE_ID)})
+    if spec.outcome.learned_after:
+        decided = lake.read_span(spec.name, "decisions", None, before, [NIGHT, CASE_ID, "option"])
+        if decided is not None:
+            never = decided.filter(pc.invert(_learned(spec, decided)))
+            ids = ids[~ids[CASE_ID].isin(set(never[CASE_ID].to_pylist()))]
+    history = ledger.outcome_history(spec.name, as_of)
+    share, zone = spec.outcome.mature_share, spec.nights.time_zone
+    return seen_from(ids.astype(object).reset_index(drop=True), history, as_of, share, zone)
+
+
+def _learned(spec: WorkflowSpec, decided: pa.Table) -> pa.Array:
+    """Of which decisions the truth is learned."""
+    return pc.is_in(decided["option"], value_set=pa.array([*spec.outcome.learned_after, ASK_PERSON]))
+
+
 def mature_decided(
     spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str | None, before: str, as_of: datetime
 ) -> list[str]:
-    """The decided nights first <= night < before whose outcomes were in before `as_of`, in order.
+    """The decided nights first <= night < before that were settled before `as_of`, in order.
 
     Where the truth is learned after some options only, the cases that got another one are not waited for.
     """
     decided = lake.read_span(spec.name, "decisions", first, before, [NIGHT, CASE_ID, "option"])
     if decided is not None and spec.outcome.learned_after:
-        learned = pa.array([*spec.outcome.learned_after, ASK_PERSON])
-        decided = decided.filter(pc.is_in(decided["option"], value_set=learned))
+        decided = decided.filter(_learned(spec, decided))
     return mature_nights(decided, ledger.outcomes_known(spec.name, as_of)[CASE_ID], spec.outcome.mature_share)
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from assets.common import BOUNDS, key, night_asset
 from assets.doors import Encoders, Reports, Sources
-from assets.knowledge import written
+from assets.knowledge import maturity_seen, written
 from pipeline_project.domain.cluster_newcomers import Novelty, novelties_of
 from pipeline_project.domain.concerns import KINDS, NO_CHAMPION, TELLS_WHY_NONE_DECIDES, concerns_of, key_of
 from pipeline_project.domain.costs import case_costs
@@ -194,8 +194,8 @@ def _matured(
     versions = [version for version in matured["model_version"].unique() if isinstance(version, str)]
     matured = told_of(matured, spec.labels, ledger.labels_of_models(spec.name, versions))
     costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
-    share, zone = spec.outcome.mature_share, spec.nights.time_zone
-    return matured, costs, immature_part(decisions, matured, known, night.start, share, zone)
+    _, nights = maturity_seen(spec, lake, ledger, night.start)
+    return matured, costs, immature_part(decisions, matured, nights, spec.outcome.mature_share)
 
 
 def _shadow_price(decisions: pa.Table) -> float:

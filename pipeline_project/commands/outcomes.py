@@ -10,9 +10,9 @@ import pandas as pd
 
 from pipeline_project.commands.console import Exit, complain, emit, paragraph, say, table
 from pipeline_project.commands.ground import Ground, lake, prepare, workflow
-from pipeline_project.domain.learning.delay import DelayCurve, Maturity, immature_nights, seen_from
+from pipeline_project.domain.learning.delay import DelayCurve, Maturity, immature_nights
 from pipeline_project.domain.outcomes import contradictions_in_words
-from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.schema import CASE_ID
 from pipeline_project.spec import WorkflowSpec
 
 _LISTED = 5
@@ -49,12 +49,14 @@ def show_outcomes(name: str, last: int, as_json: bool) -> int:
 
 
 def _found(spec: WorkflowSpec, ground: Ground, now: datetime) -> OutcomesFound:
-    read = lake(ground.settings).read_span(spec.name, "cases", None, "9999-12-31", [NIGHT, CASE_ID])
-    columns = {name: [] if read is None else read[name].to_pylist() for name in (NIGHT, CASE_ID)}
-    cases = pd.DataFrame(columns, dtype=object)
+    from assets.knowledge import maturity_seen
+
+    tables = lake(ground.settings)
+    read = tables.read_span(spec.name, "cases", None, "9999-12-31", [CASE_ID])
+    known = set() if read is None else set(read[CASE_ID].to_pylist())
     history = ground.ledger.outcome_history(spec.name, now)
-    curve, nights = seen_from(cases, history, now, spec.outcome.mature_share, spec.nights.time_zone)
-    unknown = sorted(set(history[CASE_ID]) - set(columns[CASE_ID]))
+    curve, nights = maturity_seen(spec, tables, ground.ledger, now)
+    unknown = sorted(set(history[CASE_ID]) - known)
     return OutcomesFound(curve, nights, unknown, ground.ledger.contradictions(spec.name))
 
 

@@ -70,7 +70,7 @@ def _tell(spec: WorkflowSpec, result: ReplayResult, candidate: str, number: int)
         told = spread(result.money, spec.currency)
         say(f"Candidate minus base per case: {told}, 95 %; effective sample {result.effective:,.0f}.")
     if result.immature:
-        say(f"Outcomes of {len(result.immature)} nights are not in yet; they count for flips and load only.")
+        say(f"{len(result.immature)} nights are not settled yet; they count for flips and load only.")
     base, wants = result.base, result.candidate
     rows = [
         ("model version", base.model_version or "none", wants.model_version or "none"),

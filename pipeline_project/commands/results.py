@@ -46,6 +46,8 @@ def show_results(name: str, as_json: bool) -> int:
 
 
 def _results(spec: WorkflowSpec, ground: Ground) -> Results | None:
+    from assets.knowledge import maturity_seen
+
     tables, first = lake(ground.settings), spec.nights.decide_from.isoformat()
     decisions = tables.read_span(spec.name, "decisions", first, _EVER)
     if decisions is None or not len(decisions):
@@ -67,7 +69,8 @@ def _results(spec: WorkflowSpec, ground: Ground) -> Results | None:
     figures = all_metrics(np.array(scored["probabilities"].tolist()), labels) if len(scored) else {}
     waiting = len(decisions) - len(matured)
     found = compare(matured, costs, customers, spec.cost_matrix, spec.policy_terms, waiting, figures)
-    young = immature_part(decisions, matured, outcomes, now, spec.outcome.mature_share, spec.nights.time_zone)
+    _, nights = maturity_seen(spec, tables, ground.ledger, now)
+    young = immature_part(decisions, matured, nights, spec.outcome.mature_share)
     dropped = _dropped(spec, tables, first)
     found = replace(found, duplicates=dropped[0], duplicates_contradicting=dropped[1])
     return replace(found, immature_cases=young.cases, immature_nights=young.nights, mature_share=young.mature_share)

@@ -66,7 +66,7 @@ def passed(verdicts: Sequence[GateVerdict]) -> bool:
 
 def _evidence(result: ReplayResult, terms: GateTerms) -> GateVerdict:
     mature = len(result.nights) - len(result.immature)
-    told = f"{mature} mature nights with {result.known:,} known outcomes; {terms.fewest_nights} nights are needed"
+    told = f"{mature} settled nights with {result.known:,} known outcomes; {terms.fewest_nights} nights are needed"
     return GateVerdict("evidence", mature >= terms.fewest_nights and result.known > 0, told, {"nights": mature})
 
 

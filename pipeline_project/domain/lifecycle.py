@@ -11,7 +11,7 @@ class GateTerms:
     """What a challenger must show on past nights before a person is asked to sign.
 
     Attributes:
-        nights: mature nights that are replayed, the latest ones.
+        nights: settled nights that are replayed, the latest ones.
         fewest_nights: with fewer of them the gates cannot be evaluated.
         effective: smallest effective sample of the money's estimate.
         money: the challenger's cost minus the champion's, per case, must lie below this with 95 % confidence.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.learning.delay import immature_nights, seen_from
+from pipeline_project.domain.learning.delay import Maturity, immature_nights
 from pipeline_project.domain.realised import with_answers
 from pipeline_project.domain.schema import CASE_ID, NIGHT
 
@@ -66,23 +65,15 @@ class Immature:
 
 
 def immature_part(
-    decisions: pa.Table,
-    matured: pd.DataFrame,
-    outcomes: pd.DataFrame,
-    as_of: datetime,
-    mature_share: float,
-    time_zone: str,
+    decisions: pa.Table, matured: pd.DataFrame, nights: Iterable[Maturity], mature_share: float
 ) -> Immature:
     """How much of what is known of decisions lies in immature nights.
 
     Args:
         decisions: night and case_id of every decision, with and without a known outcome.
         matured: as `matured_decisions` gives it.
-        outcomes: case_id, label, known_at (aware): what is known.
+        nights: of the whole workflow, as seen from one moment; nights without a decision are passed over.
         mature_share: `outcome.mature_share` of the spec.
-        time_zone: in which its nights begin.
     """
-    decided = pd.DataFrame({name: decisions[name].to_pylist() for name in (NIGHT, CASE_ID)}, dtype=object)
-    _, nights = seen_from(decided, outcomes, as_of, mature_share, time_zone)
-    immature = immature_nights(nights)
+    immature = immature_nights(nights) & set(decisions[NIGHT].to_pylist())
     return Immature(int(matured[NIGHT].isin(immature).sum()), len(matured), len(immature), mature_share)

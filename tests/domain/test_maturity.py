@@ -6,10 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline_project.domain.decisions import DECISIONS
+from pipeline_project.domain.learning.delay import Maturity, seen_from
 from pipeline_project.domain.maturity import Immature, immature_part, matured_decisions
+from pipeline_project.domain.proposing import mature_nights
 
 
 def decisions(*rows: tuple[str, str, str]) -> pa.Table:
@@ -71,12 +76,17 @@ def record(nights: int, per_night: int, longest: int, today: datetime) -> tuple[
     return decisions(*rows), pd.DataFrame(known, columns=["case_id", "label", "known_at"])
 
 
+def seen(made: pa.Table, known: pd.DataFrame, as_of: datetime, share: float) -> list[Maturity]:
+    cases = pd.DataFrame({name: made[name].to_pylist() for name in ("night", "case_id")}, dtype=object)
+    return seen_from(cases, known, as_of, share, "UTC")[1]
+
+
 @pytest.mark.parametrize(("share", "nights"), [(0.9, 4), (0.5, 2)])
 def test_what_is_known_of_immature_nights_is_counted(share: float, nights: int) -> None:
     today = FIRST + timedelta(days=20)
     made, known = record(20, 20, 4, today)
     matured, _ = matured_decisions(made, cases(**{row["case_id"]: 1.0 for row in made.to_pylist()}), known)
-    found = immature_part(made, matured, known, today, share, "UTC")
+    found = immature_part(made, matured, seen(made, known, today, share), share)
     first_young = (today - timedelta(days=nights)).date().isoformat()
     assert (found.known, found.nights) == (len(matured), nights)
     assert found.cases == (matured["night"] >= first_young).sum() > 0
@@ -86,9 +96,31 @@ def test_what_is_known_of_immature_nights_is_counted(share: float, nights: int) 
 def test_months_later_nothing_is_immature() -> None:
     made, known = record(20, 20, 4, FIRST + timedelta(days=300))
     matured, _ = matured_decisions(made, cases(**{row["case_id"]: 1.0 for row in made.to_pylist()}), known)
-    found = immature_part(made, matured, known, FIRST + timedelta(days=300), 0.9, "UTC")
+    found = immature_part(made, matured, seen(made, known, FIRST + timedelta(days=300), 0.9), 0.9)
     assert (found.cases, found.nights, found.sentence) == (0, 0, "")
 
 
 def test_the_sentence_of_one() -> None:
     assert "1 lies in 1 immature night, of" in Immature(1, 9, 1, 0.9).sentence
+
+
+def test_nights_that_were_not_decided_are_not_counted_among_the_immature() -> None:
+    today = FIRST + timedelta(days=20)
+    made, known = record(20, 20, 4, today)
+    nights = seen(made, known, today, 0.9)
+    matured, _ = matured_decisions(made, cases(**{row["case_id"]: 1.0 for row in made.to_pylist()}), known)
+    last = made.filter(pc.equal(made["night"], made["night"].to_pylist()[-1]))
+    assert sum(not night.mature for night in nights) == 4
+    assert immature_part(last, matured, nights, 0.9).nights == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30)), min_size=1, max_size=120), st.integers(1, 10))
+def test_a_settled_night_is_mature(told: list[tuple[int, int]], tenths: int) -> None:
+    """What gates and training wait for is stricter than what figures call mature: never the other way round."""
+    today, share = FIRST + timedelta(days=14), tenths / 10
+    made = decisions(*((str((FIRST + timedelta(days=n)).date()), str(i), "refund") for i, (n, _) in enumerate(told)))
+    at = [FIRST + timedelta(days=n + delay, hours=9) for n, delay in told]
+    known = pd.DataFrame({"case_id": [str(i) for i in range(len(told))], "label": "kept", "known_at": at})
+    known = known[known["known_at"] < today]
+    mature = {night.night for night in seen(made, known, today, share) if night.mature}
+    assert set(mature_nights(made, set(known["case_id"]), share)) <= mature

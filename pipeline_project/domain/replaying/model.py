@@ -93,8 +93,8 @@ class ReplayResult:
 
     Attributes:
         first, last: the range asked for; `nights` those that were replayed.
-        immature: nights of them whose outcomes are not in yet; they count for load and flips, not for money and error.
-        cases: all cases; `known` those with a known outcome in mature nights.
+        immature: nights of them that are not settled yet; they count for load and flips, not for money and error.
+        cases: all cases; `known` those with a known outcome in settled nights.
         money: candidate minus base per case, negative is better; None when `refused` says why there is none.
         effective: effective sample of the correction by observed outcomes.
         places: answers people could give in these nights.
