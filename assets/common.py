@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline_project.domain.errors import PipelineError
 from pipeline_project.domain.ports import Expectation
+from pipeline_project.domain.reconciling import LANDED, LATE, LATE_AT
 from pipeline_project.partitions import nights
 from pipeline_project.spec import WorkflowSpec
 
@@ -107,3 +108,17 @@ def counted(reasons: Mapping[str, int]) -> dg.MetadataValue:
 
 def rows(table: pa.Table) -> int:
     return int(table.num_rows)
+
+
+def since(context: dg.AssetExecutionContext, landed: str) -> dict[str, str | bool | float]:
+    """What the metadata of an intake says of what lay there, and of the intake before: whether something had landed
+    between the two, and when something last had."""
+    asked = dg.AssetRecordsFilter(context.asset_key, asset_partitions=[context.partition_key])
+    before = next(iter(context.instance.fetch_materializations(asked, limit=1).records), None)
+    taken = before.asset_materialization if before else None
+    known = {name: entry.value for name, entry in taken.metadata.items()} if taken else {}
+    if before is None or LANDED not in known:
+        return {LANDED: landed, LATE: False}
+    last = before.timestamp if known.get(LATE) else known.get(LATE_AT)
+    when: dict[str, str | bool | float] = {} if last is None else {LATE_AT: float(str(last))}
+    return {LANDED: landed, LATE: known[LANDED] != landed, **when}

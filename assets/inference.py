@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import from_tonight, key, night_asset, rows
+from assets.common import from_tonight, key, night_asset, rows, since
 from assets.contract_checks import build_contract_checks
 from assets.doors import Encoders, Live, Sources
 from assets.scoring import NightScorer, canary_share, challenged, merged
@@ -21,13 +21,13 @@ from pipeline_project.spec import WorkflowSpec
 
 def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """One vector per admitted case and kind, computed in batches on the GPU pool."""
-    named = "+".join(part.encoder for part in (spec.text, spec.image) if part)
+    encoders_named = "+".join(part.encoder for part in (spec.text, spec.image) if part)
 
     @dg.asset(
         key=key(spec, "embeddings"),
         ins=from_tonight(spec, "cases"),
         pool="gpu",
-        **night_asset(spec, {"deltalake", "pytorch"}, code_version=named),
+        **night_asset(spec, {"deltalake", "pytorch"}, code_version=encoders_named),
     )
     def embeddings(
         context: dg.AssetExecutionContext,
@@ -38,12 +38,14 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[pa.Table]:
         """Unit-length vectors aligned with the cases; a content met before is not encoded again."""
         texts = photos = None
+        landed = {}
         if spec.text:
             texts = embed_texts(texts_of(cases, spec.case_schema), encoders.text(spec), vectors)
         if spec.image:
-            photos = embed_photos(
-                photos_of(cases, spec.case_schema), sources.photos(spec), encoders.image(spec), vectors
-            )
+            named, source = photos_of(cases, spec.case_schema), sources.photos(spec)
+            # looked at before they are read: what changes in between is late, and read again
+            landed = since(context, source.stamp(path for paths in named for path in paths))
+            photos = embed_photos(named, source, encoders.image(spec), vectors)
         table = embeddings_table(context.partition_key, cases[CASE_ID].to_pylist(), texts, photos)
         kinds = {"text": texts, "photo": photos}
         return dg.MaterializeResult(
@@ -53,6 +55,7 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 **{f"{kind}s_encoded": made.encoded for kind, made in kinds.items() if made},
                 **{f"{kind}s_reused": made.reused for kind, made in kinds.items() if made},
                 "photos_failed": len(table) - table["image_problem"].null_count,
+                **landed,
             },
         )
 

@@ -1,5 +1,6 @@
 """From what came in to what may be decided: arrivals, cases and quarantine, and the truth about earlier cases."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.clearing import leave_verdict
-from assets.common import counted, key, night_asset, rows, verdict
+from assets.common import counted, key, night_asset, rows, since, verdict
 from assets.doors import Contracts, Sources
 from assets.identity import earlier_names, history_of, hold_identity, standing_of
 from assets.knowledge import written
@@ -29,15 +30,14 @@ from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.outcomes import known_honestly, problems_of, without_case
 from pipeline_project.domain.ports import Lake, Ledger
 from pipeline_project.domain.readings import FileReading, as_json, from_json, readings_of, unaccounted
-from pipeline_project.domain.reconciling import LATE, LATE_AT
-from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.schema import CASE_ID, NIGHT, contents_of, with_note
 from pipeline_project.partitions import earlier_nights, nights, window
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 
 #: One alert per workflow, closed when nothing contradicts anything any more.
 OUTCOMES_ALERT = "outcomes"
-#: In the metadata of `arrivals`: how each file was read, for the check that counts its lines.
+#: In the lake's commit of `arrivals`, and for people in its metadata: how each file was read.
 READINGS = "readings"
 _DETECTED = 100
 
@@ -60,37 +60,24 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
         source = sources.cases(spec)
         landed = source.fingerprint(night)
         table = source.read(night)
-        before = context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(context.asset_key, asset_partitions=[night.night]), limit=1
-        ).records
         unreadable = len(table) - table["problem"].null_count
         files = len(set(table["file"].to_pylist()))
         readings = readings_of(table)
         detected = [f"- {reading.file}: {words}" for reading in readings for words in reading.detected]
         return dg.MaterializeResult(
-            value=table.replace_schema_metadata(None),
+            # what the check counts by stands in the same commit as the rows: neither is there without the other
+            value=with_note(table.replace_schema_metadata(None), {READINGS: json.dumps(as_json(readings))}),
             metadata={
                 "rows": rows(table),
                 "files": files,
                 "unreadable_lines": unreadable,
-                "landed": landed,
                 "detected": dg.MetadataValue.md("\n".join(detected[:_DETECTED]) or "nothing beyond the spec"),
                 READINGS: dg.MetadataValue.json(as_json(readings)),
-                **since(before[0] if before else None, landed),
+                **since(context, landed),
             },
         )
 
     return arrivals
-
-
-def since(before: dg.EventLogRecord | None, landed: str) -> dict[str, bool | float]:
-    """What the metadata of an intake says of the one before it: whether something landed between the two."""
-    taken = before.asset_materialization if before else None
-    if before is None or taken is None:
-        return {LATE: False}
-    known = {name: entry.value for name, entry in taken.metadata.items()}
-    last = before.timestamp if known.get(LATE) else known.get(LATE_AT)
-    return {LATE: known.get("landed") != landed, **({LATE_AT: float(str(last))} if last is not None else {})}
 
 
 def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
@@ -285,8 +272,10 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         night = context.partition_key
         looked_at = [written(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
         came, admitted, refused = (table["row_sha256"].to_pylist() for table in looked_at)
-        lines = unaccounted(_readings(spec, context.instance, night), looked_at[0])
-        found = balance(came, admitted, refused, _earlier(spec, lake, night, came, {*admitted, *refused}), *lines)
+        readings = _readings(spec, lake, looked_at[0])
+        lines = unaccounted(readings or [], looked_at[0])
+        earlier = _earlier(spec, lake, night, came, {*admitted, *refused})
+        found = balance(came, admitted, refused, earlier, *lines, counted=readings is not None)
         leave_verdict(spec, ledger, night, context.run.run_id, NOTHING_VANISHED, found.holds, found.words, looked_at)
         return dg.AssetCheckResult(
             passed=found.holds,
@@ -340,9 +329,8 @@ def _earlier(spec: WorkflowSpec, lake: Lake, night: str, came: list[str], kept: 
     return found
 
 
-def _readings(spec: WorkflowSpec, instance: dg.DagsterInstance, night: str) -> list[FileReading]:
-    """How the files of the night's arrivals were read; none where they came in before that was kept."""
-    asked = dg.AssetRecordsFilter(key(spec, "arrivals"), asset_partitions=[night])
-    found = instance.fetch_materializations(asked, limit=1).records
-    told = found[0].asset_materialization.metadata.get(READINGS) if found and found[0].asset_materialization else None
-    return from_json(told.value) if isinstance(told, dg.JsonMetadataValue) else []  # type: ignore[arg-type]
+def _readings(spec: WorkflowSpec, lake: Lake, arrivals: pa.Table) -> list[FileReading] | None:
+    """How the files of these very rows were read; None where that was not kept with them."""
+    (content,) = contents_of([arrivals]).values()
+    told = lake.note(spec.name, "arrivals", content).get(READINGS)
+    return None if told is None else from_json(json.loads(told))

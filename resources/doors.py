@@ -10,7 +10,9 @@ from typing import Any
 
 import dagster as dg
 
+from pipeline_project.domain.errors import LakeSchemaChanged
 from pipeline_project.domain.landing import Overlooked
+from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import (
     CaseSource,
     Contract,
@@ -19,6 +21,7 @@ from pipeline_project.domain.ports import (
     PhotoSource,
     TextEncoder,
 )
+from pipeline_project.domain.schema import FieldType
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from resources.turns import Turns
@@ -49,6 +52,24 @@ class SourceDoors:
         from resources.sources import photo_source
 
         return photo_source(spec, self.settings)
+
+    def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
+        """What lies there now of the photos that a night's cases name; None where there are no such cases.
+
+        Costs a look at each photo of that night.
+        """
+        from pipeline_project.domain.scoring import photos_of
+        from resources.lake import DeltaLake
+
+        names = [field.name for field in spec.case_schema.of_type(FieldType.IMAGE)]
+        try:
+            cases = DeltaLake(self.settings.lake_url).read_span(spec.name, "cases", night, shifted(night, 1), names)
+        except LakeSchemaChanged:
+            # the photos were declared after these cases came in
+            return None
+        if not cases:
+            return None
+        return self.photos(spec).stamp(path for paths in photos_of(cases, spec.case_schema) for path in paths)
 
     def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
         from resources.sources.overlooked import overlooked

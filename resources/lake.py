@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipeline_project.domain.errors import LakeDamaged, LakeSchemaChanged, LakeUnavailable
-from pipeline_project.domain.schema import NIGHT, with_contents, with_versions
+from pipeline_project.domain.schema import NIGHT, note_of, with_contents, with_versions
 from resources.columns import agreed_schema, fitted, lake_schema
 from resources.delta import DeltaStore, Tidied, checked, damaged, error_number, reachable, verified, verify_once
 
@@ -123,7 +123,8 @@ class DeltaLake:
         Writers of other nights do not disturb it; of two writers of the same night the later one stands whole.
 
         Args:
-            table: the night's rows; a column `night`, if present, holds this night only.
+            table: the night's rows; a column `night`, if present, holds this night only. What it carries as
+                `schema.with_note` is kept with the commit as well.
             evolve: columns may be added, and columns left out are filled with null.
             note: kept with the commit (`history`).
 
@@ -134,7 +135,7 @@ class DeltaLake:
         """
         uri = self.uri(workflow, asset)
         rows = _rows_of(table, _valid_night(night))
-        kept = {_NIGHT: night, _ROWS: rows.num_rows, _NOTE: dict(note or {})}
+        kept = {_NIGHT: night, _ROWS: rows.num_rows, _NOTE: {**note_of(table), **(note or {})}}
 
         def replace(standing: DeltaTable | None) -> int:
             if standing is None:
@@ -198,6 +199,27 @@ class DeltaLake:
             for commit in self.history(workflow, asset, limit):
                 if commit.night is not None:
                     return commit.note
+        return {}
+
+    def note(self, workflow: str, asset: str, content: str) -> Mapping[str, str]:
+        """What was kept in the commit of one writing of a night; empty where nothing was, or where `tidy` rewrote it.
+
+        Args:
+            content: as `content` and tables of one night say it.
+        """
+        uri = self.uri(workflow, asset)
+        table = self.store.open(uri)
+        if table is None:
+            return {}
+        # whoever asks has mostly just read what was just written; the log is read further back only for the others
+        for limit in (16, 256, None):
+            with reachable(uri, "read the history of"):
+                entries = table.history(limit)
+            for entry in entries:
+                if _content(entry.get(_FILE, "")) == content:
+                    return _commit(entry).note
+            if limit is None or len(entries) < limit:
+                break
         return {}
 
     def tidy(self, workflow: str, asset: str, keep_days: int) -> Tidied:

@@ -32,7 +32,7 @@ from pipeline_project.domain.proposing import ModelProposal
 from pipeline_project.domain.readings import FileReading, with_readings
 from pipeline_project.domain.replaying.model import ReplayResult
 from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
-from pipeline_project.domain.schema import ARRIVALS, with_contents, with_versions
+from pipeline_project.domain.schema import ARRIVALS, note_of, with_contents, with_versions
 from pipeline_project.reconcile.told import Link
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
@@ -41,17 +41,18 @@ from pipeline_project.workflow import build_workflow
 
 FIRST, WARM, NIGHT, NEXT = "2025-02-20", "2025-02-28", "2025-03-01", "2025-03-02"
 
+FIELDS: dict[str, Any] = {
+    "claim_id": {"type": "identifier", "role": "id"},
+    "customer": {"type": "identifier", "role": "subject"},
+    "price": {"type": "number", "role": "amount", "minimum": 0},
+}
 _CLAIMS: dict[str, Any] = {
     "workflow": "claims",
     "title": "Claims",
     "owners": ["team:claims", "team:others"],
     "nights": {"time_zone": "Europe/Berlin", "first": FIRST, "decide_from": NIGHT, "schedule": "30 2 * * *"},
     "source": {"kind": "files", "folder": "in", "pattern": "{night}/*.csv"},
-    "fields": {
-        "claim_id": {"type": "identifier", "role": "id"},
-        "customer": {"type": "identifier", "role": "subject"},
-        "price": {"type": "number", "role": "amount", "minimum": 0},
-    },
+    "fields": FIELDS,
     "labels": ["kept", "worn"],
     "outcome": {
         "kind": "files",
@@ -84,6 +85,7 @@ class MemoryLake:
         self.versions: dict[str, int] = {}
         self.log: dict[tuple[str, str], list[tuple[int, str, pa.Table]]] = {}
         self.times: dict[tuple[str, str, int], datetime] = {}
+        self.notes: dict[tuple[str, str, str], dict[str, str]] = {}
 
     def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
         if version is not None:
@@ -98,6 +100,9 @@ class MemoryLake:
     def content(self, workflow: str, asset: str, night: str) -> str | None:
         written = [version for version, of, _ in self.log.get((workflow, asset), []) if of == night]
         return f"written {written[-1]}" if written else None
+
+    def note(self, workflow: str, asset: str, content: str) -> Mapping[str, str]:
+        return self.notes.get((workflow, asset, content), {})
 
     def nights(self, workflow: str, asset: str) -> set[str]:
         return set(self.tables.get((workflow, asset), {}))
@@ -123,8 +128,10 @@ class MemoryLake:
         for other in held.values():
             assert other.schema.equals(table.schema), f"{asset} would change its columns"
         held[night] = table.replace_schema_metadata(None)
+        note = note_of(table)
         self.versions[f"{workflow}/{asset}"] = version = self.versions.get(f"{workflow}/{asset}", -1) + 1
         self.log.setdefault((workflow, asset), []).append((version, night, held[night]))
+        self.notes[(workflow, asset, f"written {version}")] = note
         self.times[(workflow, asset, version)] = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=len(self.times))
         return version
 
@@ -377,12 +384,18 @@ class Sources:
     prints: dict[str, str] = field(default_factory=dict)
     unread: list[Overlooked] = field(default_factory=list)
     readings: dict[str, list[FileReading]] = field(default_factory=dict)
+    photo_prints: dict[str, str] = field(default_factory=dict)
+    photos_looked_at: list[str] = field(default_factory=list)
 
     def cases(self, spec: WorkflowSpec) -> Sources:
         return self
 
     def photos(self, spec: WorkflowSpec) -> Sources:
         return self
+
+    def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
+        self.photos_looked_at.append(night)
+        return self.photo_prints.get(night)
 
     def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
         return [each for each in self.unread if night is None or each.night == night]

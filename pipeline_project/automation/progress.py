@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from hashlib import sha256
+from typing import Any, Protocol
 
 import dagster as dg
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance, DagsterRunStatus, RunsFilter
@@ -12,6 +13,7 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_ST
 
 from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.domain.ports import CaseSource
+from pipeline_project.domain.reconciling import LANDED as TAKEN
 from pipeline_project.domain.reconciling import LATE, LATE_AT, NightState, Taken, is_done, is_stale
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
@@ -28,16 +30,31 @@ def landed_tag(landed: str) -> dict[str, str]:
     return {LANDED: landed[:60]}
 
 
+class Photos(Protocol):
+    def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
+        """What lies there now of the photos that a night's cases name; None where there are no such cases."""
+
+
 def night_states(
-    instance: DagsterInstance, spec: WorkflowSpec, source: CaseSource, nights: Iterable[str]
+    instance: DagsterInstance,
+    spec: WorkflowSpec,
+    source: CaseSource,
+    nights: Iterable[str],
+    photos: Mapping[str, str] | None = None,
 ) -> dict[str, NightState]:
-    """The state of each of these nights: what lies at the source, what was taken in, whether it went through."""
+    """The state of each of these nights: what lies at the source, what was taken in, whether it went through.
+
+    Args:
+        photos: by night what lies there now of photos that are not as they were read (`late_photos`).
+    """
     wanted = list(nights)
     taken = last_materializations(instance, spec, "arrivals", wanted)
     ends = {noun: last_materializations(instance, spec, noun, wanted) for noun in _ends(spec)}
     states = {}
     for night in wanted:
         landed = source.fingerprint(window(spec, night))
+        if photos and night in photos:
+            landed = sha256(f"{landed} {photos[night]}".encode()).hexdigest()
         arrivals = taken.get(night)
         finished = arrivals is not None and all(
             night in ends[noun] and ends[noun][night].timestamp >= arrivals.timestamp for noun in _ends_of(spec, night)
@@ -64,10 +81,27 @@ def stale_nights(instance: DagsterInstance, spec: WorkflowSpec, source: CaseSour
     return sorted(night for night, state in states.items() if is_stale(state))
 
 
+def late_photos(instance: DagsterInstance, spec: WorkflowSpec, door: Photos, nights: Iterable[str]) -> dict[str, str]:
+    """Those of the nights whose photos are not as they were when they were read, with what lies there now.
+
+    Costs a look at every photo of these nights, so only a few nights are asked for (`domain.reconciling.in_turns`).
+    """
+    if not spec.image:
+        return {}
+    records = last_materializations(instance, spec, "embeddings", list(nights))
+    read = {night: stamp for night, record in records.items() if (stamp := _landed(record)) is not None}
+    now = {night: door.photo_stamp(spec, night) for night in sorted(read)}
+    return {night: stamp for night, stamp in now.items() if stamp is not None and stamp != read[night]}
+
+
 def taken_at(instance: DagsterInstance, spec: WorkflowSpec, nights: Iterable[str]) -> dict[str, Taken]:
     """When each of these nights was taken in, and when something late last was."""
-    records = last_materializations(instance, spec, "arrivals", list(nights))
-    return {night: Taken(record.timestamp, late_at(record)) for night, record in records.items()}
+    wanted = list(nights)
+    records = last_materializations(instance, spec, "arrivals", wanted)
+    photos = last_materializations(instance, spec, "embeddings", wanted) if spec.image else {}
+    late = {night: [late_at(record), late_at(photos.get(night))] for night, record in records.items()}
+    last = {night: max((at for at in times if at is not None), default=None) for night, times in late.items()}
+    return {night: Taken(record.timestamp, last[night]) for night, record in records.items()}
 
 
 def late_at(record: dg.EventLogRecord | None) -> float | None:
@@ -122,7 +156,7 @@ def _warm_up_ends(spec: WorkflowSpec) -> tuple[str, ...]:
 
 def _landed(record: dg.EventLogRecord | None) -> str | None:
     materialization = record.asset_materialization if record else None
-    value = materialization.metadata.get("landed") if materialization else None
+    value = materialization.metadata.get(TAKEN) if materialization else None
     return str(value.value) if value else None
 
 

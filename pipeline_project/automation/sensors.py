@@ -9,8 +9,10 @@ import dagster as dg
 from pipeline_project.automation.jobs import Job, job_kind, job_name
 from pipeline_project.automation.progress import (
     PARTITION,
+    Photos,
     failed_runs,
     landed_tag,
+    late_photos,
     night_states,
     stale_nights,
     taken_nights,
@@ -29,7 +31,7 @@ from pipeline_project.spec import WorkflowSpec
 NIGHTS_A_TICK = 20
 
 
-class Sources(Protocol):
+class Sources(Photos, Protocol):
     def cases(self, spec: WorkflowSpec) -> CaseSource: ...
 
 
@@ -53,9 +55,12 @@ def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         source = sources.cases(spec)
         ended = last_ended(spec)
-        told = {*source.nights_landed(), *_of_query(context, spec)}
+        turn = _turn(context, spec)
+        told = {*source.nights_landed(), *(turn if spec.source.kind == "sql" else ())}
         landed = [night for night in sorted(told) if spec.has_night(night) and night <= ended]
-        wanted = nights_to_run(spec.name, night_states(context.instance, spec, source, landed), ended)
+        photos = late_photos(context.instance, spec, sources, turn)
+        states = night_states(context.instance, spec, source, sorted({*landed, *photos}), photos)
+        wanted = nights_to_run(spec.name, states, ended)
         if not wanted:
             yield dg.SkipReason(f"all {len(landed)} landed nights are done, running or have failed too often")
         for night in wanted[:NIGHTS_A_TICK]:
@@ -89,8 +94,10 @@ def _late(spec: WorkflowSpec) -> dg.SensorDefinition:
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.SensorResult:
         source = sources.cases(spec)
-        asked = _of_query(context, spec) if spec.source.kind == "sql" else taken_nights(context.instance, spec)
-        stale = stale_nights(context.instance, spec, source, asked)
+        turn = _turn(context, spec)
+        asked = turn if spec.source.kind == "sql" else taken_nights(context.instance, spec)
+        photos = late_photos(context.instance, spec, sources, turn)
+        stale = sorted({*stale_nights(context.instance, spec, source, asked), *photos})
         new = [night for night in stale if tell_stale(spec, ledger, night)]
         told = f"something landed late for {len(stale)} of {len(asked)} nights" if stale else "nothing landed late"
         events = [_stale_check(spec, night) for night in new]
@@ -117,10 +124,10 @@ def _stale_check(spec: WorkflowSpec, night: str) -> dg.AssetCheckEvaluation:
     )
 
 
-def _of_query(context: dg.SensorEvaluationContext, spec: WorkflowSpec) -> list[str]:
-    """Nights of a query to look at again: a database does not say for which nights it has something new, and each
-    night costs a query; the latest are asked every time, the others in turns."""
-    if spec.source.kind != "sql":
+def _turn(context: dg.SensorEvaluationContext, spec: WorkflowSpec) -> list[str]:
+    """Nights to look at again where each costs something: a database does not say for which nights it has something
+    new, and of photos each is looked at. The latest are looked at every time, the others in turns."""
+    if spec.source.kind != "sql" and not spec.image:
         return []
     turn = int(context.cursor or 0)
     context.update_cursor(str(turn + 1))

@@ -14,7 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.automation.jobs import job_kind, job_name
-from pipeline_project.automation.progress import landed_tag, night_states
+from pipeline_project.automation.progress import landed_tag, late_photos, night_states
 from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
 from pipeline_project.domain.clearing import BLOCKING, LANDED_CHECK, way_out
@@ -22,7 +22,7 @@ from pipeline_project.domain.errors import NightBlocked, waits_for_a_person
 from pipeline_project.domain.nights import nights_between
 from pipeline_project.domain.ports import Ledger
 from pipeline_project.domain.proposing import STARTED_BY
-from pipeline_project.domain.reconciling import is_done
+from pipeline_project.domain.reconciling import is_done, looked_at
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.spec import WorkflowSpec
 
@@ -94,7 +94,8 @@ class NightRunner:
             tell: called after each night.
         """
         wanted = [night for night in nights_between(first, last) if night <= last_ended(self.spec)]
-        states = night_states(self.instance, self.spec, self.sources.cases(self.spec), wanted)
+        photos = late_photos(self.instance, self.spec, self.sources, looked_at(wanted, self._alerts()))
+        states = night_states(self.instance, self.spec, self.sources.cases(self.spec), wanted, photos)
         runs = []
         for night in wanted:
             done = is_done(states[night]) and not again and not retrain
@@ -102,6 +103,9 @@ class NightRunner:
             runs.append(run)
             tell(run)
         return runs
+
+    def _alerts(self) -> list[dict[str, Any]]:
+        return [alert for alert in self.ledger.open_alerts() if alert["workflow"] == self.spec.name]
 
     def _one(self, night: str, landed: str, retrain: bool | None) -> NightRun:
         started = time.monotonic()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline_project.automation.progress import stale_nights, taken_at, taken_nights
+from pipeline_project.automation.progress import late_photos, stale_nights, taken_at, taken_nights
 from pipeline_project.commands.alerts import NIGHT, alerts_of, tell_alerts
 from pipeline_project.commands.console import Exit, emit, facts, heading, paragraph, say, table
 from pipeline_project.commands.ground import Ground, dagster_instance, lake, prepare, settings, workflow
@@ -16,7 +16,7 @@ from pipeline_project.domain.errors import PipelineError
 from pipeline_project.domain.landing import LANDING, LATE_ALERT
 from pipeline_project.domain.nights import night_of
 from pipeline_project.domain.policy import ASK_PERSON
-from pipeline_project.domain.reconciling import looked_back_too_early
+from pipeline_project.domain.reconciling import looked_at, looked_back_too_early
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 from pipeline_project.spec.source import FilesSource
@@ -76,7 +76,8 @@ class Nights:
 
     Attributes:
         missing: landed and not done; None when the source cannot be read, `why` says the reason.
-        stale: done, and something landed for them since; of a query, only the last QUERIES nights are asked.
+        stale: done, and something landed for them since; of a query, only the last QUERIES nights are asked,
+            and of photos the latest and those that an alert names.
         looked_back: ran before something late was taken in for a night before them.
         stopped: with an open alert.
     """
@@ -143,7 +144,8 @@ def _nights(ground: Ground, spec: WorkflowSpec, alerts: Iterable[Mapping[str, An
             taken = taken_nights(instance, spec)
             # each night of a query costs one
             asked = taken[-QUERIES:] if spec.source.kind == "sql" else taken
-            stale = stale_nights(instance, spec, source, asked)
+            photos = late_photos(instance, spec, SourceDoors(ground.settings), looked_at(taken, alerts))
+            stale = sorted({*stale_nights(instance, spec, source, asked), *photos})
             looked_back = looked_back_too_early(taken_at(instance, spec, taken))
     except PipelineError as error:
         return Nights(warmed_up, decided, stopped, None, str(error))

@@ -6,6 +6,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
+_UNCOUNTED = (
+    "how the files of these rows were read was not kept with them, so their lines cannot be counted: run the whole "
+    "night again, arrivals included"
+)
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -17,6 +22,7 @@ class Balance:
         twice: contents that are admitted and refused at once, or that an earlier night had admitted already.
         unread: lines of the night's files, counted when they were read, that are in no row.
         swallowed: rows that hold lines which are rows themselves, as when a stray quote runs over them.
+        counted: whether it is known how the files of these rows were read; without that no line can be missed.
     """
 
     arrivals: int
@@ -27,22 +33,24 @@ class Balance:
     twice: int
     unread: int = 0
     swallowed: int = 0
+    counted: bool = True
 
     @property
     def holds(self) -> bool:
         adds_up = self.arrivals == self.admitted + self.quarantined + self.duplicates
-        return adds_up and not (self.lost or self.twice or self.unread or self.swallowed)
+        return adds_up and self.counted and not (self.lost or self.twice or self.unread or self.swallowed)
 
     @property
     def words(self) -> str:
         """The balance as a sentence."""
-        return (
+        told = (
             f"{self.arrivals} rows came in: {self.admitted} admitted, {self.quarantined} refused, "
             f"{self.duplicates} repeats, {self.lost} lost, {self.twice} kept twice; {self.unread} lines in no row, "
             f"{self.swallowed} rows with others in them"
         )
+        return told if self.counted else f"{_UNCOUNTED}; {told}"
 
-    def as_metadata(self) -> dict[str, int]:
+    def as_metadata(self) -> dict[str, int | bool]:
         return asdict(self)
 
 
@@ -53,6 +61,7 @@ def balance(
     earlier: Collection[str],
     unread: int = 0,
     swallowed: int = 0,
+    counted: bool = True,
 ) -> Balance:
     """The balance of a night from the content hashes of its rows.
 
@@ -60,6 +69,7 @@ def balance(
         arrivals, admitted, quarantined: `row_sha256` of the night's tables, one per row.
         earlier: `row_sha256` of the cases of earlier nights.
         unread, swallowed: as `readings.unaccounted` counts them.
+        counted: False where nothing tells how the files were read.
     """
     came, kept, before = set(arrivals), set(admitted) | set(quarantined), set(earlier)
     repeated_from_earlier = (came - kept) & before
@@ -72,4 +82,5 @@ def balance(
         twice=len((set(admitted) & set(quarantined)) | (kept & before)),
         unread=unread,
         swallowed=swallowed,
+        counted=counted,
     )

@@ -96,6 +96,10 @@ class Lake(Protocol):
         """Which writing of a night stands now (`schema.contents_of`); None if it was never written."""
         ...
 
+    def note(self, workflow: str, asset: str, content: str) -> Mapping[str, str]:
+        """What was kept in the commit of one writing of a night (`schema.with_note`); empty where nothing was."""
+        ...
+
     def write_night(self, workflow: str, asset: str, night: str, table: pa.Table, evolve: bool = False) -> int:
         """Replaces one night of one table in one atomic commit and returns the table's new version."""
         ...
@@ -151,6 +155,10 @@ class PhotoSource(Protocol):
         Raises:
             PhotoUnreadable: missing, outside the workflow's folder, or too large; the message names the path.
         """
+        ...
+
+    def stamp(self, paths: Iterable[str]) -> str:
+        """Changes when one of these photos lands, changes or goes; looks at each once and reads none."""
         ...
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from pipeline_project.domain.landing import LATE_ALERT
 
 #: Runs that may fail for the same content before a person has to look.
 ATTEMPTS = 3
-#: Metadata of `arrivals`: whether something had landed since the intake before, and when that was last so.
-LATE, LATE_AT = "late", "late_at"
+#: Metadata of `arrivals`, and of `embeddings` for photos: the fingerprint of what was taken in; whether something had
+#: landed since the intake before; when that was last so.
+LANDED, LATE, LATE_AT = "landed", "late", "late_at"
+#: Nights looked at each time where looking costs something for each, and of the others in one turn.
+RECENT, OTHERS = 7, 20
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def looked_back_too_early(taken: Mapping[str, Taken]) -> list[str]:
     return marked
 
 
-def in_turns(nights: Iterable[str], turn: int, recent: int = 7, others: int = 20) -> list[str]:
+def in_turns(nights: Iterable[str], turn: int, recent: int = RECENT, others: int = OTHERS) -> list[str]:
     """The nights to look at where looking costs a query each: the latest ones always, the others in turns.
 
     Args:
@@ -87,6 +93,14 @@ def in_turns(nights: Iterable[str], turn: int, recent: int = 7, others: int = 20
     portions = max(1, -(-len(older) // others))
     start = turn % portions * others
     return older[start : start + others] + latest
+
+
+def looked_at(nights: Iterable[str], alerts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The nights to look at where each costs something and there are no turns: the latest, and those that an open alert
+    calls stale already."""
+    ordered = sorted(nights)
+    told = {str(alert["key"]).rpartition("/")[2] for alert in alerts if alert["kind"] == LATE_ALERT}
+    return sorted({*ordered[-(RECENT + OTHERS) :], *(told & set(ordered))})
 
 
 def nights_to_run(

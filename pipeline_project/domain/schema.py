@@ -190,7 +190,7 @@ def reserved_names() -> frozenset[str]:
 
 # -- versions read: a table that came from the lake says which version it is ---------------------------------
 
-_VERSIONS, _CONTENTS = b"lake.versions", b"lake.contents"
+_VERSIONS, _CONTENTS, _NOTE = b"lake.versions", b"lake.contents", b"lake.note"
 
 
 def with_versions(table: pa.Table, versions: dict[str, int]) -> pa.Table:
@@ -223,3 +223,14 @@ def contents_of(tables: Iterable[pa.Table]) -> dict[str, str]:
     for table in tables:
         merged.update(json.loads((table.schema.metadata or {}).get(_CONTENTS, b"{}")))
     return merged
+
+
+def with_note(table: pa.Table, note: Mapping[str, str]) -> pa.Table:
+    """The same table, with words that the lake keeps in the very commit that writes it (`ports.Lake.note`)."""
+    kept = {**(table.schema.metadata or {}), _NOTE: json.dumps(dict(note), sort_keys=True).encode()}
+    return table.replace_schema_metadata(kept)
+
+
+def note_of(table: pa.Table) -> dict[str, str]:
+    """What is to be kept with a table that is written; empty where nothing is."""
+    return dict(json.loads((table.schema.metadata or {}).get(_NOTE, b"{}")))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline_project.domain.errors import PhotoUnreadable
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource, TableSource
+from resources.sources.files import fingerprint
 from resources.sources.places import place
 
 MAX_PHOTO_BYTES = 20 * 1024**2
@@ -32,17 +34,25 @@ class FolderPhotos:
             return place(source.files[0].path, self._spec, self._variables).parent
         raise PhotoUnreadable("a query has no folder of photos")
 
+    def stamp(self, paths: Iterable[str]) -> str:
+        """As `ports.PhotoSource.stamp`: by size, time of change and inode; the paths stand in it as a hash alone."""
+        return fingerprint(json.dumps([path, *self._looked_at(path)]) for path in sorted(set(paths)))
+
+    def _looked_at(self, path: str) -> tuple[int, ...]:
+        try:
+            found = (self.folder() / _usable(path)).stat()
+        except (OSError, ValueError, PhotoUnreadable):
+            # why it cannot be read is for `read` to say; while that stays so nothing has changed
+            return ()
+        return found.st_size, found.st_mtime_ns, found.st_ino
+
     def read(self, path: str) -> bytes:
         """The bytes of one photo. The path is not repeated in an error: names of files hold names of people.
 
         Raises:
             PhotoUnreadable: missing, outside the folder, too large, or not to be read.
         """
-        parts = PurePosixPath(path).parts
-        if not path or "\0" in path or "\\" in path or PureWindowsPath(path).drive:
-            raise PhotoUnreadable("no usable path")
-        if ".." in parts or path.startswith(("/", "~")):
-            raise PhotoUnreadable("outside the folder of the source")
+        _usable(path)
         folder = self.folder()
         try:
             found = (folder / path).resolve(strict=True)
@@ -61,3 +71,16 @@ class FolderPhotos:
         if not content:
             raise PhotoUnreadable("empty")
         return content
+
+
+def _usable(path: str) -> str:
+    """The path, which stays below the folder as far as its words say.
+
+    Raises:
+        PhotoUnreadable: it leads elsewhere, or is none.
+    """
+    if not path or "\0" in path or "\\" in path or PureWindowsPath(path).drive:
+        raise PhotoUnreadable("no usable path")
+    if ".." in PurePosixPath(path).parts or path.startswith(("/", "~")):
+        raise PhotoUnreadable("outside the folder of the source")
+    return path

@@ -12,7 +12,7 @@ from doubles import NEXT, NIGHT, MemoryLake, World, arrival, checks, claims, mad
 
 from pipeline_project.domain.landing import Overlooked
 from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.readings import FileReading
+from pipeline_project.domain.readings import FileReading, as_json
 
 ADMITTED = ("arrivals", "cases", "quarantine")
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")
@@ -91,6 +91,56 @@ def test_a_line_that_is_in_no_row_stops_the_night(lines: int) -> None:
     assert not checks(result)["nothing_vanished"]
     assert "1 lines in no row" in _told(result)
     assert world.ledger.decisions == {}
+
+
+def _counted(world: World, lines: int) -> dg.ExecuteInProcessResult:
+    """Four rows from a file that says it has so many lines, one of them its header."""
+    rows = [arrival(NIGHT, i) for i in range(4)]
+    world.sources.rows[NIGHT] = rows
+    world.sources.readings[NIGHT] = [FileReading(rows[0]["file"], 90, lines, 1, ",")]
+    return world.run(NIGHT, "arrivals")
+
+
+def test_lines_are_counted_by_what_stands_with_the_rows_and_not_by_an_event() -> None:
+    """The run that wrote the rows died before its event, or Dagster's database was restored."""
+    world = World()
+    _counted(world, 7)
+    with dg.DagsterInstance.ephemeral() as without_the_event:
+        result = world.run(NIGHT, "cases", "quarantine", instance=without_the_event)
+    assert not checks(result)["nothing_vanished"] and "2 lines in no row" in _told(result)
+
+
+def test_an_event_of_another_reading_counts_for_nothing() -> None:
+    world = World()
+    _counted(world, 7)
+    other = [FileReading(arrival(NIGHT, 0)["file"], 90, 5, 1, ",")]
+    told = {"readings": dg.MetadataValue.json(as_json(other))}
+    with dg.DagsterInstance.ephemeral() as instance:
+        event = dg.AssetMaterialization([world.spec.name, "arrivals"], partition=NIGHT, metadata=told)
+        instance.report_runless_asset_event(event)
+        result = world.run(NIGHT, "cases", "quarantine", instance=instance)
+    assert not checks(result)["nothing_vanished"] and "2 lines in no row" in _told(result)
+
+
+def test_arrivals_of_which_nothing_tells_how_they_were_read_stop_the_night() -> None:
+    world = World()
+    _counted(world, 5)
+    plain = world.lake.read_night(world.spec.name, "arrivals", NIGHT)
+    assert plain is not None
+    world.lake.write_night(world.spec.name, "arrivals", NIGHT, plain.replace_schema_metadata(None))
+    result = world.run(NIGHT, "cases", "quarantine")
+    assert not checks(result)["nothing_vanished"]
+    assert "run the whole night again, arrivals included" in _told(result)
+    assert _counted(world, 5).success and checks(world.run(NIGHT, "cases", "quarantine"))["nothing_vanished"]
+
+
+def test_of_two_writings_of_a_night_each_is_counted_by_its_own_reading() -> None:
+    world = World()
+    _counted(world, 7)
+    _counted(world, 5)
+    assert checks(world.run(NIGHT, "cases", "quarantine"))["nothing_vanished"]
+    _counted(world, 7)
+    assert not checks(world.run(NIGHT, "cases", "quarantine"))["nothing_vanished"]
 
 
 def test_a_row_that_holds_another_one_stops_the_night() -> None:

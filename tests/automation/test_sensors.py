@@ -9,14 +9,14 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
-from doubles import NEXT, NIGHT, WARM, World, arrival, claims
+from doubles import FIELDS, NEXT, NIGHT, WARM, World, arrival, claims
 
 from pipeline_project.automation.jobs import build_jobs
-from pipeline_project.automation.progress import landed_tag, night_states
+from pipeline_project.automation.progress import landed_tag, night_states, taken_at
 from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_sensors, next_command
 from pipeline_project.domain.nights import shifted
 from pipeline_project.domain.ports import ModelVersion
-from pipeline_project.domain.reconciling import is_done
+from pipeline_project.domain.reconciling import is_done, looked_back_too_early
 from pipeline_project.partitions import last_ended
 from pipeline_project.workflow import build_workflow
 
@@ -161,6 +161,100 @@ def test_old_nights_of_a_query_are_asked_in_turns(world: World, instance: dg.Dag
     found = [late(world, instance, str(turn)) for turn in range(2)]
     assert [len(each.asset_events) for each in found] == [0, 1]
     assert [each.cursor for each in found] == ["1", "2"]
+
+
+# -- photos that land late -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictured(instance: dg.DagsterInstance) -> World:
+    """Sixty nights with photos, all done."""
+    world = World(spec=claims(fields={**FIELDS, "photos": {"type": "image", "many": True, "required": False}}))
+    assert world.spec.image is not None
+    for night in nights_of(60):
+        world.sources.prints[night] = night
+        world.sources.photo_prints[night] = f"photos of {night}"
+        finish(instance, world, night, "arrivals", "cases", "outcomes", "night_report")
+        embedded(instance, world, night)
+    return world
+
+
+def nights_of(count: int) -> list[str]:
+    return [shifted(NIGHT, day) for day in range(count)]
+
+
+def embedded(instance: dg.DagsterInstance, world: World, night: str, late: bool = False) -> None:
+    """The photos of a night were read as they lie there now."""
+    said = {"landed": str(world.sources.photo_prints.get(night)), "late": late}
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(["claims", "embeddings"], partition=night, metadata=said)
+    )
+
+
+def test_a_photo_that_lands_late_makes_its_night_stale_and_brings_it_back_once(
+    pictured: World, instance: dg.DagsterInstance
+) -> None:
+    night = nights_of(60)[-3]
+    assert tick(pictured, instance) == [] and late(pictured, instance).asset_events == []
+    pictured.sources.photo_prints[night] = "one more"
+    (event,) = late(pictured, instance).asset_events
+    assert isinstance(event, dg.AssetCheckEvaluation) and (event.partition, event.passed) == (night, False)
+    assert f"landed_late/{night}" in pictured.ledger.alerts
+    (wanted,) = tick(pictured, instance)
+    assert wanted.partition_key == night
+    assert tick(pictured, instance)[0].run_key == wanted.run_key, "Dagster never launches a key again"
+    finish(instance, pictured, night, "arrivals", "cases", "outcomes", "night_report")
+    embedded(instance, pictured, night)
+    assert tick(pictured, instance) == []
+    pictured.ledger.alerts.clear()
+    assert late(pictured, instance).asset_events == []
+
+
+def test_a_night_whose_photos_fail_it_is_not_run_for_ever(pictured: World, instance: dg.DagsterInstance) -> None:
+    night = nights_of(60)[-1]
+    pictured.sources.photo_prints[night] = "one more"
+    for _ in range(3):
+        (wanted,) = tick(pictured, instance)
+        tags = {"dagster/partition": night, **wanted.tags}
+        create_run_for_test(instance, job_name="claims_nightly", tags=tags, status=dg.DagsterRunStatus.FAILURE)
+    assert tick(pictured, instance) == []
+    pictured.sources.photo_prints[night] = "another one"
+    assert [request.partition_key for request in tick(pictured, instance)] == [night]
+
+
+def test_photos_of_the_latest_nights_are_looked_at_and_the_others_in_turns(
+    pictured: World, instance: dg.DagsterInstance
+) -> None:
+    looked: list[list[str]] = []
+    for turn in range(3):
+        pictured.sources.photos_looked_at.clear()
+        assert late(pictured, instance, str(turn)).cursor == str(turn + 1)
+        looked.append(list(pictured.sources.photos_looked_at))
+    assert [len(each) for each in looked] == [27, 27, 20] and all(len(set(each)) == len(each) for each in looked)
+    assert all(each[-7:] == nights_of(60)[-7:] for each in looked) and set().union(*looked) == set(nights_of(60))
+    pictured.sources.photo_prints[nights_of(60)[0]] = "old, and late"
+    assert [len(late(pictured, instance, str(turn)).asset_events) for turn in (1, 0)] == [0, 1]
+
+
+def test_a_night_whose_photos_were_not_stamped_yet_is_left_alone(pictured: World, instance: dg.DagsterInstance) -> None:
+    night = nights_of(60)[-1]
+    instance.report_runless_asset_event(dg.AssetMaterialization(["claims", "embeddings"], partition=night))
+    pictured.sources.photo_prints[night] = "whatever"
+    assert tick(pictured, instance) == [] and late(pictured, instance).asset_events == []
+
+
+def test_without_photos_none_are_looked_at(world: World, instance: dg.DagsterInstance) -> None:
+    for night in (NIGHT, NEXT):
+        finish(instance, world, night)
+    tick(world, instance)
+    late(world, instance)
+    assert world.sources.photos_looked_at == []
+
+
+def test_nights_after_one_whose_photos_came_late_are_marked(pictured: World, instance: dg.DagsterInstance) -> None:
+    first, *others = nights_of(60)[-4:]
+    embedded(instance, pictured, first, late=True)
+    assert looked_back_too_early(taken_at(instance, pictured.spec, nights_of(60))) == others
 
 
 def test_arrivals_taken_in_after_the_night_went_through_call_for_the_rest(

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.errors import LakeSchemaChanged, LakeUnavailable
-from pipeline_project.domain.schema import QUARANTINE, versions_of
+from pipeline_project.domain.schema import QUARANTINE, note_of, versions_of, with_note
 from resources.columns import lake_schema
 from resources.lake import DeltaLake
 
@@ -300,6 +300,22 @@ def test_a_writer_that_finds_another_s_file_beside_its_own_writes_again(tmp_path
     assert night is not None
     assert night["n"].to_pylist() == [1]
     assert lake._files(lake.uri("w", "cases"), SECOND) == 1
+
+
+def test_a_note_stands_in_the_very_commit_of_its_rows(lake: DeltaLake) -> None:
+    assert lake.note("w", "cases", "none") == {}
+    contents = {}
+    for word in ("first", "second"):
+        lake.write_night("w", "cases", FIRST, with_note(cases(FIRST, word), {"read": word}), note={"spec_hash": "abc"})
+        contents[word] = str(lake.content("w", "cases", FIRST))
+        for number in range(9):  # other nights come in between
+            lake.write_night("w", "cases", f"2025-04-{number + 1:02}", cases(f"2025-04-{number + 1:02}"))
+    for word, content in contents.items():
+        assert lake.note("w", "cases", content) == {"read": word, "spec_hash": "abc"}
+    assert lake.note("w", "cases", str(lake.content("w", "cases", "2025-04-01"))) == {}
+    assert lake.note("w", "cases", "") == {}
+    night = lake.read_night("w", "cases", FIRST)
+    assert night is not None and note_of(night) == {}
 
 
 def test_the_commits_of_each_night_say_when_it_was_replaced(lake: DeltaLake) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from pipeline_project.domain.errors import PhotoUnreadable
 from pipeline_project.domain.nights import window_of
 from pipeline_project.domain.outcomes import problems_of
 from pipeline_project.settings import Settings
+from resources.doors import SourceDoors
+from resources.lake import DeltaLake
 from resources.sources import case_source, outcome_source, photo_source
 
 
@@ -183,3 +186,42 @@ def test_a_photo_of_twenty_megabytes_is_too_large(tmp_path: Path, settings: Sett
         photo.truncate(20 * 1024**2 + 1)
     with pytest.raises(PhotoUnreadable, match="larger than 20 MB"):
         photo_source(claims(tmp_path), settings, {}).read("big.jpg")
+
+
+def test_a_stamp_changes_with_each_photo_that_lands_changes_or_goes(tmp_path: Path, settings: Settings) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"photo")
+    photos, named = photo_source(claims(tmp_path), settings, {}), ["a.jpg", "b.jpg", "../out.jpg", "", "a.jpg"]
+    stamps = [photos.stamp(named)]
+    assert photos.stamp(reversed(named)) == stamps[0] and "jpg" not in stamps[0]
+    (folder / "other.jpg").write_bytes(b"of nobody")
+    (tmp_path / "out.jpg").write_bytes(b"outside")
+    assert photos.stamp(named) == stamps[0]
+    (folder / "b.jpg").write_bytes(b"landed")
+    stamps.append(photos.stamp(named))
+    os.utime(folder / "a.jpg", (1, 1))
+    stamps.append(photos.stamp(named))
+    (folder / "b.jpg").unlink()
+    stamps.append(photos.stamp(named))
+    assert len(set(stamps)) == 4
+
+
+def test_of_a_night_its_own_photos_are_looked_at_once_and_none_is_read(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, lake = claims(tmp_path), DeltaLake(settings.lake_url)
+    fields = [pa.field("case_id", pa.string()), pa.field("photos", pa.list_(pa.string()))]
+    for night, cases in {NIGHT: [["a.jpg", "b.jpg"], ["a.jpg"], None], "2025-03-02": [["c.jpg"]]}.items():
+        rows = [{"case_id": str(n), "photos": paths} for n, paths in enumerate(cases)]
+        lake.write_night(spec.name, "cases", night, pa.Table.from_pylist(rows, pa.schema(fields)))
+    looked: list[str] = []
+    stat = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **more: (looked.append(path.name), stat(path, **more))[1])
+    monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("a photo was read"))
+    doors = SourceDoors(settings)
+    assert doors.photo_stamp(spec, NIGHT) == doors.photos(spec).stamp(["a.jpg", "b.jpg"])
+    assert sorted(name for name in looked if name.endswith(".jpg")) == ["a.jpg", "a.jpg", "b.jpg", "b.jpg"]
+    assert doors.photo_stamp(spec, "2025-03-09") is None
+    lake.write_night("older", "cases", NIGHT, pa.table({"case_id": ["1"]}))
+    assert doors.photo_stamp(spec.model_copy(update={"workflow": "older"}), NIGHT) is None
