@@ -23,6 +23,7 @@ from pipeline_project.domain.audit.findings import Checkpoint, Tampering
 from resources.audit.chain import append
 from resources.audit.checkpoint_file import FILE
 from resources.audit.checkpoints import Checkpoints
+from resources.audit.keys import signing_key
 from resources.audit.trail import Checked, check
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
@@ -115,7 +116,9 @@ def _tampered_file(url: str, signer: Checkpoints, what: Tampering, random: Rando
 
     lines = (signer.folder / FILE).read_bytes().splitlines()
     with tempfile.TemporaryDirectory() as name, engine_of(url).connect() as connection:
-        left = IN_FILE[what](lines, random, Ed25519PrivateKey.generate())
+        own = what is Tampering.BREAK_FORGED
+        key = signing_key(signer.keys) if own else Ed25519PrivateKey.generate()
+        left = IN_FILE[what](lines, random, key)
         (Path(name) / FILE).write_bytes(b"".join(line + b"\n" for line in left))
         return check(connection, Checkpoints(url, Path(name), signer.keys).read())
 

@@ -1,4 +1,4 @@
-"""Thirteen ways to tamper with the audit chain, as somebody would who owns the database.
+"""Fourteen ways to tamper with the audit chain, as somebody would who owns the database.
 
 Each changes what stands in a transaction that is rolled back afterwards, or the lines of the checkpoints.
 """
@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from random import Random
 from typing import Any
 
@@ -307,8 +308,27 @@ def checkpoint_removed(lines: list[bytes], random: Random, other_key: Any) -> li
     return lines[: random.randrange(len(lines))]
 
 
-#: Tampering with the checkpoints' lines.
+def break_forged(lines: list[bytes], random: Random, own_key: Any) -> list[bytes]:
+    """Whoever holds the key accepts a break where none is, or one that names other ends than those before it."""
+    said = [json.loads(line) for line in lines]
+    ends = [{name: each[name] for name in ("number", "hash")} for each in said]
+    agreed, lost = ends[-2], ends[-1]
+    care = random.randrange(4)
+    if care == 0:
+        lost = {**lost, "hash": lost["hash"][::-1]}
+    elif care == 1:
+        agreed = {**agreed, "hash": agreed["hash"][::-1]}
+    elif care == 2:
+        agreed, lost = lost, agreed
+    made = {"before": sha256(lines[-1]).hexdigest(), "signed_at": said[-1]["signed_at"], **ends[-1]}
+    made["break"] = {"agreed": agreed, "lost": lost, "by": "mallory", "reason": "disk lost"}
+    made["signature"] = own_key.sign(spelled(made).encode()).hex()
+    return [*lines, spelled(made).encode()]
+
+
+#: Tampering with the checkpoints' lines; what is forged with the house's own key takes that one.
 IN_FILE: Mapping[Tampering, Callable[[list[bytes], Random, Any], list[bytes]]] = {
+    Tampering.BREAK_FORGED: break_forged,
     Tampering.CHECKPOINT_FORGED: checkpoint_forged,
     Tampering.CHECKPOINT_REMOVED: checkpoint_removed,
 }

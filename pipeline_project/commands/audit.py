@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_project.commands.console import Exit, complain, emit, facts, heading, paragraph, say, table
 from pipeline_project.commands.ground import Ground, prepare
+from pipeline_project.commands.signing_in import signed_in
+from pipeline_project.domain.audit.findings import Break, Tampering
+from pipeline_project.domain.errors import BreakRefused
+from pipeline_project.domain.people import PersonRole
 
 if TYPE_CHECKING:
+    from resources.audit.breaks import Parted
     from resources.audit.checkpoints import Checkpoints
     from resources.audit.trail import AuditTrail, Checked, Entry
 
 FINDINGS_SHOWN = 30
+#: What a ledger that was restored looks like until somebody accepts that.
+_AFTER_A_RESTORE = (Tampering.TRUNCATED, Tampering.RECHAINED)
+_RESTORED = "If an older ledger was restored on purpose, an auditor looks and accepts that:"
 _PLACE = re.compile(r"(\d+):(\d+)")
 
 
@@ -51,9 +59,12 @@ def _tell(checked: Checked, checkpoints: int) -> None:
     read = f"{verdict.rows:,} rows in {verdict.batches:,} batches, {checkpoints:,} checkpoints"
     covered = ", ".join(f"{each.table} ({each.facts:,})" for each in checked.tables if each.facts)
     facts([("read", read), ("compared with", covered or None), ("vouched", verdict.words)])
+    for each in verdict.breaks:
+        paragraph(f'BREAK, accepted because of "{each.reason}": {each.words}.', "")
     if verdict.intact:
         say()
-        say("Nothing was tampered with.")
+        apart = f", apart from the {_breaks(len(verdict.breaks))} above" if verdict.breaks else ""
+        say(f"Nothing was tampered with{apart}.")
         return
     shown = verdict.findings[:FINDINGS_SHOWN]
     rows = [(each.what.replace("_", " "), each.batch or "", each.words) for each in shown]
@@ -63,6 +74,8 @@ def _tell(checked: Checked, checkpoints: int) -> None:
         say(f"and {more:,} more: pipeline audit verify --json")
     say()
     paragraph("Keep the database as it is, and compare with a backup from before the first batch named.", "")
+    if any(each.what in _AFTER_A_RESTORE for each in verdict.findings):
+        paragraph(f"{_RESTORED} pipeline audit accept-break --as NAME --reason WORDS", "")
 
 
 def _document(checked: Checked) -> dict[str, Any]:
@@ -76,6 +89,7 @@ def _document(checked: Checked) -> dict[str, Any]:
         "tip": verdict.tip,
         "findings": [asdict(each) for each in verdict.findings],
         "more": verdict.more,
+        "breaks": [asdict(each) for each in verdict.breaks],
         "tables": [
             {"table": each.table, "facts": each.facts, "covered": each.covered, "outside": each.outside}
             for each in checked.tables
@@ -94,6 +108,45 @@ def run_checkpoint(anew: bool, as_json: bool) -> int:
     else:
         say(f"Signed the chain up to batch {signed.number} in {signer.folder}.")
     return Exit.DONE
+
+
+def run_accept_break(person: str, reason: str, password_file: Path | None, dry_run: bool, as_json: bool) -> int:
+    """Signs that the chain goes on without what a restored ledger lacks; with `dry_run` only says what would be signed.
+
+    Raises:
+        BreakRefused: there is no break, something else is broken too, or the person may not.
+        SignInRefused: name or password is wrong.
+    """
+    ground = prepare()
+    signer = _signer(ground)
+    if dry_run:
+        found = signer.parted()
+        ends = {name: vars(getattr(found, name)) for name in ("agreed", "lost", "kept")}
+        if as_json:
+            emit(ends)
+        else:
+            say(f"{_gone(found)} Nothing was signed.")
+        return Exit.DONE
+    by = signed_in(ground, person, password_file, PersonRole.AUDITOR, BreakRefused)
+    accepted = signer.accept_break(by.name, reason)
+    if as_json:
+        emit(asdict(accepted))
+    else:
+        say(f"{_gone(accepted)} Accepted by {by.name}; `pipeline audit verify` says so from now on.")
+    return Exit.DONE
+
+
+def _gone(found: Parted | Break) -> str:
+    """Both ends of a break, in two sentences."""
+    agreed, lost, kept = found.agreed, found.lost, found.kept
+    return (
+        f"The last checkpoint was signed over batch {lost.number}, which ended in {lost.hash[:12]}; the ledger agrees "
+        f"with what was signed up to batch {agreed.number}, and ends with batch {kept.number} in {kept.hash[:12]}."
+    )
+
+
+def _breaks(count: int) -> str:
+    return "break" if count == 1 else f"{count} breaks"
 
 
 def run_search(asked: Asked, as_json: bool) -> int:

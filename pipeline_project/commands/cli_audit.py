@@ -61,6 +61,34 @@ def checkpoint(
 
 
 @audit.command(
+    "accept-break",
+    epilog=example(
+        "pipeline audit accept-break --dry-run",
+        'pipeline audit accept-break --as olga --reason "disk lost"',
+    ),
+    short_help="After an older ledger was restored: goes on, signed by an auditor.",
+)
+def accept_break(
+    person: Annotated[str, typer.Option("--as", metavar="NAME", help="The auditor who accepts it.")] = "",
+    reason: Annotated[str, typer.Option(metavar="WORDS", help="Why; kept for good, so name nobody.")] = "",
+    password_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A file with the password; else it is asked.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be signed, and sign nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Signs a record of both ends: what was signed and is gone, and how the restored ledger stands.
+
+    Needs a role of its own, auditor. `verify` tells the break for good, and fails for any other.
+    """
+    from pipeline_project.commands.audit import run_accept_break
+
+    if not dry_run and not (person and reason.strip()):
+        raise typer.BadParameter("--as NAME says who accepts the break, --reason WORDS why")
+    raise typer.Exit(run_accept_break(person, reason, password_file, dry_run, as_json))
+
+
+@audit.command(
     epilog=example(
         "pipeline audit search --case C-1042",
         "pipeline audit search --person anna --kind answers --from 2026-03-01",

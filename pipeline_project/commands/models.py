@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_project.commands.alerts import alerts_of, tell_alerts
 from pipeline_project.commands.console import Exit, emit, paragraph, say, table
 from pipeline_project.commands.ground import Ground, prepare, workflow
+from pipeline_project.commands.signing_in import signed_in
 from pipeline_project.domain.errors import PromotionRefused
 from pipeline_project.domain.people import PersonRole
 
@@ -81,14 +80,10 @@ def answer(
         PromotionRefused: no such proposal, no such right, or a rule stands against it.
         SignInRefused: name or password is wrong.
     """
-    from resources.people import PostgresPeople
-
     spec, ground = workflow(name), prepare()
     promotions = _promotions(ground)
     found = _proposal(promotions, name, number)
-    signer = PostgresPeople(ground.databases.ledger_url).verify(person, _password(person, password_file))
-    if PersonRole.MODEL_APPROVER not in signer.roles:
-        raise PromotionRefused(f"{signer.name} is no model approver; an admin grants that role at the desk")
+    signer = signed_in(ground, person, password_file, PersonRole.MODEL_APPROVER, PromotionRefused)
     if sign:
         night = promotions.sign(number, shown_hash or found["hash"], signer.name, spec.rollout.terms, note or None)
         done = {"proposal": number, "signed_by": signer.name, "from_night": night}
@@ -115,19 +110,6 @@ def _promotions(ground: Ground) -> PostgresPromotions:
     from resources.promotion.store import PostgresPromotions
 
     return PostgresPromotions(ground.databases.ledger_url)
-
-
-def _password(person: str, file: Path | None) -> str:
-    """From a file, or asked for on a terminal; never from the command line, where others can read it.
-
-    Raises:
-        PromotionRefused: there is neither.
-    """
-    if file is not None:
-        return file.read_text(encoding="utf-8").strip()
-    if not sys.stdin.isatty():
-        raise PromotionRefused("there is no terminal to ask for the password; give --password-file FILE")
-    return getpass.getpass(f"Password of {person}: ")
 
 
 def _money(proposal: Mapping[str, Any]) -> str:

@@ -115,6 +115,10 @@ class AuditBroken(PipelineError):
     """The audit chain is not what was signed, or cannot be signed; the message names the batch and what to do."""
 
 
+class BreakRefused(PipelineError):
+    """A break of the audit chain may not be accepted like this; the message says why and what to do instead."""
+
+
 class PromotionRefused(PipelineError):
     """A model may not be signed or refused like this; the message says why."""
 

@@ -30,7 +30,7 @@ def check_chain(connection: Connection, checkpoints: Path) -> Link:
     link = Link("", "chain ↔ its own links and checkpoints")
     rows = _grouped(connection)
     before, count, batches = "0" * 64, 0, 0
-    hashes: dict[int, str] = {}
+    hashes: dict[int, str] = {0: "0" * 64}
     broken: dict[str, list[int]] = {"leaf": [], "root": [], "link": [], "number": []}
     current = next(rows, None)
     for batch in connection.execute(text(_BATCHES)):
@@ -57,11 +57,12 @@ def check_chain(connection: Connection, checkpoints: Path) -> Link:
     link.expect_none("batches whose root or count is not that of their rows", broken["root"])
     link.expect_none("batches that do not follow the one before", broken["link"])
     link.expect_none("batches whose number is out of turn, or rows without a batch", broken["number"])
-    signed = list(_signed(checkpoints))
+    signed, breaks = _standing(list(_signed(checkpoints)))
     link.expect_none(
         "checkpoints that name another end than the chain has there",
         [number for number, tip in signed if hashes.get(number) != tip],
     )
+    link.note(f"a break of the chain was accepted {breaks} times: pipeline audit verify", breaks)
     link.note("nothing is signed yet: pipeline audit checkpoint", batches and not signed)
     return link
 
@@ -159,14 +160,35 @@ def _hash(batch: Any) -> str:
     return sha256(b"\x02" + json.dumps(said, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
-def _signed(folder: Path) -> Iterator[tuple[int, str]]:
-    """Number and hash of every checkpoint; a line that cannot be read names batch 0, which there never is."""
+def _signed(folder: Path) -> Iterator[dict[str, Any]]:
+    """What every checkpoint says; a line that cannot be read names batch -1, which there never is."""
     path = folder / "checkpoints.jsonl"
     if not path.exists():
         return
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             said = json.loads(line)
-            yield int(said["number"]), str(said["hash"])
+            yield {**said, "number": int(said["number"]), "hash": str(said["hash"])}
         except (ValueError, KeyError, TypeError):
-            yield 0, ""
+            yield {"number": -1, "hash": ""}
+
+
+def _standing(lines: list[dict[str, Any]]) -> tuple[list[tuple[int, str]], int]:
+    """Number and hash of the checkpoints that no later line calls lost; and how many lines do so.
+
+    A line that accepts a restored ledger names the checkpoint before it, which is lost, and up to which one before that
+    the chain still agreed. One that names other ends takes nothing away.
+    """
+    standing: list[tuple[int, str]] = []
+    breaks = 0
+    for said in lines:
+        ends = said.get("break")
+        if isinstance(ends, dict):
+            lost, agreed = ends.get("lost") or {}, ends.get("agreed") or {}
+            if standing and (lost.get("number"), lost.get("hash")) == standing[-1]:
+                named = (agreed.get("number"), agreed.get("hash"))
+                left = 0 if named == (0, "0" * 64) else standing.index(named) + 1 if named in standing else None
+                if left is not None and left < len(standing):
+                    standing, breaks = standing[:left], breaks + 1
+        standing.append((said["number"], said["hash"]))
+    return standing, breaks

@@ -1,4 +1,7 @@
-"""The checkpoints themselves: signed JSON lines in one file, each naming the digest of the line before."""
+"""The checkpoints themselves: signed JSON lines in one file, each naming the digest of the line before.
+
+A line with `break` is a checkpoint too: over the chain of a restored ledger, which somebody accepted with a reason.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_project.domain.audit.canonical import canonical, moment
 from pipeline_project.domain.audit.chain import GENESIS
-from pipeline_project.domain.audit.findings import Checkpoint
+from pipeline_project.domain.audit.findings import Break, Checkpoint, End
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 FILE = "checkpoints.jsonl"
+#: The kinds of batch by which the chain itself remembers that a checkpoint was written, and that a break was accepted.
+KIND, BREAK_KIND = "checkpoints", "breaks"
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,16 @@ def _checkpoint(number: int, content: bytes, before: str, key: Ed25519PublicKey)
         said = json.loads(content)
         signature = bytes.fromhex(said.pop("signature"))
         key.verify(signature, canonical(said).encode())
-        return Checkpoint(
-            number, int(said["number"]), str(said["hash"]), datetime.fromisoformat(said["signed_at"]),
-            valid=said["before"] == before,
-        )  # fmt: skip
+        tip, at = End(int(said["number"]), str(said["hash"])), datetime.fromisoformat(said["signed_at"])
+        accepted = _break(said["break"], tip, at, content) if "break" in said else None
+        return Checkpoint(number, tip.number, tip.hash, at, said["before"] == before, accepted)
     except (InvalidSignature, ValueError, KeyError, TypeError, AttributeError):
         return Checkpoint(number, 0, "", datetime.fromisoformat("1970-01-01T00:00:00+00:00"), valid=False)
+
+
+def _break(said: Mapping[str, Any], kept: End, at: datetime, content: bytes) -> Break:
+    agreed, lost = (End(int(said[name]["number"]), str(said[name]["hash"])) for name in ("agreed", "lost"))
+    return Break(agreed, lost, kept, str(said["by"]), str(said["reason"]), at, sha256(content).hexdigest())
 
 
 @contextmanager
@@ -77,10 +86,17 @@ def writing(folder: Path) -> Iterator[int]:
 
 
 def write_line(
-    handle: int, folder: Path, key: Ed25519PrivateKey, number: int, tip_hash: str, before: str, signed_at: datetime
-) -> Mapping[str, Any]:
-    """Signs and appends one line, on disk when this returns."""
-    said: dict[str, Any] = {"number": number, "hash": tip_hash, "before": before, "signed_at": moment(signed_at)}
+    handle: int, folder: Path, key: Ed25519PrivateKey, tip: End, before: str, signed_at: datetime,
+    accepted: Mapping[str, Any] | None = None,
+) -> str:  # fmt: skip
+    """Signs and appends one line, on disk when this returns; gives its digest.
+
+    Args:
+        accepted: what the line says of a break: `agreed` and `lost` ends, `by`, `reason`.
+    """
+    said: dict[str, Any] = {"number": tip.number, "hash": tip.hash, "before": before, "signed_at": moment(signed_at)}
+    if accepted is not None:
+        said["break"] = accepted
     said["signature"] = key.sign(canonical(said).encode()).hex()
     content = canonical(said).encode() + b"\n"
     size = _without_torn_end(handle, folder)
@@ -88,7 +104,7 @@ def write_line(
         os.ftruncate(handle, size)
         raise OSError(28, "No space left on device", str(folder / FILE))
     os.fsync(handle)
-    return said
+    return sha256(content[:-1]).hexdigest()
 
 
 def _without_torn_end(handle: int, folder: Path) -> int:

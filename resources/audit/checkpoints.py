@@ -8,18 +8,17 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, select
 
+from pipeline_project.domain.audit.breaks import NOTHING
 from pipeline_project.domain.audit.chain import GENESIS
-from pipeline_project.domain.audit.findings import Checkpoint, Verdict
+from pipeline_project.domain.audit.findings import Break, Checkpoint, End, Verdict
 from pipeline_project.domain.audit.verify import Start
-from pipeline_project.domain.errors import AuditBroken
-from resources.audit import checkpoint_file, keys
+from pipeline_project.domain.errors import AuditBroken, BreakRefused
+from resources.audit import breaks, checkpoint_file, keys
 from resources.audit.chain import append
+from resources.audit.checkpoint_file import KIND
 from resources.audit.reading import check_chain, snapshot
 from resources.ledger.audit_tables import audit_batches
 from resources.postgres import connected, engine_of
-
-#: The kind of batch by which the chain itself remembers that a checkpoint was written.
-KIND = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -54,15 +53,59 @@ class Checkpoints:
             keys.publish(key.public_key(), self.folder)
             lines = checkpoint_file.read_lines(self.folder, key.public_key())
             last = self._last(lines)
+            if last is not None and last.accepted is not None:
+                self._tell(last.accepted)
             with snapshot(self.url) as connection:
                 verdict = self._continues(connection, last, anew)
                 if verdict is None:
                     return None
                 now = connection.execute(select(func.clock_timestamp())).scalar_one()
             before = lines[-1].digest if lines else GENESIS
-            checkpoint_file.write_line(handle, self.folder, key, verdict.tip, verdict.tip_hash, before, now)
+            tip = End(verdict.tip, verdict.tip_hash)
+            checkpoint_file.write_line(handle, self.folder, key, tip, before, now)
             self._remember(verdict, now, anew)
         return Checkpoint(len(lines) + 1, verdict.tip, verdict.tip_hash, now)
+
+    def parted(self) -> breaks.Parted:
+        """The break that `accept_break` would sign; changes nothing.
+
+        Raises:
+            As `accept_break`.
+        """
+        lines = checkpoint_file.read_lines(self.folder, keys.signing_key(self.keys).public_key())
+        self._last(lines)
+        with snapshot(self.url) as connection:
+            return breaks.parted(connection, [line.checkpoint for line in lines])
+
+    def accept_break(self, by: str, reason: str) -> Break:
+        """Signs that this chain goes on although it lacks what was signed, because an older ledger was restored.
+
+        The line names both ends, and so does a fact of the chain. All that the restored ledger holds is checked first.
+        What was added since is signed right afterwards.
+
+        Args:
+            by: the sign-in name of an auditor who has signed in.
+
+        Raises:
+            AuditBroken: the file is not what it was.
+            BreakRefused: there is no break, or the chain is broken in another way as well.
+            DatabaseUnreachable: the database does not answer.
+        """
+        if not reason.strip():
+            raise BreakRefused("--reason says why the chain may go on without what was signed")
+        key = keys.signing_key(self.keys)
+        with checkpoint_file.writing(self.folder) as handle:
+            lines = checkpoint_file.read_lines(self.folder, key.public_key())
+            self._last(lines)
+            with snapshot(self.url) as connection:
+                found = breaks.parted(connection, [line.checkpoint for line in lines])
+            record = checkpoint_file.write_line(
+                handle, self.folder, key, found.kept, lines[-1].digest, found.at, found.said(by, reason)
+            )
+            accepted = Break(found.agreed, found.lost, found.kept, by, reason, found.at, record)
+            self._tell(accepted)
+        self.checkpoint()
+        return accepted
 
     def read(self, public: Path | None = None) -> list[Checkpoint]:
         """All checkpoints, oldest first, checked with a public key: the one named, else that of the private key where
@@ -96,13 +139,14 @@ class Checkpoints:
         """The verdict on what was added since the last checkpoint; None when that is nothing but its own row."""
         known = audit_batches.c
         start = Start()
-        if last is not None:
+        if last is not None and last.end != NOTHING:
             signed = connection.execute(select(known.hash, known.at).where(known.number == last.number)).first()
             if signed is None or signed.hash != last.hash:
                 raise AuditBroken(
                     f"the chain does not continue what was signed over batch {last.number} on "
-                    f"{last.signed_at.isoformat(timespec='seconds')}: it was cut or written anew; nothing was signed, "
-                    "run `pipeline audit verify` and compare with a backup of the ledger"
+                    f"{last.signed_at.isoformat(timespec='seconds')}: it was cut or written anew; nothing was signed. "
+                    "Run `pipeline audit verify` and compare with a backup of the ledger; if an older ledger was "
+                    "restored on purpose, an auditor accepts that with `pipeline audit accept-break`"
                 )
             start = Start(last.number, signed.hash, signed.at)
         self._remembered(connection, last, anew)
@@ -135,3 +179,7 @@ class Checkpoints:
         fact = {"checkpoint": verdict.tip, "hash": verdict.tip_hash, "signed_at": now, "anew": anew}
         with connected(engine_of(self.url)) as connection, connection.begin():
             append(connection, KIND, "", [fact])
+
+    def _tell(self, accepted: Break) -> None:
+        with connected(engine_of(self.url)) as connection, connection.begin():
+            breaks.tell(connection, accepted)

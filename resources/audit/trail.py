@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, literal, select, tuple_
 
+from pipeline_project.domain.audit.breaks import standing
 from pipeline_project.domain.audit.findings import Checkpoint, Finding, Tampering, Verdict
 from pipeline_project.domain.audit.merkle import inclusion
 from pipeline_project.domain.audit.proofs import Proof
-from resources.audit.checkpoints import KIND
+from resources.audit.checkpoint_file import BREAK_KIND, KIND
 from resources.audit.ledger_check import Compared, compare_ledger
 from resources.audit.reading import batch_of, check_chain, snapshot, stream
 from resources.ledger.audit_tables import audit_batches, audit_rows
@@ -123,7 +124,7 @@ class AuditTrail:
                     body, at = record.body, index
             if body is None:
                 return None
-            signed = next((each for each in checkpoints if each.valid and each.number >= batch), None)
+            signed = next((each for each in standing(checkpoints).checkpoints if each.number >= batch), None)
             until = signed.number if signed else batch
             query = select(audit_batches).where(audit_batches.c.number.between(batch, until))
             links = [batch_of(each) for each in connection.execute(query.order_by(audit_batches.c.number))]
@@ -165,24 +166,43 @@ def _entry(record: Any) -> Entry:
 
 
 def _lost_checkpoints(connection: Connection, checkpoints: Sequence[Checkpoint]) -> list[Finding]:
-    """Checkpoints that the chain says were signed and that are not there (any more)."""
+    """Checkpoints and accepted breaks that the chain tells of and that are not there (any more), and the other way."""
     there = {(each.number, each.hash) for each in checkpoints if each.valid}
+    records = {each.accepted.record for each in checkpoints if each.valid and each.accepted}
     query = (
-        select(audit_rows.c.batch, audit_rows.c.body)
+        select(audit_rows.c.batch, audit_rows.c.body, audit_batches.c.kind)
         .join(audit_batches, audit_batches.c.number == audit_rows.c.batch)
-        .where(audit_batches.c.kind == KIND)
+        .where(audit_batches.c.kind.in_((KIND, BREAK_KIND)))
         .order_by(audit_rows.c.batch)
     )
     lost: list[Finding] = []
+    told: set[Any] = set()
     for record in connection.execute(query):
         said = _said(record.body)
         if said.get("anew"):  # somebody said that what was before is lost
             lost.clear()
-        number = said.get("checkpoint")
-        if (number, said.get("hash")) not in there:
-            words = f"the checkpoint over batch {number}, of which batch {record.batch} tells, is missing"
+        if record.kind == BREAK_KIND:
+            told.add(said.get("record"))
+            if said.get("record") not in records:
+                words = f"the break of which batch {record.batch} tells is missing among the checkpoints"
+                lost.append(Finding(Tampering.CHECKPOINT_REMOVED, record.batch, words))
+        elif (said.get("checkpoint"), said.get("hash")) not in there:
+            words = (
+                f"the checkpoint over batch {said.get('checkpoint')}, of which batch {record.batch} tells, is missing"
+            )
             lost.append(Finding(Tampering.CHECKPOINT_REMOVED, record.batch, words))
-    return lost
+    return [*lost, *_untold_breaks(checkpoints, told)]
+
+
+def _untold_breaks(checkpoints: Sequence[Checkpoint], told: Collection[Any]) -> list[Finding]:
+    """Breaks in the file that the chain does not tell of. The newest line may be one: the next checkpoint tells it."""
+    stand = standing(checkpoints).checkpoints
+    words = "the break in line {} of the checkpoints is not told by the chain"
+    return [
+        Finding(Tampering.BREAK_FORGED, each.number, words.format(each.line))
+        for each in stand[:-1]
+        if each.accepted is not None and each.accepted.record not in told
+    ]
 
 
 def _said(body: str) -> dict[str, Any]:

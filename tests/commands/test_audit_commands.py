@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 import typer
-from sqlalchemy import text
+from sqlalchemy import delete, insert, select, text
 
 from pipeline_project import cli
 from pipeline_project.commands import cli_audit
 from pipeline_project.commands.console import Exit
+from pipeline_project.domain.people import PersonRole
 from resources.audit.adopt import adopt
 from resources.audit.chain import append
+from resources.audit.checkpoint_file import FILE
+from resources.ledger.audit_tables import audit_batches, audit_rows
+from resources.people import PostgresPeople
 from resources.postgres import databases, engine_of
 from tests.commands.conftest import NAME, REFUNDED, Call, Home, Said
 
@@ -108,7 +114,73 @@ def test_a_public_key_that_is_missing_is_said_to_be(audit: Any) -> None:
     assert said.code == Exit.TAMPERED and "there is no public key at" in said.err
 
 
-@pytest.mark.parametrize("words", [(), ("verify",), ("checkpoint",), ("search",), ("proof",)])
+@pytest.fixture
+def cut(home: Home, audit: Any) -> Iterator[int]:
+    """A chain that lacks its newest batches, as after the restore of an older ledger, and is put right again; gives the
+    last batch that was signed. The checkpoints are put back too."""
+    url = databases(home.settings).ledger_url
+    file = home.settings.checkpoints / FILE
+    audit("checkpoint")
+    first = len(file.read_text().splitlines())
+    tables = (audit_batches, audit_rows)
+    with engine_of(url).begin() as connection:
+        append(connection, "answers", NAME, [{"case_id": REFUNDED, "person": "anna", "option": "refund"}])
+    audit("checkpoint")
+    said = json.loads(file.read_text().splitlines()[-1])
+    with engine_of(url).begin() as connection:
+        kept = {each.name: [dict(row._mapping) for row in connection.execute(select(each))] for each in tables}
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for name, column in (("audit_rows", "batch"), ("audit_batches", "number")):
+            connection.execute(text(f"DELETE FROM {name} WHERE {column} >= :number"), {"number": said["number"]})
+    lines = file.read_text().splitlines()
+    assert len(lines) == first + 1
+    yield said["number"]
+    with engine_of(url).begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for each in reversed(tables):
+            connection.execute(delete(each))
+        for each in tables:
+            connection.execute(insert(each), kept[each.name])
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_an_auditor_accepts_that_an_older_ledger_was_restored(audit: Any, cut: int, home: Home, tmp_path: Path) -> None:
+    people = PostgresPeople(databases(home.settings).ledger_url)
+    people.add("olga.audit", "Olga", [PersonRole.AUDITOR], "test", "a long enough password")
+    people.add("adam.audit", "Adam", [PersonRole.ADMIN], "test", "a long enough password")
+    password, wrong = tmp_path / "password", tmp_path / "wrong"
+    password.write_text("a long enough password\n", encoding="utf-8")
+    wrong.write_text("another one\n", encoding="utf-8")
+    said = audit("checkpoint")
+    assert said.code == Exit.TAMPERED and "pipeline audit accept-break" in said.err
+    said = audit("verify")
+    assert said.code == Exit.TAMPERED and "accept-break --as NAME --reason WORDS" in " ".join(said.out.split())
+
+    said = audit("accept-break", "--dry-run")
+    assert said.code == Exit.DONE and f"signed over batch {cut}," in said.out and "Nothing was signed" in said.out
+    assert audit("accept-break", "--dry-run", "--json").document["lost"]["number"] == cut
+    accept = ("accept-break", "--reason", "disk lost", "--password-file")
+    assert audit("accept-break", "--as", "olga.audit").code == Exit.WRONG_CALL
+    assert audit("accept-break", "--reason", "disk lost").code == Exit.WRONG_CALL
+    said = audit(*accept, password, "--as", "adam.audit")
+    assert said.code == Exit.NIGHT_FAILED and "is no auditor" in said.err
+    assert audit(*accept, wrong, "--as", "olga.audit").code == Exit.NIGHT_FAILED
+    assert audit("checkpoint").code == Exit.TAMPERED  # none of these changed anything
+
+    said = audit(*accept, password, "--as", "olga.audit")
+    assert said.code == Exit.DONE and "Accepted by olga.audit" in said.out
+    said = audit("verify")
+    assert said.code == Exit.DONE
+    told = " ".join(said.out.split())
+    assert 'BREAK, accepted because of "disk lost"' in told and f"to {cut} were signed" in told
+    assert "olga.audit accepted" in told and "Nothing was tampered with, apart from the break above." in told
+    (document,) = audit("verify", "--json").document["breaks"]
+    assert document["lost"]["number"] == cut and document["by"] == "olga.audit"
+    said = audit(*accept, password, "--as", "olga.audit")
+    assert said.code == Exit.NIGHT_FAILED and "there is no break to accept" in said.err
+
+
+@pytest.mark.parametrize("words", [(), ("verify",), ("checkpoint",), ("search",), ("proof",), ("accept-break",)])
 def test_help_shows_examples(audit: Any, words: tuple[str, ...]) -> None:
     said = audit(*words, "--help")
     assert said.code == 0 and "Example" in said.out and "--json" in said.out

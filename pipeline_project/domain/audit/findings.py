@@ -24,6 +24,7 @@ class Tampering(StrEnum):
     LEDGER_CHANGED = "ledger_changed"
     LEDGER_REMOVED = "ledger_removed"
     LEDGER_INSERTED = "ledger_inserted"
+    BREAK_FORGED = "break_forged"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,43 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class End:
+    """How long a chain was and how it ended: the number and the hash of its newest batch; of none 0 and GENESIS."""
+
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Break:
+    """What somebody signed about a chain that does not continue its checkpoints, because an older ledger was restored.
+
+    Attributes:
+        agreed: the newest checkpoint that the chain agreed with; batches after it were signed and are gone.
+        lost: the last checkpoint before the break, which the chain did not continue.
+        kept: how the chain stood when the break was accepted: what the break signs.
+        record: the digest of its line, by which the chain's own fact names it.
+    """
+
+    agreed: End
+    lost: End
+    kept: End
+    by: str
+    reason: str
+    at: datetime
+    record: str
+
+    @property
+    def words(self) -> str:
+        """One sentence that names both ends."""
+        return (
+            f"batches {self.agreed.number + 1} to {self.lost.number} were signed, ending in {self.lost.hash[:12]}, and "
+            f"are no longer there as they were; on {self.at.isoformat(timespec='seconds')} {self.by} accepted the "
+            f"chain that ended with batch {self.kept.number} in {self.kept.hash[:12]} instead"
+        )
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A signed word on how long the chain was and how it ended.
 
@@ -51,6 +89,7 @@ class Checkpoint:
         line: counted from 1.
         signed_at: by the database's clock.
         valid: whether the signature and the link to the line before are right.
+        accepted: what the line says beyond that, where it accepts a break.
     """
 
     line: int
@@ -58,6 +97,11 @@ class Checkpoint:
     hash: str
     signed_at: datetime
     valid: bool = True
+    accepted: Break | None = None
+
+    @property
+    def end(self) -> End:
+        return End(self.number, self.hash)
 
 
 @dataclass(frozen=True)
@@ -70,6 +114,7 @@ class Verdict:
         vouched: the newest valid checkpoint that the chain agrees with, or None.
         findings: in the order of the batches; at most as many as were asked for.
         more: findings beyond those.
+        breaks: restored ledgers that somebody accepted, in their order; they are told, and are no findings.
     """
 
     batches: int
@@ -79,6 +124,7 @@ class Verdict:
     vouched: Checkpoint | None
     findings: Sequence[Finding] = field(default_factory=tuple)
     more: int = 0
+    breaks: Sequence[Break] = field(default_factory=tuple)
 
     @property
     def intact(self) -> bool:
@@ -97,4 +143,10 @@ class Verdict:
         after = f" The {later} after it are linked but not signed yet." if later > 0 else ""
         known = [finding for finding in self.findings if 0 < finding.batch <= self.vouched.number]
         apart = f" apart from the {len(known) + self.more} findings listed" if known or self.more else ""
-        return f"Everything up to {until}, is as it was recorded{apart}.{after}"
+        broken = f" It was not always one chain: {told_breaks(self.breaks)}." if self.breaks else ""
+        return f"Everything up to {until}, is as it was recorded{apart}.{after}{broken}"
+
+
+def told_breaks(breaks: Sequence[Break]) -> str:
+    """All accepted breaks in one sentence's words; empty without any."""
+    return "; ".join(each.words for each in breaks)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
+from pipeline_project.domain.audit.breaks import standing
 from pipeline_project.domain.audit.chain import GENESIS, Batch, hash_of
 from pipeline_project.domain.audit.findings import Checkpoint, Finding, Tampering, Verdict
 from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
@@ -62,6 +63,7 @@ class _Check:
 
     start: Start
     checkpoints: dict[int, list[Checkpoint]]
+    lost_checkpoints: frozenset[tuple[int, str]] = frozenset()
     before: Batch | None = None
     batches: int = 0
     rows: int = 0
@@ -90,15 +92,16 @@ def verify_chain(
     """Checks batches in the order of their numbers, each with its rows in the order of their positions.
 
     Args:
-        checkpoints: valid and invalid ones, in the order of their lines.
+        checkpoints: valid and invalid ones, in the order of their lines, breaks that were accepted among them.
         orphans: (batch, rows) of rows whose batch is not there.
         start: where the batches begin.
     """
+    stand = standing(checkpoints)
     by_number: dict[int, list[Checkpoint]] = {}
-    for checkpoint in checkpoints:
-        if checkpoint.valid:
-            by_number.setdefault(checkpoint.number, []).append(checkpoint)
-    check = _Check(start or Start(), by_number)
+    for checkpoint in stand.checkpoints:
+        by_number.setdefault(checkpoint.number, []).append(checkpoint)
+    check = _Check(start or Start(), by_number, frozenset((each.number, each.hash) for each in stand.lost))
+    check.found += stand.findings
     for batch, rows in batches:
         _check_rows(check, batch, rows)
         _check_link(check, batch)
@@ -107,7 +110,7 @@ def verify_chain(
         check.batches += 1
     for number, count in orphans:
         check.add(Tampering.INSERTED, number, f"{count} rows belong to batch {number}, which is not there")
-    _check_end(check, checkpoints)
+    _check_end(check, checkpoints, stand.checkpoints)
     _tell_moves(check)
     tip = check.before
     return Verdict(
@@ -118,6 +121,7 @@ def verify_chain(
         vouched=check.vouched,
         findings=sorted(check.found, key=lambda each: (each.batch, each.position or 0)),
         more=check.more,
+        breaks=tuple(stand.breaks),
     )
 
 
@@ -253,6 +257,9 @@ def _tell_batch(check: _Check, batch: Batch) -> None:
 
 
 def _check_signed(check: _Check, batch: Batch) -> None:
+    if (batch.number, batch.hash) in check.lost_checkpoints:
+        words = f"a break calls the checkpoint over batch {batch.number} lost, and the chain holds that batch"
+        check.add(Tampering.BREAK_FORGED, batch.number, words)
     for checkpoint in check.checkpoints.get(batch.number, ()):
         if checkpoint.hash == batch.hash:
             check.vouched = checkpoint
@@ -268,7 +275,7 @@ def _check_signed(check: _Check, batch: Batch) -> None:
         check.disagreed = True
 
 
-def _check_end(check: _Check, checkpoints: Sequence[Checkpoint]) -> None:
+def _check_end(check: _Check, checkpoints: Sequence[Checkpoint], stand: Sequence[Checkpoint]) -> None:
     tip = _end(check)[0]
     for checkpoint in checkpoints:
         if not checkpoint.valid:
@@ -276,11 +283,11 @@ def _check_end(check: _Check, checkpoints: Sequence[Checkpoint]) -> None:
                 f"line {checkpoint.line} of the checkpoints has no valid signature, or does not follow the line before"
             )
             check.add(Tampering.CHECKPOINT_FORGED, 0, words)
-    signed = max((each.number for each in checkpoints if each.valid), default=0)
+    signed = max((each.number for each in stand), default=0)
     if signed > tip:
         words = f"batches {tip + 1} to {signed} are missing at the end: a checkpoint was signed over {signed}"
         check.add(Tampering.TRUNCATED, tip + 1, words, last=signed)
-    numbers = [each.number for each in checkpoints if each.valid]
+    numbers = [each.number for each in stand]
     if any(later < earlier for earlier, later in pairwise(numbers)):
         check.add(Tampering.CHECKPOINT_FORGED, 0, "the checkpoints are not in the order in which the chain grew")
 

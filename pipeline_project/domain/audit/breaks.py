@@ -1,0 +1,67 @@
+"""Accepted breaks among the checkpoints: which checkpoints still stand, and whether a break names what it breaks.
+
+An older ledger that was restored lacks batches that were signed. Somebody may accept that, in a line among the
+checkpoints that names both ends. It excuses exactly the checkpoints that it names, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline_project.domain.audit.chain import GENESIS
+from pipeline_project.domain.audit.findings import Break, Checkpoint, End, Finding, Tampering
+
+NOTHING = End(0, GENESIS)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the lines of the checkpoints come to.
+
+    Attributes:
+        checkpoints: those that the chain must agree with, in their order; a break is one over the chain it accepted.
+        breaks: those that name what lies before them.
+        lost: the checkpoints that the newest break calls lost, earlier breaks left out; the chain holds none of them.
+        findings: breaks that name something else.
+    """
+
+    checkpoints: Sequence[Checkpoint]
+    breaks: Sequence[Break]
+    lost: Sequence[Checkpoint]
+    findings: Sequence[Finding]
+
+
+def standing(checkpoints: Sequence[Checkpoint]) -> Standing:
+    """Applies the breaks, each to the lines before it; lines that are not valid count for nothing here."""
+    stand: list[Checkpoint] = []
+    breaks: list[Break] = []
+    lost: list[Checkpoint] = []
+    findings: list[Finding] = []
+    for each in checkpoints:
+        if not each.valid:
+            continue
+        if each.accepted is not None:
+            kept = _kept(each.accepted, stand)
+            if kept is None:
+                words = f"the break in line {each.line} of the checkpoints does not name the ends that lie before it"
+                findings.append(Finding(Tampering.BREAK_FORGED, each.number, words))
+            else:
+                lost = [one for one in stand[kept:] if one.accepted is None]
+                stand = stand[:kept]
+                breaks.append(each.accepted)
+        stand.append(each)
+    return Standing(stand, breaks, lost, findings)
+
+
+def _kept(accepted: Break, stand: Sequence[Checkpoint]) -> int | None:
+    """How many of the checkpoints before a break it leaves standing; None where it does not name the last of them as
+    lost and one before that, or none, as the one that the chain agreed with."""
+    ends = [each.end for each in stand]
+    if not ends or accepted.lost != ends[-1] or accepted.kept.number < accepted.agreed.number:
+        return None
+    if accepted.agreed == NOTHING:
+        return 0
+    # the first of its kind: a break over the very end of a checkpoint is lost with what followed it
+    kept = ends.index(accepted.agreed) + 1 if accepted.agreed in ends else len(ends)
+    return kept if kept < len(ends) else None
