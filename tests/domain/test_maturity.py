@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_project.domain.decisions import DECISIONS
@@ -114,6 +114,7 @@ def test_nights_that_were_not_decided_are_not_counted_among_the_immature() -> No
     assert immature_part(last, matured, nights, 0.9).nights == 1
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30)), min_size=1, max_size=120), st.integers(1, 10))
 def test_a_settled_night_is_mature(told: list[tuple[int, int]], tenths: int) -> None:
     """What gates and training wait for is stricter than what figures call mature: never the other way round."""
