@@ -1,7 +1,7 @@
 """The guard of who a case is: nothing is decided again because its id, its workflow's name or its night has changed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 import pyarrow as pa
@@ -68,7 +68,7 @@ def standing_of(
             schema = read_schema(recorded)
             if schema is not None:
                 schemas.setdefault(shape(schema), schema)
-    told = _told(typed, spec.case_schema, schemas)
+    told = _as_kept(_told(typed, spec.case_schema, schemas), lake, (spec.name, *names))
     wanted = {content for row in told for content in row}
     elsewhere = [places(spec.name, history, wanted, but=night)]
     before: dict[str, str] = {}
@@ -119,6 +119,13 @@ def _told(typed: TypedRows, own: CaseSchema, schemas: Mapping[Shape, CaseSchema]
         cells = [json.loads(raw) for raw in typed.arrivals["raw"].to_pylist()]
         found += [as_read for schema in others if (as_read := contents_as(cells, schema)) is not None]
     return [[content for content in row if isinstance(content, str)] for row in zip(*found, strict=True)]
+
+
+def _as_kept(told: list[list[str]], lake: Lake, workflows: Iterable[str]) -> list[list[str]]:
+    """The hashes of each row, in every spelling in which one of these workflows keeps them."""
+    plain = list(dict.fromkeys(content for row in told for content in row))
+    spelled = [dict(zip(plain, lake.keyed(name, plain), strict=True)) for name in dict.fromkeys(workflows)]
+    return [list(dict.fromkeys([*row, *(known[each] for known in spelled for each in row)])) for row in told]
 
 
 def history_of(lake: Lake, workflow: str) -> pa.Table | None:

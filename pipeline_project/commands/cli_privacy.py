@@ -115,3 +115,13 @@ def register(app: typer.Typer) -> None:
     )(retention)
     app.add_typer(holds, name="hold", short_help="Legal holds: what may not be forgotten or erased.")
     app.add_typer(keys, name="keys", short_help="Turns the master key of personal values.")
+
+
+@keys.command("hashes", epilog=example("pipeline keys hashes returns"))
+def hashes(
+    name: Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's name.")], as_json: AsJson = False
+) -> None:
+    """Puts the hashes of nights from before they were kept under a key under it; once, after an update."""
+    from pipeline_project.commands.privacy import key_hashes
+
+    raise typer.Exit(key_hashes(name, as_json))

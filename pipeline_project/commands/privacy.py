@@ -236,6 +236,19 @@ def rotate_keys(destroy: bool, as_json: bool) -> int:
     return Exit.DONE
 
 
+def key_hashes(name: str, as_json: bool) -> int:
+    """Puts the hashes of earlier nights under the key."""
+    from resources.privacy.hashing import put_under_key
+
+    spec = workflow(name)
+    count = put_under_key(_open().lake, spec.name)
+    if as_json:
+        emit({"workflow": spec.name, "nights": count})
+    else:
+        say(f"{count} nights of tables of {spec.name} were written anew." if count else "Nothing was left to do.")
+    return Exit.DONE
+
+
 def _open() -> Privacy:
     from resources.postgres import engine_of
     from resources.privacy.doors import open_sealed_lake

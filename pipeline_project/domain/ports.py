@@ -104,6 +104,10 @@ class Lake(Protocol):
         """Replaces one night of one table in one atomic commit and returns the table's new version."""
         ...
 
+    def keyed(self, workflow: str, hashes: Sequence[str]) -> list[str]:
+        """Hashes of contents as a workflow's tables hold them: under a key where its fields are personal."""
+        ...
+
 
 class VectorStore(Protocol):
     """Vectors by the content they were encoded from; a content is encoded once per encoder version."""

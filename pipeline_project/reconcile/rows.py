@@ -12,6 +12,8 @@ from pipeline_project.reconcile.stores import Rows
 from pipeline_project.reconcile.told import Declared, Link, Span, Where
 
 _REPAIR, _POSTED = "repair:", "webhook"
+#: How contents begin that are kept under a key, which this checker does not have.
+_KEYED = "k-"
 _REPAIR_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
@@ -158,9 +160,16 @@ def check_rows(workflow: str, span: Span, lake: Lake, renamed: Collection[str] =
                 continue
             arrived = [row["row_sha256"] for row in has.arrivals]
             refused = [row["row_sha256"] for row in has.quarantine or ()]
+            apart = _kept_apart([*arrived], {*admitted, *refused}, before.union(renamed))
+            if apart:
+                link.note(
+                    f"{night}: {len(apart)} rows cannot be compared with earlier nights, whose "
+                    f"contents are kept without a key; run `pipeline keys hashes {workflow}` once"
+                )
             came += len(arrived)
+            kept += len(apart)
             kept += len(admitted) + len(refused) + _duplicates(arrived, [*admitted, *refused], before.union(renamed))
-            _judge(night, has.arrivals, admitted, refused, (before, before.union(renamed)), found)
+            _judge(night, has.arrivals, admitted, refused, (before, before.union(renamed, apart)), found)
         elif night in span and (has.cases or has.quarantine):
             found["nights with cases or refused rows and no arrivals"].append(night)
         before.update(admitted)
@@ -178,6 +187,13 @@ def _duplicates(arrived: Sequence[str], sorted_: Sequence[str], before: set[str]
     """Rows whose content came before: in this night, or as a case of an earlier one."""
     repeated = len(arrived) - len(set(arrived))
     return repeated + len({each for each in arrived if each in before and each not in set(sorted_)})
+
+
+def _kept_apart(arrived: Sequence[str], sorted_: set[str], before: set[str]) -> set[str]:
+    """Contents under a key that went nowhere, where earlier cases' are without one: only who has the key can tell."""
+    if all(each.startswith(_KEYED) for each in before):
+        return set()
+    return {each for each in arrived if each.startswith(_KEYED) and each not in sorted_ and each not in before}
 
 
 def _judge(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, text
 
 from pipeline_project.domain.errors import KeysUnusable, SealBroken
+from pipeline_project.domain.privacy.hashes import keyed
 from pipeline_project.domain.privacy.seal import (
     NOBODY,
     NOTE,
@@ -129,6 +130,15 @@ class PostgresKeyring:
             found = connection.execute(question, {"names": sorted(set(pseudonyms))}).all()
         sealed: dict[str, str | None] = {row.pseudonym: row.sealed_id for row in found}
         return self.open_column(keys.ID, [sealed.get(name) for name in pseudonyms])
+
+    def hashes(self, plain: Sequence[str | None]) -> list[str | None]:
+        """Hashes of contents under the key of pseudonyms, which is never turned; see `domain.privacy.hashes`.
+
+        Raises:
+            KeysUnusable: as `pseudonyms`.
+        """
+        secret = self._names()
+        return [None if value is None else keyed(value, secret) for value in plain]
 
     def period(self, what: str, month: str) -> str:
         """The name of the key of one month of notes (`seal.NOTE` with a workflow's name), as in 2026-11."""

@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline_project.domain.privacy.fields import PersonalFields, as_text, from_text, row_parts, row_token
+from pipeline_project.domain.privacy.hashes import KEYED
 from pipeline_project.domain.privacy.seal import is_sealed, looks_pseudonymous
 from pipeline_project.domain.report.masking import mask, without_values
-from pipeline_project.domain.schema import ARROW_TYPES, CASE_ID, FieldType
+from pipeline_project.domain.schema import ARROW_TYPES, CASE_ID, CONTENT, FieldType
 from resources.delta import DeltaStore
 from resources.lake import DeltaLake
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 CASES, TRAINING, ROWS = "cases", "training_set", ("arrivals", "quarantine")
 RAW, REASONS = "raw", "reasons"
+#: Columns that hold a hash of what a row says.
+HASHES = ("row_sha256", CONTENT)
 #: Before the name of a column whose impersonal part is sealed with nobody's key.
 REST = "the rest of "
 
@@ -33,6 +37,8 @@ class SealedLake(DeltaLake):
       the subject was forgotten. The subject is a pseudonym and stays one.
     - In `arrivals` and `quarantine` the row as it came in is sealed whole, and a second time without what is personal:
       of a forgotten subject the second is read, so that its cases stay the cases they were. So are the reasons.
+    - In all three the hashes of what a row says are under a key (`domain.privacy.hashes`), and are read so: those that
+      were written without one are put under it as they are read, so that old and new nights meet.
     - In `training_set` a feature made from one personal field is sealed as that field is.
 
     What was written before its field was declared personal is read as it is.
@@ -120,12 +126,40 @@ class SealedLake(DeltaLake):
         named = self.keyring.named(own)
         return _with(cases, subject, [named.get(name, name) for name in cases[subject].to_pylist()])
 
+    def keyed(self, workflow: str, hashes: Sequence[str]) -> list[str]:
+        """As `Lake.keyed`.
+
+        Raises:
+            KeysUnusable: see `PostgresKeyring.hashes`.
+        """
+        if self._personal(workflow) is None or not hashes:
+            return [*hashes]
+        return [str(each) for each in self.keyring.hashes(hashes)]
+
+    def under_key(self, workflow: str, table: pa.Table) -> pa.Table:
+        """A table as it lies in the lake with its hashes under the key; the same table where they are already."""
+        return table if self._personal(workflow) is None else self._with_keyed_hashes(table)
+
+    def _with_keyed_hashes(self, table: pa.Table) -> pa.Table:
+        for name in HASHES:
+            if name not in table.column_names:
+                continue
+            column = table[name].combine_chunks()
+            plain = pc.invert(pc.starts_with(column, KEYED))
+            if not pc.any(plain).as_py():
+                continue
+            found = self.keyring.hashes(column.filter(pc.fill_null(plain, False)).to_pylist())
+            put = pc.replace_with_mask(column, pc.fill_null(plain, False), pa.array(found, column.type))
+            table = table.set_column(table.column_names.index(name), table.schema.field(name), put)
+        return table
+
     def _sealed(self, workflow: str, asset: str, table: pa.Table) -> pa.Table:
         fields = self._fields(workflow, asset)
         if fields is None:
             return table
         if asset == TRAINING:
             return self._sealed_training(workflow, table, fields)
+        table = self._with_keyed_hashes(table)
         return self._sealed_cases(table, fields) if asset == CASES else self._sealed_rows(table, fields)
 
     def _opened(self, workflow: str, asset: str, table: pa.Table | None) -> pa.Table | None:
@@ -134,6 +168,7 @@ class SealedLake(DeltaLake):
             return table
         if asset == TRAINING:
             return self._opened_columns(table, fields.features)
+        table = self._with_keyed_hashes(table)
         return self._opened_cases(table, fields) if asset == CASES else self._opened_rows(table)
 
     def _fields(self, workflow: str, asset: str) -> PersonalFields | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +63,43 @@ def test_the_same_content_under_another_id_goes_to_quarantine() -> None:
     assert all("says the same under another id" in reasons[0] for reasons in told)
     assert len(world.ledger.decisions) == 4
     assert checks(result)["nothing_vanished"]
+
+
+class KeyedLake(MemoryLake):
+    """Keeps and gives hashes as a house with personal fields does, those of nights from before as well."""
+
+    def keyed(self, workflow: str, hashes: Sequence[str]) -> list[str]:
+        return [each if each.startswith("k-") else f"k-{each}" for each in hashes]
+
+    def _stamped(self, workflow: str, asset: str, table: pa.Table) -> pa.Table:
+        for name in {"row_sha256", CONTENT} & set(table.column_names):
+            kept = [each if each is None else self.keyed(workflow, [each])[0] for each in table[name].to_pylist()]
+            at = table.column_names.index(name)
+            table = table.set_column(at, table.schema.field(at), pa.array(kept, pa.string()))
+        return super()._stamped(workflow, asset, table)
+
+
+def test_twins_and_rows_of_nights_from_before_are_known_where_hashes_are_under_a_key() -> None:
+    before = decided()
+    lake = KeyedLake()
+    for kept in ("tables", "versions", "log", "times"):
+        setattr(lake, kept, getattr(before.lake, kept))
+    world = replace(before, lake=lake)
+    world.sources.rows[NEXT] = [
+        arrival(NIGHT, 0, price="10"),  # the very row
+        arrival(NIGHT, 1, price="11.0", case="X1"),  # what it says, under another id
+        arrival(NEXT, 9, price="99"),
+    ]
+    result = world.run(NEXT, *NIGHTLY)
+    assert result.success
+    assert metadata(result, "cases")["duplicates"] == 1
+    assert [row["case_id"] for row in world.table("cases", NEXT)] == ["C03-02-9"]
+    assert "says the same under another id" in str(world.table("quarantine", NEXT))
+    assert len(world.ledger.decisions) == 4
+    renamed_twins = renamed(world, renamed_from="claims")
+    renamed_twins.sources.rows[NEXT] = [arrival(NIGHT, 2, price="12.0", case="X2")]
+    assert renamed_twins.run(NEXT, *NIGHTLY).success
+    assert renamed_twins.table("cases", NEXT) == []
 
 
 def test_a_late_file_for_an_earlier_night_brings_no_twin_of_a_later_one() -> None:

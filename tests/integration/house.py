@@ -23,10 +23,10 @@ from pipeline_project.commands.ground import Ground, prepare, workflow
 from pipeline_project.commands.nights import NightRun
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
-from resources.lake import DeltaLake
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
 from resources.privacy.doors import open_sealed_lake
+from resources.privacy.lake import SealedLake
 from tests.integration import shop
 from tests.keys import shared_keys
 
@@ -103,7 +103,7 @@ class House:
             return PostgresLedger(prepare().databases.ledger_url)
 
     @property
-    def lake(self) -> DeltaLake:
+    def lake(self) -> SealedLake:
         return open_sealed_lake(self.settings)
 
     def declare(self, **changes: Any) -> None:

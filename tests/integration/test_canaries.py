@@ -163,6 +163,14 @@ def test_no_canary_is_heard_outside_of_the_source(house: House) -> None:
     assert [f"{place}: {around}" for place, around in hits(house).items()] == []
 
 
+def test_hashes_of_what_rows_say_are_under_a_key(house: House) -> None:
+    for table in ("arrivals", "quarantine", "cases"):
+        lying = house.lake.read_sealed(house.name, table, LAST)
+        assert lying is not None and len(lying)
+        for name in {"row_sha256", "content_sha256"} & set(lying.column_names):
+            assert all(each.startswith("k-") for each in lying[name].drop_null().to_pylist())
+
+
 def test_a_forgotten_subject_is_gone_and_the_chain_holds(house: House) -> None:
     adopt(house.ledger.url)
     before = house.decisions()

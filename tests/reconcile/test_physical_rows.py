@@ -25,3 +25,21 @@ def lake(arrived: str, admitted: str) -> Lake:
 def test_what_the_old_name_decided_may_be_let_go(renamed: set[str], holds: bool) -> None:
     link = check_rows("flow", Span(NIGHT, NIGHT), lake("abc", "ab"), renamed)
     assert link.holds is holds
+
+
+def test_rows_under_a_key_are_not_compared_with_nights_from_before_it() -> None:
+    """They may have come before; whoever has no key cannot tell, and says what to do. Nothing else is let go."""
+    before = "2025-03-04"
+    rows = lake("xy", "x")
+    for noun in (rows.nights[NIGHT].arrivals, rows.nights[NIGHT].cases):
+        for row in noun or ():
+            row["row_sha256"] = f"k-{row['row_sha256']}"
+    rows.nights[before].cases = [{"night": before, "case_id": "OLD", "row_sha256": "y"}]
+    rows.nights[before].arrivals = [{"night": before, "file": "b.csv", "line": 1, "row_sha256": "y"}]
+    rows.nights[before].quarantine = []
+    link = check_rows("flow", Span(before, NIGHT), rows)
+    assert link.holds and any("pipeline keys hashes flow" in note for note in link.notes)
+    rows.nights[before].cases[0]["row_sha256"] = rows.nights[before].arrivals[0]["row_sha256"] = "k-y"
+    assert check_rows("flow", Span(before, NIGHT), rows).holds
+    rows.nights[before].cases[0]["row_sha256"] = rows.nights[before].arrivals[0]["row_sha256"] = "k-z"
+    assert not check_rows("flow", Span(before, NIGHT), rows).holds

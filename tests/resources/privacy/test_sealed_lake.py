@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from pipeline_project.domain.privacy.fields import PersonalFields
+from pipeline_project.domain.privacy.hashes import keyed
 from pipeline_project.domain.privacy.seal import is_sealed
 from pipeline_project.domain.schema import ARRIVALS, QUARANTINE, CaseSchema, Field, FieldType, Role, cases_schema
+from resources.lake import DeltaLake
 from resources.ledger.ledger import PostgresLedger
 from resources.postgres import engine_of
+from resources.privacy.hashing import put_under_key
 from resources.privacy.keyring import PostgresKeyring
 from resources.privacy.lake import SealedLake
 
@@ -110,7 +114,8 @@ def test_cases_come_back_as_they_were_but_for_the_subject(lake: SealedLake) -> N
     found = lake.read_night("w", "cases", NIGHT)
     assert found is not None
     assert found.schema.remove_metadata().types == CASES.schema.types
-    assert found.drop_columns(["customer"]).to_pylist() == CASES.drop_columns(["customer"]).to_pylist()
+    others = ["customer", "row_sha256"]
+    assert found.drop_columns(others).to_pylist() == CASES.drop_columns(others).to_pylist()
     assert found["customer"].to_pylist() == lake.keyring.pseudonyms([ANNA, BERT, None])
     some = lake.read_span("w", "cases", None, "2025-04-01", ["case_id", "born"])
     assert some is not None and some.to_pylist()[0] == {"case_id": "a", "born": BORN}
@@ -141,7 +146,8 @@ def test_a_night_written_twice_lies_there_the_same(lake: SealedLake) -> None:
 def test_rows_come_back_to_the_letter(lake: SealedLake) -> None:
     lake.write_night("w", "arrivals", NIGHT, ROWS)
     found = lake.read_night("w", "arrivals", NIGHT)
-    assert found is not None and found.to_pylist() == ROWS.to_pylist()
+    assert found is not None
+    assert found.drop_columns(["row_sha256"]).to_pylist() == ROWS.drop_columns(["row_sha256"]).to_pylist()
 
 
 def test_a_forgotten_subject_leaves_a_case_without_personal_values(lake: SealedLake, engine: Engine) -> None:
@@ -202,7 +208,8 @@ def test_reasons_quote_nobody_who_was_forgotten(lake: SealedLake, engine: Engine
     lake.write_night("w", "quarantine", NIGHT, REFUSED)
     assert "KANARIE" not in everything_in(tmp_path / "lake")
     found = lake.read_night("w", "quarantine", NIGHT)
-    assert found is not None and found.to_pylist() == REFUSED.to_pylist()
+    assert found is not None
+    assert found.drop_columns(["row_sha256"]).to_pylist() == REFUSED.drop_columns(["row_sha256"]).to_pylist()
     forget(engine, lake.keyring.pseudonyms([ANNA])[0])
     left = lake.read_night("w", "quarantine", NIGHT)
     assert left is not None
@@ -224,3 +231,45 @@ def test_features_made_of_a_personal_field_are_sealed_as_it_is(
     left = lake.read_night("w", "training_set", NIGHT)
     assert left is not None
     assert left.to_pylist()[0] == {**training.to_pylist()[0], "number_weight": None, "category_town": None}
+
+
+def test_hashes_lie_under_a_key_and_old_nights_meet_new_ones(lake: SealedLake, tmp_path: Path) -> None:
+    plain = [hashlib.sha256(text.encode()).hexdigest() for text in ("anna|61.5", "bert|0.1", "nobody")]
+    old = _hashed(CASES, NIGHT, plain, [*plain[:2], None])
+    # written before hashes were under a key: the door that does not seal wrote so
+    fields = PersonalFields.of(SCHEMA, ["weight", "town"])
+    DeltaLake(str(tmp_path / "lake")).write_night("w", "cases", NIGHT, lake._sealed_cases(old, fields))
+    lake.write_night("w", "cases", "2025-03-02", _hashed(CASES, "2025-03-02", plain, [*plain[:2], None]))
+    lake.write_night("w", "arrivals", "2025-03-02", _hashed(ROWS, "2025-03-02", plain))
+    both = lake.read_span("w", "cases", None, "9999-12-31", ["night", "row_sha256", "content_sha256"])
+    arrived = lake.read_night("w", "arrivals", "2025-03-02")
+    assert both is not None and arrived is not None
+    under_key = lake.keyed("w", plain)
+    for name, wanted in (("row_sha256", under_key), ("content_sha256", [*under_key[:2], None])):
+        assert both[name].to_pylist() == wanted * 2
+    assert arrived["row_sha256"].to_pylist() == under_key, "arrivals and cases are told by the same hash"
+    assert lake.keyed("w", under_key) == under_key and lake.keyed("another", plain) == plain
+    assert len({*plain, *under_key}) == 6
+    assert put_under_key(lake, "w") == 1 and put_under_key(lake, "w") == 0
+    for night in (NIGHT, "2025-03-02"):
+        lying = lake.read_sealed("w", "cases", night)
+        assert lying is not None and lying["row_sha256"].to_pylist() == under_key
+        assert not any(each in str(lying.to_pylist()) for each in plain)
+    assert lake.read_span("w", "cases", None, "9999-12-31", ["night", "row_sha256", "content_sha256"]) == both
+
+
+def test_without_the_key_no_value_can_be_tried(lake: SealedLake, engine: Engine, tmp_path: Path) -> None:
+    guess = hashlib.sha256(b"anna|61.5").hexdigest()
+    other = PostgresKeyring(engine, tmp_path / "keys").hashes([guess, None])
+    assert lake.keyed("w", [guess]) == other[:1] and other[1] is None
+    assert keyed(guess, b"another key") != other[0]
+    assert guess not in str(other[0])
+
+
+def _hashed(table: pa.Table, night: str, rows: list[str], contents: list[str | None] | None = None) -> pa.Table:
+    new = {"night": [night] * len(rows), "row_sha256": rows, **({"content_sha256": contents} if contents else {})}
+    for name, values in new.items():
+        table = table.set_column(
+            table.column_names.index(name), table.schema.field(name), pa.array(values, pa.string())
+        )
+    return table
