@@ -171,7 +171,7 @@ def check(
     raise typer.Exit(run_check(files or [], as_json, data))
 
 
-@app.command(epilog=example("pipeline why returns R250305-EFEU2F7"), short_help="What one decision rests on.")
+@app.command(epilog=example("pipeline why returns R250305-SUVRVTF"), short_help="What one decision rests on.")
 def why(
     workflow: Workflow,
     case: Annotated[str, typer.Argument(metavar="CASE", help="The id of a case.")],

@@ -67,14 +67,14 @@ def postgres_server() -> Iterator[str]:
 
 
 @contextmanager
-def _databases(server: str) -> Iterator[Callable[[], str]]:
+def _databases(server: str, template: str = "template0") -> Iterator[Callable[[], str]]:
     engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     made: list[str] = []
 
     def make() -> str:
         name = f"test_{uuid.uuid4().hex}"
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         made.append(name)
         return make_url(server).set(database=name).render_as_string(hide_password=False)
 
@@ -92,12 +92,26 @@ def new_database(postgres_server: str) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="session")
-def ledger_database(postgres_server: str) -> Iterator[str]:
-    """One migrated ledger; `ledger` empties it for each test."""
+def migrated(postgres_server: str) -> Iterator[str]:
+    """The name of a database with the newest schema, to which nobody connects: the others are copies of it."""
     with _databases(postgres_server) as make:
         url = make()
         migrate.upgrade(url)
-        yield url
+        yield str(make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def ledger_database(postgres_server: str, migrated: str) -> Iterator[str]:
+    """One migrated ledger; `ledger` empties it for each test."""
+    with _databases(postgres_server, migrated) as make:
+        yield make()
+
+
+@pytest.fixture
+def own_ledger(postgres_server: str, migrated: str) -> Iterator[str]:
+    """The URL of an empty ledger that this test alone uses, whatever it leaves behind."""
+    with _databases(postgres_server, migrated) as make:
+        yield make()
 
 
 @pytest.fixture

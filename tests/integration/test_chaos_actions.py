@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,16 +13,13 @@ from benchmarks.chaos.actions import run
 from benchmarks.chaos.deliveries import History, judge
 from benchmarks.chaos.dispatching import Chaos, Point, Protection
 from benchmarks.chaos.throughput import measure
-from resources.ledger import migrate
 
 SMALL = Chaos(actions=120, kills=3)
 
 
 @pytest.fixture
-def url(new_database: Callable[[], str]) -> str:
-    url = new_database()
-    migrate.upgrade(url)
-    return url
+def url(own_ledger: str) -> str:
+    return own_ledger
 
 
 @pytest.mark.parametrize("forgetful", [False, True], ids=["", "the shop remembers no key"])
