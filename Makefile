@@ -13,7 +13,7 @@ run: $(STAMP)  ## sixty sample nights, and a page at the end
 	$(BIN)/pipeline demo
 
 test: $(STAMP)  ## everything, in minutes
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 elsewhere: $(STAMP)  ## the numerical tests as on a plainer processor, whole nights on one core
 	$(BIN)/python -m tests.elsewhere

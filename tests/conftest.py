@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from resources.embedded import EmbeddedServer
@@ -18,6 +19,7 @@ from resources.ledger import migrate
 from resources.ledger.ledger import PostgresLedger
 from resources.ledger.schema import metadata
 from resources.postgres import engine_of, with_driver
+from tests.places import memory
 
 #: What marked tests need; where it is missing they are deselected, and the report's first lines say so.
 NEEDS = {
@@ -25,18 +27,43 @@ NEEDS = {
     "browser": ("there is no chromium", lambda: shutil.which("chromium") is not None),
 }
 
+#: Nothing here has to survive a power cut, and nobody guesses passwords.
+UNSAFE_AND_FAST = ("fsync = off", "full_page_writes = off", "max_wal_size = '128MB'", "scram_iterations = 1")
+
+#: Folders whose files take longest, those first.
+LONGEST = {name: place for place, name in enumerate(("integration", "browser", "lifecycle", "assets", "commands"))}
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects the tests whose marker asks for something this machine lacks."""
+    """Deselects the tests whose marker asks for something this machine lacks, and puts the longest first."""
     missing = {marker for marker, (_, there) in NEEDS.items() if not there()}
     left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in missing)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    # files go to whichever worker is free, in this order: a long one that comes last would keep the other waiting
+    root = config.rootpath / "tests"
+    items.sort(key=lambda item: LONGEST.get(item.path.relative_to(root).parts[0], len(LONGEST)))
 
 
 def pytest_report_header() -> list[str]:
     return [f"tests marked {marker} are deselected: {why}" for marker, (why, there) in NEEDS.items() if not there()]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """argon2id with the least it can do: its cost is the library's business, and each sign-in of a test would pay it.
+
+    `tests/resources/test_people.py` looks at the real one.
+    """
+    from resources import people
+
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(people, "_hasher", lambda: cheap)
+        people._nobodys_hash.cache_clear()
+        yield
+    people._nobodys_hash.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +77,20 @@ def postgres_server() -> Iterator[str]:
         yield with_driver(given).render_as_string(hide_password=False)
         return
     # pytest's own temporary folders get closed again by the next session that starts; a short path keeps the socket
-    home = Path(tempfile.mkdtemp(prefix="pipeline-test-"))
+    home = Path(tempfile.mkdtemp(prefix="pipeline-test-", dir=memory()))
     server = EmbeddedServer(home / "postgres")
     try:
         server.start()
         url = server.superuser_url
         engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            # nothing here has to survive a power cut
-            connection.execute(text("ALTER SYSTEM SET fsync = off"))
+            for setting in UNSAFE_AND_FAST:
+                connection.execute(text(f"ALTER SYSTEM SET {setting}"))
             connection.execute(text("SELECT pg_reload_conf()"))
+        with engine.connect() as connection:
+            # the password again, so that its hash is one of few rounds: every connection pays for them
+            again = str(make_url(url).password)
+            connection.execute(text(f"ALTER ROLE {make_url(url).username} PASSWORD '{again}'"))
         yield url
     finally:
         server.stop()
@@ -114,12 +145,25 @@ def own_ledger(postgres_server: str, migrated: str) -> Iterator[str]:
         yield make()
 
 
+#: Empties what holds rows and counts from one again. TRUNCATE would make each of the hundreds of files anew.
+_EMPTY = f"""
+DO $$ DECLARE it text; held boolean; BEGIN
+  -- facts refuse to be deleted by a trigger; only a superuser can put triggers to sleep, and no service is one
+  SET LOCAL session_replication_role = replica;
+  FOREACH it IN ARRAY ARRAY{[table.name for table in metadata.sorted_tables]} LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I)', it) INTO held;
+    IF held THEN EXECUTE format('DELETE FROM %I', it); END IF;
+  END LOOP;
+  PERFORM setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+    FROM pg_sequences WHERE last_value IS NOT NULL;
+END $$
+"""
+
+
 @pytest.fixture
 def ledger(ledger_database: str) -> PostgresLedger:
     """An empty ledger with the newest schema."""
     with engine_of(ledger_database).begin() as connection:
-        names = ", ".join(table.name for table in metadata.sorted_tables)
-        # facts refuse TRUNCATE by a trigger; only a superuser can put triggers to sleep, and no service is one
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
-        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+        # past SQLAlchemy, which would read the colons and per cents as parameters
+        connection.connection.cursor().execute(_EMPTY)
     return PostgresLedger(ledger_database)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -615,6 +616,12 @@ class Counts:
         return self.links
 
 
+@lru_cache(maxsize=1)
+def _instance() -> dg.DagsterInstance:
+    """Dagster's own memory, for runs of which only the result is looked at: to make one takes longer than a step."""
+    return dg.DagsterInstance.ephemeral()
+
+
 @dataclass
 class World:
     """Everything around a workflow, in memory; `run` materializes a selection of its assets for one night."""
@@ -665,7 +672,7 @@ class World:
             partition_key=night,
             resources=self.resources(),
             raise_on_error=False,
-            instance=instance,
+            instance=instance or _instance(),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
 

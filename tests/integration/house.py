@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 from sqlalchemy import text
 
+from pipeline_project import cli
 from pipeline_project.commands.backfill import run_nights
 from pipeline_project.commands.ground import Ground, prepare, workflow
 from pipeline_project.commands.nights import NightRun
@@ -58,6 +60,8 @@ class House:
     home: Path
     server: str | None
     variables: dict[str, str] = field(default_factory=dict)
+    #: known after the first look: the ground is looked over by whatever runs nights, not by each question
+    _ledger_url: str = field(default="", init=False, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -99,8 +103,10 @@ class House:
 
     @property
     def ledger(self) -> PostgresLedger:
-        with self.entered():
-            return PostgresLedger(prepare().databases.ledger_url)
+        if self.server is None or not self._ledger_url:
+            with self.entered():
+                self._ledger_url = prepare().databases.ledger_url
+        return PostgresLedger(self._ledger_url)
 
     @property
     def lake(self) -> SealedLake:
@@ -118,10 +124,23 @@ class House:
             days = (date.fromisoformat(first), date.fromisoformat(last or first))
             return run_nights(workflow(self.name), *days, again, retrain, quiet=True)
 
-    def command(
+    def command(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """A command as from a shell, in this process: another one would import everything again, for seconds."""
+        out, err = io.StringIO(), io.StringIO()
+        argv, given = ["pipeline", *words], {"COLUMNS": "80", **more}
+        code = 0
+        with self.entered(), mock.patch.dict(os.environ, given), mock.patch.object(sys, "argv", argv):
+            try:
+                with redirect_stdout(out), redirect_stderr(err):
+                    cli.main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+    def process(
         self, *words: str, module: str = "pipeline_project.cli", **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """A command in a process of its own."""
+        """A command in a process of its own, where that is what is tried."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
         return subprocess.run(
             [sys.executable, "-m", module, *words],

@@ -77,7 +77,7 @@ def test_what_is_known_later_is_refused_as_a_feature(house: House, tmp_path: Pat
 
 def test_its_nights_are_decided_without_any_python(house: House) -> None:
     for first, last in (WARM_UP, DECIDED):
-        done = house.command("nights", house.name, "--from", first, "--to", last, "--json")
+        done = house.process("nights", house.name, "--from", first, "--to", last, "--json")
         assert done.returncode == 0, done.stdout + done.stderr
     for night in DECIDED:
         decided = house.decisions(night)

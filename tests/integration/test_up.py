@@ -104,14 +104,15 @@ def up() -> Iterator[Up]:
     house = House("upstairs", home, None)
     house.declare(**NO_MODEL)
     shop.drop_nights(house.folder, NIGHTS, count=6)
-    port, mlflow, reports = _free_ports(3)
-    words = ["up", "--port", str(port), "--mlflow-port", str(mlflow), "--reports-port", str(reports)]
+    options = ("--port", "--mlflow-port", "--reports-port", "--desk-port", "--shop-port")
+    ports = _free_ports(len(options))
+    words = ["up", *(word for option, port in zip(options, ports, strict=True) for word in (option, str(port)))]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline_project.cli", *words],
         env={**kept, **house.environ}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    running = Up(house, process, port)
+    running = Up(house, process, ports[0])
     try:
         _until("the webserver", lambda: _answers(running), running)
         yield running

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
+import argon2
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -14,11 +19,23 @@ from resources.postgres import engine_of
 
 ADMIN, REVIEWER = PersonRole.ADMIN, PersonRole.REVIEWER
 PASSWORD = "a long enough password"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def people(ledger: PostgresLedger) -> PostgresPeople:
     return PostgresPeople(ledger.url)
+
+
+def test_passwords_are_hashed_as_the_library_advises() -> None:
+    """In a process of its own: this one's hashes are made cheap for every other test."""
+    program = "from resources.people import _hasher; print(_hasher().hash('x'))"
+    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    asked = argon2.extract_parameters(told.stdout.strip())
+    advised = argon2.PasswordHasher()
+    assert asked.type is argon2.Type.ID
+    assert (asked.memory_cost, asked.time_cost) >= (advised.memory_cost, advised.time_cost)
+    assert advised.memory_cost >= 19 * 1024, "less than what OWASP asks for"
 
 
 @pytest.mark.parametrize("name", ["", "Ada", "1ada", "a b", "ada/..", "a" * 49, "ada\n"])
