@@ -78,6 +78,7 @@ CARRIED_OUT: dict[str, Ends] = {
     "pipeline people add ada --role reviewer --role approver": Ends(0, "Password, shown this once: "),
     "pipeline people add ada --role reviewer": Ends(1, "has an account already"),
     "pipeline people grant ada approver": Ends(0, "ada has the role approver"),
+    "pipeline people link ada": Ends(0, "^http://127.0.0.1:3004/"),
     "pipeline people list": Ends(0, "ada +approver, reviewer"),
     "pipeline people revoke ada approver": Ends(0, "no longer has the role"),
     "pipeline people password ada": Ends(0, "Password, shown this once: "),
