@@ -179,7 +179,7 @@ def test_another_divergence_fails_again_and_needs_another_yes(backups: Backups) 
 def test_a_ledger_from_before_any_checkpoint_may_go_on_too(backups: Backups, left: str) -> None:
     with engine_of(backups.signer.url).begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
-        for name in ("audit_rows", "audit_batches", "decisions"):
+        for name in ("audit_rows", "audit_batches", "decisions", "workflow_versions"):
             connection.execute(text(f"DELETE FROM {name}"))
         if left != "nothing":
             append(connection, "answers", "returns", [{"case_id": "first"}])
