@@ -11,7 +11,7 @@ _HEAD = """# Chaos
 
 ```sh
 make chaos                                       # every suite at full size, then without each of its protections
-.venv/bin/python -m benchmarks.chaos --quick     # the same in minutes
+.venv/bin/python -m benchmarks.chaos --quick     # the same in minutes, without `pipeline up`
 .venv/bin/python -m benchmarks.chaos --only kills
 ```
 

@@ -1,4 +1,4 @@
-"""The suites of `make chaos`, with their sizes: whole in some twenty minutes of two idle cores, quick in under eight.
+"""The suites of `make chaos`, with their sizes: whole in half an hour of two idle cores, quick in under eight minutes.
 
 Each module takes larger sizes by its arguments; these are what a change can wait for.
 """
@@ -169,7 +169,9 @@ SUITES = (
         "with two daemons: each night is decided and delivered as in a calm house",
         "benchmarks.chaos.services",
         ["--times", "5"],
-        ["--times", "1"],
-        [Control("monitor")],
+        # `pipeline up` alone takes minutes of two processors
+        None,
+        [Control("monitor", ["--times", "1"])],
+        seconds=3600,
     ),
 )

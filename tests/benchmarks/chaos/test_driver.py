@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,7 @@ def test_the_sizes_are_whole_quick_and_quick_without(tmp_path: Path, monkeypatch
     assert [run.words for run in told] == [["--size", "9"], ["--size", "1", "--without", "care"]]
     assert heard == ["--size 9"]
     assert next(runs([suite], True, heard.append)).words == ["--size", "1"]
+    assert list(runs([replace(suite, quick=None)], True, heard.append)) == []
 
 
 def test_the_page_shows_every_run_and_adds_the_faults_up() -> None:
