@@ -124,6 +124,7 @@ CARRIED_OUT: dict[str, Ends] = {
     "pipeline retention --workflow returns": Ends(0, "held|Nothing|erased"),
     "pipeline forget CUSTOMER --workflow returns": Ends(5, "nothing is sealed for that subject"),
     "pipeline forget C-1042 --workflow returns": Ends(5, "nothing is sealed for that subject"),
+    "pipeline keys hashes returns": Ends(0, "Nothing was left to do"),
     "pipeline keys rotate": Ends(0, "Master key 2 wraps"),
     "pipeline keys rotate --destroy-old": Ends(0, "Master key 3 wraps"),
     # the webhook door
