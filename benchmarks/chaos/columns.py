@@ -43,6 +43,7 @@ from resources.audit.facts import TABLE, key_columns
 from resources.audit.ledger_check import compare_table
 from resources.audit.reading import check_chain
 from resources.ledger.inbound_tables import inbound_chained
+from resources.ledger.review_tables import Content
 from resources.ledger.schema import metadata
 from resources.ledger.tables import Night
 from resources.postgres import engine_of
@@ -152,7 +153,7 @@ def _value(column: Column[Any], number: int) -> Any:
         return False
     if isinstance(kind, Uuid):
         return UUID(int=number)
-    if isinstance(kind, JSONB):
+    if isinstance(kind, JSONB | Content):
         return {"a": number}
     if isinstance(kind, LargeBinary):
         return bytes([number])
@@ -172,7 +173,7 @@ def _other(column: Column[Any]) -> str:
         return f"NOT {name}"
     if isinstance(kind, Uuid):
         return "gen_random_uuid()"
-    if isinstance(kind, JSONB):
+    if isinstance(kind, JSONB | Content):
         return "'{\"a\": 99}'"
     if isinstance(kind, LargeBinary):
         return "'\\x99'"
@@ -183,7 +184,7 @@ def _unreadable(column: Column[Any]) -> Sequence[str]:
     """What the database holds and Python cannot read."""
     if isinstance(column.type, Night | Date | DateTime):
         return ("'200000-01-01'", "'infinity'")
-    if isinstance(column.type, JSONB):
+    if isinstance(column.type, JSONB | Content):
         return ("(repeat('[', 5000) || repeat(']', 5000))::jsonb", "('1' || repeat('0', 9000))::jsonb")
     return ("'NaN'",) if isinstance(column.type, Numeric | Double) else ()
 
