@@ -157,10 +157,16 @@ def ended(
 
 
 def started(command: Sequence[str]) -> subprocess.Popen[str]:
-    """A process in a session of its own, so that it ends with everything it started."""
+    """A process in a session of its own, so that it ends with everything it started, and that can be interrupted."""
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=_hear,
+    )  # fmt: skip
+
+
+def _hear() -> None:
+    # what a shell starts in the background is deaf to it, and so would be what is started here
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stop(process: subprocess.Popen[str], grace: float) -> None:

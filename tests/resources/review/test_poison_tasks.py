@@ -8,6 +8,7 @@ import pytest
 
 from pipeline_project.domain.errors import SecondPersonNeeded, StaleClaim
 from resources.ledger.ledger import PostgresLedger
+from resources.ledger.review_tables import UNREADABLE
 from tests.domain.reviewing.review_terms import TERMS
 from tests.resources.review.tasks_desk import ANNA, CLEO, Desk, new_task
 
@@ -18,6 +19,8 @@ POISON = {
     "opened in another age": "opened_at = '200000-01-01'",
     "a night beyond all": "night = '200000-01-01'",
 }
+#: The first of them harm the content alone: the task can be handed out, and its page says that it is unreadable.
+SHOWN = 2
 CASES = [f"c{number}" for number in range(len(POISON) + 3)]
 
 
@@ -42,11 +45,18 @@ def test_the_queue_goes_on_past_tasks_that_nobody_can_read(desk: Desk) -> None:
     good = ill(desk)
     # the poisoned ones are the first of the queue
     desk.write("UPDATE review_tasks SET priority = priority + 1000 WHERE id < :first", first=good[0])
-    taken = []
+    taken, refused = [], []
     while (task := desk.tasks.next_task(ANNA)) is not None:
-        taken.append(task.id)
-        desk.say(task)
+        try:
+            desk.say(task)
+            taken.append(task.id)
+        except StaleClaim:
+            # its page can be shown and says that nobody can read it: it decides nothing, and is gone for others
+            assert task.content == UNREADABLE
+            refused.append(task.id)
     assert taken == good
+    assert len(refused) == SHOWN
+    assert desk.column("SELECT count(*) FROM decisions WHERE epoch = 2") == [len(good)]
     assert states(desk) == ["failed"] * len(POISON) + ["complete"] * len(good)
     assert "pipeline audit verify" in desk.column("SELECT note FROM review_tasks WHERE state = 'failed'")[0]
 
@@ -57,8 +67,10 @@ def test_the_clock_goes_on_past_tasks_that_nobody_can_read(desk: Desk) -> None:
     desk.terms = replace(desk.terms, safe_default="refund")
     ticked = [desk.tick() for _ in range(2)]
     assert sum(each.lapsed for each in ticked) == len(good)
-    assert sum(each.failed for each in ticked) == len(POISON)
-    assert states(desk) == ["failed"] * len(POISON) + ["expired"] * len(good)
+    assert sum(each.failed for each in ticked) == len(POISON) - SHOWN
+    # what can still be shown stays with the approvers, and decides nothing
+    assert states(desk) == ["escalated"] * SHOWN + ["failed"] * (len(POISON) - SHOWN) + ["expired"] * len(good)
+    assert desk.column("SELECT count(*) FROM decisions WHERE epoch = 2") == [len(good)]
 
 
 def test_a_task_that_shows_something_else_than_it_was_opened_with_decides_nothing(desk: Desk) -> None:
