@@ -22,10 +22,12 @@ from pipeline_project.domain.schema import QUARANTINE, cases_schema
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_spec
+from resources.audit.checkpoint_file import FILE
 from resources.lake import DeltaLake
 from resources.ledger.ledger import PostgresLedger
 from resources.ledger.migrate import upgrade
-from resources.postgres import databases
+from resources.ledger.schema import metadata
+from resources.postgres import databases, engine_of
 from tests.keys import shared_keys
 
 NAME = "told_claims"
@@ -135,6 +137,27 @@ def home(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     upgrade(url)
     _fill_ledger(PostgresLedger(url), spec)
     yield made
+
+
+@pytest.fixture
+def untouched(home: Home) -> Iterator[None]:
+    """Afterwards the ledger, its chain and its checkpoints are as before: who verifies next must miss nothing."""
+    tables = [table.name for table in metadata.sorted_tables]
+    engine = engine_of(databases(home.settings).ledger_url)
+    checkpoints = home.settings.checkpoints / FILE
+    signed = checkpoints.read_bytes() if checkpoints.exists() else None
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA before")
+        for table in tables:
+            connection.exec_driver_sql(f"CREATE TABLE before.{table} AS TABLE {table}")
+    yield
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        for table in tables:
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+            connection.exec_driver_sql(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE before.{table}")
+        connection.exec_driver_sql("DROP SCHEMA before CASCADE")
+    checkpoints.unlink(missing_ok=True) if signed is None else checkpoints.write_bytes(signed)
 
 
 def _decided(case: str, option: str, reason: str) -> dict[str, Any]:

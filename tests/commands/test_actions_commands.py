@@ -18,27 +18,8 @@ from pipeline_project.settings import Settings
 from pipeline_project.spec.load import load_all
 from resources.actions.outbox import enqueue, release_night
 from resources.audit.chain import append
-from resources.ledger.schema import metadata
 from resources.postgres import databases, engine_of
 from tests.commands.conftest import NAME, NEXT, REFUNDED, Call, Home
-
-
-@pytest.fixture
-def untouched(home: Home) -> Iterator[None]:
-    """Afterwards the ledger is as before, the audit chain included: who verifies it next must miss nothing."""
-    tables = [table.name for table in metadata.sorted_tables]
-    engine = engine_of(databases(home.settings).ledger_url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE SCHEMA before")
-        for table in tables:
-            connection.exec_driver_sql(f"CREATE TABLE before.{table} AS TABLE {table}")
-    yield
-    with engine.begin() as connection:
-        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-        for table in tables:
-            connection.exec_driver_sql(f"DELETE FROM {table}")
-            connection.exec_driver_sql(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE before.{table}")
-        connection.exec_driver_sql("DROP SCHEMA before CASCADE")
 
 
 @pytest.fixture

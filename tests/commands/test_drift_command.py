@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from pipeline_project.domain.drift.watch import Severity, Signal
-from resources.postgres import databases, engine_of
+from resources.postgres import databases
 from resources.quality.store import PostgresQuality
 from tests.commands.conftest import NAME, NEXT, NIGHT, Call, Home
 
@@ -16,7 +15,7 @@ WHY = "drift on 3 of 5 nights: field/price"
 
 
 @pytest.fixture
-def quality(home: Home) -> Iterator[PostgresQuality]:
+def quality(home: Home, untouched: None) -> PostgresQuality:
     """Two judged nights, the later one breached; gone afterwards."""
     url = databases(home.settings).ledger_url
     quality = PostgresQuality(url)
@@ -26,11 +25,7 @@ def quality(home: Home) -> Iterator[PostgresQuality]:
     quality.record_signals(NAME, NIGHT, "run-1", [fine])
     quality.record_signals(NAME, NEXT, "run-2", [fine, broken, doubt])
     quality.ask_training(NAME, NEXT, WHY, 5, "run-2")
-    yield quality
-    with engine_of(url).begin() as connection:
-        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-        for table in ("quality_signals", "training_requests"):
-            connection.exec_driver_sql(f"DELETE FROM {table}")
+    return quality
 
 
 def test_the_last_judged_night_with_what_is_breached_first(call: Call, home: Home, quality: PostgresQuality) -> None:

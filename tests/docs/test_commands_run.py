@@ -158,6 +158,7 @@ ONLY_READ: dict[str, str] = {
             "python -m benchmarks.lifecycle bad-models",
             "python -m benchmarks.drift_electricity",
             "python -m benchmarks.chaos --quick",
+            "python -m benchmarks.chaos --only kills",
             "pipeline nights order_returns --from 2012-04-01 --to 2012-12-31",
             "pipeline nights support_tickets --from 2025-05-01 --to 2025-06-14",
             "pipeline nights vehicle_claims --from 1994-01-01 --to 1995-12-31",
