@@ -27,7 +27,7 @@ NOT_EVALUATED = "could not be evaluated"
 #: A case may be timed this long after its night ends: clocks differ, and midnight is near.
 FUTURE_ALLOWED = timedelta(days=2)
 # What differs from row to row in a reason: a quoted value, a line number.
-_PARTICULAR = re.compile(r"""(?<=: )(?:'.*'|".*") |, on line \d+$""", re.DOTALL)
+_PARTICULAR = re.compile(r"""(?<=: )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*") |, on line \d+$""")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_project.domain.accounting import balance
-from pipeline_project.domain.admission import REPAIR_PREFIX, Admission, admit, open_share, read_rows
+from pipeline_project.domain.admission import REPAIR_PREFIX, Admission, admit, open_share, read_rows, reason_counts
 from pipeline_project.domain.nights import window_of
 from pipeline_project.domain.ports import Expectation
 from pipeline_project.domain.schema import ARRIVALS, QUARANTINE, CaseSchema, Field, FieldType, Role, cases_schema
@@ -214,3 +214,10 @@ def test_nothing_vanishes_whatever_arrives(rows: list, before: list) -> None:
     again = admitted(table(rows), earlier=earlier)
     assert again.cases.equals(result.cases)
     assert again.quarantine.equals(result.quarantine)
+
+
+def test_the_commonest_reasons_are_counted_without_the_values_and_keep_the_cure_whole() -> None:
+    cure = "is not a number (decimal mark `,`; where such is a number, set `thousands: ' '` in the spec)"
+    values = ["1.234,50", "it's 5'", "both ' and \"", "a\nb"]
+    told = reason_counts([[f"amount: {value!r} {cure}"] for value in values] + [["in quotes, on line 7"]])
+    assert told == {f"amount: {cure}": 4, "in quotes": 1}
