@@ -10,18 +10,14 @@ that stands as under way with nobody at work. One backfill has two daemons on on
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -30,6 +26,7 @@ import psutil
 from dagster import DagsterRunStatus, RunsFilter
 
 from benchmarks.chaos.nights import MODEL, REVIEW
+from benchmarks.chaos.running import Up, environ_of, free_ports, kill_all
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
 from pipeline_project.commands import ground
@@ -40,92 +37,12 @@ from tests.integration.house import ROOT, House, all_differences
 WARM_UP = 3
 #: Nights of one backfill.
 NIGHTS = 1
-#: Seconds: after which what does not move any more has stopped, and how long a start may take.
-STILL, START = 300.0, 400.0
-LAUNCH = """mutation($wanted: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $wanted) {
-  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+#: Seconds after which what does not move any more has stopped.
+STILL = 300.0
 UNDER_WAY = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 #: What stands in `dagster.yaml` of the launcher that watches, and `pipeline up` with another `dagster.yaml`.
 _LAUNCHER = re.compile(r"^run_launcher:\n(?:  .*\n)+", re.MULTILINE)
-_UP = (
-    "import sys; from pathlib import Path; from pipeline_project.commands import ground, up; "
-    "ground.ROOT = Path(sys.argv.pop(1)); from pipeline_project import cli; cli.main()"
-)
 _LEFT = "SELECT 1 FROM actions WHERE workflow = :name AND state IN ('waiting', 'ready', 'sending', 'unknown')"
-
-
-@dataclass
-class Up:
-    """One `pipeline up` of a house."""
-
-    house: House
-    ports: tuple[int, ...]
-    process: subprocess.Popen[bytes]
-
-    @classmethod
-    def started(cls, house: House, ports: tuple[int, ...]) -> Up:
-        """Starts it and waits until it says that it is ready."""
-        names = ("--port", "--mlflow-port", "--reports-port", "--desk-port", "--shop-port")
-        words = [word for name, port in zip(names, ports, strict=True) for word in (name, str(port))]
-        command = [sys.executable, "-c", _UP, str(ground.ROOT), "up", *words]
-        said = house.home / "up.log"
-        with said.open("wb") as log:
-            process = subprocess.Popen(command, env=_environ(house), cwd=ROOT, stdout=log, stderr=log)
-        until = time.monotonic() + START
-        while b"Ready:" not in said.read_bytes():
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"`pipeline up` did not start:\n{said.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.3)
-        return cls(house, ports, process)
-
-    def service(self, words: str) -> psutil.Process:
-        """The service whose command holds these words."""
-        for each in psutil.Process(self.process.pid).children():
-            if words in " ".join(each.cmdline()):
-                return each
-        raise RuntimeError(f"no service runs with {words!r}")
-
-    def ask_for(self, nights: list[str]) -> None:
-        """A backfill of the nightly job, as the UI asks for it."""
-        job = f"{self.house.name}_nightly"
-        repository = {"repositoryName": "__repository__", "repositoryLocationName": "pipeline_project"}
-        selector = {"repositorySelector": repository, "partitionSetName": f"{job}_partition_set"}
-        variables = {"wanted": {"selector": selector, "partitionNames": nights}}
-        body = json.dumps({"query": LAUNCH, "variables": variables}).encode()
-        address = f"http://127.0.0.1:{self.ports[0]}/graphql"
-        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=300) as answer:
-            said = json.load(answer)
-        if said["data"]["launchPartitionBackfill"]["__typename"] != "LaunchBackfillSuccess":
-            raise RuntimeError(f"the backfill was refused: {said}")
-
-    def ended(self, seconds: float) -> bool:
-        """Whether it ends by itself within some seconds."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            if not self.ended(120):
-                _kill_all(psutil.Process(self.process.pid))
-
-
-def _kill_all(process: psutil.Process) -> None:
-    """A process with everything below it, which has no time to write anything down."""
-    family = [process, *process.children(recursive=True)]
-    for each in family:
-        with suppress(psutil.NoSuchProcess):
-            each.suspend()
-    # what came to life in between is below somebody who now stands still
-    late = [child for child in process.children(recursive=True) if child not in family]
-    for each in [*family, *late]:
-        with suppress(psutil.NoSuchProcess):
-            each.kill()
-    psutil.wait_procs([*family, *late], 30)
 
 
 def _webserver(up: Up) -> None:
@@ -137,11 +54,11 @@ def _daemon(up: Up) -> None:
 
 
 def _all_that_runs_nights(up: Up) -> None:
-    _kill_all(up.service("dagster._daemon"))
+    kill_all(up.service("dagster._daemon"))
 
 
 def _everything(up: Up) -> None:
-    _kill_all(psutil.Process(up.process.pid))
+    kill_all(psutil.Process(up.process.pid))
 
 
 KILLS: dict[str, Callable[[Up], None]] = {
@@ -166,7 +83,7 @@ def suite(given: Given) -> Tally:
                 _calm(Path(folder), url, last, bool(given.without)),
                 _house("killed", Path(folder), url, last),
             )
-            up = Up.started(killed, _free_ports(5))
+            up = Up.started(killed, free_ports(5))
             try:
                 for number, kind in enumerate(wanted):
                     nights = [shop.night(WARM_UP + 1 + NIGHTS * number + offset) for offset in range(NIGHTS)]
@@ -249,7 +166,7 @@ def _events(house: House) -> int:
 def _deliver(house: House) -> None:
     subprocess.run(
         [sys.executable, "-m", "pipeline_project.cli", "dispatch", "--drain"],
-        env=_environ(house), cwd=ROOT, check=True, capture_output=True,
+        env=environ_of(house), cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
 
 
@@ -278,7 +195,7 @@ _DONE = "SELECT case_id, kind FROM actions WHERE workflow = :name AND state = 'd
 def _second_daemon(up: Up) -> Iterator[None]:
     """Another daemon on the instance, as somebody would have who starts one by hand."""
     with up.house.instance() as (stands, _):
-        environ = {**_environ(up.house), **stands.environ}
+        environ = {**environ_of(up.house), **stands.environ}
     command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
     with (up.house.home / "second.log").open("wb") as log:
         process = subprocess.Popen(command, env=environ, cwd=ROOT, stdout=log, stderr=log)
@@ -287,25 +204,12 @@ def _second_daemon(up: Up) -> Iterator[None]:
     finally:
         if process.poll() is not None:
             raise RuntimeError(f"the second daemon ended by itself with {process.returncode}")
-        _kill_all(psutil.Process(process.pid))
+        kill_all(psutil.Process(process.pid))
 
 
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
-
-
-def _environ(house: House) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "DAGSTER_"))}
-    return {**kept, **house.environ}
-
-
-def _free_ports(count: int) -> tuple[int, ...]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = tuple(each.getsockname()[1] for each in held)
-    for each in held:
-        each.close()
-    return ports
 
 
 def _house(name: str, folder: Path, url: str, last: int) -> House:

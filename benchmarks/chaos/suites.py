@@ -161,7 +161,17 @@ SUITES = (
         "benchmarks.chaos.restore",
         ["--times", "1"],
         ["--times", "1"],
-        [Control("keys", ["--times", "20"])],
+        [Control("keys", ["--times", "2"])],
+    ),
+    Suite(
+        "launches",
+        "a blocked night launched over the UI's API in each selection of assets that could pay: nothing comes of it",
+        "benchmarks.chaos.launches",
+        ["--times", "1"],
+        # `pipeline up` alone takes minutes of two processors
+        None,
+        [Control("verdicts")],
+        seconds=3600,
     ),
     Suite(
         "services",
@@ -169,7 +179,6 @@ SUITES = (
         "with two daemons: each night is decided and delivered as in a calm house",
         "benchmarks.chaos.services",
         ["--times", "5"],
-        # `pipeline up` alone takes minutes of two processors
         None,
         [Control("monitor", ["--times", "1"])],
         seconds=3600,
