@@ -7,13 +7,13 @@ import pyarrow as pa
 
 from assets.clustering import MEMBERS, subjects_of
 from assets.common import key, night_asset, rows
-from assets.knowledge import written, written_span
-from pipeline_project.domain.cluster_history import cluster_events
-from pipeline_project.domain.cluster_likeness import vectors_of
-from pipeline_project.domain.cluster_newcomers import Novelty, novelties
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.ports import Lake, Ledger
+from pipeline_project.domain.clusters.lineage import cluster_events
+from pipeline_project.domain.clusters.newcomers import Novelty, novelties
+from pipeline_project.domain.clusters.similarity import vectors_of
+from pipeline_project.domain.core.nights import shifted
 from pipeline_project.partitions import earlier_nights, nights
+from pipeline_project.ports.night import Lake, Ledger
+from pipeline_project.services.as_of import written, written_span
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.terms import alarm_terms
 

@@ -4,11 +4,11 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.common import CODE_VERSION, key, night_asset, rows
-from pipeline_project.domain.clustering import night_groups
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.ports import Lake
-from pipeline_project.domain.schema import CASE_ID, Role
+from pipeline_project.domain.clusters.clustering import night_groups
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.schema import CASE_ID, Role
 from pipeline_project.partitions import earlier_nights
+from pipeline_project.ports.night import Lake
 from pipeline_project.spec import WorkflowSpec
 
 #: The lake table of every night's whole window, written beside the asset.

@@ -9,10 +9,10 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from pipeline_project.domain.errors import PipelineError
-from pipeline_project.domain.ports import Expectation
-from pipeline_project.domain.reconciling import LANDED, LATE, LATE_AT
+from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.domain.intake.due_nights import LANDED, LATE, LATE_AT
 from pipeline_project.partitions import nights
+from pipeline_project.ports.night import Expectation
 from pipeline_project.spec import WorkflowSpec
 
 

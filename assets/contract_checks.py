@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import dagster as dg
 import pyarrow as pa
 
-from assets.clearing import leave_verdict
 from assets.common import key, merged, verdict
-from assets.doors import Contracts
-from assets.knowledge import written
-from pipeline_project.domain.ports import Contract, Lake, Ledger
 from pipeline_project.partitions import nights
+from pipeline_project.ports.night import Contract, Lake, Ledger
+from pipeline_project.ports.stores import Contracts
+from pipeline_project.services.as_of import written
+from pipeline_project.services.clearance import leave_verdict
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.output_contract import Noun, output_rules
 

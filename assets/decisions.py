@@ -5,15 +5,11 @@ from collections.abc import Mapping
 import dagster as dg
 import pyarrow as pa
 
-from assets.briefing import known_beside, sealed_values
-from assets.circumstances import circumstances
-from assets.clearing import cleared
 from assets.common import BOUNDS, counted, from_tonight, key, night_asset, rows
 from assets.contract_checks import build_contract_checks
-from assets.doors import Contracts, Quality, Reviews
 from assets.identity import hold_identity
-from pipeline_project.domain.deciding.words import sentences
-from pipeline_project.domain.decisions import (
+from pipeline_project.domain.core.schema import CASE_ID, Role
+from pipeline_project.domain.deciding.decisions import (
     DECISIONS,
     NightDecisions,
     asked,
@@ -24,11 +20,15 @@ from pipeline_project.domain.decisions import (
     standing_table,
     told,
 )
-from pipeline_project.domain.night_work import NightWork, asked_cases, night_work
-from pipeline_project.domain.ports import Contract, Keyring, Lake, Ledger
-from pipeline_project.domain.report.words import money
-from pipeline_project.domain.schema import CASE_ID, Role
+from pipeline_project.domain.deciding.sentences import sentences
+from pipeline_project.domain.reporting.sentences import money
+from pipeline_project.domain.review.night_work import NightWork, asked_cases, night_work
 from pipeline_project.partitions import window
+from pipeline_project.ports.night import Contract, Keyring, Lake, Ledger
+from pipeline_project.ports.stores import Contracts, Quality, Reviews
+from pipeline_project.services.case_context import known_beside, sealed_values
+from pipeline_project.services.clearance import cleared
+from pipeline_project.services.decision_context import circumstances
 from pipeline_project.spec import WorkflowSpec
 
 

@@ -6,11 +6,10 @@ from typing import Any
 import dagster as dg
 
 from assets.common import key, night_asset
-from assets.doors import PolicyState, Quality
-from assets.knowledge import written
-from pipeline_project.domain.drift.outcomes import matured_on
-from pipeline_project.domain.drift.sketch import Sketch, sketch_night
-from pipeline_project.domain.drift.watch import (
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT
+from pipeline_project.domain.lifecycle.drift.outcomes import matured_on
+from pipeline_project.domain.lifecycle.drift.signals import (
     CHECKS,
     PastNight,
     Promised,
@@ -22,10 +21,11 @@ from pipeline_project.domain.drift.watch import (
     closes_policy,
     signals_of,
 )
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.ports import Lake, Ledger, ModelVersion
-from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.lifecycle.drift.sketch import Sketch, sketch_night
 from pipeline_project.partitions import nights, window
+from pipeline_project.ports.night import Lake, Ledger, ModelVersion
+from pipeline_project.ports.stores import PolicyState, Quality
+from pipeline_project.services.as_of import written
 from pipeline_project.spec import WorkflowSpec
 
 #: One alert per workflow; it closes when the last nights were quiet.

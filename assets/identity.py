@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.contents import Shape, contents_as, hits, shape
-from pipeline_project.domain.errors import IdentityChanged, LakeSchemaChanged, LakeUnavailable
-from pipeline_project.domain.identity import Identity, changed_ids, overlap, same_source
-from pipeline_project.domain.ports import Lake, Ledger
-from pipeline_project.domain.schema import CASE_ID, CONTENT, NIGHT, CaseSchema
-from pipeline_project.domain.standing import Place, Standing, merged, places
-from pipeline_project.domain.typed_rows import TypedRows
+from pipeline_project.domain.core.errors import IdentityChanged, LakeSchemaChanged, LakeUnavailable
+from pipeline_project.domain.core.schema import CASE_ID, CONTENT, NIGHT, CaseSchema
+from pipeline_project.domain.intake.contents import Shape, contents_as, hits, shape
+from pipeline_project.domain.intake.identity import Identity, changed_ids, overlap, same_source
+from pipeline_project.domain.intake.known_cases import Place, Standing, merged, places
+from pipeline_project.domain.intake.typed_rows import TypedRows
+from pipeline_project.ports.night import Lake, Ledger
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.model import read_schema
 

@@ -8,13 +8,13 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.clearing import leave_verdict
 from assets.common import counted, key, night_asset, rows, since, verdict
-from assets.doors import Contracts, Sources
 from assets.identity import earlier_names, history_of, hold_identity, standing_of
-from assets.knowledge import written
-from pipeline_project.domain.accounting import balance
-from pipeline_project.domain.admission import (
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, contents_of, with_note
+from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED
+from pipeline_project.domain.intake.accounting import balance
+from pipeline_project.domain.intake.admission import (
     admit,
     commonest,
     open_share,
@@ -23,15 +23,15 @@ from pipeline_project.domain.admission import (
     repaired,
     unevaluated,
 )
-from pipeline_project.domain.clearing import NIGHT_IS_SOUND, NOTHING_VANISHED
-from pipeline_project.domain.contents import hits
-from pipeline_project.domain.duplicates import contradicting, repeated
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.outcomes import known_honestly, problems_of, without_case
-from pipeline_project.domain.ports import Lake, Ledger
-from pipeline_project.domain.readings import FileReading, as_json, from_json, readings_of, unaccounted
-from pipeline_project.domain.schema import CASE_ID, NIGHT, contents_of, with_note
+from pipeline_project.domain.intake.contents import hits
+from pipeline_project.domain.intake.duplicates import contradicting, repeated
+from pipeline_project.domain.intake.outcomes import known_honestly, problems_of, without_case
+from pipeline_project.domain.intake.readings import FileReading, as_json, from_json, readings_of, unaccounted
 from pipeline_project.partitions import earlier_nights, nights, window
+from pipeline_project.ports.night import Lake, Ledger
+from pipeline_project.ports.stores import Contracts, Sources
+from pipeline_project.services.as_of import written
+from pipeline_project.services.clearance import leave_verdict
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 

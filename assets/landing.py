@@ -4,16 +4,16 @@ from collections import Counter
 
 import dagster as dg
 
-from assets.clearing import leave_verdict
 from assets.common import key
-from assets.doors import Sources
-from assets.knowledge import written
-from pipeline_project.domain.clearing import LANDED_CHECK
-from pipeline_project.domain.landing import COMPARED, LANDING, LATE_ALERT, Landed, judge
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.ports import Lake, Ledger
-from pipeline_project.domain.schema import NIGHT
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.schema import NIGHT
+from pipeline_project.domain.deciding.clearance import LANDED_CHECK
+from pipeline_project.domain.intake.landing import COMPARED, LANDING, LATE_ALERT, Landed, judge
 from pipeline_project.partitions import nights
+from pipeline_project.ports.night import Lake, Ledger
+from pipeline_project.ports.stores import Sources
+from pipeline_project.services.as_of import written
+from pipeline_project.services.clearance import leave_verdict
 from pipeline_project.spec import WorkflowSpec
 
 

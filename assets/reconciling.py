@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.common import key
-from assets.doors import NightChecker
-from pipeline_project.domain.errors import PipelineError
-from pipeline_project.domain.ports import Ledger
+from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.partitions import nights
+from pipeline_project.ports.night import Ledger
+from pipeline_project.ports.stores import NightChecker
 from pipeline_project.reconcile.told import Link
 from pipeline_project.spec import WorkflowSpec
 

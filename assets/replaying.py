@@ -4,17 +4,17 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from assets.candidates import Candidate, mature_span, named_candidate
 from assets.common import RETRIES, key
-from assets.doors import Replays
-from assets.past_nights import keep_replay, run_replay, titles
-from pipeline_project.domain.errors import PipelineError
-from pipeline_project.domain.nights import night_of
-from pipeline_project.domain.ports import Lake, Ledger, ModelVersion, Registry
-from pipeline_project.domain.proposing import STARTED_BY
-from pipeline_project.domain.replaying.model import ReplayResult
-from pipeline_project.domain.replaying.page import PageTerms, replay_markdown
+from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.domain.core.nights import night_of
+from pipeline_project.domain.lifecycle.proposing import STARTED_BY
+from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
+from pipeline_project.domain.reporting.replay_page import PageTerms, replay_markdown
 from pipeline_project.partitions import window
+from pipeline_project.ports.night import Lake, Ledger, ModelVersion, Registry
+from pipeline_project.ports.stores import Replays
+from pipeline_project.services.candidates import Candidate, mature_span, named_candidate
+from pipeline_project.services.past_nights import keep_replay, run_replay, titles
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_spec
 

@@ -6,19 +6,19 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.common import from_tonight, key, night_asset, rows
-from assets.knowledge import mature_decided, past_of
-from pipeline_project.domain.clustering import CLUSTERS
-from pipeline_project.domain.embedding import EMBEDDINGS
-from pipeline_project.domain.errors import TooFewOutcomes, TrainingRefused
-from pipeline_project.domain.learning.card import CardFacts, model_card
-from pipeline_project.domain.learning.guards import check
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.ports import Lake, Ledger, ModelVersion, Registry
-from pipeline_project.domain.promotion import judge
-from pipeline_project.domain.proposing import STARTED_BY, held_back_until
-from pipeline_project.domain.schema import CASE_ID, cases_schema, versions_of
-from pipeline_project.domain.training import TrainedModel, train, training_table
+from pipeline_project.domain.clusters.clustering import CLUSTERS
+from pipeline_project.domain.core.errors import TooFewOutcomes, TrainingRefused
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.schema import CASE_ID, cases_schema, versions_of
+from pipeline_project.domain.lifecycle.promotion import judge
+from pipeline_project.domain.lifecycle.proposing import STARTED_BY, held_back_until
+from pipeline_project.domain.models.card import CardFacts, model_card
+from pipeline_project.domain.models.training import TrainedModel, train, training_table
+from pipeline_project.domain.models.training_guards import check
+from pipeline_project.domain.vectors.embedding import EMBEDDINGS
 from pipeline_project.partitions import earlier_nights, window
+from pipeline_project.ports.night import Lake, Ledger, ModelVersion, Registry
+from pipeline_project.services.as_of import mature_decided, past_of
 from pipeline_project.spec import WorkflowSpec
 
 #: One alert per workflow, so that the next training that goes through closes it.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timers import CALLS, timed
-from pipeline_project.commands.ground import dagster_instance, prepare, settings, workflow
+from pipeline_project.commands.app_context import dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.nights import NightRun, NightRunner
 from pipeline_project.partitions import window
 
@@ -68,8 +68,8 @@ class Runner:
 @contextmanager
 def runner() -> Iterator[Runner]:
     ground = prepare()
+    from pipeline_project.container.night import SourceDoors, open_ledger
     from pipeline_project.definitions import build_definitions
-    from resources.doors import SourceDoors, open_ledger
 
     definitions = build_definitions(os.environ)
     with dagster_instance(ground) as instance:

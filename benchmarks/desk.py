@@ -15,14 +15,14 @@ from sqlalchemy import text
 from benchmarks.chaos.reviews import ACTING, NIGHT, TERMS, WORKFLOW, fresh_ledger
 from benchmarks.home import bench_home
 from benchmarks.tables import machine, table, verdict
-from pipeline_project.domain.people import Person, PersonRole
-from pipeline_project.domain.reviewing.answers import Answer
-from resources.embedded import EmbeddedServer
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of, pooled_engine
-from resources.review.answers import ReviewAnswers
-from resources.review.clock import tick
-from resources.review.tasks import ReviewTasks
+from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.review.answers import Answer
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.review.answers import ReviewAnswers
+from resources.ledger.review.clock import tick
+from resources.ledger.review.tasks import ReviewTasks
+from resources.postgres.databases import engine_of, pooled_engine
+from resources.postgres.embedded import EmbeddedServer
 
 Result = TypeVar("Result")
 

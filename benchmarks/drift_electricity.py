@@ -21,11 +21,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.tables import machine, percent, table, verdict
-from pipeline_project.domain.drift.counts import count_numbers, count_places
-from pipeline_project.domain.drift.sketch import Sketch
-from pipeline_project.domain.drift.watch import PastNight, Promised, asked_nights, breached_names, signals_of
-from pipeline_project.domain.lifecycle import DriftTerms
-from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.core.model_terms import DriftTerms
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.lifecycle.drift.counts import count_numbers, count_places
+from pipeline_project.domain.lifecycle.drift.signals import (
+    PastNight,
+    Promised,
+    asked_nights,
+    breached_names,
+    signals_of,
+)
+from pipeline_project.domain.lifecycle.drift.sketch import Sketch
 
 ROWS = 48
 FIELDS = ["period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"]

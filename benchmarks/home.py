@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_project.settings import Settings
-from resources.embedded import EmbeddedServer
+from resources.postgres.embedded import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from pipeline_project.domain.clearing import ALWAYS, SPEC, Basis, Step, Verdict
-from resources.ledger.clearing import add_verdict, clear
-from resources.ledger.clearing_tables import night_verdicts
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of
+from pipeline_project.domain.deciding.clearance import ALWAYS, SPEC, Basis, Step, Verdict
+from resources.ledger.nights.clearing import add_verdict, clear
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.tables.clearing import night_verdicts
+from resources.postgres.databases import engine_of
 
 _TABLES = {SPEC: "spec", "cases": "first"}
 #: What a made-up night rests on.

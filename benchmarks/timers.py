@@ -26,10 +26,10 @@ def timed() -> Iterator[dict[str, float]]:
 
 def _numerical() -> Iterator[tuple[str, Any, str]]:
     from assets import clustering, ingestion, retraining
-    from pipeline_project.domain.training import TrainedModel
-    from resources.contracts import GxContract
+    from pipeline_project.domain.models.training import TrainedModel
+    from resources.contracts.arrivals import GxContract
+    from resources.contracts.outputs import OutputContract
     from resources.encoders import MiniLmTextEncoder, PhotoStatisticsEncoder
-    from resources.output_contracts import OutputContract
 
     yield from (("rows typed and admitted", ingestion, name) for name in ("read_rows", "admit"))
     yield from (("contracts", contract, "validate") for contract in (GxContract, OutputContract))

@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline_project.commands.app_context import ROOT, Ground, prepare, settings, workflow
 from pipeline_project.commands.console import Exit, complain, say
-from pipeline_project.commands.ground import ROOT, Ground, prepare, settings, workflow
 from pipeline_project.commands.services import Ports, services
-from pipeline_project.domain.errors import PipelineError
-from resources.postgres import embedded
+from pipeline_project.domain.core.errors import PipelineError
+from resources.postgres.databases import embedded
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -39,7 +39,7 @@ from pipeline_project.commands.options import (
     paragraph,
     port_option,
 )
-from pipeline_project.domain.errors import PipelineError
+from pipeline_project.domain.core.errors import PipelineError
 
 _EXIT_CODES = paragraph("Exit codes:", [f"{code:>3}  {words}" for code, words in EXIT_WORDS.items()])
 _START = example("pipeline demo", "pipeline up", "pipeline status", "pipeline nights --help")

@@ -13,10 +13,10 @@ import dagster as dg
 from pipeline_project.automation.aliases import build_aliases
 from pipeline_project.automation.checkpoints import build_checkpoints
 from pipeline_project.automation.turns import night_of, refuse_out_of_order, workflows_of
+from pipeline_project.container.night import build_resources, open_io_manager, open_turns
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import Loaded, load_all
 from pipeline_project.workflow import build_workflow
-from resources.doors import build_resources, open_io_manager, open_turns
 
 log = logging.getLogger("pipeline")
 

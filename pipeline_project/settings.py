@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline_project.domain.errors import SettingInvalid
+from pipeline_project.domain.core.errors import SettingInvalid
 
 DEVICES = ("cpu", "cuda")
 _SAID = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}

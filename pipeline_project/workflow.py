@@ -11,12 +11,12 @@ from assets.drift import build_drift, build_drift_checks
 from assets.inference import build_embeddings, build_inference_checks, build_scores
 from assets.ingestion import build_admission, build_admission_checks, build_arrivals, build_outcomes
 from assets.landing import build_landing_check
-from assets.live import build_live_check, build_shadow_scores
-from assets.monitoring import build_night_report
+from assets.night_page import build_night_report
 from assets.promotion import build_promotion
 from assets.reconciling import build_reconciling_check
 from assets.replaying import build_replay
 from assets.retraining import build_challenger, build_champion, build_training_set
+from assets.rollout import build_live_check, build_shadow_scores
 from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.review_clock import build_review_clock
 from pipeline_project.automation.schedules import build_schedules

@@ -1,1 +1,1 @@
-"""The only doors to the outside: lake, ledger, registry, encoders, contracts, sources."""
+"""One folder for each thing outside: what it is to the house stands in ports, how it is reached stands here."""

@@ -14,11 +14,11 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from resources.embedded import EmbeddedServer
 from resources.ledger import migrate
-from resources.ledger.ledger import PostgresLedger
+from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.schema import metadata
-from resources.postgres import engine_of, with_driver
+from resources.postgres.databases import engine_of, with_driver
+from resources.postgres.embedded import EmbeddedServer
 from tests.places import memory
 
 #: What marked tests need; where it is missing they are deselected, and the report's first lines say so.
@@ -54,9 +54,9 @@ def pytest_report_header() -> list[str]:
 def quick_passwords() -> Iterator[None]:
     """argon2id with the least it can do: its cost is the library's business, and each sign-in of a test would pay it.
 
-    `tests/resources/test_people.py` looks at the real one.
+    `tests/resources/ledger/people/test_accounts.py` looks at the real one.
     """
-    from resources import people
+    from resources.ledger.people import accounts as people
 
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:

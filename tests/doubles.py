@@ -17,23 +17,23 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.acting.model import ActionTerms, PlannedAction
-from pipeline_project.domain.admission import admit, read_rows
-from pipeline_project.domain.clearing import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, Verdict
-from pipeline_project.domain.drift.watch import PastNight, Signal
-from pipeline_project.domain.landing import Overlooked
-from pipeline_project.domain.lifecycle import RolloutTerms
-from pipeline_project.domain.live.checking import Answered, LiveCheck
-from pipeline_project.domain.live.rollout import NightModels, Watched
-from pipeline_project.domain.night_work import NightWork
-from pipeline_project.domain.nights import shifted, window_of
-from pipeline_project.domain.outcomes import OUTCOMES
-from pipeline_project.domain.ports import Expectation, ModelVersion, NightWindow
-from pipeline_project.domain.proposing import ModelProposal
-from pipeline_project.domain.readings import FileReading, with_readings
-from pipeline_project.domain.replaying.model import ReplayResult
-from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
-from pipeline_project.domain.schema import ARRIVALS, note_of, with_contents, with_versions
+from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.core.nights import shifted, window_of
+from pipeline_project.domain.core.schema import ARRIVALS, note_of, with_contents, with_versions
+from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, Verdict
+from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
+from pipeline_project.domain.intake.admission import admit, read_rows
+from pipeline_project.domain.intake.landing import Overlooked
+from pipeline_project.domain.intake.outcomes import OUTCOMES
+from pipeline_project.domain.intake.readings import FileReading, with_readings
+from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
+from pipeline_project.domain.lifecycle.proposing import ModelProposal
+from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
+from pipeline_project.domain.lifecycle.rollout.checking import Answered, LiveCheck
+from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
+from pipeline_project.domain.review.night_work import NightWork
+from pipeline_project.ports.night import Expectation, ModelVersion, NightWindow
 from pipeline_project.reconcile.told import Link
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
@@ -381,7 +381,7 @@ def arrival(night: str, number: int, price: str = "10", case: str | None = None)
 
 @dataclass
 class Sources:
-    """`assets.doors.Sources` and the source of cases and of outcomes in one."""
+    """`pipeline_project.ports.stores.Sources` and the source of cases and of outcomes in one."""
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     outcomes_of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -435,7 +435,7 @@ class Outcomes:
 
 @dataclass
 class Verdicts:
-    """`assets.doors.Contracts`: everything holds, except the rules named in `broken`, by noun, and those that raise."""
+    """`ports.stores.Contracts`: everything holds, except the rules named in `broken`, by noun, and those that raise."""
 
     broken: dict[str, tuple[int, ...]] = field(default_factory=dict)
     raised: set[str] = field(default_factory=set)
@@ -472,7 +472,7 @@ class Told:
 
 @dataclass
 class Pages:
-    """`assets.doors.Reports`"""
+    """`pipeline_project.ports.stores.Reports`"""
 
     written: dict[str, str] = field(default_factory=dict)
 
@@ -483,7 +483,7 @@ class Pages:
 
 @dataclass
 class Reviews:
-    """`assets.doors.Reviews`: remembers the nights whose newcomers it was asked about."""
+    """`pipeline_project.ports.stores.Reviews`: remembers the nights whose newcomers it was asked about."""
 
     nights: list[str] = field(default_factory=list)
 
@@ -494,7 +494,7 @@ class Reviews:
 
 @dataclass
 class MemoryQuality:
-    """`assets.doors.Quality`, one workflow's worth."""
+    """`pipeline_project.ports.stores.Quality`, one workflow's worth."""
 
     nights: dict[str, PastNight] = field(default_factory=dict)
     told: list[dict[str, Any]] = field(default_factory=list)
@@ -534,7 +534,7 @@ class MemoryQuality:
 
 @dataclass
 class Proposals:
-    """`assets.doors.Promotions`: remembers what was proposed."""
+    """`pipeline_project.ports.stores.Promotions`: remembers what was proposed."""
 
     made: list[tuple[ModelProposal, ModelVersion]] = field(default_factory=list)
 
@@ -545,7 +545,7 @@ class Proposals:
 
 @dataclass
 class MemoryLive:
-    """`assets.doors.Live`: the ledger's champion, and whatever a test says of tonight."""
+    """`pipeline_project.ports.stores.Live`: the ledger's champion, and whatever a test says of tonight."""
 
     ledger: MemoryLedger
     models: NightModels | None = None
@@ -586,7 +586,7 @@ class MemoryLive:
 
 @dataclass
 class Replays:
-    """`assets.doors.Replays`"""
+    """`pipeline_project.ports.stores.Replays`"""
 
     kept: list[dict[str, Any]] = field(default_factory=list)
     desk: str = "http://desk"

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from pipeline_project.definitions import build_definitions
-from pipeline_project.domain.drift.watch import CHECKS as DRIFT_CHECKS
-from pipeline_project.domain.gating import GATES
+from pipeline_project.domain.lifecycle.drift.signals import CHECKS as DRIFT_CHECKS
+from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 from pipeline_project.spec.load import SHIPPED, load_all

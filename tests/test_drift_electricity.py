@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import drift_electricity
 from benchmarks.drift_electricity import FIELDS, ROWS, Nights, Settings, at_alarms, every, no_change, read
-from pipeline_project.domain.lifecycle import DriftTerms
+from pipeline_project.domain.core.model_terms import DriftTerms
 
 TERMS = DriftTerms(reference_nights=14, breaches=2, of_nights=3, cooldown_nights=7)
 PLAN = Settings("logistic", 14, last_label=False, terms=TERMS)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_project.domain.errors import SettingInvalid
+from pipeline_project.domain.core.errors import SettingInvalid
 from pipeline_project.settings import Settings
 
 

@@ -31,14 +31,14 @@ from benchmarks.chaos.dispatching import FLOW, NIGHT, SECRET, SILENT, UNRELEASED
 from benchmarks.chaos.verdicts import Seen
 from benchmarks.chaos.verdicts import tell as tell_driver
 from benchmarks.passed import let_through, passed
-from pipeline_project.domain.acting.model import ActionKind, ActionTerms
-from pipeline_project.domain.acting.plan import plan_actions
+from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
+from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.sample.shop_faults import Fault, Ordered, mixed
-from resources.actions.outbox import enqueue, release_night
-from resources.audit.chain import append
-from resources.ledger.action_tables import actions
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of
+from resources.ledger.audit.chain import append
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.outbox.outbox import enqueue, release_night
+from resources.ledger.tables.actions import actions
+from resources.postgres.databases import engine_of
 
 STEPS = ("hold", "restock", "notice", "refund")
 PASSING = (Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.BUSY, Fault.SILENT_BEFORE, Fault.SILENT_AFTER)
@@ -213,8 +213,8 @@ def _left(url: str) -> bool:
 
 
 def main() -> int:
-    from resources.embedded import EmbeddedServer
     from resources.ledger.migrate import upgrade
+    from resources.postgres.embedded import EmbeddedServer
 
     given = _arguments()
     without = Protection(given.without) if given.without else None

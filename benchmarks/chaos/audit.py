@@ -20,13 +20,13 @@ from sqlalchemy import Connection, text
 from benchmarks.chaos.tampering import IN_DATABASE, IN_FILE, Bench
 from benchmarks.chaos.verdicts import Seen, tell
 from pipeline_project.domain.audit.findings import Checkpoint, Tampering
-from resources.audit.chain import append
-from resources.audit.checkpoint_file import FILE
-from resources.audit.checkpoints import Checkpoints
-from resources.audit.keys import signing_key
-from resources.audit.trail import Checked, check
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of
+from resources.keys.checkpoint_key import signing_key
+from resources.ledger.audit.chain import append
+from resources.ledger.audit.checkpoint_file import FILE
+from resources.ledger.audit.checkpoints import Checkpoints
+from resources.ledger.audit.trail import Checked, check
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.databases import engine_of
 
 WORKFLOW, SPEC = "returns", "5" * 64
 #: The ways of tampering with the chain itself; those with the checkpoints and the tables come on top.
@@ -143,8 +143,8 @@ def run(
 
 
 def main() -> int:
-    from resources.embedded import EmbeddedServer
     from resources.ledger.migrate import upgrade
+    from resources.postgres.embedded import EmbeddedServer
 
     given = _arguments()
     with tempfile.TemporaryDirectory(prefix="pipeline-chaos-") as name:

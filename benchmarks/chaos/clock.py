@@ -21,12 +21,12 @@ from sqlalchemy import make_url, text
 from benchmarks.chaos.actions import ask
 from benchmarks.chaos.dispatching import FIRST_WAIT, FLOW, LONGEST_WAIT, NIGHT, REST, Chaos
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from pipeline_project.domain.acting import pace
-from pipeline_project.domain.acting.pace import Answer, Fate
-from resources.actions import dispatcher as dispatching
-from resources.actions.dispatcher import Dispatcher, run_workers
-from resources.actions.sent import Sent
-from resources.postgres import engine_of, pooled_engine
+from pipeline_project.domain.delivery import backoff as pace
+from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.operations import dispatch as dispatching
+from pipeline_project.operations.dispatch import Dispatcher, run_workers
+from resources.postgres.databases import engine_of, pooled_engine
 
 #: The database's clock, moved by what stands in a table; found before the server's own.
 _CLOCK = (
@@ -70,8 +70,8 @@ class Shop:
 
 
 def suite(given: Given) -> Tally:
-    from resources.embedded import EmbeddedServer
     from resources.ledger.migrate import upgrade
+    from resources.postgres.embedded import EmbeddedServer
 
     tally, draw = Tally(), Random(given.seed)
     with tempfile.TemporaryDirectory(prefix="pipeline-chaos-") as name:

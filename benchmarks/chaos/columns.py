@@ -1,8 +1,8 @@
 """`python -m benchmarks.chaos.columns`: tampers with every column that the audit chain holds, one at a time.
 
-Each table of the matrix (`resources.audit.coverage`) gets rows whose facts stand in the chain. Then each of its columns
-is changed, emptied where it may be empty, and filled with what nobody can read; a row is taken out, and one put in. The
-comparison of the tables with the chain must find each, and nothing where nothing was done. `--without comparison`
+Each table of the matrix (`resources.ledger.audit.coverage`) gets rows whose facts stand in the chain. Then each of its
+columns is changed, emptied where it may be empty, and filled with what nobody can read; a row is taken out, and one put
+in. Comparing the tables with the chain must find each, and nothing where nothing was done. `--without comparison`
 leaves it out: the chain alone is whole all the while, so the suite must then fail.
 """
 
@@ -37,16 +37,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from benchmarks.chaos.verdicts import Seen, tell
-from resources.audit.chain import append
-from resources.audit.coverage import MATRIX
-from resources.audit.facts import TABLE, key_columns
-from resources.audit.ledger_check import compare_table
-from resources.audit.reading import check_chain
-from resources.ledger.inbound_tables import inbound_chained
-from resources.ledger.review_tables import Content
+from resources.ledger.audit.chain import append
+from resources.ledger.audit.comparison import compare_table
+from resources.ledger.audit.coverage import MATRIX
+from resources.ledger.audit.facts import TABLE, key_columns
+from resources.ledger.audit.reading import check_chain
 from resources.ledger.schema import metadata
-from resources.ledger.tables import Night
-from resources.postgres import engine_of
+from resources.ledger.tables.inbound import inbound_chained
+from resources.ledger.tables.nights import Night
+from resources.ledger.tables.review import Content
+from resources.postgres.databases import engine_of
 
 CHANGED, EMPTIED, UNREADABLE, REMOVED, INSERTED = "changed", "emptied", "unreadable", "removed", "inserted"
 HOW = (CHANGED, EMPTIED, UNREADABLE, REMOVED, INSERTED)
@@ -190,8 +190,8 @@ def _unreadable(column: Column[Any]) -> Sequence[str]:
 
 
 def main() -> int:
-    from resources.embedded import EmbeddedServer
     from resources.ledger.migrate import upgrade
+    from resources.postgres.embedded import EmbeddedServer
 
     given = _arguments()
     counted, missed = Counter[str](), list[str]()

@@ -26,7 +26,7 @@ from benchmarks.chaos.kills import Scene, differing, snapshot
 from benchmarks.chaos.scenes import a_folder, scenes
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
-from resources.embedded import EmbeddedServer
+from resources.postgres.embedded import EmbeddedServer
 
 #: Long operations whose statements are not all looked at.
 CHOSEN = ("a night is decided", "a night is released", "a person answers", "actions are sent")

@@ -25,9 +25,9 @@ from uuid import UUID
 import httpx
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from pipeline_project.domain.acting.pace import Answer, Fate
-from resources.actions.destinations.http import HttpService
-from resources.actions.sent import Sent
+from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.claimed_action import Sent
+from resources.destinations.http import HttpService
 
 TIMEOUT = 1.0
 #: Beyond its promise a try may take this long on a machine that is busy with other things.
@@ -216,7 +216,7 @@ def _without(protection: str | None) -> Iterator[None]:
         with mock.patch.object(httpx, "AsyncClient", follows):
             yield
         return
-    from resources.actions.destinations import http
+    from resources.destinations import http
 
     whole = http.cancelled_after
     with mock.patch.object(http, "cancelled_after", lambda seconds, make: whole(20 * seconds, make)):

@@ -12,13 +12,13 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from pipeline_project.domain.acting import pace
-from pipeline_project.domain.acting.pace import Answer, Fate
-from resources.actions import dispatcher as dispatching
-from resources.actions.destinations.http import HttpService
-from resources.actions.dispatcher import Dispatcher
-from resources.actions.sent import Sent
-from resources.postgres import pooled_engine
+from pipeline_project.domain.delivery import backoff as pace
+from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.operations import dispatch as dispatching
+from pipeline_project.operations.dispatch import Dispatcher
+from resources.destinations.http import HttpService
+from resources.postgres.databases import pooled_engine
 
 FLOW, NIGHT, UNRELEASED = "chaos", "2025-03-05", "2025-03-06"
 SECRET = "whsec_" + "Y2hhb3Mh" * 4

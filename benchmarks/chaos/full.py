@@ -21,14 +21,15 @@ from sqlalchemy import text
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.chaos.verdicts import CannotMeasure
 from benchmarks.passed import passed
-from pipeline_project.domain.errors import PipelineError
-from pipeline_project.domain.report import IndexRow, ReportTerms
-from resources import reports
-from resources.embedded import EmbeddedServer
-from resources.lake import DeltaLake
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of
-from resources.reports import ReportFolder
+from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.domain.reporting.facts import ReportTerms
+from pipeline_project.domain.reporting.index import IndexRow
+from resources.lake.lake import DeltaLake
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.databases import engine_of
+from resources.postgres.embedded import EmbeddedServer
+from resources.reports import pages as reports
+from resources.reports.pages import ReportFolder
 
 FLOW = "chaos"
 #: For the database's own files and log, and what is left of it when it is full.

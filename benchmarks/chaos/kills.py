@@ -194,7 +194,7 @@ def main() -> int:
 
     from benchmarks.chaos.scenes import a_folder, scenes
     from benchmarks.home import bench_home
-    from resources.embedded import EmbeddedServer
+    from resources.postgres.embedded import EmbeddedServer
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos.kills", description=__doc__)
     parser.add_argument("--only", help="scenes whose name contains these words")

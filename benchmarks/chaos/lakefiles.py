@@ -18,8 +18,8 @@ from unittest import mock
 import pyarrow as pa
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from pipeline_project.domain.errors import PipelineError
-from resources.lake import DeltaLake
+from pipeline_project.domain.core.errors import PipelineError
+from resources.lake.lake import DeltaLake
 
 FLOW, NOUN, NIGHTS, ROWS = "chaos", "cases", 25, 40
 
@@ -122,7 +122,7 @@ def judged(folder: Path, written: dict[str, list[dict[str, object]]], draw: Rand
 def _without(protection: str | None) -> Iterator[None]:
     from pyarrow.dataset import ParquetFragmentScanOptions
 
-    from resources import delta, lake
+    from resources.lake import delta, lake
 
     # a file is compared once in a process: this one damages the same name over and over
     delta._VERIFIED.clear()

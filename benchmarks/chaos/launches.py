@@ -21,8 +21,8 @@ from benchmarks.chaos.running import Up, free_ports
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
 from pipeline_project.spec.contract import rules
-from resources.embedded import EmbeddedServer
-from resources.postgres import engine_of
+from resources.postgres.databases import engine_of
+from resources.postgres.embedded import EmbeddedServer
 from tests.integration import shop
 from tests.integration.house import House
 from tests.integration.test_bad_nights import NO_MODEL, _with_many_refused

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Engine
 
 from benchmarks.chaos.verdicts import Seen, tell
 from benchmarks.home import bench_home
-from resources.embedded import EmbeddedServer
+from resources.postgres.embedded import EmbeddedServer
 from tests.integration import failpoints, shop
 from tests.integration.house import House, all_differences
 

@@ -18,7 +18,7 @@ from random import Random
 from benchmarks.chaos.nights import _each_statement_by_itself, _house
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
-from resources.embedded import EmbeddedServer
+from resources.postgres.embedded import EmbeddedServer
 from tests.integration import failpoints, shop
 from tests.integration.house import House, all_differences
 

@@ -24,15 +24,15 @@ from unittest import mock
 from PIL import Image
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from pipeline_project.domain import photos
-from pipeline_project.domain.errors import PhotoUnreadable
-from pipeline_project.domain.people import PersonRole
-from pipeline_project.domain.photos import open_photo
-from pipeline_project.domain.report.thumbnails import thumbnail
-from resources.embedded import EmbeddedServer
-from resources.ledger.ledger import PostgresLedger
+from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.intake import photo_opener as photos
+from pipeline_project.domain.intake.photo_opener import open_photo
+from pipeline_project.domain.reporting.thumbnails import thumbnail
 from resources.ledger.migrate import upgrade
-from tests.review.house import DeskHouse
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.embedded import EmbeddedServer
+from tests.desk.house import DeskHouse
 
 SECONDS = 10.0
 MOST_PIXELS = 30_000_000

@@ -22,16 +22,16 @@ from benchmarks.chaos.dispatching import FLOW, NIGHT, Chaos
 from benchmarks.chaos.reviews import ACTING, TERMS, WORKFLOW, Race
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.chaos.throughput import Memory
-from pipeline_project.domain.errors import StaleClaim
-from pipeline_project.domain.people import Person, PersonRole
-from pipeline_project.domain.reviewing.answers import Answer
-from resources.actions import claims
-from resources.actions import dispatcher as dispatching
-from resources.actions.dispatcher import Dispatcher
-from resources.postgres import engine_of
-from resources.review.answers import ReviewAnswers
-from resources.review.clock import tick
-from resources.review.tasks import ReviewTasks
+from pipeline_project.domain.core.errors import StaleClaim
+from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.review.answers import Answer
+from pipeline_project.operations import dispatch as dispatching
+from pipeline_project.operations.dispatch import Dispatcher
+from resources.ledger.outbox import leases as claims
+from resources.ledger.review.answers import ReviewAnswers
+from resources.ledger.review.clock import tick
+from resources.ledger.review.tasks import ReviewTasks
+from resources.postgres.databases import engine_of
 
 ACTIONS = {
     "no object": "payload = '[1, 2]'",
@@ -62,8 +62,8 @@ TASKS = {
 
 
 def suite(given: Given) -> Tally:
-    from resources.embedded import EmbeddedServer
     from resources.ledger.migrate import upgrade
+    from resources.postgres.embedded import EmbeddedServer
 
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="pipeline-chaos-") as name:

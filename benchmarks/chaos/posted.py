@@ -26,22 +26,22 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from pipeline_project.domain.admission import admit
-from pipeline_project.domain.errors import SourceUnreadable
-from pipeline_project.domain.inbound.model import EventKind, InboundTerms, PostedEvent
-from pipeline_project.domain.nights import window_of
-from pipeline_project.domain.typed_rows import read_rows
-from pipeline_project.review.routes.hooks import HookDoor, HookLimits, build_hooks_app
+from pipeline_project.desk.routes.hooks import HookDoor, HookLimits, build_hooks_app
+from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.core.nights import window_of
+from pipeline_project.domain.intake.admission import admit
+from pipeline_project.domain.intake.inbound.events import EventKind, InboundTerms, PostedEvent
+from pipeline_project.domain.intake.typed_rows import read_rows
 from pipeline_project.settings import Settings
-from resources.contracts import cases_contract
-from resources.embedded import EmbeddedServer
-from resources.inbound.sealing import RowSealer
-from resources.inbound.sources import InboundCases
-from resources.inbound.store import PostgresInbound
+from resources.contracts.arrivals import cases_contract
+from resources.ledger.inbound.sealing import RowSealer
+from resources.ledger.inbound.store import PostgresInbound
 from resources.ledger.migrate import upgrade
-from resources.postgres import engine_of, pooled_engine
+from resources.postgres.databases import engine_of, pooled_engine
+from resources.postgres.embedded import EmbeddedServer
 from resources.sources import case_source
-from tests.resources.claim_specs import claims
+from resources.sources.posted import InboundCases
+from tests.resources.sources.claim_specs import claims
 
 FLOW, ZONE, FIRST = "claims", "Europe/Berlin", date(2010, 1, 1)
 KEY = b"c" * 32

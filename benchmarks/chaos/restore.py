@@ -25,14 +25,14 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
 from pipeline_project.commands.dispatch import places
+from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.operations.dispatch import Dispatcher
+from pipeline_project.operations.reconciliation import declared, where
 from pipeline_project.reconcile.run import reconcile
 from pipeline_project.reconcile.told import Span
-from resources.actions.destinations.files import FileDrop
-from resources.actions.dispatcher import Dispatcher
-from resources.actions.sent import Sent
-from resources.embedded import EmbeddedServer
-from resources.postgres import LEDGER, MLFLOW, engine_of
-from resources.reconciling import declared, where
+from resources.destinations.file_drop import FileDrop
+from resources.postgres.databases import LEDGER, MLFLOW, engine_of
+from resources.postgres.embedded import EmbeddedServer
 from tests.integration import shop
 from tests.integration.house import House
 

@@ -21,21 +21,21 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 from benchmarks.chaos.verdicts import Seen, tell
 from benchmarks.passed import passed
-from pipeline_project.domain.acting.model import ActionKind, ActionTerms
-from pipeline_project.domain.errors import StaleClaim, TaskTaken
-from pipeline_project.domain.people import Person, PersonRole
-from pipeline_project.domain.reviewing.answers import Answer
-from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms
-from pipeline_project.domain.reviewing.tasks import Task
-from resources.audit.chain import append
+from pipeline_project.domain.core.errors import StaleClaim, TaskTaken
+from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
+from pipeline_project.domain.review.answers import Answer
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
+from pipeline_project.domain.review.tasks import Task
 from resources.ledger import migrate
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of, pooled_engine
-from resources.review import answers as answering
-from resources.review.answers import ReviewAnswers
-from resources.review.clock import tick
-from resources.review.statements import known
-from resources.review.tasks import ReviewTasks, open_tasks
+from resources.ledger.audit.chain import append
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.review import answers as answering
+from resources.ledger.review.answers import ReviewAnswers
+from resources.ledger.review.clock import tick
+from resources.ledger.review.statements import known
+from resources.ledger.review.tasks import ReviewTasks, open_tasks
+from resources.postgres.databases import engine_of, pooled_engine
 
 WORKFLOW, NIGHT = "returns", "2025-03-01"
 TERMS = ReviewTerms(
@@ -321,7 +321,7 @@ def rounds(server: str, reviewers: int, tasks: int, count: int, seed: int) -> It
 def main() -> int:
     given = _arguments()
     from benchmarks.home import bench_home
-    from resources.embedded import EmbeddedServer
+    from resources.postgres.embedded import EmbeddedServer
 
     seen: list[Verdict] = []
     print("| seed | tasks | answered | refused | leases ended | double | lost | |\n|" + "---:|" * 7 + "---|")

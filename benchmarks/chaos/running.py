@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from pipeline_project.commands import ground
+from pipeline_project.commands import app_context as ground
 from tests.integration.house import ROOT, House
 
 #: Seconds that a start may take.

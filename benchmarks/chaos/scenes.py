@@ -10,21 +10,21 @@ from sqlalchemy import make_url, text
 
 from benchmarks.chaos.kills import Scene
 from benchmarks.passed import passed
-from pipeline_project.domain.acting.model import ActionKind, ActionTerms
-from pipeline_project.domain.acting.plan import plan_actions
-from pipeline_project.domain.night_work import NightWork
-from pipeline_project.domain.people import Person, PersonRole
-from pipeline_project.domain.reviewing.answers import Answer
-from pipeline_project.domain.reviewing.cluster_reviews import ClusterAnswer
-from pipeline_project.domain.reviewing.model import NewTask, ReviewTerms, SpreadTerms
-from resources.actions.destinations.files import FileDrop
-from resources.actions.dispatcher import Dispatcher
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of
-from resources.review.answers import ReviewAnswers
-from resources.review.clock import tick
-from resources.review.clusters import Clusters
-from resources.review.tasks import ReviewTasks
+from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
+from pipeline_project.domain.delivery.planning import plan_actions
+from pipeline_project.domain.review.answers import Answer
+from pipeline_project.domain.review.cluster_reviews import ClusterAnswer
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms, SpreadTerms
+from pipeline_project.domain.review.night_work import NightWork
+from pipeline_project.operations.dispatch import Dispatcher
+from resources.destinations.file_drop import FileDrop
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.review.answers import ReviewAnswers
+from resources.ledger.review.clock import tick
+from resources.ledger.review.clusters import Clusters
+from resources.ledger.review.tasks import ReviewTasks
+from resources.postgres.databases import engine_of
 
 FLOW, NIGHT = "chaos", "2025-03-05"
 CASES, ASKED, ALIKE = 2, 1, 12

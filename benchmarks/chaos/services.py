@@ -29,8 +29,8 @@ from benchmarks.chaos.nights import MODEL, REVIEW
 from benchmarks.chaos.running import Up, environ_of, free_ports, kill_all
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
-from pipeline_project.commands import ground
-from resources.embedded import EmbeddedServer
+from pipeline_project.commands import app_context as ground
+from resources.postgres.embedded import EmbeddedServer
 from tests.integration import shop
 from tests.integration.house import ROOT, House, all_differences
 

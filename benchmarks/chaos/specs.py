@@ -21,8 +21,8 @@ import numpy as np
 import yaml
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from pipeline_project.domain import expressions
-from pipeline_project.domain.errors import PipelineError
+from pipeline_project.domain.core import expressions
+from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.spec import tree
 from pipeline_project.spec.load import load_spec
 from tests.integration import shop

@@ -19,8 +19,8 @@ from pipeline_project.domain.audit.canonical import spelled
 from pipeline_project.domain.audit.chain import Batch, hash_of
 from pipeline_project.domain.audit.findings import Tampering
 from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
-from resources.audit.facts import columns_of
-from resources.audit.reading import read_batches
+from resources.ledger.audit.facts import columns_of
+from resources.ledger.audit.reading import read_batches
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from sqlalchemy import func, select
 from benchmarks.chaos.actions import ask
 from benchmarks.chaos.dispatching import FLOW, Chaos
 from benchmarks.chaos.verdicts import CannotMeasure, Seen, cannot, tell
-from pipeline_project.domain.acting.pace import Answer, Fate
-from resources.actions.dispatcher import BATCH, Dispatcher, run_workers
-from resources.actions.sent import Sent
-from resources.ledger.action_tables import actions
-from resources.postgres import engine_of, pooled_engine
+from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.operations.dispatch import BATCH, Dispatcher, run_workers
+from resources.ledger.tables.actions import actions
+from resources.postgres.databases import engine_of, pooled_engine
 
 GOAL = 1_500
 #: Processors that other work has taken in the last minute, above which a rate says nothing of the dispatchers.
@@ -68,8 +68,8 @@ def measure(url: str, count: int, workers: int, batch: int = BATCH) -> float:
 
 
 def main() -> int:
-    from resources.embedded import EmbeddedServer
     from resources.ledger.migrate import upgrade
+    from resources.postgres.embedded import EmbeddedServer
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos.throughput", description=__doc__)
     parser.add_argument("--actions", type=int, default=20_000, help="(default: %(default)s)")

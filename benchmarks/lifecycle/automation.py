@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from benchmarks.lifecycle import promising
 from benchmarks.tables import percent, table
-from pipeline_project.domain.costs import case_costs
+from pipeline_project.domain.core.costs import case_costs
+from pipeline_project.domain.core.model_terms import PromiseTerms
+from pipeline_project.domain.deciding.decisions import number_columns
+from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.deciding.promise import Promise, Rung, certify, evidence_of, thresholds, upper_bound
-from pipeline_project.domain.decisions import number_columns
-from pipeline_project.domain.lifecycle import PromiseTerms
-from pipeline_project.domain.maturity import matured_decisions
-from pipeline_project.domain.policy import ASK_PERSON
+from pipeline_project.domain.measures.maturity import matured_decisions
 from pipeline_project.spec import WorkflowSpec
 
 #: What the field reports and what was aimed at: fewer cases to people than all of them, at this error of the others.
@@ -131,7 +131,7 @@ def promised(truth: Truth, spec: WorkflowSpec, terms: PromiseTerms) -> tuple[Pro
 
 def read(spec: WorkflowSpec) -> tuple[pa.Table, pa.Table, pd.DataFrame] | None:
     """Decisions and cases of the lake, outcomes of the ledger, of the decided nights; None if there are none."""
-    from pipeline_project.commands.ground import lake, prepare
+    from pipeline_project.commands.app_context import lake, prepare
 
     ground = prepare()
     tables, first = lake(ground.settings), spec.nights.decide_from.isoformat()
@@ -170,7 +170,7 @@ def truth_of(spec: WorkflowSpec, decisions: pa.Table, cases: pa.Table, outcomes:
 
 def tell(name: str) -> None:
     """Prints the tables for one workflow of this home."""
-    from pipeline_project.commands.ground import workflow
+    from pipeline_project.commands.app_context import workflow
 
     spec = workflow(name)
     found = read(spec)

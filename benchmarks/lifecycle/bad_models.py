@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from benchmarks.lifecycle.house import House
 from benchmarks.lifecycle.world import LABELS, PLAN, Cases, night
-from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models.boosting import BoostedTrees
 from pipeline_project.domain.models.calibration import Calibration
-from pipeline_project.domain.models.contract import EstimatorSettings
-from pipeline_project.domain.trained import TrainedModel
-from pipeline_project.domain.training import train
+from pipeline_project.domain.models.estimator import EstimatorSettings
+from pipeline_project.domain.models.trained import TrainedModel
+from pipeline_project.domain.models.training import train
 
 FINE, WORN, FRAUD = range(3)
 

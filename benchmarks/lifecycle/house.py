@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from benchmarks.lifecycle.world import PLAN, Cases, make_cases, night
-from pipeline_project.domain.trained import TrainedModel
-from pipeline_project.domain.training import train
+from pipeline_project.domain.models.trained import TrainedModel
+from pipeline_project.domain.models.training import train
 
 #: The champion learned from few outcomes, challengers from many nights; then come the nights of the replay.
 CHAMPION_OUTCOMES, TRAINING_NIGHTS, REPLAY_NIGHTS = 360, 56, 28

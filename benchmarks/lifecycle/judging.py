@@ -10,21 +10,21 @@ import numpy as np
 from benchmarks.lifecycle.bad_models import Candidate
 from benchmarks.lifecycle.house import LIVE_DECISIONS, House
 from benchmarks.lifecycle.world import LABELS, MATRIX, PLAN, POLICY, WORKFLOW, Cases, decided
-from pipeline_project.domain.costs import case_costs
-from pipeline_project.domain.decisions import number_columns
-from pipeline_project.domain.errors import ModelUnavailable, PipelineError
-from pipeline_project.domain.feature_table import FeatureTable
-from pipeline_project.domain.gating import GateVerdict, judge_gates
-from pipeline_project.domain.learning.guards import GuardTerms, check
-from pipeline_project.domain.lifecycle import GateTerms, RolloutTerms
-from pipeline_project.domain.live.watching import EProcess
+from pipeline_project.domain.core.costs import case_costs
+from pipeline_project.domain.core.errors import ModelUnavailable, PipelineError
+from pipeline_project.domain.core.model_terms import GateTerms, RolloutTerms
+from pipeline_project.domain.deciding.decisions import number_columns
+from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.lifecycle.gates import GateVerdict, judge_gates
+from pipeline_project.domain.lifecycle.replay.compare import ReplayTerms, compare
+from pipeline_project.domain.lifecycle.replay.decide import PastNights, allowed_nights, recorded
+from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
+from pipeline_project.domain.lifecycle.rollout.watching import EProcess
 from pipeline_project.domain.models import files as model_files
-from pipeline_project.domain.policy import ASK_PERSON
-from pipeline_project.domain.replaying.compare import ReplayTerms, compare
-from pipeline_project.domain.replaying.decide import PastNights, allowed_nights, recorded
-from pipeline_project.domain.replaying.model import ReplayResult
-from pipeline_project.domain.trained import OUT_OF_DISTRIBUTION, TrainedModel
-from pipeline_project.domain.training import train
+from pipeline_project.domain.models.trained import OUT_OF_DISTRIBUTION, TrainedModel
+from pipeline_project.domain.models.training import train
+from pipeline_project.domain.models.training_guards import GuardTerms, check
 
 #: The terms a workflow has when its file says nothing.
 GATES, ROLLOUT = GateTerms(), RolloutTerms()

@@ -10,13 +10,13 @@ import numpy as np
 
 from benchmarks.lifecycle.walk import Walk, trained_on, walk, with_cell
 from benchmarks.tables import percent, table
-from pipeline_project.commands.ground import workflow
-from pipeline_project.domain.gating import judge_gates
-from pipeline_project.domain.models.metrics import all_metrics
-from pipeline_project.domain.realised import realised
-from pipeline_project.domain.replaying.compare import ReplayTerms, compare
-from pipeline_project.domain.replaying.decide import PastNights, recorded
-from pipeline_project.domain.results import resampled_totals
+from pipeline_project.commands.app_context import workflow
+from pipeline_project.domain.lifecycle.gates import judge_gates
+from pipeline_project.domain.lifecycle.replay.compare import ReplayTerms, compare
+from pipeline_project.domain.lifecycle.replay.decide import PastNights, recorded
+from pipeline_project.domain.measures.probabilities import all_metrics
+from pipeline_project.domain.measures.realised_cost import realised
+from pipeline_project.domain.reporting.results import resampled_totals
 from pipeline_project.settings import Settings
 
 WORKFLOW = "order_returns"

@@ -9,15 +9,15 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks.tables import percent, table
-from pipeline_project.domain.costs import case_costs
-from pipeline_project.domain.deciding.circumstances import Circumstances
-from pipeline_project.domain.deciding.past import LOOKED_AT, standing_for_all, with_truth
+from pipeline_project.domain.core.costs import case_costs
+from pipeline_project.domain.core.model_terms import PromiseTerms
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT
+from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.decisions import SCORES, decide_night, number_columns
+from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
+from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evidence_of, upper_bound
-from pipeline_project.domain.decisions import SCORES, decide_night, number_columns
-from pipeline_project.domain.lifecycle import PromiseTerms
-from pipeline_project.domain.policy import ASK_PERSON
-from pipeline_project.domain.realised import realised
-from pipeline_project.domain.schema import CASE_ID, NIGHT
+from pipeline_project.domain.measures.realised_cost import realised
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 

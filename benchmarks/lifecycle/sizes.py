@@ -46,7 +46,7 @@ def grows_no_faster(before: Measured, after: Measured) -> bool:
 
 def training(cases: int) -> Callable[[], object]:
     """A whole training: walk-forward, calibration, final fit."""
-    from pipeline_project.domain.training import train
+    from pipeline_project.domain.models.training import train
 
     prepared = make_cases(_NIGHTS, cases // _NIGHTS).training()
     return lambda: train(prepared, PLAN)
@@ -54,8 +54,8 @@ def training(cases: int) -> Callable[[], object]:
 
 def replay(cases: int) -> Callable[[], object]:
     """Forty nights decided again with other probabilities and compared with what was decided."""
-    from pipeline_project.domain.replaying.compare import ReplayTerms, compare
-    from pipeline_project.domain.replaying.decide import decide_again, recorded
+    from pipeline_project.domain.lifecycle.replay.compare import ReplayTerms, compare
+    from pipeline_project.domain.lifecycle.replay.decide import decide_again, recorded
 
     made = make_cases(_NIGHTS, cases // _NIGHTS)
     base = decided(made, _guesses(made, 0.5, 1), "1")
@@ -64,7 +64,7 @@ def replay(cases: int) -> Callable[[], object]:
     terms = ReplayTerms(WORKFLOW, "customer", segments=("kind",), sliced=("kind", "channel"))
 
     def measured() -> object:
-        from pipeline_project.domain.features import FeaturePlan
+        from pipeline_project.domain.features.building import FeaturePlan
 
         again = decide_again(candidate, POLICY, FeaturePlan((), LABELS, "UTC"), None, None)
         sides = (recorded(base, POLICY), again)
@@ -75,10 +75,10 @@ def replay(cases: int) -> Callable[[], object]:
 
 def drift(cases: int) -> Callable[[], object]:
     """One night of so many cases sketched, and compared with the sketches of 28 small ones."""
-    from pipeline_project.domain.drift.sketch import sketch_night
-    from pipeline_project.domain.drift.watch import PastNight, Promised, signals_of
-    from pipeline_project.domain.lifecycle import DriftTerms
-    from pipeline_project.domain.schema import CaseSchema, Field, FieldType
+    from pipeline_project.domain.core.model_terms import DriftTerms
+    from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType
+    from pipeline_project.domain.lifecycle.drift.signals import PastNight, Promised, signals_of
+    from pipeline_project.domain.lifecycle.drift.sketch import sketch_night
 
     kinds = {"price": FieldType.NUMBER, "kind": FieldType.CATEGORY, "channel": FieldType.CATEGORY}
     schema = CaseSchema(tuple(Field(name, kind, name) for name, kind in kinds.items()), "UTC")

@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.admission import admit, read_rows
-from pipeline_project.domain.costs import CostMatrix, case_costs
-from pipeline_project.domain.decisions import SCORES, decide_night, number_columns
-from pipeline_project.domain.feature_table import FeatureTable
-from pipeline_project.domain.features import Past, build_features
-from pipeline_project.domain.replaying.decide import STANDING, PastNights, Policy
-from pipeline_project.domain.schema import CASE_ID, NIGHT, Role
-from pipeline_project.domain.trained import TrainedModel
-from pipeline_project.domain.training import train, training_set
+from pipeline_project.domain.core.costs import CostMatrix, case_costs
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
+from pipeline_project.domain.deciding.decisions import SCORES, decide_night, number_columns
+from pipeline_project.domain.features.building import Past, build_features
+from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.intake.admission import admit, read_rows
+from pipeline_project.domain.lifecycle.replay.decide import STANDING, PastNights, Policy
+from pipeline_project.domain.models.trained import TrainedModel
+from pipeline_project.domain.models.training import train, training_set
 from pipeline_project.partitions import window
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -100,7 +100,7 @@ def walk(spec: WorkflowSpec, settings: Settings, tell: Callable[[str], None] = l
     Raises:
         SourceUnreadable: the source is not where the settings say.
     """
-    from resources.contracts import cases_contract
+    from resources.contracts.arrivals import cases_contract
     from resources.sources import case_source, outcome_source
 
     source, told, contract = case_source(spec, settings), outcome_source(spec, settings), cases_contract(spec)

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.costs import CostMatrix, PolicyTerms
-from pipeline_project.domain.decisions import SCORES, decide_night
-from pipeline_project.domain.feature_table import FeatureTable
-from pipeline_project.domain.features import no_past
-from pipeline_project.domain.replaying.decide import STANDING, PastNights, Policy
-from pipeline_project.domain.schema import CASE_ID, NIGHT
-from pipeline_project.domain.training import TrainingPlan, training_set
+from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT
+from pipeline_project.domain.deciding.decisions import SCORES, decide_night
+from pipeline_project.domain.features.building import no_past
+from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.lifecycle.replay.decide import STANDING, PastNights, Policy
+from pipeline_project.domain.models.training import TrainingPlan, training_set
 
 WORKFLOW = "made_up"
 LABELS = ("fine", "worn", "fraud")

@@ -5,9 +5,9 @@ from typing import Any, Protocol
 
 import dagster as dg
 
-from pipeline_project.domain.aliases import alias_state
-from pipeline_project.domain.errors import DatabaseUnreachable, ModelUnavailable
-from pipeline_project.domain.ports import Ledger, Registry
+from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
+from pipeline_project.domain.lifecycle.champion_alias import alias_state
+from pipeline_project.ports.night import Ledger, Registry
 from pipeline_project.spec import WorkflowSpec
 
 EVERY_SECONDS = 120

@@ -5,11 +5,11 @@ from typing import Protocol
 
 import dagster as dg
 
-from pipeline_project.domain.acting.model import ActionTerms
-from pipeline_project.domain.people import Person
-from pipeline_project.domain.ports import Ledger
-from pipeline_project.domain.reviewing.due import Ticked
-from pipeline_project.domain.reviewing.model import ReviewTerms
+from pipeline_project.domain.core.people import Person
+from pipeline_project.domain.delivery.planned_actions import ActionTerms
+from pipeline_project.domain.review.due import Ticked
+from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.ports.night import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 #: What the alert of tasks past their due time is about; one for each workflow.

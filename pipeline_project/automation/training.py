@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pipeline_project.domain.ports import Ledger
-from pipeline_project.domain.retraining import is_due
+from pipeline_project.domain.lifecycle.retraining_due import is_due
 from pipeline_project.partitions import window
+from pipeline_project.ports.night import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 

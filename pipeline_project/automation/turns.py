@@ -3,7 +3,7 @@
 A night builds on the nights before it. The jobs carry a tag for that; a run launched from the asset graph, by a
 backfill of assets or over the API carries none. So what a run is about is read off the run itself, and where runs are
 queued they are told apart and held back here. That two processes never work on one workflow at once, in a queue or
-not, is the lock's work (`resources/turns.py`).
+not, is the lock's work (`resources/ledger/turns.py`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordi
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from pipeline_project.automation.progress import PARTITION
-from pipeline_project.domain.errors import NightOutOfTurn
-from pipeline_project.domain.proposing import PROCESS
+from pipeline_project.domain.core.errors import NightOutOfTurn
+from pipeline_project.domain.lifecycle.proposing import PROCESS
 
 if TYPE_CHECKING:
     from dagster import AssetKey, DagsterInstance, DagsterRun

@@ -6,13 +6,13 @@ import getpass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from pipeline_project.commands.app_context import prepare, workflow
 from pipeline_project.commands.console import Exit, complain, emit, facts, say, table
-from pipeline_project.commands.ground import prepare, workflow
-from pipeline_project.domain.errors import ActionRefused
+from pipeline_project.domain.core.errors import ActionRefused
 
 if TYPE_CHECKING:
-    from resources.actions.replaying import Asked
-    from resources.actions.steering import Outbox
+    from resources.ledger.outbox.overview import Outbox
+    from resources.ledger.outbox.redelivery import Asked
 
 
 def show_actions(name: str, state: str | None, night: str | None, limit: int, as_json: bool) -> int:
@@ -124,7 +124,7 @@ def _person() -> str:
 
 
 def _outbox() -> Outbox:
-    from resources.actions.steering import Outbox
+    from resources.ledger.outbox.overview import Outbox
 
     return Outbox(prepare().databases.ledger_url)
 

@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline_project.commands.app_context import Ground, prepare
 from pipeline_project.commands.console import Exit, complain, emit, facts, heading, paragraph, say, table
-from pipeline_project.commands.ground import Ground, prepare
 from pipeline_project.commands.signing_in import signed_in
 from pipeline_project.domain.audit.findings import Break, Tampering
-from pipeline_project.domain.errors import BreakRefused
-from pipeline_project.domain.people import PersonRole
+from pipeline_project.domain.core.errors import BreakRefused
+from pipeline_project.domain.core.people import PersonRole
 
 if TYPE_CHECKING:
-    from resources.audit.breaks import Parted
-    from resources.audit.checkpoints import Checkpoints
-    from resources.audit.trail import AuditTrail, Checked, Entry
+    from resources.ledger.audit.breaks import Parted
+    from resources.ledger.audit.checkpoints import Checkpoints
+    from resources.ledger.audit.trail import AuditTrail, Checked, Entry
 
 FINDINGS_SHOWN = 30
 #: What a ledger that was restored looks like until somebody accepts that.
@@ -151,7 +151,7 @@ def _breaks(count: int) -> str:
 
 def run_search(asked: Asked, as_json: bool) -> int:
     """One page of what was recorded."""
-    from resources.audit.trail import Sought
+    from resources.ledger.audit.trail import Sought
 
     before = None
     if asked.before is not None:
@@ -222,12 +222,12 @@ def _checkpoint(checkpoint: Any) -> dict[str, Any]:
 
 
 def _trail(ground: Ground) -> AuditTrail:
-    from resources.audit.trail import AuditTrail
+    from resources.ledger.audit.trail import AuditTrail
 
     return AuditTrail(ground.databases.ledger_url)
 
 
 def _signer(ground: Ground) -> Checkpoints:
-    from resources.audit.checkpoints import Checkpoints
+    from resources.ledger.audit.checkpoints import Checkpoints
 
     return Checkpoints(ground.databases.ledger_url, ground.settings.checkpoints, ground.settings.keys)

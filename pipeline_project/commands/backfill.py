@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from datetime import date
 
 from pipeline_project.commands.alerts import NIGHT, alerts_of, tell_alerts
+from pipeline_project.commands.app_context import Ground, dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.console import Exit, Steps, complain, emit, say, steps
-from pipeline_project.commands.ground import Ground, dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.nights import NightRun, NightRunner, as_rows
 from pipeline_project.commands.orphans import alive, end_orphans
 from pipeline_project.commands.stopping import ends_on_sigterm, raise_if_asked
-from pipeline_project.domain.errors import DatabaseUnreachable
-from pipeline_project.domain.nights import nights_between
+from pipeline_project.domain.core.errors import DatabaseUnreachable
+from pipeline_project.domain.core.nights import nights_between
 from pipeline_project.partitions import last_ended
 from pipeline_project.spec import WorkflowSpec
 
@@ -67,7 +67,7 @@ def _retraining(retrain: bool | None) -> str:
 
 
 def _last_landed(spec: WorkflowSpec) -> date | None:
-    from resources.doors import SourceDoors
+    from pipeline_project.container.night import SourceDoors
 
     source = SourceDoors(settings()).cases(spec)
     landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= last_ended(spec)]
@@ -76,7 +76,7 @@ def _last_landed(spec: WorkflowSpec) -> date | None:
 
 def overlooked(spec: WorkflowSpec) -> list[str]:
     """The first of what lies at the sources and is read for no night, in words."""
-    from resources.doors import SourceDoors
+    from pipeline_project.container.night import SourceDoors
 
     told = list(dict.fromkeys(each.sentence for each in SourceDoors(settings()).overlooked(spec)))
     more = [f"and {len(told) - OVERLOOKED_LISTED} more like these"] if len(told) > OVERLOOKED_LISTED else []
@@ -97,8 +97,8 @@ def run_nights(
     """
     ground = prepare()
     from pipeline_project.automation.turns import out_of_turn, unfinished
+    from pipeline_project.container.night import SourceDoors, open_ledger, open_turns
     from pipeline_project.definitions import build_definitions
-    from resources.doors import SourceDoors, open_ledger, open_turns
 
     definitions = build_definitions(os.environ)
     total = len(list(nights_between(first, last)))
@@ -139,7 +139,7 @@ def _told_apart(ground: Ground) -> Iterator[None]:
     from dagster_postgres.utils import DagsterPostgresException
     from sqlalchemy.exc import OperationalError
 
-    from resources.postgres import safe
+    from resources.postgres.databases import safe
 
     try:
         yield

@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline_project.commands.ground import settings
-from pipeline_project.domain.errors import PhotoUnreadable, PipelineError
-from pipeline_project.domain.first_look import Seen, look_at_contract, look_at_ids, look_at_outcomes, look_at_rows
-from pipeline_project.domain.looks import column_advice
-from pipeline_project.domain.outcomes import OUTCOMES, OutcomeProblem, problems_of, with_problems
-from pipeline_project.domain.schema import ARRIVALS, FieldType
-from pipeline_project.domain.typed_rows import read_rows
+from pipeline_project.commands.app_context import settings
+from pipeline_project.domain.core.errors import PhotoUnreadable, PipelineError
+from pipeline_project.domain.core.schema import ARRIVALS, FieldType
+from pipeline_project.domain.intake.file_hints import column_advice
+from pipeline_project.domain.intake.first_look import (
+    Seen,
+    look_at_contract,
+    look_at_ids,
+    look_at_outcomes,
+    look_at_rows,
+)
+from pipeline_project.domain.intake.outcomes import OUTCOMES, OutcomeProblem, problems_of, with_problems
+from pipeline_project.domain.intake.typed_rows import read_rows
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesOutcome, SqlSource
 
 if TYPE_CHECKING:
-    from pipeline_project.domain.ports import CaseSource
+    from pipeline_project.ports.night import CaseSource
 
 #: Nights opened, rows looked at, photos looked for.
 NIGHTS, ROWS, PHOTOS = 3, 20_000, 200
@@ -72,7 +78,7 @@ def _rows(spec: WorkflowSpec) -> pa.Table:
 
 
 def _cases(spec: WorkflowSpec) -> Iterator[Seen]:
-    from resources.contracts import cases_contract
+    from resources.contracts.arrivals import cases_contract
 
     nights, rows = _nights(spec), _rows(spec)
     if not nights:

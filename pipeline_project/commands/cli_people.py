@@ -9,7 +9,7 @@ import typer
 
 from pipeline_project.commands.console import AsJson
 from pipeline_project.commands.options import example, port_option
-from pipeline_project.domain.people import PersonRole
+from pipeline_project.domain.core.people import PersonRole
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The sign-in name.")]
 Role = Annotated[PersonRole, typer.Argument(metavar="ROLE", help=f"One of {', '.join(PersonRole)}.")]

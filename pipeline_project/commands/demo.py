@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from pipeline_project.commands.app_context import DAGSTER_PORT, DESK_PORT, lake, settings, usable, workflow
 from pipeline_project.commands.console import Exit, complain, emit, facts, say, steps
-from pipeline_project.commands.ground import DAGSTER_PORT, DESK_PORT, lake, settings, usable, workflow
-from pipeline_project.domain.nights import nights_between
-from pipeline_project.domain.schema import CASE_ID
+from pipeline_project.domain.core.nights import nights_between
+from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.spec import WorkflowSpec
 
 SAMPLED = "returns"
@@ -51,7 +51,7 @@ def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
 
 def left_running() -> list[tuple[str, str]]:
     """What goes on running when the command has ended, with the command that stops it."""
-    from resources.postgres import embedded
+    from resources.postgres.databases import embedded
 
     chosen = settings()
     if chosen.postgres_url is not None or not embedded(chosen).is_running():

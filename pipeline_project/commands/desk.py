@@ -9,18 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_project.commands.app_context import DESK_PORT, Ground, prepare
 from pipeline_project.commands.console import Exit, complain
-from pipeline_project.commands.ground import DESK_PORT, Ground, prepare
-from pipeline_project.domain.errors import SettingInvalid
-from pipeline_project.domain.ports import PhotoSource
-from pipeline_project.small_files import set_aside, write_whole
+from pipeline_project.domain.core.errors import SettingInvalid
+from pipeline_project.ports.night import PhotoSource
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
+from resources.files.small_files import set_aside, write_whole
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from pipeline_project.review.doors import Doors, Frame, Provider
+    from pipeline_project.desk.backend import Doors, Frame, Provider
 
 #: Connections of the desk: as many people at the same moment as may wait for the database.
 CONNECTIONS = 16
@@ -45,8 +45,8 @@ def serve_desk(port: int) -> int:
 def open_desk(ground: Ground, port: int) -> FastAPI:
     """The desk of a home, with every guard and every room."""
     from pipeline_project.commands.hooks import open_door
-    from pipeline_project.review.app import build_app
-    from pipeline_project.review.routes.hooks import PREFIX, build_hooks_router
+    from pipeline_project.desk.app import build_app
+    from pipeline_project.desk.routes.hooks import PREFIX, build_hooks_router
 
     specs = load_all(ground.settings.workflow_folders).specs
     app = build_app(open_doors(ground, specs), open_frame(ground, port), elsewhere=(PREFIX,))
@@ -59,21 +59,21 @@ def open_doors(ground: Ground, specs: Mapping[str, WorkflowSpec]) -> Doors:
     """What the desk stands on: the ledger as the role `pipeline_desk`, photos, keys."""
     from sqlalchemy import text
 
-    from pipeline_project.review.doors import Desk, Doors
-    from resources.actions.steering import Outbox
-    from resources.audit.trail import AuditTrail, Sought
-    from resources.ledger.ledger import PostgresLedger
+    from pipeline_project.desk.backend import Desk, Doors
+    from resources.ledger.audit.trail import AuditTrail, Sought
+    from resources.ledger.models.proposals import PostgresPromotions
+    from resources.ledger.nights.ledger import PostgresLedger
+    from resources.ledger.nights.story import Stories
+    from resources.ledger.outbox.overview import Outbox
+    from resources.ledger.people.accounts import PostgresPeople
+    from resources.ledger.people.sessions import PostgresSessions
+    from resources.ledger.privacy.keyring import PostgresKeyring
+    from resources.ledger.review.answers import ReviewAnswers
+    from resources.ledger.review.clusters import Clusters
+    from resources.ledger.review.repeats import Repeats
+    from resources.ledger.review.tasks import ReviewTasks
     from resources.ledger.roles import DESK
-    from resources.ledger.story import Stories
-    from resources.people import PostgresPeople
-    from resources.postgres import connected, pooled_engine, url_as
-    from resources.privacy.keyring import PostgresKeyring
-    from resources.promotion.store import PostgresPromotions
-    from resources.review.answers import ReviewAnswers
-    from resources.review.clusters import Clusters
-    from resources.review.repeats import Repeats
-    from resources.review.tasks import ReviewTasks
-    from resources.sessions import PostgresSessions
+    from resources.postgres.databases import connected, pooled_engine, url_as
 
     url = url_as(ground.databases.ledger_url, DESK)
     engine = partial(pooled_engine, size=CONNECTIONS)
@@ -105,7 +105,7 @@ def open_doors(ground: Ground, specs: Mapping[str, WorkflowSpec]) -> Doors:
 
 def open_frame(ground: Ground, port: int) -> Frame:
     """How the desk is reached: at `PIPELINE_DESK_URL`, or on this machine."""
-    from pipeline_project.review.doors import Frame
+    from pipeline_project.desk.backend import Frame
 
     url = ground.settings.desk_url
     if port != DESK_PORT and not os.environ.get("PIPELINE_DESK_URL"):
@@ -121,7 +121,7 @@ def provider_of(environ: Mapping[str, str]) -> Provider | None:
     """
     from urllib.parse import urlsplit
 
-    from pipeline_project.review.doors import Provider
+    from pipeline_project.desk.backend import Provider
 
     given = [environ.get(name) for name in _PROVIDER]
     if not any(given):

@@ -9,24 +9,24 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pipeline_project.commands.app_context import prepare, settings, usable
 from pipeline_project.commands.console import Exit, complain, emit, say
-from pipeline_project.commands.ground import prepare, settings, usable
-from pipeline_project.domain.errors import SettingInvalid, SourceUnreadable
+from pipeline_project.domain.core.errors import SettingInvalid, SourceUnreadable
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 
 if TYPE_CHECKING:
-    from resources.actions.destinations import Destination
+    from resources.destinations import Destination
 
 SHOP_SECRET = "PIPELINE_SHOP_SECRET"
 
 
 def run_dispatcher(workers: int, drain: bool, as_json: bool) -> int:
     """Sends actions of every workflow; SIGTERM and Ctrl-C let what is in hand be written down first."""
-    from resources.actions.dispatcher import Dispatcher, run_workers
+    from pipeline_project.operations.dispatch import Dispatcher, run_workers
     from resources.ledger.roles import DISPATCHER
-    from resources.postgres import pooled_engine, url_as
+    from resources.postgres.databases import pooled_engine, url_as
 
     stopping = threading.Event()
     ground = prepare()
@@ -55,7 +55,7 @@ def places(
     specs: Mapping[str, WorkflowSpec], chosen: Settings, environ: Mapping[str, str]
 ) -> tuple[dict[tuple[str, str], Destination], set[tuple[str, str]]]:
     """The destinations of all workflows, and those that cannot be used from here: their actions wait."""
-    from resources.actions.destinations import destination
+    from resources.destinations import destination
 
     known: dict[tuple[str, str], Destination] = {}
     left_alone = set()
@@ -73,7 +73,7 @@ def places(
 def run_shop(port: int, as_json: bool) -> int:
     """Serves the fake shop until Ctrl-C; its book lies in PIPELINE_HOME/shop."""
     from pipeline_project.sample.shop import serve
-    from resources.actions.secrets import signing_secret
+    from resources.keys.action_secrets import signing_secret
 
     chosen = settings()
     usable(chosen.home)

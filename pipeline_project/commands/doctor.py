@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pipeline_project.commands.app_context import ROOT, prepare, settings, usable
 from pipeline_project.commands.console import Exit, emit, say
-from pipeline_project.commands.ground import ROOT, prepare, settings, usable
-from pipeline_project.domain.errors import PipelineError
+from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.spec.load import load_all
 
 FREE_GIGABYTES = 2.0
@@ -84,14 +84,14 @@ def _space() -> str:
 
 
 def _database() -> str:
-    from resources.postgres import safe
+    from resources.postgres.databases import safe
 
     ground = prepare()
     return f"{'embedded' if ground.settings.postgres_url is None else 'your own'}, {safe(ground.databases.ledger_url)}"
 
 
 def _lake() -> str:
-    from resources.doors import open_lake
+    from pipeline_project.container.night import open_lake
 
     chosen = settings()
     open_lake(chosen).nights("doctor", "probe")
@@ -132,8 +132,8 @@ def _deep() -> list[Finding]:
     """One line for everything that was read, and one for each thing that is damaged."""
     import os
 
-    from resources.deep import look_deep
-    from resources.doors import open_lake, open_registry
+    from pipeline_project.container.night import open_lake, open_registry
+    from pipeline_project.operations.deep_check import look_deep
 
     ground = prepare()
     os.environ.update(ground.environ)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pipeline_project.commands.app_context import prepare, workflow
 from pipeline_project.commands.console import Exit, complain, emit, facts, say, table
-from pipeline_project.commands.ground import prepare, workflow
 
 if TYPE_CHECKING:
-    from resources.quality.store import PostgresQuality
+    from resources.ledger.drift.store import PostgresQuality
 
 #: Trainings asked for that are shown.
 REQUESTS = 5
@@ -63,7 +63,7 @@ def run_follow(name: str, since: int) -> int:
 
 
 def _quality(name: str) -> PostgresQuality:
-    from resources.quality.store import PostgresQuality
+    from resources.ledger.drift.store import PostgresQuality
 
     workflow(name)  # a name that is none is told before anything is looked up
     return PostgresQuality(prepare().ledger.url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from pipeline_project.commands.console import Exit, complain
-from pipeline_project.domain.errors import (
+from pipeline_project.domain.core.errors import (
     AuditBroken,
     DatabaseMissing,
     DatabaseUnreachable,

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from pipeline_project.commands.console import Exit, complain
 from pipeline_project.commands.same_origin import HERE, SameOrigin
 from pipeline_project.commands.signed_in import before, sign_in_wanted
-from pipeline_project.domain.errors import SettingInvalid
+from pipeline_project.domain.core.errors import SettingInvalid
 from pipeline_project.settings import Settings
 
 #: Tells MLflow's server, a process of its own, whether it is reached from this machine alone.

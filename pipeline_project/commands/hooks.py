@@ -12,13 +12,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline_project.commands.app_context import prepare, settings, workflow
 from pipeline_project.commands.console import Exit, complain, emit, say, table
-from pipeline_project.commands.ground import prepare, settings, workflow
-from pipeline_project.domain.inbound.model import EventKind
-from pipeline_project.domain.nights import window_of
+from pipeline_project.domain.core.nights import window_of
+from pipeline_project.domain.intake.inbound.events import EventKind
 
 if TYPE_CHECKING:
-    from pipeline_project.review.routes.hooks import HookDoor
+    from pipeline_project.desk.routes.hooks import HookDoor
     from pipeline_project.spec import WorkflowSpec
 
 #: Rows and bytes of an event that `send` makes, below the most that the door takes.
@@ -30,7 +30,7 @@ _NAMES = uuid.UUID("5c1b3a52-1a04-4f7f-9d2c-3d1f7a1e6c11")
 
 def show_secret(name: str, as_json: bool) -> int:
     """Makes a secret and prints it with the one it follows; it is kept nowhere."""
-    from pipeline_project.review.signatures import secret_variable, secrets_of
+    from pipeline_project.desk.signatures import secret_variable, secrets_of
 
     spec = workflow(name)
     before = secrets_of(spec.name, os.environ)[:1]
@@ -52,7 +52,7 @@ def send_file(name: str, file: Path, url: str | None, kind: str, night: date | N
     """Signs a file's rows and posts them."""
     import httpx
 
-    from pipeline_project.review.signatures import secret_variable, secrets_of, signed_headers
+    from pipeline_project.desk.signatures import secret_variable, secrets_of, signed_headers
 
     spec = workflow(name)
     if not file.is_file():
@@ -84,9 +84,9 @@ def send_file(name: str, file: Path, url: str | None, kind: str, night: date | N
 
 def list_hooks(as_json: bool) -> int:
     """Each workflow's door: whether it is open, and what came through it."""
-    from pipeline_project.review.signatures import secrets_of
+    from pipeline_project.container.inbound import open_inbound
+    from pipeline_project.desk.signatures import secrets_of
     from pipeline_project.spec.load import load_all
-    from resources.inbound.doors import open_inbound
 
     ground = prepare()
     store = open_inbound(ground.settings)
@@ -115,7 +115,7 @@ def serve(port: int) -> int:
     """The door alone, on this machine, until Ctrl-C."""
     import uvicorn
 
-    from pipeline_project.review.routes.hooks import build_hooks_app
+    from pipeline_project.desk.routes.hooks import build_hooks_app
 
     prepare()
     say(f"The webhook door listens on http://127.0.0.1:{port}/hooks/; Ctrl-C stops it")
@@ -129,10 +129,10 @@ def open_door() -> HookDoor:
     Raises:
         SettingInvalid: a variable with secrets holds something else.
     """
-    from pipeline_project.review.routes.hooks import HookDoor
-    from pipeline_project.review.signatures import secrets_of
+    from pipeline_project.container.inbound import open_store
+    from pipeline_project.desk.routes.hooks import HookDoor
+    from pipeline_project.desk.signatures import secrets_of
     from pipeline_project.spec.load import load_all
-    from resources.inbound.doors import open_store
 
     chosen = settings()
     specs = load_all(chosen.workflow_folders).specs

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.commands.alerts import alerts_of, tell_alerts
+from pipeline_project.commands.app_context import Ground, prepare, workflow
 from pipeline_project.commands.console import Exit, emit, paragraph, say, table
-from pipeline_project.commands.ground import Ground, prepare, workflow
 from pipeline_project.commands.signing_in import signed_in
-from pipeline_project.domain.errors import PromotionRefused
-from pipeline_project.domain.people import PersonRole
+from pipeline_project.domain.core.errors import PromotionRefused
+from pipeline_project.domain.core.people import PersonRole
 
 if TYPE_CHECKING:
-    from resources.promotion.store import PostgresPromotions
+    from resources.ledger.models.proposals import PostgresPromotions
 
 
 def show_models(name: str, as_json: bool) -> int:
@@ -107,7 +107,7 @@ def _proposal(promotions: PostgresPromotions, name: str, number: int) -> Mapping
 
 
 def _promotions(ground: Ground) -> PostgresPromotions:
-    from resources.promotion.store import PostgresPromotions
+    from resources.ledger.models.proposals import PostgresPromotions
 
     return PostgresPromotions(ground.databases.ledger_url)
 

@@ -17,19 +17,19 @@ from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.automation.progress import landed_tag, late_photos, night_states
 from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
-from pipeline_project.domain.clearing import BLOCKING, LANDED_CHECK, way_out
-from pipeline_project.domain.errors import NightBlocked, waits_for_a_person
-from pipeline_project.domain.nights import nights_between
-from pipeline_project.domain.ports import Ledger
-from pipeline_project.domain.proposing import STARTED_BY
-from pipeline_project.domain.reconciling import is_done, looked_at
+from pipeline_project.domain.core.errors import NightBlocked, waits_for_a_person
+from pipeline_project.domain.core.nights import nights_between
+from pipeline_project.domain.deciding.clearance import BLOCKING, LANDED_CHECK, way_out
+from pipeline_project.domain.intake.due_nights import is_done, looked_at
+from pipeline_project.domain.lifecycle.proposing import STARTED_BY
 from pipeline_project.partitions import last_ended, window
+from pipeline_project.ports.night import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from assets.doors import Sources
+    from pipeline_project.ports.stores import Sources
 
 #: Dagster's event log keeps everything; the terminal shows only what went wrong.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline_project.commands.app_context import Ground, lake, prepare, workflow
 from pipeline_project.commands.console import Exit, complain, emit, paragraph, say, table
-from pipeline_project.commands.ground import Ground, lake, prepare, workflow
-from pipeline_project.domain.learning.delay import DelayCurve, Maturity, immature_nights
-from pipeline_project.domain.outcomes import contradictions_in_words
-from pipeline_project.domain.schema import CASE_ID
+from pipeline_project.domain.core.schema import CASE_ID
+from pipeline_project.domain.intake.outcomes import contradictions_in_words
+from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, immature_nights
 from pipeline_project.spec import WorkflowSpec
 
 _LISTED = 5
@@ -49,7 +49,7 @@ def show_outcomes(name: str, last: int, as_json: bool) -> int:
 
 
 def _found(spec: WorkflowSpec, ground: Ground, now: datetime) -> OutcomesFound:
-    from assets.knowledge import maturity_seen
+    from pipeline_project.services.as_of import maturity_seen
 
     tables = lake(ground.settings)
     read = tables.read_span(spec.name, "cases", None, "9999-12-31", [CASE_ID])

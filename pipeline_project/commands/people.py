@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline_project.commands.app_context import prepare
 from pipeline_project.commands.console import Exit, complain, emit, say, table
-from pipeline_project.commands.ground import prepare
-from pipeline_project.domain.errors import PersonRefused
-from pipeline_project.domain.people import PersonRole
+from pipeline_project.domain.core.errors import PersonRefused
+from pipeline_project.domain.core.people import PersonRole
 
 
 def add_person(
@@ -139,9 +139,9 @@ def _password(file: Path | None) -> tuple[str, bool]:
 
 
 def _link(name: str) -> str:
+    from pipeline_project.commands.app_context import DESK_PORT
     from pipeline_project.commands.desk import open_frame
-    from pipeline_project.commands.ground import DESK_PORT
-    from pipeline_project.review.known import link
+    from pipeline_project.desk.known import link
 
     return link(open_frame(prepare(), DESK_PORT), name)
 
@@ -151,6 +151,6 @@ def _shell() -> str:
 
 
 def _people() -> Any:
-    from resources.people import PostgresPeople
+    from resources.ledger.people.accounts import PostgresPeople
 
     return PostgresPeople(prepare().databases.ledger_url)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from pipeline_project.commands.app_context import Ground, prepare, workflow
 from pipeline_project.commands.console import Exit, complain, emit, facts, say, table
-from pipeline_project.commands.ground import Ground, prepare, workflow
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.privacy.fields import PersonalFields
 from pipeline_project.domain.privacy.retention import DataClass
-from pipeline_project.domain.schema import CASE_ID, NIGHT
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 
 if TYPE_CHECKING:
-    from resources.privacy.forgetting import Forgetting
-    from resources.privacy.keyring import PostgresKeyring
-    from resources.privacy.lake import SealedLake
-    from resources.privacy.retaining import Retaining
+    from pipeline_project.operations.retention import Retaining
+    from resources.lake.sealed import SealedLake
+    from resources.ledger.privacy.forgetting import Forgetting
+    from resources.ledger.privacy.keyring import PostgresKeyring
 
 _FOR_EVER = "9999-12-31"
 
@@ -38,8 +38,8 @@ class Privacy:
     lake: SealedLake
 
     def retaining(self, spec: WorkflowSpec) -> Retaining:
-        from resources.postgres import engine_of
-        from resources.privacy.retaining import Retaining
+        from pipeline_project.operations.retention import Retaining
+        from resources.postgres.databases import engine_of
 
         engine = engine_of(self.ground.databases.ledger_url)
         return Retaining(self.lake, engine, spec.name, PersonalFields.of(spec.case_schema))
@@ -238,7 +238,7 @@ def rotate_keys(destroy: bool, as_json: bool) -> int:
 
 def key_hashes(name: str, as_json: bool) -> int:
     """Puts the hashes of earlier nights under the key."""
-    from resources.privacy.hashing import put_under_key
+    from pipeline_project.operations.rehashing import put_under_key
 
     spec = workflow(name)
     count = put_under_key(_open().lake, spec.name)
@@ -250,10 +250,10 @@ def key_hashes(name: str, as_json: bool) -> int:
 
 
 def _open() -> Privacy:
-    from resources.postgres import engine_of
-    from resources.privacy.doors import open_sealed_lake
-    from resources.privacy.forgetting import Forgetting
-    from resources.privacy.keyring import PostgresKeyring
+    from pipeline_project.container.privacy import open_sealed_lake
+    from resources.ledger.privacy.forgetting import Forgetting
+    from resources.ledger.privacy.keyring import PostgresKeyring
+    from resources.postgres.databases import engine_of
 
     ground = prepare()
     engine = engine_of(ground.databases.ledger_url)

@@ -13,14 +13,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from pipeline_project.commands.app_context import lake, settings, workflow
 from pipeline_project.commands.console import Exit, complain, emit, facts, heading, say, table
-from pipeline_project.commands.ground import lake, settings, workflow
-from pipeline_project.domain.errors import SourceUnreadable
-from pipeline_project.domain.nights import shifted
+from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.privacy.csv_cells import harmless, harmless_row
-from pipeline_project.domain.schema import NIGHT
-from pipeline_project.small_files import write_whole
 from pipeline_project.spec import WorkflowSpec
+from resources.files.small_files import write_whole
 
 SHOWN = 50
 _NUMBERS = re.compile(r"\d{4}-\d{2}-\d{2}|(?<!ISO )\b\d+")
@@ -52,7 +52,7 @@ def _refused(spec: WorkflowSpec, night: date | None) -> list[dict[str, Any]]:
 
 def _shown(spec: WorkflowSpec, row: dict[str, Any]) -> dict[str, Any]:
     """A refused row without its content: where it stands and why it was refused, no value of it repeated."""
-    from pipeline_project.domain.report.masking import mask, secrets_of_raw, without_values
+    from pipeline_project.domain.privacy.masking import mask, secrets_of_raw, without_values
 
     secrets = secrets_of_raw(spec.case_schema, row["raw"])
     reasons = [mask(without_values(reason), secrets) for reason in row["reasons"]]

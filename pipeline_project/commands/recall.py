@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline_project.commands.app_context import Ground, prepare, workflow
+from pipeline_project.commands.app_context import lake as open_lake
 from pipeline_project.commands.console import Exit, complain, emit, say, table
-from pipeline_project.commands.ground import Ground, prepare, workflow
-from pipeline_project.commands.ground import lake as open_lake
 from pipeline_project.commands.rollback import person
-from pipeline_project.domain.errors import ModelUnavailable, RecallRefused
-from pipeline_project.domain.live.recall import Again, Data, Kind, Touched, beside, spans
+from pipeline_project.domain.core.errors import ModelUnavailable, RecallRefused
+from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Kind, Touched, beside, spans
 from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
-    from pipeline_project.domain.ports import ModelVersion
-    from resources.live.recalling import TakenBack
+    from pipeline_project.ports.night import ModelVersion
+    from resources.ledger.rollout.recalls import TakenBack
 
 LISTED = 20
 #: The word for the night's data as they are now, in the place of a file.
@@ -38,7 +38,7 @@ def run_recall(
         RecallRefused: nothing is touched, nobody decides now, the model that is recalled still does, or the corrected
             data are no other, or no good.
     """
-    from resources.live.recalling import Recalls, TakenBack
+    from resources.ledger.rollout.recalls import Recalls, TakenBack
 
     spec, ground = workflow(name), prepare()
     recalls = Recalls(ground.databases.ledger_url)
@@ -76,7 +76,7 @@ def _close_alerts(ground: Ground, name: str, version: str) -> None:
 
 def _champion(ground: Ground, name: str, kind: Kind, named: str) -> ModelVersion:
     """The model that decides the next night."""
-    from resources.live.turning import Turning
+    from resources.ledger.rollout.rollback import Turning
 
     standing = Turning(ground.databases.ledger_url).standing(name)
     champion = ground.ledger.champion(name, standing["night"])
@@ -93,11 +93,11 @@ def _decided_again(
     spec: WorkflowSpec, ground: Ground, champion: ModelVersion, touched: Sequence[Touched]
 ) -> list[Again]:
     """Whole nights, because the places of people are a night's; as the cases were when they were decided."""
-    from assets.past_nights import gather, policy_in
-    from pipeline_project.domain.replaying.decide import decide_again
-    from pipeline_project.domain.schema import CASE_ID
-    from pipeline_project.domain.trained import TrainedModel
-    from resources.doors import open_registry
+    from pipeline_project.container.night import open_registry
+    from pipeline_project.domain.core.schema import CASE_ID
+    from pipeline_project.domain.lifecycle.replay.decide import decide_again
+    from pipeline_project.domain.models.trained import TrainedModel
+    from pipeline_project.services.past_nights import gather, policy_in
 
     model = TrainedModel.from_files(open_registry(ground.settings).load(champion))
     if model.labels != spec.labels:
@@ -115,15 +115,15 @@ def _on_corrected_data(
     spec: WorkflowSpec, ground: Ground, champion: ModelVersion, touched: Sequence[Touched], night: str, data: str
 ) -> list[Again]:
     """The night decided again on its data as they are now, or with the rows of a file in their place."""
-    from assets.past_nights import gather, policy_in
-    from pipeline_project.domain.live.corrected import beside_corrected, differing, overlaid, with_cases
-    from pipeline_project.domain.nights import shifted
-    from pipeline_project.domain.replaying.decide import decide_again
-    from pipeline_project.domain.schema import CASE_ID, FieldType
-    from pipeline_project.domain.trained import TrainedModel
-    from resources.corrections import corrected_rows
-    from resources.doors import open_registry
-    from resources.privacy.doors import open_sealed_lake
+    from pipeline_project.container.night import open_registry
+    from pipeline_project.container.privacy import open_sealed_lake
+    from pipeline_project.domain.core.nights import shifted
+    from pipeline_project.domain.core.schema import CASE_ID, FieldType
+    from pipeline_project.domain.lifecycle.recall.corrected import beside_corrected, differing, overlaid, with_cases
+    from pipeline_project.domain.lifecycle.replay.decide import decide_again
+    from pipeline_project.domain.models.trained import TrainedModel
+    from pipeline_project.operations.corrections import corrected_rows
+    from pipeline_project.services.past_nights import gather, policy_in
 
     model = TrainedModel.from_files(open_registry(ground.settings).load(champion))
     if model.labels != spec.labels:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+from pipeline_project.commands.app_context import settings, workflow
 from pipeline_project.commands.console import Exit, emit, facts, paragraph, say, table
-from pipeline_project.commands.ground import settings, workflow
 from pipeline_project.reconcile.run import document, reconcile
 from pipeline_project.reconcile.told import Link, Span
 from pipeline_project.spec.load import load_all
@@ -16,7 +16,7 @@ NOTES_SHOWN = 12
 
 def run_reconcile(name: str | None, first: date | None, last: date | None, book: Path | None, as_json: bool) -> int:
     """Compares everything that must agree; changes nothing, and starts nothing but the embedded server."""
-    from resources.reconciling import declared, where
+    from pipeline_project.operations.reconciliation import declared, where
 
     chosen = settings()
     specs = [workflow(name)] if name else list(load_all(chosen.workflow_folders).specs.values())

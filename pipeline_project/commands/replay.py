@@ -8,18 +8,18 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_project.commands.app_context import Ground, lake, prepare, workflow
 from pipeline_project.commands.console import Exit, emit, paragraph, say, table
-from pipeline_project.commands.ground import Ground, lake, prepare, workflow
-from pipeline_project.domain.nights import night_of
-from pipeline_project.domain.replaying.model import ReplayResult
-from pipeline_project.domain.replaying.page import headline, spread
-from pipeline_project.domain.report.words import percent
+from pipeline_project.domain.core.nights import night_of
+from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
+from pipeline_project.domain.reporting.replay_page import headline, spread
+from pipeline_project.domain.reporting.sentences import percent
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_spec
 
 if TYPE_CHECKING:
-    from resources.registry import MlflowRegistry
-    from resources.replays.store import PostgresReplays
+    from resources.ledger.replays.store import PostgresReplays
+    from resources.registry.registry import MlflowRegistry
 
 Span = tuple[date | None, date | None]
 
@@ -37,8 +37,8 @@ def replay(name: str, span: Span, model: str | None, policy: Path | None, knows_
         ModelUnavailable: the model is missing, deleted meanwhile, or does not fit the workflow.
         InvalidSpec: the policy file has mistakes.
     """
-    from assets.candidates import candidate_of, mature_span
-    from assets.past_nights import keep_replay, run_replay
+    from pipeline_project.services.candidates import candidate_of, mature_span
+    from pipeline_project.services.past_nights import keep_replay, run_replay
 
     spec, ground = workflow(name), prepare()
     tables, registry, now = lake(ground.settings), _registry(ground), datetime.now(UTC)
@@ -95,13 +95,13 @@ def _starter() -> str:
 
 
 def _registry(ground: Ground) -> MlflowRegistry:
-    from resources.registry import MlflowRegistry
+    from resources.registry.registry import MlflowRegistry
 
     return MlflowRegistry(ground.databases.mlflow_url, ground.settings.home / "models", ground.settings.keys)
 
 
 def _replays(ground: Ground) -> PostgresReplays:
-    from resources.replays.store import PostgresReplays
+    from resources.ledger.replays.store import PostgresReplays
 
     settings = ground.settings
     return PostgresReplays(

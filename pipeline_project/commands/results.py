@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.commands.alerts import alerts_of, tell_alerts
+from pipeline_project.commands.app_context import Ground, lake, prepare, workflow
 from pipeline_project.commands.console import Exit, complain, emit, paragraph, say
-from pipeline_project.commands.ground import Ground, lake, prepare, workflow
-from pipeline_project.domain.costs import case_costs
-from pipeline_project.domain.decisions import number_columns
-from pipeline_project.domain.duplicates import contradicting, repeated
-from pipeline_project.domain.maturity import immature_part, matured_decisions
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.results import Results, compare
-from pipeline_project.domain.schema import CASE_ID, NIGHT, Role
-from pipeline_project.domain.told import told_of
+from pipeline_project.domain.core.costs import case_costs
+from pipeline_project.domain.core.named_values import told_of
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
+from pipeline_project.domain.deciding.decisions import number_columns
+from pipeline_project.domain.intake.duplicates import contradicting, repeated
+from pipeline_project.domain.measures.maturity import immature_part, matured_decisions
+from pipeline_project.domain.reporting.results import Results, compare
 from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
-    from resources.lake import DeltaLake
+    from resources.lake.lake import DeltaLake
 
 _EVER = "9999-12-31"
 
@@ -46,7 +46,7 @@ def show_results(name: str, as_json: bool) -> int:
 
 
 def _results(spec: WorkflowSpec, ground: Ground) -> Results | None:
-    from assets.knowledge import maturity_seen
+    from pipeline_project.services.as_of import maturity_seen
 
     tables, first = lake(ground.settings), spec.nights.decide_from.isoformat()
     decisions = tables.read_span(spec.name, "decisions", first, _EVER)
@@ -62,7 +62,7 @@ def _results(spec: WorkflowSpec, ground: Ground) -> Results | None:
     costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
     subject = spec.case_schema.by_role(Role.SUBJECT)
     customers = np.array(of_cases[subject.name if subject else CASE_ID].to_pylist(), dtype=object)
-    from pipeline_project.domain.models.metrics import all_metrics
+    from pipeline_project.domain.measures.probabilities import all_metrics
 
     scored = matured[matured["probabilities"].notna() & matured["label"].isin(spec.labels)]
     labels = scored["label"].map({label: i for i, label in enumerate(spec.labels)}).to_numpy(dtype=int)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 
+from pipeline_project.commands.app_context import prepare, workflow
 from pipeline_project.commands.console import Exit, emit, say
-from pipeline_project.commands.ground import prepare, workflow
 
 
 def run_rollback(name: str, to: str | None, review_all: bool, reopen: bool, reason: str, as_json: bool) -> int:
@@ -14,7 +14,7 @@ def run_rollback(name: str, to: str | None, review_all: bool, reopen: bool, reas
     Raises:
         RollbackRefused: no reason is given, there is nobody to go back to, or it was done already.
     """
-    from resources.live.turning import Turning
+    from resources.ledger.rollout.rollback import Turning
 
     spec, turning = workflow(name), Turning(prepare().databases.ledger_url)
     terms = spec.rollout.terms

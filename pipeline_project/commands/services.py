@@ -20,7 +20,15 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO, Any, cast
 
-from pipeline_project.commands.ground import DAGSTER_PORT, DESK_PORT, MLFLOW_PORT, REPORTS_PORT, ROOT, SHOP_PORT, Ground
+from pipeline_project.commands.app_context import (
+    DAGSTER_PORT,
+    DESK_PORT,
+    MLFLOW_PORT,
+    REPORTS_PORT,
+    ROOT,
+    SHOP_PORT,
+    Ground,
+)
 from pipeline_project.commands.signed_in import PROBE_HEADER
 
 HERE = "127.0.0.1"

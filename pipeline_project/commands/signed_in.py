@@ -21,12 +21,12 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline_project.domain.errors import PipelineError, SettingInvalid
-from pipeline_project.domain.people import PersonRole, Session
+from pipeline_project.domain.core.errors import PipelineError, SettingInvalid
+from pipeline_project.domain.core.people import PersonRole, Session
 from pipeline_project.settings import Settings
 
 if TYPE_CHECKING:
-    from pipeline_project.review.doors import Frame
+    from pipeline_project.desk.backend import Frame
 
 #: Who opens what. In Dagster and MLflow one can launch, wipe and delete.
 ROLES: Mapping[str, frozenset[PersonRole]] = {
@@ -171,10 +171,10 @@ async def _refuse(refused: Response, scope: Scope, receive: Receive, send: Send)
 
 def before(app: ASGIApp, what: str, chosen: Settings, environ: Mapping[str, str] = os.environ) -> ASGIApp:
     """An application behind the sign-in of the desk of these settings."""
-    from pipeline_project.review.doors import Frame
+    from pipeline_project.desk.backend import Frame
+    from resources.ledger.people.sessions import PostgresSessions
     from resources.ledger.roles import DESK
-    from resources.postgres import databases, pooled_engine, url_as
-    from resources.sessions import PostgresSessions
+    from resources.postgres.databases import databases, pooled_engine, url_as
 
     store = PostgresSessions(url_as(databases(chosen).ledger_url, DESK), partial(pooled_engine, size=4))
     return SignedIn(app, store, ROLES[what], Frame(chosen.desk_url, ""), environ.get(PROBE, ""))

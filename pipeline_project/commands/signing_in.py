@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.commands.ground import Ground
-from pipeline_project.domain.errors import PipelineError
-from pipeline_project.domain.people import PersonRole
+from pipeline_project.commands.app_context import Ground
+from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.domain.core.people import PersonRole
 
 if TYPE_CHECKING:
-    from pipeline_project.domain.people import Person
+    from pipeline_project.domain.core.people import Person
 
 
 def signed_in(ground: Ground, person: str, file: Path | None, role: PersonRole, refused: type[PipelineError]) -> Person:
@@ -22,7 +22,7 @@ def signed_in(ground: Ground, person: str, file: Path | None, role: PersonRole, 
         SignInRefused: name or password is wrong.
         The error given: there is no password to be had, or the role is missing.
     """
-    from resources.people import PostgresPeople
+    from resources.ledger.people.accounts import PostgresPeople
 
     signer = PostgresPeople(ground.databases.ledger_url).verify(person, _password(person, file, refused))
     if role not in signer.roles:

@@ -9,14 +9,14 @@ from typing import Any
 
 from pipeline_project.automation.progress import late_photos, stale_nights, taken_at, taken_nights
 from pipeline_project.commands.alerts import NIGHT, alerts_of, tell_alerts
+from pipeline_project.commands.app_context import Ground, dagster_instance, lake, prepare, settings, workflow
 from pipeline_project.commands.console import Exit, emit, facts, heading, paragraph, say, table
-from pipeline_project.commands.ground import Ground, dagster_instance, lake, prepare, settings, workflow
 from pipeline_project.commands.spans import ranges
-from pipeline_project.domain.errors import PipelineError
-from pipeline_project.domain.landing import LANDING, LATE_ALERT
-from pipeline_project.domain.nights import night_of
-from pipeline_project.domain.policy import ASK_PERSON
-from pipeline_project.domain.reconciling import looked_at, looked_back_too_early
+from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.domain.core.nights import night_of
+from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.intake.due_nights import looked_at, looked_back_too_early
+from pipeline_project.domain.intake.landing import LANDING, LATE_ALERT
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 from pipeline_project.spec.source import FilesSource
@@ -128,7 +128,7 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
 
 
 def _nights(ground: Ground, spec: WorkflowSpec, alerts: Iterable[Mapping[str, Any]]) -> Nights:
-    from resources.doors import SourceDoors
+    from pipeline_project.container.night import SourceDoors
 
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
     gathered = lake(ground.settings).nights(spec.name, deepest)
@@ -167,7 +167,7 @@ def _looked_back_words(nights: Nights) -> str | None:
 def _overlooked(ground: Ground, spec: WorkflowSpec) -> list[str]:
     """What lies at the sources and is read for no night, in words; nothing where they cannot be looked at, which is
     said elsewhere."""
-    from resources.doors import SourceDoors
+    from pipeline_project.container.night import SourceDoors
 
     try:
         return list(dict.fromkeys(each.sentence for each in SourceDoors(ground.settings).overlooked(spec) if each.sure))

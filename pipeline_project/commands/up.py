@@ -14,12 +14,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pipeline_project.commands.app_context import Ground, prepare, settings, usable
 from pipeline_project.commands.console import Exit, complain, emit, facts, say
-from pipeline_project.commands.ground import Ground, prepare, settings, usable
 from pipeline_project.commands.services import SHOP_URL, STOP_SECONDS, Ports, Running, Service, services
 from pipeline_project.commands.signed_in import PROBE
-from pipeline_project.domain.errors import DatabaseUnreachable
-from pipeline_project.small_files import read_object
+from pipeline_project.domain.core.errors import DatabaseUnreachable
+from resources.files.small_files import read_object
 
 READY_SECONDS = 180
 SESSION_SECONDS = 3
@@ -65,7 +65,7 @@ def stop_all(as_json: bool) -> int:
             return Exit.NIGHT_FAILED
         stopped.append("pipeline up")
     if chosen.postgres_url is None:
-        from resources.postgres import embedded
+        from resources.postgres.databases import embedded
 
         if embedded(chosen).is_running():
             embedded(chosen).stop()
@@ -176,7 +176,7 @@ def _stop_database(ground: Ground) -> None:
     """Stops the embedded database unless another command works with it at this moment."""
     if ground.settings.postgres_url is not None:
         return
-    from resources.postgres import embedded
+    from resources.postgres.databases import embedded
 
     deadline = time.monotonic() + SESSION_SECONDS
     while (others := _sessions(ground)) and time.monotonic() < deadline:
@@ -191,7 +191,7 @@ def _sessions(ground: Ground) -> int:
     """Sessions on the server beside this one; those of services just stopped are gone in a moment."""
     from sqlalchemy import text
 
-    from resources.postgres import connected, engine_of
+    from resources.postgres.databases import connected, engine_of
 
     query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     try:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline_project.commands.app_context import prepare, workflow
 from pipeline_project.commands.console import Exit, complain, emit, facts, heading, paragraph, say, table
-from pipeline_project.commands.ground import prepare, workflow
-from pipeline_project.domain.policy import ASK_PERSON, Reason
+from pipeline_project.domain.deciding.policy import ASK_PERSON, Reason
 from pipeline_project.spec.past import Said, said_of
 
 #: What is listed of labels and options, where there are many.
@@ -34,7 +34,7 @@ WORDS = {
 
 def explain(name: str, case: str, as_json: bool) -> int:
     """Prints everything the ledger knows about one case."""
-    from resources.ledger.story import Stories
+    from resources.ledger.nights.story import Stories
 
     ground = prepare()
     story = Stories(ground.databases.ledger_url).story(name, case)

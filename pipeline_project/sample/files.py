@@ -25,7 +25,7 @@ from pipeline_project.sample.photos import Shot, draw
 from pipeline_project.sample.shots import photo_name, photos_of
 from pipeline_project.sample.truth import DIRT, TRUTH, findings_on, merge_rows, truth_rows
 from pipeline_project.sample.words import write_message
-from pipeline_project.small_files import write_whole
+from resources.files.small_files import write_whole
 
 
 @dataclass(frozen=True)

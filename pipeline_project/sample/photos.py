@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from pipeline_project.domain.photos import open_photo
+from pipeline_project.domain.intake.photo_opener import open_photo
 from pipeline_project.sample.items import CATEGORIES, COLORS
 from pipeline_project.sample.shapes import SHAPES, Part
 from pipeline_project.sample.textures import MATERIALS, SIDE, tiles

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline_project.sample.claims import LABELS, Claim, claims_of
 from pipeline_project.sample.seasons import drifted
-from pipeline_project.small_files import write_whole
+from resources.files.small_files import write_whole
 
 #: A finding becomes known at most so many days after its claim, a correction included.
 LONGEST_WAIT = 40

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator
 
-from pipeline_project.domain.acting.pace import LONGEST_DEADLINE
-from pipeline_project.domain.variables import Use, holds_password
+from pipeline_project.domain.core.variables import Use, holds_password
+from pipeline_project.domain.delivery.backoff import LONGEST_DEADLINE
 from pipeline_project.spec.base import Part, Slug
 from pipeline_project.spec.quantities import Hours, Seconds
 from pipeline_project.spec.source import Location

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline_project.domain.schema import Field, FieldType, Role
+from pipeline_project.domain.core.schema import Field, FieldType, Role
 from pipeline_project.spec.model import WorkflowSpec
 
 RuleKind = Literal[

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from pipeline_project.domain.expressions import FUNCTIONS
+from pipeline_project.domain.core.expressions import FUNCTIONS
 from pipeline_project.spec.base import Part
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.words import Wanted, in_words, wanted

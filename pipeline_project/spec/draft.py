@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from pipeline_project.domain import schema as domain
+from pipeline_project.domain.core import schema as domain
 from pipeline_project.spec.base import Finding, Where
 
 NUMBER, CATEGORY, TEXT, IMAGE, TIME, IDENTIFIER = domain.FieldType

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline_project.domain.lifecycle import DriftTerms, GateTerms, PromiseTerms, RolloutTerms, SurgeTerms
+from pipeline_project.domain.core.model_terms import DriftTerms, GateTerms, PromiseTerms, RolloutTerms, SurgeTerms
 from pipeline_project.spec.base import Part, Portion, Share
 from pipeline_project.spec.quantities import SHARE
 from pipeline_project.spec.reviewing import OptionalCapacity

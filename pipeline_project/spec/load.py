@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline_project.domain.errors import PipelineError
+from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.spec.base import FINDINGS, Finding, Where, dotted
 from pipeline_project.spec.draft import Draft
 from pipeline_project.spec.model import FieldSpec, WorkflowSpec

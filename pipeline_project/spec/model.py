@@ -21,18 +21,18 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline_project.domain import schema as domain
-from pipeline_project.domain.acting.model import ActionTerms
-from pipeline_project.domain.clustering import ClusterTerms
-from pipeline_project.domain.costs import CostMatrix, PolicyTerms
-from pipeline_project.domain.duplicates import OutcomeCell
-from pipeline_project.domain.features import FeaturePlan
-from pipeline_project.domain.learning.guards import GuardTerms
-from pipeline_project.domain.number_forms import NumberForm, ThousandsMark
-from pipeline_project.domain.report.facts import ReportTerms
-from pipeline_project.domain.retraining import RetrainRule
-from pipeline_project.domain.reviewing.model import ReviewTerms
-from pipeline_project.domain.training import TrainingPlan
+from pipeline_project.domain.clusters.clustering import ClusterTerms
+from pipeline_project.domain.core import schema as domain
+from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
+from pipeline_project.domain.core.number_forms import NumberForm, ThousandsMark
+from pipeline_project.domain.delivery.planned_actions import ActionTerms
+from pipeline_project.domain.features.building import FeaturePlan
+from pipeline_project.domain.intake.duplicates import OutcomeCell
+from pipeline_project.domain.lifecycle.retraining_due import RetrainRule
+from pipeline_project.domain.models.training import TrainingPlan
+from pipeline_project.domain.models.training_guards import GuardTerms
+from pipeline_project.domain.reporting.facts import ReportTerms
+from pipeline_project.domain.review.new_tasks import ReviewTerms
 from pipeline_project.spec import plans
 from pipeline_project.spec.acting import ActionsSpec as ActionsSpec
 from pipeline_project.spec.base import Part, Portion, Share, Slug, Words, refusal

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from pipeline_project.domain.variables import Use, nameable, named_in, not_nameable
+from pipeline_project.domain.core.variables import Use, nameable, named_in, not_nameable
 from pipeline_project.spec.base import Where
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from pipeline_project.domain.costs import CostMatrix
+from pipeline_project.domain.core.costs import CostMatrix
 from pipeline_project.spec.base import Part, Slug, Words
 
 RIGHT, WRONG, OTHERS = "right", "wrong", "others"

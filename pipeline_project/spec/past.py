@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline_project.domain.schema import Role
-from pipeline_project.domain.told import by_name, option_order
+from pipeline_project.domain.core.named_values import by_name, option_order
+from pipeline_project.domain.core.schema import Role
 from pipeline_project.spec.options import RIGHT, WRONG, full_costs
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline_project.domain import schema as domain
-from pipeline_project.domain.features import FeaturePlan
-from pipeline_project.domain.learning.guards import GuardTerms
+from pipeline_project.domain.core import schema as domain
+from pipeline_project.domain.features.building import FeaturePlan
+from pipeline_project.domain.lifecycle.retraining_due import RetrainRule
 from pipeline_project.domain.models.search import Budget
-from pipeline_project.domain.retraining import RetrainRule
-from pipeline_project.domain.training import TrainingPlan
+from pipeline_project.domain.models.training import TrainingPlan
+from pipeline_project.domain.models.training_guards import GuardTerms
 
 if TYPE_CHECKING:
     from pipeline_project.spec.model import WorkflowSpec

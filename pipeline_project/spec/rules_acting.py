@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline_project.domain.expressions import ExpressionError, names_in
-from pipeline_project.domain.schema import Role
+from pipeline_project.domain.core.expressions import ExpressionError, names_in
+from pipeline_project.domain.core.schema import Role
 from pipeline_project.spec.base import Finding, Where
 from pipeline_project.spec.draft import Draft, Rule, closest, is_field, there_are
 from pipeline_project.spec.options import Alternatives, named_options

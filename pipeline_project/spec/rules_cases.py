@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from pipeline_project.domain import schema as domain
+from pipeline_project.domain.core import schema as domain
 from pipeline_project.spec.base import Finding, Where
 from pipeline_project.spec.draft import (
     CATEGORY,

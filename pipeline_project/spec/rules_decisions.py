@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_project.domain import schema as domain
-from pipeline_project.domain.expressions import ExpressionError, evaluate, names_in
+from pipeline_project.domain.core import schema as domain
+from pipeline_project.domain.core.expressions import ExpressionError, evaluate, names_in
 from pipeline_project.spec.base import Finding, Where
 from pipeline_project.spec.draft import (
     CATEGORY,

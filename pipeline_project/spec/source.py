@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline_project.domain.date_parts import DateParts
-from pipeline_project.domain.landing import Expected
-from pipeline_project.domain.night_names import pattern_problem
-from pipeline_project.domain.reading_query import query_problem
-from pipeline_project.domain.time_forms import FORMS
-from pipeline_project.domain.variables import Use
+from pipeline_project.domain.core.date_parts import DateParts
+from pipeline_project.domain.core.variables import Use
+from pipeline_project.domain.intake.landing import Expected
+from pipeline_project.domain.intake.night_names import pattern_problem
+from pipeline_project.domain.intake.query import query_problem
+from pipeline_project.domain.intake.time_forms import FORMS
 from pipeline_project.spec.base import Part, Share, Slug, Words
 from pipeline_project.spec.quantities import Days
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline_project.domain.acting.model import ActionKind, ActionTerms
-from pipeline_project.domain.cluster_newcomers import AlarmTerms
-from pipeline_project.domain.clustering import ClusterTerms
-from pipeline_project.domain.report.facts import ReportTerms
-from pipeline_project.domain.reviewing.model import ReviewTerms, SpreadTerms
+from pipeline_project.domain.clusters.clustering import ClusterTerms
+from pipeline_project.domain.clusters.newcomers import AlarmTerms
+from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
+from pipeline_project.domain.reporting.facts import ReportTerms
+from pipeline_project.domain.review.new_tasks import ReviewTerms, SpreadTerms
 
 if TYPE_CHECKING:
     from pipeline_project.spec.model import WorkflowSpec

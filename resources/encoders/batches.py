@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline_project.domain.vectors import Floats, unit
+from pipeline_project.domain.vectors.stored import Floats, unit
 
 if TYPE_CHECKING:
     import torch

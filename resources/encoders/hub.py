@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline_project.domain.errors import ModelUnavailable, PhotoUnreadable
-from pipeline_project.domain.photos import open_photo
-from pipeline_project.domain.vectors import Floats, unit
+from pipeline_project.domain.core.errors import ModelUnavailable, PhotoUnreadable
+from pipeline_project.domain.intake.photo_opener import open_photo
+from pipeline_project.domain.vectors.stored import Floats, unit
 from resources.encoders.batches import encode_in_batches, masked_mean
 from resources.encoders.weights import Weights, json_of, load_pretrained, torch_device
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline_project.domain.errors import ModelUnavailable
-from pipeline_project.domain.vectors import Floats
+from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.vectors.stored import Floats
 from resources.encoders.batches import encode_in_batches, masked_mean
 from resources.encoders.bert import BertShape, bert
 from resources.encoders.weights import has_bfloat16_units, torch_device

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_project.domain.errors import PhotoUnreadable
-from pipeline_project.domain.photos import open_photo
-from pipeline_project.domain.vectors import Floats, unit
+from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.intake.photo_opener import open_photo
+from pipeline_project.domain.vectors.stored import Floats, unit
 
 _SIDE = 160
 _GRID = 4

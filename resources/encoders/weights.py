@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline_project.domain.errors import ModelUnavailable
+from pipeline_project.domain.core.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     import torch

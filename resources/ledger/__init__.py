@@ -1,1 +1,1 @@
-"""The ledger: facts that must be true exactly once, in PostgreSQL."""
+"""The ledger in PostgreSQL: tables, migrations, roles, and one folder for each kind of fact."""

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, select
 
-from resources.postgres import connected, engine_of
+from resources.postgres.databases import connected, engine_of
 
 #: Any number will do, as long as nothing else in the ledger's database takes the same advisory lock.
 _LOCK = 7_301_944_226

@@ -1,6 +1,6 @@
 """Who may do what in the ledger: one table of roles and verbs, and the statements that make it so.
 
-A service connects as the database's user and takes its role at once (`resources.postgres.url_as`): what a role lacks
+A service connects as the database's user and takes its role at once (`postgres.databases.url_as`): what a role lacks
 is refused by PostgreSQL, whatever the program tries. Migrations and commands of the owner run without a role. Nobody
 may change, delete or truncate facts; that the owner cannot by mistake either is the triggers' work. What changes at all
 is named column by column: who sends actions cannot change what they say, or whom they pay.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from pipeline_project.domain.errors import RolesMissing
+from pipeline_project.domain.core.errors import RolesMissing
 
 NIGHTS, DESK, DISPATCHER, AUDITOR = "pipeline_nights", "pipeline_desk", "pipeline_dispatcher", "pipeline_auditor"
 #: The Dagster side; the desk with its web door; the dispatcher; who only reads.

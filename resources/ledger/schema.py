@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from resources.ledger import (
-    action_tables,
-    audit_tables,
-    clearing_tables,
-    inbound_tables,
-    live_tables,
-    model_tables,
-    people_tables,
-    privacy_tables,
-    quality_tables,
-    replay_tables,
-    review_tables,
-    tables,
-)
+from resources.ledger.tables import actions as action_tables
+from resources.ledger.tables import audit as audit_tables
+from resources.ledger.tables import clearing as clearing_tables
+from resources.ledger.tables import drift as quality_tables
+from resources.ledger.tables import inbound as inbound_tables
+from resources.ledger.tables import models as model_tables
+from resources.ledger.tables import nights as tables
+from resources.ledger.tables import people as people_tables
+from resources.ledger.tables import privacy as privacy_tables
+from resources.ledger.tables import replays as replay_tables
+from resources.ledger.tables import review as review_tables
+from resources.ledger.tables import rollout as live_tables
 
 metadata = tables.metadata
 

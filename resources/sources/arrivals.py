@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline_project.domain.errors import SourceStillGrowing, SourceUnreadable
-from pipeline_project.domain.ids import canonical
-from pipeline_project.domain.looks import HEAD, Declared, looks_like
+from pipeline_project.domain.core.errors import SourceStillGrowing, SourceUnreadable
+from pipeline_project.domain.core.schema import ARRIVALS
+from pipeline_project.domain.intake.file_hints import HEAD, Declared, looks_like
+from pipeline_project.domain.intake.ids import canonical
+from pipeline_project.domain.intake.readings import FileReading, with_readings
 from pipeline_project.domain.privacy.csv_cells import as_written
-from pipeline_project.domain.readings import FileReading, with_readings
-from pipeline_project.domain.schema import ARRIVALS
 from pipeline_project.spec.source import FileFormat
 from resources.sources.csv_rows import csv_rows
 from resources.sources.json_rows import json_rows, jsonl_rows

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from pipeline_project.domain.errors import SourceUnreadable
-from pipeline_project.domain.looks import HEAD, Declared, looks_like
-from pipeline_project.domain.readings import holds_rows
+from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.intake.file_hints import HEAD, Declared, looks_like
+from pipeline_project.domain.intake.readings import holds_rows
 from pipeline_project.spec.source import FileFormat
 from resources.sources.lines import MAX_COLUMNS, MAX_LINE, Line, Readable, Reading, physical_lines
 from resources.sources.rows import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline_project.domain.looks import Declared
+from pipeline_project.domain.intake.file_hints import Declared
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
 

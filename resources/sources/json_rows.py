@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline_project.domain.errors import SourceUnreadable
-from pipeline_project.domain.looks import Declared
+from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.intake.file_hints import Declared
 from pipeline_project.spec.source import FileFormat
 from resources.sources.lines import MAX_COLUMNS, Line, Readable, Reading, physical_lines
 from resources.sources.rows import Row, as_string, bounded, cleaned, inside, long_line, matched_names

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline_project.domain.errors import SourceUnreadable
+from pipeline_project.domain.core.errors import SourceUnreadable
 
 #: A line, or a row of several lines, of more characters is refused: what it holds is no row that anybody meant.
 MAX_LINE = 4 * 1024**2

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipeline_project.domain.landing import Overlooked
-from pipeline_project.domain.near_misses import NearMiss, near_misses
+from pipeline_project.domain.intake.landing import Overlooked
+from pipeline_project.domain.intake.near_misses import NearMiss, near_misses
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesOutcome, FilesSource, TableSource

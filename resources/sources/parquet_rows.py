@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline_project.domain.errors import SourceUnreadable
-from pipeline_project.domain.looks import Declared
+from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.intake.file_hints import Declared
 from resources.sources.lines import MAX_COLUMNS, Reading
 from resources.sources.rows import Row, as_string, bounded, inside, matched_names, unique_names
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from pipeline_project.domain.errors import PhotoUnreadable
+from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource, TableSource
 from resources.sources.files import fingerprint

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from pipeline_project.domain.errors import SourceUnreadable
-from pipeline_project.domain.variables import LIST, VARIABLE, Use, holds_password, nameable, not_nameable
+from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.core.variables import LIST, VARIABLE, Use, holds_password, nameable, not_nameable
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
-from pipeline_project.domain.errors import SettingInvalid, SourceUnreadable
+from pipeline_project.domain.core.errors import SettingInvalid, SourceUnreadable
 from resources.ledger.roles import ROLES
-from resources.postgres import HOUSE, connect_args, reason, safe, with_driver
+from resources.postgres.databases import HOUSE, connect_args, reason, safe, with_driver
 
 #: Seconds that one query may take, and that it may wait for somebody's lock.
 LONGEST_SECONDS = 600

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline_project.domain.ports import CaseSource, NightWindow
+from pipeline_project.ports.night import CaseSource, NightWindow
 from resources.sources.files import fingerprint
 from resources.sources.outcomes import FilesOutcomes
 

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from pipeline_project.domain.errors import SourceUnreadable
-from pipeline_project.domain.looks import looks_like
+from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.intake.file_hints import looks_like
 from resources.sources.lines import Reading
 
 _HEAD = 2048

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import dagster as dg
 import pyarrow as pa
 import pytest
-from doubles import NEXT, NIGHT, MemoryLake, World, arrival, checks, claims, made, metadata
 
-from pipeline_project.domain.landing import Overlooked
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.readings import FileReading, as_json
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.intake.landing import Overlooked
+from pipeline_project.domain.intake.readings import FileReading, as_json
+from tests.doubles import NEXT, NIGHT, MemoryLake, World, arrival, checks, claims, made, metadata
 
 ADMITTED = ("arrivals", "cases", "quarantine")
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from doubles import World, checks, claims, metadata
 
-from pipeline_project.domain.embedding import EMBEDDINGS
-from pipeline_project.domain.vectors import pack, unit
+from pipeline_project.domain.vectors.embedding import EMBEDDINGS
+from pipeline_project.domain.vectors.stored import pack, unit
+from tests.doubles import World, checks, claims, metadata
 
 FIRST, SECOND = "2025-02-27", "2025-02-28"
 #: The small workflow's claims with words and clusters; a customer is whose case it is.

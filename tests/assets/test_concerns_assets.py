@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from doubles import NIGHT, World, arrival, claims
 
 import assets.retraining
-from pipeline_project.domain.concerns import CAPACITY_BINDS, NO_CHAMPION, key_of
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.promotion import Verdict
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.lifecycle.promotion import Verdict
+from pipeline_project.domain.reporting.concerns import CAPACITY_BINDS, NO_CHAMPION, key_of
 from tests.assets.test_training_assets import MODEL, TRAINING, past
+from tests.doubles import NIGHT, World, arrival, claims
 
 DECIDE = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions", "night_report")
 

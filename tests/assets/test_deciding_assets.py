@@ -7,13 +7,13 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
-from doubles import NIGHT, WARM, World, arrival, checks, claims, logged, made, metadata
 
-import assets.scoring
-from pipeline_project.domain.decisions import DECISIONS, SCORES
-from pipeline_project.domain.errors import ModelUnavailable
-from pipeline_project.domain.ports import ModelVersion
-from pipeline_project.domain.trained import Prediction
+import pipeline_project.services.night_scoring
+from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.deciding.decisions import DECISIONS, SCORES
+from pipeline_project.domain.models.trained import Prediction
+from pipeline_project.ports.night import ModelVersion
+from tests.doubles import NIGHT, WARM, World, arrival, checks, claims, logged, made, metadata
 
 MODEL = ModelVersion("claims", "1", WARM, "d" * 64, "run", {"log_loss": 0.1})
 GATHER = ("arrivals", "cases", "quarantine", "outcomes")
@@ -61,7 +61,7 @@ def test_a_model_that_cannot_be_used_fails_loudly_and_sends_the_cases_to_people(
     if when == "loading":
         world.registry.error = ModelUnavailable("its files have changed")
     else:
-        monkeypatch.setattr(assets.scoring.TrainedModel, "from_files", lambda files: Model())
+        monkeypatch.setattr(pipeline_project.services.night_scoring.TrainedModel, "from_files", lambda files: Model())
     with dg.DagsterInstance.ephemeral() as instance:
         result = world.run(NIGHT, "scores", "decisions", instance=instance)
         told = logged(result, instance)

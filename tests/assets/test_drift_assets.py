@@ -11,15 +11,15 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
-from doubles import NIGHT, World, arrival, checks, claims, metadata
 
 from assets.drift import build_drift, build_drift_checks
 from pipeline_project.automation.training import training_due
-from pipeline_project.domain.decisions import SCORES
-from pipeline_project.domain.drift.watch import CHECKS
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.ports import ModelVersion
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.deciding.decisions import SCORES
+from pipeline_project.domain.lifecycle.drift.signals import CHECKS
 from pipeline_project.partitions import window
+from pipeline_project.ports.night import ModelVersion
+from tests.doubles import NIGHT, World, arrival, checks, claims, metadata
 
 MODEL = ModelVersion("claims", "1", NIGHT, "d" * 64, "run", {"accuracy": 0.9})
 CASES = 120
@@ -28,7 +28,7 @@ TERMS = {"reference_nights": 7, "breaches": 2, "of_nights": 3, "cooldown_nights"
 
 @dataclass
 class Policy:
-    """`assets.doors.PolicyState`: remembers what was closed."""
+    """`pipeline_project.ports.stores.PolicyState`: remembers what was closed."""
 
     closed: list[tuple[str, str, str]] = field(default_factory=list)
 

@@ -9,10 +9,10 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
-from doubles import FIELDS, NIGHT, Sources, World, arrival, claims, metadata
 
-from pipeline_project.domain.errors import PhotoUnreadable
+from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.spec import WorkflowSpec
+from tests.doubles import FIELDS, NIGHT, Sources, World, arrival, claims, metadata
 
 
 @dataclass

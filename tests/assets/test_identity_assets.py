@@ -9,11 +9,11 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pytest
-from doubles import NEXT, NIGHT, MemoryLake, MemoryLedger, World, arrival, checks, claims, metadata
 
 from assets.identity import history_of
-from pipeline_project.domain.errors import LakeSchemaChanged
-from pipeline_project.domain.schema import CONTENT
+from pipeline_project.domain.core.errors import LakeSchemaChanged
+from pipeline_project.domain.core.schema import CONTENT
+from tests.doubles import NEXT, NIGHT, MemoryLake, MemoryLedger, World, arrival, checks, claims, metadata
 
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")
 ADMITTED = NIGHTLY[:3]

@@ -8,12 +8,12 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
-from doubles import NEXT, NIGHT, WARM, World, arrival, checks, claims, logged, metadata
 
-import assets.scoring
-from pipeline_project.domain.live.rollout import NightModels, Stage, StageKind, Watched, chosen
-from pipeline_project.domain.ports import ModelVersion
-from pipeline_project.domain.trained import Prediction
+import pipeline_project.services.night_scoring
+from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Stage, StageKind, Watched, chosen
+from pipeline_project.domain.models.trained import Prediction
+from pipeline_project.ports.night import ModelVersion
+from tests.doubles import NEXT, NIGHT, WARM, World, arrival, checks, claims, logged, metadata
 
 OLD = ModelVersion("claims", "1", WARM, "d" * 64, "run", {})
 NEW = ModelVersion("claims", "2", WARM, "e" * 64, "run", {})
@@ -38,7 +38,9 @@ class Model:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Forty cases for a champion that trusts everybody and a challenger that trusts nobody."""
-    monkeypatch.setattr(assets.scoring.TrainedModel, "from_files", lambda files: Model(float(files["kept"])))
+    monkeypatch.setattr(
+        pipeline_project.services.night_scoring.TrainedModel, "from_files", lambda files: Model(float(files["kept"]))
+    )
     world = World(spec=claims(review={"cost": 4, "capacity": CASES, "exploration": 1.0}))
     world.sources.rows[NIGHT] = [arrival(NIGHT, i, "100") for i in range(CASES)]
     world.gather(NIGHT)

@@ -6,18 +6,18 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pytest
-from doubles import NIGHT, World, claims
 
-from assets.knowledge import mature_decided, maturity_seen
-from assets.monitoring import _matured
+from assets.night_page import _matured
 from pipeline_project.commands import outcomes as of_outcomes
 from pipeline_project.commands import results as of_results
-from pipeline_project.domain.decisions import DECISIONS
-from pipeline_project.domain.learning.delay import immature_nights
-from pipeline_project.domain.nights import shifted, window_of
-from pipeline_project.domain.policy import ASK_PERSON
-from pipeline_project.domain.schema import cases_schema
+from pipeline_project.domain.core.nights import shifted, window_of
+from pipeline_project.domain.core.schema import cases_schema
+from pipeline_project.domain.deciding.decisions import DECISIONS
+from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.measures.label_delay import immature_nights
+from pipeline_project.services.as_of import mature_decided, maturity_seen
 from pipeline_project.spec import WorkflowSpec
+from tests.doubles import NIGHT, World, claims
 
 LOOKED = shifted(NIGHT, 9)
 #: Twenty warm-up nights and nine decided ones; each outcome takes up to twelve days.

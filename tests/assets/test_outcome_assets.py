@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from doubles import NEXT, NIGHT, WARM, World, arrival, metadata
 
-from pipeline_project.domain.nights import window_of
+from pipeline_project.domain.core.nights import window_of
+from tests.doubles import NEXT, NIGHT, WARM, World, arrival, metadata
 
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes")
 NOON, LATER = datetime(2025, 3, 1, 12, tzinfo=UTC), datetime(2025, 3, 2, 12, tzinfo=UTC)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from doubles import NIGHT, World, arrival, checks, made
 
-from pipeline_project.domain.errors import DatabaseUnreachable
+from pipeline_project.domain.core.errors import DatabaseUnreachable
 from pipeline_project.reconcile.told import Link
+from tests.doubles import NIGHT, World, arrival, checks, made
 
 
 @pytest.fixture

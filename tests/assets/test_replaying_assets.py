@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
-from doubles import NEXT, NIGHT, WARM, MemoryRegistry, World, arrival, claims, metadata
 
-from assets.candidates import Candidate, candidate_of, mature_span, named_candidate
-from assets.past_nights import gather, keep_replay, run_replay
 from assets.replaying import build_replay, candidates, replay_challenger
-from pipeline_project.domain.errors import ModelUnavailable, ReplayRefused
-from pipeline_project.domain.ports import ModelVersion
-from pipeline_project.domain.trained import Prediction, TrainedModel
+from pipeline_project.domain.core.errors import ModelUnavailable, ReplayRefused
+from pipeline_project.domain.models.trained import Prediction, TrainedModel
+from pipeline_project.ports.night import ModelVersion
+from pipeline_project.services.candidates import Candidate, candidate_of, mature_span, named_candidate
+from pipeline_project.services.past_nights import gather, keep_replay, run_replay
 from pipeline_project.spec.load import load_spec
+from tests.doubles import NEXT, NIGHT, WARM, MemoryRegistry, World, arrival, claims, metadata
 
 MODEL = ModelVersion("claims", "1", WARM, "d" * 64, "run", {})
 NEWER = ModelVersion("claims", "2", NEXT, "e" * 64, "run", {}, knows_until=NIGHT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from doubles import NIGHT, WARM, World, arrival, metadata
+from tests.doubles import NIGHT, WARM, World, arrival, metadata
 
 GATHER = ("arrivals", "cases", "quarantine", "outcomes")
 

@@ -10,8 +10,8 @@ import pytest
 
 from assets.common import RETRIES, PassingReasons
 from pipeline_project.commands.nights import interrupted
-from pipeline_project.domain import errors
-from pipeline_project.domain.errors import PipelineError, waits_for_a_person
+from pipeline_project.domain.core import errors
+from pipeline_project.domain.core.errors import PipelineError, waits_for_a_person
 from pipeline_project.workflow import build_assets
 from tests.doubles import claims
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from doubles import FIRST, NIGHT, World, arrival, claims, logged, metadata
 
 import assets.retraining
-from pipeline_project.domain.gating import GATES
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.ports import ModelVersion
-from pipeline_project.domain.promotion import Verdict
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.lifecycle.gates import GATES
+from pipeline_project.domain.lifecycle.promotion import Verdict
+from pipeline_project.ports.night import ModelVersion
+from tests.doubles import FIRST, NIGHT, World, arrival, claims, logged, metadata
 
 TRAINING = ("training_set", "challenger", "champion", "promotion")
 #: The price alone tells the labels apart, so the guard against that is told to let it.

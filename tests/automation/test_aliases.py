@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from doubles import MemoryLedger, MemoryRegistry, claims
 
 from pipeline_project.automation.aliases import build_aliases, follow
-from pipeline_project.domain.aliases import alias_state
-from pipeline_project.domain.errors import DatabaseUnreachable
+from pipeline_project.domain.core.errors import DatabaseUnreachable
+from pipeline_project.domain.lifecycle.champion_alias import alias_state
+from tests.doubles import MemoryLedger, MemoryRegistry, claims
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_project.automation.checkpoints import build_checkpoints
 from pipeline_project.domain.audit.findings import Checkpoint
-from pipeline_project.domain.errors import AuditBroken
+from pipeline_project.domain.core.errors import AuditBroken
 
 
 class Signs:

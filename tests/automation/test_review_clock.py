@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-from doubles import World
 
 from pipeline_project.automation.review_clock import ALERT, build_review_clock
-from pipeline_project.domain.acting.model import ActionTerms
-from pipeline_project.domain.people import Person
-from pipeline_project.domain.reviewing.due import Ticked
-from pipeline_project.domain.reviewing.model import ReviewTerms
+from pipeline_project.domain.core.people import Person
+from pipeline_project.domain.delivery.planned_actions import ActionTerms
+from pipeline_project.domain.review.due import Ticked
+from pipeline_project.domain.review.new_tasks import ReviewTerms
+from tests.doubles import World
 
 
 @dataclass

@@ -9,16 +9,16 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
-from doubles import FIELDS, NEXT, NIGHT, WARM, World, arrival, claims
 
 from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.progress import landed_tag, night_states, taken_at
 from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_sensors, next_command
-from pipeline_project.domain.nights import shifted
-from pipeline_project.domain.ports import ModelVersion
-from pipeline_project.domain.reconciling import is_done, looked_back_too_early
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.intake.due_nights import is_done, looked_back_too_early
 from pipeline_project.partitions import last_ended
+from pipeline_project.ports.night import ModelVersion
 from pipeline_project.workflow import build_workflow
+from tests.doubles import FIELDS, NEXT, NIGHT, WARM, World, arrival, claims
 
 DAEMON = {"dagster/run_key": "k"}
 

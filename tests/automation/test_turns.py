@@ -28,8 +28,8 @@ from pipeline_project.automation.turns import (
     unfinished,
     workflows_of,
 )
-from pipeline_project.domain.errors import NightOutOfTurn
-from pipeline_project.domain.proposing import PROCESS
+from pipeline_project.domain.core.errors import NightOutOfTurn
+from pipeline_project.domain.lifecycle.proposing import PROCESS
 
 NIGHTS = [f"2025-01-{day}" for day in range(25, 30)]
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")

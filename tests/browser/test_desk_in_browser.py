@@ -16,9 +16,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from docs.pictures import FLAGS
-from pipeline_project.domain.people import PersonRole
-from resources.ledger.ledger import PostgresLedger
-from tests.review.house import NIGHT, PASSWORD, SECRET, DeskHouse
+from pipeline_project.domain.core.people import PersonRole
+from resources.ledger.nights.ledger import PostgresLedger
+from tests.desk.house import NIGHT, PASSWORD, SECRET, DeskHouse
 
 pytestmark = pytest.mark.browser
 

@@ -22,10 +22,10 @@ from websockets.sync.client import connect
 from docs.pictures import FLAGS
 from pipeline_project.commands.same_origin import SameOrigin
 from pipeline_project.commands.signed_in import ROLES, SignedIn
-from pipeline_project.domain.people import PersonRole
-from pipeline_project.review.doors import Frame
-from resources.ledger.ledger import PostgresLedger
-from tests.review.house import PASSWORD, DeskHouse
+from pipeline_project.desk.backend import Frame
+from pipeline_project.domain.core.people import PersonRole
+from resources.ledger.nights.ledger import PostgresLedger
+from tests.desk.house import PASSWORD, DeskHouse
 
 pytestmark = pytest.mark.browser
 

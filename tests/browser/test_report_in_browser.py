@@ -11,8 +11,10 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from docs.pictures import FLAGS
-from pipeline_project.domain.report import WorkflowIndex, index_row, render_index, render_night, summarize
-from tests.domain.report_nights import TERMS, facts, png
+from pipeline_project.domain.reporting.index import WorkflowIndex, index_row
+from pipeline_project.domain.reporting.page import render_index, render_night
+from pipeline_project.domain.reporting.summary import summarize
+from tests.domain.reporting.report_nights import TERMS, facts, png
 
 pytestmark = pytest.mark.browser
 

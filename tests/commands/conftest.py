@@ -16,18 +16,18 @@ import pytest
 
 from benchmarks.passed import passed
 from pipeline_project import cli
-from pipeline_project.domain.decisions import DECISIONS
-from pipeline_project.domain.ports import ModelVersion
-from pipeline_project.domain.schema import QUARANTINE, cases_schema
+from pipeline_project.domain.core.schema import QUARANTINE, cases_schema
+from pipeline_project.domain.deciding.decisions import DECISIONS
+from pipeline_project.ports.night import ModelVersion
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_spec
-from resources.audit.checkpoint_file import FILE
-from resources.lake import DeltaLake
-from resources.ledger.ledger import PostgresLedger
+from resources.lake.lake import DeltaLake
+from resources.ledger.audit.checkpoint_file import FILE
 from resources.ledger.migrate import upgrade
+from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.schema import metadata
-from resources.postgres import databases, engine_of
+from resources.postgres.databases import databases, engine_of
 from tests.keys import shared_keys
 
 NAME = "told_claims"

@@ -12,13 +12,13 @@ import pytest
 from benchmarks.passed import let_through
 from pipeline_project.commands import actions as commands
 from pipeline_project.commands.dispatch import places
-from pipeline_project.domain.acting.model import ActionKind, ActionTerms
-from pipeline_project.domain.acting.plan import plan_actions
+from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
+from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import load_all
-from resources.actions.outbox import enqueue, release_night
-from resources.audit.chain import append
-from resources.postgres import databases, engine_of
+from resources.ledger.audit.chain import append
+from resources.ledger.outbox.outbox import enqueue, release_night
+from resources.postgres.databases import databases, engine_of
 from tests.commands.conftest import NAME, NEXT, REFUNDED, Call, Home
 
 

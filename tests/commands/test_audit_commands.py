@@ -15,12 +15,12 @@ from sqlalchemy import text
 from pipeline_project import cli
 from pipeline_project.commands import cli_audit
 from pipeline_project.commands.console import Exit
-from pipeline_project.domain.people import PersonRole
-from resources.audit.adopt import adopt
-from resources.audit.chain import append
-from resources.audit.checkpoint_file import FILE
-from resources.people import PostgresPeople
-from resources.postgres import databases, engine_of
+from pipeline_project.domain.core.people import PersonRole
+from resources.ledger.audit.adopt import adopt
+from resources.ledger.audit.chain import append
+from resources.ledger.audit.checkpoint_file import FILE
+from resources.ledger.people.accounts import PostgresPeople
+from resources.postgres.databases import databases, engine_of
 from tests.commands.conftest import NAME, REFUNDED, Call, Home, Said
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline_project.commands.clusters import chosen
-from pipeline_project.domain.cluster_newcomers import EVENTS, Novelty
-from pipeline_project.domain.report.newcomers import newcomer_lines
+from pipeline_project.domain.clusters.newcomers import EVENTS, Novelty
+from pipeline_project.domain.reporting.newcomers import newcomer_lines
 
 
 def row(night: str, cluster: str, reported: bool = False) -> dict[str, Any]:

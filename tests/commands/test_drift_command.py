@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from pipeline_project.domain.drift.watch import Severity, Signal
-from resources.postgres import databases
-from resources.quality.store import PostgresQuality
+from pipeline_project.domain.lifecycle.drift.signals import Severity, Signal
+from resources.ledger.drift.store import PostgresQuality
+from resources.postgres.databases import databases
 from tests.commands.conftest import NAME, NEXT, NIGHT, Call, Home
 
 WHY = "drift on 3 of 5 nights: field/price"

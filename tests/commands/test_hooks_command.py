@@ -15,8 +15,8 @@ import uvicorn
 
 from pipeline_project.commands import cli_hooks
 from pipeline_project.commands.hooks import open_door
-from pipeline_project.review.routes.hooks import build_hooks_app
-from pipeline_project.review.signatures import secrets_of
+from pipeline_project.desk.routes.hooks import build_hooks_app
+from pipeline_project.desk.signatures import secrets_of
 from tests.commands.conftest import NAME, NIGHT, Call, Home
 
 VARIABLE = f"PIPELINE_HOOK_SECRET_{NAME.upper()}"
@@ -109,7 +109,7 @@ def test_what_is_refused_is_told(hooks: Call, served: tuple[str, dict[str, str]]
 
 
 def test_a_variable_that_holds_no_secret_stops_the_door(home: Home) -> None:
-    from pipeline_project.domain.errors import SettingInvalid
+    from pipeline_project.domain.core.errors import SettingInvalid
 
     with mock.patch.dict("os.environ", {**home.environ, VARIABLE: "hunter2"}), pytest.raises(SettingInvalid):
         open_door()

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from pipeline_project.commands.console import Exit
-from pipeline_project.domain.gating import judge_gates
-from pipeline_project.domain.lifecycle import GateTerms
-from pipeline_project.domain.people import PersonRole
-from pipeline_project.domain.ports import ModelVersion
-from pipeline_project.domain.proposing import proposal
-from resources.ledger.ledger import PostgresLedger
-from resources.people import PostgresPeople
-from resources.postgres import databases
-from resources.promotion.store import PostgresPromotions
+from pipeline_project.domain.core.model_terms import GateTerms
+from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.lifecycle.gates import judge_gates
+from pipeline_project.domain.lifecycle.proposing import proposal
+from pipeline_project.ports.night import ModelVersion
+from resources.ledger.models.proposals import PostgresPromotions
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.people.accounts import PostgresPeople
+from resources.postgres.databases import databases
 from tests.commands.conftest import NAME, NIGHT, Call, Home
-from tests.domain.test_gating import found
+from tests.domain.lifecycle.test_gating import found
 
 PASSWORD = "a long enough password"
 

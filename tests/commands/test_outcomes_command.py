@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.commands.console import Exit
-from pipeline_project.domain.decisions import DECISIONS
-from pipeline_project.domain.outcomes import OUTCOMES
-from pipeline_project.domain.schema import cases_schema
+from pipeline_project.domain.core.schema import cases_schema
+from pipeline_project.domain.deciding.decisions import DECISIONS
+from pipeline_project.domain.intake.outcomes import OUTCOMES
 from pipeline_project.spec.load import load_spec
-from resources.lake import DeltaLake
-from resources.ledger.ledger import PostgresLedger
+from resources.lake.lake import DeltaLake
 from resources.ledger.migrate import upgrade
-from resources.postgres import databases
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.databases import databases
 from tests.commands.conftest import _SPEC, Call, Home
 from tests.keys import shared_keys
 

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.commands.console import Exit
-from pipeline_project.domain.embedding import EMBEDDINGS
-from pipeline_project.domain.schema import ARRIVALS, cases_schema
+from pipeline_project.container.privacy import open_sealed_lake
+from pipeline_project.domain.core.schema import ARRIVALS, cases_schema
+from pipeline_project.domain.vectors.embedding import EMBEDDINGS
 from pipeline_project.spec.load import load_spec
-from resources.postgres import databases, engine_of
-from resources.privacy.doors import open_sealed_lake
-from resources.privacy.forgetting import Forgetting
-from resources.privacy.keyring import PostgresKeyring
-from resources.privacy.lake import SealedLake
+from resources.lake.sealed import SealedLake
+from resources.ledger.privacy.forgetting import Forgetting
+from resources.ledger.privacy.keyring import PostgresKeyring
+from resources.postgres.databases import databases, engine_of
 from tests.commands.conftest import _SPEC, Call, Home, Said
 
 TODAY = datetime.now(UTC).date()
@@ -145,7 +145,7 @@ def test_notes_go_by_the_month(shop: Shop) -> None:
     assert shop.said("retention", "--workflow", shop.name, "--dry-run")["erased"][-1]["data"] == "photos"
     retaining_days = {"notes": 30}
     from pipeline_project.domain.privacy.retention import DataClass
-    from resources.privacy.retaining import Retaining
+    from pipeline_project.operations.retention import Retaining
 
     later = TODAY + timedelta(days=70)
     retaining = Retaining(shop.lake, engine_of(url), shop.name, None)

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline_project.commands.results import _dropped
-from pipeline_project.domain.schema import ARRIVALS
+from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.spec import WorkflowSpec
-from resources.lake import DeltaLake
+from resources.lake.lake import DeltaLake
 from tests.doubles import NEXT, NIGHT, claims
 
 OUTCOME = {"kind": "column", "column": "finding", "known_at": [{"field": "night", "plus_days": 1}]}

@@ -16,9 +16,9 @@ from test_same_origin import house
 from pipeline_project.commands import signed_in
 from pipeline_project.commands.guarded import allowed_hosts, guard_mlflow, guarded, main, mlflow_app
 from pipeline_project.commands.signed_in import PROBE_HEADER, ROLES, SignedIn, is_loopback, sign_in_wanted
-from pipeline_project.domain.errors import DatabaseUnreachable, SettingInvalid
-from pipeline_project.domain.people import Person, PersonRole, Session
-from pipeline_project.review.doors import Frame
+from pipeline_project.desk.backend import Frame
+from pipeline_project.domain.core.errors import DatabaseUnreachable, SettingInvalid
+from pipeline_project.domain.core.people import Person, PersonRole, Session
 from pipeline_project.settings import Settings
 
 DESK = "http://127.0.0.1:3004"

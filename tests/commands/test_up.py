@@ -21,7 +21,7 @@ import pytest
 from pipeline_project.commands.demo import left_running
 from pipeline_project.commands.services import Ports, Running, Service
 from pipeline_project.commands.up import RESTART_SECONDS, _one_died, _only_one, _replace
-from resources.embedded import EmbeddedServer
+from resources.postgres.embedded import EmbeddedServer
 from tests.commands.conftest import Call, Home
 
 

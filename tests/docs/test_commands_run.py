@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.embedded import EmbeddedServer
+from resources.postgres.embedded import EmbeddedServer
 from tests.docs.test_commands import examples, shown
 from tests.docs.test_documents import ROOT
 from tests.integration.house import House

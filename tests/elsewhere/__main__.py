@@ -8,7 +8,7 @@ import sys
 
 from tests.elsewhere import PLAIN
 
-NUMERICAL = ["-n", "2", "tests/domain", "tests/decision_diff", "tests/resources/test_encoders.py"]
+NUMERICAL = ["-n", "2", "tests/domain", "tests/decision_diff", "tests/resources/encoders/test_encoders.py"]
 PINNED = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); os.execv(sys.argv[2], sys.argv[2:])"
 NIGHTS = [f"tests/integration/test_{name}.py" for name in ("returns", "again", "own_workflow")]
 

@@ -20,11 +20,11 @@ HEAVY = [
     "mlflow.tracking",
     "pipeline_project.definitions",
     "pipeline_project.commands.backfill",
-    "resources.contracts",
-    "resources.lake",
-    "resources.registry",
-    "resources.reports",
-    "resources.vectors",
+    "resources.contracts.arrivals",
+    "resources.lake.lake",
+    "resources.registry.registry",
+    "resources.reports.pages",
+    "resources.lake.vectors",
     "tests.integration.failpoints",
     "torch",
     "xgboost",
@@ -54,37 +54,41 @@ def _file_of(noun: str) -> Callable[..., bool]:
     return lambda _self, uri, *_, **__: uri.endswith(f"/{noun}")
 
 
-_HANDLE = "resources.io_manager:LakeIOManager.handle_output"
-_LEDGER = "resources.ledger.ledger"
+_HANDLE = "resources.lake.io_manager:LakeIOManager.handle_output"
+_LEDGER = "resources.ledger.nights.ledger"
 
 #: During a night, in the order in which it comes by them.
 NIGHT: dict[str, Point] = {
     "before the arrivals are written": Point(_HANDLE, False, _output("arrivals")),
-    "arrivals in a file that no commit names": Point("resources.delta:DeltaStore.add_file", True, _file_of("arrivals")),
+    "arrivals in a file that no commit names": Point(
+        "resources.lake.delta:DeltaStore.add_file", True, _file_of("arrivals")
+    ),
     "arrivals written, Dagster not told": Point(_HANDLE, True, _output("arrivals")),
     "cases written, quarantine not": Point(_HANDLE, True, _output("cases")),
-    "vectors kept, embeddings not": Point("resources.vectors:LakeVectorStore.put", True),
+    "vectors kept, embeddings not": Point("resources.lake.vectors:LakeVectorStore.put", True),
     "scores written": Point(_HANDLE, True, _output("scores")),
     "before the decisions are recorded": Point(f"{_LEDGER}:PostgresLedger.record_decisions", False),
     "decisions inserted, not committed": Point(
         f"{_LEDGER}:insert_new", True, lambda _connection, table, *_: table.name == "decisions"
     ),
-    "actions inserted, tasks not": Point("resources.ledger.night_work:enqueue", True),
-    "tasks inserted, audit row not": Point("resources.ledger.night_work:open_tasks", True),
-    "audit row inserted, nothing committed": Point("resources.ledger.night_work:append", True),
+    "actions inserted, tasks not": Point("resources.ledger.nights.night_work:enqueue", True),
+    "tasks inserted, audit row not": Point("resources.ledger.nights.night_work:open_tasks", True),
+    "audit row inserted, nothing committed": Point("resources.ledger.nights.night_work:append", True),
     "decisions committed, lake not told": Point(f"{_LEDGER}:PostgresLedger.record_decisions", True),
     "before the night is released": Point(f"{_LEDGER}:PostgresLedger.release", False),
-    "released, not committed": Point("resources.ledger.night_work:release_night", True),
+    "released, not committed": Point("resources.ledger.nights.night_work:release_night", True),
     "released, Dagster not told": Point(f"{_LEDGER}:PostgresLedger.release", True),
-    "before the report": Point("resources.reports:ReportFolder.write", False),
-    "report written, Dagster not told": Point("resources.reports:ReportFolder.write", True),
+    "before the report": Point("resources.reports.pages:ReportFolder.write", False),
+    "report written, Dagster not told": Point("resources.reports.pages:ReportFolder.write", True),
 }
 #: During the first training, whose model decides at once.
 TRAINING: dict[str, Point] = {
-    "run logged, version not registered": Point("resources.registry:MlflowRegistry._log_run", True),
-    "version registered, ledger not told": Point("resources.registry:MlflowRegistry.log_training", True),
+    "run logged, version not registered": Point("resources.registry.registry:MlflowRegistry._log_run", True),
+    "version registered, ledger not told": Point("resources.registry.registry:MlflowRegistry.log_training", True),
     "alias moved, no champion in the ledger": Point(
-        "resources.registry:MlflowRegistry.point", True, lambda _self, _workflow, alias, _version: alias == "champion"
+        "resources.registry.registry:MlflowRegistry.point",
+        True,
+        lambda _self, _workflow, alias, _version: alias == "champion",
     ),
     "champion in the ledger, Dagster not told": Point(f"{_LEDGER}:PostgresLedger.record_champion", True),
 }
@@ -92,9 +96,9 @@ TRAINING: dict[str, Point] = {
 TRAINING_AGAIN: dict[str, Point] = {
     "second run logged, version not registered": TRAINING["run logged, version not registered"],
     "second version registered, nothing proposed": TRAINING["version registered, ledger not told"],
-    "before it is proposed": Point("resources.promotion.store:PostgresPromotions.propose", False),
-    "model known, proposal not committed": Point("resources.promotion.store:append", False),
-    "proposed, Dagster not told": Point("resources.promotion.store:PostgresPromotions.propose", True),
+    "before it is proposed": Point("resources.ledger.models.proposals:PostgresPromotions.propose", False),
+    "model known, proposal not committed": Point("resources.ledger.models.proposals:append", False),
+    "proposed, Dagster not told": Point("resources.ledger.models.proposals:PostgresPromotions.propose", True),
 }
 
 

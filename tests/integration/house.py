@@ -20,15 +20,15 @@ import pyarrow as pa
 from sqlalchemy import text
 
 from pipeline_project import cli
+from pipeline_project.commands.app_context import Ground, prepare, workflow
 from pipeline_project.commands.backfill import run_nights
-from pipeline_project.commands.ground import Ground, prepare, workflow
 from pipeline_project.commands.nights import NightRun
+from pipeline_project.container.privacy import open_sealed_lake
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of
-from resources.privacy.doors import open_sealed_lake
-from resources.privacy.lake import SealedLake
+from resources.lake.sealed import SealedLake
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.databases import engine_of
 from tests.integration import shop
 from tests.keys import shared_keys
 

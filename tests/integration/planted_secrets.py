@@ -20,11 +20,11 @@ from starlette.testclient import TestClient
 from benchmarks.passed import passed
 from pipeline_project.commands.desk import open_desk
 from pipeline_project.commands.dispatch import places
-from pipeline_project.domain.acting.plan import plan_actions
-from pipeline_project.domain.night_work import NightWork
-from pipeline_project.review.signatures import secret_variable, signed_headers
-from resources.actions.dispatcher import Dispatcher, run_workers
-from resources.postgres import engine_of
+from pipeline_project.desk.signatures import secret_variable, signed_headers
+from pipeline_project.domain.delivery.planning import plan_actions
+from pipeline_project.domain.review.night_work import NightWork
+from pipeline_project.operations.dispatch import Dispatcher, run_workers
+from resources.postgres.databases import engine_of
 from tests.integration import shop
 from tests.integration.house import House
 
@@ -163,7 +163,7 @@ def visit_the_desk(house: House) -> None:
 
 
 def _desk(house: House, **more: str) -> TestClient:
-    from pipeline_project.commands.ground import prepare
+    from pipeline_project.commands.app_context import prepare
 
     with house.entered(), mock.patch.dict(os.environ, more):
         app = open_desk(prepare(), 3004)

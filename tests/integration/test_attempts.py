@@ -12,9 +12,9 @@ import pytest
 from dagster import DagsterRunStatus
 from dagster._core.test_utils import create_run_for_test
 
-from pipeline_project.domain.errors import NightOutOfTurn, StaleAttempt
-from resources.ledger.ledger import PostgresLedger
-from resources.turns import Turns
+from pipeline_project.domain.core.errors import NightOutOfTurn, StaleAttempt
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.turns import Turns
 from tests.integration import failpoints, shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import ROOT, House

@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import text
 
 from pipeline_project import cli
-from resources.audit.adopt import adopt
-from resources.embedded import EmbeddedServer
-from resources.postgres import databases, engine_of
+from resources.ledger.audit.adopt import adopt
+from resources.postgres.databases import databases, engine_of
+from resources.postgres.embedded import EmbeddedServer
 from tests.integration import planted_secrets as secrets
 from tests.integration import shop
 from tests.integration.house import House

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline_project.domain.policy import ASK_PERSON
-from pipeline_project.domain.reviewing.content import in_order
+from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.review.content import in_order
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_project.domain.people import PersonRole
-from resources.people import PostgresPeople
-from resources.promotion.store import PostgresPromotions
+from pipeline_project.domain.core.people import PersonRole
+from resources.ledger.models.proposals import PostgresPromotions
+from resources.ledger.people.accounts import PostgresPeople
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House, all_differences

@@ -7,13 +7,13 @@ import json
 import pyarrow as pa
 import pytest
 
-from pipeline_project.domain.lifecycle import RolloutTerms
-from pipeline_project.domain.live.rollout import chosen
-from pipeline_project.domain.ports import ModelVersion
-from pipeline_project.domain.training import train
-from resources.doors import open_registry
-from resources.live.rollouts import begin_rollout
-from resources.postgres import engine_of
+from pipeline_project.container.night import open_registry
+from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.lifecycle.rollout.stages import chosen
+from pipeline_project.domain.models.training import train
+from pipeline_project.ports.night import ModelVersion
+from resources.ledger.rollout.rollouts import begin_rollout
+from resources.postgres.databases import engine_of
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_project.domain.nights import nights_between
+from pipeline_project.domain.core.nights import nights_between
 from tests.integration.conftest import NewHouse
 from tests.integration.house import ROOT, House
 

@@ -13,8 +13,8 @@ import pytest
 
 from assets import ingestion
 from pipeline_project.automation.progress import LANDED
+from pipeline_project.container.night import SourceDoors
 from pipeline_project.definitions import build_definitions
-from resources.doors import SourceDoors
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House

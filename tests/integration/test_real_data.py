@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_project.domain.admission import admit, read_rows
+from pipeline_project.domain.intake.admission import admit, read_rows
 from pipeline_project.partitions import window
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import SHIPPED, check_file, load_spec
-from resources.contracts import cases_contract
+from resources.contracts.arrivals import cases_contract
 from resources.sources import case_source, outcome_source
 
 pytestmark = pytest.mark.real_data

@@ -16,17 +16,17 @@ import uvicorn
 from sqlalchemy import Connection, text
 
 from pipeline_project.commands.dispatch import places
-from pipeline_project.domain.people import Person, PersonRole
-from pipeline_project.domain.reviewing.answers import Answer
+from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.review.answers import Answer
+from pipeline_project.operations.dispatch import Dispatcher
+from pipeline_project.operations.reconciliation import declared, where
 from pipeline_project.reconcile.run import links
 from pipeline_project.reconcile.told import Declared, Span, Where
 from pipeline_project.sample.shop import Book, build_shop
-from resources.actions.dispatcher import Dispatcher
-from resources.audit.checkpoints import Checkpoints
-from resources.postgres import engine_of
-from resources.reconciling import declared, where
-from resources.review.answers import ReviewAnswers
-from resources.review.tasks import ReviewTasks
+from resources.ledger.audit.checkpoints import Checkpoints
+from resources.ledger.review.answers import ReviewAnswers
+from resources.ledger.review.tasks import ReviewTasks
+from resources.postgres.databases import engine_of
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House

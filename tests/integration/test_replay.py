@@ -14,9 +14,9 @@ import yaml
 from sqlalchemy import text
 
 from pipeline_project.commands.replay import replay
-from pipeline_project.domain.errors import ModelUnavailable, ReplayRefused
+from pipeline_project.domain.core.errors import ModelUnavailable, ReplayRefused
 from resources.ledger.schema import metadata
-from resources.postgres import engine_of
+from resources.postgres.databases import engine_of
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House

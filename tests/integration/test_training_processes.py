@@ -8,7 +8,7 @@ import re
 import dagster as dg
 import pytest
 
-from resources.doors import open_registry
+from pipeline_project.container.night import open_registry
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import ROOT, House

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import pytest
 
-from resources.embedded import EmbeddedServer
+from resources.postgres.embedded import EmbeddedServer
 from tests.integration import shop
 from tests.integration.house import ROOT, House
 from tests.integration.test_bad_nights import NO_MODEL, _with_many_refused

@@ -13,10 +13,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pipeline_project.commands.hooks import open_door
+from pipeline_project.container.night import build_resources
 from pipeline_project.definitions import build_definitions
-from pipeline_project.review.routes.hooks import build_hooks_app
-from pipeline_project.review.signatures import secret_variable, signed_headers
-from resources.doors import build_resources
+from pipeline_project.desk.routes.hooks import build_hooks_app
+from pipeline_project.desk.signatures import secret_variable, signed_headers
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House

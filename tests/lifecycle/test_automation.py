@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.lifecycle.automation import Truth, figures, promised
-from pipeline_project.domain.lifecycle import PromiseTerms
+from pipeline_project.domain.core.model_terms import PromiseTerms
 from pipeline_project.spec.load import SHIPPED, load_spec
 
 OPTIONS, LABELS = ("pay", "investigate"), ("honest", "fraud")

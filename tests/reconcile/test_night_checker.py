@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from pipeline_project.domain.errors import DatabaseUnreachable
+from pipeline_project.domain.core.errors import DatabaseUnreachable
+from pipeline_project.operations import reconciliation as reconciling
+from pipeline_project.operations.reconciliation import NightChecker
 from pipeline_project.reconcile import run
 from pipeline_project.reconcile.told import Where
 from pipeline_project.settings import Settings
-from resources import reconciling
-from resources.reconciling import NightChecker
 from tests.doubles import NIGHT, claims
 
 

@@ -7,12 +7,12 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
-from pipeline_project.domain.cluster_history import cluster_events
-from pipeline_project.domain.cluster_likeness import vectors_of
-from pipeline_project.domain.cluster_newcomers import AlarmTerms, novelties
-from pipeline_project.domain.clustering import ClusterTerms, night_groups
-from pipeline_project.domain.embedding import embed_photos, embed_texts, embeddings_table
-from pipeline_project.domain.ports import ImageEncoder, TextEncoder
+from pipeline_project.domain.clusters.clustering import ClusterTerms, night_groups
+from pipeline_project.domain.clusters.lineage import cluster_events
+from pipeline_project.domain.clusters.newcomers import AlarmTerms, novelties
+from pipeline_project.domain.clusters.similarity import vectors_of
+from pipeline_project.domain.vectors.embedding import embed_photos, embed_texts, embeddings_table
+from pipeline_project.ports.night import ImageEncoder, TextEncoder
 from pipeline_project.sample.claims import Claim, claims_of
 from pipeline_project.sample.shots import photos_of
 from pipeline_project.sample.words import write_message

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline_project.domain.admission import admit
-from pipeline_project.domain.errors import PhotoUnreadable
-from pipeline_project.domain.nights import window_of
-from pipeline_project.domain.ports import PhotoSource
-from pipeline_project.domain.typed_rows import read_rows
+from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.core.nights import window_of
+from pipeline_project.domain.intake.admission import admit
+from pipeline_project.domain.intake.typed_rows import read_rows
+from pipeline_project.ports.night import PhotoSource
 from pipeline_project.sample import make_sample
 from pipeline_project.sample.dirt import ADMITTED, DUPLICATE, PHOTO_FAILS, QUARANTINE
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import SHIPPED, load_spec
-from resources.contracts import cases_contract
+from resources.contracts.arrivals import cases_contract
 from resources.encoders.photo_statistics import PhotoStatisticsEncoder
 from resources.sources import case_source, outcome_source, photo_source
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_project.domain.errors import PipelineError
+from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.spec import InvalidSpec, Mistake, check_file, load_spec
 from pipeline_project.spec.tree import MAX_BYTES
 

@@ -1,1 +1,1 @@
-"""The audit chain's arithmetic: canonical facts, Merkle trees, linked batches, and what a check of them finds."""
+"""The chain of facts as arithmetic: one spelling, hashes, proofs, and what a check of it can find."""

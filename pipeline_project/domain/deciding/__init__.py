@@ -1,1 +1,4 @@
-"""What bounds the policy beyond costs and capacity: a promised error, a budget for chance, a plan for a surge."""
+"""The decision rule: act or ask a person, at the lowest expected cost, within costs, places, promises and exploration.
+
+What an option sets off belongs to delivery, who answers to review.
+"""

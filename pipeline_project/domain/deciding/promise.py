@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline_project.domain.lifecycle import PromiseTerms
+from pipeline_project.domain.core.model_terms import PromiseTerms
 
 #: Rules on the ladder at most.
 RUNGS = 40

@@ -8,8 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from pipeline_project.domain.costs import places_of
-from pipeline_project.domain.lifecycle import SurgeTerms
+from pipeline_project.domain.core.costs import places_of
+from pipeline_project.domain.core.model_terms import SurgeTerms
 
 #: With fewer earlier nights nothing is usual yet.
 FEWEST_NIGHTS = 5

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_project.domain.errors import ModelUnavailable
-from pipeline_project.domain.models.metrics import log_loss
+from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.measures.probabilities import log_loss
 
 _SMALLEST = 1e-6
 _FEWEST_TWO, _FEWEST_OF_ONE = 100, 10

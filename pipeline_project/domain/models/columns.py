@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_project.domain.errors import ModelUnavailable
-from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.features.table import FeatureTable
 
 #: A category value seen less often than this shares one code with values never seen.
 RARE = 20

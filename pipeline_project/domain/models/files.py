@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_project.domain.errors import ModelUnavailable
+from pipeline_project.domain.core.errors import ModelUnavailable
 
 ALLOWED = (".json", ".ubj", ".safetensors")
 SEAL = "seal.json"

@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pipeline_project.domain.errors import ModelUnavailable
-from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.features.timeline import later_share
 from pipeline_project.domain.models import files as model_files
-from pipeline_project.domain.models.contract import EstimatorSettings
+from pipeline_project.domain.models.estimator import EstimatorSettings
+from pipeline_project.domain.models.explanations import spoken, weighty
 from pipeline_project.domain.models.fusion_inputs import FusionInputs
 from pipeline_project.domain.models.network import (
     Batch,
@@ -24,8 +26,6 @@ from pipeline_project.domain.models.network import (
     logits,
     softmax,
 )
-from pipeline_project.domain.models.wording import spoken, weighty
-from pipeline_project.domain.timeline import later_share
 
 _WEIGHTS, _SETTINGS, _REDUCTION = "network.safetensors", "fusion.json", "fusion_reduction.safetensors"
 _STOP_SHARE, _FEWEST_TO_STOP = 0.2, 200

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models.columns import Columns
 
 #: Vectors keep more of themselves here than for trees, which look at one component at a time.

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_project.domain.feature_table import FeatureTable
-from pipeline_project.domain.models.contract import Estimator, EstimatorSettings
-from pipeline_project.domain.models.metrics import log_loss
-from pipeline_project.domain.timeline import later_share
+from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.features.timeline import later_share
+from pipeline_project.domain.measures.probabilities import log_loss
+from pipeline_project.domain.models.estimator import Estimator, EstimatorSettings
 
 #: Seconds on a clock that only runs forward.
 Clock = Callable[[], float]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_project.domain.errors import ModelUnavailable
-from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.measures.probabilities import accuracy, ece, log_loss
 from pipeline_project.domain.models.calibration import Calibration, fit_calibration
-from pipeline_project.domain.models.metrics import accuracy, ece, log_loss
 
 #: With fewer later cases a segment takes the common map, whatever its own would say.
 _FEWEST = 200

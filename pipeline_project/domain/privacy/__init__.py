@@ -1,1 +1,1 @@
-"""Personal values: sealed by subject, masked in pages, kept as long as the spec says."""
+"""Which values are personal, how they are sealed, masked, kept and thrown away."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pipeline_project.domain.core.schema import CaseSchema, FieldType, Role
 from pipeline_project.domain.privacy.seal import is_sealed
-from pipeline_project.domain.schema import CaseSchema, FieldType, Role
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _LOST = "-"

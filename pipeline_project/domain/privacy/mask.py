@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from pipeline_project.domain.privacy.masking import MASK, mask
 from pipeline_project.domain.privacy.seal import is_sealed
-from pipeline_project.domain.report.masking import MASK, mask
 
 _TOKEN = re.compile(r"sealed:1:s-(?:none|[a-z2-7]{30}):[A-Za-z0-9_=-]+")
 _EMAIL = re.compile(r"([^\s@])[^\s@]*@([^\s@]+)")

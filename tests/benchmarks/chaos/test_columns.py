@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 
 from benchmarks.chaos.columns import CHANGED, EMPTIED, UNREADABLE, Act, acts, fill, found
-from resources.audit.coverage import MATRIX
-from resources.audit.ledger_check import compare_table
-from resources.ledger.ledger import PostgresLedger
+from resources.ledger.audit.comparison import compare_table
+from resources.ledger.audit.coverage import MATRIX
+from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.schema import metadata
-from resources.postgres import engine_of
+from resources.postgres.databases import engine_of
 
 #: The comparison reads dates, times, JSON and numbers in one way each.
 READ = {"releases", "decisions", "actions", "review_tasks", "live_checks"}

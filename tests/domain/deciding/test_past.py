@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline_project.domain.deciding.past import LOOKED_AT, standing_for_all, with_truth
-from pipeline_project.domain.policy import random_draw
+from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
+from pipeline_project.domain.deciding.policy import random_draw
 
 
 def row(case: str, night: str = "2025-03-01", **more: Any) -> dict[str, Any]:

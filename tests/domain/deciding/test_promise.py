@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from pipeline_project.domain.costs import PolicyTerms
+from pipeline_project.domain.core.costs import PolicyTerms
+from pipeline_project.domain.core.model_terms import PromiseTerms
 from pipeline_project.domain.deciding import promise as promises
-from pipeline_project.domain.deciding.circumstances import Circumstances
+from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.policy import ALONE, PolicyResult, Reason, decide
 from pipeline_project.domain.deciding.promise import NOTHING, Evidence, Rung, certify, evidence_of, promise_holds
-from pipeline_project.domain.lifecycle import PromiseTerms
-from pipeline_project.domain.policy import ALONE, PolicyResult, Reason, decide
 
 TERMS = PromiseTerms(error=0.05, confidence=0.9)
 #: Two options, each right under one label; nothing is worth asking a person for.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline_project.domain.costs import PolicyTerms
-from pipeline_project.domain.deciding.circumstances import Circumstances
+from pipeline_project.domain.core.costs import PolicyTerms
+from pipeline_project.domain.core.model_terms import PromiseTerms, SurgeTerms
+from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.policy import ALONE, PolicyResult, Reason, decide
 from pipeline_project.domain.deciding.promise import evidence_of
 from pipeline_project.domain.deciding.surge import surge_of, usual_cases
-from pipeline_project.domain.lifecycle import PromiseTerms, SurgeTerms
-from pipeline_project.domain.policy import ALONE, PolicyResult, Reason, decide
 
 COST = np.array([[0.0, 10.0], [10.0, 0.0]])
 PLAN = SurgeTerms(above=3.0, capacity=20, wait_below=1.5, sample=0.2)

@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 
-from pipeline_project.domain.costs import PolicyTerms
-from pipeline_project.domain.deciding.chance import Exploration
+from pipeline_project.domain.core.costs import PolicyTerms
+from pipeline_project.domain.deciding.decisions import told
+from pipeline_project.domain.deciding.exploration import Exploration
+from pipeline_project.domain.deciding.policy import PolicyResult, decide
 from pipeline_project.domain.deciding.promise import NOTHING, Promise
+from pipeline_project.domain.deciding.sentences import sentences
 from pipeline_project.domain.deciding.surge import Surge
-from pipeline_project.domain.deciding.words import sentences
-from pipeline_project.domain.decisions import told
-from pipeline_project.domain.policy import PolicyResult, decide
 
 KEPT = Promise(0.01, 0.95, 0.08, True, 1204, 3, 0.0064, "3 mistakes in 1,204 past cases")
 

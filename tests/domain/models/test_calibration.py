@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from pipeline_project.domain.errors import ModelUnavailable
+from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.measures.probabilities import ece, log_loss
 from pipeline_project.domain.models.calibration import Calibration, fit_calibration
-from pipeline_project.domain.models.metrics import ece, log_loss
 
 
 def two(rows: int, seed: int, bend) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,12 +8,12 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from pipeline_project.domain.errors import ModelUnavailable
-from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.measures.probabilities import log_loss
 from pipeline_project.domain.models import files as model_files
-from pipeline_project.domain.models.contract import EstimatorSettings
+from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.fusion import FusionNetwork
-from pipeline_project.domain.models.metrics import log_loss
 from pipeline_project.domain.models.network import Batch, average_case, contributions, logits
 
 LABELS = ("kept", "returned", "lost")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline_project.domain.models.metrics import accuracy, all_metrics, auc, brier, ece, log_loss, reliability
+from pipeline_project.domain.measures.probabilities import accuracy, all_metrics, auc, brier, ece, log_loss, reliability
 
 P = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
 Y = np.array([0, 1, 1, 1])

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models.boosting import BoostedTrees
-from pipeline_project.domain.models.contract import EstimatorSettings
+from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.search import Budget, candidates, search
 
 SETTINGS = EstimatorSettings(("a", "b"))

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from pipeline_project.domain.errors import ModelUnavailable
-from pipeline_project.domain.feature_table import FeatureTable
+from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.measures.probabilities import ece, log_loss
 from pipeline_project.domain.models.calibration import Calibration, fit_calibration
-from pipeline_project.domain.models.metrics import ece, log_loss
 from pipeline_project.domain.models.segments import SegmentMaps, fit_segments, slice_metrics, slices
 
 SHARES = {"web": 0.5, "app": 0.3, "shop": 0.17, "fair": 0.03}

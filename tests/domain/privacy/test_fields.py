@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role
 from pipeline_project.domain.privacy.fields import PersonalFields, as_text, from_text, row_parts, row_token
 from pipeline_project.domain.privacy.seal import NOBODY, token_of
-from pipeline_project.domain.schema import CaseSchema, Field, FieldType, Role
 
 FIELDS = (
     Field("claim", FieldType.IDENTIFIER, "claim no", Role.ID),

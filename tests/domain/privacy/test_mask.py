@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline_project.domain.privacy.mask import masked, safe_text
+from pipeline_project.domain.privacy.masking import MASK
 from pipeline_project.domain.privacy.seal import NOBODY, token_of
-from pipeline_project.domain.report.masking import MASK
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from benchmarks.passed import passed
-from pipeline_project.domain.errors import LedgerRefused, StaleAttempt
-from pipeline_project.domain.ports import ModelVersion
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import connected, engine_of
+from pipeline_project.domain.core.errors import LedgerRefused, StaleAttempt
+from pipeline_project.ports.night import ModelVersion
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.databases import connected, engine_of
 
 FLOW, NIGHT = "returns", "2026-03-04"
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -111,7 +111,7 @@ def test_an_overtaken_attempt_writes_nothing(known: PostgresLedger) -> None:
 def test_no_attempt_begins_between_the_look_at_the_fence_and_the_commit(
     known: PostgresLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import resources.ledger.ledger as module
+    import resources.ledger.nights.ledger as module
 
     first = known.begin_attempt(FLOW, NIGHT, "run-1")
     fenced, order = threading.Event(), []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of
-from tests.resources.actions.outbox_desk import FLOW, NIGHT, Desk
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.databases import engine_of
+from tests.resources.ledger.outbox.outbox_desk import FLOW, NIGHT, Desk
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import text
 
-from pipeline_project.domain.errors import DatabaseUnreachable, LedgerRefused
-from pipeline_project.domain.ports import Ledger, ModelVersion
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import connected, engine_of
+from pipeline_project.domain.core.errors import DatabaseUnreachable, LedgerRefused
+from pipeline_project.ports.night import Ledger, ModelVersion
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.databases import connected, engine_of
 
 FLOW, NIGHT = "returns", "2026-03-04"
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from resources.ledger import migrate
 from resources.ledger.schema import FACTS, metadata
-from resources.postgres import connected, engine_of
+from resources.postgres.databases import connected, engine_of
 
 RULES = text(
     "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "

@@ -9,11 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from benchmarks.passed import BASES, leave_passed, passed
-from pipeline_project.domain.clearing import ALWAYS, NIGHT_IS_SOUND, Basis, Step, Verdict
-from pipeline_project.domain.errors import LedgerRefused, NightUndecided
-from resources.audit.ledger_check import compare_ledger
-from resources.ledger.ledger import PostgresLedger
-from resources.postgres import engine_of
+from pipeline_project.domain.core.errors import LedgerRefused, NightUndecided
+from pipeline_project.domain.deciding.clearance import ALWAYS, NIGHT_IS_SOUND, Basis, Step, Verdict
+from resources.ledger.audit.comparison import compare_ledger
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.databases import engine_of
 from tests.resources.ledger.test_decisions import FLOW, NIGHT, decision
 
 DECIDED, RELEASED = BASES["decisions"], BASES["release"]

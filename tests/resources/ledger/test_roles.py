@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from pipeline_project.domain.errors import RolesMissing
-from resources.audit.chain import append
-from resources.embedded import EmbeddedServer
+from pipeline_project.domain.core.errors import RolesMissing
 from resources.ledger import migrate
-from resources.ledger.ledger import PostgresLedger
+from resources.ledger.audit.chain import append
+from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.roles import CHANGES, DESK, GRANTS, ROLES, VERBS, create_missing
 from resources.ledger.schema import FACTS, metadata
-from resources.postgres import engine_of, url_as
+from resources.postgres.databases import engine_of, url_as
+from resources.postgres.embedded import EmbeddedServer
 
 NOT_ALLOWED, FACT_STAYS = "42501", "23001"
 TABLES = sorted(metadata.tables)

@@ -1,6 +1,6 @@
 """What stands in an order keeps it: a spec as it was written down, and the options that a decision's costs are of.
 
-Older rows cannot be given an order that nobody kept; `pipeline_project.domain.told` says how they are read.
+Older rows cannot be given an order that nobody kept; `domain.core.named_values` says how they are read.
 """
 
 from __future__ import annotations

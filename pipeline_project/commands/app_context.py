@@ -1,0 +1,161 @@
+"""Everything a command stands on: settings, databases, Dagster's instance, the workflows."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_project.commands.console import complain
+from pipeline_project.domain.core.errors import HomeUnusable, WorkflowUnknown
+from pipeline_project.settings import Settings
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.load import Loaded, load_all
+from resources.files.small_files import write_whole
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from resources.lake.lake import DeltaLake
+    from resources.ledger.nights.ledger import PostgresLedger
+    from resources.postgres.databases import Databases
+
+#: The checkout: where workspace.yaml and dagster.yaml lie.
+ROOT = Path(__file__).resolve().parents[2]
+REPORTS_PORT, DAGSTER_PORT, MLFLOW_PORT, DESK_PORT, SHOP_PORT = 3002, 3000, 5000, 3004, 3006
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A prepared home.
+
+    Attributes:
+        environ: the variables with which Dagster, MLflow and their children find everything.
+    """
+
+    settings: Settings
+    databases: Databases
+    environ: dict[str, str]
+
+    @property
+    def ledger(self) -> PostgresLedger:
+        # not through container.night: it imports Dagster, which a command that only reads does not need
+        from resources.ledger.nights.ledger import PostgresLedger
+
+        return PostgresLedger(self.databases.ledger_url)
+
+
+def settings() -> Settings:
+    """The settings of this process's environment."""
+    return Settings.from_environ(os.environ)
+
+
+def lake(chosen: Settings) -> DeltaLake:
+    """The lake of these settings; it needs no database until the first personal value is met."""
+    from pipeline_project.container.privacy import open_sealed_lake
+
+    return open_sealed_lake(chosen)
+
+
+def prepare() -> Ground:
+    """Starts the database where it is ours, creates and migrates what is missing, and sets this process's environment.
+
+    Raises:
+        HomeUnusable: PIPELINE_HOME cannot be written.
+        DatabaseUnreachable, DatabaseMissing: with the URL (never its password) and what to do.
+    """
+    from resources.ledger.audit.adopt import adopt
+    from resources.ledger.migrate import upgrade
+    from resources.postgres.databases import databases
+
+    chosen = settings()
+    usable(chosen.home)
+    found = databases(chosen)
+    upgrade(found.ledger_url)
+    taken = adopt(found.ledger_url)
+    if taken:
+        complain(
+            f"The audit chain took in {taken:,} rows of a ledger from before it vouched for all of it, once: "
+            "`pipeline audit search --kind adopted` shows them."
+        )
+    environ = {**chosen.to_environ(), **_tool_environ(chosen, found)}
+    os.environ.update(environ)
+    return Ground(chosen, found, environ)
+
+
+def usable(home: Path) -> Path:
+    """The home, made where it is missing.
+
+    Raises:
+        HomeUnusable: nothing can be written there.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise HomeUnusable(
+            f"nothing can be written to PIPELINE_HOME {home} ({error.strerror}); mend that, or set PIPELINE_HOME to "
+            "a folder of yours on a disk with space"
+        ) from None
+    return home
+
+
+def _tool_environ(chosen: Settings, found: Databases) -> dict[str, str]:
+    """What plain `dagster` and `mlflow` need to find this home; telemetry is off everywhere, idle threads sleep."""
+    home = chosen.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    write_whole(home / "dagster.yaml", (ROOT / "dagster.yaml").read_bytes())
+    return {
+        "DAGSTER_HOME": str(home),
+        "PIPELINE_DAGSTER_POSTGRES_URL": found.dagster_url,
+        "MLFLOW_TRACKING_URI": found.mlflow_url,
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GX_ANALYTICS_ENABLED": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        # Threads that wait for work then sleep: spinning, as they do by default, cost 3 times the processor time of
+        # encoding where other processes wanted the same cores. It is read when torch or scikit-learn is imported.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+    }
+
+
+@contextmanager
+def dagster_instance(ground: Ground) -> Iterator[DagsterInstance]:
+    """Dagster's instance of this home, with its connections kept open: by itself it opens one for every event."""
+    from dagster import DagsterInstance
+
+    with DagsterInstance.from_config(ground.environ["DAGSTER_HOME"]) as instance:
+        instance.optimize_for_webserver(statement_timeout=120_000, pool_recycle=3600, max_overflow=10)
+        yield instance
+
+
+def workflow(name: str) -> WorkflowSpec:
+    """One workflow by name.
+
+    Raises:
+        WorkflowUnknown: with the closest name, and the names there are.
+        InvalidSpec: the file that declares it has mistakes.
+    """
+    loaded = load_all(settings().workflow_folders)
+    if name in loaded.specs:
+        return loaded.specs[name]
+    for broken in loaded.broken:
+        if broken.file.stem == name:
+            raise broken
+    raise _unknown(name, loaded)
+
+
+def _unknown(name: str, loaded: Loaded) -> WorkflowUnknown:
+    there = sorted(loaded.specs)
+    close = get_close_matches(name.lower(), there, n=1)
+    meant = f"did you mean {close[0]}? There" if close else "there"
+    files = ", ".join(sorted({broken.file.name for broken in loaded.broken}))
+    broken = f"; {files} could not be read, `pipeline check` says why" if files else ""
+    return WorkflowUnknown(f"no workflow is called {name!r}; {meant} are {', '.join(there)}{broken}")

@@ -1,0 +1,290 @@
+"""The resources as assets are given them: one object per kind of outside, opened when a step first asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipeline_project.domain.core.errors import LakeSchemaChanged
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.schema import FieldType
+from pipeline_project.domain.intake.landing import Overlooked
+from pipeline_project.ports.night import (
+    CaseSource,
+    Contract,
+    ImageEncoder,
+    OutcomeSource,
+    PhotoSource,
+    TextEncoder,
+)
+from pipeline_project.settings import Settings
+from pipeline_project.spec import WorkflowSpec
+from resources.ledger.turns import Turns
+
+
+@dataclass(frozen=True)
+class SourceDoors:
+    """Opens the sources that a spec names, together with what was posted for its workflow."""
+
+    settings: Settings
+
+    def cases(self, spec: WorkflowSpec) -> CaseSource:
+        from pipeline_project.container.inbound import LazyPosted
+        from resources.sources import everything_landed
+        from resources.sources.posted import InboundCases
+
+        return InboundCases(spec, everything_landed(spec, self.settings), LazyPosted(self.settings))
+
+    def outcomes(self, spec: WorkflowSpec) -> OutcomeSource:
+        from pipeline_project.container.inbound import LazyPosted
+        from resources.sources import outcome_source
+        from resources.sources.posted import InboundOutcomes
+
+        declared = outcome_source(spec, self.settings, cases=self.cases(spec))
+        return InboundOutcomes(spec, declared, LazyPosted(self.settings))
+
+    def photos(self, spec: WorkflowSpec) -> PhotoSource:
+        from resources.sources import photo_source
+
+        return photo_source(spec, self.settings)
+
+    def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
+        """What lies there now of the photos that a night's cases name; None where there are no such cases.
+
+        Costs a look at each photo of that night.
+        """
+        from pipeline_project.domain.models.scoring import photos_of
+        from resources.lake.lake import DeltaLake
+
+        names = [field.name for field in spec.case_schema.of_type(FieldType.IMAGE)]
+        try:
+            cases = DeltaLake(self.settings.lake_url).read_span(spec.name, "cases", night, shifted(night, 1), names)
+        except LakeSchemaChanged:
+            # the photos were declared after these cases came in
+            return None
+        if not cases:
+            return None
+        return self.photos(spec).stamp(path for paths in photos_of(cases, spec.case_schema) for path in paths)
+
+    def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
+        from resources.sources.overlooked import overlooked
+        from resources.sources.places import environment
+
+        return overlooked(spec, self.settings, environment(self.settings, None), night)
+
+
+@dataclass(frozen=True)
+class EncoderDoors:
+    """The encoders that a spec names, on the device of the settings; weights are loaded once per process."""
+
+    device: str
+
+    def text(self, spec: WorkflowSpec) -> TextEncoder:
+        if spec.text is None:
+            raise ValueError(f"{spec.name} declares no `text`")
+        terms = spec.text
+        return _text_encoder(terms.encoder, terms.tokens_per_batch, terms.max_tokens, self.device, spec.folder)
+
+    def image(self, spec: WorkflowSpec) -> ImageEncoder:
+        if spec.image is None:
+            raise ValueError(f"{spec.name} declares no `image`")
+        terms = spec.image
+        return _image_encoder(terms.encoder, terms.batch, terms.max_pixels, self.device, spec.folder)
+
+
+@lru_cache(maxsize=4)
+def _text_encoder(name: str, tokens_per_batch: int, max_tokens: int, device: str, base: Path) -> TextEncoder:
+    from resources.encoders import text_encoder
+
+    return text_encoder(name, tokens_per_batch, max_tokens, device, base)
+
+
+@lru_cache(maxsize=4)
+def _image_encoder(name: str, batch: int, max_pixels: int, device: str, base: Path) -> ImageEncoder:
+    from resources.encoders import image_encoder
+
+    return image_encoder(name, batch, max_pixels, device, base)
+
+
+class ContractDoors:
+    """The contracts that a spec declares, and those over what the pipeline itself writes."""
+
+    def cases(self, spec: WorkflowSpec) -> Contract:
+        from resources.contracts.arrivals import cases_contract
+
+        return cases_contract(spec)
+
+    def scores(self, spec: WorkflowSpec) -> Contract:
+        from resources.contracts.outputs import scores_contract
+
+        return scores_contract(spec)
+
+    def decisions(self, spec: WorkflowSpec, cases: Sequence[str]) -> Contract:
+        from resources.contracts.outputs import decisions_contract
+
+        return decisions_contract(spec, cases)
+
+    def embeddings(self, spec: WorkflowSpec) -> Contract:
+        from resources.contracts.outputs import embeddings_contract
+
+        return embeddings_contract(spec)
+
+
+@lru_cache(maxsize=4)
+def open_lake(settings: Settings) -> Any:
+    """The lake of these settings; personal values enter it sealed."""
+    from pipeline_project.container.privacy import open_sealed_lake
+
+    return open_sealed_lake(settings)
+
+
+def open_keyring(settings: Settings) -> Any:
+    """The keys of subjects of these settings."""
+    from pipeline_project.container.privacy import open_keyring
+
+    return open_keyring(settings)
+
+
+@lru_cache(maxsize=4)
+def open_ledger(settings: Settings) -> Any:
+    """The ledger of these settings; the database is looked for on first use."""
+    from resources.ledger.nights.ledger import PostgresLedger
+
+    return PostgresLedger(ledger_url(settings))
+
+
+def ledger_url(settings: Settings) -> str:
+    """The ledger's URL for the Dagster side, whose role may add facts and never change one."""
+    from resources.ledger.roles import NIGHTS
+    from resources.postgres.databases import databases, url_as
+
+    return url_as(databases(settings).ledger_url, NIGHTS)
+
+
+@lru_cache(maxsize=4)
+def open_reviews(settings: Settings) -> Any:
+    """The clock of review tasks, which hands waiting ones to the reviewers there are."""
+    from resources.ledger.people.accounts import PostgresPeople
+    from resources.ledger.review.clock import ReviewClock
+
+    url = ledger_url(settings)
+    return ReviewClock(url, PostgresPeople(url).reviewers)
+
+
+@lru_cache(maxsize=4)
+def open_audit(settings: Settings) -> Any:
+    """What signs the audit chain."""
+    from resources.ledger.audit.checkpoints import Checkpoints
+
+    return Checkpoints(ledger_url(settings), settings.checkpoints, settings.keys)
+
+
+def open_checker(settings: Settings) -> Any:
+    """The independent checker over one night."""
+    from pipeline_project.operations.reconciliation import NightChecker
+
+    return NightChecker(settings)
+
+
+@lru_cache(maxsize=4)
+def open_promotions(settings: Settings) -> Any:
+    """Challengers that ask to decide, and the signatures on them."""
+    from resources.ledger.models.proposals import PostgresPromotions
+
+    return PostgresPromotions(ledger_url(settings))
+
+
+@lru_cache(maxsize=4)
+def open_replays(settings: Settings) -> Any:
+    """What replays found, with a page each."""
+    from resources.ledger.replays.store import PostgresReplays
+
+    return PostgresReplays(ledger_url(settings), settings.home / "reports", settings.reports_url, settings.desk_url)
+
+
+@lru_cache(maxsize=4)
+def open_quality(settings: Settings) -> Any:
+    """Sketches of nights, the signals made of them, and the trainings they ask for."""
+    from resources.ledger.drift.store import PostgresQuality
+
+    return PostgresQuality(ledger_url(settings))
+
+
+@lru_cache(maxsize=4)
+def open_live(settings: Settings) -> Any:
+    """Who scores a night, and the watch over who decides."""
+    from resources.ledger.rollout.store import PostgresLive
+
+    return PostgresLive(ledger_url(settings))
+
+
+@lru_cache(maxsize=4)
+def open_registry(settings: Settings) -> Any:
+    """The model registry of these settings."""
+    from resources.postgres.databases import databases
+    from resources.registry.registry import MlflowRegistry
+
+    return MlflowRegistry(databases(settings).mlflow_url, settings.home / "models", settings.keys)
+
+
+def open_reports(settings: Settings) -> Any:
+    from resources.reports.pages import ReportFolder
+
+    return ReportFolder(settings.home / "reports", settings.reports_url)
+
+
+@lru_cache(maxsize=4)
+def open_vectors(settings: Settings) -> Any:
+    """The store of vectors of these settings; it remembers from run to run which keys are stored."""
+    from resources.lake.vectors import LakeVectorStore
+
+    return LakeVectorStore(settings.lake_url)
+
+
+@lru_cache(maxsize=4)
+def open_turns(settings: Settings) -> Turns:
+    """The turns of the workflows of these settings; taking one needs no role."""
+    from resources.postgres.databases import databases
+
+    return Turns(databases(settings).ledger_url)
+
+
+def build_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
+    """Every resource by the name under which assets ask for it; nothing is opened before a step needs it."""
+
+    def door(make: Callable[[Settings], Any], description: str) -> dg.ResourceDefinition:
+        return dg.ResourceDefinition(resource_fn=lambda _: make(settings), description=description)
+
+    return {
+        "sources": door(SourceDoors, "Files, tables and queries that cases, photos and outcomes come from."),
+        "lake": door(open_lake, f"Delta tables by night at {settings.lake_url}."),
+        "vectors": door(open_vectors, "Vectors by content, so that nothing is encoded twice."),
+        "ledger": door(open_ledger, "Decisions, outcomes, champions and alerts, in PostgreSQL."),
+        "reviews": door(open_reviews, "The clock of review tasks: leases, reminders, escalation, assignment."),
+        "audit": door(open_audit, "Signs the audit chain."),
+        "checker": door(open_checker, "Counts a night again, sharing no code with what it checks."),
+        "keyring": door(open_keyring, "Keys by subject, which personal values are sealed with."),
+        "registry": door(open_registry, "Model versions, in MLflow."),
+        "promotions": door(open_promotions, "Challengers that ask to decide, and the signatures on them."),
+        "replays": door(open_replays, "What replays found, with a page each."),
+        "quality": door(open_quality, "Sketches of nights, and the signals made of them."),
+        "live": door(open_live, "Who scores a night: champion, shadow and canary; the watch, and the way back."),
+        "encoders": door(lambda s: EncoderDoors(s.device), f"Text and image encoders on {settings.device}."),
+        "contracts": door(lambda _: ContractDoors(), "Great Expectations suites built from the specs."),
+        "reports": door(open_reports, "The night reports' pages."),
+        "io_manager": dg.IOManagerDefinition(
+            resource_fn=lambda _: open_io_manager(settings),
+            description="One atomic replacement per night and asset in the lake.",
+        ),
+    }
+
+
+def open_io_manager(settings: Settings) -> Any:
+    from resources.lake.io_manager import LakeIOManager
+
+    return LakeIOManager(open_lake(settings))

@@ -1,0 +1,1 @@
+"""The desk where people decide: one FastAPI application, its routes, pages and doors."""

@@ -1,0 +1,256 @@
+"""What the desk asks of the outside, as Protocols; `commands/desk.py` hands over the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.core.people import Person, PersonRole, Session
+from pipeline_project.domain.delivery.planned_actions import ActionTerms
+from pipeline_project.domain.review.agreement import Agreement
+from pipeline_project.domain.review.answers import Answer, Answered
+from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview, OpenCluster
+from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.domain.review.tasks import Mine, Proposal, Queue, QueueFilter, Task
+from pipeline_project.ports.night import Keyring, PhotoSource
+
+
+class People(Protocol):
+    """Accounts and roles."""
+
+    def verify(self, name: str, password: str, place: str = "") -> Person: ...
+
+    def from_provider(self, issuer: str, subject: str, email: str | None, verified: bool) -> Person: ...
+
+    def everyone(self) -> Sequence[Any]: ...
+
+    def reviewers(self) -> list[Person]: ...
+
+    def add(
+        self, name: str, shown: str, roles: Iterable[PersonRole], by: str, password: str | None = None,
+        email: str | None = None, skills: Iterable[str] = (),
+    ) -> Person: ...  # fmt: skip
+
+    def grant(self, name: str, role: PersonRole, by: str) -> None: ...
+
+    def revoke(self, name: str, role: PersonRole, by: str) -> None: ...
+
+    def close(self, name: str, by: str) -> None: ...
+
+    def set_password(self, name: str, password: str, by: str) -> None: ...
+
+
+class Sessions(Protocol):
+    """Signed-in browsers."""
+
+    def begin(self, person: str) -> Session: ...
+
+    def find(self, token: str) -> Session | None: ...
+
+    def end(self, token: str) -> None: ...
+
+    def end_all(self, person: str) -> int: ...
+
+
+class Tasks(Protocol):
+    """The queue and the tasks in hand."""
+
+    def next_task(self, person: Person, workflow: str | None = None) -> Task | None: ...
+
+    def claim(self, task_id: int, person: Person) -> Task: ...
+
+    def renew(self, task_id: int, version: int, token: UUID, person: str) -> datetime: ...
+
+    def give_back(self, task_id: int, version: int, token: UUID, person: str) -> None: ...
+
+    def task(self, task_id: int) -> Task | None: ...
+
+    def queue(
+        self, filters: QueueFilter | None = None, limit: int = 50, after: tuple[float, int] | None = None
+    ) -> Queue: ...
+
+    def mine(self, person: str) -> Mine: ...
+
+    def reveal(self, task_id: int, person: str, name: str, token: UUID | None) -> str | None: ...
+
+
+class Answers(Protocol):
+    """What people say of cases, and second people of that."""
+
+    def answer(
+        self, task_id: int, version: int, token: UUID, person: str, answer: Answer, terms: ReviewTerms,
+        actions: ActionTerms, others: Collection[str] = (),
+    ) -> Answered: ...  # fmt: skip
+
+    def approve(
+        self, proposal: int, proposal_hash: str, person: str, terms: ReviewTerms, actions: ActionTerms,
+        note: str | None = None, others: Collection[str] = (),
+    ) -> Answered: ...  # fmt: skip
+
+    def send_back(self, proposal: int, proposal_hash: str, person: str, note: str | None = None) -> None: ...
+
+    def waiting(self, workflow: str | None = None) -> list[Proposal]: ...
+
+    def proposal(self, proposal: int) -> Proposal | None: ...
+
+
+class Clusters(Protocol):
+    """Clusters decided once."""
+
+    def open_clusters(self, workflow: str, terms: ReviewTerms) -> list[OpenCluster]: ...
+
+    def open_cluster(self, workflow: str, cluster: str, terms: ReviewTerms) -> OpenCluster: ...
+
+    def decide_cluster(
+        self, workflow: str, cluster: str, person: str, answer: ClusterAnswer, terms: ReviewTerms,
+        actions: ActionTerms, others: Collection[str],
+    ) -> ClusterReview: ...  # fmt: skip
+
+    def review(self, review: int) -> ClusterReview | None: ...
+
+    def reviews(self, workflow: str, night: str | None = None) -> list[ClusterReview]: ...
+
+
+class Repeats(Protocol):
+    """Cases answered twice."""
+
+    def agreement(self, workflow: str) -> list[Agreement]: ...
+
+
+class Outbox(Protocol):
+    """Actions and their steering."""
+
+    def listed(
+        self, workflow: str | None = None, state: str | None = None, night: str | None = None, after: int = 0,
+        limit: int = 50,
+    ) -> list[dict[str, Any]]: ...  # fmt: skip
+
+    def counts(self, workflow: str | None = None, night: str | None = None) -> dict[str, dict[str, Any]]: ...
+
+    def night(self, workflow: str, night: str) -> dict[str, Any]: ...
+
+    def destinations(self) -> list[dict[str, Any]]: ...
+
+    def switch(self, workflow: str) -> dict[str, Any]: ...
+
+    def stop(self, workflow: str, reason: str, person: str) -> None: ...
+
+    def resume(self, workflow: str, reason: str, person: str) -> None: ...
+
+    def ask(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> dict[str, Any]: ...
+
+    def asked(self, workflow: str | None = None) -> list[dict[str, Any]]: ...
+
+    def agree(self, request: int, person: str) -> dict[str, Any]: ...
+
+
+class Stories(Protocol):
+    """Everything the ledger knows of one case."""
+
+    def story(self, workflow: str, case_id: str) -> dict[str, list[dict[str, Any]]] | None: ...
+
+
+class Nights(Protocol):
+    """Decisions of nights, as they stand."""
+
+    def counts(self, workflow: str) -> Any: ...
+
+
+class Trail(Protocol):
+    """The audit chain, searched."""
+
+    def search(self, sought: Any, limit: int = 50, before: tuple[int, int] | None = None) -> Any: ...
+
+
+class Models(Protocol):
+    """Model versions that want to decide, and those that do."""
+
+    def awaiting(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def champions(self, workflow: str) -> Sequence[Mapping[str, Any]]: ...
+
+    def proposals(self, workflow: str | None = None, limit: int = 50) -> Sequence[Mapping[str, Any]]: ...
+
+    def proposal(self, number: int) -> Mapping[str, Any] | None: ...
+
+    def sign(self, number: int, shown_hash: str, person: str, terms: RolloutTerms, note: str | None = None) -> str: ...
+
+    def refuse(self, number: int, shown_hash: str, person: str, note: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One workflow, as far as people meet it."""
+
+    review: ReviewTerms
+    actions: ActionTerms
+    rollout: RolloutTerms
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Everything the desk stands on.
+
+    Attributes:
+        desks: by workflow.
+        photos: of a workflow, or None where its cases have none.
+        sought: makes a search of the audit chain from its terms.
+        alive: raises when the database does not answer.
+    """
+
+    people: People
+    sessions: Sessions
+    tasks: Tasks
+    answers: Answers
+    clusters: Clusters
+    repeats: Repeats
+    outbox: Outbox
+    stories: Stories
+    nights: Nights
+    trail: Trail
+    keyring: Keyring
+    models: Models
+    desks: Mapping[str, Desk]
+    photos: Callable[[str], PhotoSource | None]
+    sought: Callable[..., Any]
+    alive: Callable[[], None]
+    reports_url: str = ""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An OpenID provider, when people sign in there."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How the desk is reached.
+
+    Attributes:
+        url: where people reach it, without a slash at the end.
+        secret: signs the short-lived cookie of a sign-in.
+        requests_a_minute: of one session; sign-ins of one address.
+    """
+
+    url: str
+    secret: str = field(repr=False)
+    provider: Provider | None = None
+    requests_a_minute: int = 600
+    sign_ins_a_minute: int = 20
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is reached over TLS, which cookies then insist on."""
+        return self.url.startswith("https://")
+
+    @property
+    def cookie(self) -> str:
+        return "__Host-desk" if self.secure else "desk"

@@ -1,0 +1,67 @@
+"""The outbox: every action, dead letters with who looks after them, and sending one again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from pipeline_project.desk.access import needs, session_of
+from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.show import page
+from pipeline_project.domain.core.people import PersonRole
+
+router = APIRouter()
+
+LOOKS = needs(PersonRole.APPROVER, PersonRole.AUDITOR, PersonRole.ADMIN)
+SENDS = needs(PersonRole.APPROVER)
+STATES = ("dead", "held", "unknown", "waiting", "ready", "sending", "done", "rehearsed", "cancelled")
+PAGE = 50
+_SAID = {"asked": "Asked: a second person must agree.", "gone": "It goes out again.", "dry": "Nothing was changed."}
+
+
+@router.get("/actions", dependencies=[LOOKS])
+def actions(
+    request: Request, workflow: str = "", state: str = "", night: str = "", after: int = 0, said: str = ""
+) -> Response:
+    """Actions, the destinations they go to, and what waits for a second person."""
+    doors: Doors = request.app.state.doors
+    chosen = {"workflow": workflow, "state": state, "night": night}
+    rows = doors.outbox.listed(workflow or None, state or None, night or None, after, PAGE)
+    return page(
+        request,
+        "actions.html",
+        rows=rows,
+        counts=doors.outbox.counts(workflow or None, night or None),
+        chosen=chosen,
+        states=STATES,
+        desks=doors.desks,
+        destinations=doors.outbox.destinations(),
+        asked=doors.outbox.asked(workflow or None),
+        older=rows[-1]["id"] if len(rows) == PAGE else None,
+        said=_SAID.get(said),
+    )
+
+
+@router.post("/actions/{key}/again", dependencies=[SENDS])
+def again(
+    request: Request,
+    key: UUID,
+    reason: Annotated[str, Form(min_length=1, max_length=300)],
+    dry_run: Annotated[bool, Form()] = False,
+) -> Response:
+    """Asks for a held or dead action to go; without money it goes at once."""
+    doors: Doors = request.app.state.doors
+    told = doors.outbox.ask(key, session_of(request).person.name, reason, dry_run)
+    said = "dry" if dry_run else "gone" if told["gone"] else "asked"
+    return RedirectResponse(f"/actions?said={said}", 303)
+
+
+@router.post("/actions/requests/{number}/agree", dependencies=[SENDS])
+def agree(request: Request, number: int) -> Response:
+    """The second person's yes."""
+    doors: Doors = request.app.state.doors
+    doors.outbox.agree(number, session_of(request).person.name)
+    return RedirectResponse("/actions?said=gone", 303)

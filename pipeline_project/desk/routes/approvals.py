@@ -1,0 +1,71 @@
+"""The second person's page: what was proposed, by whom, and yes or no to exactly that."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+
+from pipeline_project.desk.access import needs, session_of
+from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.routes.case import case_context
+from pipeline_project.desk.show import page
+from pipeline_project.domain.core.people import PersonRole
+
+router = APIRouter()
+
+APPROVES = needs(PersonRole.APPROVER)
+Hash = Annotated[str, Form(alias="hash", min_length=64, max_length=64)]
+Note = Annotated[str, Form(max_length=2000)]
+
+
+@router.get("/approvals", dependencies=[APPROVES])
+def waiting(request: Request, said: str = "") -> Response:
+    """What waits for a second person, the oldest first."""
+    doors: Doors = request.app.state.doors
+    words = {"approved": "Approved: the decision stands.", "back": "Sent back to the queue."}.get(said)
+    return page(request, "approvals.html", proposals=doors.answers.waiting(), desks=doors.desks, said=words)
+
+
+@router.get("/approvals/{proposal}", dependencies=[APPROVES])
+def show(request: Request, proposal: int) -> Response:
+    """One proposal with its case."""
+    doors: Doors = request.app.state.doors
+    made = doors.answers.proposal(proposal)
+    task = None if made is None else doors.tasks.task(made.task)
+    if made is None or task is None or made.workflow not in doors.desks:
+        raise HTTPException(404)
+    own = made.proposer == session_of(request).person.name
+    return page(request, "approval.html", **case_context(doors, task), proposal=made, own=own, revealed={}, claim=None)
+
+
+@router.post("/approvals/{proposal}/approve", dependencies=[APPROVES])
+def approve(request: Request, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+    """Agrees to what this page showed."""
+    doors: Doors = request.app.state.doors
+    made = doors.answers.proposal(proposal)
+    if made is None or made.workflow not in doors.desks:
+        raise HTTPException(404)
+    desk = doors.desks[made.workflow]
+    others = [each.name for each in doors.people.reviewers()]
+    person = session_of(request).person.name
+    kept = _sealed(doors, made.workflow, made.subject, note)
+    doors.answers.approve(proposal, proposal_hash, person, desk.review, desk.actions, kept, others)
+    return RedirectResponse("/approvals?said=approved", 303)
+
+
+@router.post("/approvals/{proposal}/send-back", dependencies=[APPROVES])
+def send_back(request: Request, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+    """Refuses it; somebody decides anew."""
+    doors: Doors = request.app.state.doors
+    made = doors.answers.proposal(proposal)
+    if made is None:
+        raise HTTPException(404)
+    kept = _sealed(doors, made.workflow, made.subject, note)
+    doors.answers.send_back(proposal, proposal_hash, session_of(request).person.name, kept)
+    return RedirectResponse("/approvals?said=back", 303)
+
+
+def _sealed(doors: Doors, workflow: str, subject: str | None, note: str) -> str | None:
+    return doors.keyring.seal([subject], f"note/{workflow}", [note.strip()])[0] if note.strip() else None

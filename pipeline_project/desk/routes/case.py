@@ -1,0 +1,180 @@
+"""One task: everything a person needs to decide it, and the answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+
+from pipeline_project.desk.access import needs, session_of
+from pipeline_project.desk.backend import Desk, Doors
+from pipeline_project.desk.routes.queue import place_of
+from pipeline_project.desk.show import left, page
+from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.intake.photo_opener import as_jpeg
+from pipeline_project.domain.review.answers import LONGEST_NOTE, Answer
+from pipeline_project.domain.review.content import PHOTOS, in_order
+from pipeline_project.domain.review.tasks import OPEN, Task
+
+router = APIRouter()
+
+ANSWERS = needs(PersonRole.REVIEWER, PersonRole.APPROVER)
+#: The longest side of a photo as it is shown; what the file carried besides (places, names) stays at the source.
+LARGEST = 1600
+_SAID = {
+    "decided": "Decided. Here is the next one.",
+    "proposed": "A second person will look at it. Here is the next one.",
+}
+
+Token = Annotated[UUID, Form(alias="claim")]
+Version = Annotated[int, Form()]
+
+
+@router.get(
+    "/tasks/{task_id}",
+    dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER, PersonRole.AUDITOR)],
+)
+def show(request: Request, task_id: int, claim: UUID | None = None, said: str = "") -> Response:
+    """The case; with the claim of whoever holds it also the form."""
+    return _page(request, _task(request, task_id), claim, said=_SAID.get(said))
+
+
+@router.post("/tasks/{task_id}/claim", dependencies=[ANSWERS])
+def take(request: Request, task_id: int) -> Response:
+    """Takes this very task."""
+    doors: Doors = request.app.state.doors
+    return RedirectResponse(place_of(doors.tasks.claim(task_id, session_of(request).person)), 303)
+
+
+@router.post("/tasks/{task_id}/renew", dependencies=[ANSWERS])
+def renew(request: Request, task_id: int, version: Version, token: Token) -> Response:
+    """Lets the lease begin anew."""
+    doors: Doors = request.app.state.doors
+    until = doors.tasks.renew(task_id, version, token, session_of(request).person.name)
+    if "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"left": left(until)})
+    return RedirectResponse(f"/tasks/{task_id}?claim={token}", 303)
+
+
+@router.post("/tasks/{task_id}/give-back", dependencies=[ANSWERS])
+def give_back(request: Request, task_id: int, version: Version, token: Token) -> Response:
+    """Puts the task back into the queue."""
+    request.app.state.doors.tasks.give_back(task_id, version, token, session_of(request).person.name)
+    return RedirectResponse("/?said=back", 303)
+
+
+@router.post("/tasks/{task_id}/reveal", dependencies=[ANSWERS])
+def reveal(
+    request: Request,
+    task_id: int,
+    name: Annotated[str, Form(max_length=48)],
+    claim: Annotated[str, Form(max_length=36)] = "",
+) -> Response:
+    """Opens one personal value and writes down who did."""
+    doors: Doors = request.app.state.doors
+    token = _claim(claim)
+    sealed = doors.tasks.reveal(task_id, session_of(request).person.name, name, token)
+    value = doors.keyring.open([sealed])[0] if sealed else None
+    told = value if value is not None else "forgotten" if sealed else "–"
+    if "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"value": told})
+    return _page(request, _task(request, task_id), token, revealed={name: told})
+
+
+@router.post("/tasks/{task_id}/answer", dependencies=[ANSWERS])
+def answer(
+    request: Request,
+    task_id: int,
+    version: Version,
+    token: Token,
+    label: Annotated[str, Form(max_length=48)],
+    option: Annotated[str, Form(max_length=48)],
+    reason: Annotated[str, Form(max_length=48)],
+    note: Annotated[str, Form(max_length=LONGEST_NOTE // 8)] = "",
+) -> Response:
+    """Takes the answer and goes on to the next task."""
+    doors: Doors = request.app.state.doors
+    person = session_of(request).person
+    task = _task(request, task_id)
+    desk = _desk(doors, task.workflow)
+    kept = doors.keyring.seal([task.subject], f"note/{task.workflow}", [note.strip()])[0] if note.strip() else None
+    others = [each.name for each in doors.people.reviewers()]
+    done = doors.answers.answer(
+        task_id, version, token, person.name, Answer(option, label, reason, kept), desk.review, desk.actions, others
+    )
+    said = "proposed" if done.proposal else "decided"
+    following = doors.tasks.next_task(person, task.workflow)
+    return RedirectResponse(f"/?said={said}" if following is None else place_of(following, said), 303)
+
+
+@router.get(
+    "/tasks/{task_id}/photos/{number}",
+    dependencies=[ANSWERS],
+)
+def photo(request: Request, task_id: int, number: int, claim: str = "") -> Response:
+    """One photo of the task's case, for whoever holds the task; like any personal value, who saw it is kept."""
+    doors: Doors = request.app.state.doors
+    task = _task(request, task_id)
+    named = task.content.get("photos") or []
+    source = doors.photos(task.workflow)
+    if source is None or not 0 <= number < len(named):
+        raise HTTPException(404)
+    doors.tasks.reveal(task_id, session_of(request).person.name, PHOTOS, _claim(claim))
+    try:
+        shown = as_jpeg(source.read(named[number]), LARGEST)
+    except PhotoUnreadable as error:
+        raise HTTPException(404) from error
+    return Response(shown, media_type="image/jpeg")
+
+
+def _claim(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise HTTPException(422, "this claim cannot be read; open the task again") from None
+
+
+def case_context(doors: Doors, task: Task) -> dict[str, Any]:
+    """What every page about one case shows."""
+    desk = _desk(doors, task.workflow)
+    return {"task": task, "content": in_order(task.content), "terms": desk.review, "currency": desk.review.currency}
+
+
+def _page(
+    request: Request,
+    task: Task,
+    claim: UUID | None,
+    revealed: dict[str, str] | None = None,
+    said: str | None = None,
+) -> Response:
+    doors: Doors = request.app.state.doors
+    person = session_of(request).person
+    holds = task.claimed_by == person.name
+    return page(
+        request,
+        "case.html",
+        **case_context(doors, task),
+        claim=claim,
+        answering=holds and claim is not None,
+        in_my_hand=holds,
+        open=task.state in OPEN,
+        left=left(task.lease_until),
+        revealed=revealed or {},
+        said=said,
+    )
+
+
+def _task(request: Request, task_id: int) -> Task:
+    task: Task | None = request.app.state.doors.tasks.task(task_id)
+    if task is None or task.workflow not in request.app.state.doors.desks:
+        raise HTTPException(404)
+    return task
+
+
+def _desk(doors: Doors, workflow: str) -> Desk:
+    if workflow not in doors.desks:
+        raise HTTPException(404)
+    return doors.desks[workflow]

@@ -1,0 +1,89 @@
+"""Clusters decided once: what is open, deciding one, and what its blind sample has shown so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+
+from pipeline_project.desk.access import needs, session_of
+from pipeline_project.desk.backend import Desk, Doors
+from pipeline_project.desk.show import page
+from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.review.cluster_reviews import ClusterAnswer
+from pipeline_project.domain.review.content import in_order
+from pipeline_project.domain.review.tasks import Task
+
+router = APIRouter()
+
+REVIEWS = needs(PersonRole.REVIEWER)
+#: Members shown of each sort.
+SHOWN = 6
+
+
+@router.get("/clusters", dependencies=[REVIEWS])
+def clusters(request: Request, workflow: str = "", said: str = "") -> Response:
+    """The clusters that one answer could decide, by workflow, and those decided lately."""
+    doors: Doors = request.app.state.doors
+    wanted = {name: desk for name, desk in doors.desks.items() if desk.review.clusters and workflow in ("", name)}
+    return page(
+        request,
+        "clusters.html",
+        found={name: doors.clusters.open_clusters(name, desk.review) for name, desk in wanted.items()},
+        decided={name: doors.clusters.reviews(name)[:20] for name in wanted},
+        desks=doors.desks,
+        said="Decided. Some of its members come back as ordinary tasks." if said else None,
+    )
+
+
+@router.get("/clusters/{workflow}/{cluster}", dependencies=[REVIEWS])
+def show(request: Request, workflow: str, cluster: str) -> Response:
+    """One cluster: its most typical and its most different open members."""
+    doors: Doors = request.app.state.doors
+    desk = _desk(doors, workflow)
+    found = doors.clusters.open_cluster(workflow, cluster, desk.review)
+    return page(
+        request,
+        "cluster.html",
+        workflow=workflow,
+        found=found,
+        terms=desk.review,
+        currency=desk.review.currency,
+        typical=_members(doors, found.typical),
+        different=_members(doors, found.different),
+        options={name: title for name, title in desk.review.options.items() if name not in desk.review.denies},
+    )
+
+
+@router.post("/clusters/{workflow}/{cluster}", dependencies=[REVIEWS])
+def decide(
+    request: Request,
+    workflow: str,
+    cluster: str,
+    label: Annotated[str, Form(max_length=48)],
+    option: Annotated[str, Form(max_length=48)],
+    reason: Annotated[str, Form(max_length=48)],
+) -> Response:
+    """Decides the cluster; it spreads only if the blind sample proves that it may."""
+    doors: Doors = request.app.state.doors
+    desk = _desk(doors, workflow)
+    others = [each.name for each in doors.people.reviewers()]
+    doors.clusters.decide_cluster(
+        workflow, cluster, session_of(request).person.name, ClusterAnswer(option, label, reason), desk.review,
+        desk.actions, others,
+    )  # fmt: skip
+    return RedirectResponse("/clusters?said=decided", 303)
+
+
+def _members(doors: Doors, ids: Sequence[int]) -> list[Task]:
+    tasks = [doors.tasks.task(each) for each in ids[:SHOWN]]
+    return [replace(task, content=in_order(task.content)) for task in tasks if task is not None]
+
+
+def _desk(doors: Doors, workflow: str) -> Desk:
+    if workflow not in doors.desks:
+        raise HTTPException(404)
+    return doors.desks[workflow]

@@ -1,0 +1,83 @@
+"""Model versions that want to decide, what the gates said of them, and a model approver's word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+
+from pipeline_project.desk.access import needs, session_of
+from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.show import page
+from pipeline_project.domain.core.people import PersonRole
+
+router = APIRouter()
+
+LOOKS = needs(PersonRole.MODEL_APPROVER, PersonRole.AUDITOR, PersonRole.ADMIN)
+SIGNS = needs(PersonRole.MODEL_APPROVER)
+Hash = Annotated[str, Form(alias="hash", min_length=64, max_length=64)]
+Note = Annotated[str, Form(max_length=2000)]
+
+#: Answered and refused proposals shown per workflow.
+EARLIER = 10
+
+
+@router.get("/models", dependencies=[LOOKS])
+def models(request: Request, said: str = "") -> Response:
+    """What waits, who decides now, and what was answered."""
+    doors: Doors = request.app.state.doors
+    awaiting = doors.models.awaiting()
+    waits = {each["id"] for each in awaiting}
+    champions = {name: doors.models.champions(name)[:5] for name in sorted(doors.desks)}
+    earlier = {
+        name: [each for each in doors.models.proposals(name, EARLIER) if each["id"] not in waits]
+        for name in sorted(doors.desks)
+    }
+    told = {"signed": "Signed: it is rolled out from the next night on.", "refused": "Refused, with your reason."}
+    return page(request, "models.html", awaiting=awaiting, champions=champions, earlier=earlier, said=told.get(said))
+
+
+@router.get("/models/{proposal}", dependencies=[LOOKS])
+def show(request: Request, proposal: int) -> Response:
+    """One proposal: gates, money, slices, flips, the model card."""
+    doors: Doors = request.app.state.doors
+    made = _known(doors, proposal)
+    person = session_of(request).person
+    waits = any(each["id"] == proposal for each in doors.models.awaiting())
+    return page(
+        request,
+        "model.html",
+        proposal=made,
+        replay=made["replay"],
+        currency=doors.desks[made["workflow"]].review.currency,
+        waits=waits,
+        own=made["trained_by"].lower() == person.name.lower(),
+        may_sign=PersonRole.MODEL_APPROVER in person.roles,
+    )
+
+
+@router.post("/models/{proposal}/sign", dependencies=[SIGNS])
+def sign(request: Request, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+    """Agrees to exactly what this page showed."""
+    doors: Doors = request.app.state.doors
+    terms = doors.desks[_known(doors, proposal)["workflow"]].rollout
+    doors.models.sign(proposal, proposal_hash, session_of(request).person.name, terms, note.strip() or None)
+    return RedirectResponse("/models?said=signed", 303)
+
+
+@router.post("/models/{proposal}/refuse", dependencies=[SIGNS])
+def refuse(request: Request, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+    """Says no, and why."""
+    doors: Doors = request.app.state.doors
+    _known(doors, proposal)
+    doors.models.refuse(proposal, proposal_hash, session_of(request).person.name, note)
+    return RedirectResponse("/models?said=refused", 303)
+
+
+def _known(doors: Doors, proposal: int) -> Mapping[str, Any]:
+    made = doors.models.proposal(proposal)
+    if made is None or made["workflow"] not in doors.desks:
+        raise HTTPException(404)
+    return made

@@ -1,0 +1,83 @@
+"""The queue: what waits, what is in hand, and the next task."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from pipeline_project.desk.access import needs, session_of
+from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.show import WHY, page
+from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.review.tasks import OPEN, QueueFilter, Task, TaskState
+
+router = APIRouter()
+
+PAGE = 50
+_SAID = {
+    "decided": "Decided.",
+    "proposed": "Proposed: a second person will look at it.",
+    "back": "Given back to the queue.",
+    "none": "Nothing is left for you. Well done.",
+}
+
+
+@router.get(
+    "/",
+    dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER, PersonRole.AUDITOR, PersonRole.ADMIN)],
+)
+def queue(
+    request: Request,
+    workflow: str = "",
+    why: str = "",
+    state: str = "",
+    after: str = "",
+    said: str = "",
+) -> Response:
+    """Open tasks in the order in which they come, and what this person has to do with."""
+    doors: Doors = request.app.state.doors
+    person = session_of(request).person
+    states = tuple(each for each in OPEN if each.value == state)
+    filters = QueueFilter(workflow=workflow or None, why=why or None, states=states)
+    found = doors.tasks.queue(filters, PAGE, _after(after))
+    return page(
+        request,
+        "queue.html",
+        queue=found,
+        mine=doors.tasks.mine(person.name),
+        desks=doors.desks,
+        whys=WHY,
+        states=[each.value for each in OPEN],
+        chosen={"workflow": workflow, "why": why, "state": state},
+        said=_SAID.get(said),
+    )
+
+
+@router.post("/next", dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER)])
+def take_next(request: Request, workflow: Annotated[str, Form(max_length=48)] = "") -> Response:
+    """Hands out the next task and goes there."""
+    doors: Doors = request.app.state.doors
+    task = doors.tasks.next_task(session_of(request).person, workflow or None)
+    return RedirectResponse("/?said=none" if task is None else place_of(task), 303)
+
+
+def place_of(task: Task, said: str = "") -> str:
+    """Where a task that was just taken is answered."""
+    more = f"&said={said}" if said else ""
+    return f"/tasks/{task.id}?claim={task.token}{more}"
+
+
+def _after(text: str) -> tuple[float, int] | None:
+    priority, _, last = text.partition(":")
+    try:
+        found = (float(priority), int(last)) if text else None
+    except ValueError:
+        return None
+    return found if found and math.isfinite(found[0]) and abs(found[1]) < 2**63 else None
+
+
+def state_of(text: str) -> TaskState | None:
+    return next((state for state in TaskState if state.value == text), None)

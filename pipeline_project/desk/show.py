@@ -1,0 +1,110 @@
+"""Pages: templates, and how numbers, times and words look in them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.deciding.policy import ASK_PERSON
+
+HERE = Path(__file__).parent
+
+WHY = {
+    "doubt": "The model is in doubt: an answer costs less than being wrong.",
+    "denial": "The cheapest option denies, and only people deny.",
+    "random_share": "Drawn at random, whatever the score, to see how good the decisions are.",
+    "cost_unknown": "A field that the costs need is missing.",
+    "no_model": "No model was there on that night.",
+    "model_unavailable": "The model could not be loaded.",
+    "failed_photo": "A photo could not be read.",
+    "unreadable": "What was kept of this case cannot be read: leave it, and have the audit chain verified.",
+    "out_of_distribution": "Unlike anything the model was trained on.",
+    "policy_closed": "The policy is closed: people decide everything until somebody opens it again.",
+    "cheapest": "The option with the lowest expected cost.",
+    "no_place_left": "A person would have paid, but the night's places went to other cases.",
+    "small_doubt": "On a night much larger than usual: a person would have paid, but too little.",
+    "promise": "Decided without a person it would not be covered by the promised error.",
+    "waiting": "It waits: its night was much larger than usual, and others came first.",
+    "lapsed": "Nobody answered in time; the workflow's safe default was taken.",
+}
+
+
+def money(value: float | None, currency: str = "") -> str:
+    """`1,234.50 EUR`; nothing known is a dash."""
+    return "–" if value is None else f"{value:,.2f} {currency}".strip()
+
+
+def moment(value: datetime | str | None) -> str:
+    """A time to the minute, in UTC."""
+    if value is None:
+        return "–"
+    known = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return f"{known.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def words(value: Any) -> str:
+    """A slug as people read it."""
+    return "–" if value is None else str(value).replace("_", " ")
+
+
+def share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def shown(value: Any) -> str:
+    """A field's value: a dash where nothing is, whole numbers without decimals."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:,.2f}"
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def left(until: datetime | None) -> int:
+    """Whole seconds until a time, at least 0."""
+    return 0 if until is None else max(0, int((until - datetime.now(UTC)).total_seconds()))
+
+
+def option_title(option: str, options: dict[str, str]) -> str:
+    return "ask a person" if option == ASK_PERSON else options.get(option, words(option))
+
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+ENVIRONMENT.filters.update(
+    money=money, moment=moment, words=words, share=share, shown=shown, left=left,
+    why=lambda reason: WHY.get(reason, words(reason)),
+)  # fmt: skip
+
+#: The pages in the bar, with the roles that see them.
+BAR = (
+    ("/", "Queue", frozenset({PersonRole.REVIEWER, PersonRole.APPROVER, PersonRole.AUDITOR, PersonRole.ADMIN})),
+    ("/clusters", "Clusters", frozenset({PersonRole.REVIEWER})),
+    ("/approvals", "Second person", frozenset({PersonRole.APPROVER})),
+    ("/nights", "Nights", frozenset(PersonRole)),
+    ("/actions", "Actions", frozenset({PersonRole.APPROVER, PersonRole.AUDITOR, PersonRole.ADMIN})),
+    ("/models", "Models", frozenset({PersonRole.MODEL_APPROVER, PersonRole.AUDITOR, PersonRole.ADMIN})),
+    ("/audit", "Audit", frozenset({PersonRole.AUDITOR, PersonRole.ADMIN})),
+    ("/people", "People", frozenset({PersonRole.ADMIN})),
+)
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """A page; the bar shows what the person's roles open."""
+    session = getattr(request.state, "session", None)
+    roles = session.person.roles if session else frozenset()
+    bar = [(path, title) for path, title, needed in BAR if needed & roles]
+    content = ENVIRONMENT.get_template(template).render(
+        session=session, csrf=session.csrf if session else "", bar=bar, here=request.url.path, roles=roles, **context
+    )
+    return HTMLResponse(content, status)

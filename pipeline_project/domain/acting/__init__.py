@@ -1,1 +1,0 @@
-"""What is done outside about a decision: which actions, under which keys, in which order, how patiently."""

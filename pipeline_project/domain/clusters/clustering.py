@@ -1,0 +1,305 @@
+"""Which cases are alike: density clusters over a window of nights, with identities that last from night to night."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_project.domain.clusters.neighbours import density_labels
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT
+from pipeline_project.domain.vectors.joint import centred, reduced
+from pipeline_project.domain.vectors.near_duplicates import Twins, twins
+from pipeline_project.domain.vectors.stored import Floats, unit, unpack
+
+Labels = npt.NDArray[np.int64]
+
+#: One row per case of the night. Sizes count the whole window; `cluster` null means that the case is alone.
+CLUSTERS = pa.schema(
+    [
+        pa.field(NIGHT, pa.string(), nullable=False),
+        pa.field(CASE_ID, pa.string(), nullable=False),
+        pa.field("cluster", pa.string()),
+        pa.field("cluster_size", pa.int64()),
+        pa.field("cluster_born", pa.string()),
+        pa.field("cluster_customers", pa.int64()),
+        pa.field("twin_similarity", pa.float64()),
+        pa.field("twin_case", pa.string()),
+        pa.field("shared_photo", pa.bool_()),
+    ]
+)
+
+#: One row per case of the window that is in a cluster, as this night groups it; `came` is the case's own night.
+MEMBERS = pa.schema(
+    [pa.field(name, pa.string(), nullable=False) for name in (NIGHT, CASE_ID, "came", "cluster", "cluster_born")]
+)
+
+# A name passes on only with this share of the smaller of the two groups; a stray member carries none. A third,
+# because a group may split in three and still be remembered.
+_ENOUGH_OVERLAP = 0.3
+
+
+@dataclass(frozen=True)
+class ClusterTerms:
+    """How cases are grouped.
+
+    Attributes:
+        window_nights: nights looked back, this one included.
+        minimum_size: fewest members of a cluster.
+        dimensions: vectors are reduced to at most so many.
+        fit_limit: above so many cases, clusters are fitted on a sample and the rest assigned.
+        twin_limit: twins are looked for among so many of the latest cases, and always among the night's own.
+    """
+
+    window_nights: int = 14
+    minimum_size: int = 8
+    dimensions: int = 50
+    fit_limit: int = 50_000
+    twin_limit: int = 50_000
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """The identity of each case's cluster and the night it was first seen, or None for a case that is alone."""
+
+    ids: list[str | None]
+    born: list[str | None]
+
+
+@dataclass(frozen=True)
+class NightGroups:
+    """How a night groups its window.
+
+    Attributes:
+        clusters: `CLUSTERS`, one row per case of that night, in the order of its embeddings.
+        members: `MEMBERS`, the whole window: what a history of clusters is told from.
+    """
+
+    clusters: pa.Table
+    members: pa.Table
+
+
+def night_clusters(
+    night: str,
+    window_embeddings: pa.Table,
+    subjects: Mapping[str, str | None] | pd.Series,
+    earlier: pa.Table | None,
+    terms: ClusterTerms,
+) -> pa.Table:
+    """The `clusters` of one night alone; see `night_groups`."""
+    return night_groups(night, window_embeddings, subjects, earlier, terms).clusters
+
+
+def night_groups(
+    night: str,
+    window_embeddings: pa.Table,
+    subjects: Mapping[str, str | None] | pd.Series,
+    earlier: pa.Table | None,
+    terms: ClusterTerms,
+) -> NightGroups:
+    """Groups the window's cases under names that last, and looks for twins of the night's own.
+
+    Args:
+        window_embeddings: `embedding.EMBEDDINGS` of this night and those before; nights outside the window and
+            vectors of another length than this night's (another encoder) are left out.
+        subjects: case id to subject (customer), a mapping or a pandas Series; None or missing is nobody known.
+        earlier: `CLUSTERS` of the nights before, or None on the first.
+    """
+    tonight = window_embeddings.filter(pc.equal(window_embeddings[NIGHT], night))
+    window = _window(window_embeddings, night, terms.window_nights)
+    case_ids, nights = window[CASE_ID].to_pylist(), window[NIGHT].to_pylist()
+    text, image = (_vectors(window, tonight, name) for name in ("text_vector", "image_vector"))
+    known = {case: _name(subjects.get(case)) for case in case_ids}
+
+    labels = cluster(centred(text, image), case_ids, terms)
+    tracked = track(labels, case_ids, nights, night, _earlier(earlier, night, terms.window_nights))
+    asked = np.array([n == night for n in nights], dtype=bool)
+    keys = [value or [] for value in window["photo_keys"].to_pylist()]
+    recent = len(case_ids) - min(len(case_ids), max(terms.twin_limit, int(asked.sum())))
+    alike = twins(unit(np.hstack([text[recent:], image[recent:]])), case_ids, known, keys, asked)
+    table = clusters_table(night, case_ids, labels, tracked, known, asked, alike)
+    order = {case: row for row, case in enumerate(table[CASE_ID].to_pylist())}
+    rows = pa.array([order[case] for case in tonight[CASE_ID].to_pylist()], pa.int64())
+    return NightGroups(table.take(rows), _members(night, case_ids, nights, tracked))
+
+
+def _members(night: str, case_ids: Sequence[str], nights: Sequence[str], tracked: Tracked) -> pa.Table:
+    rows = [row for row, name in enumerate(tracked.ids) if name is not None]
+    columns = {
+        NIGHT: [night] * len(rows),
+        CASE_ID: [case_ids[row] for row in rows],
+        "came": [nights[row] for row in rows],
+        "cluster": [tracked.ids[row] for row in rows],
+        "cluster_born": [tracked.born[row] for row in rows],
+    }
+    return pa.table(columns, schema=MEMBERS)
+
+
+def cluster(vectors: Floats, case_ids: Sequence[str], terms: ClusterTerms) -> Labels:
+    """Groups of like cases, by density.
+
+    Cases are put in the order of their ids first and the sample is chosen by a hash of the id, so the order of rows
+    changes nothing.
+
+    Args:
+        vectors: shape (cases, d); a case whose row is zero has nothing to compare and stays alone.
+
+    Returns:
+        Shape (cases,): 0, 1, ... and -1 for a case that is alone.
+    """
+    labels = np.full(len(case_ids), -1, np.int64)
+    order = np.array(sorted(range(len(case_ids)), key=lambda row: case_ids[row]), dtype=np.int64)
+    order = order[vectors[order].any(axis=1)] if len(order) else order
+    if len(order) < terms.minimum_size:
+        return labels
+    ranks = np.array([_hash(case_ids[row]) for row in order])
+    fitted = np.zeros(len(order), dtype=bool)
+    fitted[np.argsort(ranks, kind="stable")[: terms.fit_limit]] = True
+    short = reduced(vectors[order], fitted, terms.dimensions)
+    labels[order] = density_labels(short, fitted, terms.minimum_size)
+    return labels
+
+
+def track(labels: Labels, case_ids: Sequence[str], nights: Sequence[str], night: str, earlier: pd.DataFrame) -> Tracked:
+    """Gives each group of tonight's window the name it had, where it had one.
+
+    Groups and names are matched by the members they share, as many as possible in total. After a split the part that
+    matches best keeps the name and the others get new ones; after a merge the larger name stays. A new name comes
+    from the group's oldest case and the night, so a night run twice gives the same.
+
+    Args:
+        labels, case_ids, nights: aligned, of the window's cases.
+        earlier: case_id, cluster, cluster_born of the window's nights before, in night order.
+    """
+    groups = _groups(labels, case_ids, nights)
+    known = earlier.dropna(subset=["cluster", "cluster_born"]).drop_duplicates("case_id", keep="last")
+    names = dict(zip(known["case_id"], known["cluster"], strict=True))
+    born = dict(zip(known["cluster"], known["cluster_born"], strict=True))
+    held = Counter(names[case] for case in case_ids if case in names)
+    kept = _matched([[names.get(case_ids[row]) for row in members] for members in groups], held)
+    taken = set(born)
+    ids: list[str | None] = [None] * len(case_ids)
+    nights_born: list[str | None] = [None] * len(case_ids)
+    for place, members in enumerate(groups):
+        name = kept.get(place)
+        if name is None:
+            name = _new_name(case_ids[members[0]], night, taken)
+            taken.add(name)
+        for row in members:
+            ids[row], nights_born[row] = name, born.get(name, night)
+    return Tracked(ids, nights_born)
+
+
+def _groups(labels: Labels, case_ids: Sequence[str], nights: Sequence[str]) -> list[list[int]]:
+    """The rows of each group, oldest case first, groups by their oldest case: an order that no label decides."""
+    by_label: dict[int, list[int]] = {}
+    for row in sorted(range(len(case_ids)), key=lambda row: (nights[row], case_ids[row])):
+        if labels[row] >= 0:
+            by_label.setdefault(int(labels[row]), []).append(row)
+    return list(by_label.values())
+
+
+def _matched(groups: Sequence[Sequence[str | None]], held: Mapping[str, int]) -> dict[int, str]:
+    """Which group keeps which name.
+
+    Args:
+        groups: of each group, the names its members had before, None for those that are new or were alone.
+        held: how many of the window's cases had each name, those that are alone tonight included.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    names = sorted(held)
+    column = {name: place for place, name in enumerate(names)}
+    overlap = np.zeros((len(groups), len(names)))
+    for place, group in enumerate(groups):
+        for name in group:
+            if name is not None:
+                overlap[place, column[name]] += 1
+    smaller = np.minimum.outer([len(group) for group in groups], [held[name] for name in names])
+    overlap[overlap < _ENOUGH_OVERLAP * smaller] = 0
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return {int(row): names[place] for row, place in zip(rows, columns, strict=True) if overlap[row, place] > 0}
+
+
+def _new_name(oldest: str, night: str, taken: set[str]) -> str:
+    digest = hashlib.sha256(f"{oldest}|{night}".encode()).hexdigest()
+    return next(name for size in range(6, 65) if (name := f"c-{digest[:size]}") not in taken)
+
+
+def _hash(case_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(case_id.encode(), digest_size=7).digest(), "big")
+
+
+def clusters_table(
+    night: str,
+    case_ids: Sequence[str],
+    labels: Labels,
+    tracked: Tracked,
+    subjects: Mapping[str, str | None],
+    asked: npt.NDArray[np.bool_],
+    alike: Twins,
+) -> pa.Table:
+    """The rows of `CLUSTERS` for the cases asked about; everything but `alike` is aligned with the window's cases."""
+    members: dict[int, list[str | None]] = {}
+    for case, label in zip(case_ids, labels.tolist(), strict=True):
+        members.setdefault(label, []).append(subjects.get(case))
+    sizes = {label: len(group) for label, group in members.items()}
+    customers = {label: len({*group} - {None}) for label, group in members.items()}
+    rows = [row for row, wanted in enumerate(asked) if wanted]
+    own = {row: int(subjects.get(case_ids[row]) is not None) for row in rows if labels[row] < 0}
+    columns = {
+        NIGHT: [night] * len(rows),
+        CASE_ID: [case_ids[row] for row in rows],
+        "cluster": [tracked.ids[row] for row in rows],
+        "cluster_size": [1 if row in own else sizes[int(labels[row])] for row in rows],
+        "cluster_born": [tracked.born[row] for row in rows],
+        "cluster_customers": [own[row] if row in own else customers[int(labels[row])] for row in rows],
+        "twin_similarity": alike.similarity.tolist(),
+        "twin_case": alike.case,
+        "shared_photo": alike.shared_photo.tolist(),
+    }
+    return pa.table(columns, schema=CLUSTERS)
+
+
+def _first_night(night: str, window_nights: int) -> str:
+    return (date.fromisoformat(night) - timedelta(days=window_nights - 1)).isoformat()
+
+
+def _window(embeddings: pa.Table, night: str, window_nights: int) -> pa.Table:
+    """The window's cases, oldest first; a case that came more than once counts on its latest night."""
+    first = _first_night(night, window_nights)
+    within = pc.and_(pc.greater_equal(embeddings[NIGHT], first), pc.less_equal(embeddings[NIGHT], night))
+    window = embeddings.filter(within).sort_by([(NIGHT, "ascending"), (CASE_ID, "ascending")])
+    last = {case: row for row, case in enumerate(window[CASE_ID].to_pylist())}
+    return window.take(pa.array(sorted(last.values()), pa.int64()))
+
+
+def _vectors(window: pa.Table, tonight: pa.Table, name: str) -> Floats:
+    lengths = pc.unique(pc.binary_length(tonight[name])).drop_null().to_pylist()
+    if not lengths:
+        lengths = pc.unique(pc.binary_length(window[name])).drop_null().to_pylist()[-1:]
+    if not lengths:
+        return np.zeros((len(window), 0), np.float32)
+    same = pc.equal(pc.binary_length(window[name]), lengths[0])
+    return unpack(pc.if_else(same, window[name], pa.scalar(None, pa.binary())), lengths[0] // 2)
+
+
+def _earlier(clusters: pa.Table | None, night: str, window_nights: int) -> pd.DataFrame:
+    names = [CASE_ID, "cluster", "cluster_born"]
+    if clusters is None:
+        return pd.DataFrame(columns=names, dtype=object)
+    first = _first_night(night, window_nights)
+    within = pc.and_(pc.greater_equal(clusters[NIGHT], first), pc.less(clusters[NIGHT], night))
+    return clusters.filter(within).sort_by(NIGHT).select(names).to_pandas()
+
+
+def _name(subject: object) -> str | None:
+    return None if subject is None or subject is pd.NA or subject != subject else str(subject)

@@ -1,0 +1,236 @@
+"""What a case looks like: its fields, and the Arrow tables that arrivals, cases and quarantine are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+
+from pipeline_project.domain.core.date_parts import DateParts, composed
+from pipeline_project.domain.core.number_forms import NumberStyle
+
+NIGHT = "night"
+CASE_ID = "case_id"
+#: What a case says apart from its id, as a hash (`contents.contents`).
+CONTENT = "content_sha256"
+
+
+class FieldType(StrEnum):
+    NUMBER = "number"
+    CATEGORY = "category"
+    TEXT = "text"
+    IMAGE = "image"
+    TIME = "time"
+    IDENTIFIER = "identifier"
+
+
+class Role(StrEnum):
+    """What a field is for. One field each is `id`, `time`, `amount`, `subject`; the rest are features or ignored."""
+
+    ID = "id"
+    TIME = "time"
+    AMOUNT = "amount"
+    SUBJECT = "subject"
+    FEATURE = "feature"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One declared field of a case.
+
+    Attributes:
+        name: the name in the `cases` table and in expressions.
+        column: the name in the source file.
+        required: a missing value sends the row to quarantine.
+        minimum, maximum: inclusive bounds of a number, in the field's own unit; of a time, ISO dates.
+        allowed: the only values a category may take; empty means any.
+        max_length: longest text, in characters.
+        many: an image field that holds several paths, split at `separator`.
+        known_later: known only after the decision, so never a feature.
+        pii: names or describes a person; masked wherever it is shown.
+        parts: of a time that the source writes in several columns; `column` is then the first of them.
+    """
+
+    name: str
+    type: FieldType
+    column: str
+    role: Role = Role.FEATURE
+    required: bool = True
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    allowed: tuple[str, ...] = ()
+    max_length: int | None = None
+    many: bool = False
+    separator: str = ";"
+    known_later: bool = False
+    pii: bool = False
+    parts: DateParts | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the source that it is read from."""
+        return self.parts.columns if self.parts else (self.column,)
+
+    def cell(self, row: Mapping[str, str | None], missing: frozenset[str]) -> str | None:
+        """Its value as the source wrote it; of a date in parts, as ISO 8601."""
+        return composed(self.parts, row, missing) if self.parts else row.get(self.column)
+
+
+@dataclass(frozen=True)
+class CaseSchema:
+    """The fields of one workflow and how its source writes them.
+
+    Attributes:
+        time_zone: IANA zone in which times without an offset are read and nights begin.
+        missing: strings that mean "no value" in every column.
+        id_from: columns hashed into the id when no field has the role `id`.
+        time_formats: strptime patterns and `time_forms.FORMS`, tried in order; ISO 8601 is always tried first.
+        decimal, thousands, number_forms, currency: see `number_forms.NumberStyle`.
+    """
+
+    fields: tuple[Field, ...]
+    time_zone: str
+    missing: frozenset[str] = frozenset({""})
+    id_from: tuple[str, ...] = ()
+    time_formats: tuple[str, ...] = ()
+    decimal: str = "."
+    thousands: tuple[str, ...] = ()
+    number_forms: tuple[str, ...] = ()
+    currency: str = ""
+
+    @property
+    def numbers(self) -> NumberStyle:
+        """How the source writes its numbers."""
+        return NumberStyle(self.decimal, self.thousands, self.number_forms, self.currency)
+
+    def by_role(self, role: Role) -> Field | None:
+        """The field with a role that only one field may have, or None."""
+        return next((field for field in self.fields if field.role == role), None)
+
+    def of_type(self, *types: FieldType) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.type in types)
+
+    def field(self, name: str) -> Field:
+        """The field called `name`.
+
+        Raises:
+            KeyError: with the names there are.
+        """
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"no field {name!r}; the fields are {', '.join(f.name for f in self.fields)}")
+
+
+ARROW_TYPES: dict[FieldType, pa.DataType] = {
+    FieldType.NUMBER: pa.float64(),
+    FieldType.CATEGORY: pa.string(),
+    FieldType.TEXT: pa.string(),
+    FieldType.IMAGE: pa.list_(pa.string()),
+    FieldType.TIME: pa.timestamp("us", tz="UTC"),
+    FieldType.IDENTIFIER: pa.string(),
+}
+
+#: One row as it came in. `raw` is the row as a JSON object of strings, keyed by the source's column names;
+#: `problem` says why a line could not be split into columns at all, else null; `line` counts from 1, the
+#: header being line 1; `row_sha256` is over the parsed strings, so it does not depend on file or line, nor on whether
+#: an integer came as a fraction.
+ARRIVALS = pa.schema(
+    [
+        pa.field(NIGHT, pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("file_sha256", pa.string(), nullable=False),
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("row_sha256", pa.string(), nullable=False),
+        pa.field("raw", pa.string(), nullable=False),
+        pa.field("problem", pa.string()),
+    ]
+)
+
+#: A refused row with the reasons, waiting for repair.
+QUARANTINE = pa.schema(
+    [
+        pa.field(NIGHT, pa.string(), nullable=False),
+        pa.field(CASE_ID, pa.string()),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("row_sha256", pa.string(), nullable=False),
+        pa.field("reasons", pa.list_(pa.string()), nullable=False),
+        pa.field("raw", pa.string(), nullable=False),
+    ]
+)
+
+
+def cases_schema(schema: CaseSchema) -> pa.Schema:
+    """The `cases` table: night, case_id, row_sha256, content_sha256, then every declared field in the spec's order.
+
+    `case_id` repeats the id field, so that every workflow has the same key; a field with the role `id` is not
+    written twice.
+    """
+    declared = [pa.field(f.name, ARROW_TYPES[f.type]) for f in schema.fields if f.role != Role.ID]
+    return pa.schema(
+        [
+            pa.field(NIGHT, pa.string(), nullable=False),
+            pa.field(CASE_ID, pa.string(), nullable=False),
+            pa.field("row_sha256", pa.string(), nullable=False),
+            pa.field(CONTENT, pa.string()),
+            *declared,
+        ]
+    )
+
+
+def reserved_names() -> frozenset[str]:
+    """Names a field may not take because the tables use them."""
+    return frozenset({NIGHT, CASE_ID, CONTENT, "row_sha256", "file", "line", "raw", "problem", "reasons"})
+
+
+# -- versions read: a table that came from the lake says which version it is ---------------------------------
+
+_VERSIONS, _CONTENTS, _NOTE = b"lake.versions", b"lake.contents", b"lake.note"
+
+
+def with_versions(table: pa.Table, versions: dict[str, int]) -> pa.Table:
+    """The same table, remembering the lake versions it was read from, as {"workflow/asset": version}."""
+    kept = {**(table.schema.metadata or {}), _VERSIONS: json.dumps(versions, sort_keys=True).encode()}
+    return table.replace_schema_metadata(kept)
+
+
+def versions_of(tables: Iterable[pa.Table]) -> dict[str, int]:
+    """The lake versions that these tables were read from, merged."""
+    merged: dict[str, int] = {}
+    for table in tables:
+        merged.update(json.loads((table.schema.metadata or {}).get(_VERSIONS, b"{}")))
+    return merged
+
+
+def with_contents(table: pa.Table, contents: Mapping[str, str]) -> pa.Table:
+    """The same table of one night, remembering which writing of the night it is, as {"workflow/asset": content}.
+
+    A table's version rises with every night that is written; what is called content here changes only when this very
+    night is written again.
+    """
+    kept = {**(table.schema.metadata or {}), _CONTENTS: json.dumps(dict(contents), sort_keys=True).encode()}
+    return table.replace_schema_metadata(kept)
+
+
+def contents_of(tables: Iterable[pa.Table]) -> dict[str, str]:
+    """Which writings of their nights these tables are, merged."""
+    merged: dict[str, str] = {}
+    for table in tables:
+        merged.update(json.loads((table.schema.metadata or {}).get(_CONTENTS, b"{}")))
+    return merged
+
+
+def with_note(table: pa.Table, note: Mapping[str, str]) -> pa.Table:
+    """The same table, with words that the lake keeps in the very commit that writes it (`ports.Lake.note`)."""
+    kept = {**(table.schema.metadata or {}), _NOTE: json.dumps(dict(note), sort_keys=True).encode()}
+    return table.replace_schema_metadata(kept)
+
+
+def note_of(table: pa.Table) -> dict[str, str]:
+    """What is to be kept with a table that is written; empty where nothing is."""
+    return dict(json.loads((table.schema.metadata or {}).get(_NOTE, b"{}")))

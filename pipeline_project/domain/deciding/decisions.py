@@ -1,0 +1,241 @@
+"""Decisions as tables: what the policy says of a night, and how it meets what was already decided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms, case_costs
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, versions_of
+from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.policy import ASK_PERSON, PolicyResult, Reason, decide
+
+#: What the model says of each case of a night; `problem` says why it may not decide, then there are no
+#: probabilities. Probabilities stand in the order of the spec's labels.
+SCORES = pa.schema(
+    [
+        pa.field(NIGHT, pa.string(), nullable=False),
+        pa.field(CASE_ID, pa.string(), nullable=False),
+        pa.field("probabilities", pa.list_(pa.float64())),
+        pa.field("confidence", pa.float64()),
+        pa.field("reasons", pa.list_(pa.string())),
+        pa.field("problem", pa.string()),
+        pa.field("model_version", pa.string()),
+        pa.field("model_night", pa.string()),
+    ]
+)
+
+#: The decision of each case. `option` is the one that stands in the ledger, `would_be` what the policy says now;
+#: they differ only on a night decided before. Expected costs stand in the order of the spec's options.
+DECISIONS = pa.schema(
+    [
+        pa.field(NIGHT, pa.string(), nullable=False),
+        pa.field(CASE_ID, pa.string(), nullable=False),
+        pa.field("option", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("would_be", pa.string(), nullable=False),
+        pa.field("amount", pa.float64()),
+        pa.field("cheapest", pa.string()),
+        pa.field("cheapest_cost", pa.float64()),
+        pa.field("person_cost", pa.float64()),
+        pa.field("benefit", pa.float64()),
+        pa.field("propensity", pa.float64()),
+        pa.field("probabilities", pa.list_(pa.float64())),
+        pa.field("expected_costs", pa.list_(pa.float64())),
+        pa.field("reasons", pa.list_(pa.string())),
+        pa.field("model_version", pa.string()),
+        pa.field("cluster", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class NightDecisions:
+    """The policy's word on a night, as rows; `result` holds what belongs to the night as a whole.
+
+    Attributes:
+        options: of which option each of a row's `expected_costs` is.
+    """
+
+    rows: list[dict[str, Any]]
+    result: PolicyResult
+    options: tuple[str, ...] = ()
+
+
+def unscored(night: str, case_ids: Sequence[str], problem: str) -> pa.Table:
+    """Scores for cases that no model could look at; each of them goes to a person."""
+    rows = [{NIGHT: night, CASE_ID: case, "reasons": [], "problem": problem} for case in case_ids]
+    return pa.Table.from_pylist(rows, schema=SCORES)
+
+
+def number_columns(cases: pa.Table) -> dict[str, np.ndarray]:
+    """The columns an expression may read: every number, missing values as NaN."""
+    return {
+        field.name: cases.column(field.name).to_numpy(zero_copy_only=False).astype(float)
+        for field in cases.schema
+        if pa.types.is_floating(field.type)
+    }
+
+
+def decide_night(
+    cases: pa.Table,
+    scores: pa.Table,
+    clusters: pa.Table | None,
+    matrix: CostMatrix,
+    terms: PolicyTerms,
+    amount: str | None,
+    tonight: Circumstances | None = None,
+) -> NightDecisions:
+    """Decides every case of a night.
+
+    Args:
+        cases: the admitted cases.
+        scores: as `SCORES`, for the same cases in any order.
+        clusters: the night's clusters, for the record, or None.
+        matrix: options by labels.
+        terms: what bounds the policy.
+        amount: the field that holds the money at stake, or None.
+        tonight: what promise and surge rest on, see `decide`.
+
+    Raises:
+        ValueError: cases and scores are not the same cases.
+    """
+    ids: list[str] = cases.column(CASE_ID).to_pylist()
+    score_of = {row[CASE_ID]: row for row in scores.to_pylist()}
+    if set(score_of) != set(ids) or len(score_of) != scores.num_rows:
+        raise ValueError("scores and cases of the night are not the same cases; materialize `scores` again")
+    ordered = [score_of[case] for case in ids]
+    nothing = [math.nan] * len(matrix.labels)
+    probability = np.array([row["probabilities"] or nothing for row in ordered], dtype=float).reshape(
+        len(ids), len(matrix.labels)
+    )
+    columns = number_columns(cases)
+    if tonight is not None and tonight.model is not None:
+        covered = np.array([row["model_version"] == tonight.model for row in ordered], dtype=bool)
+        tonight = replace(tonight, covered=covered)
+    result = decide(
+        ids, probability, case_costs(matrix, columns, len(ids)), [row["problem"] for row in ordered], terms, tonight
+    )
+    cluster_of = {} if clusters is None else _column_by_case(clusters, "cluster")
+    amounts = columns[amount] if amount else np.full(len(ids), np.nan)
+    priced = np.isfinite(result.expected).all(axis=1)
+    rows = [
+        {
+            NIGHT: score[NIGHT],
+            CASE_ID: case,
+            "option": _option(matrix, result, i),
+            "reason": result.reason[i].value,
+            "amount": _finite(amounts[i]),
+            "cheapest": matrix.options[result.cheapest[i]] if result.cheapest[i] >= 0 else None,
+            "cheapest_cost": _finite(result.cheapest_cost[i]),
+            "person_cost": _finite(result.person_cost[i]),
+            "benefit": _finite(result.benefit[i]),
+            "propensity": float(result.propensity[i]),
+            "probabilities": score["probabilities"],
+            "expected_costs": result.expected[i].tolist() if priced[i] else None,
+            "reasons": score["reasons"] or [],
+            "model_version": score["model_version"],
+            "cluster": cluster_of.get(case),
+        }
+        for i, (case, score) in enumerate(zip(ids, ordered, strict=True))
+    ]
+    return NightDecisions(rows, result, matrix.options)
+
+
+def ledger_rows(decided: NightDecisions, read: Mapping[str, pa.Table], spec_hash: str) -> list[dict[str, Any]]:
+    """What the ledger keeps of each decision, so that it can be explained from there alone.
+
+    Args:
+        decided: the policy's word.
+        read: the tables it rests on, by noun; their lake versions are kept with the decision.
+        spec_hash: of the workflow as it was declared.
+    """
+    versions = versions_of(read.values())
+    contract = {
+        "arrivals": read["arrivals"].num_rows,
+        "admitted": read["cases"].num_rows,
+        "quarantined": read["quarantine"].num_rows,
+    }
+    kept = ("option", "reason", "amount", "propensity", "probabilities", "expected_costs", "reasons", "cluster")
+    return [
+        {
+            **{name: row[name] for name in (CASE_ID, "model_version", *kept)},
+            "option_order": list(decided.options),
+            "spec_hash": spec_hash,
+            "data_versions": versions,
+            "contract": contract,
+        }
+        for row in decided.rows
+    ]
+
+
+def standing_table(decided: NightDecisions, standing: pd.DataFrame) -> pa.Table:
+    """The night's decisions as they stand: the ledger's word where a case was decided before, beside the policy's.
+
+    Args:
+        decided: what the policy says now.
+        standing: case_id, option, reason of every case, from the ledger.
+    """
+    by_case = {row.case_id: row for row in standing.itertuples(index=False)}
+    rows = [
+        {
+            **row,
+            "option": by_case[row[CASE_ID]].option,
+            "reason": by_case[row[CASE_ID]].reason,
+            "would_be": row["option"],
+        }
+        for row in decided.rows
+    ]
+    return pa.Table.from_pylist(rows, schema=DECISIONS)
+
+
+def option_counts(decisions: pa.Table) -> dict[str, int]:
+    """How many cases each option got, asking a person included, most first."""
+    counts = pd.Series(decisions.column("option").to_pylist(), dtype=object).value_counts(sort=True)
+    return {str(option): int(n) for option, n in counts.items()}
+
+
+def changed(decisions: pa.Table) -> int:
+    """Cases that the policy would decide otherwise today than they were decided."""
+    return sum(a != b for a, b in zip(decisions["option"].to_pylist(), decisions["would_be"].to_pylist(), strict=True))
+
+
+def asked(decisions: pa.Table) -> dict[str, int]:
+    """How many cases go to people, by reason."""
+    reasons = [
+        reason
+        for option, reason in zip(decisions["option"].to_pylist(), decisions["reason"].to_pylist(), strict=True)
+        if option == ASK_PERSON
+    ]
+    return {reason.value: reasons.count(reason.value) for reason in Reason if reason.value in reasons}
+
+
+def told(result: PolicyResult) -> dict[str, Any]:
+    """What bounded a night beyond costs and places, as metadata: beyond, exploration_*, promise_*, surge_*."""
+    parts: dict[str, Any] = {"exploration": result.exploration, "promise": result.promise, "surge": result.surge}
+    figures = {
+        f"{name}_{key}": list(value) if isinstance(value, tuple) else value
+        for name, part in parts.items()
+        if part is not None
+        for key, value in asdict(part).items()
+        if value is not None
+    }
+    return {"beyond": result.beyond, **figures}
+
+
+def _option(matrix: CostMatrix, result: PolicyResult, i: int) -> str:
+    return ASK_PERSON if result.option[i] < 0 else matrix.options[result.option[i]]
+
+
+def _column_by_case(table: pa.Table, column: str) -> Mapping[str, Any]:
+    return dict(zip(table[CASE_ID].to_pylist(), table[column].to_pylist(), strict=True))
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

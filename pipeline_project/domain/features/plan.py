@@ -1,0 +1,64 @@
+"""Which features a workflow's model sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline_project.domain.core.schema import Field, FieldType
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """Which features a workflow's model sees.
+
+    Attributes:
+        inputs: the fields it may see, amount included.
+        amount, time: the fields with those roles, if any.
+        ages: other time fields, turned into days before the case's time.
+        time_zone: IANA zone in which weekday and hour are read.
+        history: (field, nights looked back or None for all) of each entity whose past counts.
+        basket: groups of fields whose equal values make one basket within a night.
+        text_dimensions, image_dimensions: vectors are reduced to this many; 0 means they are not used.
+        labels: in the spec's order.
+        clusters: whether the workflow has clusters.
+
+    Raises:
+        ValueError: a field that is known only after the decision is among them.
+    """
+
+    inputs: tuple[Field, ...]
+    labels: tuple[str, ...]
+    time_zone: str
+    amount: Field | None = None
+    time: Field | None = None
+    ages: tuple[Field, ...] = ()
+    history: tuple[tuple[str, int | None], ...] = ()
+    basket: tuple[tuple[str, ...], ...] = ()
+    text_dimensions: int = 0
+    image_dimensions: int = 0
+    clusters: bool = False
+    late: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        used = {f.name for f in (*self.inputs, *self.ages, self.amount, self.time) if f is not None}
+        used |= {by for by, _ in self.history} | {name for group in self.basket for name in group}
+        late = self.late | {f.name for f in (*self.inputs, *self.ages, self.amount, self.time) if f and f.known_later}
+        if early := sorted(used & late):
+            raise ValueError(
+                f"{', '.join(early)}: known only after the decision, so it cannot be a feature; take it out of "
+                "model.features, model.history and model.basket"
+            )
+
+    def of_type(self, kind: FieldType) -> tuple[Field, ...]:
+        return tuple(f for f in self.inputs if f.type == kind)
+
+    @property
+    def plain_numbers(self) -> tuple[str, ...]:
+        """Numbers that stand in the case itself; the others grow with what is known."""
+        return tuple(f.name for f in self.of_type(FieldType.NUMBER))
+
+    @property
+    def masked(self) -> frozenset[str]:
+        """Features made from one personal field, whose values are never shown."""
+        personal = {f.name for f in self.inputs if f.pii and f.type in (FieldType.NUMBER, FieldType.CATEGORY)}
+        return frozenset(personal | {f"{f.name}_days_ago" for f in self.ages if f.pii})

@@ -1,0 +1,135 @@
+"""A first look at data before any night runs: what of a spec they do not bear out. Cells are counted, never quoted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role
+from pipeline_project.domain.intake.file_hints import column_advice
+from pipeline_project.domain.intake.outcomes import problems_of
+from pipeline_project.domain.intake.parsing import parse
+from pipeline_project.domain.intake.typed_rows import TypedRows
+from pipeline_project.ports.night import Expectation
+
+_LISTED = 3
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Something seen in the data.
+
+    Attributes:
+        where: keys of the spec that it is about, from the top.
+        sentence: what was seen, and what to do.
+        mistake: nights would stop or lose what they need; otherwise it is only worth knowing.
+    """
+
+    where: tuple[str | int, ...]
+    sentence: str
+    mistake: bool = True
+
+
+def look_at_rows(arrivals: pa.Table, schema: CaseSchema, limit: float) -> Iterator[Seen]:
+    """What the declared fields find in rows.
+
+    Args:
+        limit: `contract.quarantine_limit`: a larger share of refused rows stops a night.
+    """
+    rows: list[dict[str, str]] = [
+        json.loads(raw)
+        for raw, problem in zip(*(arrivals[name].to_pylist() for name in ("raw", "problem")), strict=True)
+        if problem is None
+    ]
+    if len(rows) < len(arrivals):
+        broken = len(arrivals) - len(rows)
+        words = f"{_of(broken, len(arrivals), 'lines')} cannot be split into the columns of the header"
+        yield Seen(("source",), f"{words}; see `delimiter`, `encoding`", broken > limit * len(arrivals))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for field in schema.fields if rows else ():
+        lacking = next((column for column in field.columns if column not in names), None)
+        if lacking is not None:
+            advice = column_advice(lacking, names, "parts" if field.parts else "column")
+            yield Seen(("fields", field.name), advice, mistake=field.required)
+        else:
+            yield from _cells(rows, field, schema, limit)
+
+
+def _cells(rows: Sequence[dict[str, str]], field: Field, schema: CaseSchema, limit: float) -> Iterator[Seen]:
+    parsed = parse([field.cell(row, schema.missing) for row in rows], field, schema)
+    where = ("fields", field.name)
+    empty, unread = int(parsed.absent.sum()), len(parsed.unreadable)
+    given = len(rows) - empty
+    if field.required and empty:
+        hint = "write `required: false`, or name what stands for no value in `missing`"
+        yield Seen(where, f"{_of(empty, len(rows), 'required cells')} are empty; {hint}", empty > limit * len(rows))
+    if unread and unread == given:
+        hint = _formats(field, schema)
+        yield Seen(where, f"none of {given:,} values can be read as a {field.type.value}{hint}")
+    elif unread:
+        serious = field.required and unread > limit * len(rows)
+        words = f"{_of(unread, given, 'values')} cannot be read as a {field.type.value}{_formats(field, schema)}"
+        yield Seen(where, words, serious)
+
+
+def _formats(field: Field, schema: CaseSchema) -> str:
+    if field.type == FieldType.NUMBER:
+        return f"; the decimal mark is {schema.decimal!r}, see `decimal`"
+    if field.type == FieldType.TIME:
+        return f"; ISO 8601 and {len(schema.time_formats)} of `time_formats` were tried"
+    return ""
+
+
+def look_at_ids(typed: TypedRows) -> Iterator[Seen]:
+    """Ids that stand in several rows, and rows without one."""
+    frame = typed.frame
+    declared = typed.schema.by_role(Role.ID)
+    where: tuple[str, ...] = ("fields", declared.name) if declared else ("id_from",)
+    known = frame[frame["case_id"].notna()]
+    unlike = known.groupby("case_id")["row_sha256"].nunique()
+    several, repeated = int((unlike > 1).sum()), len(known) - int(unlike.sum())
+    if several:
+        words = f"{_of(several, len(unlike), 'ids')} stand in several rows that differ; one id is one case"
+        yield Seen(where, f"{words}, so of each only the first row is admitted")
+    if repeated:
+        yield Seen(where, f"{_of(repeated, len(known), 'rows')} repeat another one exactly and are dropped", False)
+
+
+def look_at_contract(verdicts: Sequence[Expectation], rows: int, limit: float) -> Iterator[Seen]:
+    """What the contract refuses: rule by rule, and whether that would stop a night."""
+    refused = {row for verdict in verdicts for row in verdict.failed}
+    for verdict in verdicts:
+        # What cannot be read and what is empty was counted field by field.
+        counted = verdict.name in ("rows_whole", "id_usable") or verdict.name.endswith(("_has_value", "_readable"))
+        if verdict.failed and not counted:
+            where = ("fields", verdict.column) if verdict.column else ("contract",)
+            words = f"{_of(len(verdict.failed), verdict.evaluated, 'rows')} break the rule `{verdict.rule}`"
+            yield Seen(where, words, mistake=len(verdict.failed) > limit * rows)
+    if rows and len(refused) > limit * rows:
+        words = f"{_of(len(refused), rows, 'rows')} would be refused, and quarantine_limit is {limit:.0%}"
+        yield Seen(("contract", "quarantine_limit"), f"{words}: such a night stops")
+
+
+def look_at_outcomes(read: pa.Table, labels: Sequence[str]) -> Iterator[Seen]:
+    """What cannot be used of the outcomes of the nights that were looked at."""
+    problems = problems_of(read)
+    told = len(read) + len(problems)
+    reasons = Counter(problem.reason for problem in problems)
+    for reason, count in reasons.most_common(_LISTED):
+        yield Seen(("outcome",), f"{_of(count, told, 'outcomes')}: {reason}", mistake=count == told)
+    if len(reasons) > _LISTED:
+        more = len(reasons) - _LISTED
+        yield Seen(("outcome",), f"and {more} more reasons why outcomes cannot be used", mistake=not len(read))
+    if problems and not len(read):
+        yield Seen(("outcome",), f"none of {told:,} outcomes can be used; the labels are {', '.join(labels[:12])}")
+    unseen = [label for label in labels if label not in set(read["label"].to_pylist())]
+    if len(read) and unseen:
+        yield Seen(("labels",), f"no outcome that was looked at says {', '.join(unseen[:12])}", mistake=False)
+
+
+def _of(count: int, total: int, what: str) -> str:
+    return f"{count:,} of {total:,} {what} ({count / max(total, 1):.1%})"

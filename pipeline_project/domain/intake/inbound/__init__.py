@@ -1,0 +1,1 @@
+"""Events that other systems post: read, placed in a night, admitted like any other row."""

@@ -1,0 +1,113 @@
+"""What turned out to be true, with the time it became known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline_project.domain.core.schema import CASE_ID
+
+#: One outcome. `known_at` is when it became known, `true_at` when it came true (null if the source does not say);
+#: `source` says where it came from.
+OUTCOMES = pa.schema(
+    [
+        pa.field("case_id", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("known_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("true_at", pa.timestamp("us", tz="UTC")),
+        pa.field("source", pa.string(), nullable=False),
+    ]
+)
+
+_PROBLEMS = b"outcomes.problems"
+_KNOWN_AT = "known_at"
+
+
+@dataclass(frozen=True)
+class OutcomeProblem:
+    """A row that names an outcome which cannot be used; the row itself stays where it is."""
+
+    file: str
+    line: int
+    reason: str
+
+
+def with_problems(table: pa.Table, problems: Sequence[OutcomeProblem]) -> pa.Table:
+    """The same table, remembering the rows that could not be used."""
+    told = json.dumps([asdict(problem) for problem in problems]).encode()
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _PROBLEMS: told})
+
+
+def problems_of(table: pa.Table) -> list[OutcomeProblem]:
+    """The rows that could not be used when this table was read, in their order."""
+    told = json.loads((table.schema.metadata or {}).get(_PROBLEMS, b"[]"))
+    return [OutcomeProblem(**problem) for problem in told]
+
+
+def without_case(outcomes: pa.Table, known: Collection[str]) -> list[str]:
+    """The ids in OUTCOMES of which there is no case among the known ones, each once, in order.
+
+    What is known of them stays in the ledger: a case that arrives later, or is repaired, finds its outcome there.
+    """
+    return sorted(set(outcomes.column("case_id").to_pylist()) - set(known))
+
+
+def known_honestly(arrived: pa.Table, known: pd.DataFrame, decided_until: datetime) -> pa.Table:
+    """Outcomes that came after their night was taken in, with the times from which they were really known.
+
+    Nights up to `decided_until` were decided without them, so none of them was known before. One that another word was
+    told after, before then, is left out: it never was what was known of its case, and would stand above that word.
+
+    Args:
+        arrived: as OUTCOMES.
+        known: case_id, label, known_at (aware): what is known already; it keeps its time.
+        decided_until: the end of the last night that has been decided.
+    """
+    until = pd.Timestamp(decided_until).tz_convert("UTC")
+    mine = known[known[CASE_ID].isin(set(arrived[CASE_ID].to_pylist()))]
+    words: dict[str, list[tuple[str, pd.Timestamp]]] = {}
+    for case, label, moment in zip(mine[CASE_ID], mine["label"], mine["known_at"], strict=True):
+        words.setdefault(case, []).append((label, moment))
+    told = list(zip(*(arrived[name].to_pylist() for name in (CASE_ID, "label", "known_at")), strict=True))
+    moments = [pd.Timestamp(moment) for _, _, moment in told]
+    kept = []
+    # The last told first: a word that was told before another one, and comes too late, was never the last word.
+    for row in sorted(range(len(told)), key=lambda row: moments[row], reverse=True):
+        case, label, _ = told[row]
+        facts = words.setdefault(case, [])
+        if moments[row] < until:
+            since = [moment for other, moment in facts if other == label and moments[row] <= moment <= until]
+            if not since and any(moments[row] < moment <= until for _, moment in facts):
+                continue
+            moments[row] = min(since, default=until)
+        facts.append((label, moments[row]))
+        kept.append(row)
+    times = pa.array([moment.to_pydatetime() for moment in moments], OUTCOMES.field(_KNOWN_AT).type)
+    column = OUTCOMES.get_field_index(_KNOWN_AT)
+    return arrived.set_column(column, OUTCOMES.field(_KNOWN_AT), times).take(pa.array(sorted(kept), pa.int64()))
+
+
+def contradictions_in_words(found: pd.DataFrame, listed: int) -> list[str]:
+    """A sentence about contradictions and what to do, then one for each of the first ones; nothing without any.
+
+    Args:
+        found: case_id, known_at, labels, sources of each.
+    """
+    if found.empty:
+        return []
+    head = (
+        f"Of {len(found):,} cases the sources tell several outcomes that became known at the same time. The one "
+        "recorded last is used until one with a later time settles it; send the right one again."
+    )
+    each = [
+        f"{row['case_id']}: {' or '.join(row['labels'])}, known {row['known_at']:%Y-%m-%d %H:%M} UTC, from "
+        f"{' and '.join(row['sources'])}"
+        for row in found.head(listed).to_dict("records")
+    ]
+    more = [f"and {len(found) - listed:,} more; --json lists them"] if len(found) > listed else []
+    return [head, *each, *more]

@@ -1,0 +1,1 @@
+"""How a model comes to decide and stops: terms, gates, proposals, promotion."""

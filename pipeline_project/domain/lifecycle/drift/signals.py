@@ -1,0 +1,246 @@
+"""The signals of a night against what its champion learned from, and when they ask for a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_project.domain.core.model_terms import DriftTerms
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.lifecycle.drift.counts import ROOM_NAMES, Counts, merge_counts
+from pipeline_project.domain.lifecycle.drift.distance import Distance, compared, distance, unrest, unrest_of
+from pipeline_project.domain.lifecycle.drift.sketch import (
+    CLUSTERS,
+    CONFIDENCE,
+    EMBEDDING,
+    FIELD,
+    Sketch,
+    merge,
+    part_names,
+)
+
+#: Chance that a night without any change has a breached signal, over all its signals together.
+FALSE_ALARM = 0.01
+#: A signal this many times above its threshold is an error rather than a warning.
+GRAVE = 3.0
+#: Nights that a reference must have.
+FEWEST_NIGHTS = 2
+
+OUTCOMES, ESTIMATED_ERROR = "outcomes", "estimated_error"
+
+
+class Severity(StrEnum):
+    NONE = "none"
+    WARN = "warn"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One thing that may have changed.
+
+    Attributes:
+        name: `field/<name>`, `embedding/<kind>`, `clusters`, `confidence`, `outcomes` or `estimated_error`.
+        value: a Jensen-Shannon distance (0 to 1, noise taken off), or for `estimated_error` the error expected beyond
+            what the champion showed when it was trained, as a share of cases.
+        noise: the value that chance alone would give, on average; it is taken off already.
+        threshold: above which it is breached, unless chance explains it.
+        psi: population stability index of the same; None for `estimated_error`.
+        cases: of the night that it rests on.
+    """
+
+    name: str
+    value: float
+    noise: float
+    threshold: float
+    breached: bool
+    severity: Severity
+    cases: int
+    psi: float | None = None
+
+
+@dataclass(frozen=True)
+class PastNight:
+    """A night as it was sketched.
+
+    Attributes:
+        model_version: the champion of that night; None while there was none.
+    """
+
+    night: str
+    model_version: str | None
+    sketch: Sketch
+
+
+@dataclass(frozen=True)
+class Promised:
+    """What the champion showed when it was trained.
+
+    Attributes:
+        error: share of wrong labels on cases it was not fitted on; None if nobody knows.
+        slack: share of cases by which the expected error may be larger.
+    """
+
+    error: float | None
+    slack: float
+
+
+def signals_of(
+    tonight: Sketch,
+    reference: Sequence[PastNight],
+    own: Sequence[PastNight],
+    recent: Sequence[PastNight],
+    promised: Promised,
+    terms: DriftTerms,
+) -> list[Signal]:
+    """The signals of a night, by name; what has no reference of two nights is not judged.
+
+    Args:
+        reference: the last nights that the champion learned from, for fields, vectors, clusters and outcomes.
+        own: the champion's own first nights, for confidence: how sure it was when it began.
+        recent: the nights just before this one, whose matured outcomes are looked at together with tonight's.
+    """
+    found: dict[str, Distance] = {}
+    for name in part_names(tonight):
+        distances = _distances(name, tonight, own if name == CONFIDENCE else reference)
+        if distances:
+            found[name] = _farthest(distances)
+    outcomes = _outcomes(tonight, reference, recent)
+    if outcomes is not None:
+        found[OUTCOMES] = outcomes
+    told = len(found) + 1
+    signals = [_signal(name, found[name], terms.threshold, told) for name in sorted(found)]
+    expected = _estimated_error(tonight, promised, told)
+    return [*signals, *([expected] if expected else [])]
+
+
+def breached_names(signals: Sequence[Signal]) -> list[str]:
+    return [signal.name for signal in signals if signal.breached]
+
+
+def asked_nights(history: Mapping[str, Collection[str]], terms: DriftTerms) -> dict[str, str]:
+    """The nights that ask for a training, each with why; the same history gives the same nights.
+
+    Args:
+        history: night to the names of its breached signals; nights without any may be left out.
+    """
+    asked: dict[str, str] = {}
+    last: str | None = None
+    for night in sorted(night for night, names in history.items() if names):
+        if last is not None and night <= shifted(last, terms.cooldown_nights):
+            continue
+        # breaches that were asked about once are not asked about again
+        first = max(shifted(night, 1 - terms.of_nights), shifted(last, 1) if last else "")
+        nights = sorted(each for each, names in history.items() if names and first <= each <= night)
+        if len(nights) < terms.breaches:
+            continue
+        names = sorted({name for each in nights for name in history[each]})
+        asked[night] = f"drift on {len(nights)} of {terms.of_nights} nights: {', '.join(names)}"
+        last = night
+    return asked
+
+
+def asks_training(history: Mapping[str, Collection[str]], terms: DriftTerms, night: str) -> str | None:
+    """Why this night asks for a training, or None; later nights of the history change nothing."""
+    return asked_nights({each: names for each, names in history.items() if each <= night}, terms).get(night)
+
+
+def closes_policy(asked: str | None, terms: DriftTerms) -> bool:
+    """Whether what asked for a training also sends every case to people until a person opens the policy again."""
+    return asked is not None and terms.closes_policy
+
+
+def _distances(name: str, tonight: Sketch, reference: Sequence[PastNight]) -> list[Distance]:
+    """One distance, or for vectors one for each direction."""
+    vectors = name.startswith(f"{EMBEDDING}/")
+    parts = [part for part in sorted(tonight.parts) if part == name or (vectors and part.startswith(f"{name}/"))]
+    found = []
+    for part in parts:
+        nights = [each.sketch.parts[part] for each in reference if part in each.sketch.parts]
+        if len(nights) >= FEWEST_NIGHTS:
+            found.append(_distance(nights, tonight.parts[part], _of_names(part, nights[0], tonight.parts[part])))
+    return found
+
+
+def _distance(nights: Sequence[Counts], tonight: Counts, names: bool) -> Distance:
+    return distance(merge_counts(nights), tonight, unrest(nights, names), names)
+
+
+def _of_names(part: str, *counts: Counts) -> bool:
+    """Whether keys are hashes of names: their room says so."""
+    return part == CLUSTERS or (part.startswith(f"{FIELD}/") and all(each.room == ROOM_NAMES for each in counts))
+
+
+def _farthest(distances: Sequence[Distance]) -> Distance:
+    """The one that chance explains least, as one of so many that were looked at."""
+    least = min(distances, key=lambda each: (each.chance, -each.value))
+    return Distance(
+        least.value,
+        least.raw,
+        least.noise,
+        least.psi,
+        min(1.0, least.chance * len(distances)),
+        least.groups,
+        least.cases,
+    )
+
+
+def _outcomes(tonight: Sketch, reference: Sequence[PastNight], recent: Sequence[PastNight]) -> Distance | None:
+    """The rate of outcomes among those that have matured lately, against those that had in the reference."""
+    lately = merge(tonight, *(each.sketch for each in recent)).outcomes
+    before = merge(*(each.sketch for each in reference)).outcomes
+    if not lately or not before:
+        return None
+    labels = sorted({*lately, *before})
+    old, new = (_in_order(side, labels) for side in (before, lately))
+    nights = [_in_order(each.sketch.outcomes, labels) for each in reference if each.sketch.outcomes]
+    return compared(old, new, unrest_of([(old, each) for each in nights]))
+
+
+def _in_order(outcomes: Mapping[str, int], labels: Sequence[str]) -> npt.NDArray[np.float64]:
+    return np.array([outcomes.get(label, 0) for label in labels], dtype=float)
+
+
+def _estimated_error(tonight: Sketch, promised: Promised, told: int) -> Signal | None:
+    """The error that tonight's probabilities expect, beyond what was promised: known before any outcome is."""
+    expected = tonight.expected_error
+    if expected is None or promised.error is None:
+        return None
+    noise = math.sqrt(tonight.doubt_spread / 1_000_000) / tonight.scored
+    value = expected - promised.error
+    chance = 0.5 * math.erfc(value / noise / math.sqrt(2)) if noise else float(value <= 0)
+    breached = value > promised.slack and chance * told < FALSE_ALARM
+    severity = Severity.ERROR if breached else Severity.NONE
+    return Signal(ESTIMATED_ERROR, value, noise, promised.slack, breached, severity, tonight.scored)
+
+
+def _signal(name: str, found: Distance, threshold: float, told: int) -> Signal:
+    breached = found.value > threshold and found.chance * told < FALSE_ALARM
+    severity = Severity.NONE
+    if breached:
+        severity = Severity.ERROR if found.value > GRAVE * threshold else Severity.WARN
+    return Signal(name, found.value, found.noise, threshold, breached, severity, found.cases, found.psi)
+
+
+#: A night's checks with what each of them means; every signal belongs to one.
+CHECKS: Mapping[str, str] = {
+    "fields_drift": "the fields are as in the nights that the champion learned from",
+    "embeddings_drift": "words and photos are as in the nights that the champion learned from",
+    "clusters_drift": "the mix of clusters is as in the nights that the champion learned from",
+    "confidence_drift": "the champion is as sure as on its first nights",
+    "outcomes_drift": "mature outcomes occur as often as in the nights that the champion learned from",
+    "estimated_error": "the champion expects no more errors than it showed when it was trained",
+}
+
+
+def check_of(signal: str) -> str:
+    """The check that a signal belongs to."""
+    if signal == ESTIMATED_ERROR:
+        return signal
+    kind = signal.split("/")[0]
+    return f"{kind}s_drift" if kind in (FIELD, EMBEDDING) else f"{kind}_drift"

@@ -1,0 +1,1 @@
+"""Decisions taken back: which are touched, what would be decided instead, on which rows."""

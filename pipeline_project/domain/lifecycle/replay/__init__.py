@@ -1,0 +1,1 @@
+"""Past nights decided again by a candidate, beside what decided: money, flips, load, slices."""

@@ -1,0 +1,269 @@
+"""Past nights decided again by a candidate: features of all of them at once, then night by night, places are shared."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
+from pipeline_project.domain.core.errors import ReplayRefused
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT
+from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.decisions import SCORES, decide_night
+from pipeline_project.domain.deciding.policy import ASK_PERSON, Reason
+from pipeline_project.domain.features.building import FeaturePlan, Past, build_features
+from pipeline_project.domain.features.table import strings
+from pipeline_project.domain.models.scoring import problems_of, summing_to_one
+from pipeline_project.domain.models.trained import TrainedModel
+
+#: Columns of `PastNights.standing`.
+STANDING = (NIGHT, CASE_ID, "option", "reason", "probabilities", "propensity", "model_version")
+_FAILURES = frozenset(
+    {
+        Reason.NO_MODEL,
+        Reason.MODEL_UNAVAILABLE,
+        Reason.FAILED_PHOTO,
+        Reason.OUT_OF_DISTRIBUTION,
+        Reason.POLICY_CLOSED,
+    }
+)
+
+
+@dataclass(frozen=True)
+class PastNights:
+    """Nights as they were when they were decided.
+
+    Attributes:
+        nights: in order.
+        cases: each case as it was when it was decided, nights in order.
+        standing: what was decided of it, columns as `STANDING`, row by row as `cases`.
+        past: earlier cases, and every outcome with each of its corrections.
+        as_of: the start of each night.
+        embeddings: rows of these cases, or None where cases have no vectors.
+        clusters: rows of these cases and of earlier ones, or None.
+        usual: median of the cases of the nights before each night; None, or no entry, if unknown.
+        answers: by case, the option that people chose where they were asked and answered; None where nobody kept it,
+            as in nights that were made up: then every answer is taken to be right.
+    """
+
+    nights: tuple[str, ...]
+    cases: pa.Table
+    standing: pd.DataFrame
+    past: Past
+    as_of: Mapping[str, datetime]
+    embeddings: pa.Table | None = None
+    clusters: pa.Table | None = None
+    usual: Mapping[str, float | None] = field(default_factory=dict)
+    answers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The part of a workflow that says what is done about probabilities.
+
+    Attributes:
+        amount: the field that holds the money at stake, or None.
+        hash: sha256 of matrix and terms.
+    """
+
+    matrix: CostMatrix
+    terms: PolicyTerms
+    amount: str | None
+    hash: str
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The decisions of one of the two, row by row as `PastNights.cases`.
+
+    Attributes:
+        probabilities: shape (cases, labels), NaN where there are none.
+        alone: the option each case gets without people, None where there is none.
+        benefit: what a person's answer was expected to save; NaN if unknown.
+        drawn: the chance of being drawn for the random share; NaN if unknown.
+        places: answers people can give in all of these nights.
+        models: the versions that decided, in order.
+    """
+
+    option: list[str]
+    reason: list[str]
+    probabilities: np.ndarray
+    alone: list[str | None]
+    benefit: np.ndarray
+    drawn: np.ndarray
+    places: int
+    models: tuple[str, ...]
+
+
+def policy_of(matrix: CostMatrix, terms: PolicyTerms, amount: str | None, seed: str) -> Policy:
+    """A policy with its hash; `seed` is the workflow's own, so that the random share draws the same cases."""
+    terms = dataclasses.replace(terms, seed=seed)
+    said = json.dumps([dataclasses.asdict(matrix), dataclasses.asdict(terms)], sort_keys=True, separators=(",", ":"))
+    return Policy(matrix, terms, amount, hashlib.sha256(said.encode()).hexdigest())
+
+
+def allowed_nights(nights: Sequence[str], known_before: str, knows_the_future: bool = False) -> None:
+    """Lets nothing be replayed by a model that has seen what came after it.
+
+    Args:
+        known_before: the first night of which the model has seen nothing.
+        knows_the_future: the caller wants it all the same, for a look and never for a verdict.
+
+    Raises:
+        ReplayRefused: with the first night that may be replayed.
+    """
+    early = [night for night in nights if night < known_before]
+    if early and not knows_the_future:
+        raise ReplayRefused(
+            f"the model has learned from what became known until {known_before}, so it knows the future of "
+            f"{len(early)} of {len(nights)} nights ({early[0]} to {early[-1]}); replay from {known_before} on, or "
+            "train a model that is held back further"
+        )
+
+
+def decide_again(
+    past: PastNights, policy: Policy, plan: FeaturePlan, model: TrainedModel | None, version: str | None
+) -> Decided:
+    """Every night decided by a candidate.
+
+    Args:
+        model: scores the cases anew; None takes the probabilities that were recorded.
+        version: of the model.
+
+    Raises:
+        ModelUnavailable: the cases lack a feature that the model was trained on.
+    """
+    scores = (
+        recorded_scores(past, len(policy.matrix.labels)) if model is None else _scores_of(past, plan, model, version)
+    )
+    return _promised(past, policy, _decided(past, policy, scores))
+
+
+def _promised(past: PastNights, policy: Policy, decided: Decided) -> Decided:
+    """Cases that went to people so that a promise is kept go there again, under a policy that promises something.
+
+    What a promise rests on is what its own model did: of a candidate that never decided there is no such evidence.
+    """
+    if policy.terms.promise is None:
+        return decided
+    kept = [
+        was == Reason.PROMISE.value and option != ASK_PERSON
+        for was, option in zip(past.standing["reason"], decided.option, strict=True)
+    ]
+    return dataclasses.replace(
+        decided,
+        option=[ASK_PERSON if keep else option for keep, option in zip(kept, decided.option, strict=True)],
+        reason=[Reason.PROMISE.value if keep else why for keep, why in zip(kept, decided.reason, strict=True)],
+    )
+
+
+def recorded(past: PastNights, policy: Policy) -> Decided:
+    """What decided those nights, as it was recorded.
+
+    Args:
+        policy: the one under which they were decided; options and reasons are the recorded ones, what would have been
+            decided without people and what an answer was expected to save follow from the recorded probabilities.
+    """
+    again, standing = _decided(past, policy, recorded_scores(past, len(policy.matrix.labels))), past.standing
+    return Decided(
+        standing["option"].tolist(),
+        standing["reason"].tolist(),
+        again.probabilities,
+        again.alone,
+        again.benefit,
+        standing["propensity"].to_numpy(dtype=float),
+        again.places,
+        tuple(sorted({v for v in standing["model_version"] if isinstance(v, str)}, key=_numbered)),
+    )
+
+
+def recorded_scores(past: PastNights, labels: int) -> pa.Table:
+    """The probabilities that each case was decided with, as `SCORES`."""
+    rows = past.standing
+    # of other labels than today's nothing can be said
+    has = [isinstance(p, list) and len(p) == labels for p in rows["probabilities"]]
+    failed = {reason.value for reason in _FAILURES}
+    problems = [
+        None if there else (reason if reason in failed else Reason.NO_MODEL.value)
+        for there, reason in zip(has, rows["reason"], strict=True)
+    ]
+    return _table(
+        past,
+        [p if there else None for p, there in zip(rows["probabilities"], has, strict=True)],
+        problems,
+        [v if isinstance(v, str) else None for v in rows["model_version"]],
+    )
+
+
+def _scores_of(past: PastNights, plan: FeaturePlan, model: TrainedModel, version: str | None) -> pa.Table:
+    features = build_features(past.cases, plan, past.past, past.as_of, past.embeddings, past.clusters)
+    told = model.predict(features, explain=False)
+    closed = [why == Reason.POLICY_CLOSED.value for why in past.standing["reason"]]
+    problems = [
+        Reason.POLICY_CLOSED.value if shut else problem
+        for shut, problem in zip(closed, problems_of(past.cases, past.embeddings, told.problems), strict=True)
+    ]
+    probabilities = [None if p else summing_to_one(row) for p, row in zip(problems, told.probabilities, strict=True)]
+    return _table(past, probabilities, problems, [version] * len(problems))
+
+
+def _table(
+    past: PastNights,
+    probabilities: Sequence[list[float] | None],
+    problems: Sequence[str | None],
+    versions: Sequence[str | None],
+) -> pa.Table:
+    n = past.cases.num_rows
+    columns = {
+        NIGHT: past.cases.column(NIGHT),
+        CASE_ID: past.cases.column(CASE_ID),
+        "probabilities": pa.array(probabilities, pa.list_(pa.float64())),
+        "problem": pa.array(problems, pa.string()),
+        "model_version": pa.array(versions, pa.string()),
+    }
+    return pa.table({f.name: columns.get(f.name, pa.nulls(n, f.type)) for f in SCORES})
+
+
+def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> Decided:
+    of_night = pd.Series(strings(past.cases.column(NIGHT)))
+    spans = of_night.groupby(of_night, sort=True).indices
+    rows, benefits, places = [], [], 0
+    terms = dataclasses.replace(policy.terms, promise=None)
+    for night in past.nights:
+        taken = spans.get(night)
+        if taken is None:
+            continue
+        # rows of a night stand together, so a slice does and nothing is copied
+        first, count = int(taken[0]), len(taken)
+        decided = decide_night(
+            past.cases.slice(first, count), scores.slice(first, count), None, policy.matrix, terms, policy.amount,
+            Circumstances(usual=past.usual.get(night)),
+        )  # fmt: skip
+        rows += decided.rows
+        benefits.append(np.asarray(decided.result.benefit, dtype=float))
+        places += decided.result.places
+    nothing = [np.nan] * len(policy.matrix.labels)
+    return Decided(
+        [row["option"] for row in rows],
+        [row["reason"] for row in rows],
+        np.array([row["probabilities"] or nothing for row in rows], dtype=float).reshape(len(rows), -1)
+        if rows
+        else np.empty((0, len(nothing))),
+        [row["cheapest"] for row in rows],
+        np.concatenate(benefits) if benefits else np.empty(0),
+        np.array([row["propensity"] for row in rows], dtype=float),
+        places,
+        tuple(sorted({row["model_version"] for row in rows if row["model_version"]}, key=_numbered)),
+    )
+
+
+def _numbered(version: str) -> tuple[int, str]:
+    return (int(version) if version.isdigit() else 0, version)

@@ -1,0 +1,185 @@
+"""The same comparison by parts of the cases: fields with few values, and quarters of the amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from pipeline_project.domain.deciding.decisions import number_columns
+from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.features.table import strings
+from pipeline_project.domain.lifecycle.replay.decide import PastNights
+from pipeline_project.domain.lifecycle.replay.findings import Interval, LabelRate, SliceResult
+from pipeline_project.domain.lifecycle.replay.values import Judged
+from pipeline_project.domain.measures.probabilities import ece
+from pipeline_project.domain.reporting.results import resampled_totals
+
+MOST_VALUES = 12
+ALL = "all cases"
+#: Draws of the outcomes; of more cases than this luck makes next to nothing.
+_DRAWS, _LUCKLESS = 60, 20_000
+#: More customers than this are drawn in so many groups: the spread is the same, and a million of them cost no more.
+_GROUPS = 5000
+
+
+class SliceTerms(Protocol):
+    """What is asked of `compare.ReplayTerms` here."""
+
+    @property
+    def sliced(self) -> tuple[str, ...]: ...
+
+    @property
+    def seed(self) -> int: ...
+
+
+def error_alone(judged: Judged, where: np.ndarray) -> tuple[float, int]:
+    """The share of decisions without people that were wrong, and how many there were; NaN if none."""
+    alone = np.array([name != ASK_PERSON for name in judged.option], dtype=bool) & (judged.weight > 0) & where
+    weight = judged.weight[alone]
+    if not weight.sum():
+        return float("nan"), int(alone.sum())
+    return float(np.average(judged.wrong[alone], weights=weight)), int(alone.sum())
+
+
+def rates_of(judged: Judged, labels: Sequence[str]) -> tuple[int, dict[str, LabelRate]]:
+    """How many cases have probabilities and a known outcome, and each label's rate among them."""
+    probabilities = judged.decided.probabilities
+    scored = (judged.label >= 0) & (judged.weight > 0) & np.isfinite(probabilities).all(axis=1)
+    if not scored.any():
+        return 0, {}
+    weight = judged.weight[scored]
+    expected = np.average(probabilities[scored], axis=0, weights=weight)
+    observed = np.average(judged.label[scored][:, None] == np.arange(len(labels)), axis=0, weights=weight)
+    rates = {name: LabelRate(float(e), float(o)) for name, e, o in zip(labels, expected, observed, strict=True)}
+    return int(scored.sum()), rates
+
+
+def ece_of(
+    judged: Judged, past: PastNights, segments: tuple[str, ...], enough: int, seed: int
+) -> tuple[float, dict[str, float], dict[str, float]]:
+    """Calibration error over all cases with a known outcome, and by `field=value` of segments with enough of them.
+
+    The third is what luck alone would make of each, see `Side.ece_luck`.
+    """
+    probabilities = judged.decided.probabilities
+    scored = (judged.label >= 0) & (judged.weight > 0) & np.isfinite(probabilities).all(axis=1)
+
+    def of(where: np.ndarray) -> float:
+        chosen = scored & where
+        if not chosen.any():
+            return float("nan")
+        return ece(probabilities[chosen], judged.label[chosen], weights=judged.weight[chosen])
+
+    def luck(where: np.ndarray) -> float:
+        chosen = scored & where
+        return luck_of(probabilities[chosen], judged.weight[chosen], seed) if chosen.any() else 0.0
+
+    everywhere = np.ones(len(scored), dtype=bool)
+    found: dict[str, float] = {}
+    by_luck = {ALL: luck(everywhere)}
+    for field in segments:
+        values = _values(past, field)
+        for value in sorted({v for v in values if v is not None}):
+            where = values == value
+            if int((scored & where).sum()) >= enough:
+                found[f"{field}={value}"] = of(where)
+                by_luck[f"{field}={value}"] = luck(where)
+    return of(everywhere), found, by_luck
+
+
+def luck_of(probabilities: np.ndarray, weight: np.ndarray, seed: int) -> float:
+    """The calibration error that exactly right probabilities stay below in 95 of 100 draws of the outcomes."""
+    if len(probabilities) > _LUCKLESS:
+        return 0.0
+    draw = np.random.default_rng(seed)
+    bounds = np.cumsum(probabilities, axis=1)
+    last = probabilities.shape[1] - 1
+    drawn = [np.minimum((draw.random((len(bounds), 1)) > bounds).sum(axis=1), last) for _ in range(_DRAWS)]
+    return float(np.quantile([ece(probabilities, label, weights=weight) for label in drawn], 0.95))
+
+
+def slices_of(
+    past: PastNights,
+    sides: tuple[Judged, Judged],
+    each: np.ndarray,
+    usable: np.ndarray,
+    customers: np.ndarray,
+    amount: str | None,
+    terms: SliceTerms,
+) -> tuple[SliceResult, ...]:
+    """Every value of every field with few values, and the quarters of the amounts, in that order.
+
+    Args:
+        each: shape (cases,), each case's share in the estimate of the money.
+        usable: which cases the estimate is of.
+        amount: the field of the money at stake, or None.
+    """
+    amounts = number_columns(past.cases)[amount] if amount else np.full(len(each), np.nan)
+    masks: dict[str, np.ndarray] = {}
+    for field in terms.sliced:
+        values = _values(past, field)
+        there = sorted({v for v in values if v is not None})
+        if len(there) <= MOST_VALUES:
+            masks |= {f"{field}={value}": usable & (values == value) for value in there}
+    if amount:
+        masks |= _quarters(amount, amounts, usable)
+    masks = {name: mask for name, mask in masks.items() if mask.any()}
+    intervals = intervals_of(each, list(masks.values()), customers, terms.seed)
+    return tuple(
+        SliceResult(
+            name=name,
+            cases=int(mask.sum()),
+            money=money,
+            amount=float(np.nanmean(amounts[mask])) if np.isfinite(amounts[mask]).any() else float("nan"),
+            error_before=error_alone(sides[0], mask)[0],
+            error_after=error_alone(sides[1], mask)[0],
+        )
+        for (name, mask), money in zip(masks.items(), intervals, strict=True)
+    )
+
+
+def intervals_of(each: np.ndarray, masks: list[np.ndarray], customers: np.ndarray, seed: int) -> list[Interval]:
+    """The mean of a figure over parts of the cases, with 95 % intervals; one draw of customers serves all parts."""
+    if not masks:
+        return []
+    inside = np.column_stack(masks).astype(float)
+    drawn = resampled_totals(np.column_stack([inside * each[:, None], inside]), grouped(customers, seed), seed)
+    totals, counts = drawn[:, : len(masks)], drawn[:, len(masks) :]
+    # a draw without any case of a part says nothing about it
+    means = np.where(counts > 0, totals / np.maximum(counts, 1.0), np.nan)
+    low, high = np.nanquantile(means, [0.025, 0.975], axis=0)
+    values = (inside * each[:, None]).sum(axis=0) / inside.sum(axis=0)
+    return [Interval(float(v), float(lo), float(hi)) for v, lo, hi in zip(values, low, high, strict=True)]
+
+
+def grouped(customers: np.ndarray, seed: int) -> np.ndarray:
+    """Customers by number; many of them in `_GROUPS` groups by lot. A case without one counts as a customer."""
+    codes, known = pd.factorize(customers)
+    nobody = codes < 0
+    codes[nobody] = len(known) + np.arange(int(nobody.sum()))
+    count = int(codes.max()) + 1 if len(codes) else 0
+    if count <= _GROUPS:
+        return np.asarray(codes)
+    return np.asarray(np.random.default_rng(seed).permutation(count)[codes] % _GROUPS)
+
+
+def _quarters(name: str, amounts: np.ndarray, usable: np.ndarray) -> dict[str, np.ndarray]:
+    there = usable & np.isfinite(amounts)
+    if not there.any():
+        return {}
+    edges = np.unique(np.quantile(amounts[there], [0.25, 0.5, 0.75]))
+    part = np.searchsorted(edges, amounts, side="left")
+    return {f"{name}={_span(edges, i)}": there & (part == i) for i in range(len(edges) + 1)}
+
+
+def _span(edges: np.ndarray, i: int) -> str:
+    if i == 0:
+        return f"up to {edges[0]:g}"
+    return f"over {edges[i - 1]:g}" + (f" up to {edges[i]:g}" if i < len(edges) else "")
+
+
+def _values(past: PastNights, field: str) -> np.ndarray:
+    return np.asarray(strings(past.cases.column(field)), dtype=object)

@@ -1,1 +1,0 @@
-"""While a model decides: shadow and canary, the watch over its errors, and the way back."""

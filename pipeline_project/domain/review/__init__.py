@@ -1,0 +1,1 @@
+"""People deciding: tasks, their order and content, answers and four eyes, clusters decided once, agreement."""

@@ -1,0 +1,123 @@
+"""What a night's decisions ask for: tasks for people, actions outside; committed with the decisions or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline_project.domain.core.costs import CostMatrix, case_costs
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, Role
+from pipeline_project.domain.deciding.decisions import NightDecisions, number_columns
+from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
+from pipeline_project.domain.delivery.planning import plan_actions
+from pipeline_project.domain.review import content
+from pipeline_project.domain.review.content import Known, Looked, Personal
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
+
+#: The epoch of the policy's own decision; a person's answer is a later one.
+FIRST_EPOCH = 1
+
+
+@dataclass(frozen=True)
+class NightWork:
+    """What the decisions of one night ask for, by case; only what belongs to a new decision becomes a row."""
+
+    review: ReviewTerms
+    acting: ActionTerms
+    tasks: Mapping[str, NewTask] = field(default_factory=dict)
+    actions: Mapping[str, Sequence[PlannedAction]] = field(default_factory=dict)
+
+    def tasks_of(self, cases: Iterable[str]) -> list[NewTask]:
+        return [self.tasks[case] for case in cases if case in self.tasks]
+
+    def actions_of(self, cases: Iterable[str]) -> list[PlannedAction]:
+        return [action for case in cases for action in self.actions.get(case, ())]
+
+
+def asked_cases(decided: NightDecisions) -> list[str]:
+    """The cases a person is asked about, in the night's order."""
+    return [row[CASE_ID] for row in decided.rows if row["option"] == ASK_PERSON]
+
+
+def night_work(
+    decided: NightDecisions,
+    cases: pa.Table,
+    schema: CaseSchema,
+    matrix: CostMatrix,
+    review: ReviewTerms,
+    acting: ActionTerms,
+    known: Mapping[str, Known],
+    personal: Mapping[str, Personal],
+    problems: Mapping[str, str | None],
+) -> NightWork:
+    """Tasks for the cases that people are asked about, actions for those the policy decided.
+
+    Args:
+        cases: the admitted cases of the night.
+        known: what else was known of the cases that people are asked about, by case.
+        personal: their sealed values, by case.
+        problems: why no model looked at a case, by case.
+
+    Raises:
+        ActionInvalid: an action's money cannot be computed from the case's fields.
+    """
+    rows = {row[CASE_ID]: row for row in cases.to_pylist()}
+    asked = {row[CASE_ID]: row for row in decided.rows if row["option"] == ASK_PERSON}
+    picked = cases.filter(pa.array([case in asked for case in rows], pa.bool_()))
+    costs = case_costs(matrix, number_columns(picked), len(picked))
+    subject = schema.by_role(Role.SUBJECT)
+    tasks = {}
+    for i, case in enumerate(picked[CASE_ID].to_pylist()):
+        row = asked[case]
+        looked = Looked(
+            probabilities=row["probabilities"],
+            costs=costs[i],
+            expected=row["expected_costs"],
+            cheapest=row["cheapest"],
+            reasons=row["reasons"],
+            model_version=row["model_version"],
+            problem=problems.get(case),
+        )
+        shown = content.build(
+            rows[case], schema, matrix, looked, known.get(case, Known()), personal.get(case, Personal())
+        )
+        tasks[case] = _task(row, rows[case][subject.name] if subject else None, shown)
+    actions = {
+        row[CASE_ID]: plan_actions(
+            acting, row[NIGHT], row[CASE_ID], FIRST_EPOCH, row["option"], plain_fields(rows[row[CASE_ID]])
+        )
+        for row in decided.rows
+        if row["option"] != ASK_PERSON and acting.by_option.get(row["option"])
+    }
+    return NightWork(review, acting, tasks, actions)
+
+
+def _task(row: Mapping[str, Any], subject: str | None, shown: Mapping[str, Any]) -> NewTask:
+    likely = row["probabilities"]
+    benefit = row["benefit"]
+    return NewTask(
+        case_id=row[CASE_ID],
+        why=row["reason"],
+        benefit=None if benefit is None else max(0.0, benefit),
+        amount=row["amount"],
+        information=1.0 if likely is None else float(1.0 - np.max(likely)),
+        subject=subject,
+        cluster=row["cluster"],
+        content=shown,
+    )
+
+
+def plain_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A case's values as a payload takes them: no NaN, times as ISO 8601."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in (
+            (name, value.isoformat() if hasattr(value, "isoformat") else value) for name, value in row.items()
+        )
+    }

@@ -1,0 +1,201 @@
+"""Vectors of a night's cases: each content is encoded once per encoder, and a bad photo costs only itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT
+from pipeline_project.domain.vectors.stored import Floats, as_stored, clean_text, pack, photo_key, text_key, unit
+from pipeline_project.ports.night import ImageEncoder, PhotoSource, TextEncoder, VectorStore
+
+#: Vectors are packed by `vectors.pack`. `image_problem` says why photos failed; null means fine, or no photos.
+EMBEDDINGS = pa.schema(
+    [
+        pa.field(NIGHT, pa.string(), nullable=False),
+        pa.field(CASE_ID, pa.string(), nullable=False),
+        pa.field("text_vector", pa.binary()),
+        pa.field("image_vector", pa.binary()),
+        pa.field("image_problem", pa.string()),
+        pa.field("photo_keys", pa.list_(pa.string())),
+        pa.field("text_key", pa.string()),
+    ]
+)
+
+# What is stored together: little enough that a killed night repeats only seconds of work, and that the bytes of
+# a chunk of photos fit in memory.
+_TEXTS_AT_ONCE = 4096
+_PHOTOS_AT_ONCE = 128
+_LONGEST_PROBLEM = 300
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Text vectors, aligned with the cases.
+
+    Attributes:
+        vectors: unit-length float32, shape (cases, dimension); zeros where there is no text.
+        keys: the content key of each case's text, or None.
+        encoded, reused: distinct contents that were encoded now, and that the store had.
+    """
+
+    vectors: Floats
+    keys: list[str | None]
+    encoded: int
+    reused: int
+
+
+@dataclass(frozen=True)
+class EmbeddedPhotos:
+    """Photo vectors, aligned with the cases.
+
+    Attributes:
+        vectors: unit mean of each case's good photos, float32, shape (cases, dimension); zeros where there is none.
+        keys: content keys of each case's good photos, each once, in their order.
+        problems: why photos of a case failed, or None.
+        encoded, reused: distinct photos that were encoded now, and that the store had.
+        failed: photos that gave no vector.
+    """
+
+    vectors: Floats
+    keys: list[list[str]]
+    problems: list[str | None]
+    encoded: int
+    reused: int
+    failed: int = 0
+
+
+def embed_texts(texts: Sequence[str | None], encoder: TextEncoder, store: VectorStore) -> Embedded:
+    """One vector per text; equal texts, after `clean_text`, are encoded once, and never again by later nights."""
+    cleaned = [clean_text(text) for text in texts]
+    keys = [text_key(text) if text else None for text in cleaned]
+    wanted = {key: text for key, text in zip(keys, cleaned, strict=True) if key is not None}
+    known = dict(store.get(encoder.version, list(wanted))) if wanted else {}
+    reused = len(known)
+    for chunk in _chunks([key for key in wanted if key not in known], _TEXTS_AT_ONCE):
+        fresh = as_stored(encoder.encode([wanted[key] for key in chunk]))
+        made = dict(zip(chunk, fresh, strict=True))
+        store.put(encoder.version, made)
+        known.update(made)
+    vectors = np.zeros((len(texts), _width(known, encoder)), np.float32)
+    for row, key in enumerate(keys):
+        if key is not None:
+            vectors[row] = known[key]
+    return Embedded(vectors, keys, encoded=len(known) - reused, reused=reused)
+
+
+def embed_photos(
+    paths_per_case: Sequence[Sequence[str]], photos: PhotoSource, encoder: ImageEncoder, store: VectorStore
+) -> EmbeddedPhotos:
+    """One vector per case, the mean of its photos; a photo that cannot be read or decoded becomes a problem.
+
+    Photos are read in chunks, so memory does not grow with the night.
+    """
+    distinct = list(dict.fromkeys(path for paths in paths_per_case for path in paths))
+    album = _Album()
+    for chunk in _chunks(distinct, _PHOTOS_AT_ONCE):
+        _embed_chunk(chunk, photos, encoder, store, album)
+    vectors = np.zeros((len(paths_per_case), _width(album.vectors, encoder)), np.float32)
+    keys: list[list[str]] = []
+    problems: list[str | None] = []
+    for row, paths in enumerate(paths_per_case):
+        good = list(dict.fromkeys(album.keys[path] for path in paths if path in album.keys))
+        if good:
+            vectors[row] = unit(np.mean([album.vectors[key] for key in good], axis=0))
+        keys.append(good)
+        problems.append(_problem(paths, album.problems))
+    return EmbeddedPhotos(vectors, keys, problems, album.encoded, album.reused, len(album.problems))
+
+
+@dataclass
+class _Album:
+    """What is known so far of a night's photos: by path the content key or the problem, by key the vector."""
+
+    keys: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    vectors: dict[str, Floats] = field(default_factory=dict)
+    encoded: int = 0
+    reused: int = 0
+
+
+def _embed_chunk(
+    paths: Sequence[str], photos: PhotoSource, encoder: ImageEncoder, store: VectorStore, album: _Album
+) -> None:
+    contents: dict[str, bytes] = {}
+    keys: dict[str, str] = {}
+    for path in paths:
+        try:
+            content = photos.read(path)
+        except PhotoUnreadable as problem:
+            album.problems[path] = str(problem)
+        except OSError as problem:
+            album.problems[path] = f"cannot be read ({type(problem).__name__})"
+        else:
+            keys[path] = photo_key(content)
+            contents[keys[path]] = content
+    unknown = [key for key in contents if key not in album.vectors]
+    stored = store.get(encoder.version, unknown) if unknown else {}
+    fresh, reasons = _encode([key for key in unknown if key not in stored], contents, encoder)
+    if fresh:
+        store.put(encoder.version, fresh)
+    album.vectors.update(stored)
+    album.vectors.update(fresh)
+    album.reused += len(stored)
+    album.encoded += len(fresh)
+    for path, key in keys.items():
+        if key in album.vectors:
+            album.keys[path] = key
+        else:
+            album.problems[path] = reasons[key]
+
+
+def _encode(
+    keys: Sequence[str], contents: Mapping[str, bytes], encoder: ImageEncoder
+) -> tuple[dict[str, Floats], dict[str, str]]:
+    """Vectors of the photos that are good, and why the others are not."""
+    if not keys:
+        return {}, {}
+    vectors, problems = encoder.encode([contents[key] for key in keys])
+    found = list(zip(keys, as_stored(vectors), problems, strict=True))
+    good = {key: vector for key, vector, problem in found if problem is None}
+    return good, {key: problem for key, _, problem in found if problem is not None}
+
+
+def _problem(paths: Sequence[str], problems: Mapping[str, str]) -> str | None:
+    parts = [f"photo {place}: {problems[path]}" for place, path in enumerate(paths, start=1) if path in problems]
+    joined = "; ".join(parts)
+    return (joined if len(joined) <= _LONGEST_PROBLEM else f"{joined[: _LONGEST_PROBLEM - 1]}…") or None
+
+
+def _width(known: Mapping[str, Floats], encoder: TextEncoder | ImageEncoder) -> int:
+    """The length of a vector, without loading the encoder when the store had them all."""
+    return next((len(vector) for vector in known.values()), None) or encoder.dimension
+
+
+def _chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def embeddings_table(
+    night: str, case_ids: Sequence[str], texts: Embedded | None, photos: EmbeddedPhotos | None
+) -> pa.Table:
+    """The `embeddings` of a night (`EMBEDDINGS`); columns of what the workflow does not have are null."""
+    cases = len(case_ids)
+    nothing = pa.nulls(cases)
+    columns = {
+        NIGHT: pa.array([night] * cases, pa.string()),
+        CASE_ID: pa.array(list(case_ids), pa.string()),
+        "text_vector": pack(texts.vectors) if texts else nothing.cast(pa.binary()),
+        "image_vector": pack(photos.vectors) if photos else nothing.cast(pa.binary()),
+        "image_problem": pa.array(photos.problems if photos else [None] * cases, pa.string()),
+        "photo_keys": pa.array(photos.keys if photos else [[] for _ in range(cases)], pa.list_(pa.string())),
+        "text_key": pa.array(texts.keys if texts else [None] * cases, pa.string()),
+    }
+    return pa.table(columns, schema=EMBEDDINGS)

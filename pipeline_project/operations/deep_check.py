@@ -1,0 +1,149 @@
+"""Reads all that the lake, the registry and the reports keep, and says what is damaged and how each can be mended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_project.domain.core.errors import LakeUnavailable, ModelUnavailable
+from resources.lake.delta import DeltaStore, checked, digest_of, reachable, verified
+
+if TYPE_CHECKING:
+    from pipeline_project.ports.night import ModelVersion, Registry
+
+VECTORS = "_vectors"
+#: How a night of each table is made again; what is not named here cannot be.
+MENDED = {
+    "arrivals": "from its source, as long as that still has what landed",
+    "cases": "from the night's arrivals",
+    "quarantine": "from the night's arrivals",
+    "embeddings": "from the night's cases; what the store of vectors has is not encoded again",
+    "clusters": "from the embeddings of its window; names are inherited from the nights before",
+    "cluster_events": "from the clusters",
+    "scores": "from cases, embeddings and the models of that night",
+    "shadow_scores": "from cases, embeddings and the models of that night",
+    "decisions": "from the ledger, where they stand; nothing is decided anew",
+}
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One thing that is not what was written.
+
+    Attributes:
+        what: a table and night, a model version, a page.
+        why: what was seen.
+        cure: whether it can be made again and with which command; a backup always helps.
+    """
+
+    what: str
+    why: str
+    cure: str
+
+
+@dataclass
+class Looked:
+    """What was read.
+
+    Attributes:
+        files: of the lake, compared whole with the digest in their names.
+        undigested: of the lake, without a digest: older ones, and those that `tidy` merged. Their pages were read.
+    """
+
+    files: int = 0
+    undigested: int = 0
+    models: int = 0
+    pages: int = 0
+    damaged: list[Damage] = field(default_factory=list)
+
+
+def look_deep(store: DeltaStore, registry: Registry, models: Iterable[ModelVersion], reports: Path) -> Looked:
+    """Reads every file of the newest version of every table, every model version and every line of the index."""
+    looked = Looked()
+    for names in _tables(store):
+        looked.damaged += _table(store, names, looked)
+    for model in models:
+        looked.models += 1
+        try:
+            registry.load(model)
+        except ModelUnavailable as error:
+            what = f"model {model.version} of {model.workflow}"
+            looked.damaged.append(Damage(what, str(error), "put its files back, or train and sign another"))
+    for line in sorted(reports.glob("*/*.json")):
+        looked.pages += 1
+        looked.damaged += _page(line)
+    return looked
+
+
+def _tables(store: DeltaStore) -> Iterator[tuple[str, str]]:
+    """Workflow and asset of each table below the lake's folder, in order."""
+    from deltalake.fs import DeltaStorageHandler
+    from pyarrow.fs import FileSelector, FileType, PyFileSystem
+
+    with reachable(store.url, "list the tables of"):
+        files = PyFileSystem(DeltaStorageHandler(store.uri(), dict(store.storage_options) or None))
+
+        def folders(path: str) -> list[str]:
+            found = files.get_file_info(FileSelector(path, allow_not_found=True))
+            return sorted(each.path for each in found if each.type == FileType.Directory)
+
+        paths = [table for workflow in folders("") for table in folders(workflow)]
+    for path in paths:
+        workflow, _, asset = path.rpartition("/")
+        if not asset.startswith("_"):
+            yield workflow, asset
+
+
+def _table(store: DeltaStore, names: tuple[str, str], looked: Looked) -> Iterator[Damage]:
+    try:
+        table = store.open(store.uri(*names))
+        parts = [] if table is None else list(table.to_pyarrow_dataset().get_fragments())
+    except (LakeUnavailable, OSError, ValueError) as error:
+        cure = "put its _delta_log back from a backup; without it no night of the table can be found"
+        yield Damage("/".join(names), f"its log cannot be read ({_first_line(error)})", cure)
+        return
+    for part in sorted(parts, key=lambda part: str(part.path)):
+        looked.files += 1
+        what = f"{'/'.join(names)}/{part.path}"
+        try:
+            verified(part)
+            if digest_of(part.path) is None:
+                looked.undigested += 1
+                part.to_table(fragment_scan_options=checked())
+        except LakeUnavailable as error:
+            yield Damage(what, _first_line(error), _cure(names, part.path))
+        except (OSError, ValueError) as error:
+            yield Damage(
+                f"{'/'.join(names)}/{part.path}", f"cannot be read ({_first_line(error)})", _cure(names, part.path)
+            )
+
+
+def _cure(names: tuple[str, str], path: str) -> str:
+    workflow, asset = names
+    if workflow == VECTORS:
+        return "delete the table's folder: its vectors are encoded again when they are next needed"
+    night = path.partition("night=")[2].partition("/")[0]
+    made = MENDED.get(asset)
+    again = f"`pipeline nights {workflow} --from {night} --to {night} --again`"
+    return f"{again} makes it {made}" if made else "put it back from a backup"
+
+
+def _page(line: Path) -> Iterator[Damage]:
+    """A night's line of the index and the page it belongs to."""
+    again = f"`pipeline nights {line.parent.name} --from {line.stem} --to {line.stem} --again` writes it again"
+    try:
+        held: Any = json.loads(line.read_text(encoding="utf-8"))
+        if not isinstance(held, Mapping) or "row" not in held:
+            raise ValueError("it is no line of the index")
+    except (OSError, ValueError) as error:
+        yield Damage(f"{line.parent.name}/{line.name}", _first_line(error), again)
+    page = line.with_suffix(".html")
+    if not page.is_file() or not page.read_bytes().rstrip().endswith(b"</html>"):
+        yield Damage(f"{page.parent.name}/{page.name}", "the page is missing or cut off", again)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

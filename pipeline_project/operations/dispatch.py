@@ -1,0 +1,213 @@
+"""Sends what is ready: claims a batch, sends it, writes down what became of it; it may die anywhere in between."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError, IntegrityError
+
+from pipeline_project.domain.core.errors import DatabaseUnreachable
+from pipeline_project.domain.delivery.backoff import LEASE_SECONDS, Answer, Fate, lease_seconds
+from pipeline_project.domain.delivery.claimed_action import Sent
+from resources.destinations import Destination
+from resources.ledger.outbox.leases import Place, Terms, anything_left, claim, give_up_leases, stopped
+from resources.ledger.outbox.settling import Settled, next_state, settle
+from resources.postgres.databases import connected, transacted
+
+log = logging.getLogger("pipeline.dispatcher")
+
+BATCH, IDLE_SECONDS = 50, 1.0
+#: How old the look at the kill switches may be when an action is sent.
+SWITCH_SECONDS = 0.25
+#: Error classes of what nobody could find out, of what has no destination any more, of what is not what was decided,
+#: of a try that ended in a mistake of ours, of what could not be written down, and of what goes back unsent.
+NOBODY_KNOWS, NO_DESTINATION, TAMPERED = "nobody_knows", "no_destination", "not_as_decided"
+BROKE, UNWRITABLE, PUT_BACK = "broke", "unwritable", "put_back"
+#: Of these the destination knows nothing.
+_OURS = frozenset({NO_DESTINATION, TAMPERED, BROKE})
+
+
+@dataclass
+class Dispatcher:
+    """One worker; it shares the outbox with every other dispatcher there is.
+
+    Attributes:
+        destinations: by workflow and name.
+        owners: who looks after a workflow's dead letters.
+        left_alone: destinations that are declared but cannot be used from here; others may.
+        draws: where the jitter comes from.
+        stopping: once set, what is in hand is written down and the rest goes back unsent.
+    """
+
+    engine: Engine
+    destinations: Mapping[Place, Destination]
+    owners: Mapping[str, str]
+    worker: str
+    batch: int = BATCH
+    lease_seconds: float = LEASE_SECONDS
+    left_alone: Collection[Place] = ()
+    draws: random.Random = field(default_factory=random.Random)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        longest = max((each.longest_seconds for each in self.destinations.values()), default=0.0)
+        self.lease_seconds = lease_seconds(longest, self.lease_seconds)
+
+    def once(self) -> int:
+        """One batch; returns how many actions were claimed."""
+        # counted from before the database does, so that our lease never seems longer than it is
+        until = time.monotonic() + self.lease_seconds
+        token = uuid4()
+        taken, switched_off = transacted(self.engine, lambda connection: self._take(connection, token))
+        if not taken:
+            return 0
+        settled = self._sent(taken, until, switched_off)
+        kept = self._settle(token, settled)
+        if kept < len(taken):
+            log.warning(
+                "%d of %d actions were no longer ours to settle: their lease had ended", len(taken) - kept, len(taken)
+            )
+        return len(taken)
+
+    def _take(self, connection: Connection, token: UUID) -> tuple[list[Sent], frozenset[str]]:
+        give_up_leases(connection, self.worker)
+        taken = claim(connection, token, self._terms, self.worker)
+        return taken, stopped(connection) if taken else frozenset()
+
+    def _settle(self, token: UUID, settled: Sequence[Settled]) -> int:
+        """Writes down what became of a batch; one that the database refuses is written down without its receipt, as
+        a dead letter, and takes no other with it."""
+        try:
+            return transacted(self.engine, lambda connection: settle(connection, token, settled, self.worker))
+        except (DataError, IntegrityError, ValueError) as error:
+            if len(settled) > 1:
+                return sum(self._settle(token, [each]) for each in settled)
+            log.warning("what became of an action could not be written down: %s", type(error).__name__)
+        bare = [self._bare(settled[0])]
+        return transacted(self.engine, lambda connection: settle(connection, token, bare, self.worker))
+
+    def _bare(self, each: Settled) -> Settled:
+        if each.state in ("done", "rehearsed"):
+            return replace(each, answer=Answer(Fate.DONE))
+        words = "what became of it could not be written down; look at the destination yourself"
+        owner = self.owners.get(each.action.workflow, "unknown")
+        return replace(each, state="dead", answer=Answer(Fate.REFUSED, UNWRITABLE, words), owner=owner)
+
+    def drain(self) -> int:
+        """Until nothing is left that may leave, retries included; returns how many were claimed."""
+        sent = 0
+        while not self.stopping.is_set():
+            count = self.once()
+            sent += count
+            if not count:
+                with connected(self.engine) as connection:
+                    if not anything_left(connection, self._terms):
+                        break
+                self.stopping.wait(IDLE_SECONDS)
+        return sent
+
+    def run(self) -> int:
+        """Until somebody asks to stop; what is in hand is settled first. Returns how many were claimed."""
+        sent = 0
+        while not self.stopping.is_set():
+            try:
+                count = self.once()
+            except DatabaseUnreachable as error:
+                log.warning("%s; trying again", error)
+                count = 0
+            sent += count
+            if not count:
+                self.stopping.wait(IDLE_SECONDS)
+        return sent
+
+    @property
+    def _terms(self) -> Terms:
+        return Terms(self.batch, self.lease_seconds, self.left_alone)
+
+    def _sent(self, taken: Sequence[Sent], until: float, switched_off: frozenset[str]) -> list[Settled]:
+        settled, looked = [], time.monotonic()
+        for action in taken:
+            if time.monotonic() - looked > SWITCH_SECONDS:
+                with connected(self.engine) as connection:
+                    switched_off = stopped(connection)
+                looked = time.monotonic()
+            place = self.destinations.get((action.workflow, action.destination))
+            longest = place.longest_seconds if place else 0.0
+            late = time.monotonic() + longest > until
+            if late or self.stopping.is_set() or action.workflow in switched_off:
+                settled.append(_put_back(action))
+            else:
+                settled.append(self._settled(action, *self._tried(action, place)))
+        return settled
+
+    def _tried(self, action: Sent, place: Destination | None) -> tuple[Answer, bool]:
+        """What became of it, and whether it may have had its effect although that answer does not say so."""
+        if action.wrong is not None:
+            words = f"{action.wrong}: it was not sent; run `pipeline audit verify` and look at who may write the ledger"
+            return Answer(Fate.REFUSED, TAMPERED, words), action.uncertain
+        if not action.live:
+            return Answer(Fate.DONE), False
+        if place is None:
+            words = "the workflow's file no longer declares this destination"
+            return Answer(Fate.REFUSED, NO_DESTINATION, words), action.uncertain
+        try:
+            return self._asked_and_sent(action, place)
+        except DatabaseUnreachable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one action that breaks its try must not stop the others
+            log.warning("a try of an action of %s broke: %s", action.workflow, type(error).__name__)
+            words = f"{type(error).__name__}: the try broke, and may have had its effect"
+            return Answer(Fate.UNKNOWN, BROKE, words, maybe=True), True
+
+    def _asked_and_sent(self, action: Sent, place: Destination) -> tuple[Answer, bool]:
+        uncertain = action.uncertain
+        # within its promise the destination answers the same key instead of acting again; after that it has to be asked
+        if uncertain and not place.remembers(action.seconds):
+            known = place.look_up(action)
+            if known is None:
+                words = "it may have happened, and the destination no longer remembers its keys; look there yourself"
+                return Answer(Fate.REFUSED, NOBODY_KNOWS, words), True
+            if known.fate is not Fate.AGAIN:
+                return known, known.fate is not Fate.DONE
+            uncertain = False
+        answer = place.send(action)
+        return answer, answer.fate is not Fate.DONE and (answer.maybe or uncertain)
+
+    def _settled(self, action: Sent, answer: Answer, uncertain: bool) -> Settled:
+        if not action.live and answer.fate is Fate.DONE:
+            return Settled(action, "rehearsed", answer)
+        place = self.destinations.get((action.workflow, action.destination))
+        attempts = place.attempts if place else 1
+        state, wait = next_state(action, answer, attempts, uncertain, self.draws.random())
+        owner = self.owners.get(action.workflow, "unknown") if state == "dead" else None
+        heard = answer.error_class not in _OURS
+        return Settled(action, state, answer, wait, uncertain, owner, heard=heard)
+
+
+def _put_back(action: Sent) -> Settled:
+    answer = Answer(Fate.AGAIN, PUT_BACK, "not sent: the dispatcher was stopped, or its lease would not have lasted")
+    return Settled(action, "unknown" if action.uncertain else "ready", answer, uncertain=action.uncertain, tried=False)
+
+
+def run_workers(dispatchers: Sequence[Dispatcher], drain: bool) -> int:
+    """Runs dispatchers side by side until all are told to stop, or nothing is left; returns how many were claimed.
+
+    Raises:
+        DatabaseUnreachable: while draining; once all have ended.
+    """
+    with ThreadPoolExecutor(len(dispatchers)) as pool:
+        work = [pool.submit(each.drain if drain else each.run) for each in dispatchers]
+        wait(work, return_when=FIRST_EXCEPTION)
+        if any(each.done() and each.exception() for each in work):
+            # a worker that fails must not leave the others running half a dispatcher
+            for each in dispatchers:
+                each.stopping.set()
+        return sum(each.result() for each in work)

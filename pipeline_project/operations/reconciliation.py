@@ -1,0 +1,102 @@
+"""Hands the independent checker its places and what a workflow's file says, in plain terms of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline_project.domain.core.errors import DatabaseUnreachable, SourceUnreadable
+from pipeline_project.reconcile.told import Declared, Link, Place, SourceFiles, Where
+from pipeline_project.settings import Settings
+from pipeline_project.spec import WorkflowSpec
+from pipeline_project.spec.acting import FileDestination, HttpDestination
+from pipeline_project.spec.source import FilesSource, TableSource
+from resources.sources.places import environment, expand, place
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def where(chosen: Settings, book: Path | None = None) -> Where:
+    """Where the checker finds everything; starts the embedded server, and nothing else.
+
+    Raises:
+        DatabaseUnreachable: the server does not answer, or there is no ledger yet.
+    """
+    from sqlalchemy import make_url
+
+    from resources.postgres.databases import LEDGER, connected, engine_of, server_url
+
+    url = make_url(server_url(chosen)).set(database=LEDGER).render_as_string(hide_password=False)
+    with connected(engine_of(url)):
+        # says in the project's own words what is wrong with the server
+        pass
+    kept = book or chosen.home / "shop" / "book.jsonl"
+    return Where(url, chosen.lake_url, chosen.home / "repairs", kept, chosen.checkpoints)
+
+
+def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | None = None) -> Declared:
+    """What a workflow's file says of its source, its nights and its destinations."""
+    known = environment(chosen, os.environ if environ is None else environ)
+    places = spec.actions.destinations if spec.actions else {}
+    return Declared(
+        spec.name,
+        spec.nights.decide_from.isoformat(),
+        _source(spec, known),
+        {name: _place(part, spec, known) for name, part in places.items()},
+        tuple(name for name in spec.renamed_from if name != spec.name),
+    )
+
+
+def _source(spec: WorkflowSpec, known: Mapping[str, str]) -> SourceFiles:
+    columns = frozenset(column for field in spec.case_schema.fields for column in field.columns)
+    own = spec.source
+    try:
+        if isinstance(own, FilesSource):
+            folder = place(own.folder, spec, known)
+            return SourceFiles(folder, own.pattern, (), own.format, own.delimiter, own.encoding, columns)
+        if isinstance(own, TableSource):
+            return SourceFiles(tables=tuple(place(file.path, spec, known) for file in own.files))
+    except SourceUnreadable:
+        # a variable that is not set here: its nights fail with a message that names it, and nothing was taken in
+        pass
+    return SourceFiles()
+
+
+def _place(part: object, spec: WorkflowSpec, known: Mapping[str, str]) -> Place:
+    try:
+        if isinstance(part, FileDestination):
+            return Place("folder", place(part.folder, spec, known))
+        if isinstance(part, HttpDestination) and urlsplit(expand(part.url, known)).hostname in _LOCAL:
+            return Place("shop")
+    except SourceUnreadable:
+        # without its variable the dispatcher leaves it alone as well
+        pass
+    return Place("elsewhere")
+
+
+class NightChecker:
+    """The independent checker over one night, as an asset check asks it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def night(self, spec: WorkflowSpec, night: str) -> list[Link]:
+        """The night's links, from its lines to its actions.
+
+        Raises:
+            DatabaseUnreachable: the ledger cannot be read, or not to the end.
+        """
+        from sqlalchemy.exc import DBAPIError
+
+        from pipeline_project.reconcile.run import one_night
+
+        told = declared(spec, self._settings)
+        try:
+            return one_night(where(self._settings), told, night)
+        except DBAPIError as error:
+            raise DatabaseUnreachable(
+                f"the ledger could not be read to the end ({type(error.orig).__name__}): see that it runs and "
+                "that `pipeline doctor` finds its schema whole"
+            ) from error

@@ -1,0 +1,201 @@
+"""What assets ask of the resources they are given, as Protocols: the resources know the spec, the domain does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.delivery.planned_actions import ActionTerms
+from pipeline_project.domain.intake.landing import Overlooked
+from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
+from pipeline_project.domain.lifecycle.proposing import ModelProposal
+from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
+from pipeline_project.domain.lifecycle.rollout.checking import Answered, LiveCheck
+from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
+from pipeline_project.domain.reporting.facts import ReportTerms
+from pipeline_project.domain.reporting.index import IndexRow
+from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.ports.night import (
+    CaseSource,
+    Contract,
+    ImageEncoder,
+    ModelVersion,
+    OutcomeSource,
+    PhotoSource,
+    TextEncoder,
+)
+from pipeline_project.reconcile.told import Link
+from pipeline_project.spec import WorkflowSpec
+
+
+class Sources(Protocol):
+    """Where cases, photos and outcomes of a workflow come from."""
+
+    def cases(self, spec: WorkflowSpec) -> CaseSource: ...
+
+    def outcomes(self, spec: WorkflowSpec) -> OutcomeSource: ...
+
+    def photos(self, spec: WorkflowSpec) -> PhotoSource: ...
+
+    def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
+        """What lies there now of the photos that a night's cases name; None where there are no such cases."""
+        ...
+
+    def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
+        """What lies at the sources and is read for no night; with a night, what may be meant for it."""
+        ...
+
+
+class Encoders(Protocol):
+    """The encoders that a spec names."""
+
+    def text(self, spec: WorkflowSpec) -> TextEncoder: ...
+
+    def image(self, spec: WorkflowSpec) -> ImageEncoder: ...
+
+
+class Contracts(Protocol):
+    """The contracts that a spec declares, and those over what the pipeline itself writes."""
+
+    def cases(self, spec: WorkflowSpec) -> Contract: ...
+
+    def scores(self, spec: WorkflowSpec) -> Contract: ...
+
+    def decisions(self, spec: WorkflowSpec, cases: Sequence[str]) -> Contract: ...
+
+    def embeddings(self, spec: WorkflowSpec) -> Contract: ...
+
+
+class Reports(Protocol):
+    """Where the pages go."""
+
+    def write(self, terms: ReportTerms, night: str, page: str, row: IndexRow) -> str:
+        """Stores one night's page and its line in the index; returns the page's address."""
+        ...
+
+
+class NightChecker(Protocol):
+    """The independent checker, over one night."""
+
+    def night(self, spec: WorkflowSpec, night: str) -> Sequence[Link]:
+        """The night's links, from its lines to its actions.
+
+        Raises:
+            PipelineError: ledger or lake cannot be read; the message says what to do.
+        """
+        ...
+
+
+class Reviews(Protocol):
+    """Review tasks, as far as a night touches them beyond opening them."""
+
+    def newcomers(self, night: str, terms: ReviewTerms, actions: ActionTerms) -> int:
+        """Tries the standing decisions of clusters on the members that a night brought; how many are sampled again."""
+        ...
+
+
+class Promotions(Protocol):
+    """Challengers that ask to decide."""
+
+    def propose(self, proposals: Sequence[tuple[ModelProposal, ModelVersion]]) -> list[int]:
+        """Keeps proposals with their models, all or none; returns their numbers."""
+        ...
+
+
+class Replays(Protocol):
+    """What replays found."""
+
+    @property
+    def desk(self) -> str:
+        """The review desk's address, where a case is explained."""
+        ...
+
+    def keep(
+        self, result: ReplayResult, candidate: str, spec_hash: str, started_by: str, page: Callable[[int], str]
+    ) -> tuple[int, Path]:
+        """Keeps a result and its page, both or none; returns the replay's number and where the page lies."""
+        ...
+
+    def address_of(self, workflow: str, number: int) -> str:
+        """The page's address at the server of the reports."""
+        ...
+
+
+class Quality(Protocol):
+    """Sketches of nights, the signals made of them, and the trainings they ask for."""
+
+    def put_sketch(self, workflow: str, night: PastNight) -> None:
+        """Keeps what a night was like, in place of what was kept of it before."""
+        ...
+
+    def sketches(self, workflow: str, first: str, before: str) -> list[PastNight]:
+        """The sketches of first <= night < before, in order."""
+        ...
+
+    def sketches_of(self, workflow: str, version: str, before: str, limit: int) -> list[PastNight]:
+        """The sketches of the first nights before `before` on which a model decided, in order."""
+        ...
+
+    def record_signals(self, workflow: str, night: str, run_id: str, signals: Sequence[Signal]) -> int:
+        """Adds a night's signals as facts, each once for a run; returns how many are new."""
+        ...
+
+    def night_signals(self, workflow: str, night: str) -> list[dict[str, Any]]:
+        """A night's signals by name, of the run that recorded them last."""
+        ...
+
+    def breached(self, workflow: str, night: str) -> list[str]:
+        """The names of a night's breached signals; empty for a night that was not judged."""
+        ...
+
+    def history(self, workflow: str) -> dict[str, list[str]]:
+        """Every judged night with the names of its breached signals."""
+        ...
+
+    def ask_training(self, workflow: str, night: str, why: str, cooldown_nights: int, run_id: str) -> bool:
+        """Asks for a training after a night, unless one was asked for within the cooldown before or after it."""
+        ...
+
+    def requests(self, workflow: str) -> list[dict[str, Any]]:
+        """The trainings that were asked for, by night."""
+        ...
+
+
+class Live(Protocol):
+    """Who scores a night, what the watch saw of it, and what follows from that."""
+
+    def night_models(self, workflow: str, night: str) -> NightModels:
+        """Who scores a night; the same for every run of it."""
+        ...
+
+    def watched(self, workflow: str, night: str) -> tuple[Watched, ...]:
+        """The versions that decide on a night, the champion first, with what was promised of each."""
+        ...
+
+    def record_checks(self, workflow: str, night: str, checks: Sequence[LiveCheck]) -> None:
+        """Keeps what was seen by a night; the same once more is one row."""
+        ...
+
+    def withdraw(self, workflow: str, version: str, at_night: str, reason: str) -> bool:
+        """Ends a version's rollout: from `at_night` on it does nothing; False where it had ended."""
+        ...
+
+    def breach_answered(self, workflow: str, watched: Watched) -> bool:
+        """Whether a breach of a version, in this time as champion, was answered."""
+        ...
+
+    def answer_breach(
+        self, workflow: str, watched: Watched, night: str, terms: RolloutTerms, reason: str
+    ) -> Answered | None:
+        """Turns back from the night after `night` on, as the terms say, and holds large actions; None if answered."""
+        ...
+
+
+class PolicyState(Protocol):
+    """Whether a workflow's policy decides at all."""
+
+    def close(self, workflow: str, night: str, reason: str, by: str) -> None:
+        """From the night after on every case goes to people, until a person opens the policy again."""
+        ...

@@ -1,0 +1,108 @@
+"""What was known when a night began: earlier cases and the outcomes that had become known by then."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_project.domain.core.errors import NightMissing
+from pipeline_project.domain.core.nights import night_of, shifted
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
+from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.features.building import Past
+from pipeline_project.domain.lifecycle.proposing import mature_nights
+from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, seen_from
+from pipeline_project.ports.night import Lake, Ledger, NightWindow
+from pipeline_project.spec import WorkflowSpec
+
+
+def written(lake: Lake, spec: WorkflowSpec, noun: str, night: str) -> pa.Table:
+    """One night of one asset that must be there.
+
+    Raises:
+        NightMissing: it was never materialized; the message has the command to run.
+    """
+    table = lake.read_night(spec.name, noun, night)
+    if table is None:
+        raise never_written(spec, noun, night)
+    return table
+
+
+def never_written(spec: WorkflowSpec, noun: str, night: str) -> NightMissing:
+    """What to raise where a night of an asset must be there and is not."""
+    return NightMissing(
+        f"{spec.name}/{noun} was never materialized for {night}; run "
+        f"pipeline nights {spec.name} --from {night} --to {night}"
+    )
+
+
+def written_span(lake: Lake, spec: WorkflowSpec, noun: str, first: str, before: str) -> pa.Table:
+    """The nights first <= night < before of one asset that must be there.
+
+    Raises:
+        NightMissing: it was never materialized; the message has the command to run.
+    """
+    table = lake.read_span(spec.name, noun, first, before)
+    return written(lake, spec, noun, shifted(before, -1)) if table is None else table
+
+
+def clusters_until(spec: WorkflowSpec, lake: Lake, night: NightWindow) -> pa.Table | None:
+    """Clusters of this night's cases and of earlier ones, for what is known of a cluster's past."""
+    return lake.read_span(spec.name, "clusters", None, shifted(night.night, 1)) if spec.clusters else None
+
+
+def maturity_seen(spec: WorkflowSpec, lake: Lake, ledger: Ledger, as_of: datetime) -> tuple[DelayCurve, list[Maturity]]:
+    """How late outcomes come, and how mature each night before `as_of` is: the one answer that every page, report and
+    command shows. Two that asked with other cases or other outcomes would call one night by two names.
+
+    Where the truth is learned after some options only, the cases that got another one are not waited for. Reads the
+    ids of all cases there are.
+    """
+    before = night_of(as_of, spec.nights.time_zone)
+    cases = lake.read_span(spec.name, "cases", None, before, [NIGHT, CASE_ID])
+    ids = pd.DataFrame({name: [] if cases is None else cases[name].to_pylist() for name in (NIGHT, CASE_ID)})
+    if spec.outcome.learned_after:
+        decided = lake.read_span(spec.name, "decisions", None, before, [NIGHT, CASE_ID, "option"])
+        if decided is not None:
+            never = decided.filter(pc.invert(_learned(spec, decided)))
+            ids = ids[~ids[CASE_ID].isin(set(never[CASE_ID].to_pylist()))]
+    history = ledger.outcome_history(spec.name, as_of)
+    share, zone = spec.outcome.mature_share, spec.nights.time_zone
+    return seen_from(ids.astype(object).reset_index(drop=True), history, as_of, share, zone)
+
+
+def _learned(spec: WorkflowSpec, decided: pa.Table) -> pa.Array:
+    """Of which decisions the truth is learned."""
+    return pc.is_in(decided["option"], value_set=pa.array([*spec.outcome.learned_after, ASK_PERSON]))
+
+
+def mature_decided(
+    spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str | None, before: str, as_of: datetime
+) -> list[str]:
+    """The decided nights first <= night < before that were settled before `as_of`, in order.
+
+    Where the truth is learned after some options only, the cases that got another one are not waited for.
+    """
+    decided = lake.read_span(spec.name, "decisions", first, before, [NIGHT, CASE_ID, "option"])
+    if decided is not None and spec.outcome.learned_after:
+        decided = decided.filter(_learned(spec, decided))
+    return mature_nights(decided, ledger.outcomes_known(spec.name, as_of)[CASE_ID], spec.outcome.mature_share)
+
+
+def past_of(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow) -> Past:
+    """The past as a model deciding `night` may know it: cases of earlier nights, outcomes known before it began."""
+    roles = (Role.TIME, Role.AMOUNT)
+    named = [field.name for role in roles if (field := spec.case_schema.by_role(role))]
+    columns = [NIGHT, CASE_ID, *dict.fromkeys([*named, *(h.by for h in spec.model.history)])]
+    back = [history.nights for history in spec.model.history]
+    bounded = [nights for nights in back if nights is not None]
+    # a cluster's past has no bound, and the first night of a training looks back as far as the last one does
+    bound = bool(bounded) and len(bounded) == len(back) and not spec.clusters
+    first = shifted(night.night, -max(bounded) - (spec.model.training_nights or 0)) if bound else None
+    return Past(
+        cases=lake.read_span(spec.name, "cases", first, night.night, columns) if back or spec.clusters else None,
+        outcomes=ledger.outcomes_known(spec.name, night.start),
+    )

@@ -1,0 +1,67 @@
+"""The verdicts of a night's blocking checks: left by the checks, read by whoever decides or releases."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from pipeline_project.domain.core.schema import contents_of
+from pipeline_project.domain.deciding.clearance import ALWAYS, LANDED_CHECK, SPEC, Basis, Step, Verdict, clear
+from pipeline_project.ports.night import Lake, Ledger
+from pipeline_project.services.as_of import never_written
+from pipeline_project.spec import WorkflowSpec
+
+
+def leave_verdict(
+    spec: WorkflowSpec,
+    ledger: Ledger,
+    night: str,
+    run_id: str,
+    check: str,
+    passed: bool,
+    words: str,
+    looked_at: Iterable[pa.Table],
+) -> None:
+    """Keeps what a blocking check found, with the tables that it looked at, each of this one night."""
+    judged = {SPEC: spec.spec_hash, **_by_noun(contents_of(looked_at))}
+    ledger.record_verdict(spec.name, night, Verdict(check, passed, words, judged), run_id)
+
+
+def cleared(
+    spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: str, step: Step, used: Iterable[pa.Table] = ()
+) -> Basis:
+    """The basis of a night's decisions or of its release, once every check has passed on it.
+
+    Args:
+        used: tables of the night that were read already; of the others it counts how they lie in the lake now.
+
+    Raises:
+        NightBlocked: a check has not passed on these tables, or was not made on them.
+        NightMissing: one of them was never written.
+    """
+    read = _by_noun(contents_of(used))
+    judged = {SPEC: spec.spec_hash}
+    for noun in _tables(spec, step):
+        content = read.get(noun) or lake.content(spec.name, noun, night)
+        if content is None:
+            raise never_written(spec, noun, night)
+        judged[noun] = content
+    declared = {"embeddings_contract": spec.encodes, LANDED_CHECK: spec.source.expect.terms.blocks}
+    checks = (*ALWAYS[step], *(check for check, there in declared.items() if there))
+    basis = Basis(judged, checks)
+    clear(spec.name, night, step, ledger.verdicts(spec.name, night), basis)
+    return basis
+
+
+def _tables(spec: WorkflowSpec, step: Step) -> list[str]:
+    """Everything that a night's decisions rest on, in the order in which it is made."""
+    return [
+        *("arrivals", "cases", "quarantine"),
+        *(["embeddings"] if spec.encodes else []),
+        *(["clusters"] if spec.clusters else []),
+        "scores",
+        *(["decisions"] if step == "release" else []),
+    ]
+
+
+def _by_noun(contents: dict[str, str]) -> dict[str, str]:
+    return {name.rpartition("/")[2]: content for name, content in contents.items()}

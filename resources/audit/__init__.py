@@ -1,1 +1,0 @@
-"""The audit chain in the database, its signed checkpoints, and the doors to search and check it."""

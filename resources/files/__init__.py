@@ -1,0 +1,1 @@
+"""Small files, written whole and read with care."""

@@ -1,1 +1,0 @@
-"""What other systems post: kept once and sealed, and read as part of the workflow's own sources."""

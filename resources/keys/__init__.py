@@ -1,0 +1,1 @@
+"""Keys in files: subjects' master keys, what signs checkpoints and actions."""

@@ -1,0 +1,107 @@
+"""The keys in `PIPELINE_KEYS` that subjects' keys and names come from; without them nothing sealed is read again."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_project.domain.core.errors import KeysUnusable
+from resources.files.small_files import write_whole
+
+NAMES = "subject-names.key"
+_MASTER = re.compile(r"subject-master-(\d{1,6})\.key")
+_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Masters:
+    """The master keys in a folder, a file each, the highest number being the newest; and the key that makes names.
+
+    The key of names never changes: pseudonyms are in the ledger for good.
+    """
+
+    folder: Path
+
+    def numbers(self) -> list[int]:
+        """The versions there are, the newest last."""
+        names = (_MASTER.fullmatch(path.name) for path in self.folder.glob("subject-master-*.key"))
+        return sorted(int(found[1]) for found in names if found is not None)
+
+    def newest(self, may_make: bool) -> tuple[int, bytes]:
+        """Number and key of the newest master.
+
+        Args:
+            may_make: whether a first one is made where there is none.
+
+        Raises:
+            KeysUnusable: there is none and none may be made, or the file holds no key.
+        """
+        numbers = self.numbers()
+        if not numbers and may_make:
+            return 1, self._made(1)
+        if not numbers:
+            raise KeysUnusable(_lost(self.folder, "subject-master-*.key"))
+        return numbers[-1], self.key(numbers[-1])
+
+    def key(self, number: int) -> bytes:
+        """One master.
+
+        Raises:
+            KeysUnusable: it is missing or holds no key.
+        """
+        return _read(self.path(number))
+
+    def next(self) -> int:
+        """Makes one more master and returns its number; two who make one at once make the same."""
+        number = (self.numbers() or [0])[-1] + 1
+        self._made(number)
+        return number
+
+    def destroy(self, number: int) -> None:
+        """Takes a master away for good; check first that it wraps nothing any more."""
+        self.path(number).unlink(missing_ok=True)
+
+    def names(self, may_make: bool) -> bytes:
+        """The key of pseudonyms; see `newest`."""
+        path = self.folder / NAMES
+        if not path.exists():
+            if not may_make:
+                raise KeysUnusable(_lost(self.folder, NAMES))
+            _write_once(path)
+        return _read(path)
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"subject-master-{number}.key"
+
+    def _made(self, number: int) -> bytes:
+        _write_once(self.path(number))
+        return self.key(number)
+
+
+def _lost(folder: Path, name: str) -> str:
+    return (
+        f"there is no {name} in {folder}, although the ledger holds subjects sealed with it; put PIPELINE_KEYS back "
+        "from your backup of the keys"
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        key = base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True)
+    except FileNotFoundError:
+        raise KeysUnusable(_lost(path.parent, path.name)) from None
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != _BYTES:
+        raise KeysUnusable(f"{path} holds no key; put the right one back from your backup of the keys")
+    return key
+
+
+def _write_once(path: Path) -> None:
+    """A new key in a file that only its owner reads, or the one that somebody quicker put there; never half a key."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_whole(path, base64.b64encode(os.urandom(_BYTES)) + b"\n", 0o600, replace=False)

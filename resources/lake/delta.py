@@ -1,0 +1,286 @@
+"""One way to open, add to and commit Delta tables: errors that say what to do, conflicts tried again."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from pipeline_project.domain.core.errors import LakeDamaged, LakeUnavailable
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from deltalake.transaction import AddAction
+    from pyarrow.dataset import ParquetFragmentScanOptions
+
+T = TypeVar("T")
+
+#: Names that become folders. Everything else is refused, so that no outside id ever leads out of the lake.
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_ERRNO = re.compile(r"(?:os error|code:) (\d+)")
+_DIGEST = re.compile(r"-([0-9a-f]{64})\.parquet$")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+#: Files that this process has compared with their digests. A name is used once, so what it stands for never changes.
+_VERIFIED: set[str] = set()
+
+#: The log is never cut: it is small, and without it an old version cannot be read. Files that no kept version
+#: needs go with `vacuum`, on purpose only.
+_TABLE_SETTINGS = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.checkpointInterval": "20",
+}
+
+
+def safe_name(name: str) -> str:
+    """The name, if it can be one folder's.
+
+    Raises:
+        ValueError: it could lead elsewhere, or the store could spell it differently.
+    """
+    if not _SAFE.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a folder of the lake; use letters, digits, '_', '-' and '.'")
+    return name
+
+
+def error_number(error: BaseException) -> int | None:
+    """The operating system's number, which delta-rs hands on inside its message only."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = _ERRNO.search(str(error))
+    return int(found.group(1)) if found else None
+
+
+def _advice(number: int | None, uri: str) -> str:
+    if number in _NO_ROOM:
+        return "there is no room left; free some or point PIPELINE_LAKE_URL elsewhere, then run the night again"
+    if number in _NOT_ALLOWED:
+        return "this user may not; give it read and write permission there or set PIPELINE_LAKE_URL, then run again"
+    if number == errno.ENOENT:
+        return "a file it needs is gone; an older version can be read only as long as `tidy` was told to keep it"
+    if number is None and ("://" not in uri or uri.startswith("file://")):
+        return "what lies there is not as it was written; `pipeline doctor --deep` names what is damaged and its cure"
+    return "check PIPELINE_LAKE_URL, its credentials and the network, then run again"
+
+
+@contextmanager
+def reachable(uri: str, doing: str) -> Iterator[None]:
+    """Turns what the store or the disk says into an error that a person can act on."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except (DeltaError, OSError) as error:
+        # Only the first lines: delta-rs appends a Rust backtrace, object stores whole HTTP bodies.
+        lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+        said = " ".join(lines[:3])[:300]
+        raise LakeUnavailable(
+            f"cannot {doing} {uri}: {_advice(error_number(error), uri)}. Nothing half-written is visible. ({said})"
+        ) from error
+
+
+def digest_of(path: str) -> str | None:
+    """The sha256 that a file of ours carries in its name, in hex; None for a file that delta-rs wrote itself.
+
+    The table's log names the file, so it says by which bytes, without being asked again.
+    """
+    found = _DIGEST.search(path)
+    return found.group(1) if found else None
+
+
+def checked() -> ParquetFragmentScanOptions:
+    """Reading compares every page with the checksum it was written with, each time; pages of older files have none."""
+    from pyarrow.dataset import ParquetFragmentScanOptions
+
+    return ParquetFragmentScanOptions(page_checksum_verification=True)
+
+
+def verified(part: Any) -> pa.Buffer:
+    """The bytes of a dataset's file, which are those that were written.
+
+    Raises:
+        LakeDamaged: they are others; the message names the file.
+        OSError: it is gone, or may not be read.
+    """
+    try:
+        content = part.filesystem.open_input_file(part.path).read_buffer()
+    except OSError as error:
+        if error_number(error) is not None:
+            raise
+        # an empty file is an error of its own to delta-rs
+        raise damaged(part.path, "it cannot be read") from error
+    wanted = digest_of(part.path)
+    if wanted is not None and hashlib.sha256(content).hexdigest() != wanted:
+        raise damaged(part.path, "its bytes are not those that were written")
+    _VERIFIED.add(part.path)
+    return content
+
+
+def verify_once(parts: Iterable[Any]) -> None:
+    """Compares files with what was written, each the first time that this process reads it.
+
+    Page checksums alone would let a footer through that names other columns or counts other rows.
+
+    Raises:
+        LakeDamaged, OSError: see `verified`.
+    """
+    for part in parts:
+        if digest_of(part.path) is not None and part.path not in _VERIFIED:
+            verified(part)
+
+
+def damaged(path: str, why: str) -> LakeDamaged:
+    """A file that can be read no more, and what to do about it."""
+    return LakeDamaged(
+        f"the lake's file {path} is damaged: {why}. Put it back from a backup, or make the night again where that can "
+        "be done; `pipeline doctor --deep` says which files are damaged and how each is mended"
+    )
+
+
+@dataclass(frozen=True)
+class DeltaStore:
+    """A folder of Delta tables, local or in an object store. Holds no open table, so it may cross a fork or a pickle.
+
+    Attributes:
+        url: a path, file://, s3://, gs:// or az:// URL.
+        storage_options: passed to delta-rs as they are (credentials, endpoint, region).
+        attempts: how often a commit is tried while other writers win.
+        sleep, jitter: how to wait and how to draw from [0, 1); replaced in tests.
+    """
+
+    url: str
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    attempts: int = 12
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+    def uri(self, *names: str) -> str:
+        """Where the table of these names lives."""
+        root = self.url if "://" in self.url else str(Path(self.url).expanduser().absolute())
+        return "/".join([root.rstrip("/"), *(safe_name(name) for name in names)])
+
+    def open(self, uri: str, version: int | None = None) -> DeltaTable | None:
+        """The table at its newest or a pinned version; None if there is no table.
+
+        Raises:
+            LakeUnavailable: the store cannot be read, or it never had that version.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        with reachable(uri, "read" if version is None else f"read version {version} of"):
+            try:
+                return DeltaTable(uri, version=version, storage_options=self._options())
+            except TableNotFoundError as error:
+                if error_number(error) in (None, errno.ENOENT):
+                    return None
+                raise
+
+    def create(self, uri: str, schema: pa.Schema, partition_by: list[str]) -> DeltaTable:
+        """The table, made without rows if it is not there. Every column is nullable."""
+        from deltalake import DeltaTable, Schema
+
+        loose = pa.schema([pa.field(f.name, f.type) for f in schema])
+        with reachable(uri, "make the table"):
+            return DeltaTable.create(
+                uri,
+                Schema.from_arrow(loose),
+                mode="ignore",
+                partition_by=partition_by or None,
+                configuration=_TABLE_SETTINGS,
+                storage_options=self._options(),
+            )
+
+    def add_file(self, uri: str, rows: pa.Table, partition: Mapping[str, str], **parquet: Any) -> AddAction:
+        """Writes one parquet file, which nobody sees before it is committed. Rows keep their order; no rows is fine.
+
+        delta-rs's own writer neither keeps the order of rows nor writes a file for a night without any. Every page
+        has a checksum, and the file's name the sha256 of all of it (`digest_of`).
+        """
+        import pyarrow.parquet as pq
+        from deltalake.fs import DeltaStorageHandler
+        from deltalake.transaction import AddAction
+
+        whole = pa.BufferOutputStream()
+        pq.write_table(rows, whole, write_page_checksum=True, **parquet)
+        content = whole.getvalue()
+        name = f"part-{uuid.uuid4()}-{hashlib.sha256(content).hexdigest()}.parquet"
+        path = "/".join([*(f"{column}={value}" for column, value in partition.items()), name])
+        with reachable(uri, "write to"):
+            files = DeltaStorageHandler(uri, self._options())
+            # through a buffer that takes all of it: delta-rs's stream accepts no other write than of plain memory
+            with pa.BufferedOutputStream(files.open_output_stream(path), len(content) + 1) as sink:
+                sink.write(content)
+            size = files.get_file_info([path])[0].size
+        stats = f'{{"numRecords": {rows.num_rows}}}'
+        return AddAction(path, size, dict(partition), int(time.time() * 1000), True, stats)
+
+    def commit(self, uri: str, change: Callable[[DeltaTable | None], T]) -> T:
+        """Runs `change` on the newest table until no other writer comes between its reading and its commit.
+
+        Raises:
+            LakeUnavailable: the store fails, or others kept winning.
+        """
+        from deltalake.exceptions import CommitFailedError
+
+        for attempt in range(self.attempts):
+            try:
+                with reachable(uri, "write to"):
+                    return change(self.open(uri))
+            except CommitFailedError as error:
+                conflict = error
+                # Full jitter: writers that met once should not meet again.
+                self.sleep(self.jitter() * min(2.0, 0.02 * 2**attempt))
+        raise LakeUnavailable(
+            f"cannot write to {uri}: other writers changed it {self.attempts} times in a row. "
+            "Nothing half-written is visible; run the night again when they are done"
+        ) from conflict
+
+    def tidy(self, uri: str, keep_days: int) -> Tidied:
+        """Merges small files and deletes those that no version of the last `keep_days` days needs.
+
+        Raises:
+            ValueError: fewer than one day, which could delete what a running writer is about to commit.
+        """
+        if keep_days < 1:
+            raise ValueError(f"keep_days is {keep_days}; keep at least 1 day, for writers that are still at work")
+
+        def compact(table: DeltaTable | None) -> int:
+            return int(table.optimize.compact()["numFilesRemoved"]) if table is not None else 0
+
+        merged = self.commit(uri, compact)
+        table = self.open(uri)
+        if table is None:
+            return Tidied(0, 0)
+        with reachable(uri, "tidy"):
+            # Full: files of killed writers stand in no log, so only a listing of the folder finds them.
+            gone = table.vacuum(keep_days * 24, dry_run=False, enforce_retention_duration=False, full=True)
+            table.create_checkpoint()
+        return Tidied(merged, len(gone))
+
+    def _options(self) -> dict[str, str] | None:
+        return dict(self.storage_options) or None
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """What `tidy` did: small files merged into larger ones, and files deleted."""
+
+    merged: int
+    deleted: int

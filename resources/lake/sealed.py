@@ -1,0 +1,273 @@
+"""The lake behind a door that seals: personal values enter sealed and leave in the open, for whoever has the keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_project.domain.core.schema import ARROW_TYPES, CASE_ID, CONTENT, FieldType
+from pipeline_project.domain.privacy.fields import PersonalFields, as_text, from_text, row_parts, row_token
+from pipeline_project.domain.privacy.hashes import KEYED
+from pipeline_project.domain.privacy.masking import mask, without_values
+from pipeline_project.domain.privacy.seal import is_sealed, looks_pseudonymous
+from resources.lake.delta import DeltaStore
+from resources.lake.lake import DeltaLake
+
+if TYPE_CHECKING:
+    from pipeline_project.ports.night import Lake
+    from resources.ledger.privacy.keyring import PostgresKeyring
+
+CASES, TRAINING, ROWS = "cases", "training_set", ("arrivals", "quarantine")
+RAW, REASONS = "raw", "reasons"
+#: Columns that hold a hash of what a row says.
+HASHES = ("row_sha256", CONTENT)
+#: Before the name of a column whose impersonal part is sealed with nobody's key.
+REST = "the rest of "
+
+
+class SealedLake(DeltaLake):
+    """`DeltaLake` for workflows with personal fields; those without any pay nothing.
+
+    - In `cases` a personal field is a column of tokens, whatever its type; reading gives the values back, null where
+      the subject was forgotten. The subject is a pseudonym and stays one.
+    - In `arrivals` and `quarantine` the row as it came in is sealed whole, and a second time without what is personal:
+      of a forgotten subject the second is read, so that its cases stay the cases they were. So are the reasons.
+    - In all three the hashes of what a row says are under a key (`domain.privacy.hashes`), and are read so: those that
+      were written without one are put under it as they are read, so that old and new nights meet.
+    - In `training_set` a feature made from one personal field is sealed as that field is.
+
+    What was written before its field was declared personal is read as it is.
+
+    Args:
+        url: as `DeltaLake`'s.
+        personal: what is personal in a workflow, by its name; None for nothing.
+        keyring: opened when the first personal value is met.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        personal: Callable[[str], PersonalFields | None],
+        keyring: Callable[[], PostgresKeyring],
+        storage_options: Mapping[str, str] | None = None,
+        store: DeltaStore | None = None,
+    ) -> None:
+        super().__init__(url, storage_options, store)
+        self._personal = personal
+        self._open_keyring = keyring
+
+    @cached_property
+    def keyring(self) -> PostgresKeyring:
+        return self._open_keyring()
+
+    def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
+        """As `DeltaLake.read_night`.
+
+        Raises:
+            KeysUnusable, SealBroken: see `PostgresKeyring.open`.
+        """
+        return self._opened(workflow, asset, super().read_night(workflow, asset, night, version))
+
+    def read_span(
+        self,
+        workflow: str,
+        asset: str,
+        first: str | None,
+        before: str,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+    ) -> pa.Table | None:
+        """As `DeltaLake.read_span`.
+
+        Raises:
+            KeysUnusable, SealBroken: see `PostgresKeyring.open`.
+        """
+        return self._opened(workflow, asset, super().read_span(workflow, asset, first, before, columns, version))
+
+    def write_night(
+        self,
+        workflow: str,
+        asset: str,
+        night: str,
+        table: pa.Table,
+        evolve: bool = False,
+        note: Mapping[str, str] | None = None,
+    ) -> int:
+        """As `DeltaLake.write_night`.
+
+        Raises:
+            KeysUnusable: see `PostgresKeyring.seal`.
+        """
+        return super().write_night(workflow, asset, night, self._sealed(workflow, asset, table), evolve, note)
+
+    def read_sealed(self, workflow: str, asset: str, night: str) -> pa.Table | None:
+        """One night as it lies in the lake, tokens and all."""
+        return super().read_night(workflow, asset, night)
+
+    def write_sealed(
+        self, workflow: str, asset: str, night: str, table: pa.Table, note: Mapping[str, str] | None = None
+    ) -> int:
+        """Replaces one night by a table that is sealed already."""
+        return super().write_night(workflow, asset, night, table, note=note)
+
+    def pseudonymous(self, cases: pa.Table, fields: PersonalFields) -> pa.Table:
+        """The cases under pseudonyms, those of nights from before the subject was sealed as well: they must meet."""
+        if fields.subject not in cases.column_names:
+            return cases
+        subject = str(fields.subject)
+        own = {name for name in cases[subject].unique().to_pylist() if name and not looks_pseudonymous(name)}
+        if not own:
+            return cases
+        named = self.keyring.named(own)
+        return _with(cases, subject, [named.get(name, name) for name in cases[subject].to_pylist()])
+
+    def keyed(self, workflow: str, hashes: Sequence[str]) -> list[str]:
+        """As `Lake.keyed`.
+
+        Raises:
+            KeysUnusable: see `PostgresKeyring.hashes`.
+        """
+        if self._personal(workflow) is None or not hashes:
+            return [*hashes]
+        return [str(each) for each in self.keyring.hashes(hashes)]
+
+    def under_key(self, workflow: str, table: pa.Table) -> pa.Table:
+        """A table as it lies in the lake with its hashes under the key; the same table where they are already."""
+        return table if self._personal(workflow) is None else self._with_keyed_hashes(table)
+
+    def _with_keyed_hashes(self, table: pa.Table) -> pa.Table:
+        for name in HASHES:
+            if name not in table.column_names:
+                continue
+            column = table[name].combine_chunks()
+            plain = pc.invert(pc.starts_with(column, KEYED))
+            if not pc.any(plain).as_py():
+                continue
+            found = self.keyring.hashes(column.filter(pc.fill_null(plain, False)).to_pylist())
+            put = pc.replace_with_mask(column, pc.fill_null(plain, False), pa.array(found, column.type))
+            table = table.set_column(table.column_names.index(name), table.schema.field(name), put)
+        return table
+
+    def _sealed(self, workflow: str, asset: str, table: pa.Table) -> pa.Table:
+        fields = self._fields(workflow, asset)
+        if fields is None:
+            return table
+        if asset == TRAINING:
+            return self._sealed_training(workflow, table, fields)
+        table = self._with_keyed_hashes(table)
+        return self._sealed_cases(table, fields) if asset == CASES else self._sealed_rows(table, fields)
+
+    def _opened(self, workflow: str, asset: str, table: pa.Table | None) -> pa.Table | None:
+        fields = None if table is None else self._fields(workflow, asset)
+        if table is None or fields is None:
+            return table
+        if asset == TRAINING:
+            return self._opened_columns(table, fields.features)
+        table = self._with_keyed_hashes(table)
+        return self._opened_cases(table, fields) if asset == CASES else self._opened_rows(table)
+
+    def _fields(self, workflow: str, asset: str) -> PersonalFields | None:
+        return self._personal(workflow) if asset in (CASES, TRAINING, *ROWS) else None
+
+    def _sealed_cases(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
+        owners: list[str | None] = [None] * table.num_rows
+        if fields.subject in table.column_names and table.num_rows:
+            owners = self.keyring.pseudonyms(table[fields.subject].to_pylist())
+            table = _with(table, str(fields.subject), owners)
+        return self._sealed_columns(table, fields.sealed, owners)
+
+    def _sealed_training(self, workflow: str, table: pa.Table, fields: PersonalFields) -> pa.Table:
+        owners: list[str | None] = [None] * table.num_rows
+        if fields.subject is not None and table.num_rows and set(fields.features) & set(table.column_names):
+            cases = self.read_span(workflow, CASES, None, "9999-12-31", [CASE_ID, fields.subject])
+            columns = ([], []) if cases is None else (cases[CASE_ID].to_pylist(), cases[fields.subject].to_pylist())
+            owner_of = dict(zip(*columns, strict=True))
+            owners = [owner_of.get(case) for case in table[CASE_ID].to_pylist()]
+        return self._sealed_columns(table, fields.features, owners)
+
+    def _sealed_columns(
+        self, table: pa.Table, columns: Mapping[str, FieldType], owners: Sequence[str | None]
+    ) -> pa.Table:
+        values = {
+            name: [as_text(value) for value in table[name].to_pylist()]
+            for name in columns
+            if name in table.column_names
+        }
+        tokens = self.keyring.seal_columns(owners, values) if values and table.num_rows else values
+        for name, column in tokens.items():
+            table = _with(table, name, column)
+        return table
+
+    def _opened_cases(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
+        return self.pseudonymous(self._opened_columns(table, fields.sealed), fields)
+
+    def _opened_columns(self, table: pa.Table, columns: Mapping[str, FieldType]) -> pa.Table:
+        for name, kind in columns.items():
+            if name in table.column_names:
+                table = _with(table, name, self._values(name, kind, table[name]), ARROW_TYPES[kind])
+        return table
+
+    def _values(self, name: str, kind: FieldType, column: pa.ChunkedArray) -> list[Any]:
+        values = column.to_pylist()
+        at = [row for row, value in enumerate(values) if is_sealed(value)]
+        opened = self.keyring.open_column(name, [values[row] for row in at]) if at else []
+        for row, value in zip(at, opened, strict=True):
+            values[row] = from_text(value, kind)
+        return values
+
+    def _sealed_rows(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
+        if not table.num_rows:
+            return table
+        raw = table[RAW].to_pylist()
+        owners = self.keyring.pseudonyms([fields.subject_of(row) for row in raw])
+        rests = [fields.rest_of(row, owner) for row, owner in zip(raw, owners, strict=True)]
+        table = _with(table, RAW, self._doubly(owners, RAW, raw, rests))
+        if REASONS in table.column_names:
+            # a reason quotes what it refuses, and a torn row has a name where a number should be
+            said = [json.dumps(reasons or [], ensure_ascii=False) for reasons in table[REASONS].to_pylist()]
+            plain = [json.dumps([mask(without_values(reason)) for reason in json.loads(each)]) for each in said]
+            sealed = self._doubly(owners, REASONS, said, plain)
+            table = _with(table, REASONS, [[token] for token in sealed], pa.list_(pa.string()))
+        return table
+
+    def _doubly(
+        self, owners: Sequence[str | None], column: str, values: Sequence[str], rests: Sequence[str]
+    ) -> list[str]:
+        whole = self.keyring.seal(owners, column, values)
+        rest = self.keyring.seal([None] * len(rests), REST + column, rests)
+        return [row_token(*tokens) for tokens in zip(whole, map(str, rest), strict=True)]
+
+    def _opened_rows(self, table: pa.Table) -> pa.Table:
+        if RAW in table.column_names and table.num_rows:
+            table = _with(table, RAW, self._undoubled(RAW, table[RAW].to_pylist()))
+        if REASONS in table.column_names and table.num_rows:
+            said = table[REASONS].to_pylist()
+            at = [row for row, reasons in enumerate(said) if reasons and len(reasons) == 1 and row_parts(reasons[0])]
+            for row, reasons in zip(at, self._undoubled(REASONS, [said[row][0] for row in at]), strict=True):
+                said[row] = json.loads(reasons)
+            table = _with(table, REASONS, said, pa.list_(pa.string()))
+        return table
+
+    def _undoubled(self, column: str, values: list[str]) -> list[str]:
+        """What was sealed twice: whole, or what stays of it; a text in the open is what it is."""
+        parts = {row: tokens for row, text in enumerate(values) if (tokens := row_parts(text)) is not None}
+        opened = self.keyring.open_column(column, [whole for whole, _ in parts.values()])
+        left = {row: parts[row][1] for row, text in zip(parts, opened, strict=True) if text is None}
+        rests = self.keyring.open_column(REST + column, list(left.values()))
+        found = dict(zip(parts, opened, strict=True)) | dict(zip(left, rests, strict=True))
+        return [str(found.get(row, text)) for row, text in enumerate(values)]
+
+
+if TYPE_CHECKING:
+    _CONFORMS: type[Lake] = SealedLake
+
+
+def _with(table: pa.Table, name: str, values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Table:
+    """The table with other values in one column; what it says of its versions stays."""
+    kind = kind or pa.string()
+    return table.set_column(table.column_names.index(name), pa.field(name, kind), pa.array(values, kind))

@@ -1,0 +1,186 @@
+"""`Checkpoints`: signs how long the chain is and how it ends, to a file that lives apart from the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+
+from pipeline_project.domain.audit.breaks import NOTHING
+from pipeline_project.domain.audit.chain import GENESIS
+from pipeline_project.domain.audit.findings import Break, Checkpoint, End, Verdict
+from pipeline_project.domain.audit.verify import Start
+from pipeline_project.domain.core.errors import AuditBroken, BreakRefused
+from resources.keys import checkpoint_key as keys
+from resources.ledger.audit import breaks, checkpoint_file
+from resources.ledger.audit.chain import append
+from resources.ledger.audit.checkpoint_file import KIND
+from resources.ledger.audit.reading import check_chain, snapshot
+from resources.ledger.tables.audit import audit_batches
+from resources.postgres.databases import connected, engine_of
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Signed checkpoints over the chain of one ledger.
+
+    Attributes:
+        url: the ledger's.
+        folder: where the checkpoints lie, best on another disk.
+        keys: the folder of the private key.
+    """
+
+    url: str = field(repr=False)
+    folder: Path
+    keys: Path
+
+    def checkpoint(self, anew: bool = False) -> Checkpoint | None:
+        """Signs the chain as it stands; None when nothing was added since the last time.
+
+        What was added since the last checkpoint is checked first, rows and links: a chain that does not continue what
+        was signed is not signed. The chain then gets a row that says so, by which a lost file is noticed.
+
+        Args:
+            anew: sign although the file lacks checkpoints that the chain knows of, because it was lost.
+
+        Raises:
+            AuditBroken: the chain does not extend the last checkpoint, or the file is not what it was.
+            DatabaseUnreachable: the database does not answer.
+        """
+        key = keys.signing_key(self.keys)
+        with checkpoint_file.writing(self.folder) as handle:
+            keys.publish(key.public_key(), self.folder)
+            lines = checkpoint_file.read_lines(self.folder, key.public_key())
+            last = self._last(lines)
+            if last is not None and last.accepted is not None:
+                self._tell(last.accepted)
+            with snapshot(self.url) as connection:
+                verdict = self._continues(connection, last, anew)
+                if verdict is None:
+                    return None
+                now = connection.execute(select(func.clock_timestamp())).scalar_one()
+            before = lines[-1].digest if lines else GENESIS
+            tip = End(verdict.tip, verdict.tip_hash)
+            checkpoint_file.write_line(handle, self.folder, key, tip, before, now)
+            self._remember(verdict, now, anew)
+        return Checkpoint(len(lines) + 1, verdict.tip, verdict.tip_hash, now)
+
+    def parted(self) -> breaks.Parted:
+        """The break that `accept_break` would sign; changes nothing.
+
+        Raises:
+            As `accept_break`.
+        """
+        lines = checkpoint_file.read_lines(self.folder, keys.signing_key(self.keys).public_key())
+        self._last(lines)
+        with snapshot(self.url) as connection:
+            return breaks.parted(connection, [line.checkpoint for line in lines])
+
+    def accept_break(self, by: str, reason: str) -> Break:
+        """Signs that this chain goes on although it lacks what was signed, because an older ledger was restored.
+
+        The line names both ends, and so does a fact of the chain. All that the restored ledger holds is checked first.
+        What was added since is signed right afterwards.
+
+        Args:
+            by: the sign-in name of an auditor who has signed in.
+
+        Raises:
+            AuditBroken: the file is not what it was.
+            BreakRefused: there is no break, or the chain is broken in another way as well.
+            DatabaseUnreachable: the database does not answer.
+        """
+        if not reason.strip():
+            raise BreakRefused("--reason says why the chain may go on without what was signed")
+        key = keys.signing_key(self.keys)
+        with checkpoint_file.writing(self.folder) as handle:
+            lines = checkpoint_file.read_lines(self.folder, key.public_key())
+            self._last(lines)
+            with snapshot(self.url) as connection:
+                found = breaks.parted(connection, [line.checkpoint for line in lines])
+            record = checkpoint_file.write_line(
+                handle, self.folder, key, found.kept, lines[-1].digest, found.at, found.said(by, reason)
+            )
+            accepted = Break(found.agreed, found.lost, found.kept, by, reason, found.at, record)
+            self._tell(accepted)
+        self.checkpoint()
+        return accepted
+
+    def read(self, public: Path | None = None) -> list[Checkpoint]:
+        """All checkpoints, oldest first, checked with a public key: the one named, else that of the private key where
+        it can be read, else the one beside the checkpoints.
+
+        Raises:
+            AuditBroken: the key named is none.
+        """
+        own, beside = self.keys / keys.PRIVATE, self.folder / keys.PUBLIC
+        if public is not None:
+            key = keys.public_key(public)
+        elif own.exists():
+            key = keys.signing_key(self.keys).public_key()
+        elif beside.exists():
+            key = keys.public_key(beside)
+        else:
+            return []
+        return [line.checkpoint for line in checkpoint_file.read_lines(self.folder, key)]
+
+    def _last(self, lines: list[checkpoint_file.Line]) -> Checkpoint | None:
+        broken = next((line.checkpoint for line in lines if not line.checkpoint.valid), None)
+        if broken is not None:
+            raise AuditBroken(
+                f"line {broken.line} of {self.folder / checkpoint_file.FILE} was not signed with this key or does not "
+                "follow the line before; put the file and the keys back from your backup, then run "
+                "`pipeline audit verify`"
+            )
+        return lines[-1].checkpoint if lines else None
+
+    def _continues(self, connection: Connection, last: Checkpoint | None, anew: bool) -> Verdict | None:
+        """The verdict on what was added since the last checkpoint; None when that is nothing but its own row."""
+        known = audit_batches.c
+        start = Start()
+        if last is not None and last.end != NOTHING:
+            signed = connection.execute(select(known.hash, known.at).where(known.number == last.number)).first()
+            if signed is None or signed.hash != last.hash:
+                raise AuditBroken(
+                    f"the chain does not continue what was signed over batch {last.number} on "
+                    f"{last.signed_at.isoformat(timespec='seconds')}: it was cut or written anew; nothing was signed. "
+                    "Run `pipeline audit verify` and compare with a backup of the ledger; if an older ledger was "
+                    "restored on purpose, an auditor accepts that with `pipeline audit accept-break`"
+                )
+            start = Start(last.number, signed.hash, signed.at)
+        self._remembered(connection, last, anew)
+        added = connection.scalar(select(func.count()).where(known.number > start.number, known.kind != KIND))
+        if (not added and last is not None) or not connection.scalar(select(func.count()).select_from(audit_batches)):
+            return None
+        verdict = check_chain(connection, [], start)
+        if not verdict.intact:
+            first = verdict.findings[0]
+            raise AuditBroken(
+                f"the chain was tampered with after batch {start.number}, nothing was signed: {first.words}; run "
+                "`pipeline audit verify` for all of it"
+            )
+        return verdict
+
+    def _remembered(self, connection: Connection, last: Checkpoint | None, anew: bool) -> None:
+        known = audit_batches.c
+        newest = connection.scalar(select(func.max(known.number)).where(known.kind == KIND)) or 0
+        reached = last.number if last else 0
+        # the row about a checkpoint follows it at once: two of them behind the last line mean that a line is lost
+        since = connection.scalar(select(func.count()).where(known.kind == KIND, known.number > reached)) or 0
+        if since > (1 if last else 0) and not anew:
+            raise AuditBroken(
+                f"the chain knows of checkpoints up to batch {newest}, {self.folder / checkpoint_file.FILE} ends at "
+                f"{reached}: put it back from your backup, or sign anew with `pipeline audit checkpoint --anew` if it "
+                "is lost"
+            )
+
+    def _remember(self, verdict: Verdict, now: datetime, anew: bool) -> None:
+        fact = {"checkpoint": verdict.tip, "hash": verdict.tip_hash, "signed_at": now, "anew": anew}
+        with connected(engine_of(self.url)) as connection, connection.begin():
+            append(connection, KIND, "", [fact])
+
+    def _tell(self, accepted: Break) -> None:
+        with connected(engine_of(self.url)) as connection, connection.begin():
+            breaks.tell(connection, accepted)

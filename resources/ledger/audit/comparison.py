@@ -1,0 +1,167 @@
+"""Compares the ledger's tables with what the chain holds of them: a decision changed behind its back is found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ARRAY, Connection, Table, Text, bindparam, func, select, text
+
+from pipeline_project.domain.audit.findings import Finding, Tampering
+from pipeline_project.domain.audit.verify import FINDINGS_KEPT
+from resources.ledger.audit.coverage import MATRIX
+from resources.ledger.audit.facts import held, key_columns, key_of, row_values, same
+from resources.ledger.audit.reading import stream
+from resources.ledger.audit.rows import UNREADABLE, rows_of
+from resources.ledger.schema import metadata
+from resources.ledger.tables.audit import audit_rows
+
+_AT_ONCE = 2_000
+
+
+#: Facts of one row, oldest first: as they stand in the chain, and what they say.
+_Told = list[tuple[Any, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One table beside the chain.
+
+    Attributes:
+        facts: rows of the chain that were compared.
+        covered: whether every row of the table must stand in the chain.
+        outside: rows that should and do not.
+    """
+
+    table: str
+    facts: int
+    covered: bool
+    outside: int
+    findings: Sequence[Finding]
+
+
+def compare_ledger(connection: Connection) -> list[Compared]:
+    """Every table of which the chain holds something: a row that differs, that is gone, or that was never recorded."""
+    return [compare_table(connection, metadata.tables[name]) for name in MATRIX]
+
+
+def compare_table(connection: Connection, table: Table) -> Compared:
+    """One table beside what the chain holds of it."""
+    found: list[Finding] = []
+    facts = 0
+    known = audit_rows.c
+    query = select(known.batch, known.position, known.key, known.body)
+    # the facts of one row follow each other, the newest last
+    query = query.where(known.source == table.name, known.key.is_not(None))
+    query = query.order_by(known.key, known.batch, known.position)
+    for chunk in _by_key(table, stream(connection, query)):
+        facts += sum(len(said) for said in chunk)
+        found += islice(_of_chunk(connection, table, chunk), FINDINGS_KEPT - len(found))
+    outside = 0
+    try:
+        for key in _outside(connection, table):
+            outside += 1
+            if len(found) < FINDINGS_KEPT:
+                words = f"a row of {table.name} is not in the chain (key digest {_short(key)})"
+                found.append(Finding(Tampering.LEDGER_INSERTED, 0, words))
+    except UNREADABLE:
+        words = f"a key of {table.name} cannot be read: the rows behind it were not looked for in the chain"
+        found.append(Finding(Tampering.LEDGER_CHANGED, 0, words))
+    return Compared(table.name, facts, True, outside, found)
+
+
+def _of_chunk(connection: Connection, table: Table, chunk: Sequence[_Told]) -> Iterator[Finding]:
+    """What some rows are not as their facts say; one that nobody can read is a finding, and hides no other."""
+    try:
+        there = rows_of(connection, table, [said[0][1] for said in chunk])
+        yield from [finding for said in chunk for finding in _compared(table, said, there.get(said[0][0].key))]
+    except UNREADABLE:
+        if len(chunk) > 1:
+            for one in chunk:
+                yield from _of_chunk(connection, table, [one])
+            return
+        record = chunk[0][-1][0]
+        words = f"the row of {table.name} that row {record.position} of batch {record.batch} recorded cannot be read"
+        yield Finding(Tampering.LEDGER_CHANGED, record.batch, words, record.position)
+
+
+def _by_key(table: Table, records: Iterable[Any]) -> Iterator[list[_Told]]:
+    """Some thousand rows at a time, each with its facts."""
+    chunk: list[_Told] = []
+    for record in records:
+        said = _said(table, record)
+        if said is None:
+            continue
+        if chunk and chunk[-1][0][0].key == record.key:
+            chunk[-1].append((record, said))
+            continue
+        if len(chunk) >= _AT_ONCE:
+            yield chunk
+            chunk = []
+        chunk.append([(record, said)])
+    if chunk:
+        yield chunk
+
+
+def _said(table: Table, record: Any) -> dict[str, Any] | None:
+    """What a body says; None where it was changed so that it no longer has its key, which the chain's check tells."""
+    try:
+        said = json.loads(record.body)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and key_of(table, said) == record.key else None
+
+
+def _compared(table: Table, told: _Told, row: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """What a row is not as its facts say: columns that never change by every fact, others by the newest that names
+    them."""
+    if row is None:
+        record = told[-1][0]
+        words = f"the row of {table.name} that row {record.position} of batch {record.batch} recorded is gone"
+        yield Finding(Tampering.LEDGER_REMOVED, record.batch, words, record.position)
+        return
+    kept, plain = MATRIX[table.name], row_values(table, row)
+    there = held(table, row)
+    newest = {name: record for record, said in told for name in said.keys() & kept.latest_columns}
+    for record, said in told:
+        names = (said.keys() & kept.fixed_columns) | {name for name in newest if newest[name] is record}
+        other = sorted(name for name in names if not _agrees(said[name], there[name], plain[name]))
+        if other:
+            where = f"row {record.position} of batch {record.batch}"
+            words = f"{', '.join(other)} of a row of {table.name} are not what {where} recorded"
+            yield Finding(Tampering.LEDGER_CHANGED, record.batch, words, record.position)
+
+
+def _agrees(said: Any, there: Any, plain: Any) -> bool:
+    # facts from before a column was kept as a digest say its value
+    return same(said, there) or same(said, plain)
+
+
+def _outside(connection: Connection, table: Table) -> Iterator[str]:
+    """Keys of the table's rows that the chain does not hold."""
+    keys = key_columns(table)
+    query = select(*(table.c[name] for name in keys))
+    condition = MATRIX[table.name].rows
+    if condition is not None:
+        query = query.where(text(condition))
+    known = audit_rows.c
+    for chunk in _chunks(stream(connection, query)):
+        spelled = [str(key_of(table, row_values(table, dict(record._mapping)))) for record in chunk]
+        given = known.key == func.any(bindparam("keys", spelled, type_=ARRAY(Text)))
+        held = set(connection.scalars(select(known.key).where(known.source == table.name, given)))
+        yield from (key for key in spelled if key not in held)
+
+
+def _chunks(records: Iterable[Any]) -> Iterator[list[Any]]:
+    left = iter(records)
+    while chunk := list(islice(left, _AT_ONCE)):
+        yield chunk
+
+
+def _short(key: str) -> str:
+    from hashlib import sha256
+
+    return sha256(key.encode()).hexdigest()[:12]

@@ -1,0 +1,77 @@
+"""The chain as it streams out of the database, a few thousand rows at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Select, select, text
+
+from pipeline_project.domain.audit.chain import Batch
+from pipeline_project.domain.audit.findings import Checkpoint, Verdict
+from pipeline_project.domain.audit.verify import Row, Start, verify_chain, with_rows
+from resources.ledger.audit.facts import columns_of
+from resources.ledger.tables.audit import audit_batches, audit_rows
+from resources.postgres.databases import connected, engine_of
+
+_AT_ONCE = 5_000
+_COLUMNS = tuple(column.name for column in audit_batches.columns)
+
+
+@contextmanager
+def snapshot(url: str) -> Iterator[Connection]:
+    """A connection that sees one moment of the ledger, however long it reads, and cannot write."""
+    with connected(engine_of(url)) as connection, connection.begin():
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        yield connection
+
+
+def batch_of(record: Any) -> Batch:
+    """The batch of a row of `audit_batches`."""
+    # by name: a row is a tuple, and `record.count` its method
+    return Batch(**{name: record._mapping[name] for name in _COLUMNS})
+
+
+def read_batches(connection: Connection, after: int = 0) -> Iterator[Batch]:
+    known = audit_batches.c
+    query = select(audit_batches).where(known.number > after).order_by(known.number)
+    return (batch_of(record) for record in stream(connection, query))
+
+
+def read_rows(connection: Connection, after: int = 0) -> Iterator[Row]:
+    known = audit_rows.c
+    query = select(audit_rows).where(known.batch > after).order_by(known.batch, known.position)
+    return (_row(record) for record in stream(connection, query))
+
+
+def stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
+    """The rows of a query through a cursor of the server's, so that memory holds a few thousand."""
+    yield from connection.execute(query.execution_options(yield_per=_AT_ONCE))
+
+
+def _row(record: Any) -> Row:
+    try:
+        said = json.loads(record.body)
+        fits = columns_of(said) == (record.source, record.key, record.case_id, record.person)
+    except (ValueError, AttributeError):
+        fits = False
+    return Row(record.batch, record.position, record.leaf, record.body, fits)
+
+
+def check_chain(connection: Connection, checkpoints: list[Checkpoint], start: Start | None = None) -> Verdict:
+    """Checks what a connection sees of the chain, from its beginning or from a batch that was checked before."""
+    orphans: dict[int, int] = {}
+
+    def orphan(row: Row) -> None:
+        orphans[row.batch] = orphans.get(row.batch, 0) + 1
+
+    after = start.number if start else 0
+    pairs = with_rows(read_batches(connection, after), read_rows(connection, after), orphan)
+    # orphans are known once all rows were read: the items are taken then
+    return verify_chain(pairs, checkpoints, _later(orphans), start)
+
+
+def _later(found: dict[int, int]) -> Iterator[tuple[int, int]]:
+    yield from found.items()

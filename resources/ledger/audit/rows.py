@@ -1,0 +1,119 @@
+"""Rows of the ledger's tables as the chain holds them, and facts completed with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, Connection, Table, Text, any_, bindparam, column, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DataError
+
+from resources.ledger.audit.coverage import MATRIX
+from resources.ledger.audit.facts import TABLE, held, key_columns, key_of, needed, row_values, same
+from resources.ledger.schema import metadata
+from resources.ledger.tables.audit import audit_rows
+
+_AT_ONCE = 2_000
+#: What a value raises that the database holds and Python cannot: a year beyond 9999, nesting or digits beyond reading.
+UNREADABLE = (ValueError, ArithmeticError, RecursionError, DataError)
+
+
+def rows_of(
+    connection: Connection, table: Table, said: Sequence[Mapping[str, Any]], columns: Collection[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The table's rows with the keys of these facts, as they stand there, by key.
+
+    Args:
+        said: spelled; each has the whole key.
+        columns: those to read beside the key; all without it.
+    """
+    keys = key_columns(table)
+    sent = func.jsonb_to_recordset(bindparam("sent", [{name: one[name] for name in keys} for one in said], type_=JSONB))
+    given = sent.table_valued(*[column(name, table.c[name].type) for name in keys]).render_derived(with_types=True)
+    named = table.c if columns is None else [table.c[name] for name in sorted({*keys, *columns})]
+    wanted = select(*named).join_from(table, given, _and(table, given, keys))
+    found = (dict(record._mapping) for record in connection.execute(wanted))
+    return {str(key_of(table, row_values(table, {name: row[name] for name in keys}))): row for row in found}
+
+
+def _and(table: Table, given: Any, keys: Sequence[str]) -> Any:
+    condition = table.c[keys[0]] == given.c[keys[0]]
+    for name in keys[1:]:
+        condition = condition & (table.c[name] == given.c[name])
+    return condition
+
+
+def recorded(connection: Connection, table: Table, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What the chain says of rows, by key: of a column that never changes the first word, of others the newest."""
+    known = audit_rows.c
+    given = known.key == any_(literal(list(keys), ARRAY(Text)))
+    query = select(known.key, known.body).where(known.source == table.name, given)
+    kept = MATRIX[table.name]
+    told: dict[str, dict[str, Any]] = {}
+    for record in connection.execute(query.order_by(known.batch, known.position)):
+        said = told.setdefault(record.key, {})
+        for name, value in json.loads(record.body).items():
+            if name in kept.latest_columns:
+                said[name] = value
+            elif name in kept.fixed_columns:
+                said.setdefault(name, value)
+    return told
+
+
+def unlike(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[list[str] | None]:
+    """For each whole row the columns that are not what the chain recorded; None where it knows of no such row.
+
+    For whoever acts on a row: what was changed behind the ledger's back is not acted on.
+    """
+    keys = [str(key_of(table, held(table, row))) for row in rows]
+    told = recorded(connection, table, keys)
+    return [_unlike(table, row, told.get(key)) for row, key in zip(rows, keys, strict=True)]
+
+
+def _unlike(table: Table, row: Mapping[str, Any], said: Mapping[str, Any] | None) -> list[str] | None:
+    if said is None:
+        return None
+    there, plain = held(table, row), row_values(table, row)
+    return sorted(
+        name
+        for name in said.keys() & MATRIX[table.name].fixed_columns
+        if not (same(said[name], there[name]) or same(said[name], plain[name]))
+    )
+
+
+def completed(connection: Connection, facts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The facts with what the chain must hold of their rows, as the rows stand in this transaction.
+
+    What a writer leaves out (a time that the database gave, a payload) is read here, so that no writer can forget it.
+    """
+    whole = list(facts)
+    by_table: dict[str, list[int]] = {}
+    for place, fact in enumerate(whole):
+        if fact.get(TABLE) in MATRIX:
+            by_table.setdefault(str(fact[TABLE]), []).append(place)
+    for name, places in by_table.items():
+        for start in range(0, len(places), _AT_ONCE):
+            _complete(connection, metadata.tables[name], whole, places[start : start + _AT_ONCE])
+    return whole
+
+
+def _complete(connection: Connection, table: Table, whole: list[Mapping[str, Any]], places: Iterable[int]) -> None:
+    keys, wanted = key_columns(table), {}
+    for place in places:
+        fact = whole[place]
+        spelled = {name: row_values(table, {name: fact[name]})[name] for name in keys if fact.get(name) is not None}
+        key, columns = key_of(table, spelled), needed(table, fact)
+        if key is not None and columns:
+            wanted[place] = (key, columns, spelled)
+    if not wanted:
+        return
+    columns = frozenset().union(*(each[1] for each in wanted.values()))
+    # what is read of a state depends on whether the action is live
+    more = {"live"} if table.name == "actions" else set()
+    rows = rows_of(connection, table, [each[2] for each in wanted.values()], columns | more)
+    for place, (key, lacking, _) in wanted.items():
+        if key in rows:
+            there = held(table, rows[key])
+            whole[place] = {**whole[place], **{name: there[name] for name in lacking}}

@@ -1,0 +1,1 @@
+"""Sketches of nights, signals made of them, trainings asked for."""

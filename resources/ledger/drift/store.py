@@ -1,0 +1,185 @@
+"""`PostgresQuality`: sketches of nights, the signals made of them for whoever subscribes, and trainings asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
+from pipeline_project.domain.lifecycle.drift.sketch import Sketch
+from resources.ledger.audit.chain import append
+from resources.ledger.tables.drift import night_sketches, quality_signals, training_requests
+from resources.postgres.databases import connected, engine_of
+
+#: Writers take turns, so that ids become visible in their order and no subscriber passes one over.
+_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtext('quality'))")
+
+#: Signals that a subscriber is given at once.
+PAGE = 1_000
+
+
+@dataclass(frozen=True)
+class PostgresQuality:
+    """Every method raises DatabaseUnreachable when the database does not answer."""
+
+    url: str = field(repr=False)
+    engine: Callable[[str], Engine] = engine_of
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with connected(self.engine(self.url)) as connection, connection.begin():
+            yield connection
+
+    def put_sketch(self, workflow: str, night: PastNight) -> None:
+        """Keeps what a night was like, in place of what was kept of it before."""
+        row = {
+            "model_version": night.model_version,
+            "cases": night.sketch.cases,
+            "sketch": night.sketch.to_dict(),
+        }
+        made = upsert(night_sketches).values(workflow=workflow, night=night.night, **row)
+        changed = {**row, "sketched_at": func.now()}
+        again = made.on_conflict_do_update(index_elements=["workflow", "night"], set_=changed)
+        with self._transaction() as connection:
+            connection.execute(again)
+
+    def sketches(self, workflow: str, first: str, before: str) -> list[PastNight]:
+        """The sketches of first <= night < before, in order."""
+        known = night_sketches.c
+        query = (
+            select(known.night, known.model_version, known.sketch)
+            .where(known.workflow == workflow, known.night >= first, known.night < before)
+            .order_by(known.night)
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+        return [PastNight(row.night, row.model_version, Sketch.from_dict(row.sketch)) for row in rows]
+
+    def sketches_of(self, workflow: str, version: str, before: str, limit: int) -> list[PastNight]:
+        """The sketches of the first nights on which a model decided, in order; nights from `before` on are left out."""
+        known = night_sketches.c
+        query = (
+            select(known.night, known.model_version, known.sketch)
+            .where(known.workflow == workflow, known.model_version == version, known.night < before)
+            .order_by(known.night)
+            .limit(limit)
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+        return [PastNight(row.night, row.model_version, Sketch.from_dict(row.sketch)) for row in rows]
+
+    def record_signals(self, workflow: str, night: str, run_id: str, signals: Sequence[Signal]) -> int:
+        """Adds a night's signals as facts; those of a run that recorded them already stay. Returns how many are new."""
+        rows = [
+            {
+                "workflow": workflow,
+                "night": night,
+                "run_id": run_id,
+                "signal": signal.name,
+                "value": signal.value,
+                "noise": signal.noise,
+                "threshold": signal.threshold,
+                "psi": signal.psi,
+                "breached": signal.breached,
+                "severity": signal.severity.value,
+                "cases": signal.cases,
+            }
+            for signal in signals
+        ]
+        if not rows:
+            return 0
+        with self._transaction() as connection:
+            connection.execute(_IN_TURN)
+            known = select(quality_signals.c.signal).where(
+                quality_signals.c.workflow == workflow,
+                quality_signals.c.night == night,
+                quality_signals.c.run_id == run_id,
+            )
+            there = set(connection.scalars(known))
+            new = [row for row in rows if row["signal"] not in there]
+            if new:
+                connection.execute(insert(quality_signals), new)
+        return len(new)
+
+    def signals(self, workflow: str | None = None, since_id: int = 0, limit: int = PAGE) -> list[dict[str, Any]]:
+        """Signals with an id above `since_id`, in order: remember the last id, ask again, and none is missed."""
+        query = select(quality_signals).where(quality_signals.c.id > since_id).order_by(quality_signals.c.id)
+        if workflow is not None:
+            query = query.where(quality_signals.c.workflow == workflow)
+        return self._rows(query.limit(limit))
+
+    def night_signals(self, workflow: str, night: str) -> list[dict[str, Any]]:
+        """A night's signals by name, of the run that recorded them last; none if it was never judged."""
+        known = quality_signals.c
+        here = (known.workflow == workflow, known.night == night)
+        last = select(known.run_id).where(*here).order_by(known.id.desc()).limit(1).scalar_subquery()
+        return self._rows(select(quality_signals).where(*here, known.run_id == last).order_by(known.signal))
+
+    def last_night(self, workflow: str) -> str | None:
+        """The last night that has signals."""
+        query = select(func.max(quality_signals.c.night)).where(quality_signals.c.workflow == workflow)
+        with self._transaction() as connection:
+            return connection.scalar(query)
+
+    def breached(self, workflow: str, night: str) -> list[str]:
+        """The names of a night's breached signals."""
+        return [row["signal"] for row in self.night_signals(workflow, night) if row["breached"]]
+
+    def history(self, workflow: str) -> dict[str, list[str]]:
+        """Every judged night with the names of its breached signals, as the run that judged it last found them."""
+        known = quality_signals.c
+        last = (
+            select(known.night, known.run_id)
+            .distinct(known.night)
+            .where(known.workflow == workflow)
+            .order_by(known.night, known.id.desc())
+            .subquery()
+        )
+        query = (
+            select(known.night, func.array_agg(known.signal).filter(known.breached).label("names"))
+            .join(last, (known.night == last.c.night) & (known.run_id == last.c.run_id))
+            .where(known.workflow == workflow)
+            .group_by(known.night)
+            .order_by(known.night)
+        )
+        return {row["night"]: sorted(row["names"] or []) for row in self._rows(query)}
+
+    def ask_training(self, workflow: str, night: str, why: str, cooldown_nights: int, run_id: str) -> bool:
+        """Asks for a training after a night, unless one was asked for within the cooldown before or after it.
+
+        Returns:
+            Whether this is a new request.
+        """
+        first, last = (shifted(night, sign * cooldown_nights) for sign in (-1, 1))
+        near = select(func.count()).where(
+            training_requests.c.workflow == workflow, training_requests.c.night.between(first, last)
+        )
+        row = {
+            "workflow": workflow,
+            "night": night,
+            "why": why,
+            "cooldown_nights": cooldown_nights,
+            "run_id": run_id,
+        }
+        with self._transaction() as connection:
+            connection.execute(_IN_TURN)
+            if connection.scalar(near):
+                return False
+            connection.execute(insert(training_requests), row)
+            append(connection, "training_requests", workflow, [{"table": "training_requests", **row}])
+        return True
+
+    def requests(self, workflow: str) -> list[dict[str, Any]]:
+        """The trainings that drift asked for, by night."""
+        known = training_requests.c
+        return self._rows(select(training_requests).where(known.workflow == workflow).order_by(known.night))
+
+    def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
+        with self._transaction() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]

@@ -1,0 +1,1 @@
+"""Events that other systems posted, kept once, sealed."""

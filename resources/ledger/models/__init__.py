@@ -1,0 +1,1 @@
+"""Challengers that ask to decide, and the signatures that let them."""

@@ -1,0 +1,81 @@
+"""Verdicts and clearances: each in its caller's transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.sql import bindparam
+
+from pipeline_project.domain.deciding.clearance import Basis, Step, Verdict
+from resources.ledger.audit.chain import append
+from resources.ledger.rows import jsonable
+from resources.ledger.tables.clearing import night_clearances, night_verdicts
+
+
+def add_verdict(connection: Connection, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
+    """Adds what a check found. One that stops a night joins the chain at once, the others with what they let through:
+    an ordinary night waits for the chain no more often than before."""
+    row = {
+        "workflow": workflow,
+        "night": night,
+        "check_name": verdict.check,
+        "passed": verdict.passed,
+        "words": jsonable(verdict.words),
+        "judged": dict(verdict.judged),
+        "run_id": run_id,
+    }
+    made = connection.execute(insert(night_verdicts).values(row).returning(night_verdicts)).one()
+    if not verdict.passed:
+        append(connection, "verdicts", workflow, [_fact("night_verdicts", made)])
+
+
+def verdicts_of(workflow: str, night: str) -> Select[Any]:
+    """A night's verdicts in the order in which they were recorded; of a check over the same tables the last."""
+    known = night_verdicts.c
+    last = (
+        select(night_verdicts)
+        .distinct(known.check_name, known.judged)
+        .where(known.workflow == workflow, known.night == night)
+        .order_by(known.check_name, known.judged, known.id.desc())
+        .subquery()
+    )
+    return select(last).order_by(last.c.id)
+
+
+def clear(
+    connection: Connection, workflow: str, night: str, step: Step, attempt: int, run_id: str, basis: Basis
+) -> list[dict[str, Any]]:
+    """Lets a night be decided or released on a basis; the database refuses one on which a check has not passed.
+
+    Returns:
+        The facts for the audit chain, which the caller appends last: the clearance and the verdicts behind it.
+    """
+    row = {
+        "workflow": workflow,
+        "night": night,
+        "step": step,
+        "attempt": attempt,
+        "run_id": run_id,
+        "judged": dict(basis.judged),
+        "checks": list(basis.checks),
+    }
+    statement = insert(night_clearances).values(row).on_conflict_do_nothing().returning(night_clearances)
+    made = connection.execute(statement).first()
+    if made is None:
+        return []
+    known = night_verdicts.c
+    about = bindparam("used", dict(basis.judged), type_=JSONB).op("@>")(known.judged)
+    behind = (
+        select(night_verdicts)
+        .distinct(known.check_name)
+        .where(known.workflow == workflow, known.night == night, about)
+        .order_by(known.check_name, known.id.desc())
+    )
+    found = [_fact("night_verdicts", each) for each in connection.execute(behind)]
+    return [*found, _fact("night_clearances", made)]
+
+
+def _fact(table: str, row: Any) -> dict[str, Any]:
+    return {"table": table, **row._mapping}

@@ -1,0 +1,423 @@
+"""`PostgresLedger`: what `ports.Ledger` promises, kept by the database's own constraints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
+
+from pipeline_project.domain.core.errors import LedgerRefused
+from pipeline_project.domain.deciding.clearance import Basis, Verdict
+from pipeline_project.domain.review.night_work import NightWork
+from pipeline_project.ports.night import ModelVersion
+from resources.ledger.audit.chain import append
+from resources.ledger.nights import contradicting
+from resources.ledger.nights.clearing import add_verdict, clear, verdicts_of
+from resources.ledger.nights.night_work import commit_work, release
+from resources.ledger.nights.past import DECIDED, decided_further, labels_of_model, past_decisions, past_outcomes
+from resources.ledger.nights.statements import (
+    champion_history,
+    decided_whole,
+    hold_fence,
+    insert_champion,
+    insert_model,
+    insert_new,
+    model_of,
+    outcome_facts,
+    standing_decisions,
+)
+from resources.ledger.rows import decision_rows, jsonable
+from resources.ledger.tables import nights as tables
+from resources.ledger.tables.drift import training_requests
+from resources.postgres.databases import connected, engine_of, safe
+
+_UNDEFINED_TABLE = "42P01"
+_STANDING = ["case_id", "option", "made_by", "reason", "night"]
+
+
+@dataclass(frozen=True)
+class PostgresLedger:
+    """The ledger in one database; it holds no connection, so it can be forked, pickled and shared.
+
+    Every method raises DatabaseUnreachable when the database does not answer, and LedgerRefused when one of its
+    rules refuses a row.
+    """
+
+    url: str = field(repr=False)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with connected(engine_of(self.url)) as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            except (IntegrityError, DataError, InternalError, ProgrammingError) as error:
+                raise self._refused(error.orig) from None
+
+    def _refused(self, error: Any) -> Exception:
+        """An error without the row: PostgreSQL's own message would repeat what stands in it."""
+        diagnosis = getattr(error, "diag", None)
+        if getattr(error, "pgcode", None) == _UNDEFINED_TABLE:
+            return LedgerRefused(f"the ledger at {safe(self.url)} has no tables yet; run `pipeline up` to migrate it")
+        rule = getattr(diagnosis, "constraint_name", None) or getattr(diagnosis, "message_primary", None)
+        advice = {
+            "fk_decisions_workflow_spec_hash": "record the workflow's spec before its decisions",
+            "fk_decisions_workflow_model_version": "record the model version before its decisions",
+            "night_is_cleared": "the night's checks have not passed on its tables as they are, so nothing of it is "
+            "decided or released; run it whole with `pipeline nights`",
+        }.get(str(rule), "correct the row and try again; nothing was written")
+        return LedgerRefused(f"the ledger refused a row of {getattr(diagnosis, 'table_name', None)}: {rule}; {advice}")
+
+    # -- workflows and models ------------------------------------------------------------------------------------
+
+    def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None:
+        """Keeps a spec by its hash; the same one twice is one row."""
+        told = jsonable(spec)
+        row = {"workflow": workflow, "spec_hash": spec_hash, "spec": told, "in_order": json.dumps(told)}
+        with self._transaction() as connection:
+            known = tables.workflow_versions
+            new = insert(known).values(**row).on_conflict_do_nothing().returning(known.c.spec_hash)
+            if connection.execute(new).first() is not None:
+                fact = {"table": known.name, "workflow": workflow, "spec_hash": spec_hash}
+                append(connection, "workflows", workflow, [fact])
+
+    def workflow_spec(self, spec_hash: str) -> dict[str, Any] | None:
+        """The spec with a hash, or None; its keys in the order in which it was declared, where that was kept."""
+        known = tables.workflow_versions.c
+        query = select(known.spec, known.in_order).where(known.spec_hash == spec_hash).limit(1)
+        with self._transaction() as connection:
+            found = connection.execute(query).first()
+        if found is None:
+            return None
+        spec: dict[str, Any] = found.spec if found.in_order is None else json.loads(found.in_order)
+        return spec
+
+    def workflow_specs(self, workflow: str) -> dict[str, dict[str, Any]]:
+        """Every spec under which a workflow has decided, by hash, in the order in which they came."""
+        known = tables.workflow_versions.c
+        query = select(known.spec_hash, known.spec).where(known.workflow == workflow)
+        with self._transaction() as connection:
+            rows = connection.execute(query.order_by(known.first_seen, known.spec_hash))
+            return {row.spec_hash: dict(row.spec) for row in rows}
+
+    def record_readers(self, workflow: str, places: Sequence[str]) -> None:
+        """A workflow has read these places; the same fact twice is one row."""
+        rows = [{"workflow": workflow, "place": place} for place in sorted(set(places))]
+        with self._transaction() as connection:
+            if rows:
+                known = tables.source_readers
+                new = insert(known).values(rows).on_conflict_do_nothing().returning(known)
+                facts = [{"table": known.name, **row._mapping} for row in connection.execute(new)]
+                append(connection, "workflows", workflow, facts)
+
+    def source_readers(self) -> dict[str, list[str]]:
+        """The places that each workflow has read, of workflows that have decided anything."""
+        known = tables.source_readers.c
+        decided = select(tables.workflow_versions.c.workflow)
+        query = select(known.workflow, known.place).where(known.workflow.in_(decided))
+        found: dict[str, list[str]] = {}
+        with self._transaction() as connection:
+            for row in connection.execute(query.order_by(known.workflow, known.place)):
+                found.setdefault(row.workflow, []).append(row.place)
+        return found
+
+    def night_specs(self, workflow: str, night: str) -> set[str]:
+        """The hashes of the specs under which cases of a night were decided."""
+        known = tables.decisions.c
+        query = select(known.spec_hash).distinct().where(known.workflow == workflow, known.night == night)
+        with self._transaction() as connection:
+            return set(connection.scalars(query))
+
+    def decided_cases(self, workflow: str, cases: Sequence[str]) -> set[str]:
+        """Which of these cases have a decision."""
+        known = tables.decisions.c
+        given = known.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
+        query = select(known.case_id).distinct().where(known.workflow == workflow, given)
+        with self._transaction() as connection:
+            return set(connection.scalars(query, {"cases": list(cases)}))
+
+    def record_model(self, model: ModelVersion) -> None:
+        """Keeps a model version; the same one twice is one row.
+
+        Raises:
+            LedgerRefused: the version is known with another digest.
+        """
+        with self._transaction() as connection:
+            append(connection, "models", model.workflow, insert_model(connection, model))
+
+    def models(self, workflow: str) -> list[ModelVersion]:
+        """A workflow's model versions, by the night as of which they were trained, then as recorded."""
+        known = tables.model_versions
+        query = select(known).where(known.c.workflow == workflow).order_by(known.c.night, known.c.recorded_at)
+        with self._transaction() as connection:
+            return [model_of(row) for row in connection.execute(query)]
+
+    def record_champion(self, workflow: str, model: ModelVersion, night: str, reason: str) -> None:
+        """From `night` on this version decides. Append-only; the same fact twice is one row."""
+        with self._transaction() as connection:
+            facts = insert_model(connection, model)
+            facts += insert_champion(connection, workflow, model.version, night, reason)
+            append(connection, "champions", workflow, facts)
+
+    def champion(self, workflow: str, night: str) -> ModelVersion | None:
+        """Who decides on a night: of those with from_night <= night the latest from_night, then the last recorded.
+
+        The order in which nights are backfilled makes no difference.
+        """
+        query = champion_history(workflow).where(tables.champions.c.from_night <= night).limit(1)
+        with self._transaction() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else model_of(row)
+
+    def champions(self, workflow: str) -> list[dict[str, Any]]:
+        """The history of who decided, newest first: a model version's columns, from_night and reason."""
+        with self._transaction() as connection:
+            return [dict(row._mapping) for row in connection.execute(champion_history(workflow))]
+
+    # -- decisions -----------------------------------------------------------------------------------------------
+
+    def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
+        """A new attempt at deciding a night; older ones can no longer write."""
+        known = tables.attempts.c
+        newer = insert(tables.attempts).values(workflow=workflow, night=night, attempt=1, run_id=run_id)
+        statement = newer.on_conflict_do_update(
+            index_elements=["workflow", "night"],
+            set_={"attempt": known.attempt + 1, "run_id": run_id, "begun_at": func.now()},
+        ).returning(known.attempt)
+        with self._transaction() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def record_decisions(
+        self,
+        workflow: str,
+        night: str,
+        attempt: int,
+        decisions: Sequence[Mapping[str, Any]],
+        work: NightWork | None = None,
+        *,
+        basis: Basis,
+    ) -> pd.DataFrame:
+        """Adds decisions for cases never decided, with their tasks, actions and audit row, in one transaction.
+
+        It is fenced by `attempt`. Of `work` only what belongs to a new decision is added.
+
+        Args:
+            decisions: one mapping per case with the keys `rows.REQUIRED` and any of `rows.OPTIONAL`.
+            work: what the decisions ask for; without it they lead to nothing.
+            basis: the tables that they rest on, and the checks that must have passed on them.
+
+        Returns:
+            The standing decision of every case given, in the order given: case_id, option, made_by, reason, night,
+            new (whether this call made it).
+
+        Raises:
+            StaleAttempt: a newer attempt at this night has begun, or none.
+            LedgerRefused: a check has not passed on the basis.
+            ValueError: a mapping has an unknown key or lacks one, or a case occurs twice.
+        """
+        cases = [decision.get("case_id") for decision in decisions]
+        with self._transaction() as connection:
+            run_id = hold_fence(connection, workflow, night, attempt)
+            cleared = clear(connection, workflow, night, "decisions", attempt, run_id, basis)
+            rows = decision_rows(workflow, night, attempt, run_id, decisions)
+            new = set(insert_new(connection, tables.decisions, rows, "case_id"))
+            first = decided_whole(connection, workflow, night)
+            # a statement of its own: it sees what another transaction, waited for by the insert, has committed
+            columns = [tables.decisions.c[name] for name in _STANDING]
+            given = tables.decisions.c.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
+            query = standing_decisions(workflow).with_only_columns(*columns).where(given)
+            standing = {row.case_id: row for row in connection.execute(query, {"cases": cases})}
+            commit_work(
+                connection, workflow, night, [row for row in rows if row["case_id"] in new], work, [*first, *cleared]
+            )
+        found = [[getattr(standing[case], name) for name in _STANDING] for case in cases]
+        frame = _frame(found, _STANDING).astype("str")
+        return frame.assign(new=[case in new for case in cases])
+
+    def release(self, workflow: str, night: str, run_id: str, *, basis: Basis) -> int:
+        """Lets a night's actions out; returns how many became ready.
+
+        Args:
+            basis: the tables that the night rests on, its decisions among them, and the checks that must have passed.
+
+        Raises:
+            NightUndecided: the night was never decided whole.
+            LedgerRefused: a check has not passed on the basis, or the night was decided on another one.
+        """
+        with self._transaction() as connection:
+            return release(connection, workflow, night, run_id, basis)
+
+    def record_verdict(self, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
+        """Adds what a blocking check found."""
+        with self._transaction() as connection:
+            add_verdict(connection, workflow, night, verdict, run_id)
+
+    def verdicts(self, workflow: str, night: str) -> list[Verdict]:
+        """What a night's blocking checks found, in the order in which it was recorded; of the same check over the
+        same tables the last word only."""
+        with self._transaction() as connection:
+            found = connection.execute(verdicts_of(workflow, night))
+            return [Verdict(row.check_name, row.passed, row.words, row.judged) for row in found]
+
+    def decision(self, workflow: str, case_id: str) -> dict[str, Any] | None:
+        """Everything the ledger knows of the standing decision of a case, by column, or None."""
+        query = standing_decisions(workflow).where(tables.decisions.c.case_id == case_id)
+        with self._transaction() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else dict(row._mapping)
+
+    def decided_nights(self, workflow: str) -> list[str]:
+        """Nights that were decided whole, in order; a night without cases counts."""
+        known = tables.attempts.c
+        query = select(known.night).where(known.workflow == workflow, known.decided_at.is_not(None))
+        with self._transaction() as connection:
+            return list(connection.scalars(query.order_by(known.night)))
+
+    def counts(self, workflow: str) -> pd.DataFrame:
+        """Standing decisions by night and option: night, option, cases."""
+        standing = standing_decisions(workflow).subquery()
+        query = select(standing.c.night, standing.c.option, func.count().label("cases"))
+        query = query.group_by(standing.c.night, standing.c.option).order_by(standing.c.night, standing.c.option)
+        with self._transaction() as connection:
+            return _frame(connection.execute(query).all(), ["night", "option", "cases"])
+
+    # -- outcomes ------------------------------------------------------------------------------------------------
+
+    def record_outcomes(self, workflow: str, outcomes: pa.Table) -> int:
+        """Adds outcomes that are not yet known, returning how many are new.
+
+        Args:
+            outcomes: case_id, label, known_at (time-zone aware), source and, where known, true_at.
+
+        Raises:
+            ValueError: a time has no time zone.
+        """
+        known = [
+            name for name in ("case_id", "label", "true_at", "known_at", "source") if name in outcomes.column_names
+        ]
+        if any(getattr(outcomes.schema.field(name).type, "tz", "UTC") is None for name in known):
+            raise ValueError(f"an outcome's times need a time zone: cast {', '.join(known)} to timestamp[us, UTC]")
+        rows = [{"workflow": workflow, **row} for row in outcomes.select(known).to_pylist()]
+        # in one order for everybody, or two that add the same outcomes could wait for each other for ever
+        rows.sort(key=lambda row: [str(row.get(name)) for name in known])
+        with self._transaction() as connection:
+            new = insert_new(connection, tables.outcomes, jsonable(rows), "id")
+            append(connection, "outcomes", workflow, outcome_facts(connection, new))
+            return len(new)
+
+    def outcomes_known(self, workflow: str, as_of: datetime) -> pd.DataFrame:
+        """The outcome of each case as it was known before `as_of`: case_id, label, known_at (UTC), by case.
+
+        Of several the latest known_at wins, then the last recorded.
+        """
+        known = tables.outcomes.c
+        query = (
+            select(known.case_id, known.label, known.known_at)
+            .distinct(known.case_id)
+            .where(known.workflow == workflow, known.known_at < as_of)
+            .order_by(known.case_id, known.known_at.desc(), known.id.desc())
+        )
+        with self._transaction() as connection:
+            frame = _frame(connection.execute(query).all(), ["case_id", "label", "known_at"])
+        return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+
+    def outcome_history(self, workflow: str, before: datetime) -> pd.DataFrame:
+        """Every outcome that became known before then, corrections included: case_id, label, known_at (UTC), in the
+        order in which they became known."""
+        with self._transaction() as connection:
+            frame = _frame(connection.execute(past_outcomes(workflow, before)).all(), ["case_id", "label", "known_at"])
+        return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+
+    def contradictions(self, workflow: str) -> pd.DataFrame:
+        """Cases whose latest outcomes contradict each other, by case: case_id, known_at (UTC), labels, sources."""
+        with self._transaction() as connection:
+            rows = connection.execute(contradicting.contradictions(workflow)).all()
+        return _frame(rows, list(contradicting.CONTRADICTION)).astype({"known_at": "datetime64[us, UTC]"})
+
+    def decided(self, workflow: str, first: str, last: str) -> pd.DataFrame:
+        """What was first decided of each case on the nights first <= night <= last, columns as `past.DECIDED`."""
+        with self._transaction() as connection:
+            return _frame(connection.execute(past_decisions(workflow, first, last)).all(), list(DECIDED))
+
+    def decided_further(self, workflow: str, first: str, before: str) -> dict[str, str]:
+        """Of the cases of first <= night < before that were decided further, by people above all, what stands."""
+        with self._transaction() as connection:
+            return {row.case_id: row.option for row in connection.execute(decided_further(workflow, first, before))}
+
+    def labels_of_models(self, workflow: str, versions: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The labels of which each version gives probabilities, in order; versions that never decided are missing."""
+        with self._transaction() as connection:
+            found = {each: connection.scalar(labels_of_model(workflow, each)) for each in sorted(set(versions))}
+        return {version: tuple(labels) for version, labels in found.items() if labels}
+
+    def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
+        """How many cases have an outcome that became known in after <= known_at < before; without `after`, ever."""
+        known = tables.outcomes.c
+        query = select(func.count(known.case_id.distinct())).where(known.workflow == workflow, known.known_at < before)
+        if after is not None:
+            query = query.where(known.known_at >= after)
+        with self._transaction() as connection:
+            return connection.scalar(query) or 0
+
+    def training_asked(self, workflow: str, since: str | None, before: str) -> str | None:
+        """Why drift asked for a training after a night in since <= night < before, last; None if it has not."""
+        asked = training_requests.c
+        query = select(asked.why).where(asked.workflow == workflow, asked.night < before).order_by(asked.night.desc())
+        if since is not None:
+            query = query.where(asked.night >= since)
+        with self._transaction() as connection:
+            return connection.scalar(query.limit(1))
+
+    def outcomes_of(self, workflow: str, case_id: str) -> list[dict[str, Any]]:
+        """Everything that became known of one case, in the order in which it did."""
+        known = tables.outcomes.c
+        query = select(tables.outcomes).where(known.workflow == workflow, known.case_id == case_id)
+        with self._transaction() as connection:
+            return [dict(row._mapping) for row in connection.execute(query.order_by(known.known_at, known.id))]
+
+    # -- alerts --------------------------------------------------------------------------------------------------
+
+    def raise_alert(self, workflow: str, kind: str, key: str, message: str, owner: str, next_command: str) -> bool:
+        """Raises an alert, or raises a closed one again; False when it is open already.
+
+        Args:
+            key: what the alert is about, unique within the workflow.
+            next_command: what the owner should run next.
+        """
+        row = {"kind": kind, "message": message, "owner": owner, "next_command": next_command}
+        statement = insert(tables.alerts).values(workflow=workflow, key=key, **row)
+        statement = statement.on_conflict_do_update(
+            index_elements=["workflow", "key"],
+            set_={**row, "raised_at": func.now(), "closed_at": None},
+            where=tables.alerts.c.closed_at.is_not(None),
+        )
+        with self._transaction() as connection:
+            return bool(connection.scalars(statement.returning(tables.alerts.c.id)).all())
+
+    def close_alert(self, workflow: str, key: str) -> bool:
+        """Closes an alert; False when none is open under that key."""
+        known = tables.alerts.c
+        open_one = update(tables.alerts).where(known.workflow == workflow, known.key == key, known.closed_at.is_(None))
+        with self._transaction() as connection:
+            return bool(connection.execute(open_one.values(closed_at=func.now())).rowcount)
+
+    def open_alerts(self) -> list[dict[str, Any]]:
+        """Alerts nobody has closed, oldest first, by column."""
+        known = tables.alerts.c
+        query = select(tables.alerts).where(known.closed_at.is_(None)).order_by(known.raised_at, known.id)
+        with self._transaction() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _frame(rows: Sequence[Sequence[Any]], columns: list[str]) -> pd.DataFrame:
+    """Rows as a frame that has its columns even when it has no rows."""
+    return pd.DataFrame.from_records([tuple(row) for row in rows], columns=columns)

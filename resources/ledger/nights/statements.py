@@ -1,0 +1,137 @@
+"""The statements behind the ledger's methods; each runs in its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Row,
+    Select,
+    Table,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from pipeline_project.domain.core.errors import LedgerRefused, StaleAttempt
+from pipeline_project.ports.night import ModelVersion
+from resources.ledger.rows import jsonable
+from resources.ledger.tables import nights as tables
+
+
+def model_of(row: Row[Any]) -> ModelVersion:
+    metrics = {name: float("nan") if value is None else float(value) for name, value in row.metrics.items()}
+    return ModelVersion(
+        row.workflow, row.version, row.night, row.digest, row.run_id, metrics,
+        knows_until=row.knows_until or "", trained_by=row.trained_by or "",
+    )  # fmt: skip
+
+
+def insert_model(connection: Connection, model: ModelVersion) -> list[dict[str, Any]]:
+    """Keeps a model version.
+
+    Returns:
+        The fact for the audit chain, which the caller appends last; none where the row was there.
+    """
+    known = tables.model_versions
+    row = {name: getattr(model, name) for name in ("workflow", "version", "night", "digest", "run_id")}
+    row |= {"knows_until": model.knows_until or None, "trained_by": model.trained_by or None}
+    new = insert(known).values(**row, metrics=jsonable(model.metrics)).on_conflict_do_nothing()
+    made = connection.execute(new.returning(known.c.version)).first()
+    here = (known.c.workflow == model.workflow, known.c.version == model.version)
+    if connection.scalar(select(known.c.digest).where(*here)) != model.digest:
+        raise LedgerRefused(
+            f"version {model.version} of {model.workflow} is in the ledger with another digest: its files were changed "
+            "after it was registered; train a new version instead"
+        )
+    return [] if made is None else [{"table": "model_versions", "workflow": model.workflow, "version": model.version}]
+
+
+def insert_champion(
+    connection: Connection, workflow: str, version: str, night: str, reason: str
+) -> list[dict[str, Any]]:
+    """From `night` on this version decides; the same fact twice is one row.
+
+    Returns:
+        The fact for the audit chain, which the caller appends last; none where the row was there.
+    """
+    row = {"workflow": workflow, "version": version, "from_night": night, "reason": reason}
+    known = insert(tables.champions).on_conflict_do_nothing(index_elements=["workflow", "from_night", "version"])
+    made = connection.execute(known.values(row).returning(tables.champions.c.id)).scalar()
+    return [] if made is None else [{"table": "champions", **row}]
+
+
+def champion_history(workflow: str) -> Select[Any]:
+    """Champions with their models, the one that counts first."""
+    champions, models = tables.champions, tables.model_versions
+    return (
+        select(models, champions.c.from_night, champions.c.reason, champions.c.recorded_at.label("promoted_at"))
+        .join_from(champions, models)
+        .where(champions.c.workflow == workflow)
+        .order_by(champions.c.from_night.desc(), champions.c.id.desc())
+    )
+
+
+def outcome_facts(connection: Connection, numbers: Sequence[Any]) -> list[dict[str, Any]]:
+    """Outcomes that were just added, for the audit chain."""
+    known = tables.outcomes.c
+    columns = (known.workflow, known.case_id, known.label, known.true_at, known.known_at, known.source)
+    query = select(*columns).where(known.id == any_(literal([int(each) for each in numbers], ARRAY(BigInteger))))
+    return [{"table": "outcomes", **row._mapping} for row in connection.execute(query.order_by(known.id))]
+
+
+def standing_decisions(workflow: str) -> Select[Any]:
+    """A workflow's decisions, of each case the one that holds."""
+    known = tables.decisions.c
+    return (
+        select(tables.decisions)
+        .distinct(known.case_id)
+        .where(known.workflow == workflow)
+        .order_by(known.case_id, known.epoch.desc())
+    )
+
+
+def hold_fence(connection: Connection, workflow: str, night: str, attempt: int) -> str:
+    """The run id of an attempt, whose row stays locked until the transaction ends, so that no newer one can begin."""
+    known = tables.attempts.c
+    query = select(known.attempt, known.run_id).where(known.workflow == workflow, known.night == night)
+    row = connection.execute(query.with_for_update()).first()
+    newest = 0 if row is None else row.attempt
+    if row is None or newest != attempt:
+        raise StaleAttempt(
+            f"attempt {attempt} at night {night} of {workflow} may not write: the newest is {newest}; nothing was "
+            "written, let the newer run finish or start the night again"
+        )
+    return str(row.run_id)
+
+
+def decided_whole(connection: Connection, workflow: str, night: str) -> list[dict[str, Any]]:
+    """A night's attempt is over; returns the fact for the audit chain where it is the first that was."""
+    known = tables.attempts.c
+    here = (known.workflow == workflow, known.night == night, known.decided_at.is_(None))
+    first = connection.execute(update(tables.attempts).where(*here).values(decided_at=func.now())).rowcount
+    return [{"table": "attempts", "workflow": workflow, "night": night}] if first else []
+
+
+def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]], key: str) -> list[str]:
+    """Inserts the rows that break no unique constraint and returns their `key`; waits for a transaction that is
+    adding the same ones.
+
+    All rows travel as one JSON parameter: several times quicker than as many parameters.
+    """
+    if not rows:
+        return []
+    names = list(rows[0])
+    sent = func.jsonb_to_recordset(bindparam("sent", rows, type_=JSONB))
+    given = sent.table_valued(*[column(name, table.c[name].type) for name in names]).render_derived(with_types=True)
+    statement = insert(table).from_select(names, select(given)).on_conflict_do_nothing().returning(table.c[key])
+    return list(connection.scalars(statement))

@@ -1,0 +1,1 @@
+"""Actions that are to happen once: put in with decisions, leased, settled, held, delivered again."""

@@ -1,0 +1,1 @@
+"""Subjects' keys, forgetting, legal holds."""

@@ -1,0 +1,1 @@
+"""What replays found, apart from every decision."""

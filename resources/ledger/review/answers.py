@@ -1,0 +1,194 @@
+"""A person's answer, and a second person's word on it: each in one transaction with everything it leads to.
+
+An answer closes its task, and with the same commit the case gets its next decision, its outcome and its actions, and
+the audit chain a batch. Where a second person is needed it becomes a proposal instead; the approval then does the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, and_, select
+
+from pipeline_project.domain.core.errors import AnswerRefused, StaleClaim
+from pipeline_project.domain.delivery.planned_actions import ActionTerms
+from pipeline_project.domain.review import answers as rules
+from pipeline_project.domain.review.answers import Answer, Answered
+from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.domain.review.tasks import Proposal, TaskState
+from resources.ledger.audit.chain import append
+from resources.ledger.review import proposals, repeats
+from resources.ledger.review.approvals import approved, proposed, sent_back
+from resources.ledger.review.deciding import Superseded, as_recorded
+from resources.ledger.review.settling import lock_cluster, settled, weigh, write_answer
+from resources.ledger.review.statements import ended, held, known, moved, stale
+from resources.ledger.review.transactions import Work, in_transaction
+from resources.ledger.tables.review import review_proposals, review_tasks
+from resources.postgres.databases import pooled_engine
+
+Result = TypeVar("Result")
+
+_made = review_proposals.c
+
+
+@dataclass(frozen=True)
+class ReviewAnswers:
+    """What people say of cases; every method is one transaction.
+
+    Every method raises DatabaseUnreachable when the database does not answer.
+    """
+
+    url: str = field(repr=False)
+    connections: int = 8
+
+    def _run(self, work: Work[Result]) -> Result:
+        return in_transaction(pooled_engine(self.url, self.connections), work)
+
+    def answer(
+        self,
+        task_id: int,
+        version: int,
+        token: UUID,
+        person: str,
+        answer: Answer,
+        terms: ReviewTerms,
+        actions: ActionTerms,
+        others: Collection[str] = (),
+    ) -> Answered:
+        """Takes the answer of whoever holds a task: it decides, or waits for a second person (`Answered.proposal`).
+
+        Args:
+            version, token: of the claim.
+            others: names of the people who may answer tasks of this workflow, for choosing who is asked again.
+
+        Raises:
+            AnswerRefused: the workflow does not know it, or it cannot be carried out; the task stays in hand.
+            StaleClaim: the lease has ended, the task moved on, or the case was decided elsewhere.
+        """
+        rules.check(answer, terms)
+        claim = _Claim(task_id, version, token, person)
+        try:
+            return self._run(lambda connection: _answered(connection, claim, answer, terms, actions, others))
+        except Superseded as error:
+            why = str(error)
+            self._run(lambda connection: _fail(connection, task_id, why))
+            raise StaleClaim(why) from None
+
+    def approve(
+        self,
+        proposal: int,
+        proposal_hash: str,
+        person: str,
+        terms: ReviewTerms,
+        actions: ActionTerms,
+        note: str | None = None,
+        others: Collection[str] = (),
+    ) -> Answered:
+        """Agrees to what was proposed; the decision is then the proposer's, with this person's approval.
+
+        Args:
+            proposal_hash: of what this person was shown.
+
+        Raises:
+            SecondPersonNeeded: the person proposed it, or the hash is another one's.
+            StaleClaim: the proposal does not wait any more, or the case was decided elsewhere.
+        """
+        try:
+            return self._run(
+                lambda connection: approved(connection, proposal, proposal_hash, person, note, terms, actions, others)
+            )
+        except Superseded as error:
+            why = str(error)
+            self._run(lambda connection: _fail_proposed(connection, proposal, why))
+            raise StaleClaim(why) from None
+
+    def send_back(self, proposal: int, proposal_hash: str, person: str, note: str | None = None) -> None:
+        """Refuses what was proposed: the task goes back into the queue, for anybody.
+
+        Raises:
+            SecondPersonNeeded: the person proposed it, or the hash is another one's.
+            StaleClaim: the proposal does not wait any more.
+        """
+        self._run(lambda connection: sent_back(connection, proposal, proposal_hash, person, note))
+
+    def waiting(self, workflow: str | None = None) -> list[Proposal]:
+        """Proposals that wait for a second person, the oldest first."""
+        return self._run(lambda connection: proposals.waiting(connection, workflow))
+
+    def proposal(self, proposal: int) -> Proposal | None:
+        """One proposal with the second person's word, or None."""
+        query = proposals.proposals_query().where(_made.id == proposal)
+
+        def work(connection: Connection) -> Proposal | None:
+            row = connection.execute(query).first()
+            return None if row is None else proposals.proposal_of(row)
+
+        return self._run(work)
+
+    def proposals_of(self, task_id: int) -> list[Proposal]:
+        """Everything that was proposed for a task, the first first."""
+        query = proposals.proposals_query().where(_made.task_id == task_id).order_by(_made.id)
+        return self._run(lambda connection: [proposals.proposal_of(row) for row in connection.execute(query)])
+
+
+@dataclass(frozen=True)
+class _Claim:
+    task: int
+    version: int
+    token: UUID
+    person: str
+
+
+# -- answering ---------------------------------------------------------------------------------------------------
+
+
+def _answered(
+    connection: Connection,
+    claim: _Claim,
+    answer: Answer,
+    terms: ReviewTerms,
+    actions: ActionTerms,
+    others: Collection[str],
+) -> Answered:
+    mine = held(claim.task, claim.version, claim.token, claim.person)
+    lock_cluster(connection, claim.task)
+    task = connection.execute(select(review_tasks).where(mine).with_for_update()).first()
+    if task is None:
+        raise stale(connection, claim.task, claim.person)
+    if task.workflow != terms.workflow:
+        raise AnswerRefused(f"task {task.id} is one of {task.workflow}, not of {terms.workflow}; open it again")
+    as_recorded(connection, task)
+    if task.kind == "repeat":
+        return _answered_again(connection, mine, task, claim.person, answer)
+    weighed = weigh(connection, task, answer, terms, actions)
+    if rules.needs_second(answer.option, weighed.amount, weighed.earlier, terms):
+        return proposed(connection, task, claim.person, claim.token, answer, weighed)
+    moved(connection, mine, ended(TaskState.COMPLETE), "answer", claim.person)
+    return settled(connection, task, answer, claim.person, weighed, None, [], terms, actions, others)
+
+
+def _answered_again(connection: Connection, mine: Any, task: Row[Any], person: str, answer: Answer) -> Answered:
+    """A case shown a second time: the answer is kept, and decides nothing."""
+    moved(connection, mine, ended(TaskState.COMPLETE), "answer", person)
+    written = write_answer(connection, task, answer, person, None, None, None)
+    again = repeats.answered_again(connection, task.id, person, answer.option, answer.label)
+    append(connection, "answers", task.workflow, [written, *again])
+    return Answered(task.id, None)
+
+
+# -- cases decided elsewhere -------------------------------------------------------------------------------------
+
+
+def _fail(connection: Connection, task_id: int, why: str) -> None:
+    """Closes a task whose case does not wait for it any more."""
+    open_one = and_(known.id == task_id, known.closed_at.is_(None))
+    moved(connection, open_one, {**ended(TaskState.FAILED), "note": why}, "fail", None)
+
+
+def _fail_proposed(connection: Connection, proposal: int, why: str) -> None:
+    task = connection.scalar(select(_made.task_id).where(_made.id == proposal))
+    if task is not None:
+        _fail(connection, task, why)

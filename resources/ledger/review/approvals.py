@@ -1,0 +1,116 @@
+"""A second person's word: an answer that waits for it, the yes that decides, the no that opens the task again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, insert, select
+
+from pipeline_project.domain.core.errors import AnswerRefused, SecondPersonNeeded, StaleClaim
+from pipeline_project.domain.delivery.planned_actions import ActionTerms
+from pipeline_project.domain.review import answers as rules
+from pipeline_project.domain.review.answers import Answer, Answered
+from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.domain.review.tasks import TaskState
+from resources.ledger.audit.chain import append
+from resources.ledger.audit.rows import UNREADABLE, unlike
+from resources.ledger.review.deciding import planned
+from resources.ledger.review.settling import Fact, Weighed, fact, lock_cluster, settled
+from resources.ledger.review.statements import NOBODY, back_in_queue, ended, known, moved, one
+from resources.ledger.tables.review import review_approvals, review_proposals
+
+_made = review_proposals.c
+
+
+def proposed(
+    connection: Connection, task: Row[Any], person: str, token: UUID, answer: Answer, weighed: Weighed
+) -> Answered:
+    """The task waits, out of everybody's hand, until a second person has spoken."""
+    row = {
+        "task_id": task.id,
+        "workflow": task.workflow,
+        "case_id": task.case_id,
+        "proposer": person,
+        **vars(answer),
+        "amount": weighed.amount,
+        "total": (weighed.amount or 0.0) + weighed.earlier,
+        "subject": task.subject,
+        "claim": token,
+        "hash": rules.proposal_hash(dict(task._mapping), answer, person, weighed.amount, token),
+    }
+    made = connection.execute(insert(review_proposals).values(row).returning(review_proposals)).one()
+    waits = {**NOBODY, "version": known.version + 1, "proposal_id": made.id}
+    moved(connection, known.id == task.id, waits, "propose", person)
+    append(connection, "proposals", task.workflow, [fact("review_proposals", made)])
+    return Answered(task.id, None, made.id, made.hash)
+
+
+def approved(
+    connection: Connection,
+    proposal: int,
+    proposal_hash: str,
+    person: str,
+    note: str | None,
+    terms: ReviewTerms,
+    actions: ActionTerms,
+    others: Collection[str],
+) -> Answered:
+    """The proposal is decided: the answer is its proposer's."""
+    made, task = _waiting(connection, proposal)
+    if made.workflow != terms.workflow:
+        raise AnswerRefused(f"proposal {proposal} is one of {made.workflow}, not of {terms.workflow}; open it again")
+    answer = Answer(made.option, made.label, made.reason, made.note)
+    rules.check(answer, terms)
+    # the row of a task may change: what is approved is what was seen, or nothing
+    if rules.proposal_hash(dict(task._mapping), answer, made.proposer, made.amount, made.claim) != made.hash:
+        raise SecondPersonNeeded("the case is not what it was when this was proposed; send it back")
+    (other,) = unlike(connection, review_proposals, [dict(made._mapping)])
+    if other is None or other:
+        raise SecondPersonNeeded(
+            "this is not what was proposed, as the audit chain has it; send it back and run `pipeline audit verify`"
+        )
+    weighed = Weighed(planned(task, answer.option, actions), made.amount, 0.0)
+    approval = _verdict(connection, made, person, "approve", proposal_hash, note)
+    moved(connection, known.id == task.id, ended(TaskState.COMPLETE), "approve", person)
+    return settled(connection, task, answer, made.proposer, weighed, made.id, [approval], terms, actions, others)
+
+
+def sent_back(connection: Connection, proposal: int, proposal_hash: str, person: str, note: str | None) -> None:
+    """The task is anybody's again."""
+    made, task = _waiting(connection, proposal)
+    refusal = _verdict(connection, made, person, "send_back", proposal_hash, note)
+    values = {**back_in_queue(), "assigned_to": None}
+    moved(connection, known.id == task.id, values, "send_back", person)
+    append(connection, "approvals", made.workflow, [refusal])
+
+
+def _waiting(connection: Connection, proposal: int) -> tuple[Row[Any], Row[Any]]:
+    """A proposal that waits, and its task, locked. Who may speak, and about what, are rules of the database."""
+    try:
+        made = connection.execute(select(review_proposals).where(_made.id == proposal)).first()
+    except UNREADABLE:
+        raise StaleClaim(f"proposal {proposal} cannot be read; have `pipeline audit verify` run") from None
+    if made is None:
+        raise StaleClaim(f"there is no proposal {proposal}; open the queue")
+    lock_cluster(connection, made.task_id)
+    task = one(connection, made.task_id, lock=True)
+    if task is None or task.proposal_id != proposal:
+        raise StaleClaim(f"proposal {proposal} has its answer already; open the queue")
+    return made, task
+
+
+def _verdict(
+    connection: Connection, made: Row[Any], person: str, verdict: str, proposal_hash: str, note: str | None
+) -> Fact:
+    row = {
+        "proposal_id": made.id,
+        "proposal_hash": proposal_hash,
+        "proposer": made.proposer,
+        "approver": person,
+        "verdict": verdict,
+        "note": note,
+    }
+    given = connection.execute(insert(review_approvals).values(row).returning(review_approvals)).one()
+    return fact("review_approvals", given)

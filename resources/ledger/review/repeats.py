@@ -1,0 +1,123 @@
+"""Cases asked a second time, unmarked: how far people agree with each other and with themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from pipeline_project.domain.review.agreement import Agreement, Repeat, agreements, is_repeated
+from pipeline_project.domain.review.new_tasks import ReviewTerms
+from resources.ledger.review import cluster_tasks
+from resources.ledger.tables.clusters import repeat_answers, repeats
+from resources.postgres.databases import connected, pooled_engine
+
+Fact = Mapping[str, Any]
+
+
+def ask_again(
+    connection: Connection,
+    task_id: int,
+    answered_by: str,
+    option: str,
+    label: str,
+    terms: ReviewTerms,
+    others: Collection[str],
+) -> list[Fact]:
+    """Perhaps asks an answered case again, in the transaction of its answer; which cases is a matter of their hash.
+
+    Somebody else is asked where there is anybody else, or the same person once a day has passed.
+
+    Args:
+        task_id: of a task whose answer decided its case.
+        others: names of the people who may answer tasks of this workflow.
+
+    Returns:
+        What is to be appended to the audit chain; nothing where the case is not asked again.
+    """
+    asked = cluster_tasks.task(connection, task_id)
+    if not is_repeated(terms.workflow, asked.case_id, asked.epoch, terms.repeats):
+        return []
+    somebody_else = bool(set(others) - {answered_by})
+    made = cluster_tasks.copy_as_repeat(connection, task_id, [answered_by] if somebody_else else [], not somebody_else)
+    if made is None:
+        return []
+    row = {
+        "task_id": made,
+        "first_task_id": task_id,
+        "workflow": terms.workflow,
+        "case_id": asked.case_id,
+        "first_by": answered_by,
+        "first_option": option,
+        "first_label": label,
+    }
+    connection.execute(insert(repeats), row)
+    return [{"table": "review_tasks", "id": made}, {"table": "repeats", **row}]
+
+
+def answered_again(connection: Connection, task_id: int, answered_by: str, option: str, label: str) -> list[Fact]:
+    """Keeps the answer to a task of the kind `repeat`; it decides nothing and is no outcome.
+
+    Returns:
+        What is to be appended to the audit chain.
+    """
+    row = {"task_id": task_id, "answered_by": answered_by, "second_option": option, "second_label": label}
+    connection.execute(insert(repeat_answers), row)
+    return [{"table": "repeat_answers", **row}]
+
+
+@dataclass(frozen=True)
+class Disputed:
+    """A case that two answers decided differently; the first one stands."""
+
+    case_id: str
+    task_id: int
+    first_by: str
+    first: tuple[str, str]
+    second_by: str
+    second: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """What asking again has shown; every method raises DatabaseUnreachable when the database does not answer."""
+
+    url: str = field(repr=False)
+    connections: int = 8
+
+    def agreement(self, workflow: str) -> list[Agreement]:
+        """How far each pair of people chooses the same option for the same case, and each person with herself."""
+        query = select(
+            repeats.c.first_by, repeat_answers.c.answered_by, repeats.c.first_option, repeat_answers.c.second_option
+        )
+        with connected(pooled_engine(self.url, self.connections)) as connection:
+            rows = connection.execute(_answered(query, workflow)).all()
+        return agreements(Repeat(*row) for row in rows)
+
+    def disputed(self, workflow: str, most: int = 100) -> list[Disputed]:
+        """Cases whose second answer differs in option or label, the latest first."""
+        first, second = repeats.c, repeat_answers.c
+        query = select(repeats, second.answered_by, second.second_option, second.second_label).where(
+            (first.first_option != second.second_option) | (first.first_label != second.second_label)
+        )
+        with connected(pooled_engine(self.url, self.connections)) as connection:
+            rows = connection.execute(_answered(query, workflow).order_by(second.answered_at.desc()).limit(most)).all()
+        return [
+            Disputed(
+                row.case_id,
+                row.first_task_id,
+                row.first_by,
+                (row.first_option, row.first_label),
+                row.answered_by,
+                (row.second_option, row.second_label),
+            )
+            for row in rows
+        ]
+
+
+def _answered(query: Any, workflow: str) -> Any:
+    return query.join_from(repeats, repeat_answers, repeats.c.task_id == repeat_answers.c.task_id).where(
+        repeats.c.workflow == workflow
+    )

@@ -1,0 +1,379 @@
+"""Review tasks: opened with a night's decisions, handed out one at a time, held under a lease, given back.
+
+Every change is compare-and-set: it names the version and the claim it rests on, and a writer who was overtaken gets
+`StaleClaim`. The next task is found with SKIP LOCKED, so that people who ask at once never wait for each other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
+
+from pipeline_project.domain.core.errors import StaleClaim, TaskTaken
+from pipeline_project.domain.core.people import Person
+from pipeline_project.domain.review import order
+from pipeline_project.domain.review.content import PHOTOS
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
+from pipeline_project.domain.review.tasks import (
+    OPEN,
+    Event,
+    Mine,
+    Notice,
+    Queue,
+    QueueFilter,
+    QueueRow,
+    Task,
+    TaskState,
+)
+from resources.ledger.audit.chain import append
+from resources.ledger.audit.rows import UNREADABLE
+from resources.ledger.nights.statements import insert_new
+from resources.ledger.review import assigning, proposals
+from resources.ledger.review.statements import (
+    NOT_UNDERSTOOD,
+    NotUnderstood,
+    back_in_queue,
+    ended,
+    free_for,
+    held,
+    known,
+    lease_ended,
+    light,
+    moved,
+    note,
+    one,
+    queue_row,
+    stale,
+    states_of,
+    taken_by,
+    task_of,
+)
+from resources.ledger.review.transactions import Work, in_transaction
+from resources.ledger.rows import FIRST_EPOCH, jsonable
+from resources.ledger.tables.review import reveals, review_notices, review_tasks, task_events
+from resources.postgres.databases import pooled_engine
+
+log = logging.getLogger("pipeline.review")
+
+Result = TypeVar("Result")
+
+#: Most rows of one page of the queue.
+MOST_ROWS = 500
+
+
+def open_tasks(
+    connection: Connection,
+    workflow: str,
+    night: str,
+    tasks: Sequence[NewTask],
+    terms: ReviewTerms,
+    epoch: int = FIRST_EPOCH,
+) -> list[dict[str, Any]]:
+    """Opens the tasks that a night's decisions ask for, in the caller's transaction.
+
+    Args:
+        epoch: of the decisions that ask. A case is asked once by each: tasks that are there already are left alone.
+
+    Returns:
+        The facts of those that are new, for the audit chain; whoever ends the transaction appends them.
+    """
+    now: datetime = connection.execute(select(func.now())).scalar_one()
+    due = now + timedelta(hours=terms.due_hours)
+    level = order.due_level(terms.due_hours)
+    rows = [_new_row(task, workflow, night, epoch, terms, level, now, due) for task in tasks]
+    # in one order for everybody, or two that add the same tasks could wait for each other for ever
+    rows.sort(key=lambda row: str(row["case_id"]))
+    return [task_fact(number) for number in insert_new(connection, review_tasks, rows, "id")]
+
+
+def task_fact(number: Any) -> dict[str, Any]:
+    """A task that was just opened, for the audit chain, which reads the rest of it."""
+    return {"table": "review_tasks", "id": int(number)}
+
+
+def _new_row(
+    task: NewTask,
+    workflow: str,
+    night: str,
+    epoch: int,
+    terms: ReviewTerms,
+    level: int,
+    now: datetime,
+    due: datetime,
+) -> dict[str, Any]:
+    worth = order.Worth(task.why, task.benefit, task.information, level)
+    plain: dict[str, Any] = jsonable(asdict(task))
+    return {
+        **plain,
+        "workflow": workflow,
+        "night": night,
+        "epoch": epoch,
+        "skill": terms.skill,
+        "lease_minutes": terms.lease_minutes,
+        "currency": terms.currency,
+        "priority": order.priority(worth, terms.cost),
+        "due_level": level,
+        "opened_at": now.isoformat(),
+        "due_at": due.isoformat(),
+        # columns named in an INSERT take no default
+        "kind": "case",
+        "state": "pending",
+        "version": 1,
+        "excluded": [],
+    }
+
+
+@dataclass(frozen=True)
+class ReviewTasks:
+    """The queue and the tasks in hand; every method is one transaction.
+
+    Every method raises DatabaseUnreachable when the database does not answer.
+    """
+
+    url: str = field(repr=False)
+    connections: int = 8
+
+    def _run(self, work: Work[Result]) -> Result:
+        return in_transaction(pooled_engine(self.url, self.connections), work)
+
+    # -- taking and giving back ----------------------------------------------------------------------------------
+
+    def next_task(self, person: Person, workflow: str | None = None) -> Task | None:
+        """Hands out the next task: one assigned to this person, then one past its due time if the person is an
+        approver, then the first of the queue. None when nothing is left for this person."""
+        while True:
+            try:
+                return self._run(lambda connection: _next(connection, person, workflow))
+            except NotUnderstood as error:
+                # else it would be the first of the queue for everybody, for ever
+                self._run(partial(_set_aside, task=error.task))
+
+    def claim(self, task_id: int, person: Person) -> Task:
+        """Takes one task, or takes it anew when it is in this person's hand; the old token ends.
+
+        Raises:
+            TaskTaken: it is closed, in somebody else's hand, assigned to somebody else, or not for this person.
+        """
+        return self._run(lambda connection: _claim(connection, task_id, person))
+
+    def renew(self, task_id: int, version: int, token: UUID, person: str) -> datetime:
+        """Lets a lease begin anew and returns its end; the version stays.
+
+        Raises:
+            StaleClaim: the lease has ended, or the task moved on.
+        """
+
+        def work(connection: Connection) -> datetime:
+            values = {"lease_until": taken_by(person)["lease_until"]}
+            changed = update(review_tasks).where(held(task_id, version, token, person)).values(values)
+            until = connection.scalar(changed.returning(known.lease_until))
+            if until is None:
+                raise stale(connection, task_id, person)
+            return until
+
+        return self._run(work)
+
+    def give_back(self, task_id: int, version: int, token: UUID, person: str) -> None:
+        """Puts a task back into the queue, where anybody may take it.
+
+        Raises:
+            StaleClaim: the lease has ended, or the task moved on.
+        """
+
+        def work(connection: Connection) -> None:
+            values = {**back_in_queue(), "assigned_to": None}
+            if not moved(connection, held(task_id, version, token, person), values, "give_back", person):
+                raise stale(connection, task_id, person)
+
+        self._run(work)
+
+    def assign(self, workflow: str, reviewers: Sequence[Person], most_tasks: int) -> int:
+        """Gives waiting tasks to the least loaded reviewers, the first of the queue first; returns how many.
+
+        Args:
+            most_tasks: open tasks that one reviewer may have, in hand and assigned together.
+        """
+        return self._run(lambda connection: assigning.assign(connection, workflow, reviewers, most_tasks))
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def task(self, task_id: int) -> Task | None:
+        """One task with what its page shows, without the claim's token."""
+
+        def work(connection: Connection) -> Task | None:
+            row = one(connection, task_id)
+            return None if row is None else task_of(row)
+
+        return self._run(work)
+
+    def of_case(self, workflow: str, case_id: str) -> list[QueueRow]:
+        """The tasks of a case, the first first."""
+        query = light().where(known.workflow == workflow, known.case_id == case_id).order_by(known.id)
+        return self._run(lambda connection: [queue_row(row) for row in connection.execute(query)])
+
+    def queue(
+        self, filters: QueueFilter | None = None, limit: int = 50, after: tuple[float, int] | None = None
+    ) -> Queue:
+        """One page of the open tasks in the order in which they come, and how many there are by state.
+
+        Args:
+            after: `Queue.after` of the page before.
+        """
+        wanted = filters or QueueFilter()
+        return self._run(lambda connection: _queue(connection, wanted, min(limit, MOST_ROWS), after))
+
+    def mine(self, person: str) -> Mine:
+        """What one person has in hand, has been given, and has proposed."""
+
+        def work(connection: Connection) -> Mine:
+            first = light().order_by(known.priority.desc(), known.id)
+            hand = first.where(known.state == "in_progress", known.claimed_by == person)
+            given = first.where(known.assigned_to == person, known.state == "pending").limit(MOST_ROWS)
+            return Mine(
+                [queue_row(row) for row in connection.execute(hand)],
+                [queue_row(row) for row in connection.execute(given)],
+                proposals.waiting(connection, proposer=person),
+            )
+
+        return self._run(work)
+
+    def history(self, task_id: int) -> list[Event]:
+        """Who changed a task, and when."""
+        of = task_events.c
+        query = select(of.version, of.event, of.person, of.at).where(of.task_id == task_id).order_by(of.version)
+        return self._run(lambda connection: [Event(*row) for row in connection.execute(query)])
+
+    def notices(self, task_id: int) -> list[Notice]:
+        """The reminders, escalations and lapses of a task."""
+        of = review_notices.c
+        query = select(of.task_id, of.kind, of.level, of.at).where(of.task_id == task_id).order_by(of.at, of.level)
+        return self._run(lambda connection: [Notice(*row) for row in connection.execute(query)])
+
+    def reveal(self, task_id: int, person: str, name: str, token: UUID | None) -> str | None:
+        """Writes down that a person opens one personal value, and returns its sealed form for the caller to open.
+
+        Args:
+            name: of the field. token: of the claim; None for the second person on a proposal.
+
+        Raises:
+            StaleClaim: the person does not hold the task and no proposal of somebody else waits.
+            TaskTaken: the task has no such value.
+        """
+        return self._run(lambda connection: _reveal(connection, task_id, person, name, token))
+
+
+# -- behind the methods ------------------------------------------------------------------------------------------
+
+
+def _next(connection: Connection, person: Person, workflow: str | None) -> Task | None:
+    allowed = states_of(person)
+    own = and_(known.state == "pending", known.held_by.is_(None), known.assigned_to == person.name)
+    late = and_(known.state == "escalated", known.held_by.is_(None))
+    free = and_(known.state == "pending", known.held_by.is_(None), known.assigned_to.is_(None))
+    wanted = [
+        *([own] if "pending" in allowed else []),
+        *([late] if "escalated" in allowed else []),
+        *([free] if "pending" in allowed else []),
+    ]
+    for where in wanted:
+        first = select(known.id).where(where, free_for(person)).order_by(known.priority.desc(), known.id).limit(1)
+        if workflow is not None:
+            first = first.where(known.workflow == workflow)
+        task = connection.scalar(first.with_for_update(skip_locked=True))
+        if task is None:
+            continue
+        try:
+            return _taken(connection, known.id == task, person)
+        except UNREADABLE:
+            raise NotUnderstood(task) from None
+    return None
+
+
+def _set_aside(connection: Connection, task: int) -> None:
+    """Ends a task that nobody can read."""
+    log.warning("task %s cannot be understood and is set aside: run `pipeline audit verify`", task)
+    still = and_(known.id == task, known.closed_at.is_(None))
+    moved(connection, still, {**ended(TaskState.FAILED), "note": NOT_UNDERSTOOD}, "fail", None)
+
+
+def _claim(connection: Connection, task_id: int, person: Person) -> Task:
+    free = and_(known.state.in_(states_of(person)), or_(known.assigned_to.is_(None), known.assigned_to == person.name))
+    own = and_(known.state == "in_progress", known.claimed_by == person.name)
+    task = _taken(connection, and_(known.id == task_id, free_for(person), or_(free, lease_ended(), own)), person)
+    if task is None:
+        raise _taken_why(connection, task_id, person)
+    return task
+
+
+def _taken(connection: Connection, where: Any, person: Person) -> Task | None:
+    changed = update(review_tasks).where(where).values(taken_by(person.name)).returning(review_tasks)
+    rows = connection.execute(changed).all()
+    note(connection, rows, "claim", person.name)
+    return task_of(rows[0], rows[0].claim_token) if rows else None
+
+
+def _taken_why(connection: Connection, task_id: int, person: Person) -> TaskTaken:
+    row = one(connection, task_id)
+    if row is None:
+        return TaskTaken(f"there is no task {task_id}; open the queue")
+    if row.closed_at is not None:
+        return TaskTaken(f"task {task_id} is {row.state} already; take the next one")
+    if row.proposal_id is not None:
+        return TaskTaken(f"task {task_id} waits for a second person; an approver finds it among the proposals")
+    if row.claimed_by is not None:
+        return TaskTaken(f"task {task_id} is in somebody else's hand; take the next one")
+    if row.held_by is not None:
+        return TaskTaken(f"the cluster of task {task_id} is being decided at once; take the next one")
+    if row.assigned_to not in (None, person.name):
+        return TaskTaken(f"task {task_id} is assigned to somebody else; take the next one")
+    return TaskTaken(
+        f"task {task_id} is for somebody else: another role, another skill, or other eyes; take the next one"
+    )
+
+
+def _queue(connection: Connection, filters: QueueFilter, limit: int, after: tuple[float, int] | None) -> Queue:
+    query = _filtered(light(), filters).order_by(known.priority.desc(), known.id).limit(limit + 1)
+    if after is not None:
+        priority, last = after
+        query = query.where(known.priority <= priority, or_(known.priority < priority, known.id > last))
+    rows = [queue_row(row) for row in connection.execute(query)]
+    found = _filtered(select(known.state, func.count()), filters).group_by(known.state)
+    counts = {state.value: 0 for state in OPEN} | dict(connection.execute(found).tuples().all())
+    page = rows[:limit]
+    more = (page[-1].priority, page[-1].id) if len(rows) > limit else None
+    return Queue(page, counts, more)
+
+
+def _filtered(query: Select[Any], filters: QueueFilter) -> Select[Any]:
+    # all open ones, in the words of the index
+    query = query.where(known.state.in_([state.value for state in OPEN]))
+    if filters.states:
+        query = query.where(known.state.in_([state.value for state in filters.states]))
+    for name, value in asdict(filters).items():
+        if name != "states" and value is not None:
+            query = query.where(known[name] == value)
+    return query
+
+
+def _reveal(connection: Connection, task_id: int, person: str, name: str, token: UUID | None) -> str | None:
+    row = one(connection, task_id)
+    if row is None:
+        raise StaleClaim(f"there is no task {task_id}; open the queue")
+    holds = row.claimed_by == person and row.claim_token == token and token is not None
+    alive = holds and bool(connection.scalar(select(known.id).where(known.id == task_id, ~lease_ended())))
+    if not alive and not proposals.waits_for(connection, row.proposal_id, person):
+        raise stale(connection, task_id, person)
+    sealed = row.content.get("sealed", {})
+    if name not in sealed and not (name == PHOTOS and row.content.get(PHOTOS)):
+        raise TaskTaken(f"task {task_id} has no personal value of that name; open the task again")
+    written = {"task_id": task_id, "workflow": row.workflow, "case_id": row.case_id, "person": person, "field": name}
+    fact = connection.execute(insert(reveals).values(written).returning(reveals)).one()
+    append(connection, "reveals", row.workflow, [{"table": "reveals", **fact._mapping}])
+    return sealed.get(name)

@@ -1,0 +1,182 @@
+"""`Recalls`: decisions that are taken back, each once; what has left is compensated, never deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from pipeline_project.domain.core.errors import RecallRefused
+from pipeline_project.domain.delivery.planned_actions import ActionTerms
+from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Kind, Touched
+from resources.ledger.audit.chain import append
+from resources.ledger.nights.statements import standing_decisions
+from resources.ledger.outbox.outbox import take_back
+from resources.ledger.tables import nights as tables
+from resources.ledger.tables.rollout import recalled_decisions, recalls, recalls_again
+from resources.postgres.databases import connected, engine_of
+
+
+@dataclass(frozen=True)
+class TakenBack:
+    """What became of the actions of recalled decisions.
+
+    Attributes:
+        decisions: recalled now.
+        cancelled: actions that had not left.
+        compensations: actions that undo others, added now.
+        for_good: cases of which an action has left that cannot be undone.
+    """
+
+    decisions: int = 0
+    cancelled: int = 0
+    compensations: int = 0
+    for_good: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recalls:
+    """Every method raises DatabaseUnreachable when the database does not answer."""
+
+    url: str = field(repr=False)
+    engine: Callable[[str], Engine] = engine_of
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with connected(self.engine(self.url)) as connection, connection.begin():
+            yield connection
+
+    def policy_hash(self, workflow: str, beginning: str) -> str:
+        """The hash of a spec of which the beginning is given.
+
+        Raises:
+            RecallRefused: none begins like this, or several do.
+        """
+        known = tables.workflow_versions.c
+        query = select(known.spec_hash).where(
+            known.workflow == workflow, known.spec_hash.startswith(beginning, autoescape=True)
+        )
+        with self._transaction() as connection:
+            found = list(connection.scalars(query.limit(2)))
+        if len(found) != 1:
+            many = "no policy" if not found else "more than one policy"
+            raise RecallRefused(
+                f"{many} of {workflow} has a hash that begins with {beginning!r}; "
+                f"`pipeline why {workflow} CASE --json` names the one of a decision"
+            )
+        return str(found[0])
+
+    def touched(self, workflow: str, kind: Kind, named: str) -> list[Touched]:
+        """Decisions of the policy that stand, by night and case; what a person decided since is not among them."""
+        standing = standing_decisions(workflow).subquery()
+        done = recalled_decisions.c
+        which: dict[Kind, ColumnElement[bool]] = {
+            "model": standing.c.model_version == named,
+            "policy": standing.c.spec_hash == named,
+            "night": standing.c.night == named,
+        }
+        same = (
+            (done.workflow == standing.c.workflow)
+            & (done.case_id == standing.c.case_id)
+            & (done.epoch == standing.c.epoch)
+        )
+        query = (
+            select(standing, done.recall)
+            .join_from(standing, recalled_decisions, same, isouter=True)
+            .where(standing.c.made_by == "policy", which[kind])
+            .order_by(standing.c.night, standing.c.case_id)
+        )
+        with self._transaction() as connection:
+            return [
+                Touched(row.case_id, row.epoch, row.night, row.option, row.reason, row.recall is not None)
+                for row in connection.execute(query)
+            ]
+
+    def apply(
+        self,
+        workflow: str,
+        kind: Kind,
+        named: str,
+        flipped: Sequence[Again],
+        reason: str,
+        by: str,
+        terms: ActionTerms,
+        data: Data = "decided",
+    ) -> TakenBack:
+        """Takes back the actions of decisions that would be others now; each decision in a transaction of its own.
+
+        What has not left is cancelled, what has is compensated up to the point of no return. A decision is recalled
+        once: whoever asks again, or at the same time, adds nothing; after a broken run the rest is taken back. Whoever
+        recalls the same for another reason, or on other data, stands beside what was taken back then.
+
+        Args:
+            data: on which data the decisions were made again.
+        """
+        begun = self._begun(workflow, kind, named, {"reason": reason, "by": by, "data": data})
+        made, cancelled, compensations, for_good = 0, 0, 0, []
+        for each in flipped:
+            found = self._one(workflow, begun, each, terms)
+            if found is None:
+                continue
+            made, cancelled = made + 1, cancelled + found["cancelled"]
+            compensations += found["compensations"]
+            for_good += [each.touched.case_id] * bool(found["for_good"])
+        return TakenBack(made, cancelled, compensations, tuple(for_good))
+
+    def _begun(self, workflow: str, kind: Kind, named: str, said: dict[str, str]) -> tuple[int, int]:
+        """The recall and its round: the same person with the same words goes on with what was begun."""
+        known, again = recalls.c, recalls_again.c
+        row = {"workflow": workflow, "kind": kind, "named": named, **said}
+        with self._transaction() as connection:
+            # one at a time, or two could count to the same round
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"recall/{workflow}/{kind}/{named}"))))
+            here = (known.workflow == workflow, known.kind == kind, known.named == named)
+            first = connection.execute(select(recalls).where(*here)).first()
+            if first is None:
+                number = connection.execute(insert(recalls).values(row).returning(known.id)).scalar_one()
+                append(connection, "recalls", workflow, [{"table": "recalls", **row}])
+                return int(number), 1
+            if all(first._mapping[name] == value for name, value in said.items()):
+                return int(first.id), 1
+            rounds = select(recalls_again).where(again.recall == first.id).order_by(again.round)
+            others = connection.execute(rounds).all()
+            for other in others:
+                if all(other._mapping[name] == value for name, value in said.items()):
+                    return int(first.id), int(other.round)
+            later = {"recall": int(first.id), "round": len(others) + 2, "workflow": workflow, **said}
+            connection.execute(insert(recalls_again).values(later))
+            append(connection, "recalls", workflow, [{"table": "recalls_again", **later}])
+            return int(first.id), len(others) + 2
+
+    def _one(self, workflow: str, begun: tuple[int, int], each: Again, terms: ActionTerms) -> dict[str, int] | None:
+        case, epoch = each.touched.case_id, each.touched.epoch
+        known = recalled_decisions.c
+        with self._transaction() as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"recall/{workflow}/{case}"))))
+            here = (known.workflow == workflow, known.case_id == case, known.epoch == epoch)
+            latest = select(func.max(tables.decisions.c.epoch)).where(
+                tables.decisions.c.workflow == workflow, tables.decisions.c.case_id == case
+            )
+            # a person who decided the case in the meantime has the last word, actions and all
+            if connection.scalar(select(known.epoch).where(*here)) or connection.scalar(latest) != epoch:
+                return None
+            found = take_back(connection, workflow, case, epoch, terms)
+            row: dict[str, Any] = {
+                "workflow": workflow,
+                "case_id": case,
+                "epoch": epoch,
+                "recall": begun[0],
+                "round": begun[1],
+                "was": each.touched.option,
+                "would_be": each.would_be,
+                "cancelled": found["cancelled"],
+                "compensated": found["compensations"],
+                "for_good": found["for_good"],
+            }
+            connection.execute(insert(recalled_decisions).values(row))
+            append(connection, "recalls", workflow, [{"table": "recalled_decisions", **row}])
+        return found

@@ -1,0 +1,1 @@
+"""The ledger's tables, as SQLAlchemy knows them; `migrations/` makes them, a test compares the two."""

@@ -1,0 +1,271 @@
+"""The three databases: on the embedded server by default, on the user's own where `PIPELINE_POSTGRES_URL` is set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeVar
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+
+from pipeline_project.domain.core.errors import DatabaseMissing, DatabaseUnreachable, SettingInvalid
+from pipeline_project.settings import Settings
+from resources.postgres.embedded import DRIVER, EmbeddedServer
+
+DAGSTER, MLFLOW, LEDGER = "pipeline_dagster", "pipeline_mlflow", "pipeline_ledger"
+#: What nothing that a spec names may lead to.
+HOUSE = (DAGSTER, MLFLOW, LEDGER)
+CONNECT_SECONDS = 10
+#: A kept connection is replaced after this long, so that a moved server or a changed password is noticed.
+RECYCLE_SECONDS = 1800
+
+#: template0 and the C locale, because a server may have made its own databases in another encoding.
+_CREATE = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+_STATEMENTS = {name: _CREATE.format(name) for name in (DAGSTER, MLFLOW, LEDGER)}
+_SECRETS = ("password", "sslpassword")
+_DUPLICATE = ("42P04", "23505")
+_NOT_ALLOWED = "42501"
+#: A transaction that the server ended because of another one, and how often one is tried.
+_LOST, TRIES = ("40P01", "40001"), 4
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Databases:
+    """SQLAlchemy URLs with the password in them: give them to a library, never to a log (`safe`)."""
+
+    dagster_url: str = field(repr=False)
+    mlflow_url: str = field(repr=False)
+    ledger_url: str = field(repr=False)
+
+
+def databases(settings: Settings) -> Databases:
+    """The three databases, created when missing; starts the embedded server where it is the one.
+
+    Raises:
+        SettingInvalid: `PIPELINE_POSTGRES_URL` is no PostgreSQL URL.
+        DatabaseUnreachable: the server does not answer, or refuses the user.
+        DatabaseMissing: one is missing and may not be created; the message gives the statements.
+    """
+    server = make_url(server_url(settings))
+    create_missing(server)
+    dagster, mlflow, ledger = (
+        server.set(database=name).render_as_string(hide_password=False) for name in (DAGSTER, MLFLOW, LEDGER)
+    )
+    return Databases(dagster, mlflow, ledger)
+
+
+def server_url(settings: Settings) -> str:
+    """The server's URL with the driver that all three users of it share; starts the embedded server."""
+    if settings.postgres_url is None:
+        return embedded(settings).start()
+    return with_driver(settings.postgres_url).render_as_string(hide_password=False)
+
+
+def embedded(settings: Settings) -> EmbeddedServer:
+    """The embedded server of a home, started or not."""
+    return EmbeddedServer(settings.home / "postgres")
+
+
+def with_driver(url: str) -> URL:
+    """A user's PostgreSQL URL, rewritten to the driver in use; everything else in it is kept.
+
+    Raises:
+        SettingInvalid: it is none.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # the library's message would repeat the URL, password included
+        raise SettingInvalid(
+            "PIPELINE_POSTGRES_URL cannot be read; write postgresql://user:password@host:5432/database and "
+            "percent-encode special characters in user and password (@ is %40, / is %2F, : is %3A)"
+        ) from None
+    if parsed.drivername.partition("+")[0] not in ("postgresql", "postgres"):
+        raise SettingInvalid(
+            f"PIPELINE_POSTGRES_URL starts with {parsed.drivername}://; only postgresql:// is supported, or leave it "
+            "unset for the embedded server"
+        )
+    return parsed.set(drivername=DRIVER)
+
+
+def safe(url: str | URL) -> str:
+    """The URL with every password in it masked."""
+    parsed = make_url(url)
+    hidden = {key: "***" for key in _SECRETS if key in parsed.query}
+    return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def url_as(url: str, role: str) -> str:
+    """The URL of connections that take a role of the ledger (`resources.ledger.roles`) as they begin.
+
+    What the role may not do is refused by the server, even where the user of the URL may do it.
+    """
+    parsed = make_url(url)
+    before = parsed.query.get("options", ())
+    said = [before] if isinstance(before, str) else [*before]
+    return parsed.update_query_dict({"options": " ".join([*said, f"-c role={role}"])}).render_as_string(
+        hide_password=False
+    )
+
+
+def create_missing(server: URL) -> None:
+    """Creates those of the three databases that are missing; another process may do the same at the same time."""
+    admin = _maintenance(server)
+    if admin is None:
+        # no way in but the databases themselves: fine when they are all there
+        for name in _STATEMENTS:
+            _reach(server.set(database=name))
+        return
+    engine = create_engine(
+        admin, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect_args(admin), hide_parameters=True
+    )
+    with engine.connect() as connection:
+        there = set(connection.scalars(text("SELECT datname FROM pg_database")))
+        refused = [name for name in _STATEMENTS if name not in there and not _created(connection, name)]
+    if refused:
+        raise DatabaseMissing(
+            f"{safe(server)} may not create databases; ask the server's owner to run: "
+            + "; ".join(f'CREATE DATABASE {name} OWNER "{server.username}"' for name in refused)
+        )
+
+
+def _created(connection: Connection, name: str) -> bool:
+    try:
+        connection.execute(text(_STATEMENTS[name]))
+    except DBAPIError as error:
+        state = getattr(error.orig, "pgcode", None)
+        if state in _DUPLICATE:
+            return True
+        if state == _NOT_ALLOWED:
+            return False
+        raise DatabaseMissing(
+            f"{name} could not be created on {safe(connection.engine.url)} ({reason(error, connection.engine.url)}); "
+            f"create it yourself and start again"
+        ) from None
+    return True
+
+
+def _maintenance(server: URL) -> URL | None:
+    """The first database that lets us in: the one named in the URL, else those that every server has."""
+    problem: DatabaseUnreachable | None = None
+    for name in dict.fromkeys([server.database or "postgres", "postgres", "template1"]):
+        try:
+            _reach(server.set(database=name))
+        except DatabaseUnreachable as error:
+            problem = problem or error
+            if not _names_database(error, name):
+                raise
+        else:
+            return server.set(database=name)
+    try:
+        _reach(server.set(database=LEDGER))
+    except DatabaseUnreachable:
+        raise problem or DatabaseUnreachable(safe(server)) from None
+    return None
+
+
+def _names_database(error: DatabaseUnreachable, name: str) -> bool:
+    # a server that is away or refuses the password says nothing of the database: trying another would only cost time
+    return name in str(error).partition(" cannot be used (")[2]
+
+
+def _reach(url: URL) -> None:
+    with connected(engine_of(url.render_as_string(hide_password=False))):
+        pass
+
+
+# -- connections, shared with the ledger -------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=32)
+def engine_of(url: str) -> Engine:
+    """An engine that keeps no connection, so that a forked process shares none; its errors hide parameters."""
+    parsed = make_url(url)
+    return create_engine(
+        parsed,
+        poolclass=NullPool,
+        isolation_level="READ COMMITTED",
+        connect_args=connect_args(parsed),
+        hide_parameters=True,
+    )
+
+
+@lru_cache(maxsize=16)
+def pooled_engine(url: str, size: int = 8) -> Engine:
+    """An engine that keeps up to `size` connections open, for a server of many threads; never use it before a fork.
+
+    A connection that died while it lay idle is replaced before it is handed out.
+    """
+    parsed = make_url(url)
+    return create_engine(
+        parsed,
+        pool_size=size,
+        max_overflow=size,
+        pool_pre_ping=True,
+        pool_recycle=RECYCLE_SECONDS,
+        isolation_level="READ COMMITTED",
+        connect_args=connect_args(parsed),
+        hide_parameters=True,
+    )
+
+
+def connect_args(url: URL) -> dict[str, int]:
+    """A limit to waiting for a connection, where the URL sets none."""
+    return {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
+
+
+@contextmanager
+def connected(engine: Engine) -> Iterator[Connection]:
+    """One connection.
+
+    Raises:
+        DatabaseUnreachable: it cannot be had, or was lost while in use.
+    """
+    try:
+        connection = engine.connect()
+    except (OperationalError, ProgrammingError) as error:
+        raise _unreachable(engine.url, error) from None
+    with connection:
+        try:
+            yield connection
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise _unreachable(engine.url, error) from None
+
+
+def transacted(engine: Engine, work: Callable[[Connection], Result]) -> Result:
+    """Runs `work` in one transaction and commits it; again where it lost a deadlock, so `work` may run more than once.
+
+    Raises:
+        DatabaseUnreachable: the database does not answer.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            with connected(engine) as connection, connection.begin():
+                return work(connection)
+        except OperationalError as error:
+            if left == 0 or getattr(error.orig, "pgcode", None) not in _LOST:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def reason(error: DBAPIError, url: URL) -> str:
+    """What the server said, on one line and without a password."""
+    words = " ".join(str(error.orig).split())
+    for secret in (url.password, *(url.query.get(key) for key in _SECRETS)):
+        if isinstance(secret, str) and secret:
+            words = words.replace(secret, "***")
+    return words
+
+
+def _unreachable(url: URL, error: DBAPIError) -> DatabaseUnreachable:
+    return DatabaseUnreachable(
+        f"PostgreSQL at {safe(url)} cannot be used ({reason(error, url)}); start it, or correct PIPELINE_POSTGRES_URL, "
+        "or unset it for the embedded server"
+    )

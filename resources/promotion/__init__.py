@@ -1,1 +1,0 @@
-"""Proposals, signatures and who decides: the governed side of models."""

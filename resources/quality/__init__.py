@@ -1,1 +1,0 @@
-"""Quality: sketches of nights, the signals made of them, and what they asked for."""

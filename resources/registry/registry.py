@@ -1,0 +1,362 @@
+"""MLflow as the registry: every training one run, every model a version whose files run nothing when they are read."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
+from pipeline_project.domain.models.files import check_formats, digest
+from pipeline_project.ports.night import ModelVersion
+from resources.postgres.databases import connected, engine_of, safe
+from resources.registry.database import prepare_once, without_telemetry
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.models import ModelSignature
+    from mlflow.tracking import MlflowClient
+
+CHALLENGER = "challenger"
+_FOLDER, _CARD = "model", "MLmodel"
+_NIGHT, _DIGEST, _UNTIL, _MAKER, _SIGNATURE = "night", "digest", "knows_until", "trained_by", "signature"
+_MODEL_CARD = "model_card.md"
+_LONGEST_PARAMETER = 500
+
+
+@dataclass(frozen=True)
+class MlflowRegistry:
+    """`ports.Registry` on an MLflow database.
+
+    Attributes:
+        tracking_uri: SQLAlchemy URL of MLflow's own PostgreSQL database; it holds tracking and registry.
+        artifact_root: folder or URL under which every workflow's model files lie.
+        keys: the folder of the house's keys; every version is signed with one of them.
+    """
+
+    tracking_uri: str = field(repr=False)
+    artifact_root: Path | str
+    keys: Path
+
+    def log_training(
+        self,
+        workflow: str,
+        night: str,
+        files: Mapping[str, bytes],
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        dataset: pd.DataFrame,
+        features: Sequence[str],
+        labels: Sequence[str],
+        knows_until: str = "",
+        trained_by: str = "",
+        card: str = "",
+    ) -> ModelVersion:
+        """Logs one training as one run, signs and registers its version and points the alias `challenger` at it.
+
+        The same training of the same night again (the same digest) gives the version that is there. The files are read
+        back and compared before anything is registered, so no version is ever without its files.
+
+        Args:
+            dataset: the features that were trained on, for their schema and number of rows; its values are not kept.
+            knows_until, trained_by: as in `ModelVersion`.
+            card: the model card, in Markdown, kept beside the files.
+
+        Raises:
+            ModelUnavailable: the files are of a format that may run code, or cannot be read back as written.
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        check_formats(files)
+        whole = digest(files)
+        with self._client() as client:
+            found = self._version_of(client, workflow, night, whole)
+            if found is None:
+                run_id = self._log_run(
+                    client, workflow, night, files, parameters, metrics, dataset, features, labels, card
+                )
+                tags = {_NIGHT: night, _DIGEST: whole, _UNTIL: knows_until, _MAKER: trained_by or "dagster"}
+                found = self._register(client, workflow, run_id, {**tags, _SIGNATURE: self._signed(workflow, tags)})
+            client.set_registered_model_alias(workflow, CHALLENGER, found.version)
+            return _plain(client, workflow, found)
+
+    def trained(self, workflow: str, night: str) -> list[ModelVersion]:
+        """The versions that were trained on a night, newest first.
+
+        Raises:
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        with self._client() as client:
+            found = client.search_model_versions(f"name = '{workflow}' AND tag.{_NIGHT} = '{night}'")
+            ordered = sorted(found, key=lambda version: int(version.version), reverse=True)
+            return [_plain(client, workflow, version) for version in ordered]
+
+    def version(self, workflow: str, version: str) -> ModelVersion | None:
+        """One version by its number, or None.
+
+        Raises:
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._client() as client:
+            try:
+                return _plain(client, workflow, client.get_model_version(workflow, version))
+            except MlflowException:
+                return None
+
+    def pointed(self, workflow: str, alias: str) -> str | None:
+        """The version an alias points at, or None.
+
+        Raises:
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._client() as client:
+            try:
+                return str(client.get_model_version_by_alias(workflow, alias).version)
+            except MlflowException:
+                # MLflow tells a missing alias from a missing model by words only; neither points anywhere
+                return None
+
+    def card(self, model: ModelVersion) -> str:
+        """A version's model card, in Markdown; empty where it has none.
+
+        Raises:
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        with self._client() as client, tempfile.TemporaryDirectory() as folder:
+            if not any(found.path == _MODEL_CARD for found in client.list_artifacts(model.run_id)):
+                return ""
+            return Path(client.download_artifacts(model.run_id, _MODEL_CARD, folder)).read_text(encoding="utf-8")
+
+    def load(self, model: ModelVersion) -> dict[str, bytes]:
+        """The files of a version, verified against its digest and its signature before anything of them is parsed.
+
+        Raises:
+            ModelUnavailable: unreachable, missing, changed, unsigned or of a format that may run code; the message says
+                which.
+        """
+        from mlflow.exceptions import MlflowException
+
+        name = f"version {model.version} of {model.workflow}"
+        try:
+            with self._client() as client:
+                tags = dict(client.get_model_version(model.workflow, model.version).tags)
+                files = _downloaded(client, model.run_id)
+        except (MlflowException, OSError, DatabaseUnreachable) as problem:
+            raise ModelUnavailable(
+                f"{name} cannot be read ({type(problem).__name__}); see that MLflow's database answers and that "
+                f"{self.artifact_root} is there, or train the model again"
+            ) from problem
+        if not files:
+            raise ModelUnavailable(f"{name} has no files under {self.artifact_root}; bring them back or train it again")
+        if tags.get(_DIGEST) != model.digest or not self._verified(model.workflow, tags):
+            raise ModelUnavailable(
+                f"{name} is not signed by this house, or what was signed is not what the ledger knows; train it again"
+            )
+        check_formats(files)
+        if digest(files) != model.digest:
+            raise ModelUnavailable(
+                f"the files of {name} are not those that were registered (their sha256 differs); bring back the "
+                f"originals under {self.artifact_root}, or train the model again"
+            )
+        return files
+
+    def point(self, workflow: str, alias: str, version: str) -> None:
+        """Makes an alias follow the ledger.
+
+        Raises:
+            ModelUnavailable: there is no such version.
+            DatabaseUnreachable: MLflow's database does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._client() as client:
+            try:
+                client.set_registered_model_alias(workflow, alias, version)
+            except MlflowException as problem:
+                raise ModelUnavailable(
+                    f"version {version} of {workflow} is not registered, so {alias} cannot point at it; train the "
+                    "model again"
+                ) from problem
+
+    @contextmanager
+    def _client(self) -> Iterator[MlflowClient]:
+        """A client on a database whose tables are there.
+
+        MLflow itself would try for a hundred seconds to reach a database that is away, and show its URL.
+        """
+        without_telemetry()
+        if self.tracking_uri.startswith("postgresql"):
+            prepare_once(self.tracking_uri)
+            with connected(engine_of(self.tracking_uri)):
+                pass
+        from mlflow.tracking import MlflowClient
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            yield MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+        except OperationalError as problem:
+            raise DatabaseUnreachable(f"MLflow's database {safe(self.tracking_uri)} was lost; try again") from problem
+
+    def _log_run(
+        self,
+        client: MlflowClient,
+        workflow: str,
+        night: str,
+        files: Mapping[str, bytes],
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        dataset: pd.DataFrame,
+        features: Sequence[str],
+        labels: Sequence[str],
+        card: str,
+    ) -> str:
+        """One finished run with everything in it; it is marked as failed if anything could not be kept."""
+        tags = {_NIGHT: night, _DIGEST: digest(files), "mlflow.runName": f"{workflow} {night}"}
+        run_id: str = client.create_run(self._experiment(client, workflow), tags=tags).info.run_id
+        try:
+            for name, value in {**parameters, "features": len(features), "labels": len(labels)}.items():
+                client.log_param(run_id, name, str(value)[:_LONGEST_PARAMETER])
+            for name, number in metrics.items():
+                client.log_metric(run_id, name, float(number))
+            client.log_inputs(run_id, [_dataset_input(dataset, workflow, night)])
+            if card:
+                client.log_text(run_id, card, _MODEL_CARD)
+            _upload(client, run_id, files, _signature(dataset, labels))
+            if _downloaded(client, run_id) != dict(files):
+                raise ModelUnavailable(
+                    f"the model's files under {self.artifact_root} are not what was written; see to the disk, then "
+                    "train again"
+                )
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id, "FINISHED")
+        return run_id
+
+    def _experiment(self, client: MlflowClient, workflow: str) -> str:
+        """The workflow's experiment; another process may make it at the same time."""
+        from mlflow.exceptions import MlflowException
+
+        found = client.get_experiment_by_name(workflow)
+        if found is None:
+            try:
+                return client.create_experiment(workflow, artifact_location=self._location(workflow))
+            except MlflowException:
+                found = client.get_experiment_by_name(workflow)
+                if found is None:
+                    raise
+        return str(found.experiment_id)
+
+    def _location(self, workflow: str) -> str:
+        root = self.artifact_root
+        if isinstance(root, str) and "://" in root:
+            return f"{root.rstrip('/')}/{workflow}"
+        return (Path(root).resolve() / workflow).as_uri()
+
+    def _signed(self, workflow: str, tags: Mapping[str, str]) -> str:
+        from resources.keys.checkpoint_key import signing_key
+
+        return signing_key(self.keys).sign(_statement(workflow, tags)).hex()
+
+    def _verified(self, workflow: str, tags: Mapping[str, str]) -> bool:
+        from cryptography.exceptions import InvalidSignature
+
+        from resources.keys.checkpoint_key import signing_key
+
+        try:
+            signature = bytes.fromhex(tags.get(_SIGNATURE, ""))
+            signing_key(self.keys).public_key().verify(signature, _statement(workflow, tags))
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    def _register(self, client: MlflowClient, workflow: str, run_id: str, tags: dict[str, str]) -> MlflowVersion:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.create_registered_model(workflow)
+        except MlflowException as problem:
+            if problem.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        source = f"{client.get_run(run_id).info.artifact_uri}/{_FOLDER}"
+        return client.create_model_version(workflow, source, run_id, tags=tags)
+
+    def _version_of(self, client: MlflowClient, workflow: str, night: str, whole: str) -> MlflowVersion | None:
+        """The version of this very training, if it was registered before and its files are still there."""
+        wanted = f"name = '{workflow}' AND tag.{_NIGHT} = '{night}' AND tag.{_DIGEST} = '{whole}'"
+        for found in client.search_model_versions(wanted):
+            if digest(_downloaded(client, str(found.run_id))) == whole:
+                return found
+        return None
+
+
+def _plain(client: MlflowClient, workflow: str, found: MlflowVersion) -> ModelVersion:
+    return ModelVersion(
+        workflow=workflow,
+        version=str(found.version),
+        night=found.tags[_NIGHT],
+        digest=found.tags[_DIGEST],
+        run_id=str(found.run_id),
+        metrics=dict(client.get_run(str(found.run_id)).data.metrics),
+        knows_until=found.tags.get(_UNTIL, ""),
+        trained_by=found.tags.get(_MAKER, ""),
+        signature=found.tags.get(_SIGNATURE, ""),
+    )
+
+
+def _statement(workflow: str, tags: Mapping[str, str]) -> bytes:
+    """What is signed: whatever a version says of itself that somebody decides by."""
+    said = {name: tags.get(name, "") for name in (_NIGHT, _DIGEST, _UNTIL, _MAKER)}
+    return json.dumps({"model of": workflow, **said}, sort_keys=True).encode()
+
+
+def _dataset_input(dataset: pd.DataFrame, workflow: str, night: str) -> Any:
+    """The data's name, digest, schema and size; none of its values."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.pandas_dataset import from_pandas
+    from mlflow.entities import DatasetInput, InputTag
+
+    source = CodeDatasetSource({"workflow": workflow, "asset": "training_set", "night": night})
+    described = from_pandas(dataset, source=source, name=f"{workflow}/training_set/{night}"[:490])
+    return DatasetInput(described._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])
+
+
+def _signature(dataset: pd.DataFrame, labels: Sequence[str]) -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    kinds = {name: DataType.double if kind.kind in "fiub" else DataType.string for name, kind in dataset.dtypes.items()}
+    return ModelSignature(
+        inputs=Schema([ColSpec(kind, str(name), required=False) for name, kind in kinds.items()]),
+        outputs=Schema([ColSpec(DataType.double, label) for label in labels]),
+    )
+
+
+def _upload(client: MlflowClient, run_id: str, files: Mapping[str, bytes], signature: ModelSignature) -> None:
+    from mlflow.models import Model
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        Model(run_id=run_id, artifact_path=_FOLDER, signature=signature).save(str(Path(folder) / _CARD))
+        client.log_artifacts(run_id, folder, _FOLDER)
+
+
+def _downloaded(client: MlflowClient, run_id: str) -> dict[str, bytes]:
+    """Every file of a run's model but MLflow's own card, by its path below the model's folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        if not client.list_artifacts(run_id, _FOLDER):
+            return {}
+        root = Path(client.download_artifacts(run_id, _FOLDER, folder))
+        paths = sorted(path for path in root.rglob("*") if path.is_file())
+        names = {path.relative_to(root).as_posix(): path for path in paths}
+        return {name: path.read_bytes() for name, path in names.items() if name != _CARD}

@@ -1,0 +1,146 @@
+"""Posted events as part of the workflow's own sources: a night is what the declared source gives, and what was posted.
+
+Posted rows go through the reader of JSON-lines files, so that a value means the same whichever way it came; a row that
+is in a file and was posted too has the same hash, and is an exact duplicate like any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+
+import pyarrow as pa
+
+from pipeline_project.domain.intake.file_hints import Declared
+from pipeline_project.domain.intake.inbound.events import POSTED_SOURCE, EventKind, PostedEvent, PostedEvents
+from pipeline_project.domain.intake.outcomes import OutcomeProblem, problems_of, with_problems
+from pipeline_project.ports.night import CaseSource, NightWindow, OutcomeSource
+from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.source import FileFormat
+from resources.sources import unhashed_columns
+from resources.sources.arrivals import arrivals
+from resources.sources.declared import case_columns
+from resources.sources.files import fingerprint, joined
+from resources.sources.json_rows import jsonl_rows
+from resources.sources.lines import Reading
+from resources.sources.outcomes import OutcomeColumns, told_outcomes
+from resources.sources.rows import Row
+
+CONTRADICTED = "contradicts what the declared source says of its case at the same time, which is used"
+FORGOTTEN = "its subject was forgotten, and with the key what was posted"
+_AS_POSTED = FileFormat(format="jsonl")
+
+
+@dataclass
+class InboundCases:
+    """The declared source of a workflow's cases, and what was posted.
+
+    Attributes:
+        declared: as the spec says.
+        posted: where events are kept; asked for the first time when something is read.
+    """
+
+    spec: WorkflowSpec
+    declared: CaseSource
+    posted: PostedEvents
+    _prints: dict[str, str] | None = field(default=None, init=False)
+
+    def read(self, window: NightWindow) -> pa.Table:
+        """As `ports.CaseSource.read`; what was posted comes last."""
+        events = self.posted.events(self.spec.name, window.night, EventKind.ARRIVAL)
+        unhashed = unhashed_columns(self.spec)
+        columns = case_columns(self.spec)
+        parts = [
+            arrivals(_rows(event, declared=columns), window.night, event.file, event.digest, unhashed)
+            for event in events
+        ]
+        return joined([self.declared.read(window), *parts])
+
+    def fingerprint(self, window: NightWindow) -> str:
+        """As `ports.CaseSource.fingerprint`. Posted outcomes count too: one that comes after its night was run brings
+        the night back. A night to which nothing was posted keeps the fingerprint of its declared source."""
+        declared = self.declared.fingerprint(window)
+        known = self.posted.prints(self.spec.name, window.night) if self._prints is None else self._prints
+        posted = known.get(window.night)
+        return fingerprint([declared, posted]) if posted else declared
+
+    def nights_landed(self) -> list[str]:
+        """As `ports.CaseSource.nights_landed`; the fingerprints asked for next are of this moment, in one query."""
+        self._prints = self.posted.prints(self.spec.name)
+        return sorted({*self.declared.nights_landed(), *self._prints})
+
+    def places(self) -> tuple[str, ...]:
+        """As `ports.CaseSource.places`; what is posted has the workflow's own name on it."""
+        return self.declared.places()
+
+
+@dataclass(frozen=True)
+class InboundOutcomes:
+    """The declared source of a workflow's outcomes, and what was posted."""
+
+    spec: WorkflowSpec
+    declared: OutcomeSource
+    posted: PostedEvents
+
+    def read(self, window: NightWindow) -> pa.Table:
+        """As `ports.OutcomeSource.read`. Of two that contradict each other about the same time the declared source's
+        stays; the other is told about."""
+        declared = self.declared.read(window)
+        events = self.posted.events(self.spec.name, window.night, EventKind.OUTCOME)
+        if not events:
+            return declared
+        parts = [arrivals(_rows(event, event.received_at.isoformat()), window.night, event.file, event.digest)
+                 for event in events]  # fmt: skip
+        columns = OutcomeColumns("case_id", "label", "known_at", "true_at", self.spec.outcome.values)
+        came = max(window.end, *(event.received_at for event in events))
+        return _merged(declared, told_outcomes(joined(parts), columns, self.spec, POSTED_SOURCE, came), events)
+
+
+def _rows(event: PostedEvent, known_at: str | None = None, declared: Declared | None = None) -> Iterable[Row]:
+    """The rows of an event; `line` counts them from 1.
+
+    Args:
+        known_at: when an outcome that does not say so became known: when it was posted.
+        declared: the columns of a case.
+    """
+    if event.wrong is not None:
+        yield Row(1, {"event": event.event_id}, event.wrong)
+    for line, text in enumerate(event.rows, start=1):
+        if text is None:
+            yield Row(line, {"event": event.event_id, "row": str(line)}, FORGOTTEN)
+            continue
+        if known_at is not None:
+            told = json.loads(text)
+            text = json.dumps({**told, "known_at": told.get("known_at") or known_at})
+        (row,) = jsonl_rows(BytesIO(text.encode()), _AS_POSTED, event.file, Reading(), declared)
+        yield replace(row, line=line)
+
+
+def _merged(declared: pa.Table, posted: pa.Table, events: Sequence[PostedEvent]) -> pa.Table:
+    """Both; of what became known of a case at one and the same time, only what the declared source says."""
+    taken = {(row["case_id"], row["known_at"]): row["label"] for row in declared.to_pylist()}
+    rows = posted.to_pylist()
+    said = [taken.get((row["case_id"], row["known_at"])) for row in rows]
+    contrary = [row["case_id"] for row, label in zip(rows, said, strict=True) if label not in (None, row["label"])]
+    kept = posted.filter(pa.array([label is None for label in said], pa.bool_()))
+    problems = [*problems_of(declared), *problems_of(posted)]
+    where = _lines(events) if contrary else {}
+    for case in contrary:
+        file, line = where.get(case, (POSTED_SOURCE, 0))
+        problems.append(OutcomeProblem(file, line, CONTRADICTED))
+    return with_problems(pa.concat_tables([_bare(declared), _bare(kept)]), problems)
+
+
+def _lines(events: Sequence[PostedEvent]) -> dict[str, tuple[str, int]]:
+    """Where the first outcome of each case was posted."""
+    found: dict[str, tuple[str, int]] = {}
+    for event in events:
+        for row in _rows(event):
+            found.setdefault(row.cells.get("case_id", "").strip(), (event.file, row.line))
+    return found
+
+
+def _bare(table: pa.Table) -> pa.Table:
+    return table.replace_schema_metadata(None)

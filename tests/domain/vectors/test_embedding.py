@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.vectors import embedding
+from pipeline_project.domain.vectors.embedding import EMBEDDINGS, embed_photos, embed_texts, embeddings_table
+from pipeline_project.domain.vectors.stored import photo_key, text_key, unit, unpack
+
+
+class Store:
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], np.ndarray] = {}
+
+    def get(self, encoder: str, keys: Sequence[str]) -> dict[str, np.ndarray]:
+        return {key: self.kept[encoder, key] for key in keys if (encoder, key) in self.kept}
+
+    def put(self, encoder: str, vectors: Mapping[str, np.ndarray]) -> None:
+        self.kept.update({(encoder, key): vector for key, vector in vectors.items()})
+
+
+class Letters:
+    """Counts letters; remembers what it was asked."""
+
+    dimension = 26
+
+    def __init__(self, version: str = "letters-1") -> None:
+        self.version = version
+        self.asked: list = []
+
+    def encode(self, texts):
+        self.asked += texts
+        return unit(np.array([[text.count(chr(97 + letter)) for letter in range(26)] for text in texts], np.float32))
+
+
+class Bytes(Letters):
+    """Encodes photos that begin with an exclamation mark as failures."""
+
+    def encode(self, images):
+        good = [not image.startswith(b"!") for image in images]
+        vectors = super().encode([image.decode() for image in images])
+        return vectors * np.array(good)[:, None], [None if fine else "not an image" for fine in good]
+
+
+class Folder:
+    def __init__(self, **files: bytes) -> None:
+        self.files = files
+        self.read_paths: list[str] = []
+
+    def read(self, path: str) -> bytes:
+        self.read_paths.append(path)
+        if path == "disk":
+            raise PermissionError("/secret/place")
+        if path not in self.files:
+            raise PhotoUnreadable(f"{path} is missing")
+        return self.files[path]
+
+
+def test_each_text_is_encoded_once_and_never_again():
+    encoder, store = Letters(), Store()
+    texts = ["torn seam", None, "too small", "torn\tseam", "", "\x00"]
+    first = embed_texts(texts, encoder, store)
+    assert encoder.asked == ["torn seam", "too small"]
+    assert (first.encoded, first.reused) == (2, 0)
+    assert first.keys == [text_key("torn seam"), None, text_key("too small"), text_key("torn seam"), None, None]
+    np.testing.assert_array_equal(first.vectors[0], first.vectors[3])
+    np.testing.assert_allclose(np.linalg.norm(first.vectors, axis=1), [1, 0, 1, 1, 0, 0], atol=1e-3)
+
+    second = embed_texts(texts, encoder, store)
+    assert len(encoder.asked) == 2
+    assert (second.encoded, second.reused) == (0, 2)
+    np.testing.assert_array_equal(second.vectors, first.vectors)
+
+
+def test_another_encoder_version_encodes_again():
+    store = Store()
+    embed_texts(["torn"], Letters("letters-1"), store)
+    assert embed_texts(["torn"], Letters("letters-2"), store).encoded == 1
+
+
+def test_vectors_are_the_same_fresh_and_stored_in_16_bits():
+    class Half(Store):
+        def put(self, encoder, vectors):
+            super().put(encoder, {key: v.astype(np.float16).astype(np.float32) for key, v in vectors.items()})
+
+    store = Half()
+    texts = ["abcd", "abbccc", "xyzzy"]
+    fresh, again = (embed_texts(texts, Letters(), store) for _ in range(2))
+    np.testing.assert_array_equal(fresh.vectors, again.vectors)
+
+
+def test_a_killed_night_keeps_what_was_encoded(monkeypatch):
+    monkeypatch.setattr(embedding, "_TEXTS_AT_ONCE", 2)
+
+    class Dies(Letters):
+        def encode(self, texts):
+            if "c" in texts:
+                raise KeyboardInterrupt
+            return super().encode(texts)
+
+    store = Store()
+    try:
+        embed_texts(["a", "b", "c"], Dies(), store)
+    except KeyboardInterrupt:
+        pass
+    else:
+        raise AssertionError("the encoder was meant to die")
+    assert embed_texts(["a", "b", "c"], Letters(), store).encoded == 1
+
+
+def test_no_texts_at_all():
+    nothing = embed_texts([None, ""], Letters(), Store())
+    assert nothing.vectors.shape == (2, 26) and not nothing.vectors.any()
+    assert embed_texts([], Letters(), Store()).vectors.shape == (0, 26)
+
+
+def test_a_bad_photo_costs_only_itself():
+    folder = Folder(a=b"aa", b=b"bb", same=b"aa", broken=b"!")
+    found = embed_photos([["a", "b"], ["gone", "broken", "same"], [], ["disk"]], folder, Bytes(), Store())
+    assert found.keys == [[photo_key(b"aa"), photo_key(b"bb")], [photo_key(b"aa")], [], []]
+    assert found.problems == [
+        None,
+        "photo 1: gone is missing; photo 2: not an image",
+        None,
+        "photo 1: cannot be read (PermissionError)",
+    ]
+    np.testing.assert_allclose(found.vectors[0][:2], [0.5**0.5, 0.5**0.5], atol=1e-3)
+    np.testing.assert_allclose(found.vectors[1][:2], [1, 0], atol=1e-3)
+    assert not found.vectors[2:].any()
+    assert (found.encoded, found.reused, found.failed) == (2, 0, 3)
+
+
+def test_each_photo_is_read_and_encoded_once(monkeypatch):
+    monkeypatch.setattr(embedding, "_PHOTOS_AT_ONCE", 2)
+    folder, encoder, store = Folder(a=b"aa", b=b"bb", c=b"aa"), Bytes(), Store()
+    first = embed_photos([["a", "b"], ["b", "c"]], folder, encoder, store)
+    assert sorted(folder.read_paths) == ["a", "b", "c"]
+    assert encoder.asked == ["aa", "bb"]
+    second = embed_photos([["a", "b"], ["b", "c"]], folder, encoder, store)
+    assert len(encoder.asked) == 2
+    assert (second.encoded, second.reused) == (0, 2)
+    np.testing.assert_array_equal(first.vectors, second.vectors)
+
+
+def test_many_problems_are_cut_to_a_sentence():
+    found = embed_photos([[f"missing-{number}" for number in range(100)]], Folder(), Bytes(), Store())
+    assert found.problems[0] is not None and len(found.problems[0]) == 300
+
+
+def test_the_table_of_a_night():
+    texts = embed_texts(["torn", None], Letters(), Store())
+    photos = embed_photos([["a"], ["b"]], Folder(a=b"aa"), Bytes(), Store())
+    table = embeddings_table("2025-03-01", ["k1", "k2"], texts, photos)
+    assert table.schema.equals(EMBEDDINGS)
+    assert table["night"].to_pylist() == ["2025-03-01"] * 2
+    assert table["text_vector"].null_count == table["image_vector"].null_count == 1
+    assert table["photo_keys"].to_pylist() == [[photo_key(b"aa")], []]
+    assert table["image_problem"].to_pylist() == [None, "photo 1: b is missing"]
+    np.testing.assert_array_equal(unpack(table["text_vector"]), texts.vectors)
+
+
+def test_a_workflow_without_photos_or_without_cases_has_a_table_too():
+    table = embeddings_table("2025-03-01", ["k1"], embed_texts(["x"], Letters(), Store()), None)
+    assert table["image_vector"].null_count == 1 and table["photo_keys"].to_pylist() == [[]]
+    empty = embeddings_table("2025-03-01", [], embed_texts([], Letters(), Store()), None)
+    assert empty.num_rows == 0 and empty.schema.equals(EMBEDDINGS)
+    assert embeddings_table("2025-03-01", ["k1"], None, None).schema.equals(EMBEDDINGS)

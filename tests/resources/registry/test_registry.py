@@ -1,0 +1,240 @@
+"""Models in MLflow on a real PostgreSQL: one version per training, and nothing is loaded that is not what was kept."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
+from pipeline_project.domain.models.files import digest
+from pipeline_project.ports.night import ModelVersion
+from resources.registry.database import prepare_once
+from resources.registry.registry import MlflowRegistry
+
+FILES = {"model.json": b'{"a": 1}', "booster.ubj": b"{binary}", "t.safetensors": b"\x02\0\0\0\0\0\0\0{}"}
+FRAME = pd.DataFrame({"price": [1.0, 2.5], "size": pd.array(["m", None], dtype="string")})
+
+
+@pytest.fixture(scope="module")
+def mlflow_database(postgres_server: str) -> str:
+    """One database for the module: making MLflow's tables takes seconds; tests use workflows of their own."""
+    from sqlalchemy import NullPool, create_engine, make_url, text
+
+    engine = create_engine(postgres_server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS test_mlflow WITH (FORCE)"))
+        connection.execute(text("CREATE DATABASE test_mlflow TEMPLATE template0"))
+    return make_url(postgres_server).set(database="test_mlflow").render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def registry(mlflow_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowRegistry:
+    monkeypatch.chdir(tmp_path)
+    return MlflowRegistry(mlflow_database, tmp_path / "models", tmp_path / "keys")
+
+
+def trained(
+    registry: MlflowRegistry, workflow: str, night: str = "2024-03-01", files: Mapping[str, bytes] = FILES
+) -> ModelVersion:
+    return registry.log_training(
+        workflow,
+        night,
+        files,
+        {"rounds": 12, "long": "x" * 9000},
+        {"auc": 0.7},
+        FRAME,
+        list(FRAME),
+        ["kept", "returned"],
+    )
+
+
+def client(registry: MlflowRegistry):
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(registry.tracking_uri, registry.tracking_uri)
+
+
+def test_what_was_logged_is_what_is_loaded(registry: MlflowRegistry) -> None:
+    model = trained(registry, "round_trip")
+
+    assert registry.load(model) == FILES
+    assert model == ModelVersion(
+        "round_trip", "1", "2024-03-01", digest(FILES), model.run_id, {"auc": 0.7}, trained_by="dagster"
+    )
+
+
+def test_the_newest_version_of_a_night_is_found_again(registry: MlflowRegistry) -> None:
+    several = [{**FILES, "model.json": b'{"a": %d}' % number} for number in range(3)]
+    made = [trained(registry, "several", files=files) for files in several]
+    other = trained(registry, "several", night="2024-03-02")
+
+    assert registry.trained("several", "2024-03-01") == made[::-1]
+    assert registry.trained("several", "2024-03-02") == [other]
+    assert registry.trained("several", "2024-03-03") == []
+
+
+def test_what_a_version_says_of_itself_is_signed(registry: MlflowRegistry) -> None:
+    model = trained(registry, "signed")
+    assert registry.load(model) == FILES
+
+    for tag, value in (("knows_until", "2020-01-01"), ("trained_by", "nobody"), ("signature", "00" * 64)):
+        before = client(registry).get_model_version("signed", "1").tags[tag]
+        client(registry).set_model_version_tag("signed", "1", tag, value)
+        with pytest.raises(ModelUnavailable, match="not signed by this house"):
+            registry.load(model)
+        client(registry).set_model_version_tag("signed", "1", tag, before)
+    stranger = replace(registry, keys=registry.keys.parent / "other keys")
+    with pytest.raises(ModelUnavailable, match="not signed by this house"):
+        stranger.load(model)
+
+
+def test_an_alias_says_where_it_points(registry: MlflowRegistry) -> None:
+    trained(registry, "pointed")
+    assert registry.pointed("pointed", "challenger") == "1"
+    assert registry.pointed("pointed", "champion") is None
+    assert registry.pointed("nobody", "champion") is None
+
+
+def test_the_card_lies_beside_the_files_and_is_none_of_them(registry: MlflowRegistry) -> None:
+    model = registry.log_training(
+        "carded", "2024-03-01", FILES, {}, {}, FRAME, list(FRAME), ["kept", "returned"], card="# Card"
+    )
+    assert registry.load(model) == FILES
+    assert registry.card(model) == "# Card"
+    assert registry.card(trained(registry, "cardless")) == ""
+
+
+def test_a_run_holds_parameters_metrics_dataset_and_signature(registry: MlflowRegistry) -> None:
+    from mlflow.models import Model
+
+    model = trained(registry, "one_run")
+    run = client(registry).get_run(model.run_id)
+
+    assert run.info.status == "FINISHED"
+    assert run.data.params["rounds"] == "12"
+    assert run.data.metrics == {"auc": 0.7}
+    assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["one_run/training_set/2024-03-01"]
+    assert "2.5" not in str(run.inputs.dataset_inputs[0].dataset.profile)
+    card = Model.load(client(registry).download_artifacts(model.run_id, "model"))
+    assert card.signature.inputs.input_names() == ["price", "size"]
+    assert card.signature.outputs.input_names() == ["kept", "returned"]
+
+
+def test_the_same_training_again_is_the_same_version(registry: MlflowRegistry) -> None:
+    first, again = trained(registry, "twice"), trained(registry, "twice")
+    other_night = trained(registry, "twice", night="2024-04-01")
+    other_files = trained(registry, "twice", files={**FILES, "model.json": b'{"a": 2}'})
+
+    assert again == first
+    assert [m.version for m in (first, other_night, other_files)] == ["1", "2", "3"]
+    assert len(client(registry).search_runs([client(registry).get_experiment_by_name("twice").experiment_id])) == 3
+
+
+def test_the_challenger_is_the_latest_training_and_aliases_follow(registry: MlflowRegistry) -> None:
+    trained(registry, "aliased")
+    second = trained(registry, "aliased", night="2024-04-01")
+    registry.point("aliased", "champion", "1")
+
+    assert client(registry).get_model_version_by_alias("aliased", "challenger").version == int(second.version)
+    assert client(registry).get_model_version_by_alias("aliased", "champion").version == 1
+    with pytest.raises(ModelUnavailable, match="version 99 of aliased is not registered"):
+        registry.point("aliased", "champion", "99")
+
+
+def test_changed_files_are_refused(registry: MlflowRegistry) -> None:
+    model = trained(registry, "changed")
+    kept = next((registry.artifact_root).rglob("booster.ubj"))
+
+    kept.write_bytes(b"{other!}")
+    with pytest.raises(ModelUnavailable, match="not those that were registered"):
+        registry.load(model)
+
+    kept.unlink()
+    with pytest.raises(ModelUnavailable, match="not those that were registered"):
+        registry.load(model)
+
+
+def test_a_pickle_among_the_files_is_refused(registry: MlflowRegistry) -> None:
+    with pytest.raises(ModelUnavailable, match="may run code"):
+        trained(registry, "pickled", files={**FILES, "model.bin": b"\x80\x04"})
+
+    model = trained(registry, "pickled")
+    next((registry.artifact_root).rglob("booster.ubj")).with_name("model.bin").write_bytes(b"\x80\x04")
+    with pytest.raises(ModelUnavailable, match="may run code"):
+        registry.load(model)
+
+
+def test_missing_files_and_runs_are_unavailable_and_training_again_mends_it(registry: MlflowRegistry) -> None:
+    model = trained(registry, "lost")
+    for path in registry.artifact_root.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+    with pytest.raises(ModelUnavailable, match="train it again"):
+        registry.load(model)
+    with pytest.raises(ModelUnavailable, match="cannot be read"):
+        registry.load(replace(model, run_id="0" * 32))
+    mended = trained(registry, "lost")
+    assert mended.version == "2"
+    assert registry.load(mended) == FILES
+
+
+def test_a_failed_upload_registers_nothing(registry: MlflowRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(registry, "broken")
+    monkeypatch.setattr("resources.registry.registry._downloaded", lambda *_: {})
+
+    with pytest.raises(ModelUnavailable, match="not what was written"):
+        trained(registry, "broken", night="2024-04-01")
+
+    found = client(registry)
+    assert [v.version for v in found.search_model_versions("name = 'broken'")] == [1]
+    runs = found.search_runs([found.get_experiment_by_name("broken").experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED"]
+
+
+def test_a_database_that_is_away_fails_at_once_and_hides_the_password(tmp_path: Path) -> None:
+    url = "postgresql+psycopg2://me:geheim@127.0.0.1:1/none"
+    registry = MlflowRegistry(url, tmp_path, tmp_path / "keys")
+
+    with pytest.raises(DatabaseUnreachable) as away:
+        trained(registry, "away")
+    with pytest.raises(ModelUnavailable) as unavailable:
+        registry.load(ModelVersion("away", "1", "2024-03-01", "0", "0", {}))
+
+    assert "geheim" not in f"{away.value}{unavailable.value}"
+
+
+def test_two_that_come_first_at_once_make_the_tables_once(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url, failures = new_database(), []
+
+    def prepare() -> None:
+        try:
+            prepare_once.__wrapped__(url)
+        except Exception as problem:  # noqa: BLE001 - any failure of any thread is this test's failure
+            failures.append(problem)
+
+    racers = [threading.Thread(target=prepare) for _ in range(2)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+
+    assert failures == []
+    assert trained(MlflowRegistry(url, tmp_path, tmp_path / "keys"), "raced").version == "1"
+
+
+def test_nothing_is_written_elsewhere_and_telemetry_is_off(
+    registry: MlflowRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    trained(registry, "tidy")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys", "models"]
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert "postgresql" not in repr(registry)
