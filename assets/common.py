@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.intake.due_nights import LANDED, LATE, LATE_AT
+from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.partitions import nights
-from pipeline_project.ports.night import Expectation
 from pipeline_project.spec import WorkflowSpec
 
 

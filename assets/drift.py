@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.common import key, night_asset
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.lifecycle.drift.outcomes import matured_on
@@ -23,7 +24,7 @@ from pipeline_project.domain.lifecycle.drift.signals import (
 )
 from pipeline_project.domain.lifecycle.drift.sketch import Sketch, sketch_night
 from pipeline_project.partitions import nights, window
-from pipeline_project.ports.night import Lake, Ledger, ModelVersion
+from pipeline_project.ports.night import Lake, Ledger
 from pipeline_project.ports.stores import PolicyState, Quality
 from pipeline_project.services.as_of import written
 from pipeline_project.spec import WorkflowSpec

@@ -6,15 +6,15 @@ import pyarrow as pa
 from assets.common import from_tonight, key, night_asset, rows, since
 from assets.contract_checks import build_contract_checks
 from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.deciding.decisions import unscored
-from pipeline_project.domain.deciding.policy import Reason
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels
 from pipeline_project.domain.models.scoring import photos_of, texts_of
-from pipeline_project.domain.vectors.embedding import embed_photos, embed_texts, embeddings_table
 from pipeline_project.partitions import window
 from pipeline_project.ports.night import Lake, Ledger, Registry, VectorStore
 from pipeline_project.ports.stores import Encoders, Live, Sources
+from pipeline_project.services.embedding import embed_photos, embed_texts, embeddings_table
 from pipeline_project.services.night_scoring import NightScorer, canary_share, challenged, merged
 from pipeline_project.spec import WorkflowSpec
 

@@ -15,9 +15,8 @@ from pipeline_project.domain.clusters.newcomers import Novelty, novelties_of
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.named_values import costs_told_now, told_of
-from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.core.schema import CASE_ID, FieldType, versions_of
-from pipeline_project.domain.deciding.decisions import number_columns
+from pipeline_project.domain.core.nights import NightWindow, shifted
+from pipeline_project.domain.core.schema import CASE_ID, FieldType, number_columns, versions_of
 from pipeline_project.domain.measures.maturity import DECIDED, Immature, immature_part, matured_decisions
 from pipeline_project.domain.reporting.concerns import KINDS, NO_CHAMPION, TELLS_WHY_NONE_DECIDES, concerns_of, key_of
 from pipeline_project.domain.reporting.facts import Alert, NightFacts, Versions
@@ -25,7 +24,7 @@ from pipeline_project.domain.reporting.index import index_row
 from pipeline_project.domain.reporting.page import night_markdown, render_night
 from pipeline_project.domain.reporting.summary import summarize
 from pipeline_project.partitions import window
-from pipeline_project.ports.night import Lake, Ledger, NightWindow
+from pipeline_project.ports.night import Lake, Ledger
 from pipeline_project.ports.stores import Encoders, Reports, Sources
 from pipeline_project.services.as_of import maturity_seen, written
 from pipeline_project.spec import WorkflowSpec

@@ -7,12 +7,13 @@ import dagster as dg
 from assets.common import key, night_asset
 from assets.replaying import replay_challenger
 from pipeline_project.domain.core.errors import ModelUnavailable, PipelineError
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.gates import GATES, GateVerdict, judge_gates
 from pipeline_project.domain.lifecycle.proposing import ModelProposal, proposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.models.training import TrainedModel
 from pipeline_project.partitions import nights
-from pipeline_project.ports.night import Lake, Ledger, ModelVersion, Registry
+from pipeline_project.ports.night import Lake, Ledger, Registry
 from pipeline_project.ports.stores import Promotions
 from pipeline_project.spec import WorkflowSpec
 

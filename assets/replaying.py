@@ -6,12 +6,13 @@ import dagster as dg
 
 from assets.common import RETRIES, key
 from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.lifecycle.proposing import STARTED_BY
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.reporting.replay_page import PageTerms, replay_markdown
 from pipeline_project.partitions import window
-from pipeline_project.ports.night import Lake, Ledger, ModelVersion, Registry
+from pipeline_project.ports.night import Lake, Ledger, Registry
 from pipeline_project.ports.stores import Replays
 from pipeline_project.services.candidates import Candidate, mature_span, named_candidate
 from pipeline_project.services.past_nights import keep_replay, run_replay, titles

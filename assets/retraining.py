@@ -8,6 +8,7 @@ import pyarrow as pa
 from assets.common import from_tonight, key, night_asset, rows
 from pipeline_project.domain.clusters.clustering import CLUSTERS
 from pipeline_project.domain.core.errors import TooFewOutcomes, TrainingRefused
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, cases_schema, versions_of
 from pipeline_project.domain.lifecycle.promotion import judge
@@ -15,9 +16,9 @@ from pipeline_project.domain.lifecycle.proposing import STARTED_BY, held_back_un
 from pipeline_project.domain.models.card import CardFacts, model_card
 from pipeline_project.domain.models.training import TrainedModel, train, training_table
 from pipeline_project.domain.models.training_guards import check
-from pipeline_project.domain.vectors.embedding import EMBEDDINGS
+from pipeline_project.domain.vectors.stored import EMBEDDINGS
 from pipeline_project.partitions import earlier_nights, window
-from pipeline_project.ports.night import Lake, Ledger, ModelVersion, Registry
+from pipeline_project.ports.night import Lake, Ledger, Registry
 from pipeline_project.services.as_of import mature_decided, past_of
 from pipeline_project.spec import WorkflowSpec
 

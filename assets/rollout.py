@@ -12,11 +12,11 @@ from pipeline_project.domain.core.expressions import names_in
 from pipeline_project.domain.core.named_values import in_order_of
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-from pipeline_project.domain.deciding.decisions import SCORES
 from pipeline_project.domain.lifecycle.rollout.checking import Answered, LiveCheck, check_promise, checks_of_comparison
 from pipeline_project.domain.lifecycle.rollout.comparing import compare_live
 from pipeline_project.domain.lifecycle.rollout.judgeable import LOOKED_AT, Streams, streams
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.partitions import nights, window
 from pipeline_project.ports.night import Lake, Ledger, Registry
 from pipeline_project.ports.stores import Live

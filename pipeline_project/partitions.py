@@ -6,8 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import dagster as dg
 
-from pipeline_project.domain.core.nights import window_of
-from pipeline_project.ports.night import NightWindow
+from pipeline_project.domain.core.nights import NightWindow, window_of
 from pipeline_project.spec import WorkflowSpec
 
 

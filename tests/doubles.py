@@ -18,11 +18,13 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
-from pipeline_project.domain.core.nights import shifted, window_of
+from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.nights import NightWindow, shifted, window_of
 from pipeline_project.domain.core.schema import ARRIVALS, note_of, with_contents, with_versions
 from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, Verdict
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.intake.admission import admit, read_rows
+from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.intake.outcomes import OUTCOMES
 from pipeline_project.domain.intake.readings import FileReading, with_readings
@@ -33,7 +35,6 @@ from pipeline_project.domain.lifecycle.rollout.checking import Answered, LiveChe
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 from pipeline_project.domain.review.night_work import NightWork
-from pipeline_project.ports.night import Expectation, ModelVersion, NightWindow
 from pipeline_project.reconcile.told import Link
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules

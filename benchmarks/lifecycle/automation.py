@@ -13,8 +13,8 @@ from benchmarks.lifecycle import promising
 from benchmarks.tables import percent, table
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.model_terms import PromiseTerms
-from pipeline_project.domain.deciding.decisions import number_columns
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.schema import number_columns
 from pipeline_project.domain.deciding.promise import Promise, Rung, certify, evidence_of, thresholds, upper_bound
 from pipeline_project.domain.measures.maturity import matured_decisions
 from pipeline_project.spec import WorkflowSpec

@@ -13,8 +13,8 @@ from benchmarks.lifecycle.world import LABELS, MATRIX, PLAN, POLICY, WORKFLOW, C
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import ModelUnavailable, PipelineError
 from pipeline_project.domain.core.model_terms import GateTerms, RolloutTerms
-from pipeline_project.domain.deciding.decisions import number_columns
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.schema import number_columns
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.lifecycle.gates import GateVerdict, judge_gates
 from pipeline_project.domain.lifecycle.replay.compare import ReplayTerms, compare

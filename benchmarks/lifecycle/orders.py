@@ -16,7 +16,7 @@ from pipeline_project.domain.lifecycle.replay.compare import ReplayTerms, compar
 from pipeline_project.domain.lifecycle.replay.decide import PastNights, recorded
 from pipeline_project.domain.measures.probabilities import all_metrics
 from pipeline_project.domain.measures.realised_cost import realised
-from pipeline_project.domain.reporting.results import resampled_totals
+from pipeline_project.domain.measures.resampling import resampled_totals
 from pipeline_project.settings import Settings
 
 WORKFLOW = "order_returns"

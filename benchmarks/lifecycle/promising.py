@@ -11,13 +11,14 @@ import pyarrow as pa
 from benchmarks.tables import percent, table
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.model_terms import PromiseTerms
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT
+from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.decisions import SCORES, decide_night, number_columns
+from pipeline_project.domain.deciding.decisions import decide_night
 from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
-from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evidence_of, upper_bound
 from pipeline_project.domain.measures.realised_cost import realised
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
 

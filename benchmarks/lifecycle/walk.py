@@ -14,12 +14,13 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, case_costs
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
-from pipeline_project.domain.deciding.decisions import SCORES, decide_night, number_columns
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role, number_columns
+from pipeline_project.domain.deciding.decisions import decide_night
 from pipeline_project.domain.features.building import Past, build_features
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.intake.admission import admit, read_rows
 from pipeline_project.domain.lifecycle.replay.decide import STANDING, PastNights, Policy
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.models.trained import TrainedModel
 from pipeline_project.domain.models.training import train, training_set
 from pipeline_project.partitions import window

@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-from pipeline_project.domain.deciding.decisions import SCORES, decide_night
+from pipeline_project.domain.deciding.decisions import decide_night
 from pipeline_project.domain.features.building import no_past
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.lifecycle.replay.decide import STANDING, PastNights, Policy
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.models.training import TrainingPlan, training_set
 
 WORKFLOW = "made_up"

@@ -17,7 +17,7 @@ from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Kind, 
 from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
-    from pipeline_project.ports.night import ModelVersion
+    from pipeline_project.domain.core.model_version import ModelVersion
     from resources.ledger.rollout.recalls import TakenBack
 
 LISTED = 20

@@ -16,8 +16,7 @@ from pipeline_project.commands.console import Exit, complain, emit, paragraph, s
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.named_values import told_of
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
-from pipeline_project.domain.deciding.decisions import number_columns
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role, number_columns
 from pipeline_project.domain.intake.duplicates import contradicting, repeated
 from pipeline_project.domain.measures.maturity import immature_part, matured_decisions
 from pipeline_project.domain.reporting.results import Results, compare

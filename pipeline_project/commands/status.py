@@ -14,7 +14,7 @@ from pipeline_project.commands.console import Exit, emit, facts, heading, paragr
 from pipeline_project.commands.spans import ranges
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.core.nights import night_of
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.intake.due_nights import looked_at, looked_back_too_early
 from pipeline_project.domain.intake.landing import LANDING, LATE_ALERT
 from pipeline_project.spec import WorkflowSpec

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline_project.commands.app_context import prepare, workflow
 from pipeline_project.commands.console import Exit, complain, emit, facts, heading, paragraph, say, table
-from pipeline_project.domain.deciding.policy import ASK_PERSON, Reason
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.spec.past import Said, said_of
 
 #: What is listed of labels and options, where there are many.

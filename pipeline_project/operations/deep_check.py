@@ -12,7 +12,8 @@ from pipeline_project.domain.core.errors import LakeUnavailable, ModelUnavailabl
 from resources.lake.delta import DeltaStore, checked, digest_of, reachable, verified
 
 if TYPE_CHECKING:
-    from pipeline_project.ports.night import ModelVersion, Registry
+    from pipeline_project.domain.core.model_version import ModelVersion
+    from pipeline_project.ports.night import Registry
 
 VECTORS = "_vectors"
 #: How a night of each table is made again; what is not named here cannot be.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,22 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.deciding.clearance import Basis, Verdict
+from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.review.night_work import NightWork
-
-
-@dataclass(frozen=True)
-class NightWindow:
-    """One night of one workflow.
-
-    Attributes:
-        night: its partition key, ISO date.
-        start, end: the half-open span of time it covers, aware, in UTC.
-    """
-
-    night: str
-    start: datetime
-    end: datetime
 
 
 class CaseSource(Protocol):
@@ -166,67 +154,12 @@ class PhotoSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Expectation:
-    """The verdict of one rule over one table.
-
-    Attributes:
-        name: unique within the contract, a slug.
-        column: what it looks at, or None for a rule over the table.
-        rule: the rule in words, as a check's description.
-        failed: positions (row numbers) that break it; empty when it holds or cannot name rows.
-        passed: the verdict.
-        systemic: cannot be mended by taking rows out (a missing column); blocks the night.
-        evaluated: rows looked at.
-    """
-
-    name: str
-    column: str | None
-    rule: str
-    passed: bool
-    evaluated: int
-    failed: tuple[int, ...] = ()
-    systemic: bool = False
-    detail: str = ""
-
-
 class Contract(Protocol):
     """A Great Expectations suite built from a spec."""
 
     def validate(self, frame: pd.DataFrame) -> list[Expectation]:
         """Every rule's verdict over the rows of `frame`; order of the rules is fixed."""
         ...
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """One trained model, wherever it is kept.
-
-    Attributes:
-        version: the registry's version, as text.
-        night: the night as of which it was trained; it has seen nothing known later.
-        digest: sha256 over its files.
-        run_id: the MLflow run that made it.
-        knows_until: the night before which everything it learned from was known; empty means `night`. A challenger is
-            held back from the nights on which it is to be replayed.
-        trained_by: who started the training: a person's name, `schedule`, or `dagster`.
-        signature: over workflow, nights, digest and maker, in hex, by the house's key; empty in the ledger.
-    """
-
-    workflow: str
-    version: str
-    night: str
-    digest: str
-    run_id: str
-    metrics: Mapping[str, float]
-    knows_until: str = ""
-    trained_by: str = ""
-    signature: str = field(default="", repr=False, compare=False)
-
-    @property
-    def known_before(self) -> str:
-        """The first night of which it has seen nothing: it may be replayed from there on."""
-        return self.knows_until or self.night
 
 
 class Registry(Protocol):

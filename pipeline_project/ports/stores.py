@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
@@ -17,15 +18,7 @@ from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watche
 from pipeline_project.domain.reporting.facts import ReportTerms
 from pipeline_project.domain.reporting.index import IndexRow
 from pipeline_project.domain.review.new_tasks import ReviewTerms
-from pipeline_project.ports.night import (
-    CaseSource,
-    Contract,
-    ImageEncoder,
-    ModelVersion,
-    OutcomeSource,
-    PhotoSource,
-    TextEncoder,
-)
+from pipeline_project.ports.night import CaseSource, Contract, ImageEncoder, OutcomeSource, PhotoSource, TextEncoder
 from pipeline_project.reconcile.told import Link
 from pipeline_project.spec import WorkflowSpec
 

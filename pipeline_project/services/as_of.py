@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.core.errors import NightMissing
-from pipeline_project.domain.core.nights import night_of, shifted
+from pipeline_project.domain.core.nights import NightWindow, night_of, shifted
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
-from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.features.building import Past
 from pipeline_project.domain.lifecycle.proposing import mature_nights
 from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, seen_from
-from pipeline_project.ports.night import Lake, Ledger, NightWindow
+from pipeline_project.ports.night import Lake, Ledger
 from pipeline_project.spec import WorkflowSpec
 
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline_project.domain.core.errors import ModelUnavailable, ReplayRefused
-from pipeline_project.ports.night import Lake, Ledger, ModelVersion, Registry
+from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.ports.night import Lake, Ledger, Registry
 from pipeline_project.services.as_of import mature_decided
 from pipeline_project.spec import WorkflowSpec
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.nights import NightWindow, shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
 from pipeline_project.domain.review.content import EarlierCase, Known, Personal, personal_fields
 from pipeline_project.domain.review.similar import nearest_by_fields, nearest_by_vectors
 from pipeline_project.domain.vectors.stored import Floats, unpack
-from pipeline_project.ports.night import Keyring, Lake, Ledger, NightWindow
+from pipeline_project.ports.night import Keyring, Lake, Ledger
 from pipeline_project.spec import WorkflowSpec
 
 #: Nights looked back on for like cases, and for the customer's own.

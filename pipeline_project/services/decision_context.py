@@ -6,14 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_project.domain.core.costs import case_costs
-from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType
+from pipeline_project.domain.core.nights import NightWindow, shifted
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, number_columns
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.decisions import number_columns
 from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
 from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evidence_of
 from pipeline_project.domain.deciding.surge import usual_cases
-from pipeline_project.ports.night import Lake, Ledger, NightWindow
+from pipeline_project.ports.night import Lake, Ledger
 from pipeline_project.ports.stores import Quality
 from pipeline_project.spec import WorkflowSpec
 

@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_project.domain.core.errors import ModelUnavailable, PipelineError
+from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.features.building import FeatureTable, build_features
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, StageKind, chosen
 from pipeline_project.domain.models.scoring import score_features
 from pipeline_project.domain.models.training import TrainedModel
-from pipeline_project.ports.night import Lake, Ledger, ModelVersion, NightWindow, Registry
+from pipeline_project.ports.night import Lake, Ledger, Registry
 from pipeline_project.services.as_of import clusters_until, past_of, written
 from pipeline_project.spec import WorkflowSpec
 

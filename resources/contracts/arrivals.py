@@ -14,8 +14,9 @@ import pandas as pd
 
 from pipeline_project.domain.core.expressions import ExpressionError, evaluate, names_in
 from pipeline_project.domain.core.schema import Field, FieldType
+from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.typed_rows import ID_USABLE, WHOLE, readable_column
-from pipeline_project.ports.night import Contract, Expectation
+from pipeline_project.ports.night import Contract
 from pipeline_project.spec.contract import Rule, rules
 from pipeline_project.spec.model import WorkflowSpec
 from resources.contracts.expectations import expectation, run, true

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline_project.domain.intake.admission import NOT_EVALUATED
-from pipeline_project.ports.night import Expectation
+from pipeline_project.domain.intake.expectation import Expectation
 
 if TYPE_CHECKING:
     from great_expectations.core.batch_definition import BatchDefinition

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.models.files import check_formats, digest
-from pipeline_project.ports.night import ModelVersion
 from resources.postgres.databases import connected, engine_of, safe
 from resources.registry.database import prepare_once, without_telemetry
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.domain.intake.night_names import night_glob, night_in
 from pipeline_project.domain.intake.readings import readings_of, with_readings
-from pipeline_project.ports.night import NightWindow
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.ports.night import NightWindow
+from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import SqlSource

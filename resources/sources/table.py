@@ -15,10 +15,10 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.schema import ARRIVALS, Role
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse
 from pipeline_project.domain.intake.readings import FileReading, lines_of, readings_of, with_readings
-from pipeline_project.ports.night import NightWindow
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import Spread, TableFile, TableSource

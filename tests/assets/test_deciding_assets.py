@@ -10,9 +10,10 @@ import pytest
 
 import pipeline_project.services.night_scoring
 from pipeline_project.domain.core.errors import ModelUnavailable
-from pipeline_project.domain.deciding.decisions import DECISIONS, SCORES
+from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.deciding.decisions import DECISIONS
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.models.trained import Prediction
-from pipeline_project.ports.night import ModelVersion
 from tests.doubles import NIGHT, WARM, World, arrival, checks, claims, logged, made, metadata
 
 MODEL = ModelVersion("claims", "1", WARM, "d" * 64, "run", {"log_loss": 0.1})

@@ -14,11 +14,11 @@ import pytest
 
 from assets.drift import build_drift, build_drift_checks
 from pipeline_project.automation.training import training_due
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.deciding.decisions import SCORES
 from pipeline_project.domain.lifecycle.drift.signals import CHECKS
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.partitions import window
-from pipeline_project.ports.night import ModelVersion
 from tests.doubles import NIGHT, World, arrival, checks, claims, metadata
 
 MODEL = ModelVersion("claims", "1", NIGHT, "d" * 64, "run", {"accuracy": 0.9})

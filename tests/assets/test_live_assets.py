@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import pipeline_project.services.night_scoring
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Stage, StageKind, Watched, chosen
 from pipeline_project.domain.models.trained import Prediction
-from pipeline_project.ports.night import ModelVersion
 from tests.doubles import NEXT, NIGHT, WARM, World, arrival, checks, claims, logged, metadata
 
 OLD = ModelVersion("claims", "1", WARM, "d" * 64, "run", {})

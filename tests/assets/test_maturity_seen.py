@@ -11,9 +11,9 @@ from assets.night_page import _matured
 from pipeline_project.commands import outcomes as of_outcomes
 from pipeline_project.commands import results as of_results
 from pipeline_project.domain.core.nights import shifted, window_of
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import cases_schema
 from pipeline_project.domain.deciding.decisions import DECISIONS
-from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.measures.label_delay import immature_nights
 from pipeline_project.services.as_of import mature_decided, maturity_seen
 from pipeline_project.spec import WorkflowSpec

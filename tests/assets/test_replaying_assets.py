@@ -14,8 +14,8 @@ import yaml
 
 from assets.replaying import build_replay, candidates, replay_challenger
 from pipeline_project.domain.core.errors import ModelUnavailable, ReplayRefused
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
-from pipeline_project.ports.night import ModelVersion
 from pipeline_project.services.candidates import Candidate, candidate_of, mature_span, named_candidate
 from pipeline_project.services.past_nights import gather, keep_replay, run_replay
 from pipeline_project.spec.load import load_spec

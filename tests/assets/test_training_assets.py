@@ -8,10 +8,10 @@ import dagster as dg
 import pytest
 
 import assets.retraining
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.domain.lifecycle.promotion import Verdict
-from pipeline_project.ports.night import ModelVersion
 from tests.doubles import FIRST, NIGHT, World, arrival, claims, logged, metadata
 
 TRAINING = ("training_set", "challenger", "champion", "promotion")

@@ -13,10 +13,10 @@ from dagster._core.test_utils import create_run_for_test
 from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.progress import landed_tag, night_states, taken_at
 from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_sensors, next_command
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.intake.due_nights import is_done, looked_back_too_early
 from pipeline_project.partitions import last_ended
-from pipeline_project.ports.night import ModelVersion
 from pipeline_project.workflow import build_workflow
 from tests.doubles import FIELDS, NEXT, NIGHT, WARM, World, arrival, claims
 

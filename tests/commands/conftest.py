@@ -16,9 +16,9 @@ import pytest
 
 from benchmarks.passed import passed
 from pipeline_project import cli
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.schema import QUARANTINE, cases_schema
 from pipeline_project.domain.deciding.decisions import DECISIONS
-from pipeline_project.ports.night import ModelVersion
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_spec

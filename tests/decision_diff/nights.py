@@ -22,10 +22,11 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.clusters.clustering import night_groups
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import window_of
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import ARRIVALS, Role
 from pipeline_project.domain.deciding.decisions import NightDecisions, decide_night, unscored
-from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.features.building import Past
 from pipeline_project.domain.intake.admission import admit
 from pipeline_project.domain.intake.typed_rows import read_rows
@@ -34,9 +35,7 @@ from pipeline_project.domain.models.scoring import score_night
 from pipeline_project.domain.models.segments import SegmentMaps
 from pipeline_project.domain.models.trained import TrainedModel
 from pipeline_project.domain.models.training import train, training_table
-from pipeline_project.domain.vectors.embedding import EMBEDDINGS
-from pipeline_project.domain.vectors.stored import pack, unit
-from pipeline_project.ports.night import ModelVersion
+from pipeline_project.domain.vectors.stored import EMBEDDINGS, pack, unit
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.plans import training_plan
 

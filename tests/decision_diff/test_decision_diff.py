@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_project.domain.deciding.policy import Reason
+from pipeline_project.domain.core.reasons import Reason
 from tests.decision_diff import compare
 from tests.decision_diff.nights import Told, decided
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from pipeline_project.domain.core.model_terms import GateTerms
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.people import PersonRole
 from pipeline_project.domain.lifecycle.gates import judge_gates
 from pipeline_project.domain.lifecycle.proposing import proposal
-from pipeline_project.ports.night import ModelVersion
 from resources.ledger.models.proposals import PostgresPromotions
 from tests.desk.house import DeskHouse
 from tests.domain.lifecycle.test_gating import found

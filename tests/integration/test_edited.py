@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.review.content import in_order
 from tests.integration import shop
 from tests.integration.conftest import NewHouse

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline_project.container.night import open_registry
 from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.rollout.stages import chosen
 from pipeline_project.domain.models.training import train
-from pipeline_project.ports.night import ModelVersion
 from resources.ledger.rollout.rollouts import begin_rollout
 from resources.postgres.databases import engine_of
 from tests.integration import shop

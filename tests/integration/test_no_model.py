@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House

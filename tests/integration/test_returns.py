@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from tests.integration.house import House, all_differences, differences
 
 FIRST, LAST_WARM_UP, DECIDED = "2025-02-26", "2025-02-28", "2025-03-01"

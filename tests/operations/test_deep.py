@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.core.errors import LakeDamaged, LakeUnavailable, ModelUnavailable
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.operations.deep_check import Looked, look_deep
-from pipeline_project.ports.night import ModelVersion
 from resources.lake import delta
 from resources.lake.lake import DeltaLake
 from resources.lake.vectors import LakeVectorStore

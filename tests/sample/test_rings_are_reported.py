@@ -11,11 +11,11 @@ from pipeline_project.domain.clusters.clustering import ClusterTerms, night_grou
 from pipeline_project.domain.clusters.lineage import cluster_events
 from pipeline_project.domain.clusters.newcomers import AlarmTerms, novelties
 from pipeline_project.domain.clusters.similarity import vectors_of
-from pipeline_project.domain.vectors.embedding import embed_photos, embed_texts, embeddings_table
 from pipeline_project.ports.night import ImageEncoder, TextEncoder
 from pipeline_project.sample.claims import Claim, claims_of
 from pipeline_project.sample.shots import photos_of
 from pipeline_project.sample.words import write_message
+from pipeline_project.services.embedding import embed_photos, embed_texts, embeddings_table
 from resources.encoders import image_encoder, text_encoder
 
 SEED, PER_NIGHT, FIRST, NIGHTS = 7, 100, date(2025, 2, 5), 3

@@ -13,8 +13,9 @@ import pytest
 from assets.common import BOUNDS
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.decisions import DECISIONS, SCORES
+from pipeline_project.domain.deciding.decisions import DECISIONS
 from pipeline_project.domain.lifecycle.drift.signals import Severity, Signal
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.partitions import window
 from pipeline_project.services.decision_context import circumstances
 from pipeline_project.spec import WorkflowSpec

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
-
-from pipeline_project.ports.night import NightWindow
 
 
 def window_of(night: str | date, time_zone: str) -> NightWindow:
@@ -34,3 +33,17 @@ def nights_between(first: date, last: date) -> Iterator[str]:
 def shifted(night: str, days: int) -> str:
     """The night `days` later (earlier when negative)."""
     return (date.fromisoformat(night) + timedelta(days=days)).isoformat()
+
+
+@dataclass(frozen=True)
+class NightWindow:
+    """One night of one workflow.
+
+    Attributes:
+        night: its partition key, ISO date.
+        start, end: the half-open span of time it covers, aware, in UTC.
+    """
+
+    night: str
+    start: datetime
+    end: datetime

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline_project.domain.core.date_parts import DateParts, composed
@@ -234,3 +235,12 @@ def with_note(table: pa.Table, note: Mapping[str, str]) -> pa.Table:
 def note_of(table: pa.Table) -> dict[str, str]:
     """What is to be kept with a table that is written; empty where nothing is."""
     return dict(json.loads((table.schema.metadata or {}).get(_NOTE, b"{}")))
+
+
+def number_columns(cases: pa.Table) -> dict[str, np.ndarray]:
+    """The columns an expression may read: every number, missing values as NaN."""
+    return {
+        field.name: cases.column(field.name).to_numpy(zero_copy_only=False).astype(float)
+        for field in cases.schema
+        if pa.types.is_floating(field.type)
+    }

@@ -12,24 +12,11 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms, case_costs
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, versions_of
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns, versions_of
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.policy import ASK_PERSON, PolicyResult, Reason, decide
-
-#: What the model says of each case of a night; `problem` says why it may not decide, then there are no
-#: probabilities. Probabilities stand in the order of the spec's labels.
-SCORES = pa.schema(
-    [
-        pa.field(NIGHT, pa.string(), nullable=False),
-        pa.field(CASE_ID, pa.string(), nullable=False),
-        pa.field("probabilities", pa.list_(pa.float64())),
-        pa.field("confidence", pa.float64()),
-        pa.field("reasons", pa.list_(pa.string())),
-        pa.field("problem", pa.string()),
-        pa.field("model_version", pa.string()),
-        pa.field("model_night", pa.string()),
-    ]
-)
+from pipeline_project.domain.deciding.policy import PolicyResult, decide
+from pipeline_project.domain.models.scores import SCORES
 
 #: The decision of each case. `option` is the one that stands in the ledger, `would_be` what the policy says now;
 #: they differ only on a night decided before. Expected costs stand in the order of the spec's options.
@@ -72,15 +59,6 @@ def unscored(night: str, case_ids: Sequence[str], problem: str) -> pa.Table:
     """Scores for cases that no model could look at; each of them goes to a person."""
     rows = [{NIGHT: night, CASE_ID: case, "reasons": [], "problem": problem} for case in case_ids]
     return pa.Table.from_pylist(rows, schema=SCORES)
-
-
-def number_columns(cases: pa.Table) -> dict[str, np.ndarray]:
-    """The columns an expression may read: every number, missing values as NaN."""
-    return {
-        field.name: cases.column(field.name).to_numpy(zero_copy_only=False).astype(float)
-        for field in cases.schema
-        if pa.types.is_floating(field.type)
-    }
 
 
 def decide_night(

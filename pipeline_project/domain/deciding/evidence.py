@@ -7,8 +7,9 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-from pipeline_project.domain.deciding.policy import ASK_PERSON, Reason, random_draw
+from pipeline_project.domain.deciding.policy import random_draw
 from pipeline_project.domain.features.timeline import nights_in
 
 #: The columns of decisions that are looked at.

@@ -11,42 +11,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import numpy as np
 
 from pipeline_project.domain.core.costs import PolicyTerms, expected_costs
 from pipeline_project.domain.core.model_terms import PromiseTerms
+from pipeline_project.domain.core.reasons import ALONE, Reason
 from pipeline_project.domain.deciding import promise as promises
 from pipeline_project.domain.deciding.context import Circumstances
 from pipeline_project.domain.deciding.exploration import Exploration, extra_cost, scaled_rate
 from pipeline_project.domain.deciding.promise import Promise, Rung
 from pipeline_project.domain.deciding.surge import Surge, rates, surge_of
-
-ASK_PERSON = "ask_person"
-
-
-class Reason(StrEnum):
-    """Why a case was decided as it was; the first three are options (`ALONE`), the rest ask a person."""
-
-    CHEAPEST = "cheapest"
-    NO_PLACE_LEFT = "no_place_left"
-    SMALL_DOUBT = "small_doubt"
-    DOUBT = "doubt"
-    DENIAL = "denial"
-    RANDOM_SHARE = "random_share"
-    PROMISE = "promise"
-    WAITING = "waiting"
-    COST_UNKNOWN = "cost_unknown"
-    NO_MODEL = "no_model"
-    MODEL_UNAVAILABLE = "model_unavailable"
-    FAILED_PHOTO = "failed_photo"
-    OUT_OF_DISTRIBUTION = "out_of_distribution"
-    POLICY_CLOSED = "policy_closed"
-
-
-#: Reasons of what is decided without a person.
-ALONE = frozenset({Reason.CHEAPEST, Reason.NO_PLACE_LEFT, Reason.SMALL_DOUBT})
 
 # a million reasons are handled as numbers: `_CODE` of each, `_REASON` back
 _CODE = {reason: code for code, reason in enumerate(Reason)}

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.schema import CASE_ID, CONTENT, NIGHT, QUARANTINE, Role, cases_schema
 from pipeline_project.domain.intake.contents import hits
+from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.known_cases import NOTHING_STANDS, TWINS_ADVICE, Standing
 from pipeline_project.domain.intake.typed_rows import Reasons, TypedRows, read_rows
-from pipeline_project.ports.night import Expectation, NightWindow
 
 __all__ = ["REPAIR_PREFIX", "Admission", "TypedRows", "admit", "open_share", "read_rows", "unevaluated"]
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role
+from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.file_hints import column_advice
 from pipeline_project.domain.intake.outcomes import problems_of
 from pipeline_project.domain.intake.parsing import parse
 from pipeline_project.domain.intake.typed_rows import TypedRows
-from pipeline_project.ports.night import Expectation
 
 _LISTED = 3
 

@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.features.timeline import nights_in
 from pipeline_project.domain.lifecycle.gates import GateVerdict, passed
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
-from pipeline_project.ports.night import ModelVersion
 
 #: The tag of a run that says who started it; what it trains, that person may not sign.
 STARTED_BY = "pipeline/started_by"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID
-from pipeline_project.domain.deciding.policy import ASK_PERSON
 
 #: The column of what became of a question: the option that stands now, None while nobody has answered.
 ANSWER = "answer"

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.nights import NightWindow
+from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, FieldType
-from pipeline_project.domain.deciding.decisions import SCORES
-from pipeline_project.domain.deciding.policy import Reason
 from pipeline_project.domain.features.building import FeaturePlan, FeatureTable, Past, build_features
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.models.training import TrainedModel
-from pipeline_project.ports.night import ModelVersion, NightWindow
 
 
 def texts_of(cases: pa.Table, schema: CaseSchema) -> list[str | None]:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.core.errors import TrainingRefused
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID
-from pipeline_project.domain.deciding.policy import ASK_PERSON, Reason
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.features.timeline import later_share
 from pipeline_project.domain.models.single_feature_leakage import alone

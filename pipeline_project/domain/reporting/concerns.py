@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline_project.domain.deciding.policy import ALONE, ASK_PERSON, Reason
+from pipeline_project.domain.core.reasons import ALONE, ASK_PERSON, Reason
 from pipeline_project.domain.lifecycle.rollout.judgeable import wrong
 from pipeline_project.domain.measures.realised_cost import answers_of
 

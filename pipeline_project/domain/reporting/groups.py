@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID, CaseSchema, FieldType, Role
-from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.privacy.masking import names_in_identifiers, words_of
 
 KEYWORDS = 6

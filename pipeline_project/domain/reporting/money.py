@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.measures.realised_cost import answers_of, best_constant, realised, unanswered
 from pipeline_project.domain.reporting.facts import ReportTerms
 from pipeline_project.domain.reporting.sentences import count, money, percent

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID
-from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.privacy.masking import mask, secrets_of_raw, without_values
 from pipeline_project.domain.reporting.facts import ReportTerms
 from pipeline_project.domain.reporting.money import known_sum

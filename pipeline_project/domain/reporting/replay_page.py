@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.lifecycle.replay.findings import Interval, ReplayResult
 from pipeline_project.domain.reporting import charts
 from pipeline_project.domain.reporting import sentences as words

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.measures.realised_cost import always_right, answers_of, best_constant, realised, unanswered
+from pipeline_project.domain.measures.resampling import resampled_totals
 
-ROUNDS = 1000
 THIS = "this pipeline"
 ALWAYS_ASKED = "always ask a person"
 #: Above so many options not each is shown as a policy of its own.
@@ -76,28 +76,6 @@ class Results:
     @property
     def share_to_people(self) -> float:
         return self.to_people / self.cases if self.cases else 0.0
-
-
-def resampled_totals(costs: np.ndarray, customers: np.ndarray, seed: int = 7, rounds: int = ROUNDS) -> np.ndarray:
-    """Totals over customers drawn with replacement.
-
-    Args:
-        costs: shape (cases, policies).
-        customers: shape (cases,), whose case each is; a case without one counts as a customer of its own.
-
-    Returns:
-        Shape (rounds, policies): the same draw for every policy, so that differences can be taken.
-    """
-    if not len(costs):
-        return np.zeros((rounds, costs.shape[1]))
-    codes, known = pd.factorize(customers)
-    nobody = codes < 0
-    codes[nobody] = len(known) + np.arange(nobody.sum())
-    count = codes.max() + 1
-    by_customer = np.zeros((count, costs.shape[1]))
-    np.add.at(by_customer, codes, costs)
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=rounds)
-    return draws @ by_customer
 
 
 def compare(

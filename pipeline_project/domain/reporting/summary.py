@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID
-from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.privacy.masking import MASK, id_is_personal, secrets_of_cases
 from pipeline_project.domain.reporting import money
 from pipeline_project.domain.reporting import sentences as words

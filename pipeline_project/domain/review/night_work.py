@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, case_costs
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, Role
-from pipeline_project.domain.deciding.decisions import NightDecisions, number_columns
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, Role, number_columns
+from pipeline_project.domain.deciding.decisions import NightDecisions
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review import content

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline_project.domain.deciding.policy import Reason
+from pipeline_project.domain.core.reasons import Reason
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import comb
 
-from pipeline_project.domain.deciding.policy import Reason
+from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.review.new_tasks import ReviewTerms, SpreadTerms
 
 #: More disagreements than this are never planned for: the samples grow faster than what they save.

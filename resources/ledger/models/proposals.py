@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline_project.domain.core.errors import PromotionRefused
 from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.proposing import ModelProposal, plain
-from pipeline_project.ports.night import ModelVersion
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.statements import champion_history, insert_model
 from resources.ledger.rollout.rollouts import begin_rollout, lock_rollouts, open_rollout

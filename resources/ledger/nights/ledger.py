@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
 
 from pipeline_project.domain.core.errors import LedgerRefused
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.deciding.clearance import Basis, Verdict
 from pipeline_project.domain.review.night_work import NightWork
-from pipeline_project.ports.night import ModelVersion
 from resources.ledger.audit.chain import append
 from resources.ledger.nights import contradicting
 from resources.ledger.nights.clearing import add_verdict, clear, verdicts_of

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from pipeline_project.domain.core.errors import LedgerRefused, StaleAttempt
-from pipeline_project.ports.night import ModelVersion
+from pipeline_project.domain.core.model_version import ModelVersion
 from resources.ledger.rows import jsonable
 from resources.ledger.tables import nights as tables
 

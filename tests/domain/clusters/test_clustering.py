@@ -8,10 +8,9 @@ from sklearn.metrics import adjusted_rand_score
 
 from pipeline_project.domain.clusters.clustering import CLUSTERS, ClusterTerms, cluster, night_clusters, track
 from pipeline_project.domain.clusters.neighbours import density_labels
-from pipeline_project.domain.vectors.embedding import EMBEDDINGS
 from pipeline_project.domain.vectors.joint import centred
 from pipeline_project.domain.vectors.near_duplicates import twins
-from pipeline_project.domain.vectors.stored import pack, unit
+from pipeline_project.domain.vectors.stored import EMBEDDINGS, pack, unit
 
 TERMS = ClusterTerms(window_nights=5, minimum_size=6)
 DIMENSION = 64

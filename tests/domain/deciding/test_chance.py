@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline_project.domain.core.costs import PolicyTerms
+from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.deciding.exploration import extra_cost, scaled_rate
-from pipeline_project.domain.deciding.policy import PolicyResult, Reason, decide
+from pipeline_project.domain.deciding.policy import PolicyResult, decide
 
 COST = np.array([[0.0, 10.0], [10.0, 0.0]])
 CASES = 4000

@@ -11,21 +11,20 @@ import pytest
 
 from benchmarks.passed import passed
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
-from pipeline_project.domain.core.schema import with_versions
+from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.schema import number_columns, with_versions
 from pipeline_project.domain.deciding.decisions import (
     DECISIONS,
-    SCORES,
     NightDecisions,
     asked,
     changed,
     decide_night,
     ledger_rows,
-    number_columns,
     option_counts,
     standing_table,
     unscored,
 )
-from pipeline_project.ports.night import ModelVersion
+from pipeline_project.domain.models.scores import SCORES
 from resources.ledger.nights.ledger import PostgresLedger
 
 NIGHT = "2025-03-01"

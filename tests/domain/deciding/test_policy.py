@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_project.domain.core.costs import PolicyTerms
-from pipeline_project.domain.deciding.policy import PolicyResult, Reason, decide, random_draw
+from pipeline_project.domain.core.reasons import Reason
+from pipeline_project.domain.deciding.policy import PolicyResult, decide, random_draw
 
 #: refund, credit (denies nothing) and reject (denies), under the labels good and bad.
 COST = np.array([[0.0, 10.0], [3.0, 4.0], [20.0, 0.0]])

@@ -8,9 +8,10 @@ from scipy.stats import binom
 
 from pipeline_project.domain.core.costs import PolicyTerms
 from pipeline_project.domain.core.model_terms import PromiseTerms
+from pipeline_project.domain.core.reasons import ALONE, Reason
 from pipeline_project.domain.deciding import promise as promises
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.policy import ALONE, PolicyResult, Reason, decide
+from pipeline_project.domain.deciding.policy import PolicyResult, decide
 from pipeline_project.domain.deciding.promise import NOTHING, Evidence, Rung, certify, evidence_of, promise_holds
 
 TERMS = PromiseTerms(error=0.05, confidence=0.9)

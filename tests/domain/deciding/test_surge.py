@@ -7,8 +7,9 @@ import pytest
 
 from pipeline_project.domain.core.costs import PolicyTerms
 from pipeline_project.domain.core.model_terms import PromiseTerms, SurgeTerms
+from pipeline_project.domain.core.reasons import ALONE, Reason
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.policy import ALONE, PolicyResult, Reason, decide
+from pipeline_project.domain.deciding.policy import PolicyResult, decide
 from pipeline_project.domain.deciding.promise import evidence_of
 from pipeline_project.domain.deciding.surge import surge_of, usual_cases
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from pipeline_project.domain.core.costs import PolicyTerms
-from pipeline_project.domain.deciding.policy import PolicyResult, Reason, decide, random_draw
+from pipeline_project.domain.core.reasons import Reason
+from pipeline_project.domain.deciding.policy import PolicyResult, decide, random_draw
 
 Night = tuple[np.ndarray, np.ndarray, list[str | None], PolicyTerms]
 

@@ -21,7 +21,7 @@ from pipeline_project.domain.intake.admission import (
     read_rows,
     reason_counts,
 )
-from pipeline_project.ports.night import Expectation
+from pipeline_project.domain.intake.expectation import Expectation
 
 NIGHT = "2025-03-01"
 SCHEMA = CaseSchema(

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.core.model_terms import GateTerms
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.gates import judge_gates
 from pipeline_project.domain.lifecycle.proposing import ModelProposal, held_back_until, mature_nights, plain, proposal
-from pipeline_project.ports.night import ModelVersion
 from tests.domain.lifecycle.test_gating import BETTER, found
 
 NEW = ModelVersion("claims", "2", "2025-04-01", "d" * 64, "run-2", {}, "2025-03-01", "anna")

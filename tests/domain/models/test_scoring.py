@@ -10,14 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, cases_schema
-from pipeline_project.domain.deciding.decisions import SCORES
 from pipeline_project.domain.features.building import FeaturePlan, Past
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.models.scoring import photos_of, score_night, texts_of
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
-from pipeline_project.domain.vectors.embedding import EMBEDDINGS
-from pipeline_project.ports.night import ModelVersion
+from pipeline_project.domain.vectors.stored import EMBEDDINGS
 
 SCHEMA = CaseSchema(
     fields=(

@@ -13,7 +13,8 @@ from PIL import Image
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms, case_costs
 from pipeline_project.domain.core.schema import QUARANTINE, CaseSchema, Field, FieldType, Role, cases_schema
-from pipeline_project.domain.deciding.decisions import DECISIONS, SCORES
+from pipeline_project.domain.deciding.decisions import DECISIONS
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.reporting.facts import NightFacts, ReportTerms, Versions
 
 NIGHT = "2025-04-17"

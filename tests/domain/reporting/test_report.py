@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline_project.domain.deciding.policy import Reason
+from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.measures.maturity import Immature
 from pipeline_project.domain.privacy.masking import mask
 from pipeline_project.domain.reporting.calibration import calibration, reliability, wilson

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.measures.realised_cost import best_constant, realised, with_answers
-from pipeline_project.domain.reporting.results import ALWAYS_ASKED, THIS, Results, compare, resampled_totals
+from pipeline_project.domain.measures.resampling import resampled_totals
+from pipeline_project.domain.reporting.results import ALWAYS_ASKED, THIS, Results, compare
 
 MATRIX = CostMatrix(("kept", "worn"), ("refund", "reject"), ((0, 10), (20, 0)))
 COST = np.array([[0.0, 10.0], [20.0, 0.0]])

@@ -10,8 +10,9 @@ import pytest
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.errors import ActionInvalid
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role, cases_schema
-from pipeline_project.domain.deciding.decisions import SCORES, decide_night
+from pipeline_project.domain.deciding.decisions import decide_night
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.review.content import Personal
 from pipeline_project.domain.review.night_work import NightWork, asked_cases, night_work
 from tests.domain.review.review_terms import TERMS

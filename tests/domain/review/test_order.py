@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline_project.domain.deciding.policy import Reason
+from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.review.order import WEIGHTS, Worth, due_level, due_worth, priority, reason
 
 COST = 4.5

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.intake.admission import Admission, admit, read_rows
+from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.vectors.stored import pack
-from pipeline_project.ports.night import Expectation
 from pipeline_project.settings import Settings
 from pipeline_project.spec.contract import RuleKind, rules
 from resources.contracts.arrivals import (

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import LedgerRefused, StaleAttempt
-from pipeline_project.ports.night import ModelVersion
+from pipeline_project.domain.core.model_version import ModelVersion
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import connected, engine_of
 

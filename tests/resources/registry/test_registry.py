@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.models.files import digest
-from pipeline_project.ports.night import ModelVersion
 from resources.registry.database import prepare_once
 from resources.registry.registry import MlflowRegistry
 

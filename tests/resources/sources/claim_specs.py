@@ -6,8 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from pipeline_project.domain.core.nights import window_of
-from pipeline_project.ports.night import NightWindow
+from pipeline_project.domain.core.nights import NightWindow, window_of
 from pipeline_project.spec import WorkflowSpec
 
 NIGHT = "2025-03-01"

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.core.errors import ActionInvalid
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID, CONTENT, NIGHT
-from pipeline_project.domain.deciding.policy import ASK_PERSON
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.lifecycle.recall.effects import Again, Touched

@@ -8,7 +8,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Literal
 
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 
 Kind = Literal["model", "policy", "night"]
 #: The data a decision was made on, or the night's data as they are now, repaired.

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline_project.domain.core.errors import ReplayRefused
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID
-from pipeline_project.domain.deciding.policy import ASK_PERSON, Reason
 from pipeline_project.domain.features.table import strings
 from pipeline_project.domain.features.timeline import nights_in
 from pipeline_project.domain.lifecycle.replay.decide import Decided, PastNights, Policy

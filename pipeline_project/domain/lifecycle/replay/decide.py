@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.errors import ReplayRefused
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.decisions import SCORES, decide_night
-from pipeline_project.domain.deciding.policy import ASK_PERSON, Reason
+from pipeline_project.domain.deciding.decisions import decide_night
 from pipeline_project.domain.features.building import FeaturePlan, Past, build_features
 from pipeline_project.domain.features.table import strings
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.models.scoring import problems_of, summing_to_one
 from pipeline_project.domain.models.trained import TrainedModel
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline_project.domain.deciding.policy import ASK_PERSON, Reason
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 
 
 @dataclass(frozen=True)

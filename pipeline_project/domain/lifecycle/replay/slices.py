@@ -8,14 +8,14 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from pipeline_project.domain.deciding.decisions import number_columns
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.schema import number_columns
 from pipeline_project.domain.features.table import strings
 from pipeline_project.domain.lifecycle.replay.decide import PastNights
 from pipeline_project.domain.lifecycle.replay.findings import Interval, LabelRate, SliceResult
 from pipeline_project.domain.lifecycle.replay.values import Judged
 from pipeline_project.domain.measures.probabilities import ece
-from pipeline_project.domain.reporting.results import resampled_totals
+from pipeline_project.domain.measures.resampling import resampled_totals
 
 MOST_VALUES = 12
 ALL = "all cases"

@@ -9,9 +9,8 @@ import numpy as np
 
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import ReplayRefused
-from pipeline_project.domain.core.schema import CASE_ID
-from pipeline_project.domain.deciding.decisions import number_columns
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.schema import CASE_ID, number_columns
 from pipeline_project.domain.lifecycle.replay.decide import Decided, PastNights, Policy
 
 

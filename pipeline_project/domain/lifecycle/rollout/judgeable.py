@@ -18,9 +18,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, case_costs
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-from pipeline_project.domain.deciding.decisions import number_columns
-from pipeline_project.domain.deciding.policy import ASK_PERSON, Reason
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
 
 #: Columns of decisions that are looked at.
 LOOKED_AT = [NIGHT, CASE_ID, "option", "reason", "cheapest", "benefit", "model_version"]

@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
-from pipeline_project.ports.night import ModelVersion
+from pipeline_project.domain.core.model_version import ModelVersion
 
 
 class StageKind(StrEnum):

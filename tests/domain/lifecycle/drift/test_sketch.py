@@ -21,7 +21,6 @@ from pipeline_project.domain.core.schema import (
     Role,
     cases_schema,
 )
-from pipeline_project.domain.deciding.decisions import SCORES
 from pipeline_project.domain.lifecycle.drift.counts import (
     ROOM_NAMES,
     ROOM_NUMBERS,
@@ -33,6 +32,7 @@ from pipeline_project.domain.lifecycle.drift.counts import (
     merge_counts,
 )
 from pipeline_project.domain.lifecycle.drift.sketch import Sketch, merge, sketch_cases, sketch_night, sketch_scores
+from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.vectors.stored import pack
 
 NIGHT_1 = "2026-03-01"

@@ -11,7 +11,7 @@ import pytest
 from pipeline_project.domain.core.costs import CostMatrix
 from pipeline_project.domain.core.errors import ReplayRefused
 from pipeline_project.domain.core.model_terms import PromiseTerms, SurgeTerms
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.features.plan import FeaturePlan
 from pipeline_project.domain.lifecycle.replay.compare import Compared, ReplayTerms, compare
 from pipeline_project.domain.lifecycle.replay.decide import (

@@ -18,8 +18,7 @@ from pipeline_project.domain.lifecycle.replay.decide import PastNights, decide_a
 from pipeline_project.domain.models.columns import Columns
 from pipeline_project.domain.models.trained import TrainedModel
 from pipeline_project.domain.models.training import TrainingPlan, train, training_set
-from pipeline_project.domain.vectors.embedding import EMBEDDINGS
-from pipeline_project.domain.vectors.stored import pack
+from pipeline_project.domain.vectors.stored import EMBEDDINGS, pack
 from tests.domain.lifecycle.replay.replay_nights import MATRIX, policy
 
 NIGHTS = [f"2025-03-{day:02}" for day in range(1, 25)]

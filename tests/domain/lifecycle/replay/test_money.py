@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_project.domain.deciding.policy import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.lifecycle.replay.money import (
     Estimate,
     chances_of_truth,

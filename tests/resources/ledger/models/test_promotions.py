@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import PromotionRefused
 from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
-from pipeline_project.ports.night import ModelVersion
 from resources.ledger.models.proposals import PostgresPromotions
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of

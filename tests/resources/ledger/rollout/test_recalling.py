@@ -11,9 +11,9 @@ from sqlalchemy import text
 from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import RecallRefused
 from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Touched, beside, spans
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
-from pipeline_project.ports.night import ModelVersion
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.rollout.recalls import Recalls, TakenBack
 from resources.ledger.rollout.store import PostgresLive

@@ -11,9 +11,9 @@ from sqlalchemy import text
 from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import RollbackRefused, RolloutRefused
 from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.rollout.checking import LiveCheck
 from pipeline_project.domain.lifecycle.rollout.stages import StageKind, Watched
-from pipeline_project.ports.night import ModelVersion
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.rollout.rollback import Turning
 from resources.ledger.rollout.rollouts import begin_rollout

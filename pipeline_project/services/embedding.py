@@ -11,21 +11,17 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-from pipeline_project.domain.vectors.stored import Floats, as_stored, clean_text, pack, photo_key, text_key, unit
-from pipeline_project.ports.night import ImageEncoder, PhotoSource, TextEncoder, VectorStore
-
-#: Vectors are packed by `vectors.pack`. `image_problem` says why photos failed; null means fine, or no photos.
-EMBEDDINGS = pa.schema(
-    [
-        pa.field(NIGHT, pa.string(), nullable=False),
-        pa.field(CASE_ID, pa.string(), nullable=False),
-        pa.field("text_vector", pa.binary()),
-        pa.field("image_vector", pa.binary()),
-        pa.field("image_problem", pa.string()),
-        pa.field("photo_keys", pa.list_(pa.string())),
-        pa.field("text_key", pa.string()),
-    ]
+from pipeline_project.domain.vectors.stored import (
+    EMBEDDINGS,
+    Floats,
+    as_stored,
+    clean_text,
+    pack,
+    photo_key,
+    text_key,
+    unit,
 )
+from pipeline_project.ports.night import ImageEncoder, PhotoSource, TextEncoder, VectorStore
 
 # What is stored together: little enough that a killed night repeats only seconds of work, and that the bytes of
 # a chunk of photos fit in memory.
