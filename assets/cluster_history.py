@@ -12,7 +12,8 @@ from pipeline_project.domain.clusters.newcomers import Novelty, novelties
 from pipeline_project.domain.clusters.similarity import vectors_of
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.partitions import earlier_nights, nights
-from pipeline_project.ports.night import Lake, Ledger
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.services.as_of import written, written_span
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.terms import alarm_terms

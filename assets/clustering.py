@@ -8,7 +8,7 @@ from pipeline_project.domain.clusters.clustering import night_groups
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, Role
 from pipeline_project.partitions import earlier_nights
-from pipeline_project.ports.night import Lake
+from pipeline_project.ports.lake import Lake
 from pipeline_project.spec import WorkflowSpec
 
 #: The lake table of every night's whole window, written beside the asset.

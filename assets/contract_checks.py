@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from assets.common import key, merged, verdict
 from pipeline_project.partitions import nights
-from pipeline_project.ports.night import Contract, Lake, Ledger
-from pipeline_project.ports.stores import Contracts
+from pipeline_project.ports.contracts import Contract, Contracts
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.services.as_of import written
 from pipeline_project.services.clearance import leave_verdict
 from pipeline_project.spec import WorkflowSpec

@@ -24,8 +24,12 @@ from pipeline_project.domain.deciding.sentences import sentences
 from pipeline_project.domain.reporting.sentences import money
 from pipeline_project.domain.review.night_work import NightWork, asked_cases, night_work
 from pipeline_project.partitions import window
-from pipeline_project.ports.night import Contract, Keyring, Lake, Ledger
-from pipeline_project.ports.stores import Contracts, Quality, Reviews
+from pipeline_project.ports.contracts import Contract, Contracts
+from pipeline_project.ports.keyring import Keyring
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.lifecycle import Quality
+from pipeline_project.ports.review import Reviews
 from pipeline_project.services.case_context import known_beside, sealed_values
 from pipeline_project.services.clearance import cleared
 from pipeline_project.services.decision_context import circumstances

@@ -24,8 +24,9 @@ from pipeline_project.domain.lifecycle.drift.signals import (
 )
 from pipeline_project.domain.lifecycle.drift.sketch import Sketch, sketch_night
 from pipeline_project.partitions import nights, window
-from pipeline_project.ports.night import Lake, Ledger
-from pipeline_project.ports.stores import PolicyState, Quality
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.lifecycle import PolicyState, Quality
 from pipeline_project.services.as_of import written
 from pipeline_project.spec import WorkflowSpec
 

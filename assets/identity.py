@@ -12,7 +12,8 @@ from pipeline_project.domain.intake.contents import Shape, contents_as, hits, sh
 from pipeline_project.domain.intake.identity import Identity, changed_ids, overlap, same_source
 from pipeline_project.domain.intake.known_cases import Place, Standing, merged, places
 from pipeline_project.domain.intake.typed_rows import TypedRows
-from pipeline_project.ports.night import Lake, Ledger
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.model import read_schema
 

@@ -12,8 +12,12 @@ from pipeline_project.domain.deciding.decisions import unscored
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels
 from pipeline_project.domain.models.scoring import photos_of, texts_of
 from pipeline_project.partitions import window
-from pipeline_project.ports.night import Lake, Ledger, Registry, VectorStore
-from pipeline_project.ports.stores import Encoders, Live, Sources
+from pipeline_project.ports.encoders import Encoders
+from pipeline_project.ports.lake import Lake, VectorStore
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.lifecycle import Live
+from pipeline_project.ports.registry import Registry
+from pipeline_project.ports.sources import Sources
 from pipeline_project.services.embedding import embed_photos, embed_texts, embeddings_table
 from pipeline_project.services.night_scoring import NightScorer, canary_share, challenged, merged
 from pipeline_project.spec import WorkflowSpec

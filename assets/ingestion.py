@@ -28,8 +28,10 @@ from pipeline_project.domain.intake.duplicates import contradicting, repeated
 from pipeline_project.domain.intake.outcomes import known_honestly, problems_of, without_case
 from pipeline_project.domain.intake.readings import FileReading, as_json, from_json, readings_of, unaccounted
 from pipeline_project.partitions import earlier_nights, nights, window
-from pipeline_project.ports.night import Lake, Ledger
-from pipeline_project.ports.stores import Contracts, Sources
+from pipeline_project.ports.contracts import Contracts
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.sources import Sources
 from pipeline_project.services.as_of import written
 from pipeline_project.services.clearance import leave_verdict
 from pipeline_project.spec import WorkflowSpec

@@ -10,8 +10,9 @@ from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.deciding.clearance import LANDED_CHECK
 from pipeline_project.domain.intake.landing import COMPARED, LANDING, LATE_ALERT, Landed, judge
 from pipeline_project.partitions import nights
-from pipeline_project.ports.night import Lake, Ledger
-from pipeline_project.ports.stores import Sources
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.sources import Sources
 from pipeline_project.services.as_of import written
 from pipeline_project.services.clearance import leave_verdict
 from pipeline_project.spec import WorkflowSpec

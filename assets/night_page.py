@@ -24,8 +24,11 @@ from pipeline_project.domain.reporting.index import index_row
 from pipeline_project.domain.reporting.page import night_markdown, render_night
 from pipeline_project.domain.reporting.summary import summarize
 from pipeline_project.partitions import window
-from pipeline_project.ports.night import Lake, Ledger
-from pipeline_project.ports.stores import Encoders, Reports, Sources
+from pipeline_project.ports.encoders import Encoders
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.reports import Reports
+from pipeline_project.ports.sources import Sources
 from pipeline_project.services.as_of import maturity_seen, written
 from pipeline_project.spec import WorkflowSpec
 

@@ -13,8 +13,10 @@ from pipeline_project.domain.lifecycle.proposing import ModelProposal, proposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.models.training import TrainedModel
 from pipeline_project.partitions import nights
-from pipeline_project.ports.night import Lake, Ledger, Registry
-from pipeline_project.ports.stores import Promotions
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.lifecycle import Promotions
+from pipeline_project.ports.registry import Registry
 from pipeline_project.spec import WorkflowSpec
 
 Judged = tuple[ModelProposal, ModelVersion]

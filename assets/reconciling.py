@@ -7,8 +7,8 @@ import dagster as dg
 from assets.common import key
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.partitions import nights
-from pipeline_project.ports.night import Ledger
-from pipeline_project.ports.stores import NightChecker
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.reports import NightChecker
 from pipeline_project.reconcile.told import Link
 from pipeline_project.spec import WorkflowSpec
 

@@ -12,8 +12,10 @@ from pipeline_project.domain.lifecycle.proposing import STARTED_BY
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.reporting.replay_page import PageTerms, replay_markdown
 from pipeline_project.partitions import window
-from pipeline_project.ports.night import Lake, Ledger, Registry
-from pipeline_project.ports.stores import Replays
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.lifecycle import Replays
+from pipeline_project.ports.registry import Registry
 from pipeline_project.services.candidates import Candidate, mature_span, named_candidate
 from pipeline_project.services.past_nights import keep_replay, run_replay, titles
 from pipeline_project.spec import WorkflowSpec

@@ -18,7 +18,9 @@ from pipeline_project.domain.models.training import TrainedModel, train, trainin
 from pipeline_project.domain.models.training_guards import check
 from pipeline_project.domain.vectors.stored import EMBEDDINGS
 from pipeline_project.partitions import earlier_nights, window
-from pipeline_project.ports.night import Lake, Ledger, Registry
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.registry import Registry
 from pipeline_project.services.as_of import mature_decided, past_of
 from pipeline_project.spec import WorkflowSpec
 

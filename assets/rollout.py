@@ -18,8 +18,10 @@ from pipeline_project.domain.lifecycle.rollout.judgeable import LOOKED_AT, Strea
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.partitions import nights, window
-from pipeline_project.ports.night import Lake, Ledger, Registry
-from pipeline_project.ports.stores import Live
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.lifecycle import Live
+from pipeline_project.ports.registry import Registry
 from pipeline_project.services.as_of import mature_decided
 from pipeline_project.services.night_scoring import NightScorer, challenged
 from pipeline_project.spec import WorkflowSpec

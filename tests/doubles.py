@@ -382,7 +382,7 @@ def arrival(night: str, number: int, price: str = "10", case: str | None = None)
 
 @dataclass
 class Sources:
-    """`pipeline_project.ports.stores.Sources` and the source of cases and of outcomes in one."""
+    """`pipeline_project.ports.sources.Sources` and the source of cases and of outcomes in one."""
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     outcomes_of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -436,7 +436,7 @@ class Outcomes:
 
 @dataclass
 class Verdicts:
-    """`ports.stores.Contracts`: everything holds, except the rules named in `broken`, by noun, and those that raise."""
+    """`ports.contracts`: everything holds, except the rules named in `broken`, by noun, and those that raise."""
 
     broken: dict[str, tuple[int, ...]] = field(default_factory=dict)
     raised: set[str] = field(default_factory=set)
@@ -473,7 +473,7 @@ class Told:
 
 @dataclass
 class Pages:
-    """`pipeline_project.ports.stores.Reports`"""
+    """`pipeline_project.ports.reports.Reports`"""
 
     written: dict[str, str] = field(default_factory=dict)
 
@@ -484,7 +484,7 @@ class Pages:
 
 @dataclass
 class Reviews:
-    """`pipeline_project.ports.stores.Reviews`: remembers the nights whose newcomers it was asked about."""
+    """`pipeline_project.ports.review.Reviews`: remembers the nights whose newcomers it was asked about."""
 
     nights: list[str] = field(default_factory=list)
 
@@ -495,7 +495,7 @@ class Reviews:
 
 @dataclass
 class MemoryQuality:
-    """`pipeline_project.ports.stores.Quality`, one workflow's worth."""
+    """`pipeline_project.ports.lifecycle.Quality`, one workflow's worth."""
 
     nights: dict[str, PastNight] = field(default_factory=dict)
     told: list[dict[str, Any]] = field(default_factory=list)
@@ -535,7 +535,7 @@ class MemoryQuality:
 
 @dataclass
 class Proposals:
-    """`pipeline_project.ports.stores.Promotions`: remembers what was proposed."""
+    """`pipeline_project.ports.lifecycle.Promotions`: remembers what was proposed."""
 
     made: list[tuple[ModelProposal, ModelVersion]] = field(default_factory=list)
 
@@ -546,7 +546,7 @@ class Proposals:
 
 @dataclass
 class MemoryLive:
-    """`pipeline_project.ports.stores.Live`: the ledger's champion, and whatever a test says of tonight."""
+    """`pipeline_project.ports.lifecycle.Live`: the ledger's champion, and whatever a test says of tonight."""
 
     ledger: MemoryLedger
     models: NightModels | None = None
@@ -587,7 +587,7 @@ class MemoryLive:
 
 @dataclass
 class Replays:
-    """`pipeline_project.ports.stores.Replays`"""
+    """`pipeline_project.ports.lifecycle.Replays`"""
 
     kept: list[dict[str, Any]] = field(default_factory=list)
     desk: str = "http://desk"

@@ -7,7 +7,8 @@ import dagster as dg
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
 from pipeline_project.domain.lifecycle.champion_alias import alias_state
-from pipeline_project.ports.night import Ledger, Registry
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.registry import Registry
 from pipeline_project.spec import WorkflowSpec
 
 EVERY_SECONDS = 120

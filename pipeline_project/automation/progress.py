@@ -15,7 +15,7 @@ from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.domain.intake.due_nights import LANDED as TAKEN
 from pipeline_project.domain.intake.due_nights import LATE, LATE_AT, NightState, Taken, is_done, is_stale
 from pipeline_project.partitions import window
-from pipeline_project.ports.night import CaseSource
+from pipeline_project.ports.sources import CaseSource
 from pipeline_project.spec import WorkflowSpec
 
 LANDED = "pipeline/landed"

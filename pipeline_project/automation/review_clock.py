@@ -9,7 +9,7 @@ from pipeline_project.domain.core.people import Person
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.review.due import Ticked
 from pipeline_project.domain.review.new_tasks import ReviewTerms
-from pipeline_project.ports.night import Ledger
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 #: What the alert of tasks past their due time is about; one for each workflow.

@@ -24,7 +24,8 @@ from pipeline_project.domain.intake.due_nights import ATTEMPTS, in_turns, nights
 from pipeline_project.domain.intake.landing import LATE_ALERT
 from pipeline_project.domain.lifecycle.proposing import STARTED_BY
 from pipeline_project.partitions import last_ended, window
-from pipeline_project.ports.night import CaseSource, Ledger
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.sources import CaseSource
 from pipeline_project.spec import WorkflowSpec
 
 #: Nights started in one tick; the rest follow in the next ones.

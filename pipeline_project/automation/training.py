@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pipeline_project.domain.lifecycle.retraining_due import is_due
 from pipeline_project.partitions import window
-from pipeline_project.ports.night import Ledger
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 

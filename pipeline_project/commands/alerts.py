@@ -10,7 +10,7 @@ from pipeline_project.commands.console import facts, heading, paragraph, say
 from pipeline_project.commands.spans import ranges
 
 if TYPE_CHECKING:
-    from pipeline_project.ports.night import Ledger
+    from pipeline_project.ports.ledger import Ledger
 
 COMMANDS_LISTED = 3
 NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")

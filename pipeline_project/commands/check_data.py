@@ -26,7 +26,7 @@ from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesOutcome, SqlSource
 
 if TYPE_CHECKING:
-    from pipeline_project.ports.night import CaseSource
+    from pipeline_project.ports.sources import CaseSource
 
 #: Nights opened, rows looked at, photos looked for.
 NIGHTS, ROWS, PHOTOS = 3, 20_000, 200

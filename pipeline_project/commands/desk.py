@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline_project.commands.app_context import DESK_PORT, Ground, prepare
 from pipeline_project.commands.console import Exit, complain
 from pipeline_project.domain.core.errors import SettingInvalid
-from pipeline_project.ports.night import PhotoSource
+from pipeline_project.ports.sources import PhotoSource
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 from resources.files.small_files import set_aside, write_whole

@@ -23,13 +23,13 @@ from pipeline_project.domain.deciding.clearance import BLOCKING, LANDED_CHECK, w
 from pipeline_project.domain.intake.due_nights import is_done, looked_at
 from pipeline_project.domain.lifecycle.proposing import STARTED_BY
 from pipeline_project.partitions import last_ended, window
-from pipeline_project.ports.night import Ledger
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from pipeline_project.ports.stores import Sources
+    from pipeline_project.ports.sources import Sources
 
 #: Dagster's event log keeps everything; the terminal shows only what went wrong.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -14,14 +14,9 @@ from pipeline_project.domain.core.errors import LakeSchemaChanged
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import FieldType
 from pipeline_project.domain.intake.landing import Overlooked
-from pipeline_project.ports.night import (
-    CaseSource,
-    Contract,
-    ImageEncoder,
-    OutcomeSource,
-    PhotoSource,
-    TextEncoder,
-)
+from pipeline_project.ports.contracts import Contract
+from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
+from pipeline_project.ports.sources import CaseSource, OutcomeSource, PhotoSource
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from resources.ledger.turns import Turns

@@ -16,7 +16,8 @@ from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview, OpenCluster
 from pipeline_project.domain.review.new_tasks import ReviewTerms
 from pipeline_project.domain.review.tasks import Mine, Proposal, Queue, QueueFilter, Task
-from pipeline_project.ports.night import Keyring, PhotoSource
+from pipeline_project.ports.keyring import Keyring
+from pipeline_project.ports.sources import PhotoSource
 
 
 class People(Protocol):

@@ -13,7 +13,7 @@ from resources.lake.delta import DeltaStore, checked, digest_of, reachable, veri
 
 if TYPE_CHECKING:
     from pipeline_project.domain.core.model_version import ModelVersion
-    from pipeline_project.ports.night import Registry
+    from pipeline_project.ports.registry import Registry
 
 VECTORS = "_vectors"
 #: How a night of each table is made again; what is not named here cannot be.

@@ -15,7 +15,8 @@ from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
 from pipeline_project.domain.features.building import Past
 from pipeline_project.domain.lifecycle.proposing import mature_nights
 from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, seen_from
-from pipeline_project.ports.night import Lake, Ledger
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 

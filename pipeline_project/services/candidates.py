@@ -10,7 +10,9 @@ from pathlib import Path
 
 from pipeline_project.domain.core.errors import ModelUnavailable, ReplayRefused
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.ports.night import Lake, Ledger, Registry
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.registry import Registry
 from pipeline_project.services.as_of import mature_decided
 from pipeline_project.spec import WorkflowSpec
 

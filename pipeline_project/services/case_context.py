@@ -13,7 +13,9 @@ from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
 from pipeline_project.domain.review.content import EarlierCase, Known, Personal, personal_fields
 from pipeline_project.domain.review.similar import nearest_by_fields, nearest_by_vectors
 from pipeline_project.domain.vectors.stored import Floats, unpack
-from pipeline_project.ports.night import Keyring, Lake, Ledger
+from pipeline_project.ports.keyring import Keyring
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 #: Nights looked back on for like cases, and for the customer's own.

@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.schema import contents_of
 from pipeline_project.domain.deciding.clearance import ALWAYS, LANDED_CHECK, SPEC, Basis, Step, Verdict, clear
-from pipeline_project.ports.night import Lake, Ledger
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.services.as_of import never_written
 from pipeline_project.spec import WorkflowSpec
 

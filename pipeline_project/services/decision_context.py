@@ -12,8 +12,9 @@ from pipeline_project.domain.deciding.context import Circumstances
 from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
 from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evidence_of
 from pipeline_project.domain.deciding.surge import usual_cases
-from pipeline_project.ports.night import Lake, Ledger
-from pipeline_project.ports.stores import Quality
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.lifecycle import Quality
 from pipeline_project.spec import WorkflowSpec
 
 #: Nights looked back on for the truth about past decisions.

@@ -21,7 +21,9 @@ from pipeline_project.domain.vectors.stored import (
     text_key,
     unit,
 )
-from pipeline_project.ports.night import ImageEncoder, PhotoSource, TextEncoder, VectorStore
+from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
+from pipeline_project.ports.lake import VectorStore
+from pipeline_project.ports.sources import PhotoSource
 
 # What is stored together: little enough that a killed night repeats only seconds of work, and that the bytes of
 # a chunk of photos fit in memory.

@@ -18,7 +18,9 @@ from pipeline_project.domain.features.building import FeatureTable, build_featur
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, StageKind, chosen
 from pipeline_project.domain.models.scoring import score_features
 from pipeline_project.domain.models.training import TrainedModel
-from pipeline_project.ports.night import Lake, Ledger, Registry
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.registry import Registry
 from pipeline_project.services.as_of import clusters_until, past_of, written
 from pipeline_project.spec import WorkflowSpec
 

@@ -35,8 +35,10 @@ from pipeline_project.domain.lifecycle.replay.pinned import current_versions, fi
 from pipeline_project.domain.measures.realised_cost import answers_to
 from pipeline_project.domain.models.training import TrainedModel
 from pipeline_project.domain.reporting.replay_page import PageTerms, render_replay
-from pipeline_project.ports.night import Lake, Ledger, Registry
-from pipeline_project.ports.stores import Replays
+from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.lifecycle import Replays
+from pipeline_project.ports.registry import Registry
 from pipeline_project.services.as_of import past_of
 from pipeline_project.services.candidates import Candidate
 from pipeline_project.services.decision_context import USUAL_NIGHTS

@@ -16,7 +16,7 @@ from pipeline_project.domain.core.expressions import ExpressionError, evaluate, 
 from pipeline_project.domain.core.schema import Field, FieldType
 from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.typed_rows import ID_USABLE, WHOLE, readable_column
-from pipeline_project.ports.night import Contract
+from pipeline_project.ports.contracts import Contract
 from pipeline_project.spec.contract import Rule, rules
 from pipeline_project.spec.model import WorkflowSpec
 from resources.contracts.expectations import expectation, run, true

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.intake.expectation import Expectation
-from pipeline_project.ports.night import Contract
+from pipeline_project.ports.contracts import Contract
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.output_contract import SUM_TOLERANCE, output_rules
 from resources.contracts.expectations import expectation, run, true

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline_project.ports.night import ImageEncoder, TextEncoder
+from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
 from resources.encoders.hub import HubImageEncoder, HubTextEncoder
 from resources.encoders.minilm import MiniLmTextEncoder
 from resources.encoders.photo_statistics import PhotoStatisticsEncoder

@@ -17,7 +17,7 @@ from resources.lake.delta import DeltaStore, Tidied, checked, damaged, error_num
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-    from pipeline_project.ports.night import Lake
+    from pipeline_project.ports.lake import Lake
 
 _NOTE = "pipeline.note"
 _ROWS = "pipeline.rows"

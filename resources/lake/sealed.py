@@ -19,7 +19,7 @@ from resources.lake.delta import DeltaStore
 from resources.lake.lake import DeltaLake
 
 if TYPE_CHECKING:
-    from pipeline_project.ports.night import Lake
+    from pipeline_project.ports.lake import Lake
     from resources.ledger.privacy.keyring import PostgresKeyring
 
 CASES, TRAINING, ROWS = "cases", "training_set", ("arrivals", "quarantine")

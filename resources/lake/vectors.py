@@ -17,7 +17,7 @@ from resources.lake.delta import DeltaStore, Tidied, checked, reachable, verify_
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-    from pipeline_project.ports.night import VectorStore
+    from pipeline_project.ports.lake import VectorStore
 
 _SCHEMA = pa.schema([pa.field("key", pa.binary()), pa.field("vector", pa.binary())])
 

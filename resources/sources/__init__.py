@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline_project.ports.night import CaseSource, OutcomeSource, PhotoSource
+from pipeline_project.ports.sources import CaseSource, OutcomeSource, PhotoSource
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesSource, TableSource

@@ -15,7 +15,7 @@ from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, Fiel
 from pipeline_project.domain.intake.admission import FUTURE_ALLOWED, REPAIR_PREFIX
 from pipeline_project.domain.intake.outcomes import OUTCOMES, OutcomeProblem, with_problems
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse, strings
-from pipeline_project.ports.night import CaseSource
+from pipeline_project.ports.sources import CaseSource
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
 from resources.sources.arrivals import read_file, stamp

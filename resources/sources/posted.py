@@ -17,7 +17,7 @@ from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.intake.file_hints import Declared
 from pipeline_project.domain.intake.inbound.events import POSTED_SOURCE, EventKind, PostedEvent, PostedEvents
 from pipeline_project.domain.intake.outcomes import OutcomeProblem, problems_of, with_problems
-from pipeline_project.ports.night import CaseSource, OutcomeSource
+from pipeline_project.ports.sources import CaseSource, OutcomeSource
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FileFormat
 from resources.sources import unhashed_columns

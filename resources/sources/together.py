@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline_project.domain.core.nights import NightWindow
-from pipeline_project.ports.night import CaseSource
+from pipeline_project.ports.sources import CaseSource
 from resources.sources.files import fingerprint
 from resources.sources.outcomes import FilesOutcomes
 

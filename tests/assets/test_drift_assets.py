@@ -28,7 +28,7 @@ TERMS = {"reference_nights": 7, "breaches": 2, "of_nights": 3, "cooldown_nights"
 
 @dataclass
 class Policy:
-    """`pipeline_project.ports.stores.PolicyState`: remembers what was closed."""
+    """`pipeline_project.ports.lifecycle.PolicyState`: remembers what was closed."""
 
     closed: list[tuple[str, str, str]] = field(default_factory=list)
 

@@ -11,7 +11,7 @@ from pipeline_project.domain.clusters.clustering import ClusterTerms, night_grou
 from pipeline_project.domain.clusters.lineage import cluster_events
 from pipeline_project.domain.clusters.newcomers import AlarmTerms, novelties
 from pipeline_project.domain.clusters.similarity import vectors_of
-from pipeline_project.ports.night import ImageEncoder, TextEncoder
+from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
 from pipeline_project.sample.claims import Claim, claims_of
 from pipeline_project.sample.shots import photos_of
 from pipeline_project.sample.words import write_message

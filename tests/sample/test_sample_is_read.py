@@ -12,7 +12,7 @@ from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.admission import admit
 from pipeline_project.domain.intake.typed_rows import read_rows
-from pipeline_project.ports.night import PhotoSource
+from pipeline_project.ports.sources import PhotoSource
 from pipeline_project.sample import make_sample
 from pipeline_project.sample.dirt import ADMITTED, DUPLICATE, PHOTO_FAILS, QUARANTINE
 from pipeline_project.settings import Settings

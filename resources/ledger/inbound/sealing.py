@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.ports.night import Keyring
+from pipeline_project.ports.keyring import Keyring
 from resources.files.small_files import write_whole
 
 if TYPE_CHECKING:

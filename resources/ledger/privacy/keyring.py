@@ -25,7 +25,7 @@ from resources.ledger.privacy import subject_keys as keys
 from resources.postgres.databases import connected
 
 if TYPE_CHECKING:
-    from pipeline_project.ports.night import Keyring
+    from pipeline_project.ports.keyring import Keyring
 
 _TIMED = "for its time/"
 _MONTH = text("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')")

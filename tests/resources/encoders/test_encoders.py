@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from pipeline_project.domain.core.errors import ModelUnavailable, PhotoUnreadable
 from pipeline_project.domain.intake.photo_opener import open_photo
-from pipeline_project.ports.night import TextEncoder
+from pipeline_project.ports.encoders import TextEncoder
 from resources.encoders import MiniLmTextEncoder, PhotoStatisticsEncoder, image_encoder, text_encoder
 from resources.encoders.batches import batches_by_tokens
 from resources.encoders.weights import torch_device

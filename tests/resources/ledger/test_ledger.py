@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, LedgerRefused
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.ports.night import Ledger
+from pipeline_project.ports.ledger import Ledger
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import connected, engine_of
 

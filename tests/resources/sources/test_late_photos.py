@@ -14,7 +14,7 @@ import pytest
 from pipeline_project.automation.progress import late_photos, night_states, taken_at
 from pipeline_project.container.night import SourceDoors
 from pipeline_project.domain.intake.due_nights import is_done
-from pipeline_project.ports.night import CaseSource, OutcomeSource
+from pipeline_project.ports.sources import CaseSource, OutcomeSource
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from resources.lake.io_manager import LakeIOManager

@@ -1,4 +1,4 @@
-"""What assets ask of the resources they are given, as Protocols: the resources know the spec, the domain does not."""
+"""Challengers, replays, drift, and the watch over whoever decides."""
 
 from __future__ import annotations
 
@@ -8,85 +8,11 @@ from typing import Any, Protocol
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.delivery.planned_actions import ActionTerms
-from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.lifecycle.rollout.checking import Answered, LiveCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
-from pipeline_project.domain.reporting.facts import ReportTerms
-from pipeline_project.domain.reporting.index import IndexRow
-from pipeline_project.domain.review.new_tasks import ReviewTerms
-from pipeline_project.ports.night import CaseSource, Contract, ImageEncoder, OutcomeSource, PhotoSource, TextEncoder
-from pipeline_project.reconcile.told import Link
-from pipeline_project.spec import WorkflowSpec
-
-
-class Sources(Protocol):
-    """Where cases, photos and outcomes of a workflow come from."""
-
-    def cases(self, spec: WorkflowSpec) -> CaseSource: ...
-
-    def outcomes(self, spec: WorkflowSpec) -> OutcomeSource: ...
-
-    def photos(self, spec: WorkflowSpec) -> PhotoSource: ...
-
-    def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
-        """What lies there now of the photos that a night's cases name; None where there are no such cases."""
-        ...
-
-    def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
-        """What lies at the sources and is read for no night; with a night, what may be meant for it."""
-        ...
-
-
-class Encoders(Protocol):
-    """The encoders that a spec names."""
-
-    def text(self, spec: WorkflowSpec) -> TextEncoder: ...
-
-    def image(self, spec: WorkflowSpec) -> ImageEncoder: ...
-
-
-class Contracts(Protocol):
-    """The contracts that a spec declares, and those over what the pipeline itself writes."""
-
-    def cases(self, spec: WorkflowSpec) -> Contract: ...
-
-    def scores(self, spec: WorkflowSpec) -> Contract: ...
-
-    def decisions(self, spec: WorkflowSpec, cases: Sequence[str]) -> Contract: ...
-
-    def embeddings(self, spec: WorkflowSpec) -> Contract: ...
-
-
-class Reports(Protocol):
-    """Where the pages go."""
-
-    def write(self, terms: ReportTerms, night: str, page: str, row: IndexRow) -> str:
-        """Stores one night's page and its line in the index; returns the page's address."""
-        ...
-
-
-class NightChecker(Protocol):
-    """The independent checker, over one night."""
-
-    def night(self, spec: WorkflowSpec, night: str) -> Sequence[Link]:
-        """The night's links, from its lines to its actions.
-
-        Raises:
-            PipelineError: ledger or lake cannot be read; the message says what to do.
-        """
-        ...
-
-
-class Reviews(Protocol):
-    """Review tasks, as far as a night touches them beyond opening them."""
-
-    def newcomers(self, night: str, terms: ReviewTerms, actions: ActionTerms) -> int:
-        """Tries the standing decisions of clusters on the members that a night brought; how many are sampled again."""
-        ...
 
 
 class Promotions(Protocol):
