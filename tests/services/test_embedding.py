@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline_project.domain.core.errors import PhotoUnreadable
-from pipeline_project.domain.vectors import embedding
 from pipeline_project.domain.vectors.stored import EMBEDDINGS, photo_key, text_key, unit, unpack
+from pipeline_project.services import embedding
 from pipeline_project.services.embedding import embed_photos, embed_texts, embeddings_table
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.lifecycle.replay.findings import Interval, ReplayResult
@@ -100,12 +100,7 @@ def _signed(value: float, currency: str) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=ChoiceLoader(
-            [
-                PackageLoader("pipeline_project.domain.lifecycle.replay"),
-                PackageLoader("pipeline_project.domain.reporting"),
-            ]
-        ),
+        loader=PackageLoader("pipeline_project.domain.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -103,7 +103,7 @@ def test_another_process_gives_the_same_bytes() -> None:
     """Another order of hashing, another number of threads, other libraries loaded before."""
     program = """
 import torch; torch.set_num_threads(2); torch.rand(5)
-from tests.domain import test_training as here
+from tests.domain.models import test_training as here
 print(*(here.small_model_of(plan).digest for plan in (here.TWO, here.MANY, here.JOINED)))
 """
     environment = {**os.environ, "PYTHONHASHSEED": "5", "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}

@@ -88,6 +88,9 @@ def copied(server: str, name: str, template: str) -> None:
     engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        # nobody may look on while it is copied, and on a busy machine sessions that were closed are still there
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+        connection.execute(text(ended), {"name": template})
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
 
 
