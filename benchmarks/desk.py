@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import text
@@ -69,8 +70,10 @@ def measure(url: str, tasks: int, people: int, each: int) -> Times:
     listed: list[float] = []
     start, said = threading.Barrier(people), Answer("refund", "defective", "policy")
 
+    engine = partial(pooled_engine, size=people)
+
     def work(name: str) -> None:
-        desk, answers = ReviewTasks(url, people), ReviewAnswers(url, people)
+        desk, answers = ReviewTasks(url, engine), ReviewAnswers(url, engine)
         person = Person(name, name, frozenset({PersonRole.REVIEWER, PersonRole.APPROVER}))
         start.wait()
         for number in range(each):
@@ -111,7 +114,7 @@ def main() -> None:
         try:
             with fresh_ledger(server.start()) as url:
                 found = measure(url, given.tasks, given.people, given.each)
-                pooled_engine(url, given.people).dispose()
+                pooled_engine(url, size=given.people).dispose()
         finally:
             server.stop()
     kinds = {"next task": found.taken, "answer": found.answered, "a page of the queue": found.listed}

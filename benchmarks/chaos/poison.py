@@ -136,7 +136,7 @@ def _tasks(url: str, given: Given, tally: Tally) -> None:
             connection.execute(text(f"UPDATE review_tasks SET {TASKS[kind]} WHERE id = :id"), {"id": row})
             ill[row] = kind
     anna = Person("anna", "Anna", frozenset({PersonRole.REVIEWER, PersonRole.APPROVER}))
-    desk, answers = ReviewTasks(url, 2), ReviewAnswers(url, 2)
+    desk, answers = ReviewTasks(url), ReviewAnswers(url)
     refused: dict[int, str] = {}
     for _ in range(4 * len(known)):
         try:

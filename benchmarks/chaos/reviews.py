@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -100,6 +101,9 @@ class Race:
     seed: int = 7
     history: list[Entry] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._engine = partial(pooled_engine, size=self.reviewers)
+
     def run(self) -> Verdict:
         """Opens the tasks, lets everybody work until nothing is left, and checks.
 
@@ -154,7 +158,7 @@ class Race:
     def _review(self, name: str, place: int, done: threading.Event) -> None:
         random = Random(self.seed * 1_000 + place)
         person = Person(name, name, frozenset({PersonRole.REVIEWER, PersonRole.APPROVER}))
-        desk, late = ReviewTasks(self.url, self.reviewers), list[Task]()
+        desk, late = ReviewTasks(self.url, self._engine), list[Task]()
         while not done.is_set():
             task = desk.next_task(person)
             if task is None:
@@ -178,13 +182,13 @@ class Race:
     def _oversleep(self, name: str, task: Task) -> None:
         """Lets a lease end as if its minutes were over, where it has not ended by itself."""
         over = f"{_OVER} WHERE claim_token = :token"
-        with pooled_engine(self.url, self.reviewers).begin() as connection:
+        with self._engine(self.url).begin() as connection:
             connection.execute(text(over), {"token": task.token})
         self._note(name, "too_late", task)
 
     def _answer(self, name: str, task: Task, random: Random) -> None:
         said = Answer(random.choice(["refund", "reject"]), random.choice(["fine", "defective"]), "policy")
-        desk = ReviewAnswers(self.url, self.reviewers)
+        desk = ReviewAnswers(self.url, self._engine)
         self._try(name, "answered", task, lambda t: desk.answer(t.id, t.version, _token(t), name, said, TERMS, ACTING))
 
     def _try(self, name: str, what: str, task: Task, act: Callable[[Task], object]) -> None:
@@ -213,7 +217,7 @@ class Race:
             done.wait(0.02)
 
     def _nothing_left(self) -> bool:
-        with pooled_engine(self.url, self.reviewers).connect() as connection:
+        with self._engine(self.url).connect() as connection:
             left = "SELECT EXISTS (SELECT FROM review_tasks WHERE state IN ('pending', 'in_progress', 'escalated'))"
             return not connection.execute(text(left)).scalar_one()
 
@@ -315,7 +319,7 @@ def rounds(server: str, reviewers: int, tasks: int, count: int, seed: int) -> It
     for place in range(count):
         with fresh_ledger(server) as url:
             yield seed + place, Race(url, reviewers, tasks, seed + place).run()
-            pooled_engine(url, reviewers).dispose()
+            pooled_engine(url, size=reviewers).dispose()
 
 
 def main() -> int:

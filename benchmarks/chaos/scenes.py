@@ -119,7 +119,7 @@ def _asked(url: str) -> None:
 
 def _answer_all(url: str, person: Person, terms: ReviewTerms) -> None:
     """Everything there is for a person, what is still in the person's hand first."""
-    tasks, answers = ReviewTasks(url, 1), ReviewAnswers(url, 1)
+    tasks, answers = ReviewTasks(url), ReviewAnswers(url)
     while True:
         in_hand = tasks.mine(person.name).in_hand
         task = tasks.claim(in_hand[0].id, person) if in_hand else tasks.next_task(person)
@@ -139,7 +139,7 @@ def _proposed(url: str) -> None:
 
 
 def _approve(url: str) -> None:
-    answers = ReviewAnswers(url, 1)
+    answers = ReviewAnswers(url)
     for proposal in answers.waiting(FLOW):
         answers.approve(proposal.id, proposal.hash, BERT.name, CAREFUL, ACTING)
 

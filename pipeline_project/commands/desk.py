@@ -73,22 +73,23 @@ def open_doors(ground: Ground, specs: Mapping[str, WorkflowSpec]) -> Doors:
     from resources.ledger.review.repeats import Repeats
     from resources.ledger.review.tasks import ReviewTasks
     from resources.ledger.roles import DESK
-    from resources.postgres.databases import connected, pooled_engine, url_as
+    from resources.ledger.unit_of_work import unit_of_work
+    from resources.postgres.databases import pooled_engine, url_as
 
     url = url_as(ground.databases.ledger_url, DESK)
     engine = partial(pooled_engine, size=CONNECTIONS)
 
     def alive() -> None:
-        with connected(engine(url)) as connection:
+        with unit_of_work(engine(url)) as connection:
             connection.execute(text("SELECT 1"))
 
     return Doors(
         people=PostgresPeople(url, engine),
         sessions=PostgresSessions(url, engine),
-        tasks=ReviewTasks(url, CONNECTIONS),
-        answers=ReviewAnswers(url, CONNECTIONS),
-        clusters=Clusters(url),
-        repeats=Repeats(url),
+        tasks=ReviewTasks(url, engine),
+        answers=ReviewAnswers(url, engine),
+        clusters=Clusters(url, engine),
+        repeats=Repeats(url, engine),
         outbox=Outbox(url, engine),
         stories=Stories(url, engine),
         nights=PostgresLedger(url),

@@ -191,11 +191,12 @@ def _sessions(ground: Ground) -> int:
     """Sessions on the server beside this one; those of services just stopped are gone in a moment."""
     from sqlalchemy import text
 
-    from resources.postgres.databases import connected, engine_of
+    from resources.ledger.unit_of_work import unit_of_work
+    from resources.postgres.databases import engine_of
 
     query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     try:
-        with connected(engine_of(ground.databases.ledger_url)) as connection:
+        with unit_of_work(engine_of(ground.databases.ledger_url)) as connection:
             return int(connection.execute(text(query)).scalar_one())
     except DatabaseUnreachable:
         return 0

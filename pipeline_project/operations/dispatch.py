@@ -12,15 +12,14 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, IntegrityError
 
-from pipeline_project.domain.core.errors import DatabaseUnreachable
+from pipeline_project.domain.core.errors import DatabaseUnreachable, LedgerRefused
 from pipeline_project.domain.delivery.backoff import LEASE_SECONDS, Answer, Fate, lease_seconds
 from pipeline_project.domain.delivery.claimed_action import Sent
 from resources.destinations import Destination
 from resources.ledger.outbox.leases import Place, Terms, anything_left, claim, give_up_leases, stopped
 from resources.ledger.outbox.settling import Settled, next_state, settle
-from resources.postgres.databases import connected, transacted
+from resources.ledger.unit_of_work import repeated, unit_of_work
 
 log = logging.getLogger("pipeline.dispatcher")
 
@@ -66,7 +65,7 @@ class Dispatcher:
         # counted from before the database does, so that our lease never seems longer than it is
         until = time.monotonic() + self.lease_seconds
         token = uuid4()
-        taken, switched_off = transacted(self.engine, lambda connection: self._take(connection, token))
+        taken, switched_off = repeated(self.engine, lambda connection: self._take(connection, token))
         if not taken:
             return 0
         settled = self._sent(taken, until, switched_off)
@@ -86,13 +85,13 @@ class Dispatcher:
         """Writes down what became of a batch; one that the database refuses is written down without its receipt, as
         a dead letter, and takes no other with it."""
         try:
-            return transacted(self.engine, lambda connection: settle(connection, token, settled, self.worker))
-        except (DataError, IntegrityError, ValueError) as error:
+            return repeated(self.engine, lambda connection: settle(connection, token, settled, self.worker))
+        except (LedgerRefused, ValueError) as error:
             if len(settled) > 1:
                 return sum(self._settle(token, [each]) for each in settled)
             log.warning("what became of an action could not be written down: %s", type(error).__name__)
         bare = [self._bare(settled[0])]
-        return transacted(self.engine, lambda connection: settle(connection, token, bare, self.worker))
+        return repeated(self.engine, lambda connection: settle(connection, token, bare, self.worker))
 
     def _bare(self, each: Settled) -> Settled:
         if each.state in ("done", "rehearsed"):
@@ -108,7 +107,7 @@ class Dispatcher:
             count = self.once()
             sent += count
             if not count:
-                with connected(self.engine) as connection:
+                with unit_of_work(self.engine) as connection:
                     if not anything_left(connection, self._terms):
                         break
                 self.stopping.wait(IDLE_SECONDS)
@@ -136,7 +135,7 @@ class Dispatcher:
         settled, looked = [], time.monotonic()
         for action in taken:
             if time.monotonic() - looked > SWITCH_SECONDS:
-                with connected(self.engine) as connection:
+                with unit_of_work(self.engine) as connection:
                     switched_off = stopped(connection)
                 looked = time.monotonic()
             place = self.destinations.get((action.workflow, action.destination))

@@ -26,12 +26,11 @@ def where(chosen: Settings, book: Path | None = None) -> Where:
     """
     from sqlalchemy import make_url
 
-    from resources.postgres.databases import LEDGER, connected, engine_of, server_url
+    from resources.postgres.databases import LEDGER, reach, server_url
 
     url = make_url(server_url(chosen)).set(database=LEDGER).render_as_string(hide_password=False)
-    with connected(engine_of(url)):
-        # says in the project's own words what is wrong with the server
-        pass
+    # says in the project's own words what is wrong with the server
+    reach(url)
     kept = book or chosen.home / "shop" / "book.jsonl"
     return Where(url, chosen.lake_url, chosen.home / "repairs", kept, chosen.checkpoints)
 

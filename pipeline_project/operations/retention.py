@@ -17,7 +17,7 @@ from pipeline_project.domain.privacy.seal import NOBODY, NOTE, parsed
 from resources.lake.sealed import CASES, RAW, REASONS, ROWS, SealedLake
 from resources.ledger.audit.chain import append
 from resources.ledger.privacy.forgetting import destroy, holds, holds_of
-from resources.postgres.databases import connected
+from resources.ledger.unit_of_work import unit_of_work
 
 EMBEDDINGS = "embeddings"
 _EMPTY_ROW = "{}"
@@ -63,7 +63,7 @@ class Retaining:
             terms: days each class is kept after its night; None is for good.
             today: nights are counted back from it.
         """
-        with connected(self._engine) as connection, connection.begin():
+        with unit_of_work(self._engine) as connection:
             standing = holds_of(holds(connection), self._workflow)
         found = [self._erase(one, standing, dry) for one in due(terms, self._nights(terms), today, standing)]
         done = [one for one in found if one.rows or one.held]
@@ -164,7 +164,7 @@ class Retaining:
         question = text(
             "SELECT pseudonym FROM subject_keys WHERE pseudonym = ANY(:names) AND wrapped_key IS NOT NULL FOR UPDATE"
         )
-        with connected(self._engine) as connection, connection.begin():
+        with unit_of_work(self._engine) as connection:
             first = connection.scalar(text("SELECT min(created_at) FROM subject_keys"))
             if first is None:
                 return []
@@ -178,7 +178,7 @@ class Retaining:
 
     def _record(self, done: list[Erased]) -> None:
         facts = [{"data": one.data.value, "night": one.when, "rows": one.rows, "held": one.held} for one in done]
-        with connected(self._engine) as connection, connection.begin():
+        with unit_of_work(self._engine) as connection:
             append(connection, "erased", self._workflow, facts)
 
 

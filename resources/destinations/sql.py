@@ -18,7 +18,7 @@ from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import SqlDestination
 from resources.destinations.deadline import left_after
-from resources.postgres.databases import HOUSE, connected, engine_of, with_driver
+from resources.postgres.databases import HOUSE, begun, engine_of, with_driver
 from resources.sources.places import environment, secret
 
 #: Seconds for one row, a table that somebody else has locked included, by the server's clock; and for all of it, a
@@ -81,7 +81,7 @@ class SqlTable:
             return Answer(Fate.AGAIN, "database", f"{type(cause).__name__}: the row was not taken")
 
     def _added(self, row: Mapping[str, Any], action: Sent) -> Answer:
-        with connected(engine_of(self.url)) as connection, connection.begin():
+        with begun(engine_of(self.url)) as connection:
             connection.execute(_BOUNDED)
             if connection.scalar(select(func.current_database())) in HOUSE:
                 return Answer(Fate.REFUSED, "own_database", "actions are not sent to the pipeline's own databases")
@@ -97,7 +97,7 @@ class SqlTable:
         return Answer(Fate.AGAIN, "never_seen", "no such row") if kept is None else self._found(kept, action)
 
     def _asked(self, action: Sent) -> str | None:
-        with connected(engine_of(self.url)) as connection, connection.begin():
+        with begun(engine_of(self.url)) as connection:
             connection.execute(_BOUNDED)
             return connection.scalar(self._kept(action))
 

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, select
 
-from resources.postgres.databases import connected, engine_of
+from resources.postgres.databases import begun, engine_of
 
 #: Any number will do, as long as nothing else in the ledger's database takes the same advisory lock.
 _LOCK = 7_301_944_226
@@ -36,7 +36,7 @@ def downgrade(url: str, to: str = "base") -> None:
 
 def current(url: str) -> str | None:
     """The revision the schema is at, or None for an empty database."""
-    with connected(engine_of(url)) as connection:
+    with begun(engine_of(url)) as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -54,7 +54,7 @@ def _config() -> Config:
 @contextmanager
 def _migrating(url: str) -> Iterator[Config]:
     config = _config()
-    with connected(engine_of(url)) as connection, connection.begin():
+    with begun(engine_of(url)) as connection:
         # the lock is taken before Alembic reads the revision, or two would run the same step
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         config.attributes["connection"] = connection

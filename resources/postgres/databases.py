@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
@@ -28,10 +27,6 @@ _STATEMENTS = {name: _CREATE.format(name) for name in (DAGSTER, MLFLOW, LEDGER)}
 _SECRETS = ("password", "sslpassword")
 _DUPLICATE = ("42P04", "23505")
 _NOT_ALLOWED = "42501"
-#: A transaction that the server ended because of another one, and how often one is tried.
-_LOST, TRIES = ("40P01", "40001"), 4
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -119,7 +114,7 @@ def create_missing(server: URL) -> None:
     if admin is None:
         # no way in but the databases themselves: fine when they are all there
         for name in _STATEMENTS:
-            _reach(server.set(database=name))
+            reach(server.set(database=name))
         return
     engine = create_engine(
         admin, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect_args(admin), hide_parameters=True
@@ -155,7 +150,7 @@ def _maintenance(server: URL) -> URL | None:
     problem: DatabaseUnreachable | None = None
     for name in dict.fromkeys([server.database or "postgres", "postgres", "template1"]):
         try:
-            _reach(server.set(database=name))
+            reach(server.set(database=name))
         except DatabaseUnreachable as error:
             problem = problem or error
             if not _names_database(error, name):
@@ -163,7 +158,7 @@ def _maintenance(server: URL) -> URL | None:
         else:
             return server.set(database=name)
     try:
-        _reach(server.set(database=LEDGER))
+        reach(server.set(database=LEDGER))
     except DatabaseUnreachable:
         raise problem or DatabaseUnreachable(safe(server)) from None
     return None
@@ -174,8 +169,13 @@ def _names_database(error: DatabaseUnreachable, name: str) -> bool:
     return name in str(error).partition(" cannot be used (")[2]
 
 
-def _reach(url: URL) -> None:
-    with connected(engine_of(url.render_as_string(hide_password=False))):
+def reach(url: str | URL) -> None:
+    """Connects once.
+
+    Raises:
+        DatabaseUnreachable: it cannot be had.
+    """
+    with connected(engine_of(url if isinstance(url, str) else url.render_as_string(hide_password=False))):
         pass
 
 
@@ -221,7 +221,7 @@ def connect_args(url: URL) -> dict[str, int]:
 
 @contextmanager
 def connected(engine: Engine) -> Iterator[Connection]:
-    """One connection.
+    """One connection, for as long as a session is wanted: a lock that outlasts a transaction, another database.
 
     Raises:
         DatabaseUnreachable: it cannot be had, or was lost while in use.
@@ -239,20 +239,15 @@ def connected(engine: Engine) -> Iterator[Connection]:
             raise _unreachable(engine.url, error) from None
 
 
-def transacted(engine: Engine, work: Callable[[Connection], Result]) -> Result:
-    """Runs `work` in one transaction and commits it; again where it lost a deadlock, so `work` may run more than once.
+@contextmanager
+def begun(engine: Engine) -> Iterator[Connection]:
+    """One connection in one transaction; what is written in the ledger goes through `ledger.unit_of_work` instead.
 
     Raises:
-        DatabaseUnreachable: the database does not answer.
+        DatabaseUnreachable: as `connected`.
     """
-    for left in reversed(range(TRIES)):
-        try:
-            with connected(engine) as connection, connection.begin():
-                return work(connection)
-        except OperationalError as error:
-            if left == 0 or getattr(error.orig, "pgcode", None) not in _LOST:
-                raise
-    raise AssertionError("the last try returns or raises")
+    with connected(engine) as connection, connection.begin():
+        yield connection
 
 
 def reason(error: DBAPIError, url: URL) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.models.files import check_formats, digest
-from resources.postgres.databases import connected, engine_of, safe
+from resources.postgres.databases import reach, safe
 from resources.registry.database import prepare_once, without_telemetry
 
 if TYPE_CHECKING:
@@ -196,8 +196,7 @@ class MlflowRegistry:
         without_telemetry()
         if self.tracking_uri.startswith("postgresql"):
             prepare_once(self.tracking_uri)
-            with connected(engine_of(self.tracking_uri)):
-                pass
+            reach(self.tracking_uri)
         from mlflow.tracking import MlflowClient
         from sqlalchemy.exc import OperationalError
 

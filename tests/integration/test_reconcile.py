@@ -79,7 +79,7 @@ def house(new_house: NewHouse) -> House:
 def _deliver(house: House) -> None:
     with house.entered():
         spec, url = house.spec, house.ledger.url
-        desk, answers = ReviewTasks(url, 1), ReviewAnswers(url, 1)
+        desk, answers = ReviewTasks(url), ReviewAnswers(url)
         task = desk.next_task(ANNA, house.name)
         assert task is not None and task.token is not None
         said = Answer("pay", "honest", sorted(spec.review_terms.reasons)[0])

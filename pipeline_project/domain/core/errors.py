@@ -83,6 +83,14 @@ class LedgerRefused(PipelineError):
     """A rule of the ledger's own refused a row; the message names the rule, never the row."""
 
 
+class LedgerMissing(LedgerRefused):
+    """The ledger's database is there, and nobody has migrated it."""
+
+
+class ValueRefused(LedgerRefused):
+    """A value that no column of the ledger can hold."""
+
+
 class WorkflowUnknown(PipelineError):
     """No workflow has that name."""
 

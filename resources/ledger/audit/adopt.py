@@ -15,7 +15,8 @@ from resources.ledger.audit.facts import TABLE, held, key_columns, key_of
 from resources.ledger.audit.reading import stream
 from resources.ledger.schema import metadata
 from resources.ledger.tables.audit import audit_batches, audit_rows
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import unit_of_work
+from resources.postgres.databases import engine_of
 
 KIND = "adopted"
 _AT_ONCE = 10_000
@@ -32,7 +33,7 @@ def adopt(url: str) -> int:
     Raises:
         DatabaseUnreachable: the database does not answer.
     """
-    with connected(engine_of(url)) as connection, connection.begin():
+    with unit_of_work(engine_of(url)) as connection:
         if not _lacking(connection):
             return 0
         # nobody may lengthen the chain while this reads; the next statement sees who did before

@@ -19,7 +19,8 @@ from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import KIND
 from resources.ledger.audit.reading import check_chain, snapshot
 from resources.ledger.tables.audit import audit_batches
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import unit_of_work
+from resources.postgres.databases import engine_of
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,9 @@ class Checkpoints:
 
     def _remember(self, verdict: Verdict, now: datetime, anew: bool) -> None:
         fact = {"checkpoint": verdict.tip, "hash": verdict.tip_hash, "signed_at": now, "anew": anew}
-        with connected(engine_of(self.url)) as connection, connection.begin():
+        with unit_of_work(engine_of(self.url)) as connection:
             append(connection, KIND, "", [fact])
 
     def _tell(self, accepted: Break) -> None:
-        with connected(engine_of(self.url)) as connection, connection.begin():
+        with unit_of_work(engine_of(self.url)) as connection:
             breaks.tell(connection, accepted)

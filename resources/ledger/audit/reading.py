@@ -14,7 +14,8 @@ from pipeline_project.domain.audit.findings import Checkpoint, Verdict
 from pipeline_project.domain.audit.verify import Row, Start, verify_chain, with_rows
 from resources.ledger.audit.facts import columns_of
 from resources.ledger.tables.audit import audit_batches, audit_rows
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import unit_of_work
+from resources.postgres.databases import engine_of
 
 _AT_ONCE = 5_000
 _COLUMNS = tuple(column.name for column in audit_batches.columns)
@@ -23,7 +24,7 @@ _COLUMNS = tuple(column.name for column in audit_batches.columns)
 @contextmanager
 def snapshot(url: str) -> Iterator[Connection]:
     """A connection that sees one moment of the ledger, however long it reads, and cannot write."""
-    with connected(engine_of(url)) as connection, connection.begin():
+    with unit_of_work(engine_of(url)) as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         yield connection
 

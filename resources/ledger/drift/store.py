@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, text
+from sqlalchemy import Select, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pipeline_project.domain.core.nights import shifted
@@ -15,7 +14,7 @@ from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.drift.sketch import Sketch
 from resources.ledger.audit.chain import append
 from resources.ledger.tables.drift import night_sketches, quality_signals, training_requests
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import LedgerStore
 
 #: Writers take turns, so that ids become visible in their order and no subscriber passes one over.
 _IN_TURN = text("SELECT pg_advisory_xact_lock(hashtext('quality'))")
@@ -25,16 +24,8 @@ PAGE = 1_000
 
 
 @dataclass(frozen=True)
-class PostgresQuality:
+class PostgresQuality(LedgerStore):
     """Every method raises DatabaseUnreachable when the database does not answer."""
-
-    url: str = field(repr=False)
-    engine: Callable[[str], Engine] = engine_of
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with connected(self.engine(self.url)) as connection, connection.begin():
-            yield connection
 
     def put_sketch(self, workflow: str, night: PastNight) -> None:
         """Keeps what a night was like, in place of what was kept of it before."""

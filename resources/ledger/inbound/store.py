@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
 
-from pipeline_project.domain.core.errors import EventRefused, LedgerRefused, SealBroken, SourceUnreadable
+from pipeline_project.domain.core.errors import EventRefused, LedgerMissing, SealBroken, SourceUnreadable
 from pipeline_project.domain.intake.inbound.events import (
     EventKind,
     InboundEvent,
@@ -27,13 +25,12 @@ from resources.ledger.audit.chain import append
 from resources.ledger.audit.rows import UNREADABLE, unlike
 from resources.ledger.inbound.sealing import RowSealer
 from resources.ledger.tables.inbound import inbound_chained, inbound_events, inbound_refusals
-from resources.postgres.databases import connected, safe
+from resources.ledger.unit_of_work import unit_of_work
 
 #: What is wrong with an event that is not what was kept.
 CHANGED = "this posted event is not what was kept; run `pipeline audit verify`, and have it posted again under a new id"
 #: Events that join the audit chain in one batch; more would hold its lock for long.
 BATCH = 2000
-_UNDEFINED_TABLE = "42P01"
 _FACT = ("workflow", "event_id", "kind", "night", "rows", "sealed_sha256", "body_digest", "occurred_at", "received_at")
 _known = inbound_events.c
 
@@ -64,13 +61,13 @@ class PostgresInbound:
         if terms is None:
             raise EventRefused(f"there is no workflow {event.workflow} to keep events for")
         digest = self.sealer.digest(event.body)
-        with self._transaction() as connection:
+        with unit_of_work(self.engine) as connection:
             before, now = _kept(connection, event)
         if before is None:
             # outside of a transaction: the keyring has rows of its own to write
             night = night_for(event.occurred_at, now, terms)
             sealed = "\n".join(self.sealer.seal(event.rows, terms.subject if event.kind == EventKind.ARRIVAL else None))
-            with self._transaction() as connection:
+            with unit_of_work(self.engine) as connection:
                 new = _insert(connection, event, night, now, sealed, digest)
                 # where another request kept the same id meanwhile, a statement of its own sees it
                 before = None if new else _kept(connection, event)[0]
@@ -82,21 +79,21 @@ class PostgresInbound:
         return Receipt(Verdict.CONFLICT, "")
 
     def _conflict(self, event: InboundEvent) -> None:
-        with self._transaction() as connection:
+        with unit_of_work(self.engine) as connection:
             _count(connection, event.workflow, "other body")
             told = {"event_id": event.event_id, "kind": event.kind.value, "refused": "its id stands for another body"}
             append(connection, "inbound", event.workflow, [told])
 
     def refuse(self, workflow: str, reason: str) -> None:
         """As `InboundStore.refuse`."""
-        with self._transaction() as connection:
+        with unit_of_work(self.engine) as connection:
             _count(connection, workflow, reason)
 
     def chain(self, workflow: str, night: str) -> int:
         """As `InboundStore.chain`. Two that do it at once add each event once: the second waits and finds it there."""
         added = 0
         while True:
-            with self._transaction() as connection:
+            with unit_of_work(self.engine) as connection:
                 new = _claim(connection, workflow, night)
                 facts = connection.execute(
                     select(*(_known[name] for name in _FACT)).where(_known.id.in_(new)).order_by(_known.id)
@@ -119,11 +116,11 @@ class PostgresInbound:
         if not self.prints(workflow, night):
             return []
         mine = (_known.workflow == workflow, _known.night == night, _known.kind == kind)
-        with self._transaction() as connection:
+        with unit_of_work(self.engine) as connection:
             found = _read(connection, mine)
         # after the read and before its use: what enters a night stands in the chain
         self.chain(workflow, night)
-        with self._transaction() as connection:
+        with unit_of_work(self.engine) as connection:
             changed = _changed(connection, found)
         kept = [self._opened(row, bad) for (row, _), bad in zip(found, changed, strict=True)]
         closed = [each for each in kept if isinstance(each, SourceUnreadable)]
@@ -141,9 +138,9 @@ class PostgresInbound:
         if night is not None:
             query = query.where(_known.night == night)
         try:
-            with self._transaction() as connection:
+            with unit_of_work(self.engine) as connection:
                 found = connection.execute(query.group_by(_known.night)).all()
-        except _NoTables:
+        except LedgerMissing:
             # nobody can have posted to a ledger that was never migrated
             return {}
         return {of: f"{count}:{last}" for of, count, last in found}
@@ -170,25 +167,10 @@ class PostgresInbound:
         ).where(_known.workflow == workflow)
         away = inbound_refusals.c
         refused = select(away.reason, func.sum(away.count)).where(away.workflow == workflow).group_by(away.reason)
-        with self._transaction() as connection:
+        with unit_of_work(self.engine) as connection:
             counts = dict(connection.execute(posted).one()._mapping)
             reasons = {reason: int(count) for reason, count in connection.execute(refused.order_by(away.reason))}
         return {**counts, "refused": reasons}
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with connected(self.engine) as connection:
-            try:
-                with connection.begin():
-                    yield connection
-            except (IntegrityError, DataError, InternalError, ProgrammingError) as error:
-                if getattr(error.orig, "pgcode", None) == _UNDEFINED_TABLE:
-                    raise _NoTables(
-                        f"the ledger at {safe(self.engine.url)} has no tables yet; run `pipeline up` to migrate it"
-                    ) from None
-                diagnosis = getattr(error.orig, "diag", None)
-                rule = getattr(diagnosis, "constraint_name", None) or getattr(diagnosis, "message_primary", None)
-                raise LedgerRefused(f"the ledger refused a posted event: {rule}; nothing was kept") from None
 
 
 def _read(connection: Connection, mine: Sequence[Any]) -> list[tuple[Any, bool]]:
@@ -218,10 +200,6 @@ def _changed(connection: Connection, found: Sequence[tuple[Any, bool]]) -> list[
 def _without_rows(row: Any, wrong: str) -> PostedEvent:
     # when it came is not known for sure either
     return PostedEvent(row.id, row.event_id, row.body_digest, datetime.fromtimestamp(0, UTC), (), wrong)
-
-
-class _NoTables(LedgerRefused):
-    """The database is there, and nobody has migrated it."""
 
 
 def _kept(connection: Connection, event: InboundEvent) -> tuple[tuple[str, str] | None, datetime]:

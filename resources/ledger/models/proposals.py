@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -21,22 +20,14 @@ from resources.ledger.nights.statements import champion_history, insert_model
 from resources.ledger.rollout.rollouts import begin_rollout, lock_rollouts, open_rollout
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.models import model_proposals, model_signatures
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import LedgerStore
 
 _OWN_RULES = {"ck_model_signatures_four_eyes", "fk_model_signatures_proposal", "ck_model_signatures_only_what_passed"}
 
 
 @dataclass(frozen=True)
-class PostgresPromotions:
+class PostgresPromotions(LedgerStore):
     """Every method raises DatabaseUnreachable when the database does not answer."""
-
-    url: str = field(repr=False)
-    engine: Callable[[str], Engine] = engine_of
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with connected(self.engine(self.url)) as connection, connection.begin():
-            yield connection
 
     def propose(self, proposals: Sequence[tuple[ModelProposal, ModelVersion]]) -> list[int]:
         """Keeps proposals with their models and audit rows, all or none; the same one twice is one row.

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, func, select, update
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DataError, IntegrityError, InternalError, ProgrammingError
 
-from pipeline_project.domain.core.errors import LedgerRefused
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.deciding.clearance import Basis, Verdict
 from pipeline_project.domain.review.night_work import NightWork
@@ -38,44 +34,13 @@ from resources.ledger.nights.statements import (
 from resources.ledger.rows import decision_rows, jsonable
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.drift import training_requests
-from resources.postgres.databases import connected, engine_of, safe
+from resources.ledger.unit_of_work import LedgerStore
 
-_UNDEFINED_TABLE = "42P01"
 _STANDING = ["case_id", "option", "made_by", "reason", "night"]
 
 
-@dataclass(frozen=True)
-class PostgresLedger:
-    """The ledger in one database; it holds no connection, so it can be forked, pickled and shared.
-
-    Every method raises DatabaseUnreachable when the database does not answer, and LedgerRefused when one of its
-    rules refuses a row.
-    """
-
-    url: str = field(repr=False)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with connected(engine_of(self.url)) as connection:
-            try:
-                with connection.begin():
-                    yield connection
-            except (IntegrityError, DataError, InternalError, ProgrammingError) as error:
-                raise self._refused(error.orig) from None
-
-    def _refused(self, error: Any) -> Exception:
-        """An error without the row: PostgreSQL's own message would repeat what stands in it."""
-        diagnosis = getattr(error, "diag", None)
-        if getattr(error, "pgcode", None) == _UNDEFINED_TABLE:
-            return LedgerRefused(f"the ledger at {safe(self.url)} has no tables yet; run `pipeline up` to migrate it")
-        rule = getattr(diagnosis, "constraint_name", None) or getattr(diagnosis, "message_primary", None)
-        advice = {
-            "fk_decisions_workflow_spec_hash": "record the workflow's spec before its decisions",
-            "fk_decisions_workflow_model_version": "record the model version before its decisions",
-            "night_is_cleared": "the night's checks have not passed on its tables as they are, so nothing of it is "
-            "decided or released; run it whole with `pipeline nights`",
-        }.get(str(rule), "correct the row and try again; nothing was written")
-        return LedgerRefused(f"the ledger refused a row of {getattr(diagnosis, 'table_name', None)}: {rule}; {advice}")
+class PostgresLedger(LedgerStore):
+    """What the nights read and write; LedgerRefused also where a night's checks have not passed."""
 
     # -- workflows and models ------------------------------------------------------------------------------------
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Select, select
 
 from resources.ledger.tables.actions import action_events, actions, releases, replays
 from resources.ledger.tables.audit import audit_batches, audit_rows
@@ -20,18 +19,15 @@ from resources.ledger.tables.review import (
     review_tasks,
     task_events,
 )
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import LedgerStore
 
 #: Not told: what a task shows is long, and a claim's token is a secret.
 _UNTOLD = ("content", "claim_token")
 
 
 @dataclass(frozen=True)
-class Stories:
+class Stories(LedgerStore):
     """The whole stories of cases in one ledger."""
-
-    url: str = field(repr=False)
-    engine: Callable[[str], Engine] = engine_of
 
     def story(self, workflow: str, case_id: str) -> dict[str, list[dict[str, Any]]] | None:
         """Decisions, tasks, events, answers, proposals, approvals, reveals, outcomes, actions, deliveries, chain.
@@ -43,7 +39,7 @@ class Stories:
             query = select(table).where(table.c.workflow == workflow, table.c.case_id == case_id)
             return query.order_by(*table.primary_key.columns)
 
-        with connected(self.engine(self.url)) as connection:
+        with self._transaction() as connection:
             made = _rows(connection, of(decisions))
             if not made:
                 return None

@@ -46,7 +46,7 @@ class Outbox(Steering):
         for column, wanted in (("workflow", workflow), ("state", state), ("night", night)):
             if wanted is not None:
                 query = query.where(actions.c[column] == wanted)
-        with self._connected() as connection:
+        with self._transaction() as connection:
             return [_row(row) for row in connection.execute(query)]
 
     def counts(self, workflow: str | None = None, night: str | None = None) -> dict[str, dict[str, Any]]:
@@ -55,14 +55,14 @@ class Outbox(Steering):
         for column, wanted in (("workflow", workflow), ("night", night)):
             if wanted is not None:
                 query = query.where(actions.c[column] == wanted)
-        with self._connected() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(query.group_by(actions.c.state)).all()
         return {row.state: {"actions": row.n, "money": float(row.money or 0)} for row in rows}
 
     def of_case(self, workflow: str, case_id: str) -> list[dict[str, Any]]:
         """Every action of a case with its events, in order."""
         query = select(actions).where(actions.c.workflow == workflow, actions.c.case_id == case_id)
-        with self._connected() as connection:
+        with self._transaction() as connection:
             found = [_row(row) for row in connection.execute(query.order_by(actions.c.epoch, actions.c.step))]
             events = select(action_events).where(action_events.c.action_id.in_([each["id"] for each in found]))
             by_action: dict[int, list[dict[str, Any]]] = {}
@@ -72,7 +72,7 @@ class Outbox(Steering):
 
     def night(self, workflow: str, night: str) -> dict[str, Any]:
         """Whether a night is released, and what it pays out against its cap: released_at, cap, reserved."""
-        with self._connected() as connection:
+        with self._transaction() as connection:
             released = connection.scalar(
                 select(releases.c.released_at).where(releases.c.workflow == workflow, releases.c.night == night)
             )
@@ -86,12 +86,12 @@ class Outbox(Steering):
 
     def destinations(self) -> list[dict[str, Any]]:
         """Every destination's breaker and tries, by column."""
-        with self._connected() as connection:
+        with self._transaction() as connection:
             return [dict(row._mapping) for row in connection.execute(select(breakers).order_by(*breakers.primary_key))]
 
     def switch(self, workflow: str) -> dict[str, Any]:
         """The kill switch: stopped, reason, changed_by, changed_at."""
-        with self._connected() as connection:
+        with self._transaction() as connection:
             row = connection.execute(select(switches).where(switches.c.workflow == workflow)).first()
         return (
             {"stopped": False, "reason": None, "changed_by": None, "changed_at": None}
@@ -111,7 +111,7 @@ class Outbox(Steering):
         )
         if workflow is not None:
             query = query.where(actions.c.workflow == workflow)
-        with self._connected() as connection:
+        with self._transaction() as connection:
             return [_row(row) for row in connection.execute(query)]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, func, literal, select, update
+from sqlalchemy import Connection, Row, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -18,7 +17,7 @@ from resources.ledger.audit.chain import append
 from resources.ledger.outbox.leases import seconds
 from resources.ledger.outbox.outbox import OVER_CAP, advance, is_released, of_cases
 from resources.ledger.tables.actions import action_events, actions, night_spending, replay_approvals, replays, switches
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import LedgerStore
 
 #: Actions of a workflow that may be let go within a minute.
 REPLAYS_A_MINUTE = 60
@@ -60,18 +59,8 @@ def hold_unsent(connection: Connection, workflow: str, above: float, reason: str
 
 
 @dataclass(frozen=True)
-class Steering:
-    """What people may do to the outbox of one ledger; each of it is kept in the audit chain.
-
-    Attributes:
-        engine: how connections are made; a server of many threads gives a pooled one.
-    """
-
-    url: str = field(repr=False)
-    engine: Callable[[str], Engine] = engine_of
-
-    def _connected(self) -> AbstractContextManager[Connection]:
-        return connected(self.engine(self.url))
+class Steering(LedgerStore):
+    """What people may do to the outbox of one ledger; each of it is kept in the audit chain."""
 
     def stop(self, workflow: str, reason: str, person: str) -> None:
         """Throws the kill switch: what is on its way ends, nothing more is sent.
@@ -94,7 +83,7 @@ class Steering:
         row = {"stopped": stopped, "reason": reason, "changed_by": person}
         flip = insert(switches).values(workflow=workflow, **row)
         flip = flip.on_conflict_do_update(index_elements=["workflow"], set_={**row, "changed_at": func.now()})
-        with self._connected() as connection, connection.begin():
+        with self._transaction() as connection:
             connection.execute(flip)
             append(
                 connection,
@@ -106,7 +95,7 @@ class Steering:
     def hold_above(self, workflow: str, amount: float, reason: str, person: str) -> int:
         """Holds what has not left and pays out more than an amount, until people let it go; returns how many."""
         _explained(reason)
-        with self._connected() as connection, connection.begin():
+        with self._transaction() as connection:
             rows = hold_unsent(connection, workflow, amount, reason, person)
             append(connection, "actions", workflow, rows)
         return len(rows)
@@ -141,7 +130,7 @@ class Steering:
 
     def _ask(self, key: UUID, states: Sequence[str], person: str, reason: str, dry_run: bool) -> Asked:
         _explained(reason)
-        with self._connected() as connection, connection.begin():
+        with self._transaction() as connection:
             row = connection.execute(select(actions).where(actions.c.key == key).with_for_update()).first()
             if row is None or row.state not in states:
                 stands = "there is none with this key" if row is None else f"it is {row.state}"
@@ -173,7 +162,7 @@ class Steering:
             SecondPersonNeeded: it was the same person, somebody has agreed before, or the action is no longer as it
                 was when it was asked for.
         """
-        with self._connected() as connection, connection.begin():
+        with self._transaction() as connection:
             asked = connection.execute(select(replays).where(replays.c.id == replay)).first()
             if asked is None:
                 raise ActionRefused(f"nothing was asked under number {replay}; see `pipeline actions WORKFLOW`")
@@ -201,7 +190,7 @@ class Steering:
             ActionRefused: it is no dead letter in doubt, or no reason is given.
         """
         _explained(reason)
-        with self._connected() as connection, connection.begin():
+        with self._transaction() as connection:
             row = connection.execute(select(actions).where(actions.c.key == key).with_for_update()).first()
             if row is None or row.state != "dead" or not row.uncertain:
                 raise ActionRefused("only a dead letter that may have happened needs a person's word")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, func, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.errors import PersonRefused, SignInRefused
 from pipeline_project.domain.core.people import Person, PersonRole
 from resources.ledger.audit.chain import append
 from resources.ledger.tables.people import people, person_roles, person_skills, sign_ins
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import LedgerStore
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -52,11 +52,8 @@ class Account:
 
 
 @dataclass(frozen=True)
-class PostgresPeople:
+class PostgresPeople(LedgerStore):
     """The accounts of one ledger."""
-
-    url: str = field(repr=False)
-    engine: Callable[[str], Engine] = engine_of
 
     def add(
         self,
@@ -82,7 +79,7 @@ class PostgresPeople:
             "password_hash": None if password is None else _hashed(password),
             "created_by": by,
         }
-        with connected(self.engine(self.url)) as connection, connection.begin():
+        with self._transaction() as connection:
             made = connection.execute(insert(people).values(**row).on_conflict_do_nothing().returning(people.c.name))
             if made.first() is None:
                 raise PersonRefused(f"{name}, or that e-mail address, has an account already")
@@ -109,7 +106,7 @@ class PostgresPeople:
         self._change(name, by, "closed", active=False)
 
     def _change(self, name: str, by: str, what: str, **values: Any) -> None:
-        with connected(self.engine(self.url)) as connection, connection.begin():
+        with self._transaction() as connection:
             changed = connection.execute(update(people).where(people.c.name == name).values(**values))
             if not changed.rowcount:
                 raise _nobody(name)
@@ -136,7 +133,7 @@ class PostgresPeople:
 
     def _turn(self, name: str, role: PersonRole, granted: bool, by: str) -> None:
         row = {"person": name, "role": role.value, "granted": granted, "granted_by": by}
-        with connected(self.engine(self.url)) as connection, connection.begin():
+        with self._transaction() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('person_roles'))"))
             if connection.scalar(select(people.c.name).where(people.c.name == name)) is None:
                 raise _nobody(name)
@@ -149,12 +146,12 @@ class PostgresPeople:
 
     def person(self, name: str) -> Person | None:
         """An account that is open, or None."""
-        with connected(self.engine(self.url)) as connection:
+        with self._transaction() as connection:
             return _person(connection, people.c.name == name)
 
     def everyone(self) -> list[Account]:
         """Every account by name, closed ones included."""
-        with connected(self.engine(self.url)) as connection:
+        with self._transaction() as connection:
             roles, skills = _roles(connection), _skills(connection)
             return [
                 Account(
@@ -182,7 +179,7 @@ class PostgresPeople:
         from argon2.exceptions import InvalidHashError, VerificationError
 
         said = hashlib.sha256(f"{name}\0{place}".encode() if place else name.encode()).hexdigest()
-        with connected(self.engine(self.url)) as connection, connection.begin():
+        with self._transaction() as connection:
             # one try at a time for a name, or many at once would all be counted as the first
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:said))"), {"said": said})
             kept = connection.execute(
@@ -214,7 +211,7 @@ class PostgresPeople:
         Raises:
             SignInRefused: nobody was invited under this address, or the provider has not verified it.
         """
-        with connected(self.engine(self.url)) as connection, connection.begin():
+        with self._transaction() as connection:
             known = _person(connection, (people.c.issuer == issuer) & (people.c.subject == subject))
             if known is None and email and verified:
                 invited = (people.c.email == email.lower(), people.c.subject.is_(None), people.c.active)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.people import Session
 from resources.ledger.people.accounts import person_of
 from resources.ledger.tables.people import people, sessions
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import LedgerStore
 
 #: A session ends so long after it began, and so long after it was last used.
 HOURS, IDLE_MINUTES = 12, 60
@@ -21,18 +20,15 @@ _SEEN_EVERY = 60
 
 
 @dataclass(frozen=True)
-class PostgresSessions:
+class PostgresSessions(LedgerStore):
     """The sessions of one ledger."""
-
-    url: str = field(repr=False)
-    engine: Callable[[str], Engine] = engine_of
 
     def begin(self, person: str) -> Session:
         """A new session; its token is known to the browser alone, the database keeps a hash."""
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         row = {"token_sha256": _hashed(token), "person": person, "csrf": csrf}
         lasts = func.now() + text(f"interval '{HOURS} hours'")
-        with connected(self.engine(self.url)) as connection, connection.begin():
+        with self._transaction() as connection:
             connection.execute(insert(sessions).values(**row, expires_at=lasts))
             known = connection.execute(select(people.c.name, people.c.shown).where(people.c.name == person)).one()
             return Session(token, csrf, person_of(connection, known.name, known.shown))
@@ -51,7 +47,7 @@ class PostgresSessions:
                 people.c.active,
             )
         )
-        with connected(self.engine(self.url)) as connection, connection.begin():
+        with self._transaction() as connection:
             row = connection.execute(query).first()
             if row is None:
                 return None
@@ -72,7 +68,7 @@ class PostgresSessions:
 
     def _end(self, which: object) -> int:
         over = update(sessions).where(which, sessions.c.revoked_at.is_(None)).values(revoked_at=func.now())  # type: ignore[arg-type]
-        with connected(self.engine(self.url)) as connection, connection.begin():
+        with self._transaction() as connection:
             return connection.execute(over).rowcount
 
 

@@ -14,7 +14,7 @@ from pipeline_project.domain.privacy.retention import Holds
 from pipeline_project.domain.privacy.seal import NOBODY
 from resources.ledger.audit.chain import append
 from resources.ledger.privacy.subject_keys import LOCK
-from resources.postgres.databases import connected
+from resources.ledger.unit_of_work import unit_of_work
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Forgetting:
 
     def known(self, pseudonym: str) -> Known | None:
         """What there is of a subject; None where it never had a key."""
-        with connected(self._engine) as connection, connection.begin():
+        with unit_of_work(self._engine) as connection:
             row = connection.execute(
                 text("SELECT created_at, forgotten_at FROM subject_keys WHERE pseudonym = :name"), {"name": pseudonym}
             ).first()
@@ -130,13 +130,13 @@ class Forgetting:
 
     def holds(self) -> list[Hold]:
         """The holds that stand, oldest first."""
-        with connected(self._engine) as connection, connection.begin():
+        with unit_of_work(self._engine) as connection:
             return holds(connection)
 
     @contextmanager
     def _alone(self) -> Iterator[Connection]:
         """A transaction beside which nobody places a hold, forgets or uses a key."""
-        with connected(self._engine) as connection, connection.begin():
+        with unit_of_work(self._engine) as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             yield connection
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from pipeline_project.domain.privacy.seal import (
 )
 from resources.keys.masters import Masters
 from resources.ledger.privacy import subject_keys as keys
-from resources.postgres.databases import connected
+from resources.ledger.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
     from pipeline_project.ports.keyring import Keyring
@@ -56,7 +55,7 @@ class PostgresKeyring:
         named = self.named({subject for subject in subjects if subject is not None})
         unknown = {name: subject for subject, name in named.items() if name != subject}
         if unknown:
-            with self._transaction() as connection:
+            with unit_of_work(self._engine) as connection:
                 keys.find_or_make(connection, self.masters, unknown)
         return [None if subject is None else named[subject] for subject in subjects]
 
@@ -89,7 +88,7 @@ class PostgresKeyring:
         if not owners:
             return {column: [] for column in columns}
         self._check(set(owners))
-        with self._transaction() as connection:
+        with unit_of_work(self._engine) as connection:
             found = keys.find_or_make(connection, self.masters, dict.fromkeys(owners))
             tokens = {
                 column: [
@@ -126,7 +125,7 @@ class PostgresKeyring:
     def subjects(self, pseudonyms: Sequence[str]) -> list[str | None]:
         """The subjects' own ids; None of who was forgotten or is not known."""
         question = text("SELECT pseudonym, sealed_id FROM subject_keys WHERE pseudonym = ANY(:names)")
-        with self._transaction() as connection:
+        with unit_of_work(self._engine) as connection:
             found = connection.execute(question, {"names": sorted(set(pseudonyms))}).all()
         sealed: dict[str, str | None] = {row.pseudonym: row.sealed_id for row in found}
         return self.open_column(keys.ID, [sealed.get(name) for name in pseudonyms])
@@ -152,7 +151,7 @@ class PostgresKeyring:
         Args:
             destroy: take the older masters away: backups of the database from before can then no longer be opened.
         """
-        with self._transaction() as connection:
+        with unit_of_work(self._engine) as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": keys.LOCK})
             number = self.masters.next()
             count = keys.rewrap(connection, self.masters, number)
@@ -161,7 +160,7 @@ class PostgresKeyring:
         return number, count
 
     def _destroy_before(self, number: int) -> None:
-        with self._transaction() as connection:
+        with unit_of_work(self._engine) as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": keys.LOCK})
             still = text("SELECT DISTINCT master FROM subject_keys WHERE wrapped_key IS NOT NULL")
             used = set(connection.scalars(still))
@@ -174,7 +173,7 @@ class PostgresKeyring:
         owners = {one.pseudonym for one in sealed if one is not None}
         if not owners:
             return [None] * len(tokens)
-        with self._transaction() as connection:
+        with unit_of_work(self._engine) as connection:
             found = keys.find(connection, self.masters, owners)
         opened = [None if one is None else found.open(one) for one in sealed]
         if any(one is not None and one[0].startswith(_TIMED) for one in opened):
@@ -195,7 +194,7 @@ class PostgresKeyring:
     def _names(self) -> bytes:
         """The key of pseudonyms, once it is known to be the one that made the ledger's."""
         if self._name_key is None:
-            with self._transaction() as connection:
+            with unit_of_work(self._engine) as connection:
                 known, empty = keys.somebody(connection), keys.is_empty(connection)
             secret = self.masters.names(may_make=empty)
             if known is not None and not is_pseudonym(known, secret):
@@ -205,11 +204,6 @@ class PostgresKeyring:
                 )
             self._name_key = secret
         return self._name_key
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with connected(self._engine) as connection, connection.begin():
-            yield connection
 
 
 if TYPE_CHECKING:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Engine, insert, select
 
 from pipeline_project.domain.lifecycle.proposing import plain
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from resources.files.small_files import write_whole
 from resources.ledger.tables.replays import candidate_replays
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import unit_of_work
+from resources.postgres.databases import engine_of
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,6 @@ class PostgresReplays:
     address: str
     desk: str
     engine: Callable[[str], Engine] = engine_of
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with connected(self.engine(self.url)) as connection, connection.begin():
-            yield connection
 
     def keep(
         self,
@@ -71,7 +66,7 @@ class PostgresReplays:
             "policy_hash": result.candidate.policy_hash,
             "started_by": started_by,
         }
-        with self._transaction() as connection:
+        with unit_of_work(self.engine(self.url)) as connection:
             made = connection.execute(insert(candidate_replays).values(row).returning(candidate_replays.c.id))
             number = int(made.scalar_one())
             # before the commit: a page that cannot be written leaves no row behind
@@ -82,7 +77,7 @@ class PostgresReplays:
         """A workflow's replays, newest first: id, candidate, base, first, last, result, started_by, recorded_at, ..."""
         known = candidate_replays.c
         query = select(candidate_replays).where(known.workflow == workflow).order_by(known.id.desc()).limit(limit)
-        with self._transaction() as connection:
+        with unit_of_work(self.engine(self.url)) as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 
     def page_of(self, workflow: str, number: int) -> Path:

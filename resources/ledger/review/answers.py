@@ -7,7 +7,7 @@ the audit chain a batch. Where a second person is needed it becomes a proposal i
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -25,9 +25,8 @@ from resources.ledger.review.approvals import approved, proposed, sent_back
 from resources.ledger.review.deciding import Superseded, as_recorded
 from resources.ledger.review.settling import lock_cluster, settled, weigh, write_answer
 from resources.ledger.review.statements import ended, held, known, moved, stale
-from resources.ledger.review.transactions import Work, in_transaction
 from resources.ledger.tables.review import review_proposals, review_tasks
-from resources.postgres.databases import pooled_engine
+from resources.ledger.unit_of_work import LedgerStore
 
 Result = TypeVar("Result")
 
@@ -35,17 +34,11 @@ _made = review_proposals.c
 
 
 @dataclass(frozen=True)
-class ReviewAnswers:
+class ReviewAnswers(LedgerStore):
     """What people say of cases; every method is one transaction.
 
     Every method raises DatabaseUnreachable when the database does not answer.
     """
-
-    url: str = field(repr=False)
-    connections: int = 8
-
-    def _run(self, work: Work[Result]) -> Result:
-        return in_transaction(pooled_engine(self.url, self.connections), work)
 
     def answer(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -29,9 +29,8 @@ from resources.ledger.review import cluster_tasks
 from resources.ledger.review.cluster_money import weighed
 from resources.ledger.review.cluster_rows import review_of, reviews_query
 from resources.ledger.review.spreading import split_stuck
-from resources.ledger.review.transactions import Work, in_transaction
 from resources.ledger.tables.clusters import cluster_members, cluster_reviews
-from resources.postgres.databases import pooled_engine
+from resources.ledger.unit_of_work import LedgerStore
 
 Result = TypeVar("Result")
 
@@ -45,17 +44,11 @@ _known = cluster_reviews.c
 
 
 @dataclass(frozen=True)
-class Clusters:
+class Clusters(LedgerStore):
     """What people do with clusters; every method is one transaction.
 
     Every method raises DatabaseUnreachable when the database does not answer.
     """
-
-    url: str = field(repr=False)
-    connections: int = 8
-
-    def _run(self, work: Work[Result]) -> Result:
-        return in_transaction(pooled_engine(self.url, self.connections), work)
 
     def open_clusters(self, workflow: str, terms: ReviewTerms) -> list[OpenCluster]:
         """Clusters with enough open tasks, the most money first; without the tasks to look at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -12,7 +12,7 @@ from pipeline_project.domain.review.agreement import Agreement, Repeat, agreemen
 from pipeline_project.domain.review.new_tasks import ReviewTerms
 from resources.ledger.review import cluster_tasks
 from resources.ledger.tables.clusters import repeat_answers, repeats
-from resources.postgres.databases import connected, pooled_engine
+from resources.ledger.unit_of_work import LedgerStore
 
 Fact = Mapping[str, Any]
 
@@ -81,18 +81,15 @@ class Disputed:
 
 
 @dataclass(frozen=True)
-class Repeats:
+class Repeats(LedgerStore):
     """What asking again has shown; every method raises DatabaseUnreachable when the database does not answer."""
-
-    url: str = field(repr=False)
-    connections: int = 8
 
     def agreement(self, workflow: str) -> list[Agreement]:
         """How far each pair of people chooses the same option for the same case, and each person with herself."""
         query = select(
             repeats.c.first_by, repeat_answers.c.answered_by, repeats.c.first_option, repeat_answers.c.second_option
         )
-        with connected(pooled_engine(self.url, self.connections)) as connection:
+        with self._transaction() as connection:
             rows = connection.execute(_answered(query, workflow)).all()
         return agreements(Repeat(*row) for row in rows)
 
@@ -102,7 +99,7 @@ class Repeats:
         query = select(repeats, second.answered_by, second.second_option, second.second_label).where(
             (first.first_option != second.second_option) | (first.first_label != second.second_label)
         )
-        with connected(pooled_engine(self.url, self.connections)) as connection:
+        with self._transaction() as connection:
             rows = connection.execute(_answered(query, workflow).order_by(second.answered_at.desc()).limit(most)).all()
         return [
             Disputed(

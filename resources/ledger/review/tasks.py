@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -55,10 +55,9 @@ from resources.ledger.review.statements import (
     taken_by,
     task_of,
 )
-from resources.ledger.review.transactions import Work, in_transaction
 from resources.ledger.rows import FIRST_EPOCH, jsonable
 from resources.ledger.tables.review import reveals, review_notices, review_tasks, task_events
-from resources.postgres.databases import pooled_engine
+from resources.ledger.unit_of_work import LedgerStore
 
 log = logging.getLogger("pipeline.review")
 
@@ -131,17 +130,11 @@ def _new_row(
 
 
 @dataclass(frozen=True)
-class ReviewTasks:
+class ReviewTasks(LedgerStore):
     """The queue and the tasks in hand; every method is one transaction.
 
     Every method raises DatabaseUnreachable when the database does not answer.
     """
-
-    url: str = field(repr=False)
-    connections: int = 8
-
-    def _run(self, work: Work[Result]) -> Result:
-        return in_transaction(pooled_engine(self.url, self.connections), work)
 
     # -- taking and giving back ----------------------------------------------------------------------------------
 

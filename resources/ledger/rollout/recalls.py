@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.errors import RecallRefused
@@ -18,7 +17,7 @@ from resources.ledger.nights.statements import standing_decisions
 from resources.ledger.outbox.outbox import take_back
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.rollout import recalled_decisions, recalls, recalls_again
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import LedgerStore
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,8 @@ class TakenBack:
 
 
 @dataclass(frozen=True)
-class Recalls:
+class Recalls(LedgerStore):
     """Every method raises DatabaseUnreachable when the database does not answer."""
-
-    url: str = field(repr=False)
-    engine: Callable[[str], Engine] = engine_of
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with connected(self.engine(self.url)) as connection, connection.begin():
-            yield connection
 
     def policy_hash(self, workflow: str, beginning: str) -> str:
         """The hash of a spec of which the beginning is given.

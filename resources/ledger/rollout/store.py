@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
@@ -20,22 +19,14 @@ from resources.ledger.outbox.redelivery import hold_unsent
 from resources.ledger.rollout import rollouts, states
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.rollout import live_breaches, live_checks
-from resources.postgres.databases import connected, engine_of
+from resources.ledger.unit_of_work import LedgerStore
 
 WATCH = "live_check"
 
 
 @dataclass(frozen=True)
-class PostgresLive:
+class PostgresLive(LedgerStore):
     """Every method raises DatabaseUnreachable when the database does not answer."""
-
-    url: str = field(repr=False)
-    engine: Callable[[str], Engine] = engine_of
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with connected(self.engine(self.url)) as connection, connection.begin():
-            yield connection
 
     # -- who scores a night ------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from resources.ledger.inbound import store as store_module
 from resources.ledger.inbound.sealing import RowSealer, key_file
 from resources.ledger.inbound.store import PostgresInbound
 from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.unit_of_work import unit_of_work
 from resources.postgres.databases import engine_of
 
 NIGHT, WORKFLOW = "2025-03-05", "claims"
@@ -203,7 +204,7 @@ def test_what_was_changed_behind_the_ledger_s_back_enters_no_night(store: Postgr
 def test_the_ledger_refuses_to_change_or_delete_an_event(store: PostgresInbound) -> None:
     store.accept(event())
     for statement in ("UPDATE inbound_events SET night = '2025-03-09'", "DELETE FROM inbound_events"):
-        with pytest.raises(LedgerRefused, match="facts"), store._transaction() as connection:
+        with pytest.raises(LedgerRefused, match="facts"), unit_of_work(store.engine) as connection:
             connection.execute(text(statement))
 
 
