@@ -10,12 +10,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, select
 
 from resources.postgres.databases import begun, engine_of
-
-#: Any number will do, as long as nothing else in the ledger's database takes the same advisory lock.
-_LOCK = 7_301_944_226
+from resources.postgres.locks import MIGRATION
 
 
 def upgrade(url: str, to: str = "head") -> None:
@@ -56,6 +53,6 @@ def _migrating(url: str) -> Iterator[Config]:
     config = _config()
     with begun(engine_of(url)) as connection:
         # the lock is taken before Alembic reads the revision, or two would run the same step
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        MIGRATION.take(connection)
         config.attributes["connection"] = connection
         yield config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import time
@@ -13,11 +12,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from resources.postgres.databases import connect_args, connected
+from resources.postgres.locks import turn
 
 #: Workflows whose turn this process has taken for a longer time than one run's, by the ledger's URL.
 _TAKEN: set[tuple[str, str]] = set()
 
-_TRY = text("SELECT pg_try_advisory_lock(:number)")
 # a lock over one 64-bit number stands in two halves
 _HOLDER = text(
     "SELECT activity.application_name FROM pg_locks AS held JOIN pg_stat_activity AS activity USING (pid) "
@@ -87,18 +86,12 @@ class Turns:
             yield connection
 
     def _take(self, connection: Connection, workflow: str, waiting: Callable[[str, str], None]) -> None:
-        number = _number(workflow)
+        lock = turn(workflow)
         told = False
-        while not connection.scalar(_TRY, {"number": number}):
+        while not lock.try_hold(connection):
             if not told:
-                holder = connection.scalar(_HOLDER, {"number": number})
+                holder = connection.scalar(_HOLDER, {"number": lock.key})
                 waiting(workflow, str(holder or "another process"))
                 told = True
             # asked again and again rather than waited for: a signal has to get through
             self.sleep(0.5)
-
-
-def _number(workflow: str) -> int:
-    """The lock's number: 64 bits, so that no two workflows share one."""
-    digest = hashlib.sha256(f"pipeline/turn/{workflow}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)

@@ -10,12 +10,9 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from sqlalchemy import text
-
 from resources.postgres.databases import connected, engine_of
+from resources.postgres.locks import MLFLOW_TABLES
 
-#: Any number will do, as long as nothing else locks by it.
-_SCHEMA_LOCK = 7_316_400_211
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -41,7 +38,7 @@ def prepare_once(tracking_uri: str) -> None:
     MLflow's own lock is a file in the temporary folder, which other machines and containers do not share.
     """
     with connected(engine_of(tracking_uri)) as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _SCHEMA_LOCK})
+        MLFLOW_TABLES.hold(connection)
         utils: Any = import_module("mlflow.store.db.utils")
         engine = engine_of(tracking_uri)
         with _less_talk():

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, select, text
 
-from resources.ledger.audit.chain import LOCK, append
+from resources.ledger.audit.chain import append
 from resources.ledger.audit.coverage import BEFORE, MATRIX
 from resources.ledger.audit.facts import TABLE, held, key_columns, key_of
 from resources.ledger.audit.reading import stream
@@ -17,6 +17,7 @@ from resources.ledger.schema import metadata
 from resources.ledger.tables.audit import audit_batches, audit_rows
 from resources.ledger.unit_of_work import unit_of_work
 from resources.postgres.databases import engine_of
+from resources.postgres.locks import CHAIN
 
 KIND = "adopted"
 _AT_ONCE = 10_000
@@ -37,7 +38,7 @@ def adopt(url: str) -> int:
         if not _lacking(connection):
             return 0
         # nobody may lengthen the chain while this reads; the next statement sees who did before
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        CHAIN.take(connection)
         begun = connection.scalar(select(audit_batches.c.number).limit(1)) is not None
         lacking, marked = _lacking(connection), _marked(connection)
         taken = 0

@@ -18,9 +18,7 @@ from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
 from resources.ledger.audit.facts import Fact, fact_of
 from resources.ledger.audit.rows import completed
 from resources.ledger.tables.audit import audit_batches, audit_rows
-
-#: Any number will do, as long as nothing else in the ledger's database takes the same advisory lock.
-LOCK = 7_301_944_227
+from resources.postgres.locks import CHAIN
 
 _COLUMNS = ("body", "source", "key", "case_id", "person")
 
@@ -48,15 +46,11 @@ def append(connection: Connection, kind: str, workflow: str, facts: Sequence[Map
     rows = [fact_of(fact) for fact in completed(connection, facts)]
     leaves = [leaf_hash(position, row.body) for position, row in enumerate(rows)]
     root = merkle_root(leaves)
-    _lock(connection)
+    CHAIN.take(connection)
     batch = _next_batch(connection, kind, workflow, root, len(rows))
     connection.execute(insert(audit_batches), vars(batch))
     _insert_rows(connection, batch.number, leaves, rows)
     return batch.number
-
-
-def _lock(connection: Connection) -> None:
-    connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
 
 
 def _next_batch(connection: Connection, kind: str, workflow: str, root: str, count: int) -> Batch:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, text
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pipeline_project.domain.core.nights import shifted
@@ -15,9 +15,7 @@ from pipeline_project.domain.lifecycle.drift.sketch import Sketch
 from resources.ledger.audit.chain import append
 from resources.ledger.tables.drift import night_sketches, quality_signals, training_requests
 from resources.ledger.unit_of_work import LedgerStore
-
-#: Writers take turns, so that ids become visible in their order and no subscriber passes one over.
-_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtext('quality'))")
+from resources.postgres.locks import QUALITY
 
 #: Signals that a subscriber is given at once.
 PAGE = 1_000
@@ -86,7 +84,7 @@ class PostgresQuality(LedgerStore):
         if not rows:
             return 0
         with self._transaction() as connection:
-            connection.execute(_IN_TURN)
+            QUALITY.take(connection)
             known = select(quality_signals.c.signal).where(
                 quality_signals.c.workflow == workflow,
                 quality_signals.c.night == night,
@@ -159,7 +157,7 @@ class PostgresQuality(LedgerStore):
             "run_id": run_id,
         }
         with self._transaction() as connection:
-            connection.execute(_IN_TURN)
+            QUALITY.take(connection)
             if connection.scalar(near):
                 return False
             connection.execute(insert(training_requests), row)

@@ -17,6 +17,7 @@ from pipeline_project.domain.core.people import Person, PersonRole
 from resources.ledger.audit.chain import append
 from resources.ledger.tables.people import people, person_roles, person_skills, sign_ins
 from resources.ledger.unit_of_work import LedgerStore
+from resources.postgres.locks import ROLES, SIGN_IN
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -134,7 +135,7 @@ class PostgresPeople(LedgerStore):
     def _turn(self, name: str, role: PersonRole, granted: bool, by: str) -> None:
         row = {"person": name, "role": role.value, "granted": granted, "granted_by": by}
         with self._transaction() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('person_roles'))"))
+            ROLES.take(connection)
             if connection.scalar(select(people.c.name).where(people.c.name == name)) is None:
                 raise _nobody(name)
             held = _roles(connection)
@@ -180,8 +181,7 @@ class PostgresPeople(LedgerStore):
 
         said = hashlib.sha256(f"{name}\0{place}".encode() if place else name.encode()).hexdigest()
         with self._transaction() as connection:
-            # one try at a time for a name, or many at once would all be counted as the first
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:said))"), {"said": said})
+            SIGN_IN.of(hashed=said).take(connection)
             kept = connection.execute(
                 select(people.c.password_hash, people.c.active).where(people.c.name == name)
             ).first()

@@ -13,8 +13,8 @@ from pipeline_project.domain.core.errors import ForgettingRefused, HoldRefused
 from pipeline_project.domain.privacy.retention import Holds
 from pipeline_project.domain.privacy.seal import NOBODY
 from resources.ledger.audit.chain import append
-from resources.ledger.privacy.subject_keys import LOCK
 from resources.ledger.unit_of_work import unit_of_work
+from resources.postgres.locks import SUBJECT_KEYS
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Forgetting:
     def _alone(self) -> Iterator[Connection]:
         """A transaction beside which nobody places a hold, forgets or uses a key."""
         with unit_of_work(self._engine) as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            SUBJECT_KEYS.take(connection)
             yield connection
 
     def _refuse_held(self, connection: Connection, pseudonym: str, workflows: set[str]) -> None:

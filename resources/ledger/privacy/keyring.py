@@ -22,6 +22,7 @@ from pipeline_project.domain.privacy.seal import (
 from resources.keys.masters import Masters
 from resources.ledger.privacy import subject_keys as keys
 from resources.ledger.unit_of_work import unit_of_work
+from resources.postgres.locks import SUBJECT_KEYS
 
 if TYPE_CHECKING:
     from pipeline_project.ports.keyring import Keyring
@@ -152,7 +153,7 @@ class PostgresKeyring:
             destroy: take the older masters away: backups of the database from before can then no longer be opened.
         """
         with unit_of_work(self._engine) as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": keys.LOCK})
+            SUBJECT_KEYS.take(connection)
             number = self.masters.next()
             count = keys.rewrap(connection, self.masters, number)
         if destroy:
@@ -161,7 +162,7 @@ class PostgresKeyring:
 
     def _destroy_before(self, number: int) -> None:
         with unit_of_work(self._engine) as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": keys.LOCK})
+            SUBJECT_KEYS.take(connection)
             still = text("SELECT DISTINCT master FROM subject_keys WHERE wrapped_key IS NOT NULL")
             used = set(connection.scalars(still))
             for old in self.masters.numbers():

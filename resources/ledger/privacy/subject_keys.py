@@ -13,15 +13,13 @@ from sqlalchemy import ARRAY, Connection, Integer, LargeBinary, Text, bindparam,
 from pipeline_project.domain.core.errors import KeysUnusable, SealBroken
 from pipeline_project.domain.privacy.seal import NOBODY, Sealed, packed, token_of, unpacked
 from resources.keys.masters import Masters
+from resources.postgres.locks import SUBJECT_KEYS
 
-#: Taken shared by who uses keys, alone by who turns masters or destroys them.
-LOCK = 7_301_944_228
 #: AES-256 in its deterministic, misuse-resistant mode takes a double key.
 _KEY_BYTES, _NONCE = 64, 12
 #: The column under which a subject's own id is sealed.
 ID = "subject id"
 
-_SHARED = text("SELECT pg_advisory_xact_lock_shared(:lock)")
 _FIND = text("SELECT pseudonym, wrapped_key, master FROM subject_keys WHERE pseudonym = ANY(:names)").bindparams(
     bindparam("names", type_=ARRAY(Text))
 )
@@ -72,7 +70,7 @@ class SubjectKeys:
 def find(connection: Connection, masters: Masters, pseudonyms: Iterable[str]) -> SubjectKeys:
     """The keys of these subjects; who has none is not in it."""
     # no master may be destroyed between the row that names it and its file
-    connection.execute(_SHARED, {"lock": LOCK})
+    SUBJECT_KEYS.share(connection)
     rows = connection.execute(_FIND, {"names": sorted(set(pseudonyms))}).all()
     wrapping = {number: AESGCM(masters.key(number)) for number in {row.master for row in rows if row.wrapped_key}}
     return SubjectKeys(
@@ -112,7 +110,7 @@ def find_or_make(connection: Connection, masters: Masters, ids: Mapping[str, str
 
 
 def rewrap(connection: Connection, masters: Masters, number: int) -> int:
-    """Wraps every key by one master; returns how many another one wrapped. Hold `LOCK` alone."""
+    """Wraps every key by one master; returns how many another one wrapped. Take `SUBJECT_KEYS` first."""
     rows = connection.execute(
         text("SELECT pseudonym, wrapped_key, master FROM subject_keys WHERE wrapped_key IS NOT NULL AND master <> :n"),
         {"n": number},

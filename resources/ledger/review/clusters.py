@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from pipeline_project.domain.core.errors import ClusterRefused
@@ -31,14 +31,12 @@ from resources.ledger.review.cluster_rows import review_of, reviews_query
 from resources.ledger.review.spreading import split_stuck
 from resources.ledger.tables.clusters import cluster_members, cluster_reviews
 from resources.ledger.unit_of_work import LedgerStore
+from resources.postgres.locks import CLUSTER_REVIEWS
 
 Result = TypeVar("Result")
 
 #: Members compared for the page; more would take longer than they tell.
 MOST_COMPARED = 200
-
-#: Reviews of a workflow are opened one after another, so that each takes its own part of the night's error.
-_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('cluster_reviews/' || :workflow, 0))")
 
 _known = cluster_reviews.c
 
@@ -162,7 +160,7 @@ def _decided(
     actions: ActionTerms,
     others: Collection[str],
 ) -> ClusterReview:
-    _take_turn(connection, workflow)
+    CLUSTER_REVIEWS.of(workflow=workflow).take(connection)
     if _under_way(connection, workflow, cluster):
         raise ClusterRefused(
             f"somebody decided cluster {cluster} just before, and a sample of it is being looked at; go on with other "
@@ -191,17 +189,13 @@ def _tried_again(
     others: Collection[str],
     connection: Connection,
 ) -> ClusterReview | None:
-    _take_turn(connection, workflow)
+    CLUSTER_REVIEWS.of(workflow=workflow).take(connection)
     review = _standing(connection, workflow, cluster)
     if review is None or _under_way(connection, workflow, cluster):
         return None
     answer = ClusterAnswer(review.option, review.label, review.reason)
     excluded = [review.decided_by] if set(others) - {review.decided_by} else []
     return _opened(connection, workflow, cluster, review.id, review.decided_by, answer, terms, actions, excluded, night)
-
-
-def _take_turn(connection: Connection, workflow: str) -> None:
-    connection.execute(_TURN, {"workflow": workflow})
 
 
 def _under_way(connection: Connection, workflow: str, cluster: str) -> int | None:

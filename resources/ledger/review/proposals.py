@@ -6,24 +6,22 @@ import logging
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, exists, func, select, text
+from sqlalchemy import Connection, Row, Select, case, exists, func, select
 
 from pipeline_project.domain.review.new_tasks import ReviewTerms
 from pipeline_project.domain.review.tasks import Proposal
 from resources.ledger.audit.rows import UNREADABLE
 from resources.ledger.tables.review import review_answers, review_approvals, review_proposals, review_tasks
+from resources.postgres.locks import SUBJECT
 
 log = logging.getLogger("pipeline.review")
 
 _tasks, _made, _given, _said = review_tasks.c, review_proposals.c, review_approvals.c, review_answers.c
 
-#: Held until the transaction ends: two answers about one customer are weighed one after the other.
-_SUBJECT = text("SELECT pg_advisory_xact_lock(hashtextextended('subject/' || :workflow || '/' || :subject, 0))")
-
 
 def lock_subject(connection: Connection, workflow: str, subject: str) -> None:
     """Makes everybody else who decides about this customer wait; what they decided is seen by the next statement."""
-    connection.execute(_SUBJECT, {"workflow": workflow, "subject": subject})
+    SUBJECT.of(workflow=workflow, subject=subject).take(connection)
 
 
 def earlier_amounts(connection: Connection, task: Row[Any], terms: ReviewTerms) -> float:

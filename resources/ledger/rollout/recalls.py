@@ -18,6 +18,7 @@ from resources.ledger.outbox.outbox import take_back
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.rollout import recalled_decisions, recalls, recalls_again
 from resources.ledger.unit_of_work import LedgerStore
+from resources.postgres import locks
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,7 @@ class Recalls(LedgerStore):
         known, again = recalls.c, recalls_again.c
         row = {"workflow": workflow, "kind": kind, "named": named, **said}
         with self._transaction() as connection:
-            # one at a time, or two could count to the same round
-            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"recall/{workflow}/{kind}/{named}"))))
+            locks.RECALL.of(workflow=workflow, kind=kind, named=named).take(connection)
             here = (known.workflow == workflow, known.kind == kind, known.named == named)
             first = connection.execute(select(recalls).where(*here)).first()
             if first is None:
@@ -147,7 +147,7 @@ class Recalls(LedgerStore):
         case, epoch = each.touched.case_id, each.touched.epoch
         known = recalled_decisions.c
         with self._transaction() as connection:
-            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"recall/{workflow}/{case}"))))
+            locks.RECALLED_CASE.of(workflow=workflow, case=case).take(connection)
             here = (known.workflow == workflow, known.case_id == case, known.epoch == epoch)
             latest = select(func.max(tables.decisions.c.epoch)).where(
                 tables.decisions.c.workflow == workflow, tables.decisions.c.case_id == case

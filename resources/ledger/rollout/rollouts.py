@@ -15,6 +15,7 @@ from resources.ledger.audit.chain import append
 from resources.ledger.nights.statements import champion_history, insert_champion
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.rollout import rollout_ends, rollouts
+from resources.postgres.locks import ROLLOUT
 
 AT_ONCE = "signed; the spec declares no shadow nights and no steps"
 
@@ -149,4 +150,4 @@ def decided_nights(connection: Connection, workflow: str, first: str, before: st
 
 def lock_rollouts(connection: Connection, workflow: str) -> None:
     """Whoever begins or ends a rollout of a workflow, or changes who decides, does so alone."""
-    connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"rollout/{workflow}"))))
+    ROLLOUT.of(workflow=workflow).take(connection)

@@ -12,10 +12,10 @@ from pipeline_project.domain.core.errors import ClusterRefused, DatabaseUnreacha
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview, ClusterState
 from pipeline_project.domain.review.new_tasks import NewTask, SpreadTerms
 from pipeline_project.domain.review.spread import budget, drawn, members_hash
-from resources.ledger.audit.chain import LOCK
 from resources.ledger.audit.comparison import compare_ledger
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of
+from resources.postgres.locks import CHAIN
 from tests.resources.ledger.review.cluster_desk import ACTING, FLOW, NIGHT, TERMS, Desk, new_task
 
 LATER = "2026-03-06"
@@ -436,7 +436,7 @@ def test_a_last_answer_that_dies_leaves_nothing_and_can_be_given_again(desk: Des
     waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with engine_of(desk.ledger.url).begin() as connection:
         # everything is written but the audit chain, which somebody else holds: there the server's process is killed
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        CHAIN.take(connection)
         thread = threading.Thread(target=answer)
         thread.start()
         while not desk.rows(waiting):
