@@ -15,7 +15,7 @@ from pipeline_project.domain.core.errors import SettingInvalid
 from pipeline_project.ports.sources import PhotoSource
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
-from resources.files.small_files import set_aside, write_whole
+from resources.files.small_files import made_once, set_aside
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -146,13 +146,14 @@ def _photos(specs: Mapping[str, WorkflowSpec], ground: Ground, workflow: str) ->
 
 def _secret(keys: Path) -> str:
     """What signs the sign-in's short-lived cookie; made once, so that a restart breaks no sign-in."""
+
+    def new_secret() -> bytes:
+        return secrets.token_urlsafe(_SECRET_BYTES).encode()
+
     file = keys / "desk.secret"
-    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(file, secrets.token_urlsafe(_SECRET_BYTES), 0o600, replace=False)
-    kept = file.read_text(encoding="ascii", errors="replace").strip()
+    kept = made_once(file, new_secret).decode("ascii", errors="replace").strip()
     if len(kept) < _SECRET_BYTES:
         # empty or half, from a start that was killed or a disk that was full: anybody could guess what it signs
         set_aside(file)
-        write_whole(file, secrets.token_urlsafe(_SECRET_BYTES), 0o600, replace=False)
-        kept = file.read_text(encoding="ascii")
+        kept = made_once(file, new_secret).decode("ascii")
     return kept

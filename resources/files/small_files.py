@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def write_whole(path: Path, content: str | bytes, mode: int = 0o644, replace: bo
 
     Args:
         mode: of the new file.
-        replace: False where a file that is there stays, as with keys, which are made once.
+        replace: False where a file that is there stays.
 
     Returns:
         Whether the content is now that of the file; False only where it stayed.
@@ -50,6 +51,20 @@ def write_whole(path: Path, content: str | bytes, mode: int = 0o644, replace: bo
         return True
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def made_once(path: Path, make: Callable[[], bytes]) -> bytes:
+    """What a secret's file holds, made where it is missing and never again; only its owner reads it.
+
+    Of processes that make it at once one wins, and all of them return the same.
+
+    Args:
+        make: gives the content of a new file.
+    """
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, make(), 0o600, replace=False)
+    return path.read_bytes()
 
 
 def sync_folder(folder: Path) -> None:

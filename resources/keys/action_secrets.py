@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline_project.domain.core.errors import SettingInvalid
-from resources.files.small_files import write_whole
+from resources.files.small_files import made_once
 
 PREFIX = "whsec_"
 _BYTES = 32
@@ -43,12 +43,8 @@ def _checked(variable: str, secret: str) -> str:
 
 
 def _kept(file: Path) -> str:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
-    # of two processes that make one at once the first wins, and both read the same
-    if write_whole(file, made, 0o600, replace=False):
-        return made
+    kept = made_once(file, lambda: PREFIX.encode() + base64.b64encode(secrets.token_bytes(_BYTES)))
     try:
-        return _checked(file.name, file.read_text(encoding="ascii").strip())
+        return _checked(file.name, kept.decode("ascii").strip())
     except (SettingInvalid, ValueError):
         raise SettingInvalid(f"{file} holds no secret; put it back from your backup of the keys") from None

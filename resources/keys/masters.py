@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_project.domain.core.errors import KeysUnusable
-from resources.files.small_files import write_whole
+from resources.files.small_files import made_once
 
 NAMES = "subject-names.key"
 _MASTER = re.compile(r"subject-master-(\d{1,6})\.key")
@@ -68,17 +68,15 @@ class Masters:
     def names(self, may_make: bool) -> bytes:
         """The key of pseudonyms; see `newest`."""
         path = self.folder / NAMES
-        if not path.exists():
-            if not may_make:
-                raise KeysUnusable(_lost(self.folder, NAMES))
-            _write_once(path)
+        if may_make:
+            made_once(path, _new_key)
         return _read(path)
 
     def path(self, number: int) -> Path:
         return self.folder / f"subject-master-{number}.key"
 
     def _made(self, number: int) -> bytes:
-        _write_once(self.path(number))
+        made_once(self.path(number), _new_key)
         return self.key(number)
 
 
@@ -101,7 +99,5 @@ def _read(path: Path) -> bytes:
     return key
 
 
-def _write_once(path: Path) -> None:
-    """A new key in a file that only its owner reads, or the one that somebody quicker put there; never half a key."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(path, base64.b64encode(os.urandom(_BYTES)) + b"\n", 0o600, replace=False)
+def _new_key() -> bytes:
+    return base64.b64encode(os.urandom(_BYTES)) + b"\n"

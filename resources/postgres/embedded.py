@@ -27,7 +27,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable
-from resources.files.small_files import write_whole
+from resources.files.small_files import made_once, write_whole
 
 DRIVER = "postgresql+psycopg2"
 #: Who makes the server and, once, the daily user; nothing that the project runs connects as this one.
@@ -267,7 +267,7 @@ class EmbeddedServer:
         password = self.folder / "password"
         password.unlink(missing_ok=True)
         self._password(DAILY).unlink(missing_ok=True)
-        write_whole(password, secrets.token_urlsafe(24), 0o600)
+        made_once(password, lambda: secrets.token_urlsafe(24).encode())
         if os.geteuid() == 0:
             os.chown(password, _stand_in().pw_uid, -1)
         settings = [word for setting in _CONFIGURATION for word in ("-c", setting)]

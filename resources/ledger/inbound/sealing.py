@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.ports.keyring import Keyring
-from resources.files.small_files import write_whole
+from resources.files.small_files import made_once
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
@@ -116,9 +116,6 @@ class RowSealer:
 
 def key_file(path: Path) -> str:
     """The keys; a first one is made where there is no file. Of two processes that make one, both use the same."""
-    if not path.exists():
-        from cryptography.fernet import Fernet
+    from cryptography.fernet import Fernet
 
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(path, Fernet.generate_key() + b"\n", 0o600, replace=False)
-    return path.read_text(encoding="ascii")
+    return made_once(path, lambda: Fernet.generate_key() + b"\n").decode("ascii")

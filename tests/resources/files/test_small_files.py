@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pipeline_project
-from resources.files.small_files import ASIDE, read_object, set_aside, write_whole
+from resources.files.small_files import ASIDE, made_once, read_object, set_aside, write_whole
 
 ROOT = Path(pipeline_project.__file__).parent.parent
 #: Where a file is written in another way, with the reason.
@@ -122,3 +124,40 @@ def test_the_desks_secret_is_never_empty_or_half(tmp_path: Path, left: str) -> N
     assert len(made) >= 48
     assert _secret(tmp_path) == made
     assert (tmp_path / "desk.secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "a.key"
+    assert made_once(path, lambda: b"first") == b"first"
+    assert made_once(path, fails) == b"first"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_of_many_that_make_a_secret_at_once_all_read_the_same(tmp_path: Path) -> None:
+    """All of them find no file and make a key of their own before anybody writes."""
+    path, together = tmp_path / "a.key", threading.Barrier(8)
+
+    def new_key() -> bytes:
+        together.wait()
+        return os.urandom(32)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: made_once(path, new_key), range(8)))
+    assert found == {path.read_bytes()}
+    assert [each.name for each in tmp_path.iterdir()] == ["a.key"]
+
+
+def test_a_secret_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="No space left"):
+        made_once(tmp_path / "a.key", lambda: b"key")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_secrets_are_made_in_no_other_way() -> None:
+    """A file that stays where it is there is a secret; the public key, which anybody may read, is none."""
+    once = re.compile(r"write_whole\(.*replace=False")
+    rooms = [path for room in ("assets", "pipeline_project", "resources") for path in (ROOT / room).rglob("*.py")]
+    found = {str(path.relative_to(ROOT)) for path in rooms if once.search(path.read_text())}
+    assert found == {"resources/files/small_files.py", "resources/keys/checkpoint_key.py"}
