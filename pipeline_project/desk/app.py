@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, RedirectResponse
-from sqlalchemy.exc import DataError, StatementError
+from sqlalchemy.exc import StatementError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
@@ -30,13 +30,14 @@ from pipeline_project.domain.core.errors import (
     SignInRefused,
     StaleClaim,
     TaskTaken,
+    ValueRefused,
 )
 
 log = logging.getLogger("pipeline.desk")
 
 #: What people may mend: the status, by the error.
 MENDABLE = {StaleClaim: 409, TaskTaken: 409, SecondPersonNeeded: 403, PromotionRefused: 409}
-REFUSED = (AnswerRefused, ActionRefused, ClusterRefused, PersonRefused, SignInRefused)
+REFUSED = (AnswerRefused, ActionRefused, ClusterRefused, PersonRefused, SignInRefused, ValueRefused)
 STATIC = {"desk.css": "text/css", "desk.js": "text/javascript", "mark.svg": "image/svg+xml"}
 
 
@@ -109,8 +110,8 @@ def _troubles(app: FastAPI) -> None:
 
     @app.exception_handler(StatementError)
     async def beyond(request: Request, error: Exception) -> Response:
-        # what no column can hold, or what is no day, names nothing that is kept; everything else is a fault of ours
-        if not isinstance(error, DataError) and not isinstance(getattr(error, "orig", None), ValueError):
+        # what is no day names nothing that is kept; everything else is a fault of ours
+        if not isinstance(getattr(error, "orig", None), ValueError):
             raise error
         return page(request, "trouble.html", 422, title="That cannot be taken", words="A value here is out of range.")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, LedgerMissing, LedgerRefused, ValueRefused
 from resources.ledger.nights.ledger import PostgresLedger
@@ -110,7 +111,7 @@ def test_only_what_another_one_ended_is_tried_again_and_not_for_ever(engine: Eng
         tries.append(state)
         connection.execute(text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$"))
 
-    with pytest.raises(Exception, match=""):
+    with pytest.raises(DBAPIError):
         repeated(engine, work)
     assert len(tries) == times
 
@@ -123,7 +124,12 @@ def opens(path: Path) -> list[int]:
             continue
         called = node.func
         by_name = isinstance(called, ast.Name) and called.id in ("connected", "begun")
-        by_hand = isinstance(called, ast.Attribute) and called.attr in ("begin", "connect") and not node.args
+        by_hand = (
+            isinstance(called, ast.Attribute)
+            and called.attr in ("begin", "connect")
+            and not node.args
+            and not node.keywords
+        )
         if by_name or by_hand:
             found.append(node.lineno)
     return found

@@ -24,6 +24,7 @@ from resources.ledger.audit.trail import AuditTrail
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.schema import metadata
 from resources.postgres.databases import engine_of
+from resources.postgres.locks import AdvisoryLock
 
 THREADS, EACH = 8, 50
 DECISION = {"table": "decisions", "workflow": "returns", "case_id": "C-1", "epoch": 1}
@@ -69,7 +70,7 @@ def test_threads_that_append_at_once_make_one_chain_without_a_gap(ledger: Postgr
 
 def test_without_the_lock_the_database_refuses_a_fork(ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """The constraint is the guard, the lock a courtesy; this is also the proof that the race above is one."""
-    monkeypatch.setattr(chain, "_lock", lambda connection: None)
+    monkeypatch.setattr(AdvisoryLock, "take", lambda lock, connection: None)
 
     def add(number: int) -> None:
         with engine_of(ledger.url).begin() as connection:

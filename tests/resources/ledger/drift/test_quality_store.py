@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from pipeline_project.domain.core.errors import LedgerRefused
 from pipeline_project.domain.lifecycle.drift.counts import count_numbers
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Severity, Signal
 from pipeline_project.domain.lifecycle.drift.sketch import Sketch
@@ -160,5 +161,5 @@ def test_the_desk_reads_signals_and_writes_none(quality: PostgresQuality, ledger
     quality.record_signals(FLOW, "2026-03-01", "run-1", [signal()])
     desk = PostgresQuality(url_as(ledger.url, DESK))
     assert len(desk.signals(FLOW)) == 1
-    with pytest.raises(DBAPIError, match="permission denied"):
+    with pytest.raises(LedgerRefused, match="permission denied"):
         desk.record_signals(FLOW, "2026-03-01", "run-2", [signal()])
