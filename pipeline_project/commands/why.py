@@ -8,28 +8,11 @@ from typing import Any
 
 from pipeline_project.commands.app_context import prepare, workflow
 from pipeline_project.commands.console import Exit, complain, emit, facts, heading, paragraph, say, table
-from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
+from pipeline_project.domain.core.reasons import ASK_PERSON, words_of
 from pipeline_project.spec.past import Said, said_of
 
 #: What is listed of labels and options, where there are many.
 LISTED = 8
-
-WORDS = {
-    Reason.CHEAPEST: "the option with the lowest expected cost",
-    Reason.NO_PLACE_LEFT: "a person's answer would have paid, but the night's places went to cases where it saves more",
-    Reason.SMALL_DOUBT: "the night was much larger than usual, and a person's answer would have saved too little",
-    Reason.PROMISE: "decided without a person it would not be covered by the promised error",
-    Reason.WAITING: "the night was much larger than usual: the case waits for a person behind others",
-    Reason.DOUBT: "a person's answer costs less than the expected cost of the best option",
-    Reason.DENIAL: "the cheapest option denies, and only people deny",
-    Reason.RANDOM_SHARE: "drawn for the random share, whatever the score",
-    Reason.COST_UNKNOWN: "a field that the costs need is missing",
-    Reason.NO_MODEL: "no model was champion on that night",
-    Reason.MODEL_UNAVAILABLE: "the champion could not be loaded",
-    Reason.FAILED_PHOTO: "a photo could not be read",
-    Reason.OUT_OF_DISTRIBUTION: "the case is unlike anything the model was trained on",
-    Reason.POLICY_CLOSED: "the policy was closed on that night, so people decided everything",
-}
 
 
 def explain(name: str, case: str, as_json: bool) -> int:
@@ -70,10 +53,10 @@ def _tell(
     currency = spec.get("currency", "")
     say(f"{name} {case}: {_titled(standing['option'], spec)}")
     if standing is not first:
-        paragraph(f"decided by {_who(standing['made_by'])}, because: {_reason(standing['reason'], spec)}")
-        paragraph(f"the policy had chosen to {_titled(first['option'], spec)}: {_reason(first['reason'], spec)}")
+        paragraph(f"decided by {_who(standing['made_by'])}, because: {_reason(standing, spec)}")
+        paragraph(f"the policy had chosen to {_titled(first['option'], spec)}: {_reason(first, spec)}")
     else:
-        paragraph(f"because {_reason(first['reason'], spec)}")
+        paragraph(f"because {_reason(first, spec)}")
     say()
     facts(_what_it_rests_on(name, first, currency))
     _probabilities(said, spec, currency)
@@ -123,10 +106,12 @@ def _who(made_by: str) -> str:
     return made_by.removeprefix("person:") if made_by.startswith("person:") else f"the {made_by}"
 
 
-def _reason(code: str, spec: dict[str, Any]) -> str:
+def _reason(decision: dict[str, Any], spec: dict[str, Any]) -> str:
     """A reason in words: the policy's own, or one of the workflow's short list."""
-    own = next((words for reason, words in WORDS.items() if reason.value == code), None)
-    return own or str(spec.get("review", {}).get("reasons", {}).get(code, code.replace("_", " ")))
+    code = decision["reason"]
+    if decision["made_by"] == "policy":
+        return words_of(code).because
+    return str(spec.get("review", {}).get("reasons", {}).get(code, code.replace("_", " ")))
 
 
 def _what_it_rests_on(name: str, decision: dict[str, Any], currency: str) -> list[tuple[str, str]]:

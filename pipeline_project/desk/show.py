@@ -11,28 +11,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline_project.domain.core.people import PersonRole
-from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON, words_of
 
 HERE = Path(__file__).parent
-
-WHY = {
-    "doubt": "The model is in doubt: an answer costs less than being wrong.",
-    "denial": "The cheapest option denies, and only people deny.",
-    "random_share": "Drawn at random, whatever the score, to see how good the decisions are.",
-    "cost_unknown": "A field that the costs need is missing.",
-    "no_model": "No model was there on that night.",
-    "model_unavailable": "The model could not be loaded.",
-    "failed_photo": "A photo could not be read.",
-    "unreadable": "What was kept of this case cannot be read: leave it, and have the audit chain verified.",
-    "out_of_distribution": "Unlike anything the model was trained on.",
-    "policy_closed": "The policy is closed: people decide everything until somebody opens it again.",
-    "cheapest": "The option with the lowest expected cost.",
-    "no_place_left": "A person would have paid, but the night's places went to other cases.",
-    "small_doubt": "On a night much larger than usual: a person would have paid, but too little.",
-    "promise": "Decided without a person it would not be covered by the promised error.",
-    "waiting": "It waits: its night was much larger than usual, and others came first.",
-    "lapsed": "Nobody answered in time; the workflow's safe default was taken.",
-}
 
 
 def money(value: float | None, currency: str = "") -> str:
@@ -83,7 +64,7 @@ ENVIRONMENT = Environment(
 )  # fmt: skip
 ENVIRONMENT.filters.update(
     money=money, moment=moment, words=words, share=share, shown=shown, left=left,
-    why=lambda reason: WHY.get(reason, words(reason)),
+    why=lambda reason: words_of(reason).desk,
 )  # fmt: skip
 
 #: The pages in the bar, with the roles that see them.

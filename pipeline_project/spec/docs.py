@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from pipeline_project.domain.core.expressions import FUNCTIONS
+from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.spec.base import Part
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.words import Wanted, in_words, wanted
@@ -26,7 +27,14 @@ TEMPLATE = Path(__file__).with_name("workflows.template.txt")
 def workflows_page() -> str:
     """The text of docs/workflows.md."""
     prose = TEMPLATE.read_text(encoding="utf-8")
-    return prose.replace("%FUNCTIONS%", ", ".join(f"`{name}`" for name in FUNCTIONS)).replace("%KEYS%", _all_keys())
+    lists = {
+        "FUNCTIONS": ", ".join(f"`{name}`" for name in FUNCTIONS),
+        "REASONS": _list({reason.value: reason.words.desk for reason in Reason}),
+        "KEYS": _all_keys(),
+    }
+    for name, text in lists.items():
+        prose = prose.replace(f"%{name}%", text)
+    return prose
 
 
 def example(page: str, kind: str) -> str:
@@ -40,6 +48,11 @@ def example(page: str, kind: str) -> str:
 def spec_json_schema() -> dict[str, Any]:
     """The JSON schema of a workflow file, for editors that complete keys while one types."""
     return WorkflowSpec.model_json_schema()
+
+
+def _list(meanings: Mapping[str, str]) -> str:
+    """The members of a registry, each with its line."""
+    return "\n".join(f"- `{name}`: {line}" for name, line in meanings.items())
 
 
 def _all_keys() -> str:

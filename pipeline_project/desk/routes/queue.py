@@ -10,8 +10,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from pipeline_project.desk.access import needs, session_of
 from pipeline_project.desk.backend import Doors
-from pipeline_project.desk.show import WHY, page
+from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.review.tasks import OPEN, QueueFilter, Task, TaskState
 
 router = APIRouter()
@@ -49,7 +50,7 @@ def queue(
         queue=found,
         mine=doors.tasks.mine(person.name),
         desks=doors.desks,
-        whys=WHY,
+        whys=[each.value for each in Reason],
         states=[each.value for each in OPEN],
         chosen={"workflow": workflow, "why": why, "state": state},
         said=_SAID.get(said),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.measures.realised_cost import answers_of, best_constant, realised, unanswered
 from pipeline_project.domain.reporting.facts import ReportTerms
 from pipeline_project.domain.reporting.sentences import count, money, percent
@@ -123,7 +123,7 @@ def compare_expected(decisions: pd.DataFrame, terms: ReportTerms) -> Comparison 
     usable = np.isfinite(costs).all(axis=1) & np.isfinite(paid)
     if not usable.any():
         return None
-    random = usable & (decisions["reason"] == "random_share").to_numpy()
+    random = usable & (decisions["reason"] == Reason.RANDOM_SHARE).to_numpy()
     cheapest = pd.to_numeric(decisions["cheapest_cost"], errors="coerce").to_numpy(dtype=float)
     extra = np.nansum(np.where(random, paid - cheapest, 0.0))
     return _comparison(paid[usable], costs[usable], options[usable], terms, random_cost=float(extra))

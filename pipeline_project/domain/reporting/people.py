@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON, words_of
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.privacy.masking import mask, secrets_of_raw, without_values
 from pipeline_project.domain.reporting.facts import ReportTerms
 from pipeline_project.domain.reporting.money import known_sum
-from pipeline_project.domain.reporting.sentences import reason_in_words
 
 MOST_REASONS = 10
 MOST_CASES = 8
@@ -63,7 +62,7 @@ def people_lines(decisions: pd.DataFrame) -> tuple[PeopleLine, ...]:
     lines = [
         PeopleLine(
             reason=str(reason),
-            words=reason_in_words(str(reason)),
+            words=words_of(str(reason)).report,
             cases=len(part),
             amount=known_sum(part["amount"]),
             benefit=known_sum(part["benefit"]),
@@ -91,7 +90,7 @@ def waiting_cases(
         lines.append(
             WaitingCase(
                 case_id=case if show_ids else "•••",
-                words=reason_in_words(str(row["reason"])),
+                words=words_of(str(row["reason"])).report,
                 amount=known_sum([row["amount"]]),
                 leaning=terms.options.get(str(row["cheapest"]), "—"),
                 benefit=known_sum([row["benefit"]]),

@@ -4,28 +4,6 @@ from __future__ import annotations
 
 import math
 
-#: Why a case was decided or sent to a person, as one would say it.
-REASONS = {
-    "cheapest": "cheapest option",
-    "no_place_left": "a person was wanted, but every place was taken",
-    "small_doubt": "a surge: a person was wanted, but saves too little that night",
-    "doubt": "in doubt: an answer is worth more than it costs",
-    "random_share": "random share, so that outcomes are not censored",
-    "promise": "decided alone it would not be covered by the promised error",
-    "waiting": "a surge: it waits for a person",
-    "no_model": "there is no model yet",
-    "model_unavailable": "the model could not be loaded",
-    "failed_photo": "a photo could not be read",
-    "out_of_distribution": "unlike anything the model has seen",
-    "policy_closed": "the policy is closed: people decide everything",
-    "cost_unknown": "a cost could not be computed: a field it needs is missing",
-    "denial": "the cheapest option denies, and only people may",
-}
-
-
-def reason_in_words(reason: str) -> str:
-    return REASONS.get(reason, reason.replace("_", " "))
-
 
 def count(number: int, one: str, many: str | None = None) -> str:
     """A number with its noun: "1 case", "1,204 cases"."""

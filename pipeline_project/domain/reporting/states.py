@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from pipeline_project.domain.core.reasons import Reason, Trait
 from pipeline_project.domain.privacy.masking import mask
 from pipeline_project.domain.reporting.facts import Alert, NightFacts, ReportTerms
 from pipeline_project.domain.reporting.money import Comparison, comparison_sentence
@@ -44,9 +45,9 @@ def state_of(facts: NightFacts, terms: ReportTerms) -> NightState:
         return NightState.WARM_UP
     if facts.decisions is None:
         return NightState.NOT_DECIDED
-    reasons = set(facts.decisions["reason"].to_pylist()) - {"random_share"}
-    if reasons and reasons <= {"model_unavailable", "no_model"}:
-        return NightState.MODEL_UNAVAILABLE if "model_unavailable" in reasons else NightState.NO_MODEL
+    reasons = set(facts.decisions["reason"].to_pylist()) - {Reason.RANDOM_SHARE}
+    if reasons and reasons <= {Reason.MODEL_UNAVAILABLE, Reason.NO_MODEL}:
+        return NightState.MODEL_UNAVAILABLE if Reason.MODEL_UNAVAILABLE in reasons else NightState.NO_MODEL
     return NightState.DECIDED
 
 
@@ -105,7 +106,7 @@ def _share_unscored(facts: NightFacts) -> Sequence[Banner]:
     decisions = facts.decisions
     if decisions is None or decisions.num_rows == 0:
         return []
-    unscored = {"no_model", "model_unavailable", "failed_photo", "out_of_distribution", "cost_unknown"}
+    unscored = Reason.having(Trait.UNSCORED)
     share = sum(reason in unscored for reason in decisions["reason"].to_pylist()) / decisions.num_rows
     if share < 0.1:
         return []

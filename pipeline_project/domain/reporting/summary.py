@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.privacy.masking import MASK, id_is_personal, secrets_of_cases
 from pipeline_project.domain.reporting import money
@@ -168,7 +168,7 @@ def summarize(terms: ReportTerms, facts: NightFacts) -> NightReport:
         by_policy=int((~asked).sum()),
         to_people=int(asked.sum()),
         places=terms.policy.places(facts.cases.num_rows) if facts.places is None else facts.places,
-        crowded_out=int((decisions["reason"] == "no_place_left").sum()),
+        crowded_out=int((decisions["reason"] == Reason.NO_PLACE_LEFT).sum()),
         shadow_price=facts.shadow_price,
         bounds=facts.bounds,
         amount=money.known_sum(decisions["amount"]),

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import comb
 
-from pipeline_project.domain.core.reasons import Reason
+from pipeline_project.domain.core.reasons import Reason, Trait
 from pipeline_project.domain.review.new_tasks import ReviewTerms, SpreadTerms
 
 #: More disagreements than this are never planned for: the samples grow faster than what they save.
 MOST_ALLOWED = 2
 
-#: Cases that each need eyes of their own: the random share judges the policy, the others are like no other case.
-INDIVIDUAL = frozenset({Reason.RANDOM_SHARE, Reason.OUT_OF_DISTRIBUTION, Reason.FAILED_PHOTO})
+_INDIVIDUAL = Reason.having(Trait.INDIVIDUAL)
 
 
 @dataclass(frozen=True)
@@ -210,8 +209,8 @@ def standing(plan: SpreadPlan, answered: int, disagreements: int, reached: int |
 def eligible(members: Iterable[Member], terms: ReviewTerms, earlier: Mapping[str, float] | None = None) -> list[Member]:
     """The members one decision may stand for, by case.
 
-    Not: whoever needs eyes of their own (`INDIVIDUAL`), whose money exceeds the ceiling or is unknown where one is
-    set, and customers whose amounts together would need a second person.
+    Not: whoever needs eyes of their own, whose money exceeds the ceiling or is unknown where one is set, and customers
+    whose amounts together would need a second person.
 
     Args:
         earlier: by subject, what people decided before about the same customer, in money.
@@ -219,7 +218,7 @@ def eligible(members: Iterable[Member], terms: ReviewTerms, earlier: Mapping[str
     spread = terms.clusters
     if spread is None:
         return []
-    kept = [member for member in members if member.why not in INDIVIDUAL and _affordable(member, spread)]
+    kept = [member for member in members if member.why not in _INDIVIDUAL and _affordable(member, spread)]
     if terms.second_above is not None:
         totals = {f"subject/{subject}": amount for subject, amount in (earlier or {}).items()}
         for member in kept:

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.errors import AnswerRefused, DatabaseUnreachable, KeyTaken
 from pipeline_project.domain.core.people import Person
+from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.review import answers as rules
 from pipeline_project.domain.review.due import Ticked, lapse_option, reminder_hours
@@ -35,8 +36,7 @@ from resources.postgres.databases import engine_of
 
 log = logging.getLogger("pipeline.review")
 
-#: The reason of a decision that nobody made in time.
-LAPSED = "lapsed"
+#: What a decision says that nobody made in time.
 _SAID = "Nobody answered in time; the workflow names this option for that"
 
 #: Tasks that lapse in one tick; the rest follow in the next ones.
@@ -214,7 +214,7 @@ def _lapse_one(
         return "stayed"
     as_recorded(connection, task)
     plan = planned(task, default, actions)
-    decided = decide(connection, task, default, LAPSED, "policy", _SAID)
+    decided = decide(connection, task, default, Reason.LAPSED.value, "policy", _SAID)
     moved(connection, known.id == task_id, ended(TaskState.EXPIRED), "lapse", None)
     added = enqueue(connection, plan, actions)
     append(connection, "decisions", task.workflow, [*facts, decided.fact, *added.facts])

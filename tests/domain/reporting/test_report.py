@@ -9,14 +9,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.measures.maturity import Immature
 from pipeline_project.domain.privacy.masking import mask
 from pipeline_project.domain.reporting.calibration import calibration, reliability, wilson
 from pipeline_project.domain.reporting.facts import Alert
 from pipeline_project.domain.reporting.index import WorkflowIndex, index_row
 from pipeline_project.domain.reporting.money import Comparison, ConstantLine, comparison_sentence
-from pipeline_project.domain.reporting.sentences import REASONS, money, percent, seconds
+from pipeline_project.domain.reporting.sentences import money, percent, seconds
 from pipeline_project.domain.reporting.states import NightState
 from pipeline_project.domain.reporting.summary import summarize
 from tests.domain.reporting.report_nights import (
@@ -255,10 +254,6 @@ def test_a_case_id_in_a_command_is_quoted_for_the_shell() -> None:
     rows[6] |= {"case_id": "a; rm -rf ~", "benefit": 99.0}
     report = summarize(TERMS, facts(decisions=pa.Table.from_pylist(rows, schema=decisions_table().schema)))
     assert report.commands[0][0] == "pipeline why returns 'a; rm -rf ~'"
-
-
-def test_every_reason_of_the_policy_has_words() -> None:
-    assert set(REASONS) == {reason.value for reason in Reason}
 
 
 @pytest.mark.parametrize(

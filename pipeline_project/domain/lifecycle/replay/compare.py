@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline_project.domain.core.errors import ReplayRefused
-from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.features.table import strings
 from pipeline_project.domain.features.timeline import nights_in
@@ -26,7 +26,7 @@ from pipeline_project.domain.lifecycle.replay.values import Judged, Values, judg
 
 _SAMPLE = 24
 #: Reasons of decisions made without people although a person was wanted.
-_TURNED_AWAY = frozenset({Reason.NO_PLACE_LEFT.value, Reason.SMALL_DOUBT.value})
+_TURNED_AWAY = Reason.having(Trait.TURNED_AWAY)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.errors import ReplayRefused
-from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.deciding.context import Circumstances
 from pipeline_project.domain.deciding.decisions import decide_night
@@ -27,15 +27,6 @@ from pipeline_project.domain.models.trained import TrainedModel
 
 #: Columns of `PastNights.standing`.
 STANDING = (NIGHT, CASE_ID, "option", "reason", "probabilities", "propensity", "model_version")
-_FAILURES = frozenset(
-    {
-        Reason.NO_MODEL,
-        Reason.MODEL_UNAVAILABLE,
-        Reason.FAILED_PHOTO,
-        Reason.OUT_OF_DISTRIBUTION,
-        Reason.POLICY_CLOSED,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -191,7 +182,7 @@ def recorded_scores(past: PastNights, labels: int) -> pa.Table:
     rows = past.standing
     # of other labels than today's nothing can be said
     has = [isinstance(p, list) and len(p) == labels for p in rows["probabilities"]]
-    failed = {reason.value for reason in _FAILURES}
+    failed = Reason.having(Trait.BARRED)
     problems = [
         None if there else (reason if reason in failed else Reason.NO_MODEL.value)
         for there, reason in zip(has, rows["reason"], strict=True)

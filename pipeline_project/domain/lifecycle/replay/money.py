@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,7 @@ def without_the_draw(
         night: of each case: places are shared within one.
     """
     frame = pd.DataFrame({"night": list(night), "reason": list(reason), "benefit": benefit})
-    away = (
-        frame[frame["reason"].isin([Reason.NO_PLACE_LEFT.value, Reason.SMALL_DOUBT.value])]
-        .groupby("night")["benefit"]
-        .max()
-    )
+    away = frame[frame["reason"].isin(Reason.having(Trait.TURNED_AWAY))].groupby("night")["benefit"].max()
     # a case in doubt has a place unless one with a larger benefit was turned away that night
     turned = frame["night"].map(away).fillna(0.0).to_numpy(dtype=float)
     asked = np.nan_to_num(benefit, nan=-np.inf) > np.maximum(turned, 0.0)

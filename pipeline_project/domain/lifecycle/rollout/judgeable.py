@@ -18,12 +18,12 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, case_costs
-from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
+from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
 
 #: Columns of decisions that are looked at.
 LOOKED_AT = [NIGHT, CASE_ID, "option", "reason", "cheapest", "benefit", "model_version"]
-_DOUBT = (Reason.DOUBT, Reason.DENIAL)
+_DOUBT = Reason.having(Trait.DOUBT)
 #: A difference in money below this is none.
 _CENT = 1e-9
 

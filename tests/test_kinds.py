@@ -1,0 +1,34 @@
+"""Every kind of thing has one registry, whose members lack nothing; what is registered works without another line."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from itertools import product
+
+from pipeline_project.domain.core.reasons import ALONE, Reason, ReasonWords, Trait, words_of
+from pipeline_project.spec.docs import workflows_page
+
+
+def test_each_reason_has_its_words_and_its_line() -> None:
+    page = workflows_page()
+    for reason in Reason:
+        assert all(astuple(reason.words)), reason
+        assert f"\n- `{reason}`: {reason.words.desk}\n" in page
+
+
+def test_words_of_reasons_tell_them_apart() -> None:
+    for name in ReasonWords.__dataclass_fields__:
+        said = [getattr(reason.words, name) for reason in Reason]
+        assert len(set(said)) == len(said), name
+
+
+def test_what_follows_from_a_reason_goes_together() -> None:
+    assert Reason.having(Trait.ALONE) == ALONE
+    assert Reason.having(Trait.TURNED_AWAY) < ALONE
+    people = (Trait.BARRED, Trait.UNSCORED, Trait.DOUBT, Trait.INDIVIDUAL)
+    assert [(trait, reason) for trait, reason in product(people, ALONE) if trait in reason.traits] == []
+
+
+def test_a_reason_that_another_version_wrote_is_said_to_be_unknown() -> None:
+    assert words_of("doubt") == Reason.DOUBT.words
+    assert "'moonlight', a reason that this version does not know" in words_of("moonlight").desk
