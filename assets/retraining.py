@@ -13,6 +13,7 @@ from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, cases_schema, versions_of
 from pipeline_project.domain.lifecycle.promotion import judge
 from pipeline_project.domain.lifecycle.proposing import STARTED_BY, held_back_until
+from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.models.card import CardFacts, model_card
 from pipeline_project.domain.models.training import TrainedModel, train, training_table
 from pipeline_project.domain.models.training_guards import check
@@ -32,8 +33,6 @@ FIRST_MODEL_ALERT = "first_model"
 
 #: What the guards look at of decisions.
 DECIDED = [CASE_ID, "option", "reason"]
-
-_KINDS = {"boosting": "xgboost", "logistic": "scikitlearn", "fusion": "pytorch"}
 
 #: Rows of the training set that MLflow keeps to infer signature and dataset from.
 PREVIEW = 200
@@ -100,7 +99,7 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(spec, "challenger"),
         ins=from_tonight(spec, "training_set"),
-        **night_asset(spec, {"mlflow", *(_KINDS[name] for name in estimators[:2])}),
+        **night_asset(spec, {"mlflow", *(ESTIMATORS[name].LIBRARY for name in estimators[:2])}),
     )
     def challenger(
         context: dg.AssetExecutionContext,

@@ -6,6 +6,7 @@ from dataclasses import astuple
 from itertools import product
 
 from pipeline_project.domain.core.reasons import ALONE, Reason, ReasonWords, Trait, words_of
+from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.spec.docs import workflows_page
 
 
@@ -32,3 +33,11 @@ def test_what_follows_from_a_reason_goes_together() -> None:
 def test_a_reason_that_another_version_wrote_is_said_to_be_unknown() -> None:
     assert words_of("doubt") == Reason.DOUBT.words
     assert "'moonlight', a reason that this version does not know" in words_of("moonlight").desk
+
+
+def test_each_estimator_says_what_it_is_and_sees() -> None:
+    page = workflows_page()
+    for name, kind in ESTIMATORS.items():
+        assert kind.ABOUT and kind.LIBRARY and kind.GRID
+        assert kind.REQUIRES <= kind.VECTORS <= {"text", "image"}
+        assert f"{name}: {kind.ABOUT}" in page

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline_project.domain.core import schema as domain
 from pipeline_project.domain.features.building import FeaturePlan
 from pipeline_project.domain.lifecycle.retraining_due import RetrainRule
+from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.models.search import Budget
 from pipeline_project.domain.models.training import TrainingPlan
 from pipeline_project.domain.models.training_guards import GuardTerms
@@ -29,9 +30,7 @@ def feature_plan(spec: WorkflowSpec) -> FeaturePlan:
         and (field.name in model.features if model.features else spec.fields[field.name].role != domain.Role.IGNORE)
     )
     # vectors that an estimator cannot do without are there whatever the trees want of them
-    trained = {model.estimator, *model.challengers}
-    least_text = 1 if trained & {"logistic", "fusion"} else 0
-    least_image = 1 if "fusion" in trained else 0
+    seen = frozenset[str]().union(*(ESTIMATORS[name].VECTORS for name in (model.estimator, *model.challengers)))
     return FeaturePlan(
         inputs=tuple(field for field in spec.model_inputs if field.type != domain.FieldType.TIME),
         labels=spec.labels,
@@ -41,8 +40,8 @@ def feature_plan(spec: WorkflowSpec) -> FeaturePlan:
         ages=ages,
         history=tuple((entity.by, entity.nights) for entity in model.history),
         basket=model.basket,
-        text_dimensions=max(model.text_dimensions, least_text) if spec.text else 0,
-        image_dimensions=max(model.image_dimensions, least_image) if spec.image else 0,
+        text_dimensions=max(model.text_dimensions, int("text" in seen)) if spec.text else 0,
+        image_dimensions=max(model.image_dimensions, int("image" in seen)) if spec.image else 0,
         clusters=spec.clusters is not None,
         late=frozenset(field.name for field in schema.fields if field.known_later),
     )
@@ -67,8 +66,8 @@ def training_plan(
         seed=model.seed,
         minimum_outcomes=model.retrain.minimum_outcomes,
         minimum_per_label=model.retrain.minimum_per_label,
-        text_dimensions=_width(plan.text_dimensions, model.text_dimensions, chosen),
-        image_dimensions=_width(plan.image_dimensions, model.image_dimensions, chosen),
+        text_dimensions=_width("text", plan.text_dimensions, model.text_dimensions, chosen),
+        image_dimensions=_width("image", plan.image_dimensions, model.image_dimensions, chosen),
         masked=plan.masked,
         watched=plan.plain_numbers,
         segments=model.segments,
@@ -76,9 +75,9 @@ def training_plan(
     )
 
 
-def _width(there: int, asked: int, estimator: str) -> int:
-    """Vectors that are there for another estimator's sake stay away from the trees if the spec asks for none."""
-    return min(there, asked) if estimator == "boosting" else there
+def _width(kind: str, there: int, asked: int, estimator: str) -> int:
+    """Vectors that are there for another estimator's sake stay away from one that sees what the spec asks for."""
+    return there if kind in ESTIMATORS[estimator].VECTORS else min(there, asked)
 
 
 def guard_terms(spec: WorkflowSpec) -> GuardTerms:

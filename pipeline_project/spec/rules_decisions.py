@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline_project.domain.core import schema as domain
 from pipeline_project.domain.core.expressions import ExpressionError, evaluate, names_in
+from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.spec.base import Finding, Where
 from pipeline_project.spec.draft import (
     CATEGORY,
@@ -144,13 +145,18 @@ def _vectors(draft: Draft) -> Iterator[Finding]:
             yield Finding((section,), f"there is no field of type {kind}; take `{section}` out or add the field")
     if draft.clusters and not (draft.text or draft.image or {TEXT, IMAGE} & features):
         yield Finding(("clusters",), "there is nothing to cluster without a field of type text or image; take it out")
-    if not (draft.text or TEXT in features):
-        if draft.model.estimator == "logistic":
-            yield Finding(("model", "estimator"), "logistic works on the vectors of a text field; write boosting")
-        for i, name in enumerate(draft.model.challengers):
-            if name == "logistic":
-                where: Where = ("model", "challengers", i)
-                yield Finding(where, "logistic works on the vectors of a text field; take it out")
+    there = {kind for kind in (TEXT, IMAGE) if getattr(draft, kind) or kind in features}
+    trained: list[tuple[Where, str, str]] = [
+        (("model", "estimator"), draft.model.estimator, f"write {next(iter(ESTIMATORS))}")
+    ]
+    trained += [(("model", "challengers", i), name, "take it out") for i, name in enumerate(draft.model.challengers)]
+    for where, name, advice in trained:
+        for kind in sorted(ESTIMATORS[name].REQUIRES - there):
+            yield Finding(where, f"{name} works on the vectors of {_a(kind)} field; {advice}")
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _segments(draft: Draft) -> Iterator[Finding]:

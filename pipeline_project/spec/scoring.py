@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.spec.base import Part, Portion
 from pipeline_project.spec.quantities import Seconds
 
@@ -26,16 +27,18 @@ class RetrainSpec(Part):
     minimum_per_label: int = Field(10, ge=1, description="With fewer of one label, nothing is trained.")
 
 
-EstimatorName = Literal["boosting", "logistic", "fusion"]
+if TYPE_CHECKING:
+    EstimatorName = str
+else:
+    EstimatorName = Literal[tuple(ESTIMATORS)]
 
 
 class ModelSpec(Part):
     """How a case is scored."""
 
     estimator: EstimatorName = Field(
-        "boosting",
-        description="boosting: fields, reduced vectors, clusters and history; logistic: on the text's vectors; fusion: "
-        "a network that joins text, photos and fields.",
+        next(iter(ESTIMATORS)),
+        description="; ".join(f"{name}: {kind.ABOUT}" for name, kind in ESTIMATORS.items()) + ".",
     )
     challengers: tuple[EstimatorName, ...] = Field(
         (), description="Further estimators that are trained beside `estimator`; each is a challenger of its own."

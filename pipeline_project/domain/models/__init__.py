@@ -10,6 +10,7 @@ from pipeline_project.domain.models.estimator import Estimator, EstimatorSetting
 from pipeline_project.domain.models.fusion import FusionNetwork
 from pipeline_project.domain.models.logistic import LogisticOnEmbeddings
 
+#: By the names that a spec uses; the first is the one that a spec gets without asking.
 ESTIMATORS: dict[str, type[Estimator]] = {
     "boosting": BoostedTrees,
     "logistic": LogisticOnEmbeddings,

@@ -32,6 +32,10 @@ class BoostedTrees:
     The number of rounds is found on the latest fifth of the nights, then all rows are fitted with it.
     """
 
+    ABOUT: ClassVar[str] = "fields, reduced vectors, clusters and history"
+    LIBRARY: ClassVar[str] = "xgboost"
+    VECTORS: ClassVar[frozenset[str]] = frozenset()
+    REQUIRES: ClassVar[frozenset[str]] = frozenset()
     GRID: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "max_depth": (3, 4, 5, 7),
         "eta": (0.03, 0.06, 0.12),

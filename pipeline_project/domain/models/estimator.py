@@ -33,9 +33,17 @@ class Estimator(Protocol):
     """Learns labels from features; holds only what JSON, UBJSON and safetensors can hold.
 
     Attributes:
+        ABOUT: what it learns on, in a few words; docs/workflows.md prints them.
+        LIBRARY: what it learns with, as Dagster's UI calls it.
+        VECTORS: of `text` and `image`, those that it sees in full; of the others it sees what the spec asks for.
+        REQUIRES: of these, those without which it has nothing to learn from.
         GRID: hyper-parameters worth trying, and their values; see `search`.
     """
 
+    ABOUT: ClassVar[str]
+    LIBRARY: ClassVar[str]
+    VECTORS: ClassVar[frozenset[str]]
+    REQUIRES: ClassVar[frozenset[str]]
     GRID: ClassVar[Mapping[str, tuple[float, ...]]]
 
     def __init__(self, settings: EstimatorSettings) -> None: ...

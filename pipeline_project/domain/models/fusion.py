@@ -39,6 +39,10 @@ class FusionNetwork:
     The number of epochs is found on the latest fifth of the nights, then all rows are learned with it.
     """
 
+    ABOUT: ClassVar[str] = "a network that joins text, photos and fields"
+    LIBRARY: ClassVar[str] = "pytorch"
+    VECTORS: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    REQUIRES: ClassVar[frozenset[str]] = frozenset()
     GRID: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "dropout": (0.15, 0.3, 0.5),
         "decay": (0.005, 0.02, 0.1),

@@ -23,6 +23,10 @@ _NEVER = -30.0
 class LogisticOnEmbeddings:
     """scikit-learn's multinomial logistic regression; how much to regularize is tried out on later nights."""
 
+    ABOUT: ClassVar[str] = "on the text's vectors"
+    LIBRARY: ClassVar[str] = "scikitlearn"
+    VECTORS: ClassVar[frozenset[str]] = frozenset({"text"})
+    REQUIRES: ClassVar[frozenset[str]] = frozenset({"text"})
     GRID: ClassVar[Mapping[str, tuple[float, ...]]] = {"C": (1.0, 3.0, 10.0, 30.0, 100.0)}
 
     strength_: float
