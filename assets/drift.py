@@ -11,7 +11,8 @@ from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.lifecycle.drift.outcomes import matured_on
 from pipeline_project.domain.lifecycle.drift.signals import (
-    CHECKS,
+    DRIFT_KINDS,
+    Beside,
     PastNight,
     Promised,
     Severity,
@@ -97,12 +98,14 @@ def _signals(spec: WorkflowSpec, quality: Quality, champion: ModelVersion, tonig
     learned_before = min(champion.known_before, night)
     accuracy = champion.metrics.get("accuracy")
     return signals_of(
-        tonight.sketch,
-        reference=quality.sketches(spec.name, shifted(learned_before, -terms.reference_nights), learned_before),
-        own=quality.sketches_of(spec.name, champion.version, night, terms.reference_nights),
-        recent=quality.sketches(spec.name, shifted(night, 1 - terms.of_nights), night),
-        promised=Promised(None if accuracy is None else 1 - accuracy, spec.rollout.slack),
-        terms=terms,
+        Beside(
+            tonight.sketch,
+            reference=quality.sketches(spec.name, shifted(learned_before, -terms.reference_nights), learned_before),
+            own=quality.sketches_of(spec.name, champion.version, night, terms.reference_nights),
+            recent=quality.sketches(spec.name, shifted(night, 1 - terms.of_nights), night),
+            promised=Promised(None if accuracy is None else 1 - accuracy, spec.rollout.slack),
+            terms=terms,
+        )
     )
 
 
@@ -137,16 +140,19 @@ def build_drift_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
     @dg.multi_asset_check(
         name=f"{spec.name}__drift_checks",
         specs=[
-            dg.AssetCheckSpec(name, asset=asset, description=words, blocking=False, partitions_def=nights(spec))
-            for name, words in CHECKS.items()
+            dg.AssetCheckSpec(
+                kind.check, asset=asset, description=kind.means, blocking=False, partitions_def=nights(spec)
+            )
+            for kind in DRIFT_KINDS.values()
         ],
     )
     def drift_checks(
         context: dg.AssetCheckExecutionContext, quality: dg.ResourceParam[Quality]
     ) -> Iterator[dg.AssetCheckResult]:
         signals = quality.night_signals(spec.name, context.partition_key)
-        for name in CHECKS:
-            yield _checked(asset, name, [each for each in signals if check_of(each["signal"]) == name])
+        for kind in DRIFT_KINDS.values():
+            mine = [each for each in signals if check_of(each["signal"]) == kind.check]
+            yield _checked(asset, kind.check, mine)
 
     return [drift_checks]
 

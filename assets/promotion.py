@@ -30,8 +30,8 @@ def build_promotion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         key=asset,
         deps=[key(spec, "challenger"), key(spec, "champion")],
         check_specs=[
-            dg.AssetCheckSpec(f"gate_{name}", asset=asset, description=words, partitions_def=nights(spec))
-            for name, words in GATES.items()
+            dg.AssetCheckSpec(f"gate_{name}", asset=asset, description=gate.asks, partitions_def=nights(spec))
+            for name, gate in GATES.items()
         ],
         **night_asset(spec, {"postgres"}),
     )

@@ -25,6 +25,7 @@ from pipeline_project.domain.core.model_terms import DriftTerms
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.drift.counts import count_numbers, count_places
 from pipeline_project.domain.lifecycle.drift.signals import (
+    Beside,
     PastNight,
     Promised,
     asked_nights,
@@ -171,7 +172,7 @@ def _breached(
     own = [each for each in past[since:] if each.model_version == tonight.model_version][: terms.reference_nights]
     reference = past[max(0, since - terms.reference_nights) : since]
     recent = past[max(0, len(past) - terms.of_nights + 1) :]
-    return breached_names(signals_of(tonight.sketch, reference, own, recent, promised, terms))
+    return breached_names(signals_of(Beside(tonight.sketch, reference, own, recent, promised, terms)))
 
 
 def _promised(nights: Nights, until: int, settings: Settings) -> Promised:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from pipeline_project.definitions import build_definitions
-from pipeline_project.domain.lifecycle.drift.signals import CHECKS as DRIFT_CHECKS
+from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
 from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
@@ -168,7 +168,9 @@ def test_every_expectation_is_a_check(repository: dg.RepositoryDefinition, spec:
         ("live_check", "keeps_its_promise"),
         ("release", "adds_up"),
     }
-    expected |= {("promotion", f"gate_{name}") for name in GATES} | {("drift", name) for name in DRIFT_CHECKS}
+    expected |= {("promotion", f"gate_{name}") for name in GATES} | {
+        ("drift", kind.check) for kind in DRIFT_KINDS.values()
+    }
     expected |= {("cluster_events", "no_arranged_cluster")} if spec.clusters else set()
     assert {(key.asset_key.path[1], key.name) for key in mine} == expected
     for key in mine:

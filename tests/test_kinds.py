@@ -1,4 +1,4 @@
-"""Every kind of thing has one registry, whose members lack nothing; what is registered works without another line."""
+"""Every kind of thing has one registry, and no member of any lacks a word, a line on its page or a check."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import astuple
 from itertools import product
 
 from pipeline_project.domain.core.reasons import ALONE, Reason, ReasonWords, Trait, words_of
+from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
+from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.spec.docs import workflows_page
 
@@ -41,3 +43,12 @@ def test_each_estimator_says_what_it_is_and_sees() -> None:
         assert kind.ABOUT and kind.LIBRARY and kind.GRID
         assert kind.REQUIRES <= kind.VECTORS <= {"text", "image"}
         assert f"{name}: {kind.ABOUT}" in page
+
+
+def test_each_gate_and_each_kind_of_drift_signal_has_its_line_and_its_check() -> None:
+    page = workflows_page()
+    for name, gate in GATES.items():
+        assert f"\n- `{name}`: {gate.asks}\n" in page
+    for kind in DRIFT_KINDS.values():
+        assert f"`{kind.check}`: {kind.means}\n" in page
+    assert len({kind.check for kind in DRIFT_KINDS.values()}) == len(DRIFT_KINDS)

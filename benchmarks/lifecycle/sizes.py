@@ -77,7 +77,7 @@ def drift(cases: int) -> Callable[[], object]:
     """One night of so many cases sketched, and compared with the sketches of 28 small ones."""
     from pipeline_project.domain.core.model_terms import DriftTerms
     from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType
-    from pipeline_project.domain.lifecycle.drift.signals import PastNight, Promised, signals_of
+    from pipeline_project.domain.lifecycle.drift.signals import Beside, PastNight, Promised, signals_of
     from pipeline_project.domain.lifecycle.drift.sketch import sketch_night
 
     kinds = {"price": FieldType.NUMBER, "kind": FieldType.CATEGORY, "channel": FieldType.CATEGORY}
@@ -91,7 +91,7 @@ def drift(cases: int) -> Callable[[], object]:
 
     def measured() -> object:
         found = sketch_night("2025-03-01", tonight, schema)
-        return signals_of(found, past, past, past, Promised(0.1, 0.02), DriftTerms())
+        return signals_of(Beside(found, past, past, past, Promised(0.1, 0.02), DriftTerms()))
 
     return measured
 

@@ -17,6 +17,8 @@ from pydantic_core import PydanticUndefined
 
 from pipeline_project.domain.core.expressions import FUNCTIONS
 from pipeline_project.domain.core.reasons import Reason
+from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
+from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.spec.base import Part
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.words import Wanted, in_words, wanted
@@ -30,6 +32,8 @@ def workflows_page() -> str:
     lists = {
         "FUNCTIONS": ", ".join(f"`{name}`" for name in FUNCTIONS),
         "REASONS": _list({reason.value: reason.words.desk for reason in Reason}),
+        "GATES": _list({name: gate.asks for name, gate in GATES.items()}),
+        "SIGNALS": _list({kind.check: kind.means for kind in DRIFT_KINDS.values()}),
         "KEYS": _all_keys(),
     }
     for name, text in lists.items():

@@ -16,7 +16,7 @@ from assets.drift import build_drift, build_drift_checks
 from pipeline_project.automation.training import training_due
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.lifecycle.drift.signals import CHECKS
+from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS, Beside, DriftKind, Measured
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.partitions import window
 from tests.doubles import NIGHT, World, arrival, checks, claims, metadata
@@ -108,8 +108,21 @@ def test_a_night_like_the_others_passes_every_check(world: World) -> None:
     result = run(world, gather(world, 0))
     assert result.success
     assert set(values(world, NIGHT)) == {"field/price", "estimated_error"}
-    assert checks(result) == dict.fromkeys(CHECKS, True)
+    assert checks(result) == {kind.check: True for kind in DRIFT_KINDS.values()}
     assert metadata(result, "drift")["training"] == "not asked for"
+
+
+def test_a_signal_of_ones_own_is_measured_judged_kept_and_checked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def volume(night: Beside) -> dict[str, Measured | None]:
+        usual = np.mean([each.sketch.cases for each in night.reference])
+        return {"volume": Measured(abs(night.tonight.cases / usual - 1.5), 0.0, 0.1, night.tonight.cases, 0.0)}
+
+    monkeypatch.setitem(DRIFT_KINDS, "volume", DriftKind("volume_drift", "half as many cases again", volume))
+    result = run(world, gather(world, 0))
+    assert values(world, NIGHT)["volume"]["severity"] == "error"
+    assert checks(result)["volume_drift"] is False
 
 
 def test_breaches_fail_their_check_ask_for_a_training_once_and_block_nothing(world: World) -> None:

@@ -8,10 +8,12 @@ import dagster as dg
 import pytest
 
 import assets.retraining
+from pipeline_project.domain.core.model_terms import GateTerms
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.lifecycle.gates import GATES
+from pipeline_project.domain.lifecycle.gates import GATES, Gate, Shown
 from pipeline_project.domain.lifecycle.promotion import Verdict
+from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from tests.doubles import FIRST, NIGHT, World, arrival, claims, logged, metadata
 
 TRAINING = ("training_set", "challenger", "champion", "promotion")
@@ -192,6 +194,22 @@ def test_a_second_model_is_held_back_judged_and_proposed_and_does_not_decide() -
     assert not made.passed
     assert metadata(result, "champion")["promoted"] is False
     assert world.ledger.champion("claims", night) == world.registry.versions[0]
+
+
+def test_a_gate_of_ones_own_is_a_check_of_the_asset_and_stops_a_proposal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asks_fewer(result: ReplayResult, _: GateTerms) -> Shown:
+        asked, before = result.candidate.asked, result.base.asked
+        return asked < before, f"{asked} asked, {before} before", {"asked": asked}
+
+    monkeypatch.setitem(GATES, "modesty", Gate("fewer people are asked than before", asks_fewer))
+    world = past()
+    world.spec = claims(model=MODEL, gates={"nights": 3, "fewest_nights": 2})
+    assert world.run(NIGHT, *TRAINING).success
+    result = world.run(decided(world, 8), *TRAINING)
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert not checks["gate_modesty"].passed and "asked, " in checks["gate_modesty"].description
+    ((made, _),) = world.promotions.made
+    assert made.gates[-1]["name"] == "modesty" and not made.passed
 
 
 def test_a_challenger_that_cannot_be_loaded_is_stopped_by_its_gate() -> None:

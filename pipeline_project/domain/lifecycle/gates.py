@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline_project.domain.core.model_terms import GateTerms
 from pipeline_project.domain.lifecycle.replay.findings import LabelRate, ReplayResult, SliceResult
 
-#: The gates in the order in which they are judged, with what each asks.
-GATES: Mapping[str, str] = {
-    "artifact": "the files are those registered and signed, run nothing when read, and are not older than the champion",
-    "evidence": "enough past nights whose outcomes are in were replayed",
-    "money": "the challenger costs less than the champion on the same nights, beyond the interval",
-    "calibration": "probabilities mean what they say, overall and in every segment",
-    "rates": "every label is expected about as often as it occurs",
-    "slices": "no slice of the cases is harmed beyond its interval",
-    "load": "what is asked of people fits their places",
-    "flips": "no more cases are decided otherwise than the budget allows",
-}
+#: Whether a gate passed, a sentence with the figures, also when it could not be evaluated, and the figures by name.
+Shown = tuple[bool, str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +27,40 @@ class GateVerdict:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Gate:
+    """One thing that a challenger must show.
+
+    Attributes:
+        asks: what, in words.
+        judge: whether a replay of the challenger beside the champion shows it, a sentence, and figures by name; None
+            for the gate that looks at the challenger's files, replay or none.
+    """
+
+    asks: str
+    judge: Callable[[ReplayResult, GateTerms], Shown] | None
+
+
+#: The gates by name, in the order in which they are judged; `gate` adds one.
+GATES: dict[str, Gate] = {
+    "artifact": Gate(
+        "the files are those registered and signed, run nothing when read, and are not older than the champion", None
+    )
+}
+
+
+def gate(name: str, asks: str) -> Callable[[Callable[[ReplayResult, GateTerms], Shown]], Gate]:
+    """Makes a gate of a function that judges a replay, and adds it to `GATES`."""
+
+    def add(judge: Callable[[ReplayResult, GateTerms], Shown]) -> Gate:
+        if name in GATES:
+            raise ValueError(f"there is a gate {name!r} already")
+        GATES[name] = Gate(asks, judge)
+        return GATES[name]
+
+    return add
+
+
 def judge_gates(result: ReplayResult | None, terms: GateTerms, artifact: str | None) -> list[GateVerdict]:
     """Every gate's verdict, in the order of `GATES`.
 
@@ -43,19 +68,11 @@ def judge_gates(result: ReplayResult | None, terms: GateTerms, artifact: str | N
         result: the replay of the challenger beside the champion; None where none could be made.
         artifact: what is wrong with the challenger's files, or None.
     """
-    files = GateVerdict("artifact", artifact is None, artifact or "digest, signature and formats are as registered")
-    if result is None:
-        why = "there is no replay of the challenger, so this gate cannot be evaluated"
-        return [files, *(GateVerdict(name, False, why) for name in GATES if name != "artifact")]
+    files: Shown = (artifact is None, artifact or "digest, signature and formats are as registered", {})
+    none: Shown = (False, "there is no replay of the challenger, so this gate cannot be evaluated", {})
     return [
-        files,
-        _evidence(result, terms),
-        _money(result, terms),
-        _calibration(result, terms),
-        _rates(result, terms),
-        _slices(result, terms),
-        _load(result, terms),
-        _flips(result, terms),
+        GateVerdict(name, *(files if one.judge is None else none if result is None else one.judge(result, terms)))
+        for name, one in GATES.items()
     ]
 
 
@@ -64,15 +81,17 @@ def passed(verdicts: Sequence[GateVerdict]) -> bool:
     return {v.name for v in verdicts if v.passed} == set(GATES)
 
 
-def _evidence(result: ReplayResult, terms: GateTerms) -> GateVerdict:
+@gate("evidence", "enough past nights whose outcomes are in were replayed")
+def _evidence(result: ReplayResult, terms: GateTerms) -> Shown:
     mature = len(result.nights) - len(result.immature)
     told = f"{mature} settled nights with {result.known:,} known outcomes; {terms.fewest_nights} nights are needed"
-    return GateVerdict("evidence", mature >= terms.fewest_nights and result.known > 0, told, {"nights": mature})
+    return mature >= terms.fewest_nights and result.known > 0, told, {"nights": mature}
 
 
-def _money(result: ReplayResult, terms: GateTerms) -> GateVerdict:
+@gate("money", "the challenger costs less than the champion on the same nights, beyond the interval")
+def _money(result: ReplayResult, terms: GateTerms) -> Shown:
     if result.money is None:
-        return GateVerdict("money", False, f"no interval: {result.refused or 'the estimate was refused'}")
+        return False, f"no interval: {result.refused or 'the estimate was refused'}", {}
     money = result.money
     told = (
         f"{money.value:+.4f} per case against the champion (95 %: {money.low:+.4f} to {money.high:+.4f}); "
@@ -80,13 +99,14 @@ def _money(result: ReplayResult, terms: GateTerms) -> GateVerdict:
     )
     figures = {"value": money.value, "low": money.low, "high": money.high, "effective": result.effective}
     # a comparison with NaN is False, so what could not be computed does not pass
-    return GateVerdict("money", money.high < terms.money and result.effective >= terms.effective, told, figures)
+    return money.high < terms.money and result.effective >= terms.effective, told, figures
 
 
-def _calibration(result: ReplayResult, terms: GateTerms) -> GateVerdict:
+@gate("calibration", "probabilities mean what they say, overall and in every segment")
+def _calibration(result: ReplayResult, terms: GateTerms) -> Shown:
     side = result.candidate
     if not math.isfinite(side.ece):
-        return GateVerdict("calibration", False, "no probabilities with known outcomes, so it cannot be evaluated")
+        return False, "no probabilities with known outcomes, so it cannot be evaluated", {}
     errors = {"all cases": side.ece, **side.ece_by_segment}
     # of a hundred cases even a model that is exactly right shows an error of a tenth
     allowed = {name: max(terms.ece, side.ece_luck.get(name, 0.0)) for name in errors}
@@ -96,14 +116,15 @@ def _calibration(result: ReplayResult, terms: GateTerms) -> GateVerdict:
         f"calibration error {side.ece:.4f}, at worst {errors[worst]:.4f} ({worst}), where {allowed[worst]:.4f} is "
         f"allowed: {terms.ece}, or what luck makes of so few cases"
     )
-    return GateVerdict("calibration", beyond[worst] <= 0, told, {"ece": side.ece, "worst": errors[worst]})
+    return beyond[worst] <= 0, told, {"ece": side.ece, "worst": errors[worst]}
 
 
-def _rates(result: ReplayResult, terms: GateTerms) -> GateVerdict:
+@gate("rates", "every label is expected about as often as it occurs")
+def _rates(result: ReplayResult, terms: GateTerms) -> Shown:
     """A rare label that a model never expects is invisible to a calibration error over all of them."""
     side = result.candidate
     if not side.scored or not side.rates:
-        return GateVerdict("rates", False, "no probabilities with known outcomes, so it cannot be evaluated")
+        return False, "no probabilities with known outcomes, so it cannot be evaluated", {}
     off = {name: _off(rate, side.scored, terms.rates) for name, rate in side.rates.items()}
     wrong = [name for name, by in off.items() if by > 0]
     worst = sorted(wrong, key=lambda name: -off[name]) or [max(off, key=lambda name: off[name])]
@@ -112,7 +133,7 @@ def _rates(result: ReplayResult, terms: GateTerms) -> GateVerdict:
         for name in worst[:5]
     )
     words = f"{len(wrong)} of {len(off)} labels off by more than {terms.rates:.0%}" if wrong else "none is off; worst"
-    return GateVerdict("rates", not wrong, f"{words}: {told}", {"labels": len(off), "off": len(wrong)})
+    return not wrong, f"{words}: {told}", {"labels": len(off), "off": len(wrong)}
 
 
 def _off(rate: LabelRate, cases: int, allowed: float) -> float:
@@ -123,10 +144,11 @@ def _off(rate: LabelRate, cases: int, allowed: float) -> float:
     return beyond if math.isfinite(beyond) else math.inf
 
 
-def _slices(result: ReplayResult, terms: GateTerms) -> GateVerdict:
+@gate("slices", "no slice of the cases is harmed beyond its interval")
+def _slices(result: ReplayResult, terms: GateTerms) -> Shown:
     judged = [each for each in result.slices if each.cases >= terms.slice_cases]
     if not judged:
-        return GateVerdict("slices", False, f"no slice has {terms.slice_cases} cases, so it cannot be evaluated")
+        return False, f"no slice has {terms.slice_cases} cases, so it cannot be evaluated", {}
     harmed = [each for each in judged if _harmed(each, terms)]
     worst = max(judged, key=lambda each: each.money.value)
     told = "; ".join(
@@ -134,7 +156,7 @@ def _slices(result: ReplayResult, terms: GateTerms) -> GateVerdict:
         for each in (harmed or [worst])[:5]
     )
     words = f"{len(harmed)} of {len(judged)} slices harmed" if harmed else f"none of {len(judged)} harmed; worst"
-    return GateVerdict("slices", not harmed, f"{words}: {told}", {"judged": len(judged), "harmed": len(harmed)})
+    return not harmed, f"{words}: {told}", {"judged": len(judged), "harmed": len(harmed)}
 
 
 def _harmed(found: SliceResult, terms: GateTerms) -> bool:
@@ -145,7 +167,8 @@ def _harmed(found: SliceResult, terms: GateTerms) -> bool:
     return found.money.low > 0 and found.money.value > allowed
 
 
-def _load(result: ReplayResult, terms: GateTerms) -> GateVerdict:
+@gate("load", "what is asked of people fits their places")
+def _load(result: ReplayResult, terms: GateTerms) -> Shown:
     allowed = terms.load * result.places
     asked = result.candidate.asked
     told = (
@@ -153,12 +176,13 @@ def _load(result: ReplayResult, terms: GateTerms) -> GateVerdict:
         f"are allowed; {result.candidate.wanted:,} wanted one"
     )
     # failures and the random share go to people also where there are no places, whichever model decides
-    return GateVerdict("load", asked <= max(allowed, result.base.asked), told, {"asked": asked})
+    return asked <= max(allowed, result.base.asked), told, {"asked": asked}
 
 
-def _flips(result: ReplayResult, terms: GateTerms) -> GateVerdict:
+@gate("flips", "no more cases are decided otherwise than the budget allows")
+def _flips(result: ReplayResult, terms: GateTerms) -> Shown:
     if not result.cases:
-        return GateVerdict("flips", False, "no case was replayed, so it cannot be evaluated")
+        return False, "no case was replayed, so it cannot be evaluated", {}
     share = result.flipped / result.cases
     told = f"{result.flipped:,} of {result.cases:,} cases decided otherwise ({share:.1%}); at most {terms.flips:.0%}"
-    return GateVerdict("flips", share <= terms.flips, told, {"share": share})
+    return share <= terms.flips, told, {"share": share}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,33 +90,96 @@ class Promised:
     slack: float
 
 
-def signals_of(
-    tonight: Sketch,
-    reference: Sequence[PastNight],
-    own: Sequence[PastNight],
-    recent: Sequence[PastNight],
-    promised: Promised,
-    terms: DriftTerms,
-) -> list[Signal]:
-    """The signals of a night, by name; what has no reference of two nights is not judged.
+@dataclass(frozen=True)
+class Beside:
+    """A night and what it is compared with.
 
-    Args:
+    Attributes:
         reference: the last nights that the champion learned from, for fields, vectors, clusters and outcomes.
         own: the champion's own first nights, for confidence: how sure it was when it began.
         recent: the nights just before this one, whose matured outcomes are looked at together with tonight's.
     """
-    found: dict[str, Distance] = {}
-    for name in part_names(tonight):
-        distances = _distances(name, tonight, own if name == CONFIDENCE else reference)
-        if distances:
-            found[name] = _farthest(distances)
-    outcomes = _outcomes(tonight, reference, recent)
-    if outcomes is not None:
-        found[OUTCOMES] = outcomes
-    told = len(found) + 1
-    signals = [_signal(name, found[name], terms.threshold, told) for name in sorted(found)]
-    expected = _estimated_error(tonight, promised, told)
-    return [*signals, *([expected] if expected else [])]
+
+    tonight: Sketch
+    reference: Sequence[PastNight]
+    own: Sequence[PastNight]
+    recent: Sequence[PastNight]
+    promised: Promised
+    terms: DriftTerms
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one signal, before it is asked whether chance explains it.
+
+    Attributes:
+        value, noise, threshold, cases, psi: as of `Signal`.
+        chance: the probability of so large a value when nothing has changed.
+        grave: so many times above the threshold it is an error rather than a warning.
+    """
+
+    value: float
+    noise: float
+    threshold: float
+    cases: int
+    chance: float
+    grave: float = GRAVE
+    psi: float | None = None
+
+
+@dataclass(frozen=True)
+class DriftKind:
+    """A kind of signal.
+
+    Attributes:
+        check: the night's check that tells it.
+        means: what that check says when it passes.
+        measure: the signals of a night by name, `<kind>` or `<kind>/<name>`; what has no reference of two nights is
+            left out, and None is what was looked at and could not be told.
+    """
+
+    check: str
+    means: str
+    measure: Callable[[Beside], Mapping[str, Measured | None]]
+
+
+#: The kinds of signals, in the order of a night's checks; `drift_kind` adds one.
+DRIFT_KINDS: dict[str, DriftKind] = {}
+
+
+def drift_kind(
+    name: str, check: str, means: str
+) -> Callable[[Callable[[Beside], Mapping[str, Measured | None]]], DriftKind]:
+    """Makes a kind of signal of a function that measures it, and adds it to `DRIFT_KINDS`."""
+
+    def add(measure: Callable[[Beside], Mapping[str, Measured | None]]) -> DriftKind:
+        if name in DRIFT_KINDS:
+            raise ValueError(f"there is a kind of signal {name!r} already")
+        DRIFT_KINDS[name] = DriftKind(check, means, measure)
+        return DRIFT_KINDS[name]
+
+    return add
+
+
+def check_of(signal: str) -> str:
+    """The check that a signal belongs to."""
+    return DRIFT_KINDS[signal.split("/")[0]].check
+
+
+def signals_of(night: Beside) -> list[Signal]:
+    """The signals of a night, distances first, by name."""
+    measured = {name: one for kind in DRIFT_KINDS.values() for name, one in kind.measure(night).items()}
+    told = {name: one for name, one in measured.items() if one is not None}
+    order = sorted(told, key=lambda name: (told[name].psi is None, name))
+    return [_signal(name, told[name], len(measured)) for name in order]
+
+
+def _signal(name: str, found: Measured, looked_at: int) -> Signal:
+    breached = found.value > found.threshold and found.chance * looked_at < FALSE_ALARM
+    severity = Severity.NONE
+    if breached:
+        severity = Severity.ERROR if found.value > found.grave * found.threshold else Severity.WARN
+    return Signal(name, found.value, found.noise, found.threshold, breached, severity, found.cases, found.psi)
 
 
 def breached_names(signals: Sequence[Signal]) -> list[str]:
@@ -155,6 +218,72 @@ def closes_policy(asked: str | None, terms: DriftTerms) -> bool:
     return asked is not None and terms.closes_policy
 
 
+@drift_kind(FIELD, "fields_drift", "the fields are as in the nights that the champion learned from")
+def _fields(night: Beside) -> Mapping[str, Measured]:
+    return _parts(FIELD, night, night.reference)
+
+
+@drift_kind(EMBEDDING, "embeddings_drift", "words and photos are as in the nights that the champion learned from")
+def _embeddings(night: Beside) -> Mapping[str, Measured]:
+    return _parts(EMBEDDING, night, night.reference)
+
+
+@drift_kind(CLUSTERS, "clusters_drift", "the mix of clusters is as in the nights that the champion learned from")
+def _clusters(night: Beside) -> Mapping[str, Measured]:
+    return _parts(CLUSTERS, night, night.reference)
+
+
+@drift_kind(CONFIDENCE, "confidence_drift", "the champion is as sure as on its first nights")
+def _confidence(night: Beside) -> Mapping[str, Measured]:
+    return _parts(CONFIDENCE, night, night.own)
+
+
+@drift_kind(
+    OUTCOMES, "outcomes_drift", "mature outcomes occur as often as in the nights that the champion learned from"
+)
+def _outcomes(night: Beside) -> Mapping[str, Measured]:
+    """The rate of outcomes among those that have matured lately, against those that had in the reference."""
+    lately = merge(night.tonight, *(each.sketch for each in night.recent)).outcomes
+    before = merge(*(each.sketch for each in night.reference)).outcomes
+    if not lately or not before:
+        return {}
+    labels = sorted({*lately, *before})
+    old, new = (_in_order(side, labels) for side in (before, lately))
+    nights = [_in_order(each.sketch.outcomes, labels) for each in night.reference if each.sketch.outcomes]
+    return {OUTCOMES: _measured(compared(old, new, unrest_of([(old, each) for each in nights])), night.terms)}
+
+
+@drift_kind(
+    ESTIMATED_ERROR,
+    "estimated_error",
+    "the champion expects no more errors than it showed when it was trained",
+)
+def _estimated_error(night: Beside) -> Mapping[str, Measured | None]:
+    """The error that tonight's probabilities expect, beyond what was promised: known before any outcome is."""
+    tonight, promised = night.tonight, night.promised
+    expected = tonight.expected_error
+    if expected is None or promised.error is None:
+        return {ESTIMATED_ERROR: None}
+    noise = math.sqrt(tonight.doubt_spread / 1_000_000) / tonight.scored
+    value = expected - promised.error
+    chance = 0.5 * math.erfc(value / noise / math.sqrt(2)) if noise else float(value <= 0)
+    return {ESTIMATED_ERROR: Measured(value, noise, promised.slack, tonight.scored, chance, grave=1.0)}
+
+
+def _parts(kind: str, night: Beside, reference: Sequence[PastNight]) -> dict[str, Measured]:
+    """What the sketches hold of a kind, against the same of the reference."""
+    found = {}
+    for name in part_names(night.tonight):
+        distances = _distances(name, night.tonight, reference) if name.split("/")[0] == kind else []
+        if distances:
+            found[name] = _measured(_farthest(distances), night.terms)
+    return found
+
+
+def _measured(found: Distance, terms: DriftTerms) -> Measured:
+    return Measured(found.value, found.noise, terms.threshold, found.cases, found.chance, psi=found.psi)
+
+
 def _distances(name: str, tonight: Sketch, reference: Sequence[PastNight]) -> list[Distance]:
     """One distance, or for vectors one for each direction."""
     vectors = name.startswith(f"{EMBEDDING}/")
@@ -190,57 +319,5 @@ def _farthest(distances: Sequence[Distance]) -> Distance:
     )
 
 
-def _outcomes(tonight: Sketch, reference: Sequence[PastNight], recent: Sequence[PastNight]) -> Distance | None:
-    """The rate of outcomes among those that have matured lately, against those that had in the reference."""
-    lately = merge(tonight, *(each.sketch for each in recent)).outcomes
-    before = merge(*(each.sketch for each in reference)).outcomes
-    if not lately or not before:
-        return None
-    labels = sorted({*lately, *before})
-    old, new = (_in_order(side, labels) for side in (before, lately))
-    nights = [_in_order(each.sketch.outcomes, labels) for each in reference if each.sketch.outcomes]
-    return compared(old, new, unrest_of([(old, each) for each in nights]))
-
-
 def _in_order(outcomes: Mapping[str, int], labels: Sequence[str]) -> npt.NDArray[np.float64]:
     return np.array([outcomes.get(label, 0) for label in labels], dtype=float)
-
-
-def _estimated_error(tonight: Sketch, promised: Promised, told: int) -> Signal | None:
-    """The error that tonight's probabilities expect, beyond what was promised: known before any outcome is."""
-    expected = tonight.expected_error
-    if expected is None or promised.error is None:
-        return None
-    noise = math.sqrt(tonight.doubt_spread / 1_000_000) / tonight.scored
-    value = expected - promised.error
-    chance = 0.5 * math.erfc(value / noise / math.sqrt(2)) if noise else float(value <= 0)
-    breached = value > promised.slack and chance * told < FALSE_ALARM
-    severity = Severity.ERROR if breached else Severity.NONE
-    return Signal(ESTIMATED_ERROR, value, noise, promised.slack, breached, severity, tonight.scored)
-
-
-def _signal(name: str, found: Distance, threshold: float, told: int) -> Signal:
-    breached = found.value > threshold and found.chance * told < FALSE_ALARM
-    severity = Severity.NONE
-    if breached:
-        severity = Severity.ERROR if found.value > GRAVE * threshold else Severity.WARN
-    return Signal(name, found.value, found.noise, threshold, breached, severity, found.cases, found.psi)
-
-
-#: A night's checks with what each of them means; every signal belongs to one.
-CHECKS: Mapping[str, str] = {
-    "fields_drift": "the fields are as in the nights that the champion learned from",
-    "embeddings_drift": "words and photos are as in the nights that the champion learned from",
-    "clusters_drift": "the mix of clusters is as in the nights that the champion learned from",
-    "confidence_drift": "the champion is as sure as on its first nights",
-    "outcomes_drift": "mature outcomes occur as often as in the nights that the champion learned from",
-    "estimated_error": "the champion expects no more errors than it showed when it was trained",
-}
-
-
-def check_of(signal: str) -> str:
-    """The check that a signal belongs to."""
-    if signal == ESTIMATED_ERROR:
-        return signal
-    kind = signal.split("/")[0]
-    return f"{kind}s_drift" if kind in (FIELD, EMBEDDING) else f"{kind}_drift"

@@ -11,9 +11,10 @@ from pipeline_project.domain.core.model_terms import DriftTerms
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.drift.counts import count_names, count_numbers, count_places
 from pipeline_project.domain.lifecycle.drift.signals import (
-    CHECKS,
+    DRIFT_KINDS,
     ESTIMATED_ERROR,
     OUTCOMES,
+    Beside,
     PastNight,
     Promised,
     Severity,
@@ -55,7 +56,7 @@ def past() -> list[PastNight]:
 
 
 def judged(past, tonight, recent=(), promised=PROMISED):
-    return {s.name: s for s in signals_of(tonight, past, past, recent, promised, TERMS)}
+    return {s.name: s for s in signals_of(Beside(tonight, past, past, recent, promised, TERMS))}
 
 
 def test_nights_without_change_seldom_have_a_breach(past):
@@ -120,7 +121,7 @@ def test_an_empty_night_has_no_breach(past):
 
 def test_every_signal_has_a_check():
     names = ["field/a/b", "embedding/text", "clusters", "confidence", "outcomes", ESTIMATED_ERROR]
-    assert {check_of(name) for name in names} == set(CHECKS)
+    assert {check_of(name) for name in names} == {kind.check for kind in DRIFT_KINDS.values()}
 
 
 def nights(*breached: int) -> dict[str, list[str]]:
