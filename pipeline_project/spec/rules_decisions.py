@@ -151,8 +151,8 @@ def _vectors(draft: Draft) -> Iterator[Finding]:
     ]
     trained += [(("model", "challengers", i), name, "take it out") for i, name in enumerate(draft.model.challengers)]
     for where, name, advice in trained:
-        for kind in sorted(ESTIMATORS[name].REQUIRES - there):
-            yield Finding(where, f"{name} works on the vectors of {_a(kind)} field; {advice}")
+        for vectors in sorted(ESTIMATORS[name].REQUIRES - there):
+            yield Finding(where, f"{name} works on the vectors of {_a(vectors)} field; {advice}")
 
 
 def _a(kind: str) -> str:

@@ -5,6 +5,7 @@ A new reason is one member here, and the place that gives it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import Self
@@ -203,13 +204,16 @@ class Reason(StrEnum):
     )
 
 
+#: Every reason by its code.
+REASONS: Mapping[str, Reason] = {reason.value: reason for reason in Reason}
+
+
 def words_of(code: str) -> ReasonWords:
     """The words of a reason as the ledger holds it; one that another version wrote is said to be unknown."""
-    try:
-        return Reason(code).words
-    except ValueError:
-        said = f"of {code!r}, a reason that this version does not know"
-        return ReasonWords(report=said, desk=f"Because {said}.", because=said)
+    if code in REASONS:
+        return REASONS[code].words
+    said = f"of {code!r}, a reason that this version does not know"
+    return ReasonWords(report=said, desk=f"Because {said}.", because=said)
 
 
 #: Reasons of what is decided without a person.

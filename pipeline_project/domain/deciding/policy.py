@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline_project.domain.core.costs import PolicyTerms, expected_costs
 from pipeline_project.domain.core.model_terms import PromiseTerms
-from pipeline_project.domain.core.reasons import ALONE, Reason
+from pipeline_project.domain.core.reasons import ALONE, REASONS, Reason
 from pipeline_project.domain.deciding import promise as promises
 from pipeline_project.domain.deciding.context import Circumstances
 from pipeline_project.domain.deciding.exploration import Exploration, extra_cost, scaled_rate
@@ -202,7 +202,9 @@ def _mark_failures(reason: np.ndarray, problems: Sequence[str | None], known: np
     problem = np.fromiter((p or "" for p in problems), dtype=object, count=len(problems))
     failed = problem != ""
     for named in set(problem[failed].tolist()):
-        reason[problem == named] = _CODE[Reason(named)]
+        if named not in REASONS:
+            raise ValueError(f"{named!r} is no reason; there are {', '.join(REASONS)}")
+        reason[problem == named] = _CODE[REASONS[named]]
     reason[~failed & ~known] = _CODE[Reason.COST_UNKNOWN]
     return np.asarray(failed.astype(bool) | ~known)
 
