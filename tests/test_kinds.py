@@ -9,7 +9,10 @@ from pipeline_project.domain.core.reasons import ALONE, Reason, ReasonWords, Tra
 from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
 from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.domain.models import ESTIMATORS
+from pipeline_project.spec.acting import ActionsSpec
 from pipeline_project.spec.docs import workflows_page
+from pipeline_project.spec.words import wanted
+from resources.destinations import destinations
 
 
 def test_each_reason_has_its_words_and_its_line() -> None:
@@ -52,3 +55,11 @@ def test_each_gate_and_each_kind_of_drift_signal_has_its_line_and_its_check() ->
     for kind in DRIFT_KINDS.values():
         assert f"`{kind.check}`: {kind.means}\n" in page
     assert len({kind.check for kind in DRIFT_KINDS.values()}) == len(DRIFT_KINDS)
+
+
+def test_each_destination_that_can_be_declared_can_be_sent_to_and_has_its_page() -> None:
+    page, entry = workflows_page(), wanted(ActionsSpec.model_fields["destinations"]).entry
+    assert entry is not None
+    assert {branch.kind for branch in entry.tagged.values()} == destinations().keys()
+    for name in entry.tagged:
+        assert f"### `actions.destinations.NAME` with `kind: {name}" in page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator
+from pydantic import Discriminator, Field, StringConstraints, field_validator
 
 from pipeline_project.domain.core.variables import Use, holds_password
 from pipeline_project.domain.delivery.backoff import LONGEST_DEADLINE
@@ -67,12 +67,8 @@ class FileDestination(Part):
     attempts: int = Field(8, ge=1, le=100, description="Tries before an action becomes a dead letter.")
 
 
-Destination = Annotated[
-    Annotated[HttpDestination, Tag("http")]
-    | Annotated[SqlDestination, Tag("sql")]
-    | Annotated[FileDestination, Tag("files")],
-    Discriminator("kind"),
-]
+#: What is sent to each is in `resources/destinations`, a module a kind.
+Destination = Annotated[HttpDestination | SqlDestination | FileDestination, Discriminator("kind")]
 
 
 class ActionSpec(Part):

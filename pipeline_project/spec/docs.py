@@ -69,17 +69,19 @@ def _parts(prefix: str, want: Wanted) -> Iterator[tuple[str, Wanted]]:
     for name, field in want.kind.model_fields.items():
         path = f"{prefix}.{name}" if prefix else name
         value = wanted(field)
-        if value.tagged:
-            for tag, branch in value.tagged.items():
-                if branch.is_part:
-                    first, *nested = _parts(path, branch)
-                    kind = "kind" in branch.kind.model_fields
-                    yield f"{path}` with `kind: {tag}" if kind else f"{path}` one per `label", first[1]
-                    yield from nested
-                elif branch.entry is not None:
-                    yield from _parts(f"{path}.NAME", branch.entry)
-        else:
-            yield from _nested(path, value)
+        yield from _tagged(path, value) if value.tagged else _nested(path, value)
+
+
+def _tagged(path: str, value: Wanted) -> Iterator[tuple[str, Wanted]]:
+    """One part for each tag."""
+    for tag, branch in value.tagged.items():
+        if branch.is_part:
+            first, *nested = _parts(path, branch)
+            kind = "kind" in branch.kind.model_fields
+            yield f"{path}` with `kind: {tag}" if kind else f"{path}` one per `label", first[1]
+            yield from nested
+        elif branch.entry is not None:
+            yield from _parts(f"{path}.NAME", branch.entry)
 
 
 def _nested(path: str, value: Wanted) -> Iterator[tuple[str, Wanted]]:
@@ -87,8 +89,9 @@ def _nested(path: str, value: Wanted) -> Iterator[tuple[str, Wanted]]:
     entry = only.entry
     if only.is_part:
         yield from _parts(path, only)
-    elif entry is not None and entry.is_part:
-        yield from _parts(f"{path}[]" if in_words(only).startswith("a list") else f"{path}.NAME", entry)
+    elif entry is not None:
+        below = f"{path}[]" if in_words(only).startswith("a list") else f"{path}.NAME"
+        yield from _tagged(below, entry) if entry.tagged else _parts(below, entry) if entry.is_part else ()
 
 
 def _table(title: str, part: Wanted) -> str:

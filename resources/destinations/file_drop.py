@@ -14,6 +14,7 @@ from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import FileDestination
+from resources.destinations import declared_as
 from resources.destinations.deadline import left_after
 from resources.sources.places import environment, place
 
@@ -21,6 +22,7 @@ from resources.sources.places import environment, place
 _LONGEST = 20.0
 
 
+@declared_as(FileDestination)
 @dataclass(frozen=True)
 class FileDrop:
     """A folder; a file appears whole or not at all, and never changes."""

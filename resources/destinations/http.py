@@ -19,6 +19,7 @@ from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import HttpDestination
+from resources.destinations import declared_as
 from resources.destinations.deadline import GRACE, cancelled_after
 from resources.keys.action_secrets import PREFIX, signing_secret
 from resources.sources.places import allowed, environment, expand
@@ -67,6 +68,7 @@ class _Exchange:
         return words[:_RECEIPT]
 
 
+@declared_as(HttpDestination)
 @dataclass(frozen=True)
 class HttpService:
     """One service; a connection is kept open between actions.

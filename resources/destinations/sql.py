@@ -17,6 +17,7 @@ from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import SqlDestination
+from resources.destinations import declared_as
 from resources.destinations.deadline import left_after
 from resources.postgres.databases import HOUSE, begun, engine_of, with_driver
 from resources.sources.places import environment, secret
@@ -27,6 +28,7 @@ _STATEMENT, _EXCHANGE = 10, 20.0
 _BOUNDED = text(f"SET LOCAL statement_timeout = '{_STATEMENT}s'; SET LOCAL lock_timeout = '{_STATEMENT}s'")
 
 
+@declared_as(SqlDestination)
 @dataclass(frozen=True)
 class SqlTable:
     """A table of another PostgreSQL database; it is made when missing."""
