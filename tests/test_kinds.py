@@ -6,6 +6,8 @@ from dataclasses import astuple
 from itertools import product
 
 from pipeline_project.domain.core.reasons import ALONE, Reason, ReasonWords, Trait, words_of
+from pipeline_project.domain.core.schema import FieldType
+from pipeline_project.domain.intake.parsing import READERS
 from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
 from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.domain.models import ESTIMATORS
@@ -63,3 +65,11 @@ def test_each_destination_that_can_be_declared_can_be_sent_to_and_has_its_page()
     assert {branch.kind for branch in entry.tagged.values()} == destinations().keys()
     for name in entry.tagged:
         assert f"### `actions.destinations.NAME` with `kind: {name}" in page
+
+
+def test_each_field_type_is_read_in_its_own_way_and_holds_what_the_rest_knows() -> None:
+    page = workflows_page()
+    assert READERS.keys() == set(FieldType)
+    for kind in FieldType:
+        assert kind.holds.holds is kind.holds and kind.arrow == kind.holds.arrow
+        assert f"\n- `{kind}`: {kind.about}\n" in page

@@ -131,7 +131,7 @@ def _keys(raw: str) -> list[str]:
 
 
 def _photos(spec: WorkflowSpec) -> Iterator[Seen]:
-    fields = [field for field in spec.case_schema.fields if field.type == FieldType.IMAGE]
+    fields = [field for field in spec.case_schema.fields if field.holds == FieldType.IMAGE]
     if not fields:
         return
     from resources.sources import photo_source

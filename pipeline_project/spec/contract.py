@@ -72,16 +72,16 @@ def _field_rules(field: Field) -> list[Rule]:
     found = []
     if field.required:
         found.append(Rule(f"{name}_has_value", name, "has a value that can be read", "value"))
-    elif field.type in (FieldType.NUMBER, FieldType.TIME):
+    elif field.holds in (FieldType.NUMBER, FieldType.TIME):
         found.append(
             Rule(f"{name}_readable", name, f"can be read as a {field.type.value} where it is given", "readable")
         )
     bounds = [f"at least {field.minimum}"] * (field.minimum is not None)
     bounds += [f"at most {field.maximum}"] * (field.maximum is not None)
-    if bounds and field.type in (FieldType.NUMBER, FieldType.TIME):
+    if bounds and field.holds in (FieldType.NUMBER, FieldType.TIME):
         found.append(Rule(f"{name}_within_bounds", name, f"is {' and '.join(bounds)}", "bounds"))
     if field.allowed:
         found.append(Rule(f"{name}_allowed", name, f"is one of {', '.join(field.allowed)}", "allowed"))
-    if field.max_length is not None and field.type != FieldType.IMAGE:
+    if field.max_length is not None and field.holds != FieldType.IMAGE:
         found.append(Rule(f"{name}_length", name, f"has at most {field.max_length} characters", "length"))
     return found

@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from pipeline_project.domain.core.expressions import FUNCTIONS
 from pipeline_project.domain.core.reasons import Reason
+from pipeline_project.domain.core.schema import FieldType
 from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
 from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.spec.base import Part
@@ -31,6 +32,7 @@ def workflows_page() -> str:
     prose = TEMPLATE.read_text(encoding="utf-8")
     lists = {
         "FUNCTIONS": ", ".join(f"`{name}`" for name in FUNCTIONS),
+        "FIELD_TYPES": _list({kind.value: kind.about for kind in FieldType}),
         "REASONS": _list({reason.value: reason.words.desk for reason in Reason}),
         "GATES": _list({name: gate.asks for name, gate in GATES.items()}),
         "SIGNALS": _list({kind.check: kind.means for kind in DRIFT_KINDS.values()}),

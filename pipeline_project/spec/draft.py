@@ -10,7 +10,8 @@ from typing import Any
 from pipeline_project.domain.core import schema as domain
 from pipeline_project.spec.base import Finding, Where
 
-NUMBER, CATEGORY, TEXT, IMAGE, TIME, IDENTIFIER = domain.FieldType
+NUMBER, CATEGORY, TEXT = domain.FieldType.NUMBER, domain.FieldType.CATEGORY, domain.FieldType.TEXT
+IMAGE, TIME, IDENTIFIER = domain.FieldType.IMAGE, domain.FieldType.TIME, domain.FieldType.IDENTIFIER
 
 _WHY_NOT_LATER = (
     "is known_later, so {use}: on the night of the decision it has no value yet, and in the past it gives the "

@@ -82,11 +82,16 @@ class FieldSpec(Part):
     pii: bool = Field(False, description="Names or describes a person; masked wherever it is shown.")
 
     @property
+    def holds(self) -> domain.FieldType:
+        """What its values are once they are read (`FieldType.holds`)."""
+        return self.type.holds
+
+    @property
     def effective_role(self) -> domain.Role:
         if self.role is not None:
             return self.role
         ignored = {domain.FieldType.TIME, domain.FieldType.IDENTIFIER}
-        return domain.Role.IGNORE if self.type in ignored or self.known_later else domain.Role.FEATURE
+        return domain.Role.IGNORE if self.holds in ignored or self.known_later else domain.Role.FEATURE
 
 
 class Nights(Part):
@@ -303,7 +308,7 @@ class WorkflowSpec(Part):
             ("image", domain.FieldType.IMAGE, ImageSpec),
         ):
             if getattr(self, section) is None and any(
-                f.type == kind and f.role == domain.Role.FEATURE for f in self.case_schema.fields
+                f.holds == kind and f.role == domain.Role.FEATURE for f in self.case_schema.fields
             ):
                 object.__setattr__(self, section, default())
         return self

@@ -32,7 +32,7 @@ def feature_plan(spec: WorkflowSpec) -> FeaturePlan:
     # vectors that an estimator cannot do without are there whatever the trees want of them
     seen = frozenset[str]().union(*(ESTIMATORS[name].VECTORS for name in (model.estimator, *model.challengers)))
     return FeaturePlan(
-        inputs=tuple(field for field in spec.model_inputs if field.type != domain.FieldType.TIME),
+        inputs=tuple(field for field in spec.model_inputs if field.holds != domain.FieldType.TIME),
         labels=spec.labels,
         time_zone=spec.nights.time_zone,
         amount=schema.by_role(domain.Role.AMOUNT),

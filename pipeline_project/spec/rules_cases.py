@@ -44,14 +44,14 @@ def _each_field(draft: Draft) -> Iterator[Finding]:
             yield Finding(here, f"`{name}` is a name the tables use themselves; rename it and set `column: {name}`")
         if keyword.iskeyword(name):
             yield Finding(here, f"`{name}` cannot stand in an expression; rename it and set `column: {name}`")
-        if spec.role is not None and spec.type not in _TYPES_OF_ROLE[spec.role]:
+        if spec.role is not None and spec.holds not in _TYPES_OF_ROLE[spec.role]:
             wanted = any_of(_TYPES_OF_ROLE[spec.role])
             hint = "; what is known of its past is asked for with `model.history`" if spec.role == "feature" else ""
             yield Finding((*here, "role"), f"the role {spec.role} needs the type {wanted}, not {spec.type}{hint}")
-        if spec.parts is not None and (spec.type != TIME or spec.column is not None):
+        if spec.parts is not None and (spec.holds != TIME or spec.column is not None):
             timed = "`parts` says which columns there are, and so does `column`; take `column` out"
             other = f"only a time is written in parts, not the type {spec.type}; take it out"
-            yield Finding((*here, "parts"), timed if spec.type == TIME else other)
+            yield Finding((*here, "parts"), timed if spec.holds == TIME else other)
         if spec.role == _ID_ROLE and not spec.required:
             yield Finding((*here, "required"), "an id is always required; take `required` out")
         yield from _bounds(here, spec)
@@ -64,17 +64,17 @@ def _bounds(here: Where, spec: Any) -> Iterator[Finding]:
     }
     given = {key: getattr(spec, key) for key in ("minimum", "maximum") if getattr(spec, key) is not None}
     for key, value in given.items():
-        if spec.type not in kinds:
+        if spec.holds not in kinds:
             yield Finding((*here, key), f"only numbers and times have bounds, not the type {spec.type}; take it out")
             return
-        if not isinstance(value, kinds[spec.type][0]):
-            yield Finding((*here, key), f"must be {kinds[spec.type][1]}, because the type is {spec.type}")
+        if not isinstance(value, kinds[spec.holds][0]):
+            yield Finding((*here, key), f"must be {kinds[spec.holds][1]}, because the type is {spec.type}")
             return
     if len(given) == 2 and given["minimum"] > given["maximum"]:
         yield Finding((*here, "maximum"), f"is smaller than `minimum` ({given['minimum']}); exchange the two")
     only = (("allowed", CATEGORY, "a category"), ("max_length", TEXT, "a text"), ("many", IMAGE, "an image"))
     for key, kind, words in only:
-        if getattr(spec, key) and spec.type != kind:
+        if getattr(spec, key) and spec.holds != kind:
             yield Finding((*here, key), f"only {words} has `{key}`, not the type {spec.type}; take it out")
 
 
@@ -120,7 +120,7 @@ def _model_names(draft: Draft) -> Iterator[Finding]:
         spec = draft.fields.get(name)
         # A time field gives an age; the case's own time does not.
         seen = spec is None or spec.effective_role in (domain.Role.FEATURE, _AMOUNT)
-        if spec and not seen and not spec.known_later and (spec.type != TIME or spec.role == _TIME_ROLE):
+        if spec and not seen and not spec.known_later and (spec.holds != TIME or spec.role == _TIME_ROLE):
             yield Finding(
                 ("model", "features", i),
                 f"{name} has the role {spec.effective_role}, so a model does not see it; take it out, or ask for its "
@@ -171,7 +171,7 @@ def _outcome(draft: Draft) -> Iterator[Finding]:
                 ("fields", name),
                 f"the column {outcome.column} is the outcome itself, so no field may show it; take the field out",
             )
-    times = [name for name, spec in draft.fields.items() if spec.type == TIME]
+    times = [name for name, spec in draft.fields.items() if spec.holds == TIME]
     if outcome.true_at is not None and outcome.true_at not in (*times, *draft.broken_fields):
         yield Finding(
             ("outcome", "true_at"), f"{outcome.true_at} is no field of type time{there_are(times) if times else ''}"

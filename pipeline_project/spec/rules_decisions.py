@@ -90,7 +90,7 @@ def _cells(options: Any) -> Iterator[tuple[Where, float | str]]:
 def cost_name(draft: Draft, where: Where, name: str) -> Iterator[Finding]:
     yield from is_field(draft, where, name)
     spec = draft.fields.get(name)
-    if spec and spec.type != NUMBER:
+    if spec and spec.holds != NUMBER:
         yield Finding(where, f"{name} has the type {spec.type}; only numbers have a place in a cost")
     if spec and spec.known_later:
         reason = why_not_later(name, "a decision cannot rest on it")
@@ -131,15 +131,15 @@ def _contract(draft: Draft) -> Iterator[Finding]:
 def _compare_name(draft: Draft, where: Where, name: str) -> Iterator[Finding]:
     yield from is_field(draft, where, name)
     spec = draft.fields.get(name)
-    if spec and spec.type not in (NUMBER, TIME):
+    if spec and spec.holds not in (NUMBER, TIME):
         yield Finding(where, f"{name} has the type {spec.type}; only numbers and times can be compared")
 
 
 def _vectors(draft: Draft) -> Iterator[Finding]:
     if draft.broken_fields:
         return
-    types = {spec.type for spec in draft.fields.values()}
-    features = {spec.type for spec in draft.fields.values() if spec.effective_role == domain.Role.FEATURE}
+    types = {spec.holds for spec in draft.fields.values()}
+    features = {spec.holds for spec in draft.fields.values() if spec.effective_role == domain.Role.FEATURE}
     for section, kind in (("text", TEXT), ("image", IMAGE)):
         if getattr(draft, section) and kind not in types:
             yield Finding((section,), f"there is no field of type {kind}; take `{section}` out or add the field")
@@ -171,7 +171,7 @@ def _segments(draft: Draft) -> Iterator[Finding]:
         seen.add(name)
         if spec is None:
             continue
-        feature = spec.type == CATEGORY and spec.effective_role == domain.Role.FEATURE
+        feature = spec.holds == CATEGORY and spec.effective_role == domain.Role.FEATURE
         if not feature or (draft.model.features and name not in draft.model.features):
             yield Finding(where, f"{name} is no category that the model sees; segments are values of such a field")
         elif spec.pii:

@@ -80,7 +80,7 @@ class GxContract:
         values = {
             name: _comparable(frame[name], field)
             for name, field in self._fields.items()
-            if field.type in (FieldType.NUMBER, FieldType.TIME) and name in frame
+            if field.holds in (FieldType.NUMBER, FieldType.TIME) and name in frame
         }
         compared: dict[str, pd.Series] = {}
         for rule in self.rules:
@@ -108,7 +108,7 @@ class GxContract:
 
 def _bounds(field: Field, zone: ZoneInfo) -> GxExpectation:
     """Inclusive bounds; the last day of a time counts as a whole."""
-    if field.type == FieldType.NUMBER:
+    if field.holds == FieldType.NUMBER:
         return expectation(
             "ExpectColumnValuesToBeBetween", column=field.name, min_value=field.minimum, max_value=field.maximum
         )
@@ -142,7 +142,7 @@ def _holds(rule: Rule) -> str:
 
 def _comparable(values: pd.Series, field: Field) -> np.ndarray:
     """Numbers as they are, times as days since 1970, so that `delivered - ordered <= 30` means thirty days."""
-    if field.type == FieldType.NUMBER:
+    if field.holds == FieldType.NUMBER:
         return values.to_numpy(np.float64)
     moments = values.dt.as_unit("us").astype("int64").to_numpy(np.float64)
     return np.where(values.isna().to_numpy(bool), np.nan, moments / _MICROSECONDS_A_DAY)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline_project.domain.core.schema import ARROW_TYPES, CASE_ID, CONTENT, FieldType
+from pipeline_project.domain.core.schema import CASE_ID, CONTENT, FieldType
 from pipeline_project.domain.privacy.fields import PersonalFields, as_text, from_text, row_parts, row_token
 from pipeline_project.domain.privacy.hashes import KEYED
 from pipeline_project.domain.privacy.masking import mask, without_values
@@ -209,7 +209,7 @@ class SealedLake(DeltaLake):
     def _opened_columns(self, table: pa.Table, columns: Mapping[str, FieldType]) -> pa.Table:
         for name, kind in columns.items():
             if name in table.column_names:
-                table = _with(table, name, self._values(name, kind, table[name]), ARROW_TYPES[kind])
+                table = _with(table, name, self._values(name, kind, table[name]), kind.arrow)
         return table
 
     def _values(self, name: str, kind: FieldType, column: pa.ChunkedArray) -> list[Any]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +21,37 @@ CONTENT = "content_sha256"
 
 
 class FieldType(StrEnum):
-    NUMBER = "number"
-    CATEGORY = "category"
-    TEXT = "text"
-    IMAGE = "image"
-    TIME = "time"
-    IDENTIFIER = "identifier"
+    """What a field is declared to be.
+
+    A type whose values are like those of another one once they are read (money written with its currency is a number)
+    names that one as `like`: features, checks, sealing and drift then treat it as such, and only how it is read is its
+    own (`parsing`).
+
+    Attributes:
+        about: how it is written and what it is for, in a line of docs/workflows.md.
+        arrow: its column in the `cases` table.
+    """
+
+    about: str
+    arrow: pa.DataType
+    _like: str | None
+
+    def __new__(cls, name: str, about: str, arrow: pa.DataType, like: str | None = None) -> Self:
+        kind = str.__new__(cls, name)
+        kind._value_, kind.about, kind.arrow, kind._like = name, about, arrow, like
+        return kind
+
+    @property
+    def holds(self) -> FieldType:
+        """The type whose values these are like: this one, unless it names another."""
+        return self if self._like is None else next(kind for kind in FieldType if kind.value == self._like)
+
+    NUMBER = "number", "a number, as `decimal`, `thousands` and `number_forms` say it is written", pa.float64()
+    CATEGORY = "category", "one of a few words or codes, each of which a model may learn", pa.string()
+    TEXT = "text", "words of people, which are turned into vectors", pa.string()
+    IMAGE = "image", "the path of a photo, or several, which are turned into vectors", pa.list_(pa.string())
+    TIME = "time", "a day or a moment, in ISO 8601 or as `time_formats` say", pa.timestamp("us", tz="UTC")
+    IDENTIFIER = "identifier", "a number or code that names one thing: the case, the customer", pa.string()
 
 
 class Role(StrEnum):
@@ -72,6 +98,11 @@ class Field:
     parts: DateParts | None = None
 
     @property
+    def holds(self) -> FieldType:
+        """What its values are once they are read (`FieldType.holds`)."""
+        return self.type.holds
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column of the source that it is read from."""
         return self.parts.columns if self.parts else (self.column,)
@@ -113,7 +144,8 @@ class CaseSchema:
         return next((field for field in self.fields if field.role == role), None)
 
     def of_type(self, *types: FieldType) -> tuple[Field, ...]:
-        return tuple(field for field in self.fields if field.type in types)
+        """The fields that hold values of these types."""
+        return tuple(field for field in self.fields if field.holds in types)
 
     def field(self, name: str) -> Field:
         """The field called `name`.
@@ -126,15 +158,6 @@ class CaseSchema:
                 return field
         raise KeyError(f"no field {name!r}; the fields are {', '.join(f.name for f in self.fields)}")
 
-
-ARROW_TYPES: dict[FieldType, pa.DataType] = {
-    FieldType.NUMBER: pa.float64(),
-    FieldType.CATEGORY: pa.string(),
-    FieldType.TEXT: pa.string(),
-    FieldType.IMAGE: pa.list_(pa.string()),
-    FieldType.TIME: pa.timestamp("us", tz="UTC"),
-    FieldType.IDENTIFIER: pa.string(),
-}
 
 #: One row as it came in. `raw` is the row as a JSON object of strings, keyed by the source's column names;
 #: `problem` says why a line could not be split into columns at all, else null; `line` counts from 1, the
@@ -172,7 +195,7 @@ def cases_schema(schema: CaseSchema) -> pa.Schema:
     `case_id` repeats the id field, so that every workflow has the same key; a field with the role `id` is not
     written twice.
     """
-    declared = [pa.field(f.name, ARROW_TYPES[f.type]) for f in schema.fields if f.role != Role.ID]
+    declared = [pa.field(f.name, f.type.arrow) for f in schema.fields if f.role != Role.ID]
     return pa.schema(
         [
             pa.field(NIGHT, pa.string(), nullable=False),

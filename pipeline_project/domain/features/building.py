@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.core.schema import ARROW_TYPES, CASE_ID, NIGHT, FieldType
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType
 from pipeline_project.domain.features.history import Asking, PastCases, codes, entity_history, past_cases
 from pipeline_project.domain.features.plan import FeaturePlan
 from pipeline_project.domain.features.table import FeatureTable, floats, stacked, strings
@@ -43,7 +43,7 @@ def no_past() -> Past:
 
 def no_cases(plan: FeaturePlan) -> pa.Table:
     """A `cases` table without rows, with the columns that the plan reads."""
-    fields = {f.name: ARROW_TYPES[f.type] for f in (*plan.inputs, *plan.ages, plan.amount, plan.time) if f is not None}
+    fields = {f.name: f.type.arrow for f in (*plan.inputs, *plan.ages, plan.amount, plan.time) if f is not None}
     keys = [NIGHT, CASE_ID, *(by for by, _ in plan.history), *(name for group in plan.basket for name in group)]
     columns = {name: pa.string() for name in keys} | fields
     return pa.table({name: pa.array([], kind) for name, kind in columns.items()})

@@ -50,7 +50,7 @@ class FeaturePlan:
             )
 
     def of_type(self, kind: FieldType) -> tuple[Field, ...]:
-        return tuple(f for f in self.inputs if f.type == kind)
+        return tuple(f for f in self.inputs if f.holds == kind)
 
     @property
     def plain_numbers(self) -> tuple[str, ...]:
@@ -60,5 +60,5 @@ class FeaturePlan:
     @property
     def masked(self) -> frozenset[str]:
         """Features made from one personal field, whose values are never shown."""
-        personal = {f.name for f in self.inputs if f.pii and f.type in (FieldType.NUMBER, FieldType.CATEGORY)}
+        personal = {f.name for f in self.inputs if f.pii and f.holds in (FieldType.NUMBER, FieldType.CATEGORY)}
         return frozenset(personal | {f"{f.name}_days_ago" for f in self.ages if f.pii})

@@ -26,7 +26,7 @@ def content_fields(schema: CaseSchema) -> tuple[Field, ...]:
     own = schema.by_role(Role.ID)
 
     def counts(field: Field) -> bool:
-        of_id = own is None and field.type == FieldType.IDENTIFIER and field.column in schema.id_from
+        of_id = own is None and field.holds == FieldType.IDENTIFIER and field.column in schema.id_from
         return field.role != Role.ID and not of_id and not field.known_later
 
     return tuple(sorted(filter(counts, schema.fields), key=lambda field: field.columns))
@@ -72,10 +72,10 @@ def contents_as(cells: list[dict[str, str]], schema: CaseSchema) -> list[str | N
 
 def _written(values: pd.Series, field: Field) -> list[str | None]:
     """The one way in which each value is written here."""
-    if field.type == FieldType.NUMBER:
+    if field.holds == FieldType.NUMBER:
         numbers = values.to_numpy(np.float64) + 0.0  # no minus before a zero
         return [None if number != number else repr(float(number)) for number in numbers]
-    if field.type == FieldType.TIME:
+    if field.holds == FieldType.TIME:
         known = values.notna().to_numpy(bool)
         moments = values.dt.as_unit("us").astype("int64").to_numpy()
         return [str(moment) if there else None for moment, there in zip(moments.tolist(), known.tolist(), strict=True)]
@@ -88,7 +88,7 @@ def _text(value: Any, field: Field) -> str | None:
     if not isinstance(value, str):
         return None
     plain = " ".join(unicodedata.normalize("NFC", value).split())
-    return (canonical(plain) if field.type == FieldType.IDENTIFIER else plain) or None
+    return (canonical(plain) if field.holds == FieldType.IDENTIFIER else plain) or None
 
 
 def hits(history: pa.Table, column: str, wanted: list[str]) -> pa.Table:

@@ -77,9 +77,9 @@ def _cells(rows: Sequence[dict[str, str]], field: Field, schema: CaseSchema, lim
 
 
 def _formats(field: Field, schema: CaseSchema) -> str:
-    if field.type == FieldType.NUMBER:
+    if field.holds == FieldType.NUMBER:
         return f"; the decimal mark is {schema.decimal!r}, see `decimal`"
-    if field.type == FieldType.TIME:
+    if field.holds == FieldType.TIME:
         return f"; ISO 8601 and {len(schema.time_formats)} of `time_formats` were tried"
     return ""
 

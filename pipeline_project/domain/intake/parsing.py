@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,14 +67,10 @@ def parse(values: Sequence[str | None], declared: Field, schema: CaseSchema) -> 
         Numbers as float64, times as datetime64[us, UTC], images as lists of strings, the rest as strings.
     """
     text, absent = strings(values, schema)
-    if declared.type == FieldType.NUMBER:
-        return _numbers(text, absent, declared, schema)
-    if declared.type == FieldType.TIME:
-        return times(text, absent, declared, schema)
-    if declared.type == FieldType.TEXT:
-        return _texts(values, absent, declared)
-    if declared.type == FieldType.IMAGE:
-        return Parsed(_paths(text, declared), {}, absent)
+    return READERS[declared.type](values, text, absent, declared, schema)
+
+
+def _names(text: pd.Series, absent: np.ndarray, declared: Field) -> Parsed:
     control = text.str.contains(_CONTROL_LINES, na=False).to_numpy(bool)
     return Parsed(text.mask(control), _reasons(declared, text, control, "holds control characters"), absent)
 
@@ -233,7 +229,7 @@ def _hashed_ids(columns: Sequence[Sequence[str | None]], schema: CaseSchema) -> 
     ids = [hashlib.sha256(json.dumps(row).encode()).hexdigest()[:32] for row in rows]
     why = f"{', '.join(schema.id_from)}: missing, so the case has no id"
     unreadable = dict.fromkeys(np.flatnonzero(absent).tolist(), why)
-    names = [declared.column for declared in schema.fields if declared.type == FieldType.IDENTIFIER]
+    names = [declared.column for declared in schema.fields if declared.holds == FieldType.IDENTIFIER]
     for name, part in zip(schema.id_from, parts, strict=True):
         # Only what is declared an identifier: in a text or a number such words may be right.
         for reason, wrong in damaged(part).items() if name in names else ():
@@ -265,3 +261,14 @@ def _shown(value: str, declared: Field) -> str:
     if declared.pii:
         return "the value"
     return repr(value if len(value) <= 40 else value[:40] + "…")
+
+
+#: How each type is read, from the cells as they came, the same trimmed (`strings`), and where nothing stands.
+READERS: Mapping[FieldType, Callable[[Sequence[str | None], pd.Series, np.ndarray, Field, CaseSchema], Parsed]] = {
+    FieldType.NUMBER: lambda _, text, absent, declared, schema: _numbers(text, absent, declared, schema),
+    FieldType.TIME: lambda _, text, absent, declared, schema: times(text, absent, declared, schema),
+    FieldType.TEXT: lambda cells, _, absent, declared, __: _texts(cells, absent, declared),
+    FieldType.IMAGE: lambda _, text, absent, declared, __: Parsed(_paths(text, declared), {}, absent),
+    FieldType.CATEGORY: lambda _, text, absent, declared, __: _names(text, absent, declared),
+    FieldType.IDENTIFIER: lambda _, text, absent, declared, __: _names(text, absent, declared),
+}

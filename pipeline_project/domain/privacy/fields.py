@@ -44,7 +44,9 @@ class PersonalFields:
         if not any(declared.pii for declared in schema.fields):
             return None
         subject = schema.by_role(Role.SUBJECT)
-        sealed = {f.name: f.type for f in schema.fields if f.pii and f.role not in _NEVER and f.type != FieldType.IMAGE}
+        sealed = {
+            f.name: f.holds for f in schema.fields if f.pii and f.role not in _NEVER and f.holds != FieldType.IMAGE
+        }
         personal = {column for f in schema.fields if f.name in sealed for column in f.columns} | (
             {subject.column} if subject else set()
         )

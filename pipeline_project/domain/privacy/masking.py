@@ -71,7 +71,7 @@ def names_in_identifiers(schema: CaseSchema, cases: pa.Table) -> frozenset[str]:
     """Words that personal identifiers are made of (anna.schmidt@... gives anna and schmidt), in lower case."""
     found: set[str] = set()
     for field in personal_fields(schema):
-        if field.type not in (FieldType.IDENTIFIER, FieldType.CATEGORY) or field.name not in cases.column_names:
+        if field.holds not in (FieldType.IDENTIFIER, FieldType.CATEGORY) or field.name not in cases.column_names:
             continue
         for value in cases[field.name].drop_null().to_pylist():
             local = _EMAIL.sub(r"\1", value)

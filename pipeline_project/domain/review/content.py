@@ -90,7 +90,7 @@ class Personal:
 
 def personal_fields(schema: CaseSchema) -> tuple[Field, ...]:
     """The fields whose values a task holds sealed only; of photos it holds references, which name nobody."""
-    return tuple(f for f in schema.fields if f.pii and f.role != Role.ID and f.type != FieldType.IMAGE)
+    return tuple(f for f in schema.fields if f.pii and f.role != Role.ID and f.holds != FieldType.IMAGE)
 
 
 def build(
@@ -106,7 +106,7 @@ def build(
     shown = [
         f
         for f in schema.fields
-        if f.role != Role.ID and f.type not in (FieldType.IMAGE, FieldType.TEXT) and f.name not in masked
+        if f.role != Role.ID and f.holds not in (FieldType.IMAGE, FieldType.TEXT) and f.name not in masked
     ]
     labels, options = _labels(matrix, looked), _options(matrix, looked)
     return {

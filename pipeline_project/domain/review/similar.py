@@ -28,7 +28,7 @@ def nearest_by_fields(
     asked: pa.Table, earlier: pa.Table, fields: Sequence[Field], count: int = SHOWN
 ) -> list[list[tuple[int, float]]]:
     """The same for cases without words and photos: Gower's similarity over numbers (by rank) and categories."""
-    kinds = [f for f in fields if f.type in (FieldType.NUMBER, FieldType.CATEGORY)]
+    kinds = [f for f in fields if f.holds in (FieldType.NUMBER, FieldType.CATEGORY)]
     if not kinds or not len(earlier):
         return [[] for _ in range(len(asked))]
     similarity = np.zeros((len(asked), len(earlier)), dtype=np.float32)
@@ -38,7 +38,7 @@ def nearest_by_fields(
 
 
 def _alike(kind: Field, asked: pa.Table, earlier: pa.Table) -> np.ndarray:
-    if kind.type == FieldType.CATEGORY:
+    if kind.holds == FieldType.CATEGORY:
         ours, theirs = strings(asked[kind.name]), strings(earlier[kind.name])
         return (ours[:, None] == theirs[None, :]).astype(np.float32)
     ours, theirs = floats(asked[kind.name]), floats(earlier[kind.name])

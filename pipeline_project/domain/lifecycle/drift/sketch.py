@@ -124,7 +124,7 @@ def sketch_cases(night: str, batches: Iterable[pa.RecordBatch], schema: CaseSche
 
     def each() -> Iterator[Sketch]:
         for batch in batches:
-            parts = {f"{FIELD}/{f.name}": _COUNT[f.type](night, batch.column(f.name)) for f in watched}
+            parts = {f"{FIELD}/{f.name}": _COUNT[f.holds](night, batch.column(f.name)) for f in watched}
             yield Sketch(cases=batch.num_rows, parts=parts)
 
     return _folded(each())
