@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from itertools import product
+from pathlib import Path
+
+import pytest
 
 from pipeline_project.domain.core.reasons import ALONE, Reason, ReasonWords, Trait, words_of
 from pipeline_project.domain.core.schema import FieldType
@@ -15,6 +18,7 @@ from pipeline_project.spec.acting import ActionsSpec
 from pipeline_project.spec.docs import workflows_page
 from pipeline_project.spec.words import wanted
 from resources.destinations import destinations
+from resources.encoders import IMAGE_ENCODERS, TEXT_ENCODERS, image_encoder, text_encoder
 
 
 def test_each_reason_has_its_words_and_its_line() -> None:
@@ -73,3 +77,10 @@ def test_each_field_type_is_read_in_its_own_way_and_holds_what_the_rest_knows() 
     for kind in FieldType:
         assert kind.holds.holds is kind.holds and kind.arrow == kind.holds.arrow
         assert f"\n- `{kind}`: {kind.about}\n" in page
+
+
+def test_each_encoder_with_a_name_is_made_by_it_and_named_where_a_name_is_wrong(tmp_path: Path) -> None:
+    for registry, made in ((TEXT_ENCODERS, text_encoder), (IMAGE_ENCODERS, image_encoder)):
+        assert all(callable(made(name).encode) and f"`{name}`" in workflows_page() for name in registry)
+        with pytest.raises(ValueError, match="|".join(registry)):
+            made("nothing", base=tmp_path)

@@ -8,6 +8,7 @@ is why the encoder that comes with the package has a forward pass of its own (`b
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
@@ -17,6 +18,8 @@ from resources.encoders.photo_statistics import PhotoStatisticsEncoder
 from resources.encoders.weights import FolderWeights, HubWeights, Weights
 
 __all__ = [
+    "IMAGE_ENCODERS",
+    "TEXT_ENCODERS",
     "HubImageEncoder",
     "HubTextEncoder",
     "MiniLmTextEncoder",
@@ -24,6 +27,13 @@ __all__ = [
     "image_encoder",
     "text_encoder",
 ]
+
+#: Encoders with a name of their own, made from what a spec says of batches and bounds; any other name is a model of the
+#: hub or a folder.
+TEXT_ENCODERS: Mapping[str, Callable[..., TextEncoder]] = {"all-minilm-l6-v2": MiniLmTextEncoder}
+IMAGE_ENCODERS: Mapping[str, Callable[..., ImageEncoder]] = {
+    "photo-statistics-v1": lambda max_pixels, **_: PhotoStatisticsEncoder(max_pixels=max_pixels)
+}
 
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>.*))?")
 
@@ -43,9 +53,9 @@ def text_encoder(
     Raises:
         ValueError: the name is none of these; the message says what to write.
     """
-    if name == "all-minilm-l6-v2":
-        return MiniLmTextEncoder(tokens_per_batch=tokens_per_batch, max_tokens=max_tokens, device=device)
-    weights = _weights(name, base, known="all-minilm-l6-v2")
+    if name in TEXT_ENCODERS:
+        return TEXT_ENCODERS[name](tokens_per_batch=tokens_per_batch, max_tokens=max_tokens, device=device)
+    weights = _weights(name, base, TEXT_ENCODERS)
     return HubTextEncoder(weights, tokens_per_batch=tokens_per_batch, max_tokens=max_tokens, device=device)
 
 
@@ -60,13 +70,13 @@ def image_encoder(
 
     Args and errors as for `text_encoder`.
     """
-    if name == "photo-statistics-v1":
-        return PhotoStatisticsEncoder(max_pixels=max_pixels)
-    weights = _weights(name, base, known="photo-statistics-v1")
+    if name in IMAGE_ENCODERS:
+        return IMAGE_ENCODERS[name](batch=batch, max_pixels=max_pixels, device=device)
+    weights = _weights(name, base, IMAGE_ENCODERS)
     return HubImageEncoder(weights, batch=batch, max_pixels=max_pixels, device=device)
 
 
-def _weights(name: str, base: Path | None, known: str) -> Weights:
+def _weights(name: str, base: Path | None, known: Iterable[str]) -> Weights:
     if name.startswith("hf:"):
         match = _HUB.fullmatch(name)
         if match is None:
@@ -79,5 +89,5 @@ def _weights(name: str, base: Path | None, known: str) -> Weights:
         return HubWeights(match["name"], match["revision"])
     folder = (base or Path()) / name
     if not folder.is_dir():
-        raise ValueError(f"encoder {name!r}: write {known}, hf:owner/name@commit, or a folder that exists")
+        raise ValueError(f"encoder {name!r}: write {', '.join(known)}, hf:owner/name@commit, or a folder that exists")
     return FolderWeights(folder)
