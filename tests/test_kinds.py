@@ -14,6 +14,7 @@ from pipeline_project.domain.intake.parsing import READERS
 from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
 from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.domain.models import ESTIMATORS
+from pipeline_project.domain.privacy.fields import OPENED
 from pipeline_project.spec.acting import ActionsSpec
 from pipeline_project.spec.docs import workflows_page
 from pipeline_project.spec.words import wanted
@@ -74,6 +75,7 @@ def test_each_destination_that_can_be_declared_can_be_sent_to_and_has_its_page()
 def test_each_field_type_is_read_in_its_own_way_and_holds_what_the_rest_knows() -> None:
     page = workflows_page()
     assert READERS.keys() == set(FieldType)
+    assert OPENED.keys() == {kind.holds for kind in FieldType} - {FieldType.IMAGE}
     for kind in FieldType:
         assert kind.holds.holds is kind.holds and kind.arrow == kind.holds.arrow
         assert f"\n- `{kind}`: {kind.about}\n" in page

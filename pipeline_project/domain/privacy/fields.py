@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -108,11 +108,21 @@ def as_text(value: Any) -> str | None:
 
 def from_text(text: str | None, kind: FieldType) -> Any:
     """The value that `as_text` made a text of."""
-    if text is None:
-        return None
-    if kind == FieldType.NUMBER:
-        return float(text)
-    return _START + timedelta(microseconds=int(text)) if kind == FieldType.TIME else text
+    return None if text is None else OPENED[kind](text)
+
+
+def _moment(text: str) -> datetime:
+    return _START + timedelta(microseconds=int(text))
+
+
+#: What each type's sealed text is read as; photos are never sealed here.
+OPENED: Mapping[FieldType, Callable[[str], Any]] = {
+    FieldType.NUMBER: float,
+    FieldType.TIME: _moment,
+    FieldType.CATEGORY: str,
+    FieldType.TEXT: str,
+    FieldType.IDENTIFIER: str,
+}
 
 
 def _row(raw: str) -> dict[str, Any]:
