@@ -6,12 +6,12 @@ from typing import TypeAlias
 
 import dagster as dg
 from dagster import AssetSelection
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from pipeline_project.dagster_internals import UnresolvedAssetJobDefinition
 from pipeline_project.partitions import nights
 from pipeline_project.spec import WorkflowSpec
 
-#: A job over assets, before Dagster has resolved them; Dagster gives the type no public name.
+#: A job over assets, before Dagster has resolved them.
 Job: TypeAlias = UnresolvedAssetJobDefinition
 
 #: What a retraining makes; everything else of a workflow belongs to the night.

@@ -11,8 +11,9 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
-from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster import DefaultRunLauncher
+
+from pipeline_project.dagster_internals import GRPC_INFO_TAG, CheckRunHealthResult, WorkerStatus
 
 if TYPE_CHECKING:
     from dagster import DagsterRun

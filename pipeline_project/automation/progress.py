@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import dagster as dg
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 
 from pipeline_project.automation.jobs import job_kind, job_name
+from pipeline_project.dagster_internals import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 from pipeline_project.domain.intake.due_nights import LANDED as TAKEN
 from pipeline_project.domain.intake.due_nights import LATE, LATE_AT, NightState, Taken, is_done, is_stale
 from pipeline_project.partitions import window

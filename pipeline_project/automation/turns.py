@@ -13,19 +13,21 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dagster import DagsterRunStatus, RunsFilter
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator, RunQueueConfig
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster import DagsterRunStatus, QueuedRunCoordinator, RunsFilter, SubmitRunContext
 
 from pipeline_project.automation.progress import PARTITION
+from pipeline_project.dagster_internals import (
+    IN_PROGRESS_RUN_STATUSES,
+    BulkActionsFilter,
+    BulkActionStatus,
+    PartitionBackfill,
+    RunQueueConfig,
+)
 from pipeline_project.domain.core.errors import NightOutOfTurn
 from pipeline_project.domain.lifecycle.proposing import PROCESS
 
 if TYPE_CHECKING:
     from dagster import AssetKey, DagsterInstance, DagsterRun
-    from dagster._core.execution.backfill import PartitionBackfill
-    from dagster._core.run_coordinator.base import SubmitRunContext
 
 WORKFLOW = "pipeline/workflow"
 #: The tag by which the queue holds a run back: `<workflow>/<night>`.

@@ -46,7 +46,8 @@ def end_orphans(instance: DagsterInstance, home: Path) -> int:
     Runs of another home or another machine on the same database are left alone: nothing says that they are dead.
     """
     from dagster import RunsFilter
-    from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+    from pipeline_project.dagster_internals import NOT_FINISHED_STATUSES
 
     dead = {path.name: path for path in sorted((home / _FOLDER).glob("[!.]*")) if _is_dead(path)}
     if not dead:

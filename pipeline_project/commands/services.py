@@ -121,6 +121,8 @@ def _own(ports: Ports) -> list[Service]:
 
 def _tools(ground: Ground, ports: Ports, probe: str) -> list[Service]:
     """Dagster, MLflow and the pages of the night reports."""
+    from pipeline_project.dagster_internals import DAEMON
+
     workspace = str(ROOT / "workspace.yaml")
     home = ground.settings.home
     reports = home / "reports"
@@ -142,7 +144,7 @@ def _tools(ground: Ground, ports: Ports, probe: str) -> list[Service]:
         ),
         Service(
             "dagster-daemon",
-            python("dagster._daemon", "run", "-w", workspace),
+            python(DAEMON, "run", "-w", workspace),
             lambda since: _daemons_beat(dagster, since, probe),
         ),
         Service(

@@ -11,13 +11,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
-from dagster import DagsterRun, DagsterRunStatus
-from dagster._core.launcher import WorkerStatus
-from dagster._core.storage.tags import GRPC_INFO_TAG
-from dagster._core.test_utils import create_run_for_test, instance_for_test
-from dagster._daemon.monitoring.run_monitoring import monitor_started_run
+from dagster import DagsterRun, DagsterRunStatus, instance_for_test
 
 from pipeline_project.automation.launching import WatchedRunLauncher
+from pipeline_project.dagster_internals import GRPC_INFO_TAG, WorkerStatus
+from tests.dagster_internals import create_run_for_test, monitor_started_run
 
 ROOT = Path(__file__).resolve().parents[2]
 

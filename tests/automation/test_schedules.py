@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
-from dagster._utils.schedules import cron_string_iterator
 
 from pipeline_project.automation.jobs import build_jobs, job_kind
 from pipeline_project.automation.schedules import build_schedules
 from pipeline_project.partitions import last_ended, nights
 from pipeline_project.spec import WorkflowSpec
+from tests.dagster_internals import cron_string_iterator
 from tests.doubles import claims
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster._core.test_utils import create_run_for_test
 
 from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.progress import landed_tag, night_states, taken_at
@@ -18,6 +16,7 @@ from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.intake.due_nights import is_done, looked_back_too_early
 from pipeline_project.partitions import last_ended
 from pipeline_project.workflow import build_workflow
+from tests.dagster_internals import SensorExecutionData, create_run_for_test
 from tests.doubles import FIELDS, NEXT, NIGHT, WARM, World, arrival, claims
 
 DAEMON = {"dagster/run_key": "k"}

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from dagster import AssetCheckKey, AssetKey, DagsterRunStatus
-from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
-from dagster._core.definitions.timestamp import TimestampWithTimezone
-from dagster._core.execution.asset_backfill import AssetBackfillData
-from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.run_coordinator.base import SubmitRunContext
-from dagster._core.storage.dagster_run import DagsterRun
-from dagster._core.test_utils import create_run_for_test
-from dagster._time import get_current_datetime
-from dagster._utils.tags import TagConcurrencyLimitsCounter
+from dagster import AssetCheckKey, AssetKey, DagsterRun, DagsterRunStatus, SubmitRunContext
 
 from pipeline_project.automation.turns import (
     TURN,
@@ -28,8 +19,19 @@ from pipeline_project.automation.turns import (
     unfinished,
     workflows_of,
 )
+from pipeline_project.dagster_internals import BulkActionStatus, PartitionBackfill
 from pipeline_project.domain.core.errors import NightOutOfTurn
 from pipeline_project.domain.lifecycle.proposing import PROCESS
+from tests.dagster_internals import (
+    AssetBackfillData,
+    AssetGraphSubset,
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+    TagConcurrencyLimitsCounter,
+    TimestampWithTimezone,
+    create_run_for_test,
+)
 
 NIGHTS = [f"2025-01-{day}" for day in range(25, 30)]
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")
@@ -160,11 +162,11 @@ def backfill(instance: dg.DagsterInstance, done: int, status: BulkActionStatus =
         target_subset=nights(NIGHTS[1:4]), requested_runs_for_target_roots=True, latest_storage_id=None,
         materialized_subset=nights(NIGHTS[1 : 1 + done]), requested_subset=AssetGraphSubset(),
         failed_and_downstream_subset=AssetGraphSubset(),
-        backfill_start_time=TimestampWithTimezone(get_current_datetime().timestamp(), "UTC"),
+        backfill_start_time=TimestampWithTimezone(datetime.now(UTC).timestamp(), "UTC"),
     )  # fmt: skip
     instance.add_backfill(
         PartitionBackfill(
-            "b", status, False, {}, get_current_datetime().timestamp(), asset_selection=[key], asset_backfill_data=data
+            "b", status, False, {}, datetime.now(UTC).timestamp(), asset_selection=[key], asset_backfill_data=data
         )
     )
 

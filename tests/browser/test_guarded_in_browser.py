@@ -63,9 +63,9 @@ def served(app: Any) -> Iterator[int]:
 @pytest.fixture
 def guarded(ledger: PostgresLedger, tmp_path: Path) -> Iterator[Guarded]:
     from dagster import DagsterInstance
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import EmptyWorkspaceTarget
     from dagster_webserver.app import create_app_from_workspace_process_context
+
+    from tests.dagster_internals import EmptyWorkspaceTarget, WorkspaceProcessContext
 
     with ExitStack() as stack:
         (tmp_path / "dagster").mkdir()

@@ -110,9 +110,9 @@ def test_more_names_are_given_by_the_operator(tmp_path: Path) -> None:
 
 def test_dagsters_own_server_stands_behind_the_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster import DagsterInstance
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import EmptyWorkspaceTarget
     from dagster_webserver import cli
+
+    from tests.dagster_internals import EmptyWorkspaceTarget, WorkspaceProcessContext
 
     monkeypatch.setattr(cli, "create_app_from_workspace_process_context", cli.create_app_from_workspace_process_context)
     guard_dagster(Settings(tmp_path))

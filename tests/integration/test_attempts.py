@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from dagster import DagsterRunStatus
-from dagster._core.test_utils import create_run_for_test
 
 from pipeline_project.domain.core.errors import NightOutOfTurn, StaleAttempt
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.turns import Turns
+from tests.dagster_internals import create_run_for_test
 from tests.integration import failpoints, shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import ROOT, House

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from dagster._utils.schedules import is_valid_cron_schedule
 
 from pipeline_project.spec.cron import cron_problem
+from tests.dagster_internals import is_valid_cron_schedule
 
 GOOD = [
     "30 2 * * *",

@@ -1,0 +1,41 @@
+"""What Dagster gives no public name, each with the reason why it is needed all the same; nothing else imports its
+private modules (`tests/test_frameworks.py`). Whoever brings in a newer Dagster looks here first.
+"""
+
+from __future__ import annotations
+
+# the type of what `define_asset_job` returns
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+# `DagsterInstance.get_backfills` is public; what it is asked by, and what it answers with, is not
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+
+# the answer of a run launcher to the run monitor, which the public `DefaultRunLauncher` cannot give
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+
+# what the public `QueuedRunCoordinator` is asked for before runs are taken out of the queue
+from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
+
+# `DagsterRunStatus` by stage: a status that comes with a newer Dagster is sorted there, not forgotten here
+from dagster._core.storage.dagster_run import FINISHED_STATUSES, IN_PROGRESS_RUN_STATUSES, NOT_FINISHED_STATUSES
+
+# the tag in which the default launcher notes where a run's code server listens
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+#: What `python -m` starts as the daemon, by this interpreter: the script `dagster-daemon` may belong to another one.
+DAEMON = "dagster._daemon"
+
+__all__ = [
+    "DAEMON",
+    "FINISHED_STATUSES",
+    "GRPC_INFO_TAG",
+    "IN_PROGRESS_RUN_STATUSES",
+    "NOT_FINISHED_STATUSES",
+    "BulkActionStatus",
+    "BulkActionsFilter",
+    "CheckRunHealthResult",
+    "PartitionBackfill",
+    "RunQueueConfig",
+    "UnresolvedAssetJobDefinition",
+    "WorkerStatus",
+]

@@ -1,0 +1,32 @@
+"""The frameworks are used by their public names; what has none is gathered in one file, with the reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PRIVATE = re.compile(r"\b(dagster\w*|fastapi|starlette)(\.\w+)*\._[a-z]")
+#: The only files that may name a private module, and this one.
+ADAPTERS = {"pipeline_project/dagster_internals.py", "tests/dagster_internals.py", "tests/test_frameworks.py"}
+#: Programs and not imports: the daemon's command line, and a child process that handles signals as Dagster does.
+NAMED = {"benchmarks/chaos/services.py", "tests/integration/test_up.py", "tests/commands/test_stopping.py"}
+
+
+@pytest.mark.parametrize("folder", ["pipeline_project", "assets", "resources", "benchmarks", "tests"])
+def test_private_modules_of_the_frameworks_are_named_in_one_file(folder: str) -> None:
+    naming = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / folder).rglob("*.py")
+        if PRIVATE.search(path.read_text(encoding="utf-8"))
+    }
+    assert not naming - ADAPTERS - NAMED
+
+
+def test_the_search_finds_what_it_is_for() -> None:
+    assert PRIVATE.search("from dagster._core.launcher import WorkerStatus")
+    assert PRIVATE.search("import dagster_postgres.utils._private")
+    assert not PRIVATE.search("from dagster_postgres.utils import DagsterPostgresException")
+    assert not PRIVATE.search("import dagster as dg")
