@@ -30,3 +30,10 @@ def test_the_search_finds_what_it_is_for() -> None:
     assert PRIVATE.search("import dagster_postgres.utils._private")
     assert not PRIVATE.search("from dagster_postgres.utils import DagsterPostgresException")
     assert not PRIVATE.search("import dagster as dg")
+
+
+def test_routes_ask_for_what_they_need_and_do_not_look_it_up() -> None:
+    """By `desk.dependencies`: what a route stands on is read off its parameters."""
+    desk = ROOT / "pipeline_project/desk"
+    reading = {str(path.relative_to(desk)) for path in desk.rglob("*.py") if ".app.state." in path.read_text("utf-8")}
+    assert reading == {"dependencies.py"}

@@ -12,6 +12,8 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.params import Depends as DependsParam
 from fastapi.routing import APIRoute
 
+from pipeline_project.desk.backend import Frame
+from pipeline_project.desk.dependencies import FrameDep, SessionDep
 from pipeline_project.domain.core.people import PersonRole, Session
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -21,10 +23,6 @@ _DECLARED = "declared_roles"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class SignInFirst(Exception):
-    """Nobody is signed in; the browser is sent to the sign-in page."""
-
-
 def needs(*roles: PersonRole) -> Any:
     """A route's declaration: only people with one of these roles; without any, everybody who is signed in.
 
@@ -32,16 +30,12 @@ def needs(*roles: PersonRole) -> Any:
     """
     allowed = frozenset(roles) or EVERYONE
 
-    async def check(request: Request) -> Session:
-        session: Session | None = request.state.session
-        if session is None:
-            raise SignInFirst
+    async def check(request: Request, frame: FrameDep, session: SessionDep) -> None:
         # somebody without any role sees nothing, not even what everybody sees
         if not allowed & session.person.roles:
             raise HTTPException(403, "your roles do not open this page; ask an admin")
         if request.method not in SAFE_METHODS:
-            await _refuse_foreign(request, session)
-        return session
+            await _refuse_foreign(request, frame, session)
 
     setattr(check, _DECLARED, allowed)
     return Depends(check)
@@ -57,30 +51,22 @@ def public() -> Any:
     return Depends(check)
 
 
-def session_of(request: Request) -> Session:
-    """The session of a request whose route has let it in."""
-    session: Session | None = request.state.session
-    if session is None:
-        raise SignInFirst
-    return session
-
-
-async def _refuse_foreign(request: Request, session: Session) -> None:
-    if not own_origin(request):
+async def _refuse_foreign(request: Request, frame: Frame, session: Session) -> None:
+    if not own_origin(request, frame):
         raise HTTPException(403, "this form was not sent from the desk's own pages")
     given = request.headers.get("x-csrf") or (await request.form()).get("csrf")
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), session.csrf.encode()):
         raise HTTPException(403, "this form is from another session; open the page again")
 
 
-def own_origin(request: Request) -> bool:
+def own_origin(request: Request, frame: Frame) -> bool:
     """Whether a request comes from the desk's own pages, as far as the browser says where it comes from."""
     origin = request.headers.get("origin")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     if origin is None:
         return True
-    own = urlsplit(request.app.state.frame.url)
+    own = urlsplit(frame.url)
     here = urlsplit(origin)
     return (here.scheme, here.netloc) == (own.scheme, own.netloc) or here.netloc == request.headers.get("host")
 

@@ -14,8 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from pipeline_project.desk.access import SignInFirst, declarations, public
+from pipeline_project.desk.access import declarations, public
 from pipeline_project.desk.backend import Doors, Frame
+from pipeline_project.desk.dependencies import SignInFirst
 from pipeline_project.desk.routes import actions, approvals, audit, case, cluster, login, models, nights, people, queue
 from pipeline_project.desk.security import guard
 from pipeline_project.desk.show import HERE, page

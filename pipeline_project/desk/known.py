@@ -38,9 +38,8 @@ class KnownBrowser:
     number: str
 
 
-def browser_of(request: Request) -> KnownBrowser | None:
+def browser_of(request: Request, frame: Frame) -> KnownBrowser | None:
     """The browser that a request comes from, by its cookie or by the link that it opens."""
-    frame: Frame = request.app.state.frame
     if request.url.path == LINK:
         return opened(frame, request.query_params.get("for", ""))
     return _read(frame, "cookie", request.cookies.get(COOKIE, ""), COOKIE_SECONDS)

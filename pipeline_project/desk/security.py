@@ -131,7 +131,7 @@ def guard(app: FastAPI, doors: Doors, frame: Frame, elsewhere: tuple[str, ...]) 
         if not request.url.path.startswith((*elsewhere, "/static/", "/healthz")):
             token = request.cookies.get(frame.cookie)
             address = request.client.host if request.client else "unknown"
-            if browser := known.browser_of(request):
+            if browser := known.browser_of(request, frame):
                 # whoever shares the address uses up none of what a known browser may do
                 address = f"browser {browser.number}"
             signing_in = request.url.path.startswith(known.PATH) and request.method == "POST"

@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pipeline_project.desk.access import needs, session_of
-from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.access import needs
+from pipeline_project.desk.dependencies import DoorsDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 
@@ -24,10 +24,15 @@ _SAID = {"asked": "Asked: a second person must agree.", "gone": "It goes out aga
 
 @router.get("/actions", dependencies=[LOOKS])
 def actions(
-    request: Request, workflow: str = "", state: str = "", night: str = "", after: int = 0, said: str = ""
+    request: Request,
+    doors: DoorsDep,
+    workflow: str = "",
+    state: str = "",
+    night: str = "",
+    after: int = 0,
+    said: str = "",
 ) -> Response:
     """Actions, the destinations they go to, and what waits for a second person."""
-    doors: Doors = request.app.state.doors
     chosen = {"workflow": workflow, "state": state, "night": night}
     rows = doors.outbox.listed(workflow or None, state or None, night or None, after, PAGE)
     return page(
@@ -47,21 +52,20 @@ def actions(
 
 @router.post("/actions/{key}/again", dependencies=[SENDS])
 def again(
-    request: Request,
+    doors: DoorsDep,
+    session: SessionDep,
     key: UUID,
     reason: Annotated[str, Form(min_length=1, max_length=300)],
     dry_run: Annotated[bool, Form()] = False,
 ) -> Response:
     """Asks for a held or dead action to go; without money it goes at once."""
-    doors: Doors = request.app.state.doors
-    told = doors.outbox.ask(key, session_of(request).person.name, reason, dry_run)
+    told = doors.outbox.ask(key, session.person.name, reason, dry_run)
     said = "dry" if dry_run else "gone" if told["gone"] else "asked"
     return RedirectResponse(f"/actions?said={said}", 303)
 
 
 @router.post("/actions/requests/{number}/agree", dependencies=[SENDS])
-def agree(request: Request, number: int) -> Response:
+def agree(doors: DoorsDep, session: SessionDep, number: int) -> Response:
     """The second person's yes."""
-    doors: Doors = request.app.state.doors
-    doors.outbox.agree(number, session_of(request).person.name)
+    doors.outbox.agree(number, session.person.name)
     return RedirectResponse("/actions?said=gone", 303)

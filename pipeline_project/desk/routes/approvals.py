@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pipeline_project.desk.access import needs, session_of
+from pipeline_project.desk.access import needs
 from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.dependencies import DoorsDep, SessionDep
 from pipeline_project.desk.routes.case import case_context
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
@@ -21,49 +22,45 @@ Note = Annotated[str, Form(max_length=2000)]
 
 
 @router.get("/approvals", dependencies=[APPROVES])
-def waiting(request: Request, said: str = "") -> Response:
+def waiting(request: Request, doors: DoorsDep, said: str = "") -> Response:
     """What waits for a second person, the oldest first."""
-    doors: Doors = request.app.state.doors
     words = {"approved": "Approved: the decision stands.", "back": "Sent back to the queue."}.get(said)
     return page(request, "approvals.html", proposals=doors.answers.waiting(), desks=doors.desks, said=words)
 
 
 @router.get("/approvals/{proposal}", dependencies=[APPROVES])
-def show(request: Request, proposal: int) -> Response:
+def show(request: Request, doors: DoorsDep, session: SessionDep, proposal: int) -> Response:
     """One proposal with its case."""
-    doors: Doors = request.app.state.doors
     made = doors.answers.proposal(proposal)
     task = None if made is None else doors.tasks.task(made.task)
     if made is None or task is None or made.workflow not in doors.desks:
         raise HTTPException(404)
-    own = made.proposer == session_of(request).person.name
+    own = made.proposer == session.person.name
     return page(request, "approval.html", **case_context(doors, task), proposal=made, own=own, revealed={}, claim=None)
 
 
 @router.post("/approvals/{proposal}/approve", dependencies=[APPROVES])
-def approve(request: Request, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+def approve(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
     """Agrees to what this page showed."""
-    doors: Doors = request.app.state.doors
     made = doors.answers.proposal(proposal)
     if made is None or made.workflow not in doors.desks:
         raise HTTPException(404)
     desk = doors.desks[made.workflow]
     others = [each.name for each in doors.people.reviewers()]
-    person = session_of(request).person.name
+    person = session.person.name
     kept = _sealed(doors, made.workflow, made.subject, note)
     doors.answers.approve(proposal, proposal_hash, person, desk.review, desk.actions, kept, others)
     return RedirectResponse("/approvals?said=approved", 303)
 
 
 @router.post("/approvals/{proposal}/send-back", dependencies=[APPROVES])
-def send_back(request: Request, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+def send_back(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
     """Refuses it; somebody decides anew."""
-    doors: Doors = request.app.state.doors
     made = doors.answers.proposal(proposal)
     if made is None:
         raise HTTPException(404)
     kept = _sealed(doors, made.workflow, made.subject, note)
-    doors.answers.send_back(proposal, proposal_hash, session_of(request).person.name, kept)
+    doors.answers.send_back(proposal, proposal_hash, session.person.name, kept)
     return RedirectResponse("/approvals?said=back", 303)
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
 from pipeline_project.desk.access import needs
-from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.dependencies import DoorsDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 
@@ -20,6 +20,7 @@ PAGE = 50
 @router.get("/audit", dependencies=[needs(PersonRole.AUDITOR, PersonRole.ADMIN)])
 def audit(
     request: Request,
+    doors: DoorsDep,
     case: str = "",
     person: str = "",
     kind: str = "",
@@ -29,7 +30,6 @@ def audit(
     before: str = "",
 ) -> Response:
     """Entries of the chain, newest first."""
-    doors: Doors = request.app.state.doors
     first, last = _day(since), _day(until)
     sought = doors.sought(
         case_id=case or None,
@@ -45,9 +45,8 @@ def audit(
 
 
 @router.get("/why/{workflow}/{case:path}", dependencies=[needs()])
-def why(request: Request, workflow: str, case: str) -> Response:
+def why(request: Request, doors: DoorsDep, workflow: str, case: str) -> Response:
     """From arrival to delivery."""
-    doors: Doors = request.app.state.doors
     story = doors.stories.story(workflow, case) if workflow in doors.desks else None
     if story is None:
         raise HTTPException(404)

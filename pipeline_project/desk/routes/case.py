@@ -8,12 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from pipeline_project.desk.access import needs, session_of
-from pipeline_project.desk.backend import Desk, Doors
+from pipeline_project.desk.access import needs
+from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.dependencies import DoorsDep, SessionDep, desk_of
 from pipeline_project.desk.routes.queue import place_of
 from pipeline_project.desk.show import left, page
 from pipeline_project.domain.core.errors import PhotoUnreadable
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import PersonRole, Session
 from pipeline_project.domain.intake.photo_opener import as_jpeg
 from pipeline_project.domain.review.answers import LONGEST_NOTE, Answer
 from pipeline_project.domain.review.content import PHOTOS, in_order
@@ -37,56 +38,60 @@ Version = Annotated[int, Form()]
     "/tasks/{task_id}",
     dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER, PersonRole.AUDITOR)],
 )
-def show(request: Request, task_id: int, claim: UUID | None = None, said: str = "") -> Response:
+def show(
+    request: Request, doors: DoorsDep, session: SessionDep, task_id: int, claim: UUID | None = None, said: str = ""
+) -> Response:
     """The case; with the claim of whoever holds it also the form."""
-    return _page(request, _task(request, task_id), claim, said=_SAID.get(said))
+    return _page(request, doors, session, _task(doors, task_id), claim, said=_SAID.get(said))
 
 
 @router.post("/tasks/{task_id}/claim", dependencies=[ANSWERS])
-def take(request: Request, task_id: int) -> Response:
+def take(doors: DoorsDep, session: SessionDep, task_id: int) -> Response:
     """Takes this very task."""
-    doors: Doors = request.app.state.doors
-    return RedirectResponse(place_of(doors.tasks.claim(task_id, session_of(request).person)), 303)
+    return RedirectResponse(place_of(doors.tasks.claim(task_id, session.person)), 303)
 
 
 @router.post("/tasks/{task_id}/renew", dependencies=[ANSWERS])
-def renew(request: Request, task_id: int, version: Version, token: Token) -> Response:
+def renew(
+    request: Request, doors: DoorsDep, session: SessionDep, task_id: int, version: Version, token: Token
+) -> Response:
     """Lets the lease begin anew."""
-    doors: Doors = request.app.state.doors
-    until = doors.tasks.renew(task_id, version, token, session_of(request).person.name)
+    until = doors.tasks.renew(task_id, version, token, session.person.name)
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"left": left(until)})
     return RedirectResponse(f"/tasks/{task_id}?claim={token}", 303)
 
 
 @router.post("/tasks/{task_id}/give-back", dependencies=[ANSWERS])
-def give_back(request: Request, task_id: int, version: Version, token: Token) -> Response:
+def give_back(doors: DoorsDep, session: SessionDep, task_id: int, version: Version, token: Token) -> Response:
     """Puts the task back into the queue."""
-    request.app.state.doors.tasks.give_back(task_id, version, token, session_of(request).person.name)
+    doors.tasks.give_back(task_id, version, token, session.person.name)
     return RedirectResponse("/?said=back", 303)
 
 
 @router.post("/tasks/{task_id}/reveal", dependencies=[ANSWERS])
 def reveal(
     request: Request,
+    doors: DoorsDep,
+    session: SessionDep,
     task_id: int,
     name: Annotated[str, Form(max_length=48)],
     claim: Annotated[str, Form(max_length=36)] = "",
 ) -> Response:
     """Opens one personal value and writes down who did."""
-    doors: Doors = request.app.state.doors
     token = _claim(claim)
-    sealed = doors.tasks.reveal(task_id, session_of(request).person.name, name, token)
+    sealed = doors.tasks.reveal(task_id, session.person.name, name, token)
     value = doors.keyring.open([sealed])[0] if sealed else None
     told = value if value is not None else "forgotten" if sealed else "–"
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"value": told})
-    return _page(request, _task(request, task_id), token, revealed={name: told})
+    return _page(request, doors, session, _task(doors, task_id), token, revealed={name: told})
 
 
 @router.post("/tasks/{task_id}/answer", dependencies=[ANSWERS])
 def answer(
-    request: Request,
+    doors: DoorsDep,
+    session: SessionDep,
     task_id: int,
     version: Version,
     token: Token,
@@ -96,10 +101,9 @@ def answer(
     note: Annotated[str, Form(max_length=LONGEST_NOTE // 8)] = "",
 ) -> Response:
     """Takes the answer and goes on to the next task."""
-    doors: Doors = request.app.state.doors
-    person = session_of(request).person
-    task = _task(request, task_id)
-    desk = _desk(doors, task.workflow)
+    person = session.person
+    task = _task(doors, task_id)
+    desk = desk_of(doors, task.workflow)
     kept = doors.keyring.seal([task.subject], f"note/{task.workflow}", [note.strip()])[0] if note.strip() else None
     others = [each.name for each in doors.people.reviewers()]
     done = doors.answers.answer(
@@ -114,15 +118,14 @@ def answer(
     "/tasks/{task_id}/photos/{number}",
     dependencies=[ANSWERS],
 )
-def photo(request: Request, task_id: int, number: int, claim: str = "") -> Response:
+def photo(doors: DoorsDep, session: SessionDep, task_id: int, number: int, claim: str = "") -> Response:
     """One photo of the task's case, for whoever holds the task; like any personal value, who saw it is kept."""
-    doors: Doors = request.app.state.doors
-    task = _task(request, task_id)
+    task = _task(doors, task_id)
     named = task.content.get("photos") or []
     source = doors.photos(task.workflow)
     if source is None or not 0 <= number < len(named):
         raise HTTPException(404)
-    doors.tasks.reveal(task_id, session_of(request).person.name, PHOTOS, _claim(claim))
+    doors.tasks.reveal(task_id, session.person.name, PHOTOS, _claim(claim))
     try:
         shown = as_jpeg(source.read(named[number]), LARGEST)
     except PhotoUnreadable as error:
@@ -139,20 +142,20 @@ def _claim(text: str) -> UUID | None:
 
 def case_context(doors: Doors, task: Task) -> dict[str, Any]:
     """What every page about one case shows."""
-    desk = _desk(doors, task.workflow)
+    desk = desk_of(doors, task.workflow)
     return {"task": task, "content": in_order(task.content), "terms": desk.review, "currency": desk.review.currency}
 
 
 def _page(
     request: Request,
+    doors: Doors,
+    session: Session,
     task: Task,
     claim: UUID | None,
     revealed: dict[str, str] | None = None,
     said: str | None = None,
 ) -> Response:
-    doors: Doors = request.app.state.doors
-    person = session_of(request).person
-    holds = task.claimed_by == person.name
+    holds = task.claimed_by == session.person.name
     return page(
         request,
         "case.html",
@@ -167,14 +170,8 @@ def _page(
     )
 
 
-def _task(request: Request, task_id: int) -> Task:
-    task: Task | None = request.app.state.doors.tasks.task(task_id)
-    if task is None or task.workflow not in request.app.state.doors.desks:
+def _task(doors: Doors, task_id: int) -> Task:
+    task = doors.tasks.task(task_id)
+    if task is None or task.workflow not in doors.desks:
         raise HTTPException(404)
     return task
-
-
-def _desk(doors: Doors, workflow: str) -> Desk:
-    if workflow not in doors.desks:
-        raise HTTPException(404)
-    return doors.desks[workflow]

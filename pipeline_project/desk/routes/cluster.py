@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pipeline_project.desk.access import needs, session_of
-from pipeline_project.desk.backend import Desk, Doors
+from pipeline_project.desk.access import needs
+from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.dependencies import DoorsDep, SessionDep, desk_of
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer
@@ -25,9 +26,8 @@ SHOWN = 6
 
 
 @router.get("/clusters", dependencies=[REVIEWS])
-def clusters(request: Request, workflow: str = "", said: str = "") -> Response:
+def clusters(request: Request, doors: DoorsDep, workflow: str = "", said: str = "") -> Response:
     """The clusters that one answer could decide, by workflow, and those decided lately."""
-    doors: Doors = request.app.state.doors
     wanted = {name: desk for name, desk in doors.desks.items() if desk.review.clusters and workflow in ("", name)}
     return page(
         request,
@@ -40,10 +40,9 @@ def clusters(request: Request, workflow: str = "", said: str = "") -> Response:
 
 
 @router.get("/clusters/{workflow}/{cluster}", dependencies=[REVIEWS])
-def show(request: Request, workflow: str, cluster: str) -> Response:
+def show(request: Request, doors: DoorsDep, workflow: str, cluster: str) -> Response:
     """One cluster: its most typical and its most different open members."""
-    doors: Doors = request.app.state.doors
-    desk = _desk(doors, workflow)
+    desk = desk_of(doors, workflow)
     found = doors.clusters.open_cluster(workflow, cluster, desk.review)
     return page(
         request,
@@ -60,7 +59,8 @@ def show(request: Request, workflow: str, cluster: str) -> Response:
 
 @router.post("/clusters/{workflow}/{cluster}", dependencies=[REVIEWS])
 def decide(
-    request: Request,
+    doors: DoorsDep,
+    session: SessionDep,
     workflow: str,
     cluster: str,
     label: Annotated[str, Form(max_length=48)],
@@ -68,11 +68,10 @@ def decide(
     reason: Annotated[str, Form(max_length=48)],
 ) -> Response:
     """Decides the cluster; it spreads only if the blind sample proves that it may."""
-    doors: Doors = request.app.state.doors
-    desk = _desk(doors, workflow)
+    desk = desk_of(doors, workflow)
     others = [each.name for each in doors.people.reviewers()]
     doors.clusters.decide_cluster(
-        workflow, cluster, session_of(request).person.name, ClusterAnswer(option, label, reason), desk.review,
+        workflow, cluster, session.person.name, ClusterAnswer(option, label, reason), desk.review,
         desk.actions, others,
     )  # fmt: skip
     return RedirectResponse("/clusters?said=decided", 303)
@@ -81,9 +80,3 @@ def decide(
 def _members(doors: Doors, ids: Sequence[int]) -> list[Task]:
     tasks = [doors.tasks.task(each) for each in ids[:SHOWN]]
     return [replace(task, content=in_order(task.content)) for task in tasks if task is not None]
-
-
-def _desk(doors: Doors, workflow: str) -> Desk:
-    if workflow not in doors.desks:
-        raise HTTPException(404)
-    return doors.desks[workflow]

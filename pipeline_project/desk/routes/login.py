@@ -13,8 +13,9 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from pipeline_project.desk import known
-from pipeline_project.desk.access import needs, own_origin, own_path, public, session_of
+from pipeline_project.desk.access import needs, own_origin, own_path, public
 from pipeline_project.desk.backend import Doors, Frame, Provider
+from pipeline_project.desk.dependencies import DoorsDep, FrameDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.errors import SignInRefused
 
@@ -24,53 +25,52 @@ _FORM, _NEXT = "form", "next"
 
 
 @router.get("/sign-in", dependencies=[public()])
-async def ask(request: Request, next: str = "/") -> Response:
+async def ask(request: Request, frame: FrameDep, next: str = "/") -> Response:
     """The form, or the way to the provider."""
-    wanted = own_path(next, request.app.state.frame.url)
+    wanted = own_path(next, frame.url)
     if request.state.session is not None:
         return RedirectResponse(wanted, 303)
-    return _form(request, wanted)
+    return _form(request, frame, wanted)
 
 
 @router.post("/sign-in", dependencies=[public()])
 async def sign_in(
     request: Request,
+    doors: DoorsDep,
+    frame: FrameDep,
     name: Annotated[str, Form(max_length=200)],
     password: Annotated[str, Form(max_length=2000)],
     form: Annotated[str, Form(max_length=200)] = "",
     next: Annotated[str, Form(max_length=2000)] = "/",
 ) -> Response:
     """Takes name and password; the session begins anew, whatever cookie came along."""
-    doors: Doors = request.app.state.doors
-    frame: Frame = request.app.state.frame
     if frame.provider is not None:
         raise HTTPException(404)
     given, wanted = request.session.pop(_FORM, ""), own_path(next, frame.url)
-    if not own_origin(request) or not given or not hmac.compare_digest(given.encode(), form.encode()):
-        return _form(request, wanted, 403, "This form had grown old; try again.")
+    if not own_origin(request, frame) or not given or not hmac.compare_digest(given.encode(), form.encode()):
+        return _form(request, frame, wanted, 403, "This form had grown old; try again.")
     try:
         said = name.strip().lower()
-        person = await run_in_threadpool(doors.people.verify, said, password, _place(request, said))
+        person = await run_in_threadpool(doors.people.verify, said, password, _place(request, frame, said))
     except SignInRefused as error:
-        return _form(request, wanted, 401, str(error))
-    return await _begin(request, person.name, wanted)
+        return _form(request, frame, wanted, 401, str(error))
+    return await _begin(request, doors, frame, person.name, wanted)
 
 
 @router.get(known.LINK, dependencies=[public()])
-async def make_known(request: Request) -> Response:
+async def make_known(request: Request, frame: FrameDep) -> Response:
     """Makes this browser known as the person's for whom the link was made; signing in is still to do."""
-    browser = known.browser_of(request)
+    browser = known.browser_of(request, frame)
     if browser is None:
-        return _form(request, "/", 403, "This link has grown old; ask for another one, or sign in without it.")
+        return _form(request, frame, "/", 403, "This link has grown old; ask for another one, or sign in without it.")
     answer = RedirectResponse(known.PATH, 303)
-    known.mark(answer, request.app.state.frame, browser)
+    known.mark(answer, frame, browser)
     return answer
 
 
 @router.get("/sign-in/provider", dependencies=[public()])
-async def to_provider(request: Request, next: str = "/") -> Response:
+async def to_provider(request: Request, frame: FrameDep, next: str = "/") -> Response:
     """Sends the browser to the provider, with state, nonce and a code challenge."""
-    frame: Frame = request.app.state.frame
     client = _client(frame)
     request.session[_NEXT] = own_path(next, frame.url)
     answer: Response = await client.authorize_redirect(request, f"{frame.url}/sign-in/answer")
@@ -78,22 +78,20 @@ async def to_provider(request: Request, next: str = "/") -> Response:
 
 
 @router.get("/sign-in/answer", dependencies=[public()])
-async def from_provider(request: Request) -> Response:
+async def from_provider(request: Request, doors: DoorsDep, frame: FrameDep) -> Response:
     """Takes the provider's answer: state, code, and an identity token whose signature, issuer and nonce must fit."""
     from authlib.common.errors import AuthlibBaseError
     from joserfc.errors import JoseError
 
-    doors: Doors = request.app.state.doors
-    frame: Frame = request.app.state.frame
     client = _client(frame)
     assert frame.provider is not None
     try:
         told = await client.authorize_access_token(request)
     except (AuthlibBaseError, JoseError, ValueError):
-        return _form(request, "/", 401, "The provider's answer does not fit this sign-in; try again.")
+        return _form(request, frame, "/", 401, "The provider's answer does not fit this sign-in; try again.")
     claims = told.get("userinfo") or {}
     if claims.get("iss") != frame.provider.issuer or not claims.get("sub"):
-        return _form(request, "/", 401, "The provider's answer does not fit this sign-in; try again.")
+        return _form(request, frame, "/", 401, "The provider's answer does not fit this sign-in; try again.")
     wanted = own_path(request.session.pop(_NEXT, "/"), frame.url)
     try:
         person = await run_in_threadpool(
@@ -101,47 +99,44 @@ async def from_provider(request: Request) -> Response:
             claims.get("email_verified") is True,
         )  # fmt: skip
     except SignInRefused as error:
-        return _form(request, "/", 403, str(error))
-    return await _begin(request, person.name, wanted)
+        return _form(request, frame, "/", 403, str(error))
+    return await _begin(request, doors, frame, person.name, wanted)
 
 
 @router.post("/sign-out", dependencies=[needs()])
-def sign_out(request: Request) -> Response:
+def sign_out(doors: DoorsDep, frame: FrameDep, session: SessionDep) -> Response:
     """Ends the session, here and in the database."""
-    request.app.state.doors.sessions.end(session_of(request).token)
+    doors.sessions.end(session.token)
     answer = RedirectResponse("/sign-in", 303)
-    answer.delete_cookie(request.app.state.frame.cookie, path="/")
+    answer.delete_cookie(frame.cookie, path="/")
     return answer
 
 
-def _place(request: Request, name: str) -> str:
+def _place(request: Request, frame: Frame, name: str) -> str:
     """Where a try is counted: with the browser, where this person's is known, else with its address."""
-    browser = known.browser_of(request)
+    browser = known.browser_of(request, frame)
     if browser is not None and browser.person == name:
         return f"browser {browser.number}"
     return f"address {request.client.host if request.client else 'unknown'}"
 
 
-def _form(request: Request, wanted: str, status: int = 200, trouble: str | None = None) -> Response:
+def _form(request: Request, frame: Frame, wanted: str, status: int = 200, trouble: str | None = None) -> Response:
     token = secrets.token_urlsafe(24)
     request.session[_FORM] = token
     if not wanted.startswith("/"):
         parts = urlsplit(wanted)
         request.state.onward = f"{parts.scheme}://{parts.netloc}"
-    provider = request.app.state.frame.provider
-    return page(request, "sign_in.html", status, form=token, next=wanted, trouble=trouble, provider=provider)
+    return page(request, "sign_in.html", status, form=token, next=wanted, trouble=trouble, provider=frame.provider)
 
 
-async def _begin(request: Request, person: str, wanted: str) -> Response:
-    doors: Doors = request.app.state.doors
-    frame: Frame = request.app.state.frame
+async def _begin(request: Request, doors: Doors, frame: Frame, person: str, wanted: str) -> Response:
     before = request.cookies.get(frame.cookie)
     if before:
         await run_in_threadpool(doors.sessions.end, before)
     session = await run_in_threadpool(doors.sessions.begin, person)
     answer = RedirectResponse(wanted, 303)
     answer.set_cookie(frame.cookie, session.token, httponly=True, secure=frame.secure, samesite="lax", path="/")
-    browser = known.browser_of(request)
+    browser = known.browser_of(request, frame)
     known.mark(answer, frame, browser if browser and browser.person == person else known.new_browser(person))
     return answer
 

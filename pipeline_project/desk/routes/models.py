@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pipeline_project.desk.access import needs, session_of
+from pipeline_project.desk.access import needs
 from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.dependencies import DoorsDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 
@@ -25,9 +26,8 @@ EARLIER = 10
 
 
 @router.get("/models", dependencies=[LOOKS])
-def models(request: Request, said: str = "") -> Response:
+def models(request: Request, doors: DoorsDep, said: str = "") -> Response:
     """What waits, who decides now, and what was answered."""
-    doors: Doors = request.app.state.doors
     awaiting = doors.models.awaiting()
     waits = {each["id"] for each in awaiting}
     champions = {name: doors.models.champions(name)[:5] for name in sorted(doors.desks)}
@@ -40,11 +40,10 @@ def models(request: Request, said: str = "") -> Response:
 
 
 @router.get("/models/{proposal}", dependencies=[LOOKS])
-def show(request: Request, proposal: int) -> Response:
+def show(request: Request, doors: DoorsDep, session: SessionDep, proposal: int) -> Response:
     """One proposal: gates, money, slices, flips, the model card."""
-    doors: Doors = request.app.state.doors
     made = _known(doors, proposal)
-    person = session_of(request).person
+    person = session.person
     waits = any(each["id"] == proposal for each in doors.models.awaiting())
     return page(
         request,
@@ -59,20 +58,18 @@ def show(request: Request, proposal: int) -> Response:
 
 
 @router.post("/models/{proposal}/sign", dependencies=[SIGNS])
-def sign(request: Request, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+def sign(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
     """Agrees to exactly what this page showed."""
-    doors: Doors = request.app.state.doors
     terms = doors.desks[_known(doors, proposal)["workflow"]].rollout
-    doors.models.sign(proposal, proposal_hash, session_of(request).person.name, terms, note.strip() or None)
+    doors.models.sign(proposal, proposal_hash, session.person.name, terms, note.strip() or None)
     return RedirectResponse("/models?said=signed", 303)
 
 
 @router.post("/models/{proposal}/refuse", dependencies=[SIGNS])
-def refuse(request: Request, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+def refuse(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
     """Says no, and why."""
-    doors: Doors = request.app.state.doors
     _known(doors, proposal)
-    doors.models.refuse(proposal, proposal_hash, session_of(request).person.name, note)
+    doors.models.refuse(proposal, proposal_hash, session.person.name, note)
     return RedirectResponse("/models?said=refused", 303)
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pipeline_project.desk.access import needs, session_of
+from pipeline_project.desk.access import needs
 from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.dependencies import DoorsDep, SessionDep, desk_of
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 from pipeline_project.domain.review.tasks import QueueFilter
@@ -22,9 +23,8 @@ LISTED = 60
 
 
 @router.get("/nights", dependencies=[LOOKS])
-def nights(request: Request, workflow: str = "") -> Response:
+def nights(request: Request, doors: DoorsDep, workflow: str = "") -> Response:
     """The latest nights of a workflow by option."""
-    doors: Doors = request.app.state.doors
     chosen = workflow if workflow in doors.desks else next(iter(sorted(doors.desks)), "")
     by_night = _by_night(doors, chosen) if chosen else {}
     return page(
@@ -39,11 +39,9 @@ def nights(request: Request, workflow: str = "") -> Response:
 
 
 @router.get("/nights/{workflow}/{night}", dependencies=[LOOKS])
-def night(request: Request, workflow: str, night: str) -> Response:
+def night(request: Request, doors: DoorsDep, workflow: str, night: str) -> Response:
     """One night: decisions, tasks, actions, release, spending."""
-    doors: Doors = request.app.state.doors
-    if workflow not in doors.desks:
-        raise HTTPException(404)
+    desk = desk_of(doors, workflow)
     decided = _by_night(doors, workflow).get(night)
     if decided is None:
         raise HTTPException(404)
@@ -54,7 +52,7 @@ def night(request: Request, workflow: str, night: str) -> Response:
         night=night,
         decided=decided,
         options=_titles(doors, workflow),
-        desk=doors.desks[workflow],
+        desk=desk,
         spent=doors.outbox.night(workflow, night),
         actions=doors.outbox.counts(workflow, night),
         queue=doors.tasks.queue(QueueFilter(workflow=workflow, night=night), 20),
@@ -66,17 +64,16 @@ def night(request: Request, workflow: str, night: str) -> Response:
 
 @router.post("/nights/{workflow}/switch", dependencies=[STOPS])
 def switch(
-    request: Request,
+    doors: DoorsDep,
+    session: SessionDep,
     workflow: str,
     reason: Annotated[str, Form(min_length=1, max_length=300)],
     stop: Annotated[bool, Form()],
 ) -> Response:
     """Throws or lifts the kill switch."""
-    doors: Doors = request.app.state.doors
-    if workflow not in doors.desks:
-        raise HTTPException(404)
+    desk_of(doors, workflow)
     turn = doors.outbox.stop if stop else doors.outbox.resume
-    turn(workflow, reason, session_of(request).person.name)
+    turn(workflow, reason, session.person.name)
     return RedirectResponse(f"/nights?workflow={workflow}", 303)
 
 

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from pipeline_project.desk import known
-from pipeline_project.desk.access import needs, session_of
-from pipeline_project.desk.backend import Doors, Frame
+from pipeline_project.desk.access import needs
+from pipeline_project.desk.dependencies import DoorsDep, FrameDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.errors import PersonRefused
 from pipeline_project.domain.core.people import PersonRole
@@ -22,11 +22,10 @@ Password = Annotated[str, Form(max_length=1000)]
 
 
 @router.get("/people", dependencies=[RULES])
-def everyone(request: Request) -> Response:
+def everyone(request: Request, doors: DoorsDep, frame: FrameDep) -> Response:
     """Every account with its roles, and how far people agree on cases shown twice."""
-    doors: Doors = request.app.state.doors
     agreement = {name: found for name in doors.desks if (found := doors.repeats.agreement(name))}
-    provider = request.app.state.frame.provider
+    provider = frame.provider
     return page(
         request, "people.html", accounts=doors.people.everyone(), all_roles=list(PersonRole), agreement=agreement,
         provider=provider,
@@ -35,7 +34,9 @@ def everyone(request: Request) -> Response:
 
 @router.post("/people", dependencies=[RULES])
 def add(
-    request: Request,
+    doors: DoorsDep,
+    frame: FrameDep,
+    session: SessionDep,
     name: Annotated[str, Form(max_length=48)],
     role: Role,
     shown: Annotated[str, Form(max_length=100)] = "",
@@ -43,61 +44,56 @@ def add(
     password: Password = "",
 ) -> Response:
     """Adds somebody with one role; more are granted in the list."""
-    doors: Doors = request.app.state.doors
-    frame: Frame = request.app.state.frame
     if not password and not (frame.provider and email):
         raise PersonRefused("give a first password, or an e-mail address where people sign in at a provider")
-    by = session_of(request).person.name
+    by = session.person.name
     doors.people.add(name.strip().lower(), shown or name, [role], by, password or None, email or None)
     return RedirectResponse("/people", 303)
 
 
 @router.post("/people/{name}/grant", dependencies=[RULES])
-def grant(request: Request, name: str, role: Role) -> Response:
+def grant(doors: DoorsDep, session: SessionDep, name: str, role: Role) -> Response:
     """Gives a role."""
-    request.app.state.doors.people.grant(name, role, session_of(request).person.name)
+    doors.people.grant(name, role, session.person.name)
     return RedirectResponse("/people", 303)
 
 
 @router.post("/people/{name}/revoke", dependencies=[RULES])
-def revoke(request: Request, name: str, role: Role) -> Response:
+def revoke(doors: DoorsDep, session: SessionDep, name: str, role: Role) -> Response:
     """Takes a role away."""
-    request.app.state.doors.people.revoke(name, role, session_of(request).person.name)
+    doors.people.revoke(name, role, session.person.name)
     return RedirectResponse("/people", 303)
 
 
 @router.post("/people/{name}/end-sessions", dependencies=[RULES])
-def end_sessions(request: Request, name: str) -> Response:
+def end_sessions(doors: DoorsDep, name: str) -> Response:
     """Signs somebody out everywhere."""
-    request.app.state.doors.sessions.end_all(name)
+    doors.sessions.end_all(name)
     return RedirectResponse("/people", 303)
 
 
 @router.post("/people/{name}/close", dependencies=[RULES])
-def close(request: Request, name: str) -> Response:
+def close(doors: DoorsDep, session: SessionDep, name: str) -> Response:
     """Closes an account; its history stays."""
-    own = session_of(request).person.name
+    own = session.person.name
     if name == own:
         raise PersonRefused("nobody closes the own account; ask another admin")
-    request.app.state.doors.people.close(name, own)
+    doors.people.close(name, own)
     return RedirectResponse("/people", 303)
 
 
 @router.get("/me", dependencies=[needs()])
-def me(request: Request, said: str = "") -> Response:
+def me(request: Request, frame: FrameDep, session: SessionDep, said: str = "") -> Response:
     """The own account."""
     words = {"password": "Your password is changed; sign in again elsewhere."}.get(said)
-    frame: Frame = request.app.state.frame
-    link = known.link(frame, session_of(request).person.name)
+    link = known.link(frame, session.person.name)
     return page(request, "me.html", said=words, provider=frame.provider, link=link)
 
 
 @router.post("/me/password", dependencies=[needs()])
-def password(request: Request, old: Password, new: Password) -> Response:
+def password(doors: DoorsDep, frame: FrameDep, session: SessionDep, old: Password, new: Password) -> Response:
     """Changes the own password; every other session ends."""
-    doors: Doors = request.app.state.doors
-    frame: Frame = request.app.state.frame
-    person = session_of(request).person
+    person = session.person
     doors.people.verify(person.name, old, "own session")
     doors.people.set_password(person.name, new, person.name)
     session = doors.sessions.begin(person.name)
@@ -107,7 +103,7 @@ def password(request: Request, old: Password, new: Password) -> Response:
 
 
 @router.post("/me/end-sessions", dependencies=[needs()])
-def end_own(request: Request) -> Response:
+def end_own(doors: DoorsDep, session: SessionDep) -> Response:
     """Signs out everywhere."""
-    request.app.state.doors.sessions.end_all(session_of(request).person.name)
+    doors.sessions.end_all(session.person.name)
     return RedirectResponse("/sign-in", 303)

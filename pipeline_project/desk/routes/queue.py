@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pipeline_project.desk.access import needs, session_of
-from pipeline_project.desk.backend import Doors
+from pipeline_project.desk.access import needs
+from pipeline_project.desk.dependencies import DoorsDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 from pipeline_project.domain.core.reasons import Reason
@@ -32,6 +32,8 @@ _SAID = {
 )
 def queue(
     request: Request,
+    doors: DoorsDep,
+    session: SessionDep,
     workflow: str = "",
     why: str = "",
     state: str = "",
@@ -39,8 +41,7 @@ def queue(
     said: str = "",
 ) -> Response:
     """Open tasks in the order in which they come, and what this person has to do with."""
-    doors: Doors = request.app.state.doors
-    person = session_of(request).person
+    person = session.person
     states = tuple(each for each in OPEN if each.value == state)
     filters = QueueFilter(workflow=workflow or None, why=why or None, states=states)
     found = doors.tasks.queue(filters, PAGE, _after(after))
@@ -58,10 +59,9 @@ def queue(
 
 
 @router.post("/next", dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER)])
-def take_next(request: Request, workflow: Annotated[str, Form(max_length=48)] = "") -> Response:
+def take_next(doors: DoorsDep, session: SessionDep, workflow: Annotated[str, Form(max_length=48)] = "") -> Response:
     """Hands out the next task and goes there."""
-    doors: Doors = request.app.state.doors
-    task = doors.tasks.next_task(session_of(request).person, workflow or None)
+    task = doors.tasks.next_task(session.person, workflow or None)
     return RedirectResponse("/?said=none" if task is None else place_of(task), 303)
 
 
