@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
 
 import dagster as dg
 
 from pipeline_project.automation.aliases import build_aliases
 from pipeline_project.automation.checkpoints import build_checkpoints
-from pipeline_project.automation.turns import night_of, refuse_out_of_order, workflows_of
-from pipeline_project.container.night import build_resources, open_io_manager, open_turns
+from pipeline_project.container.dagster_resources import build_resources
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import Loaded, load_all
 from pipeline_project.workflow import build_workflow
@@ -43,38 +41,10 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
     return dg.Definitions.merge(
         *workflows,
         dg.Definitions(
-            resources={**build_resources(settings), "io_manager": _in_turn(settings)},
+            resources=build_resources(settings),
             executor=dg.in_process_executor,
             sensors=[build_checkpoints(), build_aliases(specs)],
         ),
-    )
-
-
-def _in_turn(settings: Settings) -> dg.IOManagerDefinition:
-    """The lake's door, which every step of a workflow needs: through it a run takes its workflow's turn, until it ends.
-
-    It stands here because whoever launches a run, and however, the run opens its resources.
-    """
-
-    def opened(context: dg.InitResourceContext) -> Iterator[Any]:
-        run = context.run
-        workflows = [] if run is None else workflows_of(run)
-        if run is None or not workflows:
-            yield open_io_manager(settings)
-            return
-
-        def waiting(workflow: str, holder: str) -> None:
-            (context.log or log).info("%s waits: %s works on %s", run.run_id, holder, workflow)
-
-        who = f"{' and '.join(workflows)} {night_of(run) or ''}"
-        with open_turns(settings).taken(workflows, who, waiting):
-            if context.instance is not None:
-                refuse_out_of_order(context.instance, run)
-            yield open_io_manager(settings)
-
-    return dg.IOManagerDefinition(
-        resource_fn=cast(Any, opened),
-        description="One atomic replacement per night and asset in the lake, by one run of a workflow at a time.",
     )
 
 

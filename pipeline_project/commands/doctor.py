@@ -91,10 +91,10 @@ def _database() -> str:
 
 
 def _lake() -> str:
-    from pipeline_project.container.night import open_lake
+    from pipeline_project.container.privacy import open_sealed_lake
 
     chosen = settings()
-    open_lake(chosen).nights("doctor", "probe")
+    open_sealed_lake(chosen).nights("doctor", "probe")
     return chosen.lake_url
 
 
@@ -132,7 +132,8 @@ def _deep() -> list[Finding]:
     """One line for everything that was read, and one for each thing that is damaged."""
     import os
 
-    from pipeline_project.container.night import open_lake, open_registry
+    from pipeline_project.container.night import open_registry
+    from pipeline_project.container.privacy import open_sealed_lake
     from pipeline_project.operations.deep_check import look_deep
 
     ground = prepare()
@@ -140,7 +141,7 @@ def _deep() -> list[Finding]:
     chosen, known = ground.settings, load_all(ground.settings.workflow_folders).specs
     models = [model for name in sorted(known) for model in ground.ledger.models(name)]
     try:
-        looked = look_deep(open_lake(chosen).store, open_registry(chosen), models, chosen.home / "reports")
+        looked = look_deep(open_sealed_lake(chosen).store, open_registry(chosen), models, chosen.home / "reports")
     except PipelineError as error:
         return [Finding("all that is kept", False, str(error))]
     words = (

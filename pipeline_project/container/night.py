@@ -1,15 +1,14 @@
-"""The resources as assets are given them: one object per kind of outside, opened when a step first asks."""
+"""Opens what nights, commands and sensors stand on, by the settings alone: one function per kind of outside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import dagster as dg
-
+from pipeline_project.container.privacy import open_sealed_lake
 from pipeline_project.domain.core.errors import LakeSchemaChanged
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import FieldType
@@ -19,7 +18,22 @@ from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
 from pipeline_project.ports.sources import CaseSource, OutcomeSource, PhotoSource
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
-from resources.ledger.turns import Turns
+
+if TYPE_CHECKING:
+    from pipeline_project.ports.reports import NightChecker
+    from resources.lake.io_manager import LakeIOManager
+    from resources.lake.vectors import LakeVectorStore
+    from resources.ledger.audit.checkpoints import Checkpoints
+    from resources.ledger.drift.store import PostgresQuality
+    from resources.ledger.models.proposals import PostgresPromotions
+    from resources.ledger.nights.ledger import PostgresLedger
+    from resources.ledger.replays.store import PostgresReplays
+    from resources.ledger.review.clock import ReviewClock
+    from resources.ledger.rollout.store import PostgresLive
+    from resources.ledger.turns import Turns
+    from resources.postgres.databases import Databases
+    from resources.registry.registry import MlflowRegistry
+    from resources.reports.pages import ReportFolder
 
 
 @dataclass(frozen=True)
@@ -131,38 +145,29 @@ class ContractDoors:
 
 
 @lru_cache(maxsize=4)
-def open_lake(settings: Settings) -> Any:
-    """The lake of these settings; personal values enter it sealed."""
-    from pipeline_project.container.privacy import open_sealed_lake
+def databases_of(settings: Settings) -> Databases:
+    """The databases of these settings, looked for once."""
+    from resources.postgres.databases import databases
 
-    return open_sealed_lake(settings)
-
-
-def open_keyring(settings: Settings) -> Any:
-    """The keys of subjects of these settings."""
-    from pipeline_project.container.privacy import open_keyring
-
-    return open_keyring(settings)
-
-
-@lru_cache(maxsize=4)
-def open_ledger(settings: Settings) -> Any:
-    """The ledger of these settings; the database is looked for on first use."""
-    from resources.ledger.nights.ledger import PostgresLedger
-
-    return PostgresLedger(ledger_url(settings))
+    return databases(settings)
 
 
 def ledger_url(settings: Settings) -> str:
     """The ledger's URL for the Dagster side, whose role may add facts and never change one."""
     from resources.ledger.roles import NIGHTS
-    from resources.postgres.databases import databases, url_as
+    from resources.postgres.databases import url_as
 
-    return url_as(databases(settings).ledger_url, NIGHTS)
+    return url_as(databases_of(settings).ledger_url, NIGHTS)
 
 
-@lru_cache(maxsize=4)
-def open_reviews(settings: Settings) -> Any:
+def open_ledger(settings: Settings) -> PostgresLedger:
+    """The ledger of these settings."""
+    from resources.ledger.nights.ledger import PostgresLedger
+
+    return PostgresLedger(ledger_url(settings))
+
+
+def open_reviews(settings: Settings) -> ReviewClock:
     """The clock of review tasks, which hands waiting ones to the reviewers there are."""
     from resources.ledger.people.accounts import PostgresPeople
     from resources.ledger.review.clock import ReviewClock
@@ -171,115 +176,79 @@ def open_reviews(settings: Settings) -> Any:
     return ReviewClock(url, PostgresPeople(url).reviewers)
 
 
-@lru_cache(maxsize=4)
-def open_audit(settings: Settings) -> Any:
+def open_audit(settings: Settings) -> Checkpoints:
     """What signs the audit chain."""
     from resources.ledger.audit.checkpoints import Checkpoints
 
     return Checkpoints(ledger_url(settings), settings.checkpoints, settings.keys)
 
 
-def open_checker(settings: Settings) -> Any:
+def open_checker(settings: Settings) -> NightChecker:
     """The independent checker over one night."""
     from pipeline_project.operations.reconciliation import NightChecker
 
     return NightChecker(settings)
 
 
-@lru_cache(maxsize=4)
-def open_promotions(settings: Settings) -> Any:
+def open_promotions(settings: Settings) -> PostgresPromotions:
     """Challengers that ask to decide, and the signatures on them."""
     from resources.ledger.models.proposals import PostgresPromotions
 
     return PostgresPromotions(ledger_url(settings))
 
 
-@lru_cache(maxsize=4)
-def open_replays(settings: Settings) -> Any:
+def open_replays(settings: Settings) -> PostgresReplays:
     """What replays found, with a page each."""
     from resources.ledger.replays.store import PostgresReplays
 
     return PostgresReplays(ledger_url(settings), settings.home / "reports", settings.reports_url, settings.desk_url)
 
 
-@lru_cache(maxsize=4)
-def open_quality(settings: Settings) -> Any:
+def open_quality(settings: Settings) -> PostgresQuality:
     """Sketches of nights, the signals made of them, and the trainings they ask for."""
     from resources.ledger.drift.store import PostgresQuality
 
     return PostgresQuality(ledger_url(settings))
 
 
-@lru_cache(maxsize=4)
-def open_live(settings: Settings) -> Any:
+def open_live(settings: Settings) -> PostgresLive:
     """Who scores a night, and the watch over who decides."""
     from resources.ledger.rollout.store import PostgresLive
 
     return PostgresLive(ledger_url(settings))
 
 
-@lru_cache(maxsize=4)
-def open_registry(settings: Settings) -> Any:
+def open_registry(settings: Settings) -> MlflowRegistry:
     """The model registry of these settings."""
-    from resources.postgres.databases import databases
     from resources.registry.registry import MlflowRegistry
 
-    return MlflowRegistry(databases(settings).mlflow_url, settings.home / "models", settings.keys)
+    return MlflowRegistry(databases_of(settings).mlflow_url, settings.home / "models", settings.keys)
 
 
-def open_reports(settings: Settings) -> Any:
+def open_reports(settings: Settings) -> ReportFolder:
+    """Where the pages of the nights go."""
     from resources.reports.pages import ReportFolder
 
     return ReportFolder(settings.home / "reports", settings.reports_url)
 
 
 @lru_cache(maxsize=4)
-def open_vectors(settings: Settings) -> Any:
+def open_vectors(settings: Settings) -> LakeVectorStore:
     """The store of vectors of these settings; it remembers from run to run which keys are stored."""
     from resources.lake.vectors import LakeVectorStore
 
     return LakeVectorStore(settings.lake_url)
 
 
-@lru_cache(maxsize=4)
 def open_turns(settings: Settings) -> Turns:
     """The turns of the workflows of these settings; taking one needs no role."""
-    from resources.postgres.databases import databases
+    from resources.ledger.turns import Turns
 
-    return Turns(databases(settings).ledger_url)
-
-
-def build_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
-    """Every resource by the name under which assets ask for it; nothing is opened before a step needs it."""
-
-    def door(make: Callable[[Settings], Any], description: str) -> dg.ResourceDefinition:
-        return dg.ResourceDefinition(resource_fn=lambda _: make(settings), description=description)
-
-    return {
-        "sources": door(SourceDoors, "Files, tables and queries that cases, photos and outcomes come from."),
-        "lake": door(open_lake, f"Delta tables by night at {settings.lake_url}."),
-        "vectors": door(open_vectors, "Vectors by content, so that nothing is encoded twice."),
-        "ledger": door(open_ledger, "Decisions, outcomes, champions and alerts, in PostgreSQL."),
-        "reviews": door(open_reviews, "The clock of review tasks: leases, reminders, escalation, assignment."),
-        "audit": door(open_audit, "Signs the audit chain."),
-        "checker": door(open_checker, "Counts a night again, sharing no code with what it checks."),
-        "keyring": door(open_keyring, "Keys by subject, which personal values are sealed with."),
-        "registry": door(open_registry, "Model versions, in MLflow."),
-        "promotions": door(open_promotions, "Challengers that ask to decide, and the signatures on them."),
-        "replays": door(open_replays, "What replays found, with a page each."),
-        "quality": door(open_quality, "Sketches of nights, and the signals made of them."),
-        "live": door(open_live, "Who scores a night: champion, shadow and canary; the watch, and the way back."),
-        "encoders": door(lambda s: EncoderDoors(s.device), f"Text and image encoders on {settings.device}."),
-        "contracts": door(lambda _: ContractDoors(), "Great Expectations suites built from the specs."),
-        "reports": door(open_reports, "The night reports' pages."),
-        "io_manager": dg.IOManagerDefinition(
-            resource_fn=lambda _: open_io_manager(settings),
-            description="One atomic replacement per night and asset in the lake.",
-        ),
-    }
+    return Turns(databases_of(settings).ledger_url)
 
 
-def open_io_manager(settings: Settings) -> Any:
+def open_io_manager(settings: Settings) -> LakeIOManager:
+    """What keeps the output of a step, and reads it for the next."""
     from resources.lake.io_manager import LakeIOManager
 
-    return LakeIOManager(open_lake(settings))
+    return LakeIOManager(open_sealed_lake(settings))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
-from pipeline_project.container.night import EncoderDoors, SourceDoors, build_resources, open_io_manager, open_reports
+from pipeline_project.container.dagster_resources import build_resources
+from pipeline_project.container.night import ContractDoors, EncoderDoors, SourceDoors, open_io_manager, open_reports
+from pipeline_project.ports.contracts import Contracts
+from pipeline_project.ports.sources import Sources
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import load_all
 
@@ -33,13 +37,37 @@ def test_every_name_that_an_asset_asks_for_is_there(tmp_path: Path) -> None:
         "checker",
     }
     assert set(given) == names
-    assert all(resource.description for resource in given.values())
+    assert all(resource.get_resource_definition().description for resource in given.values())
     assert not (tmp_path / "home").exists()
 
 
-def test_a_password_stands_in_no_description(tmp_path: Path) -> None:
+def test_what_resources_stand_on_is_neither_shown_nor_for_a_run_to_change(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, postgres_url="postgresql://me:secret@db/x")
-    assert not any("secret" in (resource.description or "") for resource in build_resources(settings).values())
+    for name, resource in build_resources(settings).items():
+        definition = resource.get_resource_definition()
+        config = definition.config_schema.as_field()
+        assert config.config_type.fields == {}, f"whoever launches a run could set {name} to something else"
+        assert "secret" not in f"{definition.description} {config.default_value_as_json_str}"
+
+
+def test_only_what_a_step_asks_for_is_opened(tmp_path: Path) -> None:
+    # no server is there: whatever looked for its database would fail
+    settings = Settings(home=tmp_path / "home", postgres_url="postgresql://nobody@localhost:1/none")
+
+    @dg.asset
+    def untouched() -> dg.MaterializeResult:
+        return dg.MaterializeResult()
+
+    @dg.asset
+    def asks(contracts: dg.ResourceParam[Contracts], sources: dg.ResourceParam[Sources]) -> dg.MaterializeResult:
+        assert isinstance(contracts, ContractDoors)
+        assert isinstance(sources, SourceDoors)
+        assert sources.settings is settings
+        return dg.MaterializeResult()
+
+    resources = {name: each for name, each in build_resources(settings).items() if name != "io_manager"}
+    assert dg.materialize([untouched, asks], resources=resources).success
+    assert not (tmp_path / "home").exists()
 
 
 def test_encoders_that_a_workflow_does_not_declare_are_refused() -> None:

@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pipeline_project.commands.hooks import open_door
-from pipeline_project.container.night import build_resources
+from pipeline_project.container.dagster_resources import build_resources
 from pipeline_project.definitions import build_definitions
 from pipeline_project.desk.routes.hooks import build_hooks_app
 from pipeline_project.desk.signatures import secret_variable, signed_headers
