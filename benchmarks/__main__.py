@@ -13,7 +13,7 @@ from benchmarks.child import WARM_UP, WORKFLOW
 from benchmarks.home import bench_home, measured
 from benchmarks.loading import BEST_OF, loading
 from benchmarks.tables import machine, percent, table, verdict
-from pipeline_project.commands.app_context import workflow
+from pipeline_project.commands.shared.app_context import workflow
 
 SIZES = (200, 2_000, 20_000)
 NIGHTS, BACKFILL_CASES = 30, 60

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timers import CALLS, timed
-from pipeline_project.commands.app_context import dagster_instance, prepare, settings, workflow
-from pipeline_project.commands.nights import NightRun, NightRunner
+from pipeline_project.commands.shared.app_context import dagster_instance, prepare, settings, workflow
+from pipeline_project.commands.shared.night_runner import NightRun, NightRunner
 from pipeline_project.partitions import window
 
 WORKFLOW = "returns"
@@ -67,13 +67,13 @@ class Runner:
 
 @contextmanager
 def runner() -> Iterator[Runner]:
-    ground = prepare()
+    context = prepare()
     from pipeline_project.container.night import SourceDoors, open_ledger
     from pipeline_project.definitions import build_definitions
 
     definitions = build_definitions(os.environ)
-    with dagster_instance(ground) as instance:
-        sources, ledger = SourceDoors(ground.settings), open_ledger(ground.settings)
+    with dagster_instance(context) as instance:
+        sources, ledger = SourceDoors(context.settings), open_ledger(context.settings)
         yield Runner(NightRunner(workflow(WORKFLOW), definitions, instance, sources, ledger))
 
 

@@ -19,10 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.commands.app_context import ROOT, Ground, prepare, settings, workflow
-from pipeline_project.commands.console import Exit, complain, say
-from pipeline_project.commands.services import Ports, services
+from pipeline_project.commands.shared.app_context import AppContext, prepare, settings, workflow
+from pipeline_project.commands.shared.console import Exit, complain, say
 from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.serving.ports import Ports
+from pipeline_project.serving.processes import services
+from pipeline_project.settings import ROOT
 from resources.postgres.databases import embedded
 
 if TYPE_CHECKING:
@@ -82,11 +84,11 @@ def main() -> None:
         page = report_page(settings().home / "reports" / given.workflow, given.night)
         with browser() as chromium:
             kept(night_report(chromium, page), TARGET / "night_report.png")
-            with ground() as prepared, webserver(prepared) as address:
+            with prepared_home() as prepared, webserver(prepared) as address:
                 kept(graph(chromium, address, given.workflow), TARGET / "graph.png")
     except PipelineError as error:
         complain(str(error))
-        sys.exit(Exit.GROUND_MISSING)
+        sys.exit(Exit.ENVIRONMENT_MISSING)
 
 
 def report_page(folder: Path, night: str | None) -> Path:
@@ -129,7 +131,7 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
+def prepared_home() -> Iterator[AppContext]:
     """A prepared home; an embedded database that was not running before is stopped again."""
     chosen = settings()
     ours = chosen.postgres_url is None and not embedded(chosen).is_running()
@@ -141,7 +143,7 @@ def ground() -> Iterator[Ground]:
 
 
 @contextmanager
-def webserver(prepared: Ground) -> Iterator[str]:
+def webserver(prepared: AppContext) -> Iterator[str]:
     """Dagster's webserver as `pipeline up` starts it, on a free port; yields its address once it answers.
 
     Raises:
@@ -149,7 +151,7 @@ def webserver(prepared: Ground) -> Iterator[str]:
     """
     log = prepared.settings.home / "logs" / "pictures.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    every = services(prepared, Ports(_free_port(), 0, 0))
+    every = services(prepared.settings.home, Ports(_free_port(), 0, 0))
     server = next(service for service in every if service.name == "dagster-webserver")
     with log.open("wb") as output:
         # on this machine alone, for as long as the picture takes

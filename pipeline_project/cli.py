@@ -24,9 +24,9 @@ from pipeline_project.commands import (
     cli_reconcile,
     cli_replay,
 )
-from pipeline_project.commands.console import EXIT_WORDS, AsJson
-from pipeline_project.commands.failures import explained
-from pipeline_project.commands.options import (
+from pipeline_project.commands.shared.console import EXIT_WORDS, AsJson
+from pipeline_project.commands.shared.failures import explained
+from pipeline_project.commands.shared.options import (
     First,
     Last,
     PerNight,
@@ -89,8 +89,8 @@ def up(
     Everything listens on this machine alone; the services' output is kept in PIPELINE_HOME/logs. With --json the
     addresses come as one document, once everything answers.
     """
-    from pipeline_project.commands.services import Ports
     from pipeline_project.commands.up import run_until_stopped
+    from pipeline_project.serving.ports import Ports
 
     raise typer.Exit(run_until_stopped(Ports(port, mlflow_port, reports_port, desk_port, shop_port), as_json))
 
@@ -98,7 +98,7 @@ def up(
 @app.command(epilog=example("pipeline down"), short_help="Stops a running `up` and the embedded database.")
 def down(as_json: AsJson = False) -> None:
     """Stops `pipeline up` of this home and the embedded database; a server of your own is left alone."""
-    from pipeline_project.commands.up import stop_all
+    from pipeline_project.commands.down import stop_all
 
     raise typer.Exit(stop_all(as_json))
 

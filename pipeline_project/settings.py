@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pipeline_project.domain.core.errors import SettingInvalid
 
+#: The checkout: where workspace.yaml and dagster.yaml lie.
+ROOT = Path(__file__).resolve().parents[1]
 DEVICES = ("cpu", "cuda")
 _SAID = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
 

@@ -29,7 +29,7 @@ from benchmarks.chaos.nights import MODEL, REVIEW
 from benchmarks.chaos.running import Up, environ_of, free_ports, kill_all
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
-from pipeline_project.commands import app_context as ground
+from pipeline_project.commands.shared import app_context
 from resources.postgres.embedded import EmbeddedServer
 from tests.integration import shop
 from tests.integration.house import ROOT, House, all_differences
@@ -46,7 +46,7 @@ _LEFT = "SELECT 1 FROM actions WHERE workflow = :name AND state IN ('waiting', '
 
 
 def _webserver(up: Up) -> None:
-    up.service("pipeline_project.commands.guarded dagster").kill()
+    up.service("pipeline_project.serving.guarded dagster").kill()
 
 
 def _daemon(up: Up) -> None:
@@ -228,7 +228,7 @@ def _without(protection: str | None) -> Iterator[None]:
     if protection is None:
         yield
         return
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(ground, "ROOT", Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(app_context, "ROOT", Path(folder)):
         whole = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
         bare, found = _LAUNCHER.subn("", whole)
         if found != 1:

@@ -131,15 +131,15 @@ def promised(truth: Truth, spec: WorkflowSpec, terms: PromiseTerms) -> tuple[Pro
 
 def read(spec: WorkflowSpec) -> tuple[pa.Table, pa.Table, pd.DataFrame] | None:
     """Decisions and cases of the lake, outcomes of the ledger, of the decided nights; None if there are none."""
-    from pipeline_project.commands.app_context import lake, prepare
+    from pipeline_project.commands.shared.app_context import lake, prepare
 
-    ground = prepare()
-    tables, first = lake(ground.settings), spec.nights.decide_from.isoformat()
+    context = prepare()
+    tables, first = lake(context.settings), spec.nights.decide_from.isoformat()
     decisions = tables.read_span(spec.name, "decisions", first, "9999-12-31")
     cases = tables.read_span(spec.name, "cases", first, "9999-12-31")
     if decisions is None or cases is None or not len(decisions):
         return None
-    outcomes = ground.ledger.outcomes_known(spec.name, datetime.now(UTC))
+    outcomes = context.ledger.outcomes_known(spec.name, datetime.now(UTC))
     latest = outcomes.sort_values("known_at", kind="stable").drop_duplicates("case_id", keep="last")
     return decisions, cases, latest.reset_index(drop=True)
 
@@ -170,7 +170,7 @@ def truth_of(spec: WorkflowSpec, decisions: pa.Table, cases: pa.Table, outcomes:
 
 def tell(name: str) -> None:
     """Prints the tables for one workflow of this home."""
-    from pipeline_project.commands.app_context import workflow
+    from pipeline_project.commands.shared.app_context import workflow
 
     spec = workflow(name)
     found = read(spec)

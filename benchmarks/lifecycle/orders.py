@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.lifecycle.walk import Walk, trained_on, walk, with_cell
 from benchmarks.tables import percent, table
-from pipeline_project.commands.app_context import workflow
+from pipeline_project.commands.shared.app_context import workflow
 from pipeline_project.domain.lifecycle.gates import judge_gates
 from pipeline_project.domain.lifecycle.replay.compare import ReplayTerms, compare
 from pipeline_project.domain.lifecycle.replay.decide import PastNights, recorded

@@ -6,8 +6,8 @@ import getpass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from pipeline_project.commands.app_context import prepare, workflow
-from pipeline_project.commands.console import Exit, complain, emit, facts, say, table
+from pipeline_project.commands.shared.app_context import prepare, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, facts, say, table
 from pipeline_project.domain.core.errors import ActionRefused
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.commands.app_context import Ground, prepare
-from pipeline_project.commands.console import Exit, complain, emit, facts, heading, paragraph, say, table
-from pipeline_project.commands.signing_in import signed_in
+from pipeline_project.commands.shared.app_context import AppContext, prepare
+from pipeline_project.commands.shared.console import Exit, complain, emit, facts, heading, paragraph, say, table
+from pipeline_project.commands.shared.signing_in import signed_in
 from pipeline_project.domain.audit.findings import Break, Tampering
 from pipeline_project.domain.core.errors import BreakRefused
 from pipeline_project.domain.core.people import PersonRole
@@ -43,9 +43,9 @@ class Asked:
 
 def run_verify(public_key: Path | None, tables: bool, as_json: bool) -> int:
     """The verdict on the chain and on the tables beside it."""
-    ground = prepare()
-    checkpoints = _signer(ground).read(public_key)
-    checked = _trail(ground).verify(checkpoints, tables)
+    context = prepare()
+    checkpoints = _signer(context).read(public_key)
+    checked = _trail(context).verify(checkpoints, tables)
     verdict = checked.verdict
     if as_json:
         emit(_document(checked))
@@ -117,8 +117,8 @@ def run_accept_break(person: str, reason: str, password_file: Path | None, dry_r
         BreakRefused: there is no break, something else is broken too, or the person may not.
         SignInRefused: name or password is wrong.
     """
-    ground = prepare()
-    signer = _signer(ground)
+    context = prepare()
+    signer = _signer(context)
     if dry_run:
         found = signer.parted()
         ends = {name: vars(getattr(found, name)) for name in ("agreed", "lost", "kept")}
@@ -127,7 +127,7 @@ def run_accept_break(person: str, reason: str, password_file: Path | None, dry_r
         else:
             say(f"{_gone(found)} Nothing was signed.")
         return Exit.DONE
-    by = signed_in(ground, person, password_file, PersonRole.AUDITOR, BreakRefused)
+    by = signed_in(context, person, password_file, PersonRole.AUDITOR, BreakRefused)
     accepted = signer.accept_break(by.name, reason)
     if as_json:
         emit(asdict(accepted))
@@ -187,8 +187,8 @@ def run_proof(batch: int, row: int, public_key: Path | None, as_json: bool) -> i
     """The way from one row to a signed checkpoint."""
     from pipeline_project.domain.audit.proofs import holds
 
-    ground = prepare()
-    proof = _trail(ground).proof(batch, row, _signer(ground).read(public_key))
+    context = prepare()
+    proof = _trail(context).proof(batch, row, _signer(context).read(public_key))
     if proof is None:
         complain(f"there is no row {row} in batch {batch}; `pipeline audit search` shows what there is")
         return Exit.NOT_FOUND
@@ -221,13 +221,13 @@ def _checkpoint(checkpoint: Any) -> dict[str, Any]:
     return {name: getattr(checkpoint, name) for name in ("number", "hash", "signed_at")}
 
 
-def _trail(ground: Ground) -> AuditTrail:
+def _trail(context: AppContext) -> AuditTrail:
     from resources.ledger.audit.trail import AuditTrail
 
-    return AuditTrail(ground.databases.ledger_url)
+    return AuditTrail(context.databases.ledger_url)
 
 
-def _signer(ground: Ground) -> Checkpoints:
+def _signer(context: AppContext) -> Checkpoints:
     from resources.ledger.audit.checkpoints import Checkpoints
 
-    return Checkpoints(ground.databases.ledger_url, ground.settings.checkpoints, ground.settings.keys)
+    return Checkpoints(context.databases.ledger_url, context.settings.checkpoints, context.settings.keys)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 
-from pipeline_project.commands.alerts import NIGHT, alerts_of, tell_alerts
-from pipeline_project.commands.app_context import Ground, dagster_instance, prepare, settings, workflow
-from pipeline_project.commands.console import Exit, Steps, complain, emit, say, steps
-from pipeline_project.commands.nights import NightRun, NightRunner, as_rows
-from pipeline_project.commands.orphans import alive, end_orphans
-from pipeline_project.commands.stopping import ends_on_sigterm, raise_if_asked
+from pipeline_project.commands.shared.alerts import NIGHT, alerts_of, tell_alerts
+from pipeline_project.commands.shared.app_context import AppContext, dagster_instance, prepare, settings, workflow
+from pipeline_project.commands.shared.console import Exit, Steps, complain, emit, say, steps
+from pipeline_project.commands.shared.night_runner import NightRun, NightRunner, as_rows
+from pipeline_project.commands.shared.orphans import alive, end_orphans
+from pipeline_project.commands.shared.stopping import ends_on_sigterm, raise_if_asked
 from pipeline_project.domain.core.errors import DatabaseUnreachable
 from pipeline_project.domain.core.nights import nights_between
 from pipeline_project.partitions import last_ended
@@ -95,25 +95,25 @@ def run_nights(
         DatabaseUnreachable: the database went away while nights ran.
         NightOutOfTurn: an earlier night is queued or under way in Dagster.
     """
-    ground = prepare()
+    context = prepare()
     from pipeline_project.automation.turns import out_of_turn, unfinished
     from pipeline_project.container.night import SourceDoors, open_ledger, open_turns
     from pipeline_project.definitions import build_definitions
 
     definitions = build_definitions(os.environ)
     total = len(list(nights_between(first, last)))
-    home = ground.settings.home
+    home = context.settings.home
     with (
-        _told_apart(ground),
-        dagster_instance(ground) as instance,
+        _told_apart(context),
+        dagster_instance(context) as instance,
         alive(home) as mark,
         steps(total, spec.name, quiet) as bar,
-        open_turns(ground.settings).taken([spec.name], f"pipeline nights {spec.name}", _waiting, for_process=True),
+        open_turns(context.settings).taken([spec.name], f"pipeline nights {spec.name}", _waiting, for_process=True),
     ):
         end_orphans(instance, home)
         if earlier := sorted(night for night in unfinished(instance).get(spec.name, ()) if night < first.isoformat()):
             raise out_of_turn(spec.name, earlier[0], first.isoformat())
-        sources, ledger = SourceDoors(ground.settings), open_ledger(ground.settings)
+        sources, ledger = SourceDoors(context.settings), open_ledger(context.settings)
         runner = NightRunner(spec, definitions, instance, sources, ledger, mark)
         return runner.run(first, last, again, retrain, lambda run: _told(bar, spec.name, run))
 
@@ -133,7 +133,7 @@ def _told(bar: Steps, workflow: str, run: NightRun) -> None:
 
 
 @contextmanager
-def _told_apart(ground: Ground) -> Iterator[None]:
+def _told_apart(context: AppContext) -> Iterator[None]:
     """Dagster's own words for Ctrl-C and for a database that is gone, as ours."""
     from dagster import DagsterExecutionInterruptedError
     from dagster_postgres.utils import DagsterPostgresException
@@ -147,7 +147,7 @@ def _told_apart(ground: Ground) -> Iterator[None]:
         raise KeyboardInterrupt from None
     except (OperationalError, DagsterPostgresException):
         raise DatabaseUnreachable(
-            f"PostgreSQL at {safe(ground.databases.dagster_url)} went away while nights ran; start it and give the "
+            f"PostgreSQL at {safe(context.databases.dagster_url)} went away while nights ran; start it and give the "
             "same command again: it goes on with the night that was cut off"
         ) from None
 

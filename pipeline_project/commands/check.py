@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline_project.commands.app_context import settings
-from pipeline_project.commands.console import Exit, complain, emit, say
+from pipeline_project.commands.shared.app_context import settings
+from pipeline_project.commands.shared.console import Exit, complain, emit, say
 from pipeline_project.domain.intake.first_look import Seen
 from pipeline_project.spec.base import dotted
 from pipeline_project.spec.load import Mistake, check_file, load_all, load_spec, workflow_files

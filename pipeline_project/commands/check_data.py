@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline_project.commands.app_context import settings
+from pipeline_project.commands.shared.app_context import settings
 from pipeline_project.domain.core.errors import PhotoUnreadable, PipelineError
 from pipeline_project.domain.core.schema import ARRIVALS, FieldType
 from pipeline_project.domain.intake.file_hints import column_advice

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline_project.commands.console import AsJson
-from pipeline_project.commands.options import count, example, night_option
+from pipeline_project.commands.shared.console import AsJson
+from pipeline_project.commands.shared.options import count, example, night_option
 
 audit = typer.Typer(
     help="The audit chain: search it, check it, prove one fact of it.",

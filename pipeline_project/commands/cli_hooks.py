@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline_project.commands.console import AsJson
-from pipeline_project.commands.options import Workflow, day, example, night_option, port_option
+from pipeline_project.commands.shared.console import AsJson
+from pipeline_project.commands.shared.options import Workflow, day, example, night_option, port_option
 
 hooks = typer.Typer(
     help="The webhook door: other systems post arrivals and outcomes.",

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline_project.commands.console import AsJson
-from pipeline_project.commands.options import Workflow, example
+from pipeline_project.commands.shared.console import AsJson
+from pipeline_project.commands.shared.options import Workflow, example
 
 
 def register(app: typer.Typer) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline_project.commands.console import AsJson
-from pipeline_project.commands.options import example, port_option
+from pipeline_project.commands.shared.console import AsJson
+from pipeline_project.commands.shared.options import example, port_option
 from pipeline_project.domain.core.people import PersonRole
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The sign-in name.")]

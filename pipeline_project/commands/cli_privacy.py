@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline_project.commands.console import AsJson
-from pipeline_project.commands.options import count, example
+from pipeline_project.commands.shared.console import AsJson
+from pipeline_project.commands.shared.options import count, example
 
 holds = typer.Typer(
     help="Legal holds: what may be neither forgotten nor erased.",

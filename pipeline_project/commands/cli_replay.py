@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline_project.commands.console import AsJson
-from pipeline_project.commands.options import First, Last, Workflow, day, example
+from pipeline_project.commands.shared.console import AsJson
+from pipeline_project.commands.shared.options import First, Last, Workflow, day, example
 
 
 def register(app: typer.Typer) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.commands.app_context import lake, settings, workflow
-from pipeline_project.commands.console import Exit, complain, emit, say, table
+from pipeline_project.commands.shared.app_context import lake, settings, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, say, table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from pipeline_project.commands.app_context import DAGSTER_PORT, DESK_PORT, lake, settings, usable, workflow
-from pipeline_project.commands.console import Exit, complain, emit, facts, say, steps
+from pipeline_project.commands.shared.app_context import lake, settings, usable, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, facts, say, steps
 from pipeline_project.domain.core.nights import nights_between
 from pipeline_project.domain.core.schema import CASE_ID
+from pipeline_project.serving.ports import Ports
 from pipeline_project.spec import WorkflowSpec
 
 SAMPLED = "returns"
@@ -18,7 +19,7 @@ NIGHTS = 60
 def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
     """Sample cases from the workflow's first night to `nights` decided ones, then every one of those nights."""
     from pipeline_project.commands.backfill import run_nights, tell
-    from pipeline_project.commands.nights import as_rows
+    from pipeline_project.commands.shared.night_runner import as_rows
 
     spec = workflow(SAMPLED)
     last = _after(spec, nights)
@@ -39,7 +40,10 @@ def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
         facts(
             [
                 ("pipeline people add ada --role reviewer", "somebody who may decide; prints a password, once"),
-                ("pipeline up", f"the desk at http://127.0.0.1:{DESK_PORT}, Dagster at :{DAGSTER_PORT}, and the rest"),
+                (
+                    "pipeline up",
+                    f"the desk at http://127.0.0.1:{Ports.desk}, Dagster at :{Ports.dagster}, and the rest",
+                ),
                 (f"pipeline status {SAMPLED}", "the nights done, missing and stopped"),
                 (f"pipeline why {SAMPLED} {_a_case(last)}", "everything one decision rests on"),
                 (f"pipeline quarantine {SAMPLED}", "the rows refused, and how to repair them"),

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.commands.app_context import DESK_PORT, Ground, prepare
-from pipeline_project.commands.console import Exit, complain
+from pipeline_project.commands.shared.app_context import AppContext, prepare
+from pipeline_project.commands.shared.console import Exit, complain
 from pipeline_project.domain.core.errors import SettingInvalid
 from pipeline_project.ports.sources import PhotoSource
+from pipeline_project.serving.ports import Ports
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_all
 from resources.files.small_files import made_once, set_aside
@@ -42,20 +43,20 @@ def serve_desk(port: int) -> int:
     return Exit.DONE
 
 
-def open_desk(ground: Ground, port: int) -> FastAPI:
+def open_desk(context: AppContext, port: int) -> FastAPI:
     """The desk of a home, with every guard and every room."""
     from pipeline_project.commands.hooks import open_door
     from pipeline_project.desk.app import build_app
     from pipeline_project.desk.routes.hooks import PREFIX, build_hooks_router
 
-    specs = load_all(ground.settings.workflow_folders).specs
-    app = build_app(open_doors(ground, specs), open_frame(ground, port), elsewhere=(PREFIX,))
+    specs = load_all(context.settings.workflow_folders).specs
+    app = build_app(open_doors(context, specs), open_frame(context, port), elsewhere=(PREFIX,))
     # after the desk's own rooms: the door's ticket is a signature, not a session
     app.include_router(build_hooks_router(open_door()))
     return app
 
 
-def open_doors(ground: Ground, specs: Mapping[str, WorkflowSpec]) -> Doors:
+def open_doors(context: AppContext, specs: Mapping[str, WorkflowSpec]) -> Doors:
     """What the desk stands on: the ledger as the role `pipeline_desk`, photos, keys."""
     from sqlalchemy import text
 
@@ -76,7 +77,7 @@ def open_doors(ground: Ground, specs: Mapping[str, WorkflowSpec]) -> Doors:
     from resources.ledger.unit_of_work import unit_of_work
     from resources.postgres.databases import pooled_engine, url_as
 
-    url = url_as(ground.databases.ledger_url, DESK)
+    url = url_as(context.databases.ledger_url, DESK)
     engine = partial(pooled_engine, size=CONNECTIONS)
 
     def alive() -> None:
@@ -94,24 +95,24 @@ def open_doors(ground: Ground, specs: Mapping[str, WorkflowSpec]) -> Doors:
         stories=Stories(url, engine),
         nights=PostgresLedger(url),
         trail=AuditTrail(url),
-        keyring=PostgresKeyring(engine(url), ground.settings.keys),
+        keyring=PostgresKeyring(engine(url), context.settings.keys),
         models=PostgresPromotions(url, engine),
         desks={name: Desk(spec.review_terms, spec.action_terms, spec.rollout.terms) for name, spec in specs.items()},
-        photos=partial(_photos, specs, ground),
+        photos=partial(_photos, specs, context),
         sought=Sought,
         alive=alive,
-        reports_url=ground.settings.reports_url,
+        reports_url=context.settings.reports_url,
     )
 
 
-def open_frame(ground: Ground, port: int) -> Frame:
+def open_frame(context: AppContext, port: int) -> Frame:
     """How the desk is reached: at `PIPELINE_DESK_URL`, or on this machine."""
     from pipeline_project.desk.backend import Frame
 
-    url = ground.settings.desk_url
-    if port != DESK_PORT and not os.environ.get("PIPELINE_DESK_URL"):
+    url = context.settings.desk_url
+    if port != Ports.desk and not os.environ.get("PIPELINE_DESK_URL"):
         url = f"http://127.0.0.1:{port}"
-    return Frame(url=url, secret=_secret(ground.settings.keys), provider=provider_of(os.environ))
+    return Frame(url=url, secret=_secret(context.settings.keys), provider=provider_of(os.environ))
 
 
 def provider_of(environ: Mapping[str, str]) -> Provider | None:
@@ -137,11 +138,11 @@ def provider_of(environ: Mapping[str, str]) -> Provider | None:
     return Provider(issuer, client, secret)
 
 
-def _photos(specs: Mapping[str, WorkflowSpec], ground: Ground, workflow: str) -> PhotoSource | None:
+def _photos(specs: Mapping[str, WorkflowSpec], context: AppContext, workflow: str) -> PhotoSource | None:
     from resources.sources import photo_source
 
     spec = specs.get(workflow)
-    return photo_source(spec, ground.settings) if spec and spec.image else None
+    return photo_source(spec, context.settings) if spec and spec.image else None
 
 
 def _secret(keys: Path) -> str:

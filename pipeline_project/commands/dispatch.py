@@ -9,8 +9,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipeline_project.commands.app_context import prepare, settings, usable
-from pipeline_project.commands.console import Exit, complain, emit, say
+from pipeline_project.commands.shared.app_context import prepare, settings, usable
+from pipeline_project.commands.shared.console import Exit, complain, emit, say
 from pipeline_project.domain.core.errors import SettingInvalid, SourceUnreadable
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -29,11 +29,11 @@ def run_dispatcher(workers: int, drain: bool, as_json: bool) -> int:
     from resources.postgres.databases import pooled_engine, url_as
 
     stopping = threading.Event()
-    ground = prepare()
-    specs = load_all(ground.settings.workflow_folders).specs
-    known, left_alone = places(specs, ground.settings, os.environ)
+    context = prepare()
+    specs = load_all(context.settings.workflow_folders).specs
+    known, left_alone = places(specs, context.settings, os.environ)
     owners = {name: spec.owners[0] for name, spec in specs.items()}
-    engine = pooled_engine(url_as(ground.databases.ledger_url, DISPATCHER), workers + 1)
+    engine = pooled_engine(url_as(context.databases.ledger_url, DISPATCHER), workers + 1)
     here = f"{socket.gethostname()}/{os.getpid()}"
     dispatchers = [
         Dispatcher(engine, known, owners, f"{here}/{number}", left_alone=left_alone, stopping=stopping)

@@ -1,4 +1,4 @@
-"""`pipeline doctor`: whether the ground holds, and what to do where it does not."""
+"""`pipeline doctor`: whether what the project stands on holds, and what to do where it does not."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pipeline_project.commands.app_context import ROOT, prepare, settings, usable
-from pipeline_project.commands.console import Exit, emit, say
+from pipeline_project.commands.shared.app_context import prepare, settings, usable
+from pipeline_project.commands.shared.console import Exit, emit, say
 from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.settings import ROOT
 from pipeline_project.spec.load import load_all
 
 FREE_GIGABYTES = 2.0
@@ -40,7 +41,7 @@ def examine(as_json: bool, deep: bool = False) -> int:
     else:
         for finding in findings:
             say(f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {finding.words}")
-    return Exit.DONE if all(finding.well for finding in findings) else Exit.GROUND_MISSING
+    return Exit.DONE if all(finding.well for finding in findings) else Exit.ENVIRONMENT_MISSING
 
 
 def _looked(what: str, look: Callable[[], str]) -> Finding:
@@ -86,8 +87,10 @@ def _space() -> str:
 def _database() -> str:
     from resources.postgres.databases import safe
 
-    ground = prepare()
-    return f"{'embedded' if ground.settings.postgres_url is None else 'your own'}, {safe(ground.databases.ledger_url)}"
+    context = prepare()
+    return (
+        f"{'embedded' if context.settings.postgres_url is None else 'your own'}, {safe(context.databases.ledger_url)}"
+    )
 
 
 def _lake() -> str:
@@ -136,10 +139,10 @@ def _deep() -> list[Finding]:
     from pipeline_project.container.privacy import open_sealed_lake
     from pipeline_project.operations.deep_check import look_deep
 
-    ground = prepare()
-    os.environ.update(ground.environ)
-    chosen, known = ground.settings, load_all(ground.settings.workflow_folders).specs
-    models = [model for name in sorted(known) for model in ground.ledger.models(name)]
+    context = prepare()
+    os.environ.update(context.environ)
+    chosen, known = context.settings, load_all(context.settings.workflow_folders).specs
+    models = [model for name in sorted(known) for model in context.ledger.models(name)]
     try:
         looked = look_deep(open_sealed_lake(chosen).store, open_registry(chosen), models, chosen.home / "reports")
     except PipelineError as error:

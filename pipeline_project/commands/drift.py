@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pipeline_project.commands.app_context import prepare, workflow
-from pipeline_project.commands.console import Exit, complain, emit, facts, say, table
+from pipeline_project.commands.shared.app_context import prepare, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, facts, say, table
 
 if TYPE_CHECKING:
     from resources.ledger.drift.store import PostgresQuality

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from pipeline_project.commands.app_context import prepare
-from pipeline_project.commands.console import Exit, emit, say
+from pipeline_project.commands.shared.app_context import prepare
+from pipeline_project.commands.shared.console import Exit, emit, say
 
 
 def print_exports(as_json: bool) -> int:

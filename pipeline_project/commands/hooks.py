@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.commands.app_context import prepare, settings, workflow
-from pipeline_project.commands.console import Exit, complain, emit, say, table
+from pipeline_project.commands.shared.app_context import prepare, settings, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, say, table
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.inbound.events import EventKind
 
@@ -75,7 +75,7 @@ def send_file(name: str, file: Path, url: str | None, kind: str, night: date | N
                 answer = client.post(address, content=body, headers=headers)
             except httpx.HTTPError as error:
                 complain(f"{address} does not answer ({type(error).__name__}); start it with `pipeline up`")
-                return Exit.GROUND_MISSING
+                return Exit.ENVIRONMENT_MISSING
             answers.append({"event": event_id, "rows": len(rows), "status": answer.status_code, **_said(answer)})
             if answer.status_code != httpx.codes.ACCEPTED:
                 break
@@ -88,16 +88,16 @@ def list_hooks(as_json: bool) -> int:
     from pipeline_project.desk.signatures import secrets_of
     from pipeline_project.spec.load import load_all
 
-    ground = prepare()
-    store = open_inbound(ground.settings)
+    context = prepare()
+    store = open_inbound(context.settings)
     rows = [
         {
             "workflow": spec.name,
-            "url": f"{ground.settings.desk_url}/hooks/{spec.name}/",
+            "url": f"{context.settings.desk_url}/hooks/{spec.name}/",
             "secrets": len(secrets_of(spec.name, os.environ)),
             **store.overview(spec.name),
         }
-        for spec in load_all(ground.settings.workflow_folders).specs.values()
+        for spec in load_all(context.settings.workflow_folders).specs.values()
     ]
     if as_json:
         emit(rows)
@@ -106,7 +106,7 @@ def list_hooks(as_json: bool) -> int:
     shown = [[_cell(row[column]) for column in columns] for row in rows]
     table("", columns, shown, right=("secrets", "events", "rows", "nights"))
     say()
-    say(f"Events go to {ground.settings.desk_url}/hooks/WORKFLOW/arrivals and .../outcomes.")
+    say(f"Events go to {context.settings.desk_url}/hooks/WORKFLOW/arrivals and .../outcomes.")
     say("A door without secrets is shut; open it with: pipeline hooks secret WORKFLOW")
     return Exit.DONE
 
@@ -124,7 +124,7 @@ def serve(port: int) -> int:
 
 
 def open_door() -> HookDoor:
-    """The door of this process's settings and environment, for the desk or alone. The ground must be prepared.
+    """The door of this process's settings and environment, for the desk or alone. The home must be prepared.
 
     Raises:
         SettingInvalid: a variable with secrets holds something else.

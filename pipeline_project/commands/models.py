@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.commands.alerts import alerts_of, tell_alerts
-from pipeline_project.commands.app_context import Ground, prepare, workflow
-from pipeline_project.commands.console import Exit, emit, paragraph, say, table
-from pipeline_project.commands.signing_in import signed_in
+from pipeline_project.commands.shared.alerts import alerts_of, tell_alerts
+from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
+from pipeline_project.commands.shared.console import Exit, emit, paragraph, say, table
+from pipeline_project.commands.shared.signing_in import signed_in
 from pipeline_project.domain.core.errors import PromotionRefused
 from pipeline_project.domain.core.people import PersonRole
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def show_models(name: str, as_json: bool) -> int:
     """The champion's history, and what was proposed."""
     workflow(name)
-    ground = prepare()
-    promotions, alerts = _promotions(ground), alerts_of(ground.ledger, name)
+    context = prepare()
+    promotions, alerts = _promotions(context), alerts_of(context.ledger, name)
     champions, proposals = promotions.champions(name), promotions.proposals(name)
     waiting = {each["id"] for each in promotions.awaiting()}
     if as_json:
@@ -80,10 +80,10 @@ def answer(
         PromotionRefused: no such proposal, no such right, or a rule stands against it.
         SignInRefused: name or password is wrong.
     """
-    spec, ground = workflow(name), prepare()
-    promotions = _promotions(ground)
+    spec, context = workflow(name), prepare()
+    promotions = _promotions(context)
     found = _proposal(promotions, name, number)
-    signer = signed_in(ground, person, password_file, PersonRole.MODEL_APPROVER, PromotionRefused)
+    signer = signed_in(context, person, password_file, PersonRole.MODEL_APPROVER, PromotionRefused)
     if sign:
         night = promotions.sign(number, shown_hash or found["hash"], signer.name, spec.rollout.terms, note or None)
         done = {"proposal": number, "signed_by": signer.name, "from_night": night}
@@ -106,10 +106,10 @@ def _proposal(promotions: PostgresPromotions, name: str, number: int) -> Mapping
     return found
 
 
-def _promotions(ground: Ground) -> PostgresPromotions:
+def _promotions(context: AppContext) -> PostgresPromotions:
     from resources.ledger.models.proposals import PostgresPromotions
 
-    return PostgresPromotions(ground.databases.ledger_url)
+    return PostgresPromotions(context.databases.ledger_url)
 
 
 def _money(proposal: Mapping[str, Any]) -> str:

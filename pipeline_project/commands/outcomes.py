@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline_project.commands.app_context import Ground, lake, prepare, workflow
-from pipeline_project.commands.console import Exit, complain, emit, paragraph, say, table
+from pipeline_project.commands.shared.app_context import AppContext, lake, prepare, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, paragraph, say, table
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.intake.outcomes import contradictions_in_words
 from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, immature_nights
@@ -48,16 +48,16 @@ def show_outcomes(name: str, last: int, as_json: bool) -> int:
     return Exit.DONE
 
 
-def _found(spec: WorkflowSpec, ground: Ground, now: datetime) -> OutcomesFound:
+def _found(spec: WorkflowSpec, context: AppContext, now: datetime) -> OutcomesFound:
     from pipeline_project.services.as_of import maturity_seen
 
-    tables = lake(ground.settings)
+    tables = lake(context.settings)
     read = tables.read_span(spec.name, "cases", None, "9999-12-31", [CASE_ID])
     known = set() if read is None else set(read[CASE_ID].to_pylist())
-    history = ground.ledger.outcome_history(spec.name, now)
-    curve, nights = maturity_seen(spec, tables, ground.ledger, now)
+    history = context.ledger.outcome_history(spec.name, now)
+    curve, nights = maturity_seen(spec, tables, context.ledger, now)
     unknown = sorted(set(history[CASE_ID]) - known)
-    return OutcomesFound(curve, nights, unknown, ground.ledger.contradictions(spec.name))
+    return OutcomesFound(curve, nights, unknown, context.ledger.contradictions(spec.name))
 
 
 def _document(spec: WorkflowSpec, found: OutcomesFound, last: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline_project.commands.app_context import prepare
-from pipeline_project.commands.console import Exit, complain, emit, say, table
+from pipeline_project.commands.shared.app_context import prepare
+from pipeline_project.commands.shared.console import Exit, complain, emit, say, table
 from pipeline_project.domain.core.errors import PersonRefused
 from pipeline_project.domain.core.people import PersonRole
 
@@ -139,11 +139,11 @@ def _password(file: Path | None) -> tuple[str, bool]:
 
 
 def _link(name: str) -> str:
-    from pipeline_project.commands.app_context import DESK_PORT
     from pipeline_project.commands.desk import open_frame
     from pipeline_project.desk.known import link
+    from pipeline_project.serving.ports import Ports
 
-    return link(open_frame(prepare(), DESK_PORT), name)
+    return link(open_frame(prepare(), Ports.desk), name)
 
 
 def _shell() -> str:

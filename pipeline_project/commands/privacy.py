@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pipeline_project.commands.app_context import Ground, prepare, workflow
-from pipeline_project.commands.console import Exit, complain, emit, facts, say, table
+from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, facts, say, table
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.privacy.fields import PersonalFields
 from pipeline_project.domain.privacy.retention import DataClass
@@ -32,7 +32,7 @@ _FOR_EVER = "9999-12-31"
 class Privacy:
     """What these commands work with, as the ledger's owner."""
 
-    ground: Ground
+    context: AppContext
     keyring: PostgresKeyring
     forgetting: Forgetting
     lake: SealedLake
@@ -41,13 +41,13 @@ class Privacy:
         from pipeline_project.operations.retention import Retaining
         from resources.postgres.databases import engine_of
 
-        engine = engine_of(self.ground.databases.ledger_url)
+        engine = engine_of(self.context.databases.ledger_url)
         return Retaining(self.lake, engine, spec.name, PersonalFields.of(spec.case_schema))
 
     def cases_of(self, pseudonym: str) -> dict[str, list[tuple[str, str]]]:
         """Night and id of a subject's cases, by workflow, in every workflow with personal fields."""
         found: dict[str, list[tuple[str, str]]] = {}
-        for name, spec in load_all(self.ground.settings.workflow_folders).specs.items():
+        for name, spec in load_all(self.context.settings.workflow_folders).specs.items():
             fields = PersonalFields.of(spec.case_schema)
             if fields is None or fields.subject is None:
                 continue
@@ -110,7 +110,7 @@ def _show(pseudonym: str, known: Any, cases: dict[str, list[tuple[str, str]]]) -
 
 def _erase_vectors(privacy: Privacy, cases: dict[str, list[tuple[str, str]]]) -> int:
     """What a text was about can be read from its vector: those of a forgotten subject go as well."""
-    gone, specs = 0, load_all(privacy.ground.settings.workflow_folders).specs
+    gone, specs = 0, load_all(privacy.context.settings.workflow_folders).specs
     for name, theirs in cases.items():
         retaining = privacy.retaining(specs[name])
         for night in sorted({night for night, _ in theirs}):
@@ -122,7 +122,7 @@ def retention(name: str | None, dry: bool, tidy_days: int, as_json: bool) -> int
     """Erases what was kept long enough, or only says what that would be."""
     privacy = _open()
     today = datetime.now(UTC).date()
-    specs = [workflow(name)] if name else list(load_all(privacy.ground.settings.workflow_folders).specs.values())
+    specs = [workflow(name)] if name else list(load_all(privacy.context.settings.workflow_folders).specs.values())
     told: list[dict[str, Any]] = []
     for spec in specs:
         terms = {data: getattr(spec.retention, data.value) for data in DataClass}
@@ -255,10 +255,10 @@ def _open() -> Privacy:
     from resources.ledger.privacy.keyring import PostgresKeyring
     from resources.postgres.databases import engine_of
 
-    ground = prepare()
-    engine = engine_of(ground.databases.ledger_url)
+    context = prepare()
+    engine = engine_of(context.databases.ledger_url)
     return Privacy(
-        ground, PostgresKeyring(engine, ground.settings.keys), Forgetting(engine), open_sealed_lake(ground.settings)
+        context, PostgresKeyring(engine, context.settings.keys), Forgetting(engine), open_sealed_lake(context.settings)
     )
 
 

@@ -13,8 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pipeline_project.commands.app_context import lake, settings, workflow
-from pipeline_project.commands.console import Exit, complain, emit, facts, heading, say, table
+from pipeline_project.commands.shared.app_context import lake, settings, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, facts, heading, say, table
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import NIGHT

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.commands.app_context import Ground, prepare, workflow
-from pipeline_project.commands.app_context import lake as open_lake
-from pipeline_project.commands.console import Exit, complain, emit, say, table
 from pipeline_project.commands.rollback import person
+from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
+from pipeline_project.commands.shared.app_context import lake as open_lake
+from pipeline_project.commands.shared.console import Exit, complain, emit, say, table
 from pipeline_project.domain.core.errors import ModelUnavailable, RecallRefused
 from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Kind, Touched, beside, spans
 from pipeline_project.spec import WorkflowSpec
@@ -40,26 +40,26 @@ def run_recall(
     """
     from resources.ledger.rollout.recalls import Recalls, TakenBack
 
-    spec, ground = workflow(name), prepare()
-    recalls = Recalls(ground.databases.ledger_url)
+    spec, context = workflow(name), prepare()
+    recalls = Recalls(context.databases.ledger_url)
     if apply and not reason.strip():
         raise RecallRefused("say why with --reason: it stands beside every decision that is taken back")
     named = recalls.policy_hash(name, named) if kind == "policy" else named
     touched = recalls.touched(name, kind, named)
     if not touched:
         raise RecallRefused(f"no decision of {name} that stands was made by {kind} {named}; nothing was changed")
-    champion = _champion(ground, name, kind, named)
+    champion = _champion(context, name, kind, named)
     if data is None:
-        again = _decided_again(spec, ground, champion, touched)
+        again = _decided_again(spec, context, champion, touched)
     else:
-        again = _on_corrected_data(spec, ground, champion, touched, named, data)
+        again = _on_corrected_data(spec, context, champion, touched, named, data)
     flipped = [each for each in again if each.flips and not each.touched.recalled]
     done = TakenBack()
     if apply:
         on: Data = "decided" if data is None else "repaired"
         done = recalls.apply(name, kind, named, flipped, reason, person(), spec.action_terms, on)
     if apply and kind == "model":
-        _close_alerts(ground, name, named)
+        _close_alerts(context, name, named)
     if as_json:
         emit(_told(champion.version, again, flipped, apply, done))
     else:
@@ -67,19 +67,19 @@ def run_recall(
     return Exit.DONE
 
 
-def _close_alerts(ground: Ground, name: str, version: str) -> None:
+def _close_alerts(context: AppContext, name: str, version: str) -> None:
     """The breach of a version is dealt with once its decisions were recalled."""
-    for alert in ground.ledger.open_alerts():
+    for alert in context.ledger.open_alerts():
         if alert["workflow"] == name and alert["key"].startswith(f"breach/{version}/"):
-            ground.ledger.close_alert(name, alert["key"])
+            context.ledger.close_alert(name, alert["key"])
 
 
-def _champion(ground: Ground, name: str, kind: Kind, named: str) -> ModelVersion:
+def _champion(context: AppContext, name: str, kind: Kind, named: str) -> ModelVersion:
     """The model that decides the next night."""
     from resources.ledger.rollout.rollback import Turning
 
-    standing = Turning(ground.databases.ledger_url).standing(name)
-    champion = ground.ledger.champion(name, standing["night"])
+    standing = Turning(context.databases.ledger_url).standing(name)
+    champion = context.ledger.champion(name, standing["night"])
     if champion is None:
         raise RecallRefused(f"no model of {name} decides now, so nothing can be decided again; train one first")
     if kind == "model" and champion.version == named:
@@ -90,7 +90,7 @@ def _champion(ground: Ground, name: str, kind: Kind, named: str) -> ModelVersion
 
 
 def _decided_again(
-    spec: WorkflowSpec, ground: Ground, champion: ModelVersion, touched: Sequence[Touched]
+    spec: WorkflowSpec, context: AppContext, champion: ModelVersion, touched: Sequence[Touched]
 ) -> list[Again]:
     """Whole nights, because the places of people are a night's; as the cases were when they were decided."""
     from pipeline_project.container.night import open_registry
@@ -99,20 +99,20 @@ def _decided_again(
     from pipeline_project.domain.models.trained import TrainedModel
     from pipeline_project.services.past_nights import gather, policy_in
 
-    model = TrainedModel.from_files(open_registry(ground.settings).load(champion))
+    model = TrainedModel.from_files(open_registry(context.settings).load(champion))
     if model.labels != spec.labels:
         raise ModelUnavailable("the champion was trained for other labels than the workflow has; train one for them")
-    lake = open_lake(ground.settings)
+    lake = open_lake(context.settings)
     would_be: dict[str, str] = {}
     for first, last in spans([each.night for each in touched]):
-        past = gather(spec, lake, ground.ledger, first, last)
+        past = gather(spec, lake, context.ledger, first, last)
         decided = decide_again(past, policy_in(spec), spec.feature_plan, model, champion.version)
         would_be |= zip(past.cases[CASE_ID].to_pylist(), decided.option, strict=True)
     return beside(touched, would_be)
 
 
 def _on_corrected_data(
-    spec: WorkflowSpec, ground: Ground, champion: ModelVersion, touched: Sequence[Touched], night: str, data: str
+    spec: WorkflowSpec, context: AppContext, champion: ModelVersion, touched: Sequence[Touched], night: str, data: str
 ) -> list[Again]:
     """The night decided again on its data as they are now, or with the rows of a file in their place."""
     from pipeline_project.container.night import open_registry
@@ -125,15 +125,15 @@ def _on_corrected_data(
     from pipeline_project.operations.corrections import corrected_rows
     from pipeline_project.services.past_nights import gather, policy_in
 
-    model = TrainedModel.from_files(open_registry(ground.settings).load(champion))
+    model = TrainedModel.from_files(open_registry(context.settings).load(champion))
     if model.labels != spec.labels:
         raise ModelUnavailable("the champion was trained for other labels than the workflow has; train one for them")
-    lake = open_sealed_lake(ground.settings)
-    past = gather(spec, lake, ground.ledger, night, night)
+    lake = open_sealed_lake(context.settings)
+    past = gather(spec, lake, context.ledger, night, night)
     newest = lake.read_night(spec.name, "cases", night)
     if newest is None:
         raise RecallRefused(f"the lake has no cases of {night}; run pipeline nights {spec.name} --from {night}")
-    given = corrected_rows(spec, ground.settings, lake, night, None if data == REPAIRED else Path(data))
+    given = corrected_rows(spec, context.settings, lake, night, None if data == REPAIRED else Path(data))
     cases = overlaid(newest, given)
     again = f"pipeline nights {spec.name} --from {night} --to {night} --again"
     if not differing(past, cases):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from pipeline_project.commands.app_context import settings, workflow
-from pipeline_project.commands.console import Exit, emit, facts, paragraph, say, table
+from pipeline_project.commands.shared.app_context import settings, workflow
+from pipeline_project.commands.shared.console import Exit, emit, facts, paragraph, say, table
 from pipeline_project.reconcile.run import document, reconcile
 from pipeline_project.reconcile.told import Link, Span
 from pipeline_project.spec.load import load_all

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.commands.app_context import Ground, lake, prepare, workflow
-from pipeline_project.commands.console import Exit, emit, paragraph, say, table
+from pipeline_project.commands.shared.app_context import AppContext, lake, prepare, workflow
+from pipeline_project.commands.shared.console import Exit, emit, paragraph, say, table
 from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.reporting.replay_page import headline, spread
@@ -40,19 +40,19 @@ def replay(name: str, span: Span, model: str | None, policy: Path | None, knows_
     from pipeline_project.services.candidates import candidate_of, mature_span
     from pipeline_project.services.past_nights import keep_replay, run_replay
 
-    spec, ground = workflow(name), prepare()
-    tables, registry, now = lake(ground.settings), _registry(ground), datetime.now(UTC)
+    spec, context = workflow(name), prepare()
+    tables, registry, now = lake(context.settings), _registry(context), datetime.now(UTC)
     candidate = candidate_of(spec, registry, model, policy, load_spec)
     first, last = (day.isoformat() if day else None for day in span)
     if first is None or last is None:
         known = candidate.model.known_before if candidate.model and not knows_the_future else None
         before = night_of(now, spec.nights.time_zone)
-        found = mature_span(spec, tables, ground.ledger, before, known, now)
+        found = mature_span(spec, tables, context.ledger, before, known, now)
         first, last = first or found[0], last or found[1]
     result = run_replay(
-        spec, tables, ground.ledger, registry, candidate, (first, last), now, knows_the_future=knows_the_future
+        spec, tables, context.ledger, registry, candidate, (first, last), now, knows_the_future=knows_the_future
     ).result
-    number, page = keep_replay(spec, registry, _replays(ground), candidate, result, _starter())
+    number, page = keep_replay(spec, registry, _replays(context), candidate, result, _starter())
     if as_json:
         emit({"replay": number, "candidate": candidate.name, "page": str(page), "result": asdict(result)})
     else:
@@ -94,16 +94,16 @@ def _starter() -> str:
         return "person:unknown"
 
 
-def _registry(ground: Ground) -> MlflowRegistry:
+def _registry(context: AppContext) -> MlflowRegistry:
     from resources.registry.registry import MlflowRegistry
 
-    return MlflowRegistry(ground.databases.mlflow_url, ground.settings.home / "models", ground.settings.keys)
+    return MlflowRegistry(context.databases.mlflow_url, context.settings.home / "models", context.settings.keys)
 
 
-def _replays(ground: Ground) -> PostgresReplays:
+def _replays(context: AppContext) -> PostgresReplays:
     from resources.ledger.replays.store import PostgresReplays
 
-    settings = ground.settings
+    settings = context.settings
     return PostgresReplays(
-        ground.databases.ledger_url, settings.home / "reports", settings.reports_url, settings.desk_url
+        context.databases.ledger_url, settings.home / "reports", settings.reports_url, settings.desk_url
     )

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline_project.commands.alerts import alerts_of, tell_alerts
-from pipeline_project.commands.app_context import Ground, lake, prepare, workflow
-from pipeline_project.commands.console import Exit, complain, emit, paragraph, say
+from pipeline_project.commands.shared.alerts import alerts_of, tell_alerts
+from pipeline_project.commands.shared.app_context import AppContext, lake, prepare, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, paragraph, say
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.named_values import told_of
 from pipeline_project.domain.core.nights import shifted
@@ -31,33 +31,33 @@ _EVER = "9999-12-31"
 def show_results(name: str, as_json: bool) -> int:
     """Prints the tables in Markdown, from the lake's decisions and the ledger's outcomes."""
     spec = workflow(name)
-    ground = prepare()
-    found = _results(spec, ground)
+    context = prepare()
+    found = _results(spec, context)
     if found is None:
         complain(f"nothing of {name} is decided yet; run `pipeline nights {name}`")
         return Exit.NOT_FOUND
     if as_json:
-        emit({**asdict(found), "alerts": alerts_of(ground.ledger, name)})
+        emit({**asdict(found), "alerts": alerts_of(context.ledger, name)})
     else:
         _tell(spec, found)
-        tell_alerts(alerts_of(ground.ledger, name))
+        tell_alerts(alerts_of(context.ledger, name))
     return Exit.DONE
 
 
-def _results(spec: WorkflowSpec, ground: Ground) -> Results | None:
+def _results(spec: WorkflowSpec, context: AppContext) -> Results | None:
     from pipeline_project.services.as_of import maturity_seen
 
-    tables, first = lake(ground.settings), spec.nights.decide_from.isoformat()
+    tables, first = lake(context.settings), spec.nights.decide_from.isoformat()
     decisions = tables.read_span(spec.name, "decisions", first, _EVER)
     if decisions is None or not len(decisions):
         return None
     cases = tables.read_span(spec.name, "cases", first, _EVER)
     now = datetime.now(UTC)
-    outcomes = ground.ledger.outcomes_known(spec.name, now)
-    further = ground.ledger.decided_further(spec.name, first, _EVER)
+    outcomes = context.ledger.outcomes_known(spec.name, now)
+    further = context.ledger.decided_further(spec.name, first, _EVER)
     matured, of_cases = matured_decisions(decisions, cases, outcomes, further)
     versions = [version for version in matured["model_version"].unique() if isinstance(version, str)]
-    matured = told_of(matured, spec.labels, ground.ledger.labels_of_models(spec.name, versions))
+    matured = told_of(matured, spec.labels, context.ledger.labels_of_models(spec.name, versions))
     costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
     subject = spec.case_schema.by_role(Role.SUBJECT)
     customers = np.array(of_cases[subject.name if subject else CASE_ID].to_pylist(), dtype=object)
@@ -68,7 +68,7 @@ def _results(spec: WorkflowSpec, ground: Ground) -> Results | None:
     figures = all_metrics(np.array(scored["probabilities"].tolist()), labels) if len(scored) else {}
     waiting = len(decisions) - len(matured)
     found = compare(matured, costs, customers, spec.cost_matrix, spec.policy_terms, waiting, figures)
-    _, nights = maturity_seen(spec, tables, ground.ledger, now)
+    _, nights = maturity_seen(spec, tables, context.ledger, now)
     young = immature_part(decisions, matured, nights, spec.outcome.mature_share)
     dropped = _dropped(spec, tables, first)
     found = replace(found, duplicates=dropped[0], duplicates_contradicting=dropped[1])

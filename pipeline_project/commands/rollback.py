@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 
-from pipeline_project.commands.app_context import prepare, workflow
-from pipeline_project.commands.console import Exit, emit, say
+from pipeline_project.commands.shared.app_context import prepare, workflow
+from pipeline_project.commands.shared.console import Exit, emit, say
 
 
 def run_rollback(name: str, to: str | None, review_all: bool, reopen: bool, reason: str, as_json: bool) -> int:

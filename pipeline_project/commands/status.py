@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline_project.automation.progress import late_photos, stale_nights, taken_at, taken_nights
-from pipeline_project.commands.alerts import NIGHT, alerts_of, tell_alerts
-from pipeline_project.commands.app_context import Ground, dagster_instance, lake, prepare, settings, workflow
-from pipeline_project.commands.console import Exit, emit, facts, heading, paragraph, say, table
-from pipeline_project.commands.spans import ranges
+from pipeline_project.commands.shared.alerts import NIGHT, alerts_of, tell_alerts
+from pipeline_project.commands.shared.app_context import AppContext, dagster_instance, lake, prepare, settings, workflow
+from pipeline_project.commands.shared.console import Exit, emit, facts, heading, paragraph, say, table
+from pipeline_project.commands.shared.spans import ranges
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
@@ -32,16 +32,16 @@ def show_status(name: str | None, as_json: bool) -> int:
     if name is not None:
         return _one(workflow(name), as_json)
     loaded = load_all(settings().workflow_folders)
-    ground = prepare()
-    alerts = ground.ledger.open_alerts()
-    found = [_summary(ground, spec) for spec in loaded.specs.values()]
+    context = prepare()
+    alerts = context.ledger.open_alerts()
+    found = [_summary(context, spec) for spec in loaded.specs.values()]
     if as_json:
         emit({"workflows": found, "alerts": alerts, "broken": [str(mistake) for mistake in loaded.broken]})
         return Exit.DONE
     columns = ("workflow", "nights", "last", "decided", "people", "refused", "champion")
     table("", columns, [tuple(row.values()) for row in found], right=("nights", *columns[3:6]))
     for spec in loaded.specs.values():
-        if isinstance(spec.source, FilesSource) and (unread := _overlooked(ground, spec)):
+        if isinstance(spec.source, FilesSource) and (unread := _overlooked(context, spec)):
             say()
             say(f"Not read for {spec.name}: {unread[0]}" + f" ({len(unread)} in all)" * (len(unread) > 1))
     for mistake in loaded.broken:
@@ -51,14 +51,14 @@ def show_status(name: str | None, as_json: bool) -> int:
     return Exit.DONE
 
 
-def _summary(ground: Ground, spec: WorkflowSpec) -> dict[str, Any]:
-    ledger = ground.ledger
+def _summary(context: AppContext, spec: WorkflowSpec) -> dict[str, Any]:
+    ledger = context.ledger
     nights, counts, champion = (
         ledger.decided_nights(spec.name),
         ledger.counts(spec.name),
         ledger.champion(spec.name, _EVER),
     )
-    quarantine = lake(ground.settings).read_span(spec.name, "quarantine", None, _EVER, ["line"])
+    quarantine = lake(context.settings).read_span(spec.name, "quarantine", None, _EVER, ["line"])
     return {
         "workflow": spec.name,
         "nights_decided": len(nights),
@@ -92,11 +92,11 @@ class Nights:
 
 
 def _one(spec: WorkflowSpec, as_json: bool) -> int:
-    ground = prepare()
-    alerts = alerts_of(ground.ledger, spec.name)
-    summary, nights = _summary(ground, spec), _nights(ground, spec, alerts)
-    counts = ground.ledger.counts(spec.name).groupby("option")["cases"].sum().to_dict()
-    unread = _overlooked(ground, spec)
+    context = prepare()
+    alerts = alerts_of(context.ledger, spec.name)
+    summary, nights = _summary(context, spec), _nights(context, spec, alerts)
+    counts = context.ledger.counts(spec.name).groupby("option")["cases"].sum().to_dict()
+    unread = _overlooked(context, spec)
     if as_json:
         told = {name: list(getattr(nights, name) or []) for name in NIGHTS_TOLD}
         found = {"source_problem": nights.why, "overlooked": unread, "options": counts, "alerts": alerts}
@@ -127,24 +127,24 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
     return Exit.DONE
 
 
-def _nights(ground: Ground, spec: WorkflowSpec, alerts: Iterable[Mapping[str, Any]]) -> Nights:
+def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[Mapping[str, Any]]) -> Nights:
     from pipeline_project.container.night import SourceDoors
 
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
-    gathered = lake(ground.settings).nights(spec.name, deepest)
+    gathered = lake(context.settings).nights(spec.name, deepest)
     stops = (alert["key"] for alert in alerts if alert["kind"] not in (LANDING, LATE_ALERT))
     stopped = sorted({night for key in stops for night in NIGHT.findall(key)})
-    decided = [night for night in ground.ledger.decided_nights(spec.name) if night not in stopped]
+    decided = [night for night in context.ledger.decided_nights(spec.name) if night not in stopped]
     warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)
     today = night_of(datetime.now(UTC), spec.nights.time_zone)
-    source = SourceDoors(ground.settings).cases(spec)
+    source = SourceDoors(context.settings).cases(spec)
     try:
         landed = source.nights_landed()
-        with dagster_instance(ground) as instance:
+        with dagster_instance(context) as instance:
             taken = taken_nights(instance, spec)
             # each night of a query costs one
             asked = taken[-QUERIES:] if spec.source.kind == "sql" else taken
-            photos = late_photos(instance, spec, SourceDoors(ground.settings), looked_at(taken, alerts))
+            photos = late_photos(instance, spec, SourceDoors(context.settings), looked_at(taken, alerts))
             stale = sorted({*stale_nights(instance, spec, source, asked), *photos})
             looked_back = looked_back_too_early(taken_at(instance, spec, taken))
     except PipelineError as error:
@@ -164,13 +164,15 @@ def _looked_back_words(nights: Nights) -> str | None:
     return f"{ranges(nights.looked_back)}: {told}" if nights.looked_back else None
 
 
-def _overlooked(ground: Ground, spec: WorkflowSpec) -> list[str]:
+def _overlooked(context: AppContext, spec: WorkflowSpec) -> list[str]:
     """What lies at the sources and is read for no night, in words; nothing where they cannot be looked at, which is
     said elsewhere."""
     from pipeline_project.container.night import SourceDoors
 
     try:
-        return list(dict.fromkeys(each.sentence for each in SourceDoors(ground.settings).overlooked(spec) if each.sure))
+        return list(
+            dict.fromkeys(each.sentence for each in SourceDoors(context.settings).overlooked(spec) if each.sure)
+        )
     except PipelineError:
         return []
 

@@ -1,30 +1,22 @@
-"""`pipeline up`: database, Dagster and MLflow in one go, and all of them down again on Ctrl-C; `pipeline down`."""
+"""`pipeline up`: database, Dagster, MLflow, desk and dispatcher in one go, and all of them down again on Ctrl-C."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
-from typing import Any
 
-from pipeline_project.commands.app_context import Ground, prepare, settings, usable
-from pipeline_project.commands.console import Exit, complain, emit, facts, say
-from pipeline_project.commands.services import SHOP_URL, STOP_SECONDS, Ports, Running, Service, services
-from pipeline_project.commands.signed_in import PROBE
+from pipeline_project.commands.shared.app_context import AppContext, prepare, settings, usable
+from pipeline_project.commands.shared.console import Exit, complain, emit, facts, say
 from pipeline_project.domain.core.errors import DatabaseUnreachable
-from resources.files.small_files import read_object
+from pipeline_project.serving.home_lock import only_one, served_addresses
+from pipeline_project.serving.ports import Ports
+from pipeline_project.serving.processes import SHOP_URL, services
+from pipeline_project.serving.signed_in import PROBE
+from pipeline_project.serving.supervisor import StopSignal, Supervisor
 
-READY_SECONDS = 180
 SESSION_SECONDS = 3
-#: A service that may be replaced is started again at most this often.
-RESTART_SECONDS = 5
 
 
 def run_until_stopped(ports: Ports, as_json: bool) -> int:
@@ -35,9 +27,9 @@ def run_until_stopped(ports: Ports, as_json: bool) -> int:
         use or this home is up already.
     """
     home = usable(settings().home)
-    with _only_one(home) as lock:
+    with only_one(home) as lock:
         if lock is None:
-            complain(f"{home} is up already, {_addresses(home)}; `pipeline down` stops it")
+            complain(f"{home} is up already, at {', '.join(served_addresses(home))}; `pipeline down` stops it")
             return Exit.WRONG_CALL
         lock.write_text(json.dumps({"process": os.getpid(), "addresses": ports.addresses()}))
         taken = ports.in_use()
@@ -45,59 +37,34 @@ def run_until_stopped(ports: Ports, as_json: bool) -> int:
             words = ", ".join(f"{port} (give another one with {option})" for option, port in taken.items())
             complain(f"in use on this machine: port {words}; nothing was started")
             return Exit.WRONG_CALL
-        stopping = _StopSignal()
-        ground = prepare()
+        stopping = StopSignal()
+        context = prepare()
         try:
-            return _serve(ground, ports, stopping, as_json)
+            return _serve(context, ports, stopping, as_json)
         finally:
-            _stop_database(ground)
+            _stop_database(context)
             complain("Stopped.")
 
 
-def stop_all(as_json: bool) -> int:
-    """Stops `pipeline up` of this home, if it runs, and the embedded database; a server of your own is left alone."""
-    chosen, stopped = settings(), []
-    process = _serving(chosen.home)
-    if process is not None:
-        os.kill(process, signal.SIGTERM)
-        if not _ends(chosen.home, 2 * STOP_SECONDS):
-            complain(f"`pipeline up` (process {process}) has not stopped within {2 * STOP_SECONDS} seconds")
-            return Exit.NIGHT_FAILED
-        stopped.append("pipeline up")
-    if chosen.postgres_url is None:
-        from resources.postgres.databases import embedded
-
-        if embedded(chosen).is_running():
-            embedded(chosen).stop()
-            stopped.append("the embedded database")
-    if as_json:
-        emit({"home": str(chosen.home), "stopped": stopped})
-    else:
-        say(f"Stopped {' and '.join(stopped)}." if stopped else f"Nothing of {chosen.home} was running.")
-    return Exit.DONE
-
-
-def _serve(ground: Ground, ports: Ports, stopping: _StopSignal, as_json: bool) -> int:
-    logs = ground.settings.home / "logs"
+def _serve(context: AppContext, ports: Ports, stopping: StopSignal, as_json: bool) -> int:
+    home = context.settings.home
+    logs = home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     probe = secrets.token_urlsafe(32)
     environ = {
         **os.environ,
-        **ground.environ,
+        **context.environ,
         PROBE: probe,
         "PYTHONUNBUFFERED": "1",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # not on the command line, where every user of the machine could read the password
-        "MLFLOW_BACKEND_STORE_URI": ground.databases.mlflow_url,
+        "MLFLOW_BACKEND_STORE_URI": context.databases.mlflow_url,
         **_own_addresses(ports),
     }
-    wanted = services(ground, ports, probe)
-    running: list[Running] = []
+    supervisor = Supervisor(environ, logs, complain, stopping)
     try:
-        complain(f"Starting {', '.join(service.name for service in wanted)}; logs are in {logs}")
-        for service in wanted:
-            running.append(Running(service, environ, logs))
-        if not _all_ready(running, stopping):
+        supervisor.start(services(home, ports, probe))
+        if not supervisor.all_ready():
             return Exit.DONE if stopping.received else Exit.NIGHT_FAILED
         if as_json:
             emit({"addresses": ports.addresses(), "logs": str(logs)})
@@ -105,24 +72,9 @@ def _serve(ground: Ground, ports: Ports, stopping: _StopSignal, as_json: bool) -
             say("Ready:")
             facts(ports.addresses().items())
             say("Ctrl-C stops all of it.")
-        return _wait(running, stopping, lambda service: Running(service, environ, logs))
+        return Exit.DONE if supervisor.watch() else Exit.NIGHT_FAILED
     finally:
-        _stop(running)
-
-
-def _all_ready(running: Sequence[Running], stopping: _StopSignal) -> bool:
-    deadline = time.monotonic() + READY_SECONDS
-    waiting = list(running)
-    while waiting and not stopping.received:
-        if _one_died(running):
-            return False
-        waiting = [each for each in waiting if not each.ready]
-        if waiting and time.monotonic() > deadline:
-            logs = ", ".join(str(each.log) for each in waiting)
-            complain(f"not ready within {READY_SECONDS} seconds; read {logs}")
-            return False
-        time.sleep(0.3)
-    return not stopping.received
+        supervisor.stop()
 
 
 def _own_addresses(ports: Ports) -> dict[str, str]:
@@ -136,58 +88,22 @@ def _own_addresses(ports: Ports) -> dict[str, str]:
     }
 
 
-def _wait(running: list[Running], stopping: _StopSignal, start: Callable[[Service], Running]) -> int:
-    while not stopping.received:
-        _replace(running, start)
-        if _one_died(running):
-            return Exit.NIGHT_FAILED
-        time.sleep(0.5)
-    return Exit.DONE
-
-
-def _replace(running: list[Running], start: Callable[[Service], Running]) -> None:
-    """Starts again what died and may: a service that dies at once every time still gets a pause in between."""
-    for i, each in enumerate(running):
-        if each.died and each.service.replaceable and time.time() - each.started > RESTART_SECONDS:
-            complain(
-                f"{each.service.name} ended with code {each.process.returncode} and is started again; see {each.log}"
-            )
-            each.end(time.monotonic())
-            running[i] = start(each.service)
-
-
-def _one_died(running: Sequence[Running]) -> bool:
-    dead = [each for each in running if each.died and not each.service.replaceable]
-    for each in dead:
-        complain(f"{each.service.name} ended by itself with code {each.process.returncode}; read {each.log}")
-    return bool(dead)
-
-
-def _stop(running: Sequence[Running]) -> None:
-    for each in reversed(running):
-        each.ask_to_stop()
-    deadline = time.monotonic() + STOP_SECONDS
-    for each in running:
-        if not each.end(deadline):
-            complain(f"{each.service.name} did not stop within {STOP_SECONDS} seconds and was killed")
-
-
-def _stop_database(ground: Ground) -> None:
+def _stop_database(context: AppContext) -> None:
     """Stops the embedded database unless another command works with it at this moment."""
-    if ground.settings.postgres_url is not None:
+    if context.settings.postgres_url is not None:
         return
     from resources.postgres.databases import embedded
 
     deadline = time.monotonic() + SESSION_SECONDS
-    while (others := _sessions(ground)) and time.monotonic() < deadline:
+    while (others := _sessions(context)) and time.monotonic() < deadline:
         time.sleep(0.1)
     if others:
         complain(f"The database runs on: other commands use it ({others} sessions). `pipeline down` stops it.")
     else:
-        embedded(ground.settings).stop()
+        embedded(context.settings).stop()
 
 
-def _sessions(ground: Ground) -> int:
+def _sessions(context: AppContext) -> int:
     """Sessions on the server beside this one; those of services just stopped are gone in a moment."""
     from sqlalchemy import text
 
@@ -196,67 +112,7 @@ def _sessions(ground: Ground) -> int:
 
     query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     try:
-        with unit_of_work(engine_of(ground.databases.ledger_url)) as connection:
+        with unit_of_work(engine_of(context.databases.ledger_url)) as connection:
             return int(connection.execute(text(query)).scalar_one())
     except DatabaseUnreachable:
         return 0
-
-
-class _StopSignal:
-    """Remembers that somebody asked to stop."""
-
-    def __init__(self) -> None:
-        self.received = False
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # nohup asks to outlive the terminal
-            if name != signal.SIGHUP or signal.getsignal(name) != signal.SIG_IGN:
-                signal.signal(name, self._receive)
-
-    def _receive(self, _: int, __: FrameType | None) -> None:
-        self.received = True
-
-
-# -- one `up` a home -----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _only_one(home: Path) -> Iterator[Path | None]:
-    """The file that says who serves this home, locked; None when another process holds it."""
-    path = home / "up.lock"
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        yield path
-
-
-def _serving(home: Path) -> int | None:
-    """The process that serves this home, or None."""
-    if not (home / "up.lock").exists():
-        return None
-    with _only_one(home) as lock:
-        if lock is not None:
-            return None
-    process: int | None = _written(home).get("process")
-    return process
-
-
-def _ends(home: Path, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with _only_one(home) as lock:
-            if lock is not None:
-                return True
-        time.sleep(0.2)
-    return False
-
-
-def _addresses(home: Path) -> str:
-    return "at " + ", ".join(_written(home).get("addresses", {}).values())
-
-
-def _written(home: Path) -> dict[str, Any]:
-    """What the process that holds the lock has written: it does so before it starts anything."""
-    return read_object(home / "up.lock") or {}

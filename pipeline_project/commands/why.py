@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline_project.commands.app_context import prepare, workflow
-from pipeline_project.commands.console import Exit, complain, emit, facts, heading, paragraph, say, table
+from pipeline_project.commands.shared.app_context import prepare, workflow
+from pipeline_project.commands.shared.console import Exit, complain, emit, facts, heading, paragraph, say, table
 from pipeline_project.domain.core.reasons import ASK_PERSON, words_of
 from pipeline_project.spec.past import Said, said_of
 
@@ -19,8 +19,8 @@ def explain(name: str, case: str, as_json: bool) -> int:
     """Prints everything the ledger knows about one case."""
     from resources.ledger.nights.story import Stories
 
-    ground = prepare()
-    story = Stories(ground.databases.ledger_url).story(name, case)
+    context = prepare()
+    story = Stories(context.databases.ledger_url).story(name, case)
     if story is None:
         spec = workflow(name)
         complain(
@@ -29,7 +29,7 @@ def explain(name: str, case: str, as_json: bool) -> int:
         )
         return Exit.NOT_FOUND
     first, standing = story["decisions"][0], story["decisions"][-1]
-    spec_then = ground.ledger.workflow_spec(first["spec_hash"]) or {}
+    spec_then = context.ledger.workflow_spec(first["spec_hash"]) or {}
     said = said_of(first, spec_then)
     if as_json:
         if said.costs and said.costs.keys() == (spec_then.get("options") or {}).keys():

@@ -47,7 +47,7 @@ def filled(spec: WorkflowSpec | None = None, option: str = "refund") -> World:
     return world
 
 
-class Ground:
+class Context:
     """What the two commands take of theirs."""
 
     def __init__(self, world: World) -> None:
@@ -74,9 +74,9 @@ def test_every_place_that_shows_it_calls_the_same_nights_immature(frozen: None) 
     young = {night for night in immature_nights(nights) if night >= NIGHT}
     assert young == set(NIGHTS[-9:]), "the warm-up nights show that outcomes take up to twelve days"
 
-    told = of_outcomes._found(world.spec, Ground(world), start(LOOKED))  # type: ignore[arg-type]
+    told = of_outcomes._found(world.spec, Context(world), start(LOOKED))  # type: ignore[arg-type]
     assert told.nights == nights
-    found = of_results._results(world.spec, Ground(world))  # type: ignore[arg-type]
+    found = of_results._results(world.spec, Context(world))  # type: ignore[arg-type]
     assert found is not None and found.immature_nights == len(young)
     matured, _, report = _matured(world.spec, world.lake, world.ledger, window_of(LOOKED, "Europe/Berlin"))
     assert report is not None and report.nights == len(young)

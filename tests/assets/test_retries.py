@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from assets.common import RETRIES, PassingReasons
-from pipeline_project.commands.nights import interrupted
+from pipeline_project.commands.shared.night_runner import interrupted
 from pipeline_project.domain.core import errors
 from pipeline_project.domain.core.errors import PipelineError, waits_for_a_person
 from pipeline_project.workflow import build_assets

@@ -20,10 +20,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from docs.pictures import FLAGS
-from pipeline_project.commands.same_origin import SameOrigin
-from pipeline_project.commands.signed_in import ROLES, SignedIn
 from pipeline_project.desk.backend import Frame
 from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.serving.same_origin import SameOrigin
+from pipeline_project.serving.signed_in import ROLES, SignedIn
 from resources.ledger.nights.ledger import PostgresLedger
 from tests.desk.house import PASSWORD, DeskHouse
 

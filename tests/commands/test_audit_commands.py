@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from pipeline_project import cli
 from pipeline_project.commands import cli_audit
-from pipeline_project.commands.console import Exit
+from pipeline_project.commands.shared.console import Exit
 from pipeline_project.domain.core.people import PersonRole
 from resources.ledger.audit.adopt import adopt
 from resources.ledger.audit.chain import append

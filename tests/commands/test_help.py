@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from pipeline_project.cli import app
-from pipeline_project.commands.console import EXIT_WORDS
+from pipeline_project.commands.shared.console import EXIT_WORDS
 from tests.commands.conftest import Call
 
 GROUP = typer.main.get_group(app)

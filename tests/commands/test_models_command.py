@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_project.commands.console import Exit
+from pipeline_project.commands.shared.console import Exit
 from pipeline_project.domain.core.model_terms import GateTerms
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.people import PersonRole

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline_project.commands.backfill import _told, tell
-from pipeline_project.commands.console import Steps
-from pipeline_project.commands.nights import NightRun
+from pipeline_project.commands.shared.console import Steps
+from pipeline_project.commands.shared.night_runner import NightRun
 
 WHY = "night_is_sound: 13 of 25 rows refused (next: pipeline quarantine flow --night 2025-01-25)"
 BLOCKED = NightRun("2025-01-25", "blocked", 1.0, "run", why=WHY)

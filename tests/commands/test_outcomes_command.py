@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline_project.commands.console import Exit
+from pipeline_project.commands.shared.console import Exit
 from pipeline_project.domain.core.schema import cases_schema
 from pipeline_project.domain.deciding.decisions import DECISIONS
 from pipeline_project.domain.intake.outcomes import OUTCOMES

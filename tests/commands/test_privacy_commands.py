@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline_project.commands.console import Exit
+from pipeline_project.commands.shared.console import Exit
 from pipeline_project.container.privacy import open_sealed_lake
 from pipeline_project.domain.core.schema import ARRIVALS, cases_schema
 from pipeline_project.domain.vectors.stored import EMBEDDINGS

@@ -1,15 +1,13 @@
-"""`pipeline up` and `pipeline down`: ports, one `up` a home, services that die, and that nothing is left behind."""
+"""`pipeline up` and `pipeline down`: ports in use, one `up` a home, and that nothing is left behind."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +17,7 @@ import psutil
 import pytest
 
 from pipeline_project.commands.demo import left_running
-from pipeline_project.commands.services import Ports, Running, Service
-from pipeline_project.commands.up import RESTART_SECONDS, _one_died, _only_one, _replace
+from pipeline_project.serving.home_lock import only_one
 from resources.postgres.embedded import EmbeddedServer
 from tests.commands.conftest import Call, Home
 
@@ -56,13 +53,8 @@ def test_a_port_in_use_stops_up_before_anything_starts(listening: int, call: Cal
     assert not (tmp_path / "postgres").exists()
 
 
-def test_one_port_given_twice_is_in_use() -> None:
-    one, other, desk, shop = free_ports(4)
-    assert Ports(one, other, one, desk, shop).in_use() == {"--reports-port": one}
-
-
 def test_a_second_up_in_the_same_home_names_the_addresses(call: Call, tmp_path: Path) -> None:
-    with _only_one(tmp_path) as lock:
+    with only_one(tmp_path) as lock:
         assert lock is not None
         lock.write_text(json.dumps({"process": 1, "addresses": {"dagster": "http://127.0.0.1:3000"}}))
         said = call("up", PIPELINE_HOME=str(tmp_path))
@@ -90,67 +82,6 @@ def test_what_the_demo_leaves_running_is_told_with_the_command_that_stops_it(
         monkeypatch.setenv("PIPELINE_POSTGRES_URL", url)
     monkeypatch.setattr(EmbeddedServer, "is_running", lambda _: runs)
     assert [command for command, _ in left_running()] == told
-
-
-PARENT = """
-import subprocess, sys, time
-print("password " * 3, flush=True)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-print(child.pid, flush=True)
-time.sleep(600 if sys.argv[1] == "stays" else 0)
-"""
-
-
-def lives(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-@pytest.mark.parametrize("how", ["stays", "dies"])
-def test_no_child_of_a_service_is_left(how: str, tmp_path: Path) -> None:
-    service = Service("parent", [sys.executable, "-c", PARENT, how], lambda _: True)
-    running = Running(service, {}, tmp_path)
-    deadline = time.monotonic() + 300
-    while len(running.log.read_text().splitlines()) < 2 or (how == "dies" and not running.died):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    child = psutil.Process(int(running.log.read_text().splitlines()[1]))
-    running.ask_to_stop()
-    running.end(time.monotonic() + 3)
-    assert running.died
-    deadline = time.monotonic() + 300
-    while lives(child):
-        assert time.monotonic() < deadline, "a child of the service lives on"
-        time.sleep(0.05)
-
-
-def test_logs_do_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline_project.commands.services.LOG_BYTES", 1000)
-    service = Service("talker", [sys.executable, "-c", "for n in range(2000): print('line', n)"], lambda _: True)
-    running = Running(service, {}, tmp_path)
-    running.end(time.monotonic() + 600)
-    sizes = [file.stat().st_size for file in tmp_path.iterdir()]
-    assert len(sizes) == 4
-    assert max(sizes) <= 1000
-    assert "line 1999" in running.log.read_text()
-
-
-@pytest.mark.night
-@pytest.mark.parametrize("replaceable", [True, False])
-def test_what_dies_and_may_be_replaced_is_started_again(replaceable: bool, tmp_path: Path) -> None:
-    service = Service("sends", [sys.executable, "-c", ""], lambda _: True, replaceable=replaceable)
-    died = Running(service, os.environ, tmp_path)
-    died.process.wait(600)
-    running = [died]
-    _replace(running, lambda again: Running(again, os.environ, tmp_path))
-    assert running == [died], "not at once: what dies on every start would spin"
-    died.started -= RESTART_SECONDS + 1
-    _replace(running, lambda again: Running(again, os.environ, tmp_path))
-    assert (running[0] is died) != replaceable
-    assert _one_died(running) != replaceable
-    running[0].process.wait(600)
 
 
 def _document(stream: IO[str] | None) -> str:

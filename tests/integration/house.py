@@ -20,9 +20,9 @@ import pyarrow as pa
 from sqlalchemy import text
 
 from pipeline_project import cli
-from pipeline_project.commands.app_context import Ground, prepare, workflow
 from pipeline_project.commands.backfill import run_nights
-from pipeline_project.commands.nights import NightRun
+from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
+from pipeline_project.commands.shared.night_runner import NightRun
 from pipeline_project.container.privacy import open_sealed_lake
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -60,7 +60,7 @@ class House:
     home: Path
     server: str | None
     variables: dict[str, str] = field(default_factory=dict)
-    #: known after the first look: the ground is looked over by whatever runs nights, not by each question
+    #: known after the first look: the app context is prepared by whatever runs nights, not by each question
     _ledger_url: str = field(default="", init=False, repr=False)
 
     @property
@@ -85,12 +85,12 @@ class House:
             yield
 
     @contextmanager
-    def instance(self) -> Iterator[tuple[Ground, dg.DagsterInstance]]:
+    def instance(self) -> Iterator[tuple[AppContext, dg.DagsterInstance]]:
         """Dagster's real instance of this home, without a pool: a connection kept open would keep the server up."""
         with self.entered():
-            ground = prepare()
-            with dg.DagsterInstance.from_config(ground.environ["DAGSTER_HOME"]) as instance:
-                yield ground, instance
+            context = prepare()
+            with dg.DagsterInstance.from_config(context.environ["DAGSTER_HOME"]) as instance:
+                yield context, instance
 
     @property
     def spec(self) -> WorkflowSpec:

@@ -163,7 +163,7 @@ def visit_the_desk(house: House) -> None:
 
 
 def _desk(house: House, **more: str) -> TestClient:
-    from pipeline_project.commands.app_context import prepare
+    from pipeline_project.commands.shared.app_context import prepare
 
     with house.entered(), mock.patch.dict(os.environ, more):
         app = open_desk(prepare(), 3004)

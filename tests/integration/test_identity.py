@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline_project.commands.app_context import workflow
+from pipeline_project.commands.shared.app_context import workflow
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House

@@ -229,7 +229,7 @@ def test_ctrl_c_ends_everything(backfilled: Up) -> None:
     process, home = backfilled.process, backfilled.house.home
     others = psutil.Process(process.pid).children(recursive=True)
     names = " ".join(" ".join(child.cmdline()) for child in others)
-    for service in ("dagster._daemon", "commands.guarded", "mlflow"):
+    for service in ("dagster._daemon", "serving.guarded", "mlflow"):
         assert service in names
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=600)

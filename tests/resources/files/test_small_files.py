@@ -19,10 +19,10 @@ ROOT = Path(pipeline_project.__file__).parent.parent
 #: Where a file is written in another way, with the reason.
 OTHERWISE = {
     "resources/files/small_files.py": "the one way",
-    "pipeline_project/commands/up.py": "the lock's own file: a rename would take the lock away",
+    "pipeline_project/serving/home_lock.py": "the lock's own file: a rename would take the lock away",
     "pipeline_project/sample/files.py": "photos of the sample, whose table comes last",
     "pipeline_project/sample/shop_book.py": "the fake shop's book: lines are appended, and a torn end is known",
-    "pipeline_project/commands/orphans.py": "a lock",
+    "pipeline_project/commands/shared/orphans.py": "a lock",
     "resources/registry/registry.py": "a folder of its own that is uploaded and thrown away",
     "resources/destinations/file_drop.py": "a destination: other people's folder, linked into place",
     "resources/ledger/audit/checkpoint_file.py": "lines are appended under a lock, and a torn end is known",

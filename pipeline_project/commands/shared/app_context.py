@@ -1,4 +1,4 @@
-"""Everything a command stands on: settings, databases, Dagster's instance, the workflows."""
+"""The app context: what a command works with. Settings, databases, Dagster's instance, the workflows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.commands.console import complain
+from pipeline_project.commands.shared.console import complain
 from pipeline_project.domain.core.errors import HomeUnusable, WorkflowUnknown
-from pipeline_project.settings import Settings
+from pipeline_project.settings import ROOT, Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import Loaded, load_all
 from resources.files.small_files import write_whole
@@ -25,13 +25,9 @@ if TYPE_CHECKING:
     from resources.ledger.nights.ledger import PostgresLedger
     from resources.postgres.databases import Databases
 
-#: The checkout: where workspace.yaml and dagster.yaml lie.
-ROOT = Path(__file__).resolve().parents[2]
-REPORTS_PORT, DAGSTER_PORT, MLFLOW_PORT, DESK_PORT, SHOP_PORT = 3002, 3000, 5000, 3004, 3006
-
 
 @dataclass(frozen=True)
-class Ground:
+class AppContext:
     """A prepared home.
 
     Attributes:
@@ -62,7 +58,7 @@ def lake(chosen: Settings) -> DeltaLake:
     return open_sealed_lake(chosen)
 
 
-def prepare() -> Ground:
+def prepare() -> AppContext:
     """Starts the database where it is ours, creates and migrates what is missing, and sets this process's environment.
 
     Raises:
@@ -85,7 +81,7 @@ def prepare() -> Ground:
         )
     environ = {**chosen.to_environ(), **_tool_environ(chosen, found)}
     os.environ.update(environ)
-    return Ground(chosen, found, environ)
+    return AppContext(chosen, found, environ)
 
 
 def usable(home: Path) -> Path:
@@ -127,11 +123,11 @@ def _tool_environ(chosen: Settings, found: Databases) -> dict[str, str]:
 
 
 @contextmanager
-def dagster_instance(ground: Ground) -> Iterator[DagsterInstance]:
+def dagster_instance(context: AppContext) -> Iterator[DagsterInstance]:
     """Dagster's instance of this home, with its connections kept open: by itself it opens one for every event."""
     from dagster import DagsterInstance
 
-    with DagsterInstance.from_config(ground.environ["DAGSTER_HOME"]) as instance:
+    with DagsterInstance.from_config(context.environ["DAGSTER_HOME"]) as instance:
         instance.optimize_for_webserver(statement_timeout=120_000, pool_recycle=3600, max_overflow=10)
         yield instance
 

@@ -13,12 +13,12 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from test_same_origin import house
 
-from pipeline_project.commands import signed_in
-from pipeline_project.commands.guarded import allowed_hosts, guard_mlflow, guarded, main, mlflow_app
-from pipeline_project.commands.signed_in import PROBE_HEADER, ROLES, SignedIn, is_loopback, sign_in_wanted
 from pipeline_project.desk.backend import Frame
 from pipeline_project.domain.core.errors import DatabaseUnreachable, SettingInvalid
 from pipeline_project.domain.core.people import Person, PersonRole, Session
+from pipeline_project.serving import signed_in
+from pipeline_project.serving.guarded import allowed_hosts, guard_mlflow, guarded, main, mlflow_app
+from pipeline_project.serving.signed_in import PROBE_HEADER, ROLES, SignedIn, is_loopback, sign_in_wanted
 from pipeline_project.settings import Settings
 
 DESK = "http://127.0.0.1:3004"
@@ -192,7 +192,7 @@ def test_mlflow_s_server_is_the_guarded_one_and_knows_the_same_names(
     monkeypatch.setattr(server, "_build_uvicorn_command", server._build_uvicorn_command)
     guard_mlflow()
     *_, factory, app = server._build_uvicorn_command(None, "127.0.0.1", 5000, 1, "mlflow.server.fastapi_app:app")
-    assert (factory, app) == ("--factory", "pipeline_project.commands.guarded:mlflow_app")
+    assert (factory, app) == ("--factory", "pipeline_project.serving.guarded:mlflow_app")
     names = allowed_hosts(Settings(tmp_path, hosts=("night.example",))).split(",")
     told = ("127.0.0.1:5000", "localhost:5000", "[::1]:5000", "night.example", "night.example:5000")
     others = ("evil.example", "night.example.evil.example", "10.0.0.4:5000", "192.168.1.2", "evil.example:5000")

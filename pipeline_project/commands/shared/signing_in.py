@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_project.commands.app_context import Ground
+from pipeline_project.commands.shared.app_context import AppContext
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.core.people import PersonRole
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pipeline_project.domain.core.people import Person
 
 
-def signed_in(ground: Ground, person: str, file: Path | None, role: PersonRole, refused: type[PipelineError]) -> Person:
+def signed_in(
+    context: AppContext, person: str, file: Path | None, role: PersonRole, refused: type[PipelineError]
+) -> Person:
     """The person, whose password was right and who has the role.
 
     Raises:
@@ -24,7 +26,7 @@ def signed_in(ground: Ground, person: str, file: Path | None, role: PersonRole, 
     """
     from resources.ledger.people.accounts import PostgresPeople
 
-    signer = PostgresPeople(ground.databases.ledger_url).verify(person, _password(person, file, refused))
+    signer = PostgresPeople(context.databases.ledger_url).verify(person, _password(person, file, refused))
     if role not in signer.roles:
         words = role.replace("_", " ")
         raise refused(f"{signer.name} is no {words}; an admin grants that role: pipeline people grant {person} {role}")

@@ -12,7 +12,7 @@ from tests.integration.house import ROOT
 
 _BEGIN = """
 import signal, sys, time
-from pipeline_project.commands.stopping import ends_on_sigterm, raise_if_asked
+from pipeline_project.commands.shared.stopping import ends_on_sigterm, raise_if_asked
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for what a shell runs in the background
 try:
     with ends_on_sigterm(patience={patience}):
@@ -71,7 +71,7 @@ def test_who_swallows_the_exception_is_stopped_at_the_next_clean_point() -> None
 
 @pytest.mark.parametrize("wanted", [signal.SIG_DFL, signal.SIG_IGN])
 def test_afterwards_signals_do_what_they_did(wanted: signal.Handlers) -> None:
-    from pipeline_project.commands.stopping import ends_on_sigterm
+    from pipeline_project.commands.shared.stopping import ends_on_sigterm
 
     before = signal.signal(signal.SIGTERM, wanted)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from pipeline_project.commands.console import Exit, complain
+from pipeline_project.commands.shared.console import Exit, complain
 from pipeline_project.domain.core.errors import (
     AuditBroken,
     DatabaseMissing,
@@ -22,14 +22,14 @@ from pipeline_project.domain.core.errors import (
 _EXITS: tuple[tuple[type[PipelineError], Exit], ...] = (
     (WorkflowUnknown, Exit.NOT_FOUND),
     (SettingInvalid, Exit.WRONG_CALL),
-    (HomeUnusable, Exit.GROUND_MISSING),
-    (DatabaseUnreachable, Exit.GROUND_MISSING),
-    (DatabaseMissing, Exit.GROUND_MISSING),
-    (RolesMissing, Exit.GROUND_MISSING),
+    (HomeUnusable, Exit.ENVIRONMENT_MISSING),
+    (DatabaseUnreachable, Exit.ENVIRONMENT_MISSING),
+    (DatabaseMissing, Exit.ENVIRONMENT_MISSING),
+    (RolesMissing, Exit.ENVIRONMENT_MISSING),
     (ReplayRefused, Exit.WRONG_CALL),
     (AuditBroken, Exit.TAMPERED),
-    (LakeUnavailable, Exit.GROUND_MISSING),
-    (SourceUnreadable, Exit.GROUND_MISSING),
+    (LakeUnavailable, Exit.ENVIRONMENT_MISSING),
+    (SourceUnreadable, Exit.ENVIRONMENT_MISSING),
 )
 _ADVICE = {
     errno.ENOSPC: "free some space there, or set PIPELINE_HOME to a larger disk, and run it again",
@@ -50,7 +50,7 @@ def explained(error: PipelineError | OSError) -> Exit | None:
             return None
         where = f" at {error.filename}" if error.filename else ""
         complain(f"{error.strerror}{where}: {_ADVICE[error.errno]}")
-        return Exit.GROUND_MISSING
+        return Exit.ENVIRONMENT_MISSING
     complain(str(error))
     # imported here: reading specs is half of the time that `pipeline --help` would take
     from pipeline_project.spec.load import InvalidSpec

@@ -1,4 +1,4 @@
-"""`python -m pipeline_project.commands.guarded dagster|mlflow|reports ...`: servers without a sign-in, guarded.
+"""`python -m pipeline_project.serving.guarded dagster|mlflow|reports ...`: servers without a sign-in, guarded.
 
 The guard lies within the server's own process: there is no unguarded port behind it, and websockets go through.
 """
@@ -18,15 +18,16 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from pipeline_project.commands.console import Exit, complain
-from pipeline_project.commands.same_origin import HERE, SameOrigin
-from pipeline_project.commands.signed_in import before, sign_in_wanted
 from pipeline_project.domain.core.errors import SettingInvalid
+from pipeline_project.serving.same_origin import HERE, SameOrigin
+from pipeline_project.serving.signed_in import before, sign_in_wanted
 from pipeline_project.settings import Settings
 
 #: Tells MLflow's server, a process of its own, whether it is reached from this machine alone.
 _BOUND = "PIPELINE_BOUND_TO"
 LOOPBACK = HERE[0]
+#: The exit code of a wrong call, as for the commands.
+WRONG_CALL = 2
 
 
 def hosts(chosen: Settings) -> tuple[str, ...]:
@@ -135,8 +136,8 @@ def main(words: Sequence[str]) -> None:
     try:
         serve(rest, Settings.from_environ(os.environ))
     except SettingInvalid as error:
-        complain(str(error))
-        sys.exit(Exit.WRONG_CALL)
+        sys.stderr.write(f"{error}\n")
+        sys.exit(WRONG_CALL)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.commands.console import facts, heading, paragraph, say
-from pipeline_project.commands.spans import ranges
+from pipeline_project.commands.shared.console import facts, heading, paragraph, say
+from pipeline_project.commands.shared.spans import ranges
 
 if TYPE_CHECKING:
     from pipeline_project.ports.ledger import Ledger

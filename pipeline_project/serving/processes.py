@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,67 +13,24 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from http.client import HTTPException
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO, Any, cast
 
-from pipeline_project.commands.app_context import (
-    DAGSTER_PORT,
-    DESK_PORT,
-    MLFLOW_PORT,
-    REPORTS_PORT,
-    ROOT,
-    SHOP_PORT,
-    Ground,
-)
-from pipeline_project.commands.signed_in import PROBE_HEADER
+from pipeline_project.serving.ports import HERE, Ports
+from pipeline_project.serving.signed_in import PROBE_HEADER
+from pipeline_project.settings import ROOT
 
-HERE = "127.0.0.1"
 #: Where the sample workflow's shop is; unset, a fake one is started.
 SHOP_URL = "PIPELINE_SHOP_URL"
 STOP_SECONDS = 30
 #: Servers without a sign-in, behind a guard against other pages.
-GUARDED = ("pipeline_project.commands.guarded",)
+GUARDED = ("pipeline_project.serving.guarded",)
 LOG_BYTES, LOG_FILES = 5_000_000, 3
 _LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { required healthy lastHeartbeatTime } } } }"
-
-
-@dataclass(frozen=True)
-class Ports:
-    dagster: int = DAGSTER_PORT
-    mlflow: int = MLFLOW_PORT
-    reports: int = REPORTS_PORT
-    desk: int = DESK_PORT
-    shop: int = SHOP_PORT
-
-    def addresses(self) -> dict[str, str]:
-        """What people open, bound to this machine alone."""
-        return {field.name: f"http://{HERE}:{getattr(self, field.name)}" for field in fields(self)}
-
-    def in_use(self) -> dict[str, int]:
-        """By option, the ports that another program listens on, or that are given twice."""
-        taken: dict[str, int] = {}
-        seen: set[int] = set()
-        for field in fields(self):
-            port = getattr(self, field.name)
-            if port in seen or not _free(port):
-                taken["--port" if field.name == "dagster" else f"--{field.name}-port"] = port
-            seen.add(port)
-        return taken
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        # as the servers do: a connection that was just closed does not keep its port
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HERE, port))
-        except OSError:
-            return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -94,13 +50,13 @@ class Service:
     replaceable: bool = False
 
 
-def services(ground: Ground, ports: Ports, probe: str = "") -> list[Service]:
+def services(home: Path, ports: Ports, probe: str = "") -> list[Service]:
     """What `up` starts, in order, bound to this machine alone.
 
     Args:
         probe: the token that lets `up` ask pages with a sign-in whether they are ready.
     """
-    return [*_tools(ground, ports, probe), *_own(ports)]
+    return [*_tools(home, ports, probe), *_own(ports)]
 
 
 def _own(ports: Ports) -> list[Service]:
@@ -119,12 +75,11 @@ def _own(ports: Ports) -> list[Service]:
     ]
 
 
-def _tools(ground: Ground, ports: Ports, probe: str) -> list[Service]:
+def _tools(home: Path, ports: Ports, probe: str) -> list[Service]:
     """Dagster, MLflow and the pages of the night reports."""
     from pipeline_project.dagster_internals import DAEMON
 
     workspace = str(ROOT / "workspace.yaml")
-    home = ground.settings.home
     reports = home / "reports"
     reports.mkdir(parents=True, exist_ok=True)
     # one worker and no job execution are two processes instead of fifteen

@@ -16,8 +16,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pipeline_project.commands.guarded import guard_dagster, hosts, reports_app
-from pipeline_project.commands.same_origin import SameOrigin
+from pipeline_project.serving.guarded import guard_dagster, hosts, reports_app
+from pipeline_project.serving.same_origin import SameOrigin
 from pipeline_project.settings import Settings
 
 HOST = "127.0.0.1:3000"

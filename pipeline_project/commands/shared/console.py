@@ -29,7 +29,7 @@ class Exit(IntEnum):
     NIGHT_FAILED = 1
     WRONG_CALL = 2
     SPEC_MISTAKE = 3
-    GROUND_MISSING = 4
+    ENVIRONMENT_MISSING = 4
     NOT_FOUND = 5
     TAMPERED = 6
     INTERRUPTED = 130
@@ -40,7 +40,7 @@ EXIT_WORDS: Mapping[Exit, str] = {
     Exit.NIGHT_FAILED: "a night failed or was blocked, something does not add up, or a service died",
     Exit.WRONG_CALL: "wrong call: an option, a setting, a port in use",
     Exit.SPEC_MISTAKE: "mistakes in a workflow file",
-    Exit.GROUND_MISSING: "database, lake, disk or another part of the ground is missing",
+    Exit.ENVIRONMENT_MISSING: "database, lake, disk or another part of the environment is missing",
     Exit.NOT_FOUND: "no such workflow, case or decision",
     Exit.TAMPERED: "the audit chain, a checkpoint or a fact was tampered with",
     Exit.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; the same command goes on",

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipeline_project.commands.orphans import TAG, alive, end_orphans
+from pipeline_project.commands.shared.orphans import TAG, alive, end_orphans
 
 
 @pytest.fixture

@@ -1,0 +1,34 @@
+"""`pipeline down`: stops a running `pipeline up` of this home, and the embedded database."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from pipeline_project.commands.shared.app_context import settings
+from pipeline_project.commands.shared.console import Exit, complain, emit, say
+from pipeline_project.serving.home_lock import ends_within, serving_process
+from pipeline_project.serving.processes import STOP_SECONDS
+
+
+def stop_all(as_json: bool) -> int:
+    """Stops `pipeline up` of this home, if it runs, and the embedded database; a server of your own is left alone."""
+    chosen, stopped = settings(), []
+    process = serving_process(chosen.home)
+    if process is not None:
+        os.kill(process, signal.SIGTERM)
+        if not ends_within(chosen.home, 2 * STOP_SECONDS):
+            complain(f"`pipeline up` (process {process}) has not stopped within {2 * STOP_SECONDS} seconds")
+            return Exit.NIGHT_FAILED
+        stopped.append("pipeline up")
+    if chosen.postgres_url is None:
+        from resources.postgres.databases import embedded
+
+        if embedded(chosen).is_running():
+            embedded(chosen).stop()
+            stopped.append("the embedded database")
+    if as_json:
+        emit({"home": str(chosen.home), "stopped": stopped})
+    else:
+        say(f"Stopped {' and '.join(stopped)}." if stopped else f"Nothing of {chosen.home} was running.")
+    return Exit.DONE
