@@ -24,7 +24,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
-from pipeline_project.commands.dispatch import places
+from pipeline_project.commands.dispatch import usable_destinations
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.operations.dispatch import Dispatcher
 from pipeline_project.operations.reconciliation import declared, where
@@ -86,7 +86,7 @@ def _decided(house: House, nights: int) -> Iterator[str]:
 
 def _deliver(house: House) -> None:
     with house.entered():
-        known, _ = places({house.name: house.spec}, house.settings, {})
+        known, _ = usable_destinations({house.name: house.spec}, house.settings, {})
         Dispatcher(engine_of(house.ledger.url), known, {house.name: "team:chaos"}, "restore").drain()
 
 

@@ -1,1 +1,5 @@
-"""What the `pipeline` command does, one module a command; `cli.py` only lists them."""
+"""What is called from a shell: one module a command (or group of commands), under its own name, with its Typer app.
+
+A module holds what the command takes, what it prints and its exit codes; the work is in `services` and `operations`.
+Each is listed in `cli.py`, which imports one only when it is called. What several share is in `shared`.
+"""

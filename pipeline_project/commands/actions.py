@@ -2,17 +2,82 @@
 
 from __future__ import annotations
 
-import getpass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
+import typer
+
 from pipeline_project.commands.shared.app_context import prepare, workflow
-from pipeline_project.commands.shared.console import Exit, complain, emit, facts, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, say, table
+from pipeline_project.commands.shared.identity import shell_user
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    count,
+    day,
+    example,
+    night_option,
+)
 from pipeline_project.domain.core.errors import ActionRefused
 
 if TYPE_CHECKING:
     from resources.ledger.outbox.overview import Outbox
     from resources.ledger.outbox.redelivery import Asked
+
+app = command_app()
+
+
+@app.command(
+    epilog=example(
+        "pipeline actions returns --state dead",
+        'pipeline actions returns --stop "supplier recall"',
+        'pipeline actions returns --replay KEY --reason "the shop is back" --dry-run',
+    ),
+)
+def actions(
+    workflow: Workflow,
+    state: Annotated[str | None, typer.Option(metavar="STATE", help="Only these, for instance dead or held.")] = None,
+    night: Annotated[datetime | None, night_option("Only this night.", "--night")] = None,
+    stop: Annotated[str | None, typer.Option(metavar="REASON", help="The kill switch: nothing more is sent.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="REASON", help="Lifts the kill switch.")] = None,
+    replay: Annotated[str | None, typer.Option(metavar="KEY", help="Send a dead letter again, under its key.")] = None,
+    release: Annotated[str | None, typer.Option(metavar="KEY", help="Let a held action go above the cap.")] = None,
+    happened: Annotated[
+        str | None, typer.Option(metavar="KEY", help="You looked: this dead letter in doubt has happened.")
+    ] = None,
+    never: Annotated[
+        str | None, typer.Option("--never-happened", metavar="KEY", help="You looked: it has not happened.")
+    ] = None,
+    reason: Annotated[str, typer.Option(metavar="WORDS", help="Why a letter is sent again or let go.")] = "",
+    agree: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Agree, as the second person, to what was asked.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")] = False,
+    limit: Annotated[int, count("Rows listed.", 200, least=1)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Counts a workflow's actions by state and lists them; stops and resumes it; lets held and dead ones go.
+
+    Where money leaves, --replay and --release only ask; a second person, signed in to this machine under another
+    name, agrees with --agree.
+    """
+    if sum(value is not None for value in (stop, resume, replay, release, agree, happened, never)) > 1:
+        raise typer.BadParameter(
+            "--stop, --resume, --replay, --release, --agree, --happened and --never-happened exclude each other"
+        )
+    if stop is not None or resume is not None:
+        code = flip_switch(workflow, stop or resume or "", stop is not None, as_json)
+    elif replay is not None or release is not None:
+        code = let_go(replay or release or "", release is not None, reason, dry_run, as_json)
+    elif happened is not None or never is not None:
+        code = resolve(happened or never or "", happened is not None, reason, as_json)
+    elif agree is not None:
+        code = agree_to(agree, as_json)
+    else:
+        chosen = day(night)
+        code = show_actions(workflow, state, chosen.isoformat() if chosen else None, limit, as_json)
+    raise typer.Exit(code)
 
 
 def show_actions(name: str, state: str | None, night: str | None, limit: int, as_json: bool) -> int:
@@ -35,7 +100,7 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
         table(
             "",
             ("night", "case", "action", "state", "money", "tries", "why", "key"),
-            [_told(row) for row in rows],
+            [_table_row(row) for row in rows],
             right=("money", "tries"),
         )
     elif not counts:
@@ -51,7 +116,7 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
 def flip_switch(name: str, reason: str, stop: bool, as_json: bool) -> int:
     """The kill switch of a workflow."""
     workflow(name)
-    outbox, person = _outbox(), _person()
+    outbox, person = _outbox(), shell_user()
     (outbox.stop if stop else outbox.resume)(name, reason, person)
     if as_json:
         emit(outbox.switch(name))
@@ -68,16 +133,16 @@ def let_go(key: str, held: bool, reason: str, dry_run: bool, as_json: bool) -> i
     """
     outbox = _outbox()
     act = outbox.let_go if held else outbox.replay
-    return _told_asked(act(_key(key), _person(), reason, dry_run), as_json)
+    return _report_request(act(_key(key), shell_user(), reason, dry_run), as_json)
 
 
-def agree(replay: int, as_json: bool) -> int:
+def agree_to(replay: int, as_json: bool) -> int:
     """Agrees, as the second person, to what somebody else asked.
 
     Raises:
         SecondPersonNeeded: it was the same person, or the action has changed since.
     """
-    return _told_asked(_outbox().approve(replay, _person()), as_json)
+    return _report_request(_outbox().approve(replay, shell_user()), as_json)
 
 
 def resolve(key: str, happened: bool, reason: str, as_json: bool) -> int:
@@ -86,7 +151,7 @@ def resolve(key: str, happened: bool, reason: str, as_json: bool) -> int:
     Raises:
         ActionRefused: it is none, or no reason is given.
     """
-    _outbox().resolve(_key(key), happened, _person(), reason)
+    _outbox().resolve(_key(key), happened, shell_user(), reason)
     if as_json:
         emit({"key": key, "happened": happened})
     else:
@@ -94,7 +159,7 @@ def resolve(key: str, happened: bool, reason: str, as_json: bool) -> int:
     return Exit.DONE
 
 
-def _told_asked(asked: Asked, as_json: bool) -> int:
+def _report_request(asked: Asked, as_json: bool) -> int:
     row = asked.action
     if as_json:
         emit({"action": row, "money": asked.money, "replay": asked.replay, "gone": asked.gone})
@@ -119,17 +184,13 @@ def _key(key: str) -> UUID:
         raise ActionRefused(f"{key!r} is no key; `pipeline actions WORKFLOW` lists them") from None
 
 
-def _person() -> str:
-    return f"shell:{getpass.getuser()}"
-
-
 def _outbox() -> Outbox:
     from resources.ledger.outbox.overview import Outbox
 
     return Outbox(prepare().databases.ledger_url)
 
 
-def _told(row: dict[str, Any]) -> tuple[str, ...]:
+def _table_row(row: dict[str, Any]) -> tuple[str, ...]:
     why = row["held_reason"] or row["error_class"] or ""
     return (
         row["night"],

@@ -4,16 +4,45 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-from pipeline_project.commands.shared.app_context import settings
-from pipeline_project.commands.shared.console import Exit, complain, emit, say
+import typer
+
+from pipeline_project.commands.shared.app_context import settings, workflows
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say
+from pipeline_project.commands.shared.options import (
+    command_app,
+    example,
+)
 from pipeline_project.domain.intake.first_look import Seen
 from pipeline_project.spec.base import dotted
-from pipeline_project.spec.load import Mistake, check_file, load_all, load_spec, workflow_files
+from pipeline_project.spec.load import Mistake, check_file, load_spec, workflow_files
 from pipeline_project.spec.naming import disallowed
 from pipeline_project.spec.tree import decoded, read_tree
 
 NOT_LOOKED = "The data were not looked at: `pipeline check --data` opens the first files, photos and encoders."
+
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline check", "pipeline check my_workflow.yaml --data"),
+)
+def check(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="YAML files; without any, every workflow there is.")
+    ] = None,
+    data: Annotated[
+        bool, typer.Option("--data", help="Also open the first files: columns, labels, ids, photos, encoders.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Reports every mistake in workflow files, with line and a sentence that says what to write instead.
+
+    With --data it also opens the first files that a workflow names, and says what of the spec they do not bear out.
+    Nothing is written and no night is run.
+    """
+    raise typer.Exit(run_check(files or [], as_json, data))
 
 
 def run_check(files: list[Path], as_json: bool, data: bool = False) -> int:
@@ -70,19 +99,19 @@ def _not_allowed(file: Path) -> list[Mistake]:
 
 def _seen(file: Path) -> tuple[list[Mistake], list[Mistake]]:
     """What stands against a sound file in its data, and what is only worth knowing; at the lines of the spec."""
-    from pipeline_project.commands.check_data import look
+    from pipeline_project.operations.first_look import look
 
     tree = read_tree(decoded(file.read_bytes()))
 
     def placed(seen: Seen) -> Mistake:
         return Mistake(file, *tree.place(seen.where), dotted(seen.where), seen.sentence)
 
-    found = look(load_spec(file))
+    found = look(load_spec(file), settings())
     return [placed(each) for each in found if each.mistake], [placed(each) for each in found if not each.mistake]
 
 
 def _known() -> dict[str, list[Mistake]]:
     """By workflow, or by file where it has none: missing folders and names used twice are mistakes as well."""
-    loaded = load_all(settings().workflow_folders)
+    loaded = workflows()
     broken = {str(each.file): list(each.mistakes) for each in loaded.broken}
     return {**{name: [] for name in loaded.specs}, **broken}

@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from pipeline_project.commands.shared.app_context import lake, settings, workflow
-from pipeline_project.commands.shared.console import Exit, complain, emit, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say, table
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    day,
+    example,
+    night_option,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _COLUMNS = ("night", "cluster", "what", "from or to", "born", "members", "before", "accounts", "alike", "photos shared")
 _NUMBERS = _COLUMNS[5:]
+
+app = command_app()
+
+
+@app.command(
+    epilog=example(
+        "pipeline clusters returns",
+        "pipeline clusters returns --night 2025-03-27",
+        "pipeline clusters returns --cluster c-b98ffa",
+    ),
+)
+def clusters(
+    workflow: Workflow,
+    night: Annotated[datetime | None, night_option("Every cluster of this night.", "--night")] = None,
+    cluster: Annotated[str | None, typer.Option(metavar="CLUSTER", help="Every night of this cluster.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tells births, splits, merges and deaths of clusters, and where the members of each came from or went.
+
+    Without a night and a cluster: the last night, and every new cluster that was ever reported. Members and
+    accounts are counted over the window; nobody is named.
+    """
+    raise typer.Exit(show_clusters(workflow, day(night), cluster, as_json))
 
 
 def show_clusters(name: str, night: date | None, cluster: str | None, as_json: bool) -> int:

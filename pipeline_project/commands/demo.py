@@ -1,30 +1,50 @@
-"""`pipeline demo` and `pipeline sample`: nights of return claims with a known truth, run and shown."""
+"""`pipeline demo`: sample nights of return claims with a known truth, run and shown."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
+from typing import Annotated
 
-from pipeline_project.commands.shared.app_context import lake, settings, usable, workflow
-from pipeline_project.commands.shared.console import Exit, complain, emit, facts, say, steps
-from pipeline_project.domain.core.nights import nights_between
+import typer
+
+from pipeline_project.commands.sample import SAMPLED, last_night, write_nights
+from pipeline_project.commands.shared.app_context import lake, settings, workflow
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, say
+from pipeline_project.commands.shared.options import (
+    PerNight,
+    Seed,
+    command_app,
+    count,
+    example,
+)
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.serving.ports import Ports
-from pipeline_project.spec import WorkflowSpec
 
-SAMPLED = "returns"
-#: Decided nights of a sample whose end is not given.
-NIGHTS = 60
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline demo", "pipeline demo --nights 10 --per-night 100"),
+)
+def demo(
+    nights: Annotated[int, count("Decided nights.", 300, least=1)] = 60,
+    per_night: PerNight = 80,
+    seed: Seed = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Makes sample nights of return claims, runs them through Dagster and ends with a page to look at."""
+    raise typer.Exit(run_demo(nights, per_night, seed, as_json))
 
 
 def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
     """Sample cases from the workflow's first night to `nights` decided ones, then every one of those nights."""
-    from pipeline_project.commands.backfill import run_nights, tell
+    from pipeline_project.commands.nights import report_runs, run_nights
     from pipeline_project.commands.shared.night_runner import as_rows
 
     spec = workflow(SAMPLED)
-    last = _after(spec, nights)
+    last = last_night(spec, nights)
     try:
-        _write(spec, spec.nights.first, last, per_night, seed, quiet=as_json)
+        write_nights(spec, spec.nights.first, last, per_night, seed, quiet=as_json)
         runs = run_nights(spec, spec.nights.first, last, quiet=as_json)
     except KeyboardInterrupt:
         command = f"pipeline demo --nights {nights} --per-night {per_night} --seed {seed}"
@@ -34,7 +54,7 @@ def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
     if as_json:
         emit({"nights": as_rows(runs), "page": str(index)})
     else:
-        tell(SAMPLED, runs)
+        report_runs(SAMPLED, runs)
         say(f"The page of these nights: {index}")
         say("Next:")
         facts(
@@ -63,42 +83,6 @@ def left_running() -> list[tuple[str, str]]:
     return [("pipeline down", "stops the database server, which goes on running until then")]
 
 
-def write_sample(first: date | None, last: date | None, per_night: int, seed: int, as_json: bool) -> int:
-    """Sample cases alone, without running anything."""
-    spec = workflow(SAMPLED)
-    start, end = first or spec.nights.first, last or _after(spec, NIGHTS)
-    if end < start:
-        complain(f"--to {end} is before --from {start}; give them in that order")
-        return Exit.WRONG_CALL
-    summary = _write(spec, start, end, per_night, seed, quiet=as_json)
-    if as_json:
-        emit(summary)
-    else:
-        say(f"{summary['claims']} claims and {summary['photos']} photos in {settings().sample_folder / SAMPLED}")
-    return Exit.DONE
-
-
-def _after(spec: WorkflowSpec, nights: int) -> date:
-    return spec.nights.decide_from + timedelta(days=nights - 1)
-
-
 def _a_case(night: date) -> str:
     decided = lake(settings()).read_night(SAMPLED, "decisions", night.isoformat())
     return str(decided[CASE_ID][0]) if decided is not None and len(decided) else "CASE"
-
-
-def _write(spec: WorkflowSpec, first: date, last: date, per_night: int, seed: int, quiet: bool) -> dict[str, int]:
-    from pipeline_project.sample import make_sample
-
-    usable(settings().home)
-    nights = [date.fromisoformat(night) for night in nights_between(first, last)]
-    with steps(len(nights), "sample cases", quiet) as bar:
-        summary = make_sample(
-            settings().sample_folder / SAMPLED,
-            nights,
-            per_night,
-            seed,
-            first=spec.nights.first,
-            progress=lambda done, total: bar.step(f"sample cases {nights[min(done, total) - 1]}"),
-        )
-    return {"nights": len(nights), "claims": summary.claims, "photos": summary.photos}

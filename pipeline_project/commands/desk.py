@@ -7,27 +7,43 @@ import secrets
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pipeline_project.commands.shared.app_context import AppContext, prepare
+import typer
+
+from pipeline_project.commands.shared.app_context import AppContext, prepare, workflows
 from pipeline_project.commands.shared.console import Exit, complain
+from pipeline_project.commands.shared.options import (
+    command_app,
+    example,
+    port_option,
+)
 from pipeline_project.domain.core.errors import SettingInvalid
 from pipeline_project.ports.sources import PhotoSource
 from pipeline_project.serving.ports import Ports
-from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.load import load_all
 from resources.files.small_files import made_once, set_aside
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pipeline_project.desk.backend import Doors, Frame, Provider
+    from pipeline_project.spec import WorkflowSpec
 
 #: Connections of the desk: as many people at the same moment as may wait for the database.
 CONNECTIONS = 16
 #: Random bytes in what signs the sign-in's cookie.
 _SECRET_BYTES = 48
 _PROVIDER = ("PIPELINE_OIDC_ISSUER", "PIPELINE_OIDC_CLIENT_ID", "PIPELINE_OIDC_CLIENT_SECRET")
+
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline desk", "pipeline desk --port 3104"),
+)
+def desk(port: Annotated[int, port_option("The desk's.")] = 3004) -> None:
+    """Serves the review desk and the webhook door on this machine until Ctrl-C."""
+    raise typer.Exit(serve_desk(port))
 
 
 def serve_desk(port: int) -> int:
@@ -49,7 +65,7 @@ def open_desk(context: AppContext, port: int) -> FastAPI:
     from pipeline_project.desk.app import build_app
     from pipeline_project.desk.routes.hooks import PREFIX, build_hooks_router
 
-    specs = load_all(context.settings.workflow_folders).specs
+    specs = workflows().specs
     app = build_app(open_doors(context, specs), open_frame(context, port), elsewhere=(PREFIX,))
     # after the desk's own rooms: the door's ticket is a signature, not a session
     app.include_router(build_hooks_router(open_door()))

@@ -1,4 +1,4 @@
-"""`pipeline dispatch` sends what is ready until it is stopped or nothing is left; `pipeline shop` is a fake shop."""
+"""`pipeline dispatch`: sends what is ready until it is stopped or nothing is left."""
 
 from __future__ import annotations
 
@@ -7,19 +7,37 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pipeline_project.commands.shared.app_context import prepare, settings, usable
-from pipeline_project.commands.shared.console import Exit, complain, emit, say
+import typer
+
+from pipeline_project.commands.shared.app_context import prepare, workflows
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say
+from pipeline_project.commands.shared.options import (
+    command_app,
+    count,
+    example,
+)
 from pipeline_project.domain.core.errors import SettingInvalid, SourceUnreadable
 from pipeline_project.settings import Settings
-from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.load import load_all
 
 if TYPE_CHECKING:
+    from pipeline_project.spec import WorkflowSpec
     from resources.destinations import Destination
 
-SHOP_SECRET = "PIPELINE_SHOP_SECRET"
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline dispatch", "pipeline dispatch --drain"),
+)
+def dispatch(
+    workers: Annotated[int, count("Workers side by side.", 64, least=1)] = 2,
+    drain: Annotated[bool, typer.Option("--drain", help="End when nothing is due any more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Sends the actions of released nights, each once; it may be killed at any time and started again."""
+    raise typer.Exit(run_dispatcher(workers, drain, as_json))
 
 
 def run_dispatcher(workers: int, drain: bool, as_json: bool) -> int:
@@ -30,8 +48,8 @@ def run_dispatcher(workers: int, drain: bool, as_json: bool) -> int:
 
     stopping = threading.Event()
     context = prepare()
-    specs = load_all(context.settings.workflow_folders).specs
-    known, left_alone = places(specs, context.settings, os.environ)
+    specs = workflows().specs
+    known, left_alone = usable_destinations(specs, context.settings, os.environ)
     owners = {name: spec.owners[0] for name, spec in specs.items()}
     engine = pooled_engine(url_as(context.databases.ledger_url, DISPATCHER), workers + 1)
     here = f"{socket.gethostname()}/{os.getpid()}"
@@ -51,7 +69,7 @@ def run_dispatcher(workers: int, drain: bool, as_json: bool) -> int:
     return Exit.DONE
 
 
-def places(
+def usable_destinations(
     specs: Mapping[str, WorkflowSpec], chosen: Settings, environ: Mapping[str, str]
 ) -> tuple[dict[tuple[str, str], Destination], set[tuple[str, str]]]:
     """The destinations of all workflows, and those that cannot be used from here: their actions wait."""
@@ -68,20 +86,3 @@ def places(
                 left_alone.add((name, place))
                 complain(f"Actions of {name} to {place} wait: {error}")
     return known, left_alone
-
-
-def run_shop(port: int, as_json: bool) -> int:
-    """Serves the fake shop until Ctrl-C; its book lies in PIPELINE_HOME/shop."""
-    from pipeline_project.sample.shop import serve
-    from resources.keys.action_secrets import signing_secret
-
-    chosen = settings()
-    usable(chosen.home)
-    secret = signing_secret(chosen.keys, os.environ, SHOP_SECRET, made_here=True)
-    address = f"http://127.0.0.1:{port}"
-    if as_json:
-        emit({"shop": address})
-    else:
-        complain(f"A fake shop is open at {address}; Ctrl-C closes it.")
-    serve(chosen.home / "shop" / "book.jsonl", secret, port)
-    return Exit.DONE

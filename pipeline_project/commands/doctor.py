@@ -8,18 +8,37 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Annotated
 
-from pipeline_project.commands.shared.app_context import prepare, settings, usable
-from pipeline_project.commands.shared.console import Exit, emit, say
+import typer
+
+from pipeline_project.commands.shared.app_context import prepare, settings, usable, workflows
+from pipeline_project.commands.shared.console import AsJson, Exit, emit, say
+from pipeline_project.commands.shared.options import (
+    command_app,
+    example,
+)
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.settings import ROOT
-from pipeline_project.spec.load import load_all
 
 FREE_GIGABYTES = 2.0
 
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline doctor", "pipeline doctor --deep"),
+)
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="Also read every file kept, and name what is damaged.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Checks what the project stands on: Python, packages, home, disk, database, lake, MLflow, encoders, workflows."""
+    raise typer.Exit(examine(as_json, deep))
+
 
 @dataclass(frozen=True)
-class Finding:
+class Inspection:
     """One thing looked at; `words` says what was seen and, when it is not well, what to do."""
 
     what: str
@@ -44,11 +63,11 @@ def examine(as_json: bool, deep: bool = False) -> int:
     return Exit.DONE if all(finding.well for finding in findings) else Exit.ENVIRONMENT_MISSING
 
 
-def _looked(what: str, look: Callable[[], str]) -> Finding:
+def _looked(what: str, look: Callable[[], str]) -> Inspection:
     try:
-        return Finding(what, True, look())
+        return Inspection(what, True, look())
     except (PipelineError, OSError, PackageNotFoundError) as error:
-        return Finding(what, False, str(error))
+        return Inspection(what, False, str(error))
 
 
 class _NotWell(PipelineError):
@@ -120,7 +139,7 @@ def _encoder() -> str:
 
 
 def _workflows() -> str:
-    loaded = load_all(settings().workflow_folders)
+    loaded = workflows()
     if loaded.broken:
         raise _NotWell("; ".join(str(broken) for broken in loaded.broken) + " (pipeline check says more)")
     return ", ".join(sorted(loaded.specs))
@@ -131,7 +150,7 @@ def _chromium() -> str:
     return str(Path(found)) if found else "not there; only the pictures and the browser tests need it"
 
 
-def _deep() -> list[Finding]:
+def _deep() -> list[Inspection]:
     """One line for everything that was read, and one for each thing that is damaged."""
     import os
 
@@ -141,18 +160,18 @@ def _deep() -> list[Finding]:
 
     context = prepare()
     os.environ.update(context.environ)
-    chosen, known = context.settings, load_all(context.settings.workflow_folders).specs
+    chosen, known = context.settings, workflows().specs
     models = [model for name in sorted(known) for model in context.ledger.models(name)]
     try:
         looked = look_deep(open_sealed_lake(chosen).store, open_registry(chosen), models, chosen.home / "reports")
     except PipelineError as error:
-        return [Finding("all that is kept", False, str(error))]
+        return [Inspection("all that is kept", False, str(error))]
     words = (
         f"{looked.files} files of the lake ({looked.undigested} without a digest), {looked.models} model versions and "
         f"{looked.pages} pages read, {len(looked.damaged)} damaged"
     )
-    found = [Finding(each.what, False, f"{each.why}; {each.cure}") for each in looked.damaged]
-    return [Finding("all that is kept", not found, words), *found]
+    found = [Inspection(each.what, False, f"{each.why}; {each.cure}") for each in looked.damaged]
+    return [Inspection("all that is kept", not found, words), *found]
 
 
 LOOKS: dict[str, Callable[[], str]] = {

@@ -5,10 +5,26 @@ from __future__ import annotations
 import os
 import signal
 
+import typer
+
 from pipeline_project.commands.shared.app_context import settings
-from pipeline_project.commands.shared.console import Exit, complain, emit, say
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say
+from pipeline_project.commands.shared.options import (
+    command_app,
+    example,
+)
 from pipeline_project.serving.home_lock import ends_within, serving_process
 from pipeline_project.serving.processes import STOP_SECONDS
+
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline down"),
+)
+def down(as_json: AsJson = False) -> None:
+    """Stops `pipeline up` of this home and the embedded database; a server of your own is left alone."""
+    raise typer.Exit(stop_all(as_json))
 
 
 def stop_all(as_json: bool) -> int:

@@ -3,18 +3,54 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_project.commands.shared.app_context import prepare, workflow
-from pipeline_project.commands.shared.console import Exit, complain, emit, facts, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, say, table
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    example,
+    night_option,
+)
 
 if TYPE_CHECKING:
     from resources.ledger.drift.store import PostgresQuality
 
 #: Trainings asked for that are shown.
 REQUESTS = 5
+
+app = command_app()
+
+
+@app.command(
+    epilog=example(
+        "pipeline drift returns",
+        "pipeline drift returns --night 2025-03-01 --json",
+        "pipeline drift returns --follow 0",
+    ),
+)
+def drift(
+    workflow: Workflow,
+    night: Annotated[datetime | None, night_option("The night; else the last that was judged.", "--night")] = None,
+    follow: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="ID",
+            help="For subscribers: the signals of all nights after this id, one JSON object a line; 0 is from the "
+            "beginning. Ask again with the last id.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The signals of a night, of what is breached first, with the trainings that drift asked for lately."""
+    if follow is not None:
+        raise typer.Exit(run_follow(workflow, follow))
+    raise typer.Exit(run_drift(workflow, night.date().isoformat() if night else None, as_json))
 
 
 def run_drift(name: str, night: str | None, as_json: bool) -> int:

@@ -9,11 +9,22 @@ import secrets as randomness
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pipeline_project.commands.shared.app_context import prepare, settings, workflow
-from pipeline_project.commands.shared.console import Exit, complain, emit, say, table
+import typer
+
+from pipeline_project.commands.shared.app_context import prepare, settings, workflow, workflows
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say, table
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    day,
+    example,
+    night_option,
+    port_option,
+)
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.inbound.events import EventKind
 
@@ -26,6 +37,62 @@ ROWS, BYTES = 500, 900 * 1024
 _SECRET_BYTES = 32
 #: The same rows of the same workflow are the same event, so sending a file again changes nothing.
 _NAMES = uuid.UUID("5c1b3a52-1a04-4f7f-9d2c-3d1f7a1e6c11")
+
+app = command_app(
+    help="The webhook door: other systems post arrivals and outcomes.",
+    epilog=example(
+        "pipeline hooks secret returns",
+        "pipeline hooks send returns claims.csv --night 2025-03-05",
+        "pipeline hooks list --json",
+    ),
+)
+
+
+class Posted(StrEnum):
+    """What a file holds."""
+
+    ARRIVALS = "arrivals"
+    OUTCOMES = "outcomes"
+
+
+@app.command(epilog=example("pipeline hooks secret returns"), short_help="Makes a secret, or the one that follows.")
+def secret(workflow: Workflow, as_json: AsJson = False) -> None:
+    """Makes a secret and prints it once, with the variable to set; where there is one, both are valid for a while."""
+    raise typer.Exit(show_secret(workflow, as_json))
+
+
+@app.command(
+    epilog=example(
+        "pipeline hooks send returns claims.csv",
+        "pipeline hooks send returns truth.csv --kind outcomes",
+    ),
+    short_help="Signs a file's rows and posts them.",
+)
+def send(
+    workflow: Workflow,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".csv, .jsonl or .parquet, as the source has it.")],
+    url: Annotated[str | None, typer.Option(metavar="URL", help="The desk; else PIPELINE_DESK_URL.")] = None,
+    kind: Annotated[Posted, typer.Option(help="What the file holds.")] = Posted.ARRIVALS,
+    night: Annotated[datetime | None, night_option("When it is said to have occurred; else now.", "--night")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Signs a file's rows with the workflow's newest secret and posts them, as another system would.
+
+    The same rows are the same event: sent again, nothing changes.
+    """
+    raise typer.Exit(send_file(workflow, file, url, kind.value, day(night), as_json))
+
+
+@app.command("list", epilog=example("pipeline hooks list"), short_help="Which doors are open, and what came in.")
+def list_(as_json: AsJson = False) -> None:
+    """Each workflow's door: how many secrets are valid, what was kept, what was refused and why."""
+    raise typer.Exit(list_hooks(as_json))
+
+
+@app.command(epilog=example("pipeline hooks serve --port 3008"), short_help="The door alone, without the desk.")
+def serve(port: Annotated[int, port_option("The door's.")] = 3008) -> None:
+    """Serves the webhook door by itself, on this machine; `pipeline up` has it as part of the desk."""
+    raise typer.Exit(serve_door(port))
 
 
 def show_secret(name: str, as_json: bool) -> int:
@@ -62,12 +129,12 @@ def send_file(name: str, file: Path, url: str | None, kind: str, night: date | N
     if not keys:
         complain(f"{secret_variable(spec.name)} is not set; make a secret with: pipeline hooks secret {spec.name}")
         return Exit.WRONG_CALL
-    told = EventKind(kind.removesuffix("s"))
-    address = f"{(url or settings().desk_url).rstrip('/')}/hooks/{spec.name}/{told.value}s"
+    event_kind = EventKind(kind.removesuffix("s"))
+    address = f"{(url or settings().desk_url).rstrip('/')}/hooks/{spec.name}/{event_kind.value}s"
     answers: list[dict[str, Any]] = []
     with httpx.Client(timeout=30) as client:
-        for rows in _portions(_rows(spec, file, told)):
-            body = _body(spec, told, rows, night)
+        for rows in _portions(_rows(spec, file, event_kind)):
+            body = _body(spec, event_kind, rows, night)
             event_id = f"evt_{uuid.uuid5(_NAMES, body.decode()).hex}"
             now = datetime.now(UTC)
             headers = {"content-type": "application/json", **signed_headers(keys[0], event_id, now, body)}
@@ -76,17 +143,16 @@ def send_file(name: str, file: Path, url: str | None, kind: str, night: date | N
             except httpx.HTTPError as error:
                 complain(f"{address} does not answer ({type(error).__name__}); start it with `pipeline up`")
                 return Exit.ENVIRONMENT_MISSING
-            answers.append({"event": event_id, "rows": len(rows), "status": answer.status_code, **_said(answer)})
+            answers.append({"event": event_id, "rows": len(rows), "status": answer.status_code, **_verdict(answer)})
             if answer.status_code != httpx.codes.ACCEPTED:
                 break
-    return _tell(address, answers, as_json)
+    return _report(address, answers, as_json)
 
 
 def list_hooks(as_json: bool) -> int:
     """Each workflow's door: whether it is open, and what came through it."""
     from pipeline_project.container.inbound import open_inbound
     from pipeline_project.desk.signatures import secrets_of
-    from pipeline_project.spec.load import load_all
 
     context = prepare()
     store = open_inbound(context.settings)
@@ -97,7 +163,7 @@ def list_hooks(as_json: bool) -> int:
             "secrets": len(secrets_of(spec.name, os.environ)),
             **store.overview(spec.name),
         }
-        for spec in load_all(context.settings.workflow_folders).specs.values()
+        for spec in workflows().specs.values()
     ]
     if as_json:
         emit(rows)
@@ -111,7 +177,7 @@ def list_hooks(as_json: bool) -> int:
     return Exit.DONE
 
 
-def serve(port: int) -> int:
+def serve_door(port: int) -> int:
     """The door alone, on this machine, until Ctrl-C."""
     import uvicorn
 
@@ -132,10 +198,9 @@ def open_door() -> HookDoor:
     from pipeline_project.container.inbound import open_store
     from pipeline_project.desk.routes.hooks import HookDoor
     from pipeline_project.desk.signatures import secrets_of
-    from pipeline_project.spec.load import load_all
 
     chosen = settings()
-    specs = load_all(chosen.workflow_folders).specs
+    specs = workflows().specs
     # read now: a variable that is wrong stops the start, not the first event
     secrets = {name: secrets_of(name, os.environ) for name in specs}
     return HookDoor(open_store(chosen, specs.values()), lambda name: secrets.get(name, ()))
@@ -170,22 +235,22 @@ def _portions(rows: Sequence[dict[str, str]]) -> Iterator[Sequence[dict[str, str
 
 
 def _body(spec: WorkflowSpec, kind: EventKind, rows: Sequence[dict[str, str]], night: date | None) -> bytes:
-    told: dict[str, Any] = {"type": kind.value, "workflow": spec.name, "data": list(rows)}
+    event: dict[str, Any] = {"type": kind.value, "workflow": spec.name, "data": list(rows)}
     if night is not None:
         window = window_of(night, spec.nights.time_zone)
-        told["timestamp"] = (window.start + (window.end - window.start) / 2).isoformat()
-    return json.dumps(told, separators=(",", ":")).encode()
+        event["timestamp"] = (window.start + (window.end - window.start) / 2).isoformat()
+    return json.dumps(event, separators=(",", ":")).encode()
 
 
-def _said(answer: Any) -> dict[str, Any]:
+def _verdict(answer: Any) -> dict[str, Any]:
     try:
-        told = answer.json()
+        body = answer.json()
     except ValueError:
         return {"detail": "no JSON came back; is this the desk's address?"}
-    return {"verdict": told.get("status"), "night": told.get("night"), "detail": told.get("detail")}
+    return {"verdict": body.get("status"), "night": body.get("night"), "detail": body.get("detail")}
 
 
-def _tell(address: str, answers: list[dict[str, Any]], as_json: bool) -> int:
+def _report(address: str, answers: list[dict[str, Any]], as_json: bool) -> int:
     refused = [answer for answer in answers if answer["verdict"] is None] if answers else []
     if as_json:
         emit({"url": address, "events": answers})

@@ -4,17 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pipeline_project.commands.shared.alerts import alerts_of, tell_alerts
+import typer
+
+from pipeline_project.commands.shared.alerts import alerts_of, report_alerts
 from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
-from pipeline_project.commands.shared.console import Exit, emit, paragraph, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, emit, paragraph, say, table
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    example,
+)
 from pipeline_project.commands.shared.signing_in import signed_in
 from pipeline_project.domain.core.errors import PromotionRefused
 from pipeline_project.domain.core.people import PersonRole
 
 if TYPE_CHECKING:
     from resources.ledger.models.proposals import PostgresPromotions
+
+app = command_app()
+
+
+@app.command(
+    epilog=example(
+        "pipeline models returns",
+        "pipeline models returns --proposal 3",
+        "pipeline models returns --sign 3 --as cleo",
+    ),
+)
+def models(
+    workflow: Workflow,
+    proposal: Annotated[int | None, typer.Option(metavar="NUMBER", help="Everything about one proposal.")] = None,
+    sign: Annotated[int | None, typer.Option(metavar="NUMBER", help="Sign this proposal.")] = None,
+    refuse: Annotated[int | None, typer.Option(metavar="NUMBER", help="Refuse it; --note says why.")] = None,
+    person: Annotated[str, typer.Option("--as", metavar="NAME", help="The model approver who signs.")] = "",
+    note: Annotated[str, typer.Option(metavar="WORDS", help="A note, or the reason of a refusal.")] = "",
+    shown_hash: Annotated[
+        str | None, typer.Option("--hash", metavar="HASH", help="Sign only if this is still what is proposed.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A file with the password; else it is asked.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lists who decided from which night on and the challengers that were compared; signs or refuses one.
+
+    A signature needs the account of a model approver who did not train the model, and is bound to what was shown.
+    """
+    if sum(value is not None for value in (proposal, sign, refuse)) > 1:
+        raise typer.BadParameter("--proposal, --sign and --refuse exclude each other")
+    if sign is not None or refuse is not None:
+        if not person:
+            raise typer.BadParameter("--as NAME says who signs")
+        number = sign if sign is not None else refuse
+        assert number is not None
+        code = answer(workflow, number, sign is not None, person, note, shown_hash, password_file, as_json)
+    elif proposal is not None:
+        code = show_proposal(workflow, proposal, as_json)
+    else:
+        code = show_models(workflow, as_json)
+    raise typer.Exit(code)
 
 
 def show_models(name: str, as_json: bool) -> int:
@@ -33,18 +83,18 @@ def show_models(name: str, as_json: bool) -> int:
     else:
         say(f"No model of {name} decides yet; every case goes to a person.")
     if proposals:
-        told = [
+        lines = [
             (str(p["id"]), p["version"], p["base_version"], _money(p), _state(p, p["id"] in waiting)) for p in proposals
         ]
         table(
             "Challengers",
             ("proposal", "version", "against", "money per case", "state"),
-            told,
+            lines,
             right=("money per case",),
         )
     else:
         say("No challenger was compared yet; a training after the first decided nights makes one.")
-    tell_alerts(alerts)
+    report_alerts(alerts)
     return Exit.DONE
 
 

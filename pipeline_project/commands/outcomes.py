@@ -4,18 +4,45 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
+import typer
 
 from pipeline_project.commands.shared.app_context import AppContext, lake, prepare, workflow
-from pipeline_project.commands.shared.console import Exit, complain, emit, paragraph, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, paragraph, say, table
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    count,
+    example,
+)
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.intake.outcomes import contradictions_in_words
 from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, immature_nights
-from pipeline_project.spec import WorkflowSpec
+
+if TYPE_CHECKING:
+    from pipeline_project.spec import WorkflowSpec
 
 _LISTED = 5
+
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline outcomes returns", "pipeline outcomes returns --last 60 --json"),
+)
+def outcomes(
+    workflow: Workflow,
+    last: Annotated[int, count("Nights shown.", 3_650, least=1)] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """How late the truth comes, which nights are mature, and which outcomes contradict themselves or have no case.
+
+    A night is mature when the share `outcome.mature_share` of the outcomes it will have is known; figures of younger
+    nights say so wherever they are shown.
+    """
+    raise typer.Exit(show_outcomes(workflow, last, as_json))
 
 
 @dataclass(frozen=True)
@@ -44,7 +71,7 @@ def show_outcomes(name: str, last: int, as_json: bool) -> int:
     if as_json:
         emit(_document(spec, found, last))
     else:
-        _tell(spec, found, last)
+        _report(spec, found, last)
     return Exit.DONE
 
 
@@ -81,10 +108,10 @@ def _document(spec: WorkflowSpec, found: OutcomesFound, last: int) -> dict[str, 
     }
 
 
-def _tell(spec: WorkflowSpec, found: OutcomesFound, last: int) -> None:
+def _report(spec: WorkflowSpec, found: OutcomesFound, last: int) -> None:
     curve, share = found.curve, spec.outcome.mature_share
     if curve.outcomes:
-        _tell_curve(spec, curve)
+        _report_curve(spec, curve)
     else:
         paragraph(f"No outcome of a case of {spec.name} is known yet, so no night is mature.", indent="")
     shown = found.nights[-last:]
@@ -108,7 +135,7 @@ def _tell(spec: WorkflowSpec, found: OutcomesFound, last: int) -> None:
         paragraph(line, indent="")
 
 
-def _tell_curve(spec: WorkflowSpec, curve: DelayCurve) -> None:
+def _report_curve(spec: WorkflowSpec, curve: DelayCurve) -> None:
     labels = [label for label in spec.labels if label in curve.by_label][:_LISTED]
     columns = ("known within", "all", *labels)
     rows = [

@@ -7,12 +7,82 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from pipeline_project.commands.shared.app_context import prepare
-from pipeline_project.commands.shared.console import Exit, complain, emit, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say, table
+from pipeline_project.commands.shared.identity import shell_user
+from pipeline_project.commands.shared.options import (
+    command_app,
+    example,
+)
 from pipeline_project.domain.core.errors import PersonRefused
 from pipeline_project.domain.core.people import PersonRole
+
+app = command_app(help="Accounts and roles at the review desk.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The sign-in name.")]
+Role = Annotated[PersonRole, typer.Argument(metavar="ROLE", help=f"One of {', '.join(PersonRole)}.")]
+PasswordFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A file with the password; else asked or made up.")
+]
+
+
+@app.command("add", epilog=example("pipeline people add ada --role reviewer --role approver"))
+def add(
+    name: Name,
+    role: Annotated[list[PersonRole], typer.Option(metavar="ROLE", help=f"One of {', '.join(PersonRole)}.")],
+    shown: Annotated[str, typer.Option(metavar="WORDS", help="The name that pages show.")] = "",
+    email: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Known by it at an OpenID provider.")] = None,
+    skill: Annotated[list[str] | None, typer.Option(metavar="SKILL", help="As in `review.skill`.")] = None,
+    password_file: PasswordFile = None,
+    invited: Annotated[
+        bool, typer.Option("--invited", help="No password: signs in at the provider, by the e-mail.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Adds somebody. Without a terminal and a file a password is made up and printed once."""
+    if invited and not email:
+        raise typer.BadParameter("--invited needs --email, by which the provider names the person")
+    raise typer.Exit(add_person(name, role, shown, email, skill or [], password_file, invited, as_json))
+
+
+@app.command("list", epilog=example("pipeline people list"))
+def listed(as_json: AsJson = False) -> None:
+    """Everybody with roles and skills."""
+    raise typer.Exit(list_people(as_json))
+
+
+@app.command("grant", epilog=example("pipeline people grant ada approver"))
+def grant(name: Name, role: Role, as_json: AsJson = False) -> None:
+    """Gives a role."""
+    raise typer.Exit(turn_role(name, role, True, as_json))
+
+
+@app.command("revoke", epilog=example("pipeline people revoke ada approver"))
+def revoke(name: Name, role: Role, as_json: AsJson = False) -> None:
+    """Takes a role away; pages notice at the next request."""
+    raise typer.Exit(turn_role(name, role, False, as_json))
+
+
+@app.command("password", epilog=example("pipeline people password ada"))
+def password(name: Name, password_file: PasswordFile = None, as_json: AsJson = False) -> None:
+    """Gives a new password; the person's sessions end."""
+    raise typer.Exit(reset_password(name, password_file, as_json))
+
+
+@app.command("link", epilog=example("pipeline people link ada"))
+def link(name: Name, as_json: AsJson = False) -> None:
+    """Prints a link that makes a browser known as theirs: nobody else's wrong passwords lock it out."""
+    raise typer.Exit(show_link(name, as_json))
+
+
+@app.command("remove", epilog=example("pipeline people remove ada"))
+def remove(name: Name, as_json: AsJson = False) -> None:
+    """Closes an account; what the person did stays."""
+    raise typer.Exit(remove_person(name, as_json))
 
 
 def add_person(
@@ -26,7 +96,7 @@ def add_person(
     """
     people = _people()
     password, made_up = (None, False) if invited else _password(password_file)
-    person = people.add(name, shown or name, roles, _shell(), password, email, skills)
+    person = people.add(name, shown or name, roles, shell_user(), password, email, skills)
     held = sorted(role.value for role in person.roles)
     link = None if password is None else _link(person.name)
     if as_json:
@@ -77,7 +147,7 @@ def list_people(as_json: bool) -> int:
     if not rows:
         say("Nobody yet; `pipeline people add NAME --role reviewer` adds somebody.")
         return Exit.DONE
-    told = [
+    lines = [
         (
             row.person.name,
             ", ".join(sorted(row.person.roles)) or "none",
@@ -86,14 +156,14 @@ def list_people(as_json: bool) -> int:
         )
         for row in rows
     ]
-    table("", ("name", "roles", "skills", ""), told)
+    table("", ("name", "roles", "skills", ""), lines)
     return Exit.DONE
 
 
 def turn_role(name: str, role: PersonRole, granted: bool, as_json: bool) -> int:
     """Grants or revokes a role."""
     people = _people()
-    (people.grant if granted else people.revoke)(name, role, _shell())
+    (people.grant if granted else people.revoke)(name, role, shell_user())
     if as_json:
         emit({"name": name, "role": role.value, "granted": granted})
     else:
@@ -103,7 +173,7 @@ def turn_role(name: str, role: PersonRole, granted: bool, as_json: bool) -> int:
 
 def remove_person(name: str, as_json: bool) -> int:
     """Closes an account and ends its sessions."""
-    _people().close(name, _shell())
+    _people().close(name, shell_user())
     if as_json:
         emit({"name": name, "active": False})
     else:
@@ -115,7 +185,7 @@ def reset_password(name: str, password_file: Path | None, as_json: bool) -> int:
     """Gives a new password and ends the person's sessions."""
     people = _people()
     password, made_up = _password(password_file)
-    people.set_password(name, password, _shell())
+    people.set_password(name, password, shell_user())
     if as_json:
         emit({"name": name, **({"password": password} if made_up else {})})
     else:
@@ -144,10 +214,6 @@ def _link(name: str) -> str:
     from pipeline_project.serving.ports import Ports
 
     return link(open_frame(prepare(), Ports.desk), name)
-
-
-def _shell() -> str:
-    return f"shell:{getpass.getuser()}"
 
 
 def _people() -> Any:

@@ -8,22 +8,60 @@ import json
 import re
 import shlex
 from collections import Counter
-from datetime import date
+from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from pipeline_project.commands.shared.app_context import lake, settings, workflow
-from pipeline_project.commands.shared.console import Exit, complain, emit, facts, heading, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, heading, say, table
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    day,
+    example,
+    night_option,
+)
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.privacy.csv_cells import harmless, harmless_row
-from pipeline_project.spec import WorkflowSpec
 from resources.files.small_files import write_whole
+
+if TYPE_CHECKING:
+    from pipeline_project.spec import WorkflowSpec
 
 SHOWN = 50
 _NUMBERS = re.compile(r"\d{4}-\d{2}-\d{2}|(?<!ISO )\b\d+")
+
+app = command_app()
+
+
+@app.command(
+    epilog=example(
+        "pipeline quarantine returns",
+        "pipeline quarantine returns --night 2025-03-05 --export to_repair.csv",
+        "pipeline quarantine returns --night 2025-03-05 --repair to_repair.csv",
+    ),
+)
+def quarantine(
+    workflow: Workflow,
+    night: Annotated[datetime | None, night_option("Only this night.", "--night")] = None,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the rows, as they came, to a CSV file to repair.")
+    ] = None,
+    repair: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A repaired file; its rows re-enter the night, once.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lists refused rows with their reasons; exports them for repair and takes repaired files back.
+
+    The list repeats no value of a row; an exported file holds what customers wrote.
+    """
+    raise typer.Exit(run_quarantine(workflow, day(night), export, repair, as_json))
 
 
 def run_quarantine(name: str, night: date | None, export: Path | None, repair: Path | None, as_json: bool) -> int:
@@ -40,7 +78,7 @@ def run_quarantine(name: str, night: date | None, export: Path | None, repair: P
     if as_json:
         emit([_shown(spec, row) for row in rows])
     else:
-        _tell(spec, night, [_shown(spec, row) for row in rows])
+        _report(spec, night, [_shown(spec, row) for row in rows])
     return Exit.DONE
 
 
@@ -59,7 +97,7 @@ def _shown(spec: WorkflowSpec, row: dict[str, Any]) -> dict[str, Any]:
     return {NIGHT: row[NIGHT], "file": row["file"], "line": row["line"], "reasons": reasons}
 
 
-def _tell(spec: WorkflowSpec, night: date | None, rows: list[dict[str, Any]]) -> None:
+def _report(spec: WorkflowSpec, night: date | None, rows: list[dict[str, Any]]) -> None:
     where = f"{spec.name} {night}" if night else spec.name
     if not rows:
         say(f"{where}: nothing in quarantine")

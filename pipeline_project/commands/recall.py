@@ -5,24 +5,85 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pipeline_project.commands.rollback import person
+import typer
+
 from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
 from pipeline_project.commands.shared.app_context import lake as open_lake
-from pipeline_project.commands.shared.console import Exit, complain, emit, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say, table
+from pipeline_project.commands.shared.identity import shell_user
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    day,
+    example,
+    night_option,
+)
 from pipeline_project.domain.core.errors import ModelUnavailable, RecallRefused
 from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Kind, Touched, beside, spans
-from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
     from pipeline_project.domain.core.model_version import ModelVersion
+    from pipeline_project.spec import WorkflowSpec
     from resources.ledger.rollout.recalls import TakenBack
 
 LISTED = 20
 #: The word for the night's data as they are now, in the place of a file.
 REPAIRED = "repaired"
+
+app = command_app()
+
+
+@app.command(
+    epilog=example(
+        "pipeline recall returns --model 7",
+        "pipeline recall returns --night 2025-03-01 --data repaired",
+        'pipeline recall returns --model 7 --apply --reason "bad data"',
+    ),
+)
+def recall(
+    workflow: Workflow,
+    model: Annotated[str | None, typer.Option(metavar="VERSION", help="Decisions made with this model.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(metavar="HASH", help="Decisions made under the spec with this hash.")
+    ] = None,
+    night: Annotated[datetime | None, night_option("Decisions of this night.", "--night")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="repaired|FILE",
+            help="With --night: decide on the night's data as they are now, repairs included, or on a file of "
+            "corrected rows, instead of the data it was decided on.",
+        ),
+    ] = None,
+    apply: Annotated[
+        bool,
+        typer.Option("--apply/--dry-run", help="Take back what would be decided otherwise, or change nothing."),
+    ] = False,
+    reason: Annotated[str, typer.Option(metavar="WORDS", help="Why; needed with --apply.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Lists every decision touched, decided again by the model that decides now.
+
+    With --apply the actions of those that would be decided otherwise are taken back, once: what has not left is
+    cancelled, what has is compensated, and what cannot be undone is named. Without --data a night of bad data is
+    decided on the same bad data again.
+    """
+    chosen = day(night)
+    if sum(each is not None for each in (model, policy, chosen)) != 1:
+        raise typer.BadParameter("give one of --model, --policy and --night")
+    if data is not None and chosen is None:
+        raise typer.BadParameter("--data goes with --night: it is one night's data that are corrected")
+    if model is not None:
+        code = run_recall(workflow, "model", model, apply, reason, as_json)
+    elif policy is not None:
+        code = run_recall(workflow, "policy", policy, apply, reason, as_json)
+    else:
+        code = run_recall(workflow, "night", chosen.isoformat() if chosen else "", apply, reason, as_json, data)
+    raise typer.Exit(code)
 
 
 def run_recall(
@@ -57,13 +118,13 @@ def run_recall(
     done = TakenBack()
     if apply:
         on: Data = "decided" if data is None else "repaired"
-        done = recalls.apply(name, kind, named, flipped, reason, person(), spec.action_terms, on)
+        done = recalls.apply(name, kind, named, flipped, reason, shell_user(), spec.action_terms, on)
     if apply and kind == "model":
         _close_alerts(context, name, named)
     if as_json:
-        emit(_told(champion.version, again, flipped, apply, done))
+        emit(_document(champion.version, again, flipped, apply, done))
     else:
-        _say(spec, kind, named, champion.version, again, flipped, apply, done)
+        _report(spec, kind, named, champion.version, again, flipped, apply, done)
     return Exit.DONE
 
 
@@ -154,7 +215,7 @@ def _on_corrected_data(
     return beside_corrected(touched, would_be, past.cases, now.cases, spec.action_terms)
 
 
-def _told(
+def _document(
     champion: str, again: Sequence[Again], flipped: Sequence[Again], apply: bool, done: TakenBack
 ) -> dict[str, Any]:
     return {
@@ -171,7 +232,7 @@ def _told(
     }
 
 
-def _say(
+def _report(
     spec: WorkflowSpec,
     kind: Kind,
     named: str,

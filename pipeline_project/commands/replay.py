@@ -6,25 +6,76 @@ import getpass
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from pipeline_project.commands.shared.app_context import AppContext, lake, prepare, workflow
-from pipeline_project.commands.shared.console import Exit, emit, paragraph, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, emit, paragraph, say, table
+from pipeline_project.commands.shared.options import (
+    First,
+    Last,
+    Workflow,
+    command_app,
+    day,
+    example,
+)
 from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.reporting.replay_page import headline, spread
 from pipeline_project.domain.reporting.sentences import percent
-from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_spec
 
 if TYPE_CHECKING:
+    from pipeline_project.spec import WorkflowSpec
     from resources.ledger.replays.store import PostgresReplays
     from resources.registry.registry import MlflowRegistry
 
 Span = tuple[date | None, date | None]
 
+app = command_app()
 
-def replay(name: str, span: Span, model: str | None, policy: Path | None, knows_the_future: bool, as_json: bool) -> int:
+
+@app.command(
+    epilog=example(
+        "pipeline replay returns --model 7",
+        "pipeline replay returns --from 2025-03-01 --policy cheap_warning.yaml",
+    ),
+)
+def replay(
+    workflow: Workflow,
+    first: First = None,
+    last: Last = None,
+    model: Annotated[str | None, typer.Option(metavar="VERSION", help="A model's version in the registry.")] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="A workflow file whose options, costs, and terms of review and policy count; the rest does not.",
+        ),
+    ] = None,
+    knows_the_future: Annotated[
+        bool, typer.Option("--knows-the-future", help="Also nights that the model has learned from: for a look.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Decides past nights again, everything as it was known then, and compares with what was decided.
+
+    Without nights it takes the latest ones whose outcomes are in. It writes a page and a row of its own, and
+    changes nothing that was decided.
+    """
+    if model is None and policy is None:
+        raise typer.BadParameter("--model VERSION, --policy FILE or both say what is to be replayed")
+    span = (day(first), day(last))
+    if span[0] and span[1] and span[0] > span[1]:
+        raise typer.BadParameter("--from comes after --to")
+    raise typer.Exit(replay_nights(workflow, span, model, policy, knows_the_future, as_json))
+
+
+def replay_nights(
+    name: str, span: Span, model: str | None, policy: Path | None, knows_the_future: bool, as_json: bool
+) -> int:
     """Replays, keeps the result and its page, and prints a summary.
 
     Args:
@@ -56,19 +107,19 @@ def replay(name: str, span: Span, model: str | None, policy: Path | None, knows_
     if as_json:
         emit({"replay": number, "candidate": candidate.name, "page": str(page), "result": asdict(result)})
     else:
-        _tell(spec, result, candidate.name, number)
+        _report(spec, result, candidate.name, number)
         say(f"Page: {page}")
     return Exit.DONE
 
 
-def _tell(spec: WorkflowSpec, result: ReplayResult, candidate: str, number: int) -> None:
+def _report(spec: WorkflowSpec, result: ReplayResult, candidate: str, number: int) -> None:
     say(f"Replay {number} of {spec.name}, {candidate}: {len(result.nights)} nights, {result.first} to {result.last}.")
     paragraph(headline(result, spec.currency), indent="")
     if result.money is None:
         paragraph(f"No figure of money: {result.refused}.", indent="")
     else:
-        told = spread(result.money, spec.currency)
-        say(f"Candidate minus base per case: {told}, 95 %; effective sample {result.effective:,.0f}.")
+        interval = spread(result.money, spec.currency)
+        say(f"Candidate minus base per case: {interval}, 95 %; effective sample {result.effective:,.0f}.")
     if result.immature:
         say(f"{len(result.immature)} nights are not settled yet; they count for flips and load only.")
     base, wants = result.base, result.candidate

@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import typer
 
-from pipeline_project.commands.shared.alerts import alerts_of, tell_alerts
+from pipeline_project.commands.shared.alerts import alerts_of, report_alerts
 from pipeline_project.commands.shared.app_context import AppContext, lake, prepare, workflow
-from pipeline_project.commands.shared.console import Exit, complain, emit, paragraph, say
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, paragraph, say
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    example,
+)
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.named_values import told_of
 from pipeline_project.domain.core.nights import shifted
@@ -20,12 +26,22 @@ from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role, number_col
 from pipeline_project.domain.intake.duplicates import contradicting, repeated
 from pipeline_project.domain.measures.maturity import immature_part, matured_decisions
 from pipeline_project.domain.reporting.results import Results, compare
-from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
+    from pipeline_project.spec import WorkflowSpec
     from resources.lake.lake import DeltaLake
 
 _EVER = "9999-12-31"
+
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline results returns", "pipeline results order_returns"),
+)
+def results(workflow: Workflow, as_json: AsJson = False) -> None:
+    """What the decisions of a workflow cost against the simplest policies, and how good its probabilities are."""
+    raise typer.Exit(show_results(workflow, as_json))
 
 
 def show_results(name: str, as_json: bool) -> int:
@@ -39,8 +55,8 @@ def show_results(name: str, as_json: bool) -> int:
     if as_json:
         emit({**asdict(found), "alerts": alerts_of(context.ledger, name)})
     else:
-        _tell(spec, found)
-        tell_alerts(alerts_of(context.ledger, name))
+        _report(spec, found)
+        report_alerts(alerts_of(context.ledger, name))
     return Exit.DONE
 
 
@@ -95,7 +111,7 @@ def _dropped(spec: WorkflowSpec, tables: DeltaLake, first: str) -> tuple[int, in
     return dropped, 0 if rows is None else contradicting(repeated(rows), cell)
 
 
-def _tell(spec: WorkflowSpec, found: Results) -> None:
+def _report(spec: WorkflowSpec, found: Results) -> None:
     if not found.cases and not found.other_spec:
         paragraph(
             f"{spec.name}: {found.undecided_outcomes:,} cases are decided and no outcome of them is known yet, so "
@@ -116,8 +132,8 @@ def _tell(spec: WorkflowSpec, found: Results) -> None:
         )
     right = f" Right among the others: {found.right_alone:.2%}." if found.to_people < found.cases else ""
     answered = found.to_people - found.unanswered
-    told = f" Right among the {answered:,} answers: {found.right_answered:.2%}." if answered else ""
-    say(f"To people: {found.to_people:,} ({found.share_to_people:.1%}).{right}{told}")
+    answers = f" Right among the {answered:,} answers: {found.right_answered:.2%}." if answered else ""
+    say(f"To people: {found.to_people:,} ({found.share_to_people:.1%}).{right}{answers}")
     if found.unanswered:
         paragraph(
             f"{found.unanswered:,} of those asked about are unanswered, so nothing has come of them: they are in none "

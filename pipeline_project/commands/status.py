@@ -5,33 +5,61 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pipeline_project.automation.progress import late_photos, stale_nights, taken_at, taken_nights
-from pipeline_project.commands.shared.alerts import NIGHT, alerts_of, tell_alerts
-from pipeline_project.commands.shared.app_context import AppContext, dagster_instance, lake, prepare, settings, workflow
-from pipeline_project.commands.shared.console import Exit, emit, facts, heading, paragraph, say, table
+import typer
+
+from pipeline_project.commands.shared.alerts import NIGHT, alerts_of, report_alerts
+from pipeline_project.commands.shared.app_context import (
+    AppContext,
+    dagster_instance,
+    lake,
+    prepare,
+    workflow,
+    workflows,
+)
+from pipeline_project.commands.shared.console import AsJson, Exit, emit, facts, heading, paragraph, say, table
+from pipeline_project.commands.shared.options import (
+    command_app,
+    example,
+)
 from pipeline_project.commands.shared.spans import ranges
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.intake.due_nights import looked_at, looked_back_too_early
 from pipeline_project.domain.intake.landing import LANDING, LATE_ALERT
-from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.load import load_all
 from pipeline_project.spec.source import FilesSource
 
+if TYPE_CHECKING:
+    from pipeline_project.spec import WorkflowSpec
+
 QUERIES = 60
-NIGHTS_TOLD = ("warmed_up", "decided", "stopped", "missing", "stale", "looked_back")
+NIGHT_LISTS = ("warmed_up", "decided", "stopped", "missing", "stale", "looked_back")
 OVERLOOKED_LISTED = 8
 _EVER = "9999-12-31"
+
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline status", "pipeline status returns", "pipeline status --json"),
+)
+def status(
+    workflow: Annotated[
+        str | None, typer.Argument(metavar="WORKFLOW", help="One workflow, with its nights done, missing and stopped.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What each workflow has done: nights, decisions, champion, quarantine, open alerts."""
+    raise typer.Exit(show_status(workflow, as_json))
 
 
 def show_status(name: str | None, as_json: bool) -> int:
     """Nights, decisions, champion, quarantine and open alerts of every workflow, or of one with its nights."""
     if name is not None:
         return _one(workflow(name), as_json)
-    loaded = load_all(settings().workflow_folders)
+    loaded = workflows()
     context = prepare()
     alerts = context.ledger.open_alerts()
     found = [_summary(context, spec) for spec in loaded.specs.values()]
@@ -47,7 +75,7 @@ def show_status(name: str | None, as_json: bool) -> int:
     for mistake in loaded.broken:
         say()
         say(f"Not loaded, see `pipeline check`: {mistake.file}")
-    tell_alerts(alerts)
+    report_alerts(alerts)
     return Exit.DONE
 
 
@@ -71,7 +99,7 @@ def _summary(context: AppContext, spec: WorkflowSpec) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Nights:
+class NightsOverview:
     """The nights of one workflow, each in order.
 
     Attributes:
@@ -98,9 +126,9 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
     counts = context.ledger.counts(spec.name).groupby("option")["cases"].sum().to_dict()
     unread = _overlooked(context, spec)
     if as_json:
-        told = {name: list(getattr(nights, name) or []) for name in NIGHTS_TOLD}
+        lists = {name: list(getattr(nights, name) or []) for name in NIGHT_LISTS}
         found = {"source_problem": nights.why, "overlooked": unread, "options": counts, "alerts": alerts}
-        emit({**summary, "nights": told, **found})
+        emit({**summary, "nights": lists, **found})
         return Exit.DONE
     say(f"{spec.name}: {spec.title}")
     missing = ranges(nights.missing) if nights.missing is not None else f"unknown: {nights.why}"
@@ -119,15 +147,16 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
     if counts:
         rows = [(f"  {option}", f"{cases:,}") for option, cases in sorted(counts.items(), key=lambda pair: -pair[1])]
         table("Decisions", ("  option", "cases"), rows, right=("cases",))
-    _tell_overlooked(unread)
+    _report_overlooked(unread)
     if todo := sorted({*(nights.missing or ()), *nights.stale}):
         heading("Next")
         say(f"  pipeline nights {spec.name} --from {todo[0]} --to {todo[-1]}")
-    tell_alerts(alerts)
+    report_alerts(alerts)
     return Exit.DONE
 
 
-def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[Mapping[str, Any]]) -> Nights:
+def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[Mapping[str, Any]]) -> NightsOverview:
+    from pipeline_project.automation.progress import late_photos, stale_nights, taken_at, taken_nights
     from pipeline_project.container.night import SourceDoors
 
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
@@ -148,20 +177,20 @@ def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[Mapping[st
             stale = sorted({*stale_nights(instance, spec, source, asked), *photos})
             looked_back = looked_back_too_early(taken_at(instance, spec, taken))
     except PipelineError as error:
-        return Nights(warmed_up, decided, stopped, None, str(error))
+        return NightsOverview(warmed_up, decided, stopped, None, str(error))
     known = {*warmed_up, *decided, *stopped}
     missing = sorted(night for night in landed if spec.has_night(night) and night < today and night not in known)
-    return Nights(warmed_up, decided, stopped, missing, None, stale, looked_back)
+    return NightsOverview(warmed_up, decided, stopped, missing, None, stale, looked_back)
 
 
-def _stale_words(nights: Nights) -> str | None:
-    told = "done, and something landed for them since; the next run of them takes it in"
-    return f"{ranges(nights.stale)}: {told}" if nights.stale else None
+def _stale_words(nights: NightsOverview) -> str | None:
+    words = "done, and something landed for them since; the next run of them takes it in"
+    return f"{ranges(nights.stale)}: {words}" if nights.stale else None
 
 
-def _looked_back_words(nights: Nights) -> str | None:
-    told = "ran before something came late for a night before them, and were decided without it"
-    return f"{ranges(nights.looked_back)}: {told}" if nights.looked_back else None
+def _looked_back_words(nights: NightsOverview) -> str | None:
+    words = "ran before something came late for a night before them, and were decided without it"
+    return f"{ranges(nights.looked_back)}: {words}" if nights.looked_back else None
 
 
 def _overlooked(context: AppContext, spec: WorkflowSpec) -> list[str]:
@@ -177,7 +206,7 @@ def _overlooked(context: AppContext, spec: WorkflowSpec) -> list[str]:
         return []
 
 
-def _tell_overlooked(sentences: Sequence[str]) -> None:
+def _report_overlooked(sentences: Sequence[str]) -> None:
     if not sentences:
         return
     heading("Not read")

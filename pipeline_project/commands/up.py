@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import time
+from typing import Annotated
+
+import typer
 
 from pipeline_project.commands.shared.app_context import AppContext, prepare, settings, usable
-from pipeline_project.commands.shared.console import Exit, complain, emit, facts, say
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, say
+from pipeline_project.commands.shared.options import (
+    command_app,
+    example,
+    port_option,
+)
 from pipeline_project.domain.core.errors import DatabaseUnreachable
-from pipeline_project.serving.home_lock import only_one, served_addresses
+from pipeline_project.serving.home_lock import only_one, served_addresses, write_addresses
 from pipeline_project.serving.ports import Ports
 from pipeline_project.serving.processes import SHOP_URL, services
 from pipeline_project.serving.signed_in import PROBE
 from pipeline_project.serving.supervisor import StopSignal, Supervisor
 
 SESSION_SECONDS = 3
+
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline up", "pipeline up --port 3100 --mlflow-port 5100 --reports-port 3102"),
+)
+def up(
+    port: Annotated[int, port_option("Dagster's.")] = 3000,
+    mlflow_port: Annotated[int, port_option("MLflow's.")] = 5000,
+    reports_port: Annotated[int, port_option("The night reports'.")] = 3002,
+    desk_port: Annotated[int, port_option("The review desk's.")] = 3004,
+    shop_port: Annotated[int, port_option("The fake shop's.")] = 3006,
+    as_json: AsJson = False,
+) -> None:
+    """Starts database, Dagster, MLflow, the review desk and the dispatcher; Ctrl-C stops all of it.
+
+    Where PIPELINE_SHOP_URL is not set a fake shop is started too, so that the sample's refunds arrive somewhere.
+    Everything listens on this machine alone; the services' output is kept in PIPELINE_HOME/logs. With --json the
+    addresses come as one document, once everything answers.
+    """
+    from pipeline_project.serving.ports import Ports
+
+    raise typer.Exit(run_until_stopped(Ports(port, mlflow_port, reports_port, desk_port, shop_port), as_json))
 
 
 def run_until_stopped(ports: Ports, as_json: bool) -> int:
@@ -31,7 +62,7 @@ def run_until_stopped(ports: Ports, as_json: bool) -> int:
         if lock is None:
             complain(f"{home} is up already, at {', '.join(served_addresses(home))}; `pipeline down` stops it")
             return Exit.WRONG_CALL
-        lock.write_text(json.dumps({"process": os.getpid(), "addresses": ports.addresses()}))
+        write_addresses(lock, ports.addresses())
         taken = ports.in_use()
         if taken:
             words = ", ".join(f"{port} (give another one with {option})" for option, port in taken.items())

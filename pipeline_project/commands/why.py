@@ -4,15 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from pipeline_project.commands.shared.app_context import prepare, workflow
-from pipeline_project.commands.shared.console import Exit, complain, emit, facts, heading, paragraph, say, table
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, heading, paragraph, say, table
+from pipeline_project.commands.shared.options import (
+    Workflow,
+    command_app,
+    example,
+)
 from pipeline_project.domain.core.reasons import ASK_PERSON, words_of
 from pipeline_project.spec.past import Said, said_of
 
 #: What is listed of labels and options, where there are many.
 LISTED = 8
+
+app = command_app()
+
+
+@app.command(
+    epilog=example("pipeline why returns R250305-SUVRVTF"),
+)
+def why(
+    workflow: Workflow,
+    case: Annotated[str, typer.Argument(metavar="CASE", help="The id of a case.")],
+    as_json: AsJson = False,
+) -> None:
+    """Prints the dossier of one decision, from the ledger alone."""
+    raise typer.Exit(explain(workflow, case, as_json))
 
 
 def explain(name: str, case: str, as_json: bool) -> int:
@@ -34,14 +55,14 @@ def explain(name: str, case: str, as_json: bool) -> int:
     if as_json:
         if said.costs and said.costs.keys() == (spec_then.get("options") or {}).keys():
             spec_then = {**spec_then, "options": {name: spec_then["options"][name] for name in said.costs}}
-        told = {"decision": standing, "probabilities": said.probabilities, "costs": said.costs or None}
-        emit({**told, "outcomes": story["outcomes"], "spec": spec_then, "story": story})
+        decided = {"decision": standing, "probabilities": said.probabilities, "costs": said.costs or None}
+        emit({**decided, "outcomes": story["outcomes"], "spec": spec_then, "story": story})
         return Exit.DONE
-    _tell(name, case, first, standing, spec_then, story, said)
+    _report(name, case, first, standing, spec_then, story, said)
     return Exit.DONE
 
 
-def _tell(
+def _report(
     name: str,
     case: str,
     first: dict[str, Any],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,11 @@ def only_one(home: Path) -> Iterator[Path | None]:
             yield None
             return
         yield path
+
+
+def write_addresses(lock: Path, addresses: Mapping[str, str]) -> None:
+    """Says in the locked file that this process serves the home, and where."""
+    lock.write_text(json.dumps({"process": os.getpid(), "addresses": dict(addresses)}))
 
 
 def serving_process(home: Path) -> int | None:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.passed import let_through
 from pipeline_project.commands import actions as commands
-from pipeline_project.commands.dispatch import places
+from pipeline_project.commands.dispatch import usable_destinations
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.settings import Settings
@@ -61,7 +61,7 @@ def test_a_dead_letter_is_told_of_and_goes_again_when_two_people_agree(
     approve = ("actions", NAME, "--agree", asked["replay"])
     assert "second person is needed" in call(*approve, **home.environ).err
     assert f"--agree {asked['replay']}" in call("actions", NAME, **home.environ).out
-    monkeypatch.setattr(commands, "_person", lambda: "shell:bob")
+    monkeypatch.setattr(commands, "shell_user", lambda: "shell:bob")
     assert "goes under its own key" in call(*approve, **home.environ).out
     assert call("dispatch", "--drain", **home.environ).out.startswith("1 tries")
 
@@ -77,16 +77,18 @@ def test_the_kill_switch(call: Call, home: Home, dead: str) -> None:
 def test_a_missing_secret_leaves_only_its_own_destination_alone(tmp_path: Path) -> None:
     specs = load_all(()).specs
     away = {"PIPELINE_SHOP_URL": "https://shop.example"}
-    known, left_alone = places(specs, Settings(tmp_path), {**os.environ, **away})
+    known, left_alone = usable_destinations(specs, Settings(tmp_path), {**os.environ, **away})
     assert left_alone == {("returns", "shop")}
     assert ("returns", "warehouse") in known
-    _, none = places(specs, Settings(tmp_path), {**os.environ, **away, "PIPELINE_SHOP_SECRET": "whsec_" + "YWJj" * 8})
+    _, none = usable_destinations(
+        specs, Settings(tmp_path), {**os.environ, **away, "PIPELINE_SHOP_SECRET": "whsec_" + "YWJj" * 8}
+    )
     assert none == set()
 
 
 def test_on_this_machine_the_secret_is_made(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
-    known, left_alone = places(load_all(()).specs, Settings(tmp_path), environ)
+    known, left_alone = usable_destinations(load_all(()).specs, Settings(tmp_path), environ)
     assert left_alone == set()
     assert ("returns", "shop") in known
     assert (tmp_path / "keys" / "pipeline_shop_secret.secret").exists()

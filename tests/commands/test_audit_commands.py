@@ -6,14 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
-import typer
 from sqlalchemy import text
 
-from pipeline_project import cli
-from pipeline_project.commands import cli_audit
 from pipeline_project.commands.shared.console import Exit
 from pipeline_project.domain.core.people import PersonRole
 from resources.ledger.audit.adopt import adopt
@@ -27,17 +23,13 @@ from tests.commands.conftest import NAME, REFUNDED, Call, Home, Said
 @pytest.fixture
 def audit(call: Call, home: Home) -> Iterator[Any]:
     """Calls `pipeline audit WORDS`; the chain holds the home's decisions and one answer."""
-    app = typer.Typer(rich_markup_mode=None)
-    cli_audit.register(app)
-    app.command("other")(lambda: None)  # an app of one command would not ask for its name
     url = databases(home.settings).ledger_url
     adopt(url)
     with engine_of(url).begin() as connection:
         append(connection, "answers", NAME, [{"case_id": REFUNDED, "person": "anna", "option": "refund"}])
 
     def called(*words: object) -> Said:
-        with mock.patch.object(cli, "app", app):
-            return call("audit", *words, **home.environ)
+        return call("audit", *words, **home.environ)
 
     yield called
 

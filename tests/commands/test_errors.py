@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from pipeline_project.commands import backfill, demo
+from pipeline_project.commands import demo, nights
 from pipeline_project.spec.load import SHIPPED
 from tests.commands.conftest import LANDED, NAME, NIGHT, Call, Home
 
@@ -117,7 +117,7 @@ def test_wrong_ranges_of_nights(words: list[str], home: Home, call: Call) -> Non
 
 
 def test_without_a_range_nights_end_with_the_last_that_landed(home: Home, call: Call) -> None:
-    with mock.patch.object(backfill, "run_nights", return_value=[]) as ran:
+    with mock.patch.object(nights, "run_nights", return_value=[]) as ran:
         assert call("nights", NAME, "--json", **home.environ).document == {"workflow": NAME, "nights": []}
     assert str(ran.call_args.args[2]) == LANDED
 
@@ -129,20 +129,20 @@ def test_nothing_landed_is_said(call: Call, tmp_path: Path) -> None:
 
 
 def test_one_night_is_a_range_of_one(home: Home, call: Call) -> None:
-    with mock.patch.object(backfill, "run_nights", return_value=[]) as ran:
+    with mock.patch.object(nights, "run_nights", return_value=[]) as ran:
         assert call("nights", NAME, "--night", NIGHT, **home.environ).code == 0
     assert [str(day) for day in ran.call_args.args[1:3]] == [NIGHT, NIGHT]
 
 
 def test_ctrl_c_during_nights_says_how_to_go_on(home: Home, call: Call) -> None:
-    with mock.patch.object(backfill, "run_nights", side_effect=KeyboardInterrupt):
+    with mock.patch.object(nights, "run_nights", side_effect=KeyboardInterrupt):
         said = call("nights", NAME, "--from", NIGHT, "--to", LANDED, "--again", "--json", **home.environ)
     assert (said.code, said.out) == (130, "")
     assert said.err.strip().endswith(f"pipeline nights {NAME} --from {NIGHT} --to {LANDED} --again")
 
 
 def test_ctrl_c_during_the_demo_says_how_to_go_on(call: Call, tmp_path: Path) -> None:
-    with mock.patch.object(demo, "_write", side_effect=KeyboardInterrupt):
+    with mock.patch.object(demo, "write_nights", side_effect=KeyboardInterrupt):
         said = call("demo", "--nights", "3", PIPELINE_HOME=str(tmp_path))
     assert said.code == 130
     assert said.err.strip().endswith("pipeline demo --nights 3 --per-night 80 --seed 7")

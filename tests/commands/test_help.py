@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from pipeline_project import commands
 from pipeline_project.cli import app
 from pipeline_project.commands.shared.console import EXIT_WORDS
 from tests.commands.conftest import Call
@@ -40,6 +42,10 @@ COMMANDS = sorted(_leaves(GROUP))
 
 def test_every_command_is_there() -> None:
     assert set(GROUP.commands) == WANTED
+
+
+def test_every_module_beside_the_shared_ones_is_a_command() -> None:
+    assert {file.stem for file in Path(commands.__path__[0]).glob("*.py")} - {"__init__"} == WANTED
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -90,6 +96,31 @@ def imported(*words: str) -> set[str]:
 
 def test_help_imports_nothing_heavy() -> None:
     assert imported("--help").isdisjoint({*HEAVY, "pandas", "pyarrow", "sqlalchemy"})
+
+
+LOADED = """
+import sys
+from importlib import import_module
+from pipeline_project.cli import COMMANDS
+for name in COMMANDS:
+    import_module(f"pipeline_project.commands.{name}")
+print(" ".join(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+
+
+def test_no_command_imports_anything_heavy_before_it_works() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=600, check=True)
+    assert set(done.stdout.split()).isdisjoint(HEAVY)
+
+
+def test_help_imports_no_command() -> None:
+    probe = PROBE.replace('name.split(".")[0] for name', "name for name")
+    done = subprocess.run(
+        [sys.executable, "-c", probe, "--help"], capture_output=True, text=True, timeout=600, check=True
+    )
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "pipeline_project.cli" in loaded
+    assert loaded.isdisjoint({f"pipeline_project.commands.{name}" for name in WANTED})
 
 
 def test_check_imports_nothing_heavy() -> None:

@@ -10,10 +10,8 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-import typer
 import uvicorn
 
-from pipeline_project.commands import cli_hooks
 from pipeline_project.commands.hooks import open_door
 from pipeline_project.desk.routes.hooks import build_hooks_app
 from pipeline_project.desk.signatures import secrets_of
@@ -22,42 +20,27 @@ from tests.commands.conftest import NAME, NIGHT, Call, Home
 VARIABLE = f"PIPELINE_HOOK_SECRET_{NAME.upper()}"
 
 
-@pytest.fixture
-def hooks(call: Call) -> Iterator[Call]:
-    """`pipeline` with the command registered, whether or not `cli.py` does so already."""
-    from pipeline_project import cli
-
-    if any(group.name == "hooks" for group in cli.app.registered_groups):
-        yield call
-        return
-    grown = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
-    grown.registered_commands = [*cli.app.registered_commands]
-    cli_hooks.register(grown)
-    with mock.patch.object(cli, "app", grown):
-        yield call
-
-
-def test_a_secret_and_the_one_that_follows_it(hooks: Call, home: Home) -> None:
-    first = hooks("hooks", "secret", NAME, "--json", **home.environ).document
+def test_a_secret_and_the_one_that_follows_it(call: Call, home: Home) -> None:
+    first = call("hooks", "secret", NAME, "--json", **home.environ).document
     assert (first["variable"], first["replaces"]) == (VARIABLE, 0)
     assert secrets_of(NAME, {VARIABLE: first["value"]}) == (first["secret"],)
-    second = hooks("hooks", "secret", NAME, "--json", **home.environ, **{VARIABLE: first["value"]}).document
+    second = call("hooks", "secret", NAME, "--json", **home.environ, **{VARIABLE: first["value"]}).document
     assert secrets_of(NAME, {VARIABLE: second["value"]}) == (second["secret"], first["secret"])
-    third = hooks("hooks", "secret", NAME, "--json", **home.environ, **{VARIABLE: second["value"]}).document
+    third = call("hooks", "secret", NAME, "--json", **home.environ, **{VARIABLE: second["value"]}).document
     assert secrets_of(NAME, {VARIABLE: third["value"]}) == (third["secret"], second["secret"]), "the oldest goes"
-    said = hooks("hooks", "secret", NAME, **home.environ, **{VARIABLE: first["value"]})
+    said = call("hooks", "secret", NAME, **home.environ, **{VARIABLE: first["value"]})
     assert said.out.startswith(f"{VARIABLE}='whsec_")
     assert "shown once" in said.out and "Both secrets are valid" in said.out
 
 
-def test_a_workflow_that_is_not_there_gets_no_secret(hooks: Call, home: Home) -> None:
-    assert hooks("hooks", "secret", "nothing", **home.environ).code == 5
+def test_a_workflow_that_is_not_there_gets_no_secret(call: Call, home: Home) -> None:
+    assert call("hooks", "secret", "nothing", **home.environ).code == 5
 
 
 @pytest.fixture
-def served(home: Home, hooks: Call) -> Iterator[tuple[str, dict[str, str]]]:
+def served(home: Home, call: Call) -> Iterator[tuple[str, dict[str, str]]]:
     """The door on a port of its own, and the variables of its home with a secret."""
-    secret = hooks("hooks", "secret", NAME, "--json", **home.environ).document["value"]
+    secret = call("hooks", "secret", NAME, "--json", **home.environ).document["value"]
     environ = {**home.environ, VARIABLE: secret}
     with mock.patch.dict("os.environ", environ):
         app = build_hooks_app(open_door())
@@ -71,40 +54,40 @@ def served(home: Home, hooks: Call) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def test_a_file_is_sent_once_however_often_it_is_sent(
-    hooks: Call, served: tuple[str, dict[str, str]], tmp_path: Path
+    call: Call, served: tuple[str, dict[str, str]], tmp_path: Path
 ) -> None:
     url, environ = served
     cases = tmp_path / "cases.csv"
     lines = [f"P-{number};Erika;9.90" for number in range(700)]
     cases.write_text("claim_id;customer;price\n" + "\n".join(lines), encoding="utf-8")
     words = ("hooks", "send", NAME, cases, "--url", url, "--night", NIGHT, "--json")
-    told = hooks(*words, **environ)
+    told = call(*words, **environ)
     assert told.code == 0
     assert [(e["rows"], e["status"], e["verdict"], e["night"]) for e in told.document["events"]] == [
         (500, 202, "new", NIGHT), (200, 202, "new", NIGHT),
     ]  # fmt: skip
-    assert [event["verdict"] for event in hooks(*words, **environ).document["events"]] == ["known", "known"]
-    (row,) = [row for row in hooks("hooks", "list", "--json", **environ).document if row["workflow"] == NAME]
+    assert [event["verdict"] for event in call(*words, **environ).document["events"]] == ["known", "known"]
+    (row,) = [row for row in call("hooks", "list", "--json", **environ).document if row["workflow"] == NAME]
     assert (row["secrets"], row["events"], row["rows"], row["nights"]) == (1, 2, 700, 1)
-    shown = hooks("hooks", "list", **environ)
+    shown = call("hooks", "list", **environ)
     assert NAME in shown.out and "Erika" not in shown.out
 
 
-def test_what_is_refused_is_told(hooks: Call, served: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+def test_what_is_refused_is_told(call: Call, served: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     url, environ = served
     file = tmp_path / "a.jsonl"
     file.write_text(json.dumps({"claim_id": "P-1"}), encoding="utf-8")
     send = ("hooks", "send", NAME, file, "--url", url)
-    said = hooks(*send, "--night", "2019-01-01", **environ)
+    said = call(*send, "--night", "2019-01-01", **environ)
     assert said.code == 2
     assert "422, refused: it belongs to no night" in said.out
     other = "whsec_" + "B" * 43 + "="
-    said = hooks(*send, **{**environ, VARIABLE: other})
+    said = call(*send, **{**environ, VARIABLE: other})
     assert said.code == 2 and "401" in said.out
-    said = hooks(*send, **{key: value for key, value in environ.items() if key != VARIABLE})
+    said = call(*send, **{key: value for key, value in environ.items() if key != VARIABLE})
     assert said.code == 2 and f"pipeline hooks secret {NAME}" in said.err
-    assert hooks("hooks", "send", NAME, tmp_path / "none.csv", **environ).code == 2
-    said = hooks("hooks", "send", NAME, file, "--url", "http://127.0.0.1:1", **environ)
+    assert call("hooks", "send", NAME, tmp_path / "none.csv", **environ).code == 2
+    said = call("hooks", "send", NAME, file, "--url", "http://127.0.0.1:1", **environ)
     assert said.code == 4 and "does not answer" in said.err
 
 

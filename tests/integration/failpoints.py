@@ -19,7 +19,7 @@ HEAVY = [
     "great_expectations",
     "mlflow.tracking",
     "pipeline_project.definitions",
-    "pipeline_project.commands.backfill",
+    "pipeline_project.commands.nights",
     "resources.contracts.arrivals",
     "resources.lake.lake",
     "resources.registry.registry",

@@ -20,7 +20,7 @@ import pyarrow as pa
 from sqlalchemy import text
 
 from pipeline_project import cli
-from pipeline_project.commands.backfill import run_nights
+from pipeline_project.commands.nights import run_nights
 from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
 from pipeline_project.commands.shared.night_runner import NightRun
 from pipeline_project.container.privacy import open_sealed_lake

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from benchmarks.passed import passed
 from pipeline_project.commands.desk import open_desk
-from pipeline_project.commands.dispatch import places
+from pipeline_project.commands.dispatch import usable_destinations
 from pipeline_project.desk.signatures import secret_variable, signed_headers
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.night_work import NightWork
@@ -130,7 +130,7 @@ def send_all(house: House, night: str) -> list[dict[str, Any]]:
     work = NightWork(spec.review_terms, spec.action_terms, {}, plans)
     ledger.record_decisions(house.name, night, attempt, rows, work, basis=passed(ledger, house.name, night))
     ledger.release(house.name, night, "run", basis=passed(ledger, house.name, night, "release"))
-    known, left_alone = places({house.name: spec}, house.settings, house.environ)
+    known, left_alone = usable_destinations({house.name: spec}, house.settings, house.environ)
     run_workers([Dispatcher(engine_of(ledger.url), known, {house.name: "team:x"}, "here", left_alone=left_alone)], True)
     return house.sql("SELECT destination, state, error_class FROM actions WHERE night = :night", night=night)
 

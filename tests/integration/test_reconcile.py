@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from sqlalchemy import Connection, text
 
-from pipeline_project.commands.dispatch import places
+from pipeline_project.commands.dispatch import usable_destinations
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.operations.dispatch import Dispatcher
@@ -84,7 +84,7 @@ def _deliver(house: House) -> None:
         assert task is not None and task.token is not None
         said = Answer("pay", "honest", sorted(spec.review_terms.reasons)[0])
         answers.answer(task.id, task.version, task.token, ANNA.name, said, spec.review_terms, spec.action_terms)
-        known, _ = places({house.name: spec}, house.settings, {"PIPELINE_SHOP_SECRET": SECRET})
+        known, _ = usable_destinations({house.name: spec}, house.settings, {"PIPELINE_SHOP_SECRET": SECRET})
         assert Dispatcher(engine_of(url), known, {house.name: "team:x"}, "test").drain() > 0
         Checkpoints(url, house.settings.checkpoints, house.settings.keys).checkpoint()
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from sqlalchemy import text
 
-from pipeline_project.commands.replay import replay
+from pipeline_project.commands.replay import replay_nights
 from pipeline_project.domain.core.errors import ModelUnavailable, ReplayRefused
 from resources.ledger.schema import metadata
 from resources.postgres.databases import engine_of
@@ -38,7 +38,7 @@ def run(house: House, capsys: pytest.CaptureFixture[str], **more: Any) -> dict[s
     given = {"model": "1", "policy": None, "knows_the_future": False, "as_json": True, "span": SPAN, **more}
     capsys.readouterr()
     with house.entered():
-        assert replay(house.name, **given) == 0
+        assert replay_nights(house.name, **given) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
@@ -121,14 +121,14 @@ def test_a_night_that_was_written_again_is_replayed_as_it_was(house: House, caps
 def test_a_model_that_is_not_there_and_nights_that_are_not_are_said_so(house: House) -> None:
     with house.entered():
         with pytest.raises(ModelUnavailable, match="no version 99"):
-            replay(house.name, SPAN, "99", None, False, False)
+            replay_nights(house.name, SPAN, "99", None, False, False)
         with pytest.raises(ReplayRefused, match=r"nothing of .* was decided"):
-            replay(house.name, (date(2024, 1, 1), date(2024, 1, 2)), "1", None, True, False)
+            replay_nights(house.name, (date(2024, 1, 1), date(2024, 1, 2)), "1", None, True, False)
 
 
 def test_people_are_told_in_words(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     with house.entered():
-        replay(house.name, SPAN, "1", None, False, False)
+        replay_nights(house.name, SPAN, "1", None, False, False)
     out = capsys.readouterr().out
     assert "of 75 cases would be decided otherwise" in out
     assert "Page: " in out

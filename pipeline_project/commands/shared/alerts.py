@@ -1,4 +1,4 @@
-"""Open alerts, as every command tells them: what is the matter, whose it is, and what to run next."""
+"""Open alerts, as every command prints them: what is the matter, whose it is, and what to run next."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def alerts_of(ledger: Ledger, workflow: str) -> list[dict[str, Any]]:
     return [alert for alert in ledger.open_alerts() if alert["workflow"] == workflow]
 
 
-def tell_alerts(alerts: Iterable[Mapping[str, Any]]) -> None:
+def report_alerts(alerts: Iterable[Mapping[str, Any]]) -> None:
     """Prints open alerts, those with one message together."""
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for alert in alerts:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from pipeline_project.commands.shared.console import complain
 from pipeline_project.domain.core.errors import HomeUnusable, WorkflowUnknown
 from pipeline_project.settings import ROOT, Settings
-from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.load import Loaded, load_all
 from resources.files.small_files import write_whole
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+    from pipeline_project.spec import WorkflowSpec
+    from pipeline_project.spec.load import Loaded
     from resources.lake.lake import DeltaLake
     from resources.ledger.nights.ledger import PostgresLedger
     from resources.postgres.databases import Databases
@@ -132,6 +132,14 @@ def dagster_instance(context: AppContext) -> Iterator[DagsterInstance]:
         yield instance
 
 
+def workflows() -> Loaded:
+    """Every workflow that is declared, and what of the files has mistakes."""
+    # imported here: reading specs takes longer than everything else that a command's --help imports
+    from pipeline_project.spec.load import load_all
+
+    return load_all(settings().workflow_folders)
+
+
 def workflow(name: str) -> WorkflowSpec:
     """One workflow by name.
 
@@ -139,7 +147,7 @@ def workflow(name: str) -> WorkflowSpec:
         WorkflowUnknown: with the closest name, and the names there are.
         InvalidSpec: the file that declares it has mistakes.
     """
-    loaded = load_all(settings().workflow_folders)
+    loaded = workflows()
     if name in loaded.specs:
         return loaded.specs[name]
     for broken in loaded.broken:

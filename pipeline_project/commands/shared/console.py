@@ -80,11 +80,11 @@ def paragraph(text: str, indent: str = "  ") -> None:
 
 def facts(pairs: Iterable[tuple[str, Any]], indent: str = "  ") -> None:
     """Names and values side by side; a long value folds below itself."""
-    told = [(name, str(value)) for name, value in pairs if value is not None]
-    wide = max((len(name) for name, _ in told), default=0) + 2
+    shown = [(name, str(value)) for name, value in pairs if value is not None]
+    wide = max((len(name) for name, _ in shown), default=0) + 2
     width = max(40, out.width) if out.is_terminal else PIPED_WIDTH
     below = indent + " " * wide
-    for name, value in told:
+    for name, value in shown:
         first = indent + name.ljust(wide)
         say(textwrap.fill(value, width, initial_indent=first, subsequent_indent=below, break_on_hyphens=False))
 
@@ -120,7 +120,7 @@ class Steps:
     def step(self, what: str, done: int = 1, why: str = "") -> None:
         """
         Args:
-            why: what went wrong, told whole on a line of its own beside the bar.
+            why: what went wrong, whole on a line of its own beside the bar.
         """
         if why and not self._quiet:
             complain(f"{what}: {why}")

@@ -24,12 +24,12 @@ from pipeline_project.domain.intake.due_nights import is_done, looked_at
 from pipeline_project.domain.lifecycle.proposing import STARTED_BY
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.ports.ledger import Ledger
-from pipeline_project.spec import WorkflowSpec
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from pipeline_project.ports.sources import Sources
+    from pipeline_project.spec import WorkflowSpec
 
 #: Dagster's event log keeps everything; the terminal shows only what went wrong.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -84,14 +84,14 @@ class NightRunner:
         last: date,
         again: bool = False,
         retrain: bool | None = None,
-        tell: Callable[[NightRun], None] = lambda night: None,
+        report: Callable[[NightRun], None] = lambda night: None,
     ) -> list[NightRun]:
         """Runs the nights from `first` to `last`.
 
         Args:
             again: also those that are done.
             retrain: True trains on every night, False on none, None where the spec says so.
-            tell: called after each night.
+            report: called after each night.
         """
         wanted = [night for night in nights_between(first, last) if night <= last_ended(self.spec)]
         photos = late_photos(self.instance, self.spec, self.sources, looked_at(wanted, self._alerts()))
@@ -101,7 +101,7 @@ class NightRunner:
             done = is_done(states[night]) and not again and not retrain
             run = NightRun(night, "passed_over", 0.0) if done else self._one(night, states[night].landed, retrain)
             runs.append(run)
-            tell(run)
+            report(run)
         return runs
 
     def _alerts(self) -> list[dict[str, Any]]:
@@ -152,8 +152,8 @@ class NightRunner:
         self.ledger.raise_alert(self.spec.name, "night_stopped", key, why, self.spec.owners[0], command)
         blocked = stopped_by or NightBlocked.__name__ in errors
         # an error that waits for a person says itself what to do; to run again before that would only fail again
-        told = why if not ways and any(map(waits_for_a_person, errors)) else f"{why} (next: {command})"
-        return NightRun(night, "blocked" if blocked else "failed", seconds, result.run_id, None, told)
+        message = why if not ways and any(map(waits_for_a_person, errors)) else f"{why} (next: {command})"
+        return NightRun(night, "blocked" if blocked else "failed", seconds, result.run_id, None, message)
 
 
 def _stopping(events: Iterable[Any]) -> Iterator[Any]:

@@ -8,6 +8,13 @@ from typing import Annotated, Any
 import typer
 
 
+def command_app(**given: Any) -> typer.Typer:
+    """The Typer app of a module in `commands/`: one command, or a group of them."""
+    return typer.Typer(
+        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **given
+    )
+
+
 def paragraph(title: str, lines: list[str]) -> str:
     # \b keeps a paragraph's lines as they are typed
     return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])

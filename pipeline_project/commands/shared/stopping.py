@@ -41,7 +41,7 @@ def ends_on_sigterm(patience: float = PATIENCE) -> Iterator[None]:
     # Dagster gives SIGTERM whatever handler SIGINT has, and a shell lets what it runs in the background ignore that one
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGTERM, signal.SIGINT)}
     # told as the signal comes in, also while the main thread computes and no handler written in Python can run
-    told = signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
+    before_us = signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
     over = threading.Event()
     _asked.clear()
     watch = threading.Thread(target=_watch, args=(heard, over, patience), daemon=True)
@@ -50,7 +50,7 @@ def ends_on_sigterm(patience: float = PATIENCE) -> Iterator[None]:
         yield
     finally:
         over.set()
-        signal.set_wakeup_fd(told)
+        signal.set_wakeup_fd(before_us)
         for each, handler in before.items():
             signal.signal(each, handler)
         hearing.close()

@@ -1,24 +1,67 @@
-"""What `pipeline nights` and `pipeline demo` share: a range of nights, run and told."""
+"""`pipeline nights`: runs a range of nights in order, in this process; what is done is passed over."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
 
-from pipeline_project.commands.shared.alerts import NIGHT, alerts_of, tell_alerts
+import typer
+
+from pipeline_project.commands.shared.alerts import NIGHT, alerts_of, report_alerts
 from pipeline_project.commands.shared.app_context import AppContext, dagster_instance, prepare, settings, workflow
-from pipeline_project.commands.shared.console import Exit, Steps, complain, emit, say, steps
-from pipeline_project.commands.shared.night_runner import NightRun, NightRunner, as_rows
+from pipeline_project.commands.shared.console import AsJson, Exit, Steps, complain, emit, say, steps
+from pipeline_project.commands.shared.options import (
+    First,
+    Last,
+    Workflow,
+    command_app,
+    day,
+    example,
+    night_option,
+)
 from pipeline_project.commands.shared.orphans import alive, end_orphans
 from pipeline_project.commands.shared.stopping import ends_on_sigterm, raise_if_asked
 from pipeline_project.domain.core.errors import DatabaseUnreachable
 from pipeline_project.domain.core.nights import nights_between
-from pipeline_project.partitions import last_ended
-from pipeline_project.spec import WorkflowSpec
+
+if TYPE_CHECKING:
+    from pipeline_project.commands.shared.night_runner import NightRun
+    from pipeline_project.spec import WorkflowSpec
 
 OVERLOOKED_LISTED = 8
+
+app = command_app()
+
+
+@app.command(
+    epilog=example(
+        "pipeline nights returns",
+        "pipeline nights returns --from 2025-03-01 --to 2025-03-31",
+        "pipeline nights returns --night 2025-03-05 --again",
+    ),
+)
+def nights(
+    workflow: Workflow,
+    first: First = None,
+    last: Last = None,
+    night: Annotated[datetime | None, night_option("Only this night.", "--night")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also nights that are done.")] = False,
+    retrain: Annotated[
+        bool | None, typer.Option("--retrain/--no-retrain", help="Train on every night, or on none; else as declared.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Runs a range of nights in order; what is done and unchanged is passed over.
+
+    Without a range: from the workflow's first night to the last one that has landed and ended. Killed or stopped, the
+    same command goes on where it was.
+    """
+    if night is not None and (first is not None or last is not None):
+        raise typer.BadParameter("give either --night, or --from and --to")
+    raise typer.Exit(run_range(workflow, day(night or first), day(night or last), again, retrain, as_json))
 
 
 def run_range(
@@ -37,6 +80,8 @@ def run_range(
     if start < spec.nights.first or end < start:
         complain(f"{name} has nights from {spec.nights.first} on; give --from and --to in that order")
         return Exit.WRONG_CALL
+    from pipeline_project.partitions import last_ended
+
     ended = last_ended(spec)
     if start.isoformat() > ended:
         complain(f"the night {start} has not ended; the last one that has is {ended}")
@@ -49,12 +94,14 @@ def run_range(
         complain(f"Stopped. Nights that are done stay done; go on with: {_command(name, start, end)}{options}")
         return Exit.INTERRUPTED
     if as_json:
+        from pipeline_project.commands.shared.night_runner import as_rows
+
         emit({"workflow": name, "nights": as_rows(runs)})
     else:
-        tell(name, runs)
+        report_runs(name, runs)
         # a night that stopped was told on its line
         ran = {run.night for run in runs}
-        tell_alerts([each for each in alerts_of(prepare().ledger, name) if not ran & {*NIGHT.findall(each["key"])}])
+        report_alerts([each for each in alerts_of(prepare().ledger, name) if not ran & {*NIGHT.findall(each["key"])}])
     return Exit.DONE if all(run.went_well for run in runs) else Exit.NIGHT_FAILED
 
 
@@ -68,6 +115,7 @@ def _retraining(retrain: bool | None) -> str:
 
 def _last_landed(spec: WorkflowSpec) -> date | None:
     from pipeline_project.container.night import SourceDoors
+    from pipeline_project.partitions import last_ended
 
     source = SourceDoors(settings()).cases(spec)
     landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= last_ended(spec)]
@@ -78,9 +126,9 @@ def overlooked(spec: WorkflowSpec) -> list[str]:
     """The first of what lies at the sources and is read for no night, in words."""
     from pipeline_project.container.night import SourceDoors
 
-    told = list(dict.fromkeys(each.sentence for each in SourceDoors(settings()).overlooked(spec)))
-    more = [f"and {len(told) - OVERLOOKED_LISTED} more like these"] if len(told) > OVERLOOKED_LISTED else []
-    return [*told[:OVERLOOKED_LISTED], *more]
+    sentences = list(dict.fromkeys(each.sentence for each in SourceDoors(settings()).overlooked(spec)))
+    more = [f"and {len(sentences) - OVERLOOKED_LISTED} more like these"] if len(sentences) > OVERLOOKED_LISTED else []
+    return [*sentences[:OVERLOOKED_LISTED], *more]
 
 
 def run_nights(
@@ -97,6 +145,7 @@ def run_nights(
     """
     context = prepare()
     from pipeline_project.automation.turns import out_of_turn, unfinished
+    from pipeline_project.commands.shared.night_runner import NightRunner
     from pipeline_project.container.night import SourceDoors, open_ledger, open_turns
     from pipeline_project.definitions import build_definitions
 
@@ -104,7 +153,7 @@ def run_nights(
     total = len(list(nights_between(first, last)))
     home = context.settings.home
     with (
-        _told_apart(context),
+        _errors_in_our_words(context),
         dagster_instance(context) as instance,
         alive(home) as mark,
         steps(total, spec.name, quiet) as bar,
@@ -115,14 +164,14 @@ def run_nights(
             raise out_of_turn(spec.name, earlier[0], first.isoformat())
         sources, ledger = SourceDoors(context.settings), open_ledger(context.settings)
         runner = NightRunner(spec, definitions, instance, sources, ledger, mark)
-        return runner.run(first, last, again, retrain, lambda run: _told(bar, spec.name, run))
+        return runner.run(first, last, again, retrain, lambda run: _report_night(bar, spec.name, run))
 
 
 def _waiting(workflow: str, holder: str) -> None:
     complain(f"{workflow} waits for its turn: {holder} works on it. Ctrl-C stops waiting")
 
 
-def _told(bar: Steps, workflow: str, run: NightRun) -> None:
+def _report_night(bar: Steps, workflow: str, run: NightRun) -> None:
     """One night on its line, what stopped it included; above the progress bar where there is one."""
     line = f"{workflow} {run.night} {run.outcome}"
     if run.went_well:
@@ -133,7 +182,7 @@ def _told(bar: Steps, workflow: str, run: NightRun) -> None:
 
 
 @contextmanager
-def _told_apart(context: AppContext) -> Iterator[None]:
+def _errors_in_our_words(context: AppContext) -> Iterator[None]:
     """Dagster's own words for Ctrl-C and for a database that is gone, as ours."""
     from dagster import DagsterExecutionInterruptedError
     from dagster_postgres.utils import DagsterPostgresException
@@ -152,7 +201,7 @@ def _told_apart(context: AppContext) -> Iterator[None]:
         ) from None
 
 
-def tell(name: str, runs: list[NightRun]) -> None:
+def report_runs(name: str, runs: list[NightRun]) -> None:
     """What became of the nights, counted, and what to look at; each that stopped was told on its own line."""
     for run in runs:
         for note in run.notes:

@@ -1,4 +1,4 @@
-"""`pipeline check --data`: what the first data say of a spec, before any night runs. Nothing is written."""
+"""What the first data say of a spec, before any night runs (`pipeline check --data`). Nothing is written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline_project.commands.shared.app_context import settings
 from pipeline_project.domain.core.errors import PhotoUnreadable, PipelineError
 from pipeline_project.domain.core.schema import ARRIVALS, FieldType
 from pipeline_project.domain.intake.file_hints import column_advice
@@ -22,12 +21,14 @@ from pipeline_project.domain.intake.first_look import (
 from pipeline_project.domain.intake.outcomes import OUTCOMES, OutcomeProblem, problems_of, with_problems
 from pipeline_project.domain.intake.typed_rows import read_rows
 from pipeline_project.partitions import last_ended, window
+from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesOutcome, SqlSource
 
 if TYPE_CHECKING:
     from pipeline_project.ports.sources import CaseSource
 
+_Look = Callable[[WorkflowSpec, Settings], Iterator[Seen]]
 #: Nights opened, rows looked at, photos looked for.
 NIGHTS, ROWS, PHOTOS = 3, 20_000, 200
 LISTED = 8
@@ -35,13 +36,19 @@ LISTED = 8
 UNLOADABLE = (PipelineError, ValueError, OSError, ImportError, KeyError, RuntimeError)
 
 
-def look(spec: WorkflowSpec) -> list[Seen]:
+def look(spec: WorkflowSpec, chosen: Settings) -> list[Seen]:
     """Everything that is worth saying about a workflow's data; what cannot be reached is a finding like others."""
     found: list[Seen] = []
-    looks: tuple[Callable[[WorkflowSpec], Iterator[Seen]], ...] = (_cases, _outcomes, _photos, _encoders, _unread)
+    looks: tuple[Callable[[WorkflowSpec, Settings], Iterator[Seen]], ...] = (
+        _cases,
+        _outcomes,
+        _photos,
+        _encoders,
+        _unread,
+    )
     for each in looks:
         try:
-            found += each(spec)
+            found += each(spec, chosen)
         except (PipelineError, ValueError, OSError) as error:
             if str(error) not in {seen.sentence for seen in found}:
                 found.append(Seen(_ABOUT[each.__name__], str(error)))
@@ -54,36 +61,36 @@ _ABOUT: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def _source(spec: WorkflowSpec) -> CaseSource:
+def _source(spec: WorkflowSpec, chosen: Settings) -> CaseSource:
     # What was posted needs a database, and is in the reader's own form already.
     from resources.sources import case_source
 
-    return case_source(spec, settings())
+    return case_source(spec, chosen)
 
 
-def _nights(spec: WorkflowSpec) -> list[str]:
+def _nights(spec: WorkflowSpec, chosen: Settings) -> list[str]:
     """The first nights for which something lies there; of a query, which cannot say, some that have ended."""
     ended = last_ended(spec)
     if isinstance(spec.source, SqlSource):
         asked = {spec.nights.first.isoformat(), spec.nights.decide_from.isoformat(), ended}
         return sorted(night for night in asked if spec.has_night(night) and night <= ended)
-    landed = (night for night in _source(spec).nights_landed() if spec.has_night(night))
+    landed = (night for night in _source(spec, chosen).nights_landed() if spec.has_night(night))
     return list(islice(landed, NIGHTS))
 
 
-def _rows(spec: WorkflowSpec) -> pa.Table:
-    source = _source(spec)
-    parts = [source.read(window(spec, night)) for night in _nights(spec)]
+def _rows(spec: WorkflowSpec, chosen: Settings) -> pa.Table:
+    source = _source(spec, chosen)
+    parts = [source.read(window(spec, night)) for night in _nights(spec, chosen)]
     return pa.concat_tables(parts).slice(0, ROWS) if parts else ARRIVALS.empty_table()
 
 
-def _cases(spec: WorkflowSpec) -> Iterator[Seen]:
+def _cases(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
     from resources.contracts.arrivals import cases_contract
 
-    nights, rows = _nights(spec), _rows(spec)
+    nights, rows = _nights(spec, chosen), _rows(spec, chosen)
     if not nights:
         # Reading a night says whether the folder itself is missing.
-        _source(spec).read(window(spec, spec.nights.first.isoformat()))
+        _source(spec, chosen).read(window(spec, spec.nights.first.isoformat()))
         yield Seen(("source",), "nothing lies there for any night, so nothing was looked at")
         return
     if not len(rows):
@@ -97,11 +104,11 @@ def _cases(spec: WorkflowSpec) -> Iterator[Seen]:
     yield from look_at_contract(cases_contract(spec).validate(typed.frame), len(rows), limit)
 
 
-def _outcomes(spec: WorkflowSpec) -> Iterator[Seen]:
+def _outcomes(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
     from resources.sources import outcome_source
 
-    source, feed = outcome_source(spec, settings()), spec.outcome
-    nights = _nights(spec)
+    source, feed = outcome_source(spec, chosen), spec.outcome
+    nights = _nights(spec, chosen)
     if isinstance(feed, FilesOutcome):
         from resources.sources.outcomes import FilesOutcomes
 
@@ -111,7 +118,7 @@ def _outcomes(spec: WorkflowSpec) -> Iterator[Seen]:
             yield Seen(("outcome", "pattern"), "no file of outcomes lies there; without any nothing is ever learned")
             return
     if isinstance(feed, ColumnOutcome):
-        names = {name for raw in _rows(spec)["raw"].to_pylist() for name in _keys(raw)}
+        names = {name for raw in _rows(spec, chosen)["raw"].to_pylist() for name in _keys(raw)}
         if names and feed.column not in names:
             yield Seen(("outcome", "column"), column_advice(feed.column, sorted(names), "outcome.column"))
             return
@@ -130,16 +137,16 @@ def _keys(raw: str) -> list[str]:
     return list(json.loads(raw))
 
 
-def _photos(spec: WorkflowSpec) -> Iterator[Seen]:
+def _photos(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
     fields = [field for field in spec.case_schema.fields if field.holds == FieldType.IMAGE]
     if not fields:
         return
     from resources.sources import photo_source
     from resources.sources.photos import FolderPhotos
 
-    photos = photo_source(spec, settings())
+    photos = photo_source(spec, chosen)
     assert isinstance(photos, FolderPhotos)
-    frame = read_rows(_rows(spec), spec.case_schema).frame
+    frame = read_rows(_rows(spec, chosen), spec.case_schema).frame
     for field in fields:
         where, folder = ("fields", field.name), photos.folder()
         cells = frame[field.name].tolist() if field.name in frame else []
@@ -159,10 +166,10 @@ def _opens(photos: object, path: str) -> bool:
     return True
 
 
-def _encoders(spec: WorkflowSpec) -> Iterator[Seen]:
+def _encoders(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
     from resources.encoders import image_encoder, text_encoder
 
-    device = settings().device
+    device = chosen.device
     if spec.text is not None:
         try:
             terms = spec.text
@@ -177,11 +184,10 @@ def _encoders(spec: WorkflowSpec) -> Iterator[Seen]:
             yield Seen(("image", "encoder"), f"cannot be loaded: {error}")
 
 
-def _unread(spec: WorkflowSpec) -> Iterator[Seen]:
+def _unread(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
     from resources.sources.overlooked import overlooked
     from resources.sources.places import environment
 
-    chosen = settings()
     told = list(dict.fromkeys(each.sentence for each in overlooked(spec, chosen, environment(chosen, None))))
     for sentence in told[:LISTED]:
         yield Seen(("source",), sentence, mistake=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_project.commands.backfill import _told, tell
+from pipeline_project.commands.nights import _report_night, report_runs
 from pipeline_project.commands.shared.console import Steps
 from pipeline_project.commands.shared.night_runner import NightRun
 
@@ -16,8 +16,8 @@ DONE = NightRun("2025-01-26", "done", 1.0, "run", notes=("only 3 rows came",))
 def test_each_night_has_one_line_and_a_stopped_one_has_its_reason_on_it(capsys: pytest.CaptureFixture[str]) -> None:
     bar = Steps(None, 2, "flow", quiet=False)
     for run in (BLOCKED, DONE):
-        _told(bar, "flow", run)
-    tell("flow", [BLOCKED, DONE])
+        _report_night(bar, "flow", run)
+    report_runs("flow", [BLOCKED, DONE])
     said = capsys.readouterr()
     assert said.err.splitlines() == [
         f"flow 2025-01-25 blocked: {WHY}",
@@ -28,5 +28,5 @@ def test_each_night_has_one_line_and_a_stopped_one_has_its_reason_on_it(capsys: 
 
 
 def test_a_script_is_told_nothing_beside_its_document(capsys: pytest.CaptureFixture[str]) -> None:
-    _told(Steps(None, 1, "flow", quiet=True), "flow", BLOCKED)
+    _report_night(Steps(None, 1, "flow", quiet=True), "flow", BLOCKED)
     assert capsys.readouterr().err == ""
