@@ -51,3 +51,34 @@ def test_a_table_is_markdown():
         "| one | 2,000 |",
         "| two | 0.500 |",
     ]
+
+
+TWO_MODULES = {
+    "assets/__init__.py": "",
+    "pipeline_project/__init__.py": "",
+    "pipeline_project/domain/__init__.py": "",
+    "pipeline_project/domain/top.py": "from pipeline_project.domain.core import below\n\n\nclass Answer: ...\n",
+    "pipeline_project/domain/core/__init__.py": "",
+    "pipeline_project/domain/core/below.py": "from pipeline_project.domain import top\n\n\nclass Answer: ...\n",
+    "resources/__init__.py": "def wide(self, a, b, c, d, e, f): ...\n\n\ndef wider(a, b, c, d, *, e, f, g): ...\n",
+    "resources/long.py": "def long():\n" + "    pass\n" * 60 + "\n\nkept: dict[str, Any] = {}\n",
+}
+
+
+def test_the_figures_of_a_tree(tmp_path):
+    for path, text in TWO_MODULES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    command = [sys.executable, "-m", "benchmarks.figures", "--tree", str(tmp_path), "--names"]
+    house = Path(__file__).parents[1]
+    told = subprocess.run(command, cwd=house, capture_output=True, text=True, timeout=100, check=True).stdout
+    lines = sum(len(text.splitlines()) for text in TWO_MODULES.values())
+    assert [line.split(" | ")[-1] for line in told.splitlines()[4:11]] == [f"{lines} |", *["1 |"] * 6]
+    assert [line for line in told.splitlines() if line.startswith("- ")] == [
+        "- top.py",
+        "- pipeline_project.domain and pipeline_project.domain.core",
+        "- resources/long.py: 1",
+        "- resources/long.py:1 long: 61",
+        "- resources/__init__.py:4 wider: 7",
+        "- Answer: pipeline_project/domain/core/below.py, pipeline_project/domain/top.py",
+    ]
