@@ -138,6 +138,8 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "arrivals": admission.arrivals,
                 "duplicates": admission.duplicates,
                 "alike": admission.alike,
+                "outside_night": admission.outside_night,
+                "assumed": dg.MetadataValue.md("\n".join(f"- {note}" for note in admission.notes) or "nothing"),
                 "duplicates_contradicting": _duplicates(spec, ledger, night, typed.arrivals, admission.duplicates),
             },
         )

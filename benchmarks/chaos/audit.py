@@ -29,8 +29,6 @@ from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of
 
 WORKFLOW, SPEC = "returns", "5" * 64
-#: The ways of tampering with the chain itself; those with the checkpoints and the tables come on top.
-EIGHT = tuple(Tampering)[:8]
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def erase_due(name: str | None, dry: bool, tidy_days: int, as_json: bool) -> int
     today = datetime.now(UTC).date()
     specs = [workflow(name)] if name else list(workflows().specs.values())
     erased: list[dict[str, Any]] = []
+    files = 0
     for spec in specs:
         terms = {data: getattr(spec.retention, data.value) for data in DataClass}
         if not any(terms.values()):
@@ -55,23 +56,24 @@ def erase_due(name: str | None, dry: bool, tidy_days: int, as_json: bool) -> int
             for one in found
         ]
         if not dry:
-            _tidy(privacy, spec, terms, tidy_days)
+            files += _tidy(privacy, spec, terms, tidy_days)
     if as_json:
         emit({"dry_run": dry, "today": today.isoformat(), "erased": erased})
     else:
         _report(erased, dry, today)
+        if files:
+            say(f"{files:,} files of the lake that only earlier versions needed are deleted.")
     return Exit.DONE
 
 
-def _tidy(privacy: Privacy, spec: WorkflowSpec, terms: dict[DataClass, int | None], days: int) -> None:
-    """Earlier versions of a table still hold what its newest no longer does."""
+def _tidy(privacy: Privacy, spec: WorkflowSpec, terms: dict[DataClass, int | None], days: int) -> int:
+    """Earlier versions of a table still hold what its newest no longer does; returns how many files are deleted."""
     tables = {
         DataClass.ARRIVALS: ("arrivals", "quarantine"), DataClass.CASES: ("cases",), DataClass.PHOTOS: ("embeddings",)
     }  # fmt: skip
-    for data, names in tables.items():
-        for asset in names if terms.get(data) else ():
-            if privacy.lake.version(spec.name, asset) is not None:
-                privacy.lake.tidy(spec.name, asset, days)
+    kept = [asset for data, names in tables.items() if terms.get(data) for asset in names]
+    written = [asset for asset in kept if privacy.lake.version(spec.name, asset) is not None]
+    return sum(privacy.lake.tidy(spec.name, asset, days).deleted for asset in written)
 
 
 def _report(erased: list[dict[str, Any]], dry: bool, today: date) -> None:

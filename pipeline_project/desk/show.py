@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline_project.domain.core.people import PersonRole
-from pipeline_project.domain.core.reasons import ASK_PERSON, words_of
+from pipeline_project.domain.core.reasons import words_of
 
 HERE = Path(__file__).parent
 
@@ -52,10 +52,6 @@ def shown(value: Any) -> str:
 def left(until: datetime | None) -> int:
     """Whole seconds until a time, at least 0."""
     return 0 if until is None else max(0, int((until - datetime.now(UTC)).total_seconds()))
-
-
-def option_title(option: str, options: dict[str, str]) -> str:
-    return "ask a person" if option == ASK_PERSON else options.get(option, words(option))
 
 
 ENVIRONMENT = Environment(

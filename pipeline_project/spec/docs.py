@@ -51,11 +51,6 @@ def example(page: str, kind: str) -> str:
     return found.group(1)
 
 
-def spec_json_schema() -> dict[str, Any]:
-    """The JSON schema of a workflow file, for editors that complete keys while one types."""
-    return WorkflowSpec.model_json_schema()
-
-
 def _list(meanings: Mapping[str, str]) -> str:
     """The members of a registry, each with its line."""
     return "\n".join(f"- `{name}`: {line}" for name, line in meanings.items())

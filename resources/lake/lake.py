@@ -38,7 +38,6 @@ class Commit:
 
     version: int
     time: datetime
-    operation: str
     night: str | None = None
     rows: int | None = None
     note: Mapping[str, str] = field(default_factory=dict)
@@ -369,7 +368,6 @@ def _commit(entry: Mapping[str, Any]) -> Commit:
     return Commit(
         version=entry["version"],
         time=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
-        operation=entry["operation"],
         night=entry.get(_NIGHT),
         rows=entry.get(_ROWS),
         note=entry.get(_NOTE, {}),

@@ -12,7 +12,7 @@ import pytest
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.intake.readings import FileReading, as_json
-from tests.doubles import NEXT, NIGHT, MemoryLake, World, arrival, checks, claims, made, metadata
+from tests.doubles import FIELDS, NEXT, NIGHT, MemoryLake, World, arrival, checks, claims, made, metadata
 
 ADMITTED = ("arrivals", "cases", "quarantine")
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")
@@ -38,6 +38,23 @@ def test_every_row_is_admitted_refused_or_a_duplicate() -> None:
     assert "price" in metadata(result, "quarantine")["reasons"]
     assert all(checks(result).values())
     assert metadata(result, "arrivals")["landed"] == world.sources.fingerprint_of(NIGHT)
+
+
+def test_what_was_assumed_while_reading_is_told_with_the_cases() -> None:
+    world = World(claims(fields={**FIELDS, "words": {"type": "text"}}))
+    row = arrival(NIGHT, 1)
+    world.sources.rows[NIGHT] = [row | {"raw": json.dumps({**json.loads(row["raw"]), "words": "it\x07broke"})}]
+    found = metadata(world.run(NIGHT, *ADMITTED), "cases")
+    assert "control characters" in found["assumed"]
+    assert found["outside_night"] == 0
+    world.sources.rows[NEXT] = [arrival(NEXT, 1)]
+    assert "no column is called 'words'" in metadata(world.run(NEXT, *ADMITTED), "cases")["assumed"]
+
+
+def test_where_nothing_was_assumed_the_cases_say_so() -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, 0)]
+    assert metadata(world.run(NIGHT, *ADMITTED), "cases")["assumed"] == "nothing"
 
 
 def test_a_repeated_delivery_is_no_second_case() -> None:

@@ -27,11 +27,11 @@ from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import ARRIVALS, Role
 from pipeline_project.domain.deciding.decisions import NightDecisions, decide_night, unscored
-from pipeline_project.domain.features.building import Past
+from pipeline_project.domain.features.building import Past, build_features
 from pipeline_project.domain.intake.admission import admit
 from pipeline_project.domain.intake.typed_rows import read_rows
 from pipeline_project.domain.models.calibration import Calibration
-from pipeline_project.domain.models.scoring import score_night
+from pipeline_project.domain.models.scoring import score_features
 from pipeline_project.domain.models.segments import SegmentMaps
 from pipeline_project.domain.models.trained import TrainedModel
 from pipeline_project.domain.models.training import train, training_table
@@ -145,16 +145,15 @@ def decided() -> dict[str, Told]:
         if at == GATHERED:
             scores = unscored(tonight.night, tonight.cases["case_id"].to_pylist(), "no_model")
         else:
-            scores = score_night(
-                window,
+            features = build_features(
                 tonight.cases,
                 workflow.feature_plan,
                 past(nights[:at], window.start),
+                {tonight.night: window.start},
                 tonight.embeddings,
                 pa.concat_tables(clusters[: at + 1]),
-                model,
-                version,
             )
+            scores = score_features(tonight.night, features, tonight.embeddings, model, version)
         amount = workflow.case_schema.by_role(Role.AMOUNT)
         result = decide_night(
             tonight.cases,

@@ -20,6 +20,7 @@ from pipeline_project.spec.load import SHIPPED, load_spec
 from resources.contracts.arrivals import cases_contract
 from resources.encoders.photo_statistics import PhotoStatisticsEncoder
 from resources.sources import case_source, outcome_source, photo_source
+from tests.admitted import balanced
 
 NIGHTS = [date(2025, 3, 1) + timedelta(days=offset) for offset in range(30)]
 
@@ -49,7 +50,7 @@ def test_every_row_ends_as_the_truth_says(tmp_path: Path) -> None:
         wanted = {line: row["expected"] for (at, line), row in listed.items() if at == night}
         assert set(admission.quarantine["line"].to_pylist()) == {n for n, why in wanted.items() if why == QUARANTINE}
         assert admission.duplicates == list(wanted.values()).count(DUPLICATE)
-        assert admission.balanced and not admission.systemic and not admission.outside_night
+        assert balanced(admission) and not admission.systemic and not admission.outside_night
         failing = sum(fails(paths, photos) for paths in admission.cases["photos"].to_pylist() if paths)
         assert failing == list(wanted.values()).count(PHOTO_FAILS)
         earlier.append(admission.cases)

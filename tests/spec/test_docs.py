@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_project.spec import check_file, load_spec
-from pipeline_project.spec.docs import example, spec_json_schema, workflows_page
+from pipeline_project.spec.docs import example, workflows_page
 from pipeline_project.spec.words import Wanted, in_words, wanted
 
 PAGE = Path(__file__).parents[2] / "docs" / "workflows.md"
@@ -78,9 +78,3 @@ def test_every_key_is_described() -> None:
 def test_types_in_words(annotation: object, words: str) -> None:
     assert in_words(wanted(annotation)) == words
     assert isinstance(wanted(annotation), Wanted)
-
-
-def test_json_schema_for_editors() -> None:
-    schema = spec_json_schema()
-    assert {"workflow", "nights", "source", "options"} <= set(schema["properties"])
-    assert schema["additionalProperties"] is False

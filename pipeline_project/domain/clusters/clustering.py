@@ -87,17 +87,6 @@ class NightGroups:
     members: pa.Table
 
 
-def night_clusters(
-    night: str,
-    window_embeddings: pa.Table,
-    subjects: Mapping[str, str | None] | pd.Series,
-    earlier: pa.Table | None,
-    terms: ClusterTerms,
-) -> pa.Table:
-    """The `clusters` of one night alone; see `night_groups`."""
-    return night_groups(night, window_embeddings, subjects, earlier, terms).clusters
-
-
 def night_groups(
     night: str,
     window_embeddings: pa.Table,

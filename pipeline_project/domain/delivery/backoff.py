@@ -8,8 +8,8 @@ from enum import StrEnum
 #: Seconds: the first wait, what it grows to, and how much longer each next one is.
 FIRST_WAIT, LONGEST_WAIT, GROWTH = 2.0, 3600.0, 2.0
 #: A destination's retries are at most this share of its first tries, and a trickle a second, so that what is left over
-#: in a quiet hour gets its turn as well. It begins with some, and saves up no more than most.
-RETRY_SHARE, RETRIES_A_SECOND, FIRST_RETRIES, MOST_RETRIES = 0.1, 1.0, 20.0, 100.0
+#: in a quiet hour gets its turn as well. It saves up no more than most; what it begins with is the column's default.
+RETRY_SHARE, RETRIES_A_SECOND, MOST_RETRIES = 0.1, 1.0, 100.0
 #: Failures in a row that open a breaker; seconds it stays open the first time, and at most.
 TRIPS, OPEN_SECONDS, LONGEST_OPEN = 5, 15.0, 900.0
 #: Seconds: how long a destination may be given for one whole exchange, and how long a dispatcher holds what it took.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.schema import CASE_ID
@@ -103,13 +102,6 @@ class FeatureTable:
         if self.image is not None:
             columns[_IMAGE] = pack(self.image)
         return pa.table(columns)
-
-    def preview(self) -> pd.DataFrame:
-        """Numbers and categories as a frame, without ids and vectors: enough to describe the data, personal no more."""
-        frame = pd.DataFrame(self.numbers, columns=list(self.number_names))
-        for i, name in enumerate(self.category_names):
-            frame[name] = pd.array(self.categories[:, i], dtype="string")
-        return frame
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> FeatureTable:

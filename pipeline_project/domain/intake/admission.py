@@ -59,11 +59,6 @@ class Admission:
     notes: tuple[str, ...]
     alike: int = 0
 
-    @property
-    def balanced(self) -> bool:
-        """Whether every arrival is accounted for."""
-        return self.arrivals == self.cases.num_rows + self.quarantine.num_rows + self.duplicates
-
 
 def admit(
     typed: TypedRows,

@@ -115,8 +115,3 @@ def nights_to_run(
         for night, state in sorted(states.items())
         if night <= last_ended and not is_done(state) and not state.running and state.failures < attempts
     ]
-
-
-def gaps(nights: Iterable[str], done: Iterable[str]) -> list[str]:
-    """The nights that are not done, in order."""
-    return sorted(set(nights) - set(done))

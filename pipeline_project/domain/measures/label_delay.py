@@ -37,13 +37,12 @@ class DelayCurve:
         share: shape (days + 1,), the share known within 0, 1, 2 ... days, never falling, 1 at the end; empty when no
             outcome is known.
         by_label: the same for each label that has outcomes.
-        outcomes, of_label: how many outcomes it rests on.
+        outcomes: how many it rests on.
     """
 
     share: np.ndarray
     by_label: Mapping[str, np.ndarray] = field(default_factory=dict)
     outcomes: int = 0
-    of_label: Mapping[str, int] = field(default_factory=dict)
 
     def within(self, days: float, label: str | None = None) -> float:
         """The share known within so many days; NaN when nothing is known of it."""
@@ -112,7 +111,6 @@ def delay_curve(
         share=_curve(delay, age),
         by_label={name: _curve(delay[of == name], age[of == name]) for name in names},
         outcomes=len(delay),
-        of_label={name: int((of == name).sum()) for name in names},
     )
 
 

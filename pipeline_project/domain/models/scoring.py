@@ -8,10 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, FieldType
-from pipeline_project.domain.features.building import FeaturePlan, FeatureTable, Past, build_features
+from pipeline_project.domain.features.building import FeatureTable
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.models.training import TrainedModel
 
@@ -28,33 +27,16 @@ def photos_of(cases: pa.Table, schema: CaseSchema) -> list[list[str]]:
     return [[path for paths in row for path in paths or ()] for row in zip(*columns, strict=True)]
 
 
-def score_night(
-    night: NightWindow,
-    cases: pa.Table,
-    plan: FeaturePlan,
-    past: Past,
-    embeddings: pa.Table | None,
-    clusters: pa.Table | None,
-    model: TrainedModel,
-    version: ModelVersion,
-) -> pa.Table:
-    """Scores as `decisions.SCORES`, one row per case in the order of `cases`.
-
-    Args:
-        clusters: rows of these cases and of earlier ones, or None.
-        version: who `model` is; stamped on every row.
-
-    A case whose photos could not be read, or that is unlike anything the model knows, gets no probabilities and says
-    why.
-    """
-    features = build_features(cases, plan, past, {night.night: night.start}, embeddings, clusters)
-    return score_features(night.night, features, embeddings, model, version)
-
-
 def score_features(
     night: str, features: FeatureTable, embeddings: pa.Table | None, model: TrainedModel, version: ModelVersion
 ) -> pa.Table:
-    """`score_night` of features that are built already, one row per row of them.
+    """Scores as `scores.SCORES`, one row per row of `features`, in their order.
+
+    A case whose photos could not be read, or that is unlike anything the model knows, gets no probabilities and says
+    why.
+
+    Args:
+        version: who `model` is; stamped on every row.
 
     Raises:
         ModelUnavailable: they lack a feature that the model was trained on.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from pipeline_project.domain.privacy.masking import MASK, mask
+from pipeline_project.domain.privacy.masking import MASK
 from pipeline_project.domain.privacy.seal import is_sealed
 
-_TOKEN = re.compile(r"sealed:1:s-(?:none|[a-z2-7]{30}):[A-Za-z0-9_=-]+")
 _EMAIL = re.compile(r"([^\s@])[^\s@]*@([^\s@]+)")
 _LAST = 4
 
@@ -29,11 +27,6 @@ def masked(value: str | None) -> str | None:
     if len(digits) >= 9 and not re.search(r"[^\W\d_]{3,}", value):
         return f"{MASK}{digits[-_LAST:]}"
     return MASK
-
-
-def safe_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """A sentence for logs and messages: without personal values known, recognised or sealed."""
-    return _TOKEN.sub(MASK, mask(text, secrets))
 
 
 def _ending(host: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline_project.domain.reporting.states import NightState
 from pipeline_project.domain.reporting.summary import NightReport
 
 #: Nights that a row's small curve looks back on.
@@ -37,11 +36,6 @@ class IndexRow:
     def share_to_people(self) -> float | None:
         total = self.by_policy + self.to_people
         return self.to_people / total if total else None
-
-    @property
-    def calm(self) -> bool:
-        """Nothing to look at first."""
-        return self.alerts == 0 and self.state in (NightState.DECIDED, NightState.EMPTY, NightState.WARM_UP)
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,6 @@ from pipeline_project.domain.review.new_tasks import ReviewTerms
 
 
 @dataclass(frozen=True)
-class Due:
-    """What is due for one task.
-
-    Attributes:
-        reminders: levels of which a reminder is to be there by now, counted from 1, the earliest first.
-        escalate: it is past its due time.
-        lapse: it is so late that it lapses.
-    """
-
-    reminders: tuple[int, ...]
-    escalate: bool
-    lapse: bool
-
-
-@dataclass(frozen=True)
 class Ticked:
     """What one tick of a workflow's clock did.
 
@@ -56,12 +41,6 @@ class Ticked:
 def reminder_hours(terms: ReviewTerms) -> tuple[float, ...]:
     """Hours left at which each level's reminder is written; level 1 is the earliest."""
     return tuple(sorted(set(terms.remind_hours), reverse=True))
-
-
-def due_now(hours_left: float, terms: ReviewTerms) -> Due:
-    """What is due for a task with so many hours left; negative when it is late."""
-    levels = tuple(level for level, hours in enumerate(reminder_hours(terms), start=1) if hours_left <= hours)
-    return Due(levels, hours_left <= 0, hours_left <= -terms.lapse_hours)
 
 
 def lapse_option(terms: ReviewTerms) -> str | None:

@@ -89,13 +89,6 @@ def most_disagreeing(members: int, sample: int, disagreements: int, alpha: float
     return low
 
 
-def unseen_share(members: int, sample: int, disagreements: int, alpha: float) -> float:
-    """The exact upper bound on the share that disagree among the members not drawn; 0 when all were drawn."""
-    if members == sample:
-        return 0.0
-    return (most_disagreeing(members, sample, disagreements, alpha) - disagreements) / (members - sample)
-
-
 def upper_share(disagreements: int, sample: int, alpha: float) -> float:
     """The bound of Clopper and Pearson: what the hypergeometric one tends to from below in an endless cluster.
 

@@ -113,7 +113,7 @@ class Proposal:
 
     Attributes:
         amount: at stake in it. total: with what people decided or proposed for the same customer before.
-        verdict: `approve`, `send_back`, or None while it waits. approver, approver_note: who said so.
+        verdict: `approve`, `send_back`, or None while it waits. approver: who said so.
     """
 
     id: int
@@ -132,7 +132,6 @@ class Proposal:
     proposed_at: datetime
     verdict: str | None = None
     approver: str | None = None
-    approver_note: str | None = None
     approved_at: datetime | None = None
 
 

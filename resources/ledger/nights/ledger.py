@@ -342,13 +342,6 @@ class PostgresLedger(LedgerStore):
         with self._transaction() as connection:
             return connection.scalar(query.limit(1))
 
-    def outcomes_of(self, workflow: str, case_id: str) -> list[dict[str, Any]]:
-        """Everything that became known of one case, in the order in which it did."""
-        known = tables.outcomes.c
-        query = select(tables.outcomes).where(known.workflow == workflow, known.case_id == case_id)
-        with self._transaction() as connection:
-            return [dict(row._mapping) for row in connection.execute(query.order_by(known.known_at, known.id))]
-
     # -- alerts --------------------------------------------------------------------------------------------------
 
     def raise_alert(self, workflow: str, kind: str, key: str, message: str, owner: str, next_command: str) -> bool:

@@ -121,11 +121,6 @@ class ReviewAnswers(LedgerStore):
 
         return self._run(work)
 
-    def proposals_of(self, task_id: int) -> list[Proposal]:
-        """Everything that was proposed for a task, the first first."""
-        query = proposals.proposals_query().where(_made.task_id == task_id).order_by(_made.id)
-        return self._run(lambda connection: [proposals.proposal_of(row) for row in connection.execute(query)])
-
 
 @dataclass(frozen=True)
 class _Claim:

@@ -68,7 +68,6 @@ def proposals_query() -> Select[Any]:
         ],
         _given.verdict,
         _given.approver,
-        _given.note.label("approver_note"),
         _given.approved_at,
     ).outerjoin_from(review_proposals, review_approvals, _given.proposal_id == _made.id)  # fmt: skip
 

@@ -69,18 +69,6 @@ def answered_again(connection: Connection, task_id: int, answered_by: str, optio
 
 
 @dataclass(frozen=True)
-class Disputed:
-    """A case that two answers decided differently; the first one stands."""
-
-    case_id: str
-    task_id: int
-    first_by: str
-    first: tuple[str, str]
-    second_by: str
-    second: tuple[str, str]
-
-
-@dataclass(frozen=True)
 class Repeats(LedgerStore):
     """What asking again has shown; every method raises DatabaseUnreachable when the database does not answer."""
 
@@ -92,26 +80,6 @@ class Repeats(LedgerStore):
         with self._transaction() as connection:
             rows = connection.execute(_answered(query, workflow)).all()
         return agreements(Repeat(*row) for row in rows)
-
-    def disputed(self, workflow: str, most: int = 100) -> list[Disputed]:
-        """Cases whose second answer differs in option or label, the latest first."""
-        first, second = repeats.c, repeat_answers.c
-        query = select(repeats, second.answered_by, second.second_option, second.second_label).where(
-            (first.first_option != second.second_option) | (first.first_label != second.second_label)
-        )
-        with self._transaction() as connection:
-            rows = connection.execute(_answered(query, workflow).order_by(second.answered_at.desc()).limit(most)).all()
-        return [
-            Disputed(
-                row.case_id,
-                row.first_task_id,
-                row.first_by,
-                (row.first_option, row.first_label),
-                row.answered_by,
-                (row.second_option, row.second_label),
-            )
-            for row in rows
-        ]
 
 
 def _answered(query: Any, workflow: str) -> Any:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from pipeline_project.domain.clusters.clustering import CLUSTERS, ClusterTerms, cluster, night_clusters, track
+from pipeline_project.domain.clusters.clustering import CLUSTERS, ClusterTerms, cluster, night_groups, track
 from pipeline_project.domain.clusters.neighbours import density_labels
 from pipeline_project.domain.vectors.joint import centred
 from pipeline_project.domain.vectors.near_duplicates import twins
@@ -204,7 +204,7 @@ def test_identities_last_over_five_nights():
         night = f"2025-03-0{number + 1}"
         rows = of_night == number
         embeddings.append(window(night, ids[rows].tolist(), vectors[rows]))
-        table = night_clusters(night, pa.concat_tables(embeddings), {}, clusters, TERMS)
+        table = night_groups(night, pa.concat_tables(embeddings), {}, clusters, TERMS).clusters
         assert table["case_id"].to_pylist() == ids[rows].tolist()
         clusters = table if clusters is None else pa.concat_tables([clusters, table])
         for case, name, born in zip(
@@ -265,8 +265,8 @@ def test_only_the_latest_cases_are_compared_when_the_window_is_large():
     ]
     nights.append(window("2025-03-05", ["k5"], vectors[5:], keys=[["p"]]))
     table = pa.concat_tables(nights)
-    near = night_clusters("2025-03-05", table, {}, None, ClusterTerms(window_nights=9, twin_limit=3))
-    far = night_clusters("2025-03-05", table, {}, None, ClusterTerms(window_nights=9))
+    near = night_groups("2025-03-05", table, {}, None, ClusterTerms(window_nights=9, twin_limit=3)).clusters
+    far = night_groups("2025-03-05", table, {}, None, ClusterTerms(window_nights=9)).clusters
     assert far["twin_case"].to_pylist()[1] == "k0" and near["twin_case"].to_pylist()[1] != "k0"
     assert near["shared_photo"].to_pylist() == [True, True]
 
@@ -275,9 +275,9 @@ def test_only_the_latest_cases_are_compared_when_the_window_is_large():
 
 
 def test_an_empty_night_and_a_night_of_one_case_are_valid():
-    empty = night_clusters("2025-03-01", EMBEDDINGS.empty_table(), {}, None, TERMS)
+    empty = night_groups("2025-03-01", EMBEDDINGS.empty_table(), {}, None, TERMS).clusters
     assert empty.num_rows == 0 and empty.schema.equals(CLUSTERS)
-    one = night_clusters("2025-03-01", window("2025-03-01", ["k1"], np.ones((1, 4))), {"k1": "s1"}, empty, TERMS)
+    one = night_groups("2025-03-01", window("2025-03-01", ["k1"], np.ones((1, 4))), {"k1": "s1"}, empty, TERMS).clusters
     assert one.to_pylist() == [
         {
             "night": "2025-03-01",
@@ -294,7 +294,7 @@ def test_an_empty_night_and_a_night_of_one_case_are_valid():
 
 
 def test_cases_without_any_vector_are_valid():
-    table = night_clusters("2025-03-01", window("2025-03-01", ["k1", "k2"], np.zeros((2, 0))), {}, None, TERMS)
+    table = night_groups("2025-03-01", window("2025-03-01", ["k1", "k2"], np.zeros((2, 0))), {}, None, TERMS).clusters
     assert table["cluster"].null_count == 2 and table["twin_similarity"].to_pylist() == [0, 0]
 
 
@@ -305,7 +305,7 @@ def test_customers_of_a_cluster_are_counted_once_and_later_nights_are_not_seen()
     subjects["k00000"] = None
     today = window("2025-03-01", ids, vectors)
     later = window("2025-03-02", names(60, "z"), vectors[:60])
-    table = night_clusters("2025-03-01", pa.concat_tables([today, later]), subjects, None, TERMS)
+    table = night_groups("2025-03-01", pa.concat_tables([today, later]), subjects, None, TERMS).clusters
     first = table.to_pylist()[0]
     assert table.num_rows == len(ids)
     assert (first["cluster_size"], first["cluster_customers"], first["cluster_born"]) == (30, 3, "2025-03-01")
@@ -315,14 +315,14 @@ def test_a_night_run_twice_with_its_rows_shuffled_is_the_same():
     vectors, truth = planted(3, 30, 30)
     ids = names(len(truth))
     earlier_night = window("2025-03-01", names(90, "e"), vectors[:90])
-    before = night_clusters("2025-03-01", earlier_night, {}, None, TERMS)
+    before = night_groups("2025-03-01", earlier_night, {}, None, TERMS).clusters
     order = np.random.default_rng(1).permutation(len(ids))
     runs = []
     for rows in (np.arange(len(ids)), order):
         today = window("2025-03-02", [ids[row] for row in rows], vectors[rows])
         # What is known of the night itself, from the first run, must not change the second.
         known = pa.concat_tables([before, *runs])
-        runs.append(night_clusters("2025-03-02", pa.concat_tables([today, earlier_night]), {}, known, TERMS))
+        runs.append(night_groups("2025-03-02", pa.concat_tables([today, earlier_night]), {}, known, TERMS).clusters)
     assert runs[0].sort_by("case_id").equals(runs[1].sort_by("case_id"))
 
 
@@ -330,21 +330,21 @@ def test_names_come_from_the_window_before_this_night_alone():
     vectors, truth = planted(1, 20, 40)
     ids = names(len(truth))
     table = window("2025-03-09", ids, vectors)
-    fresh = night_clusters("2025-03-09", table, {}, None, TERMS)
+    fresh = night_groups("2025-03-09", table, {}, None, TERMS).clusters
     for night, kept in (("2025-03-04", False), ("2025-03-08", True), ("2025-03-09", False), ("2025-03-10", False)):
         count = len(ids)
         known = fresh.set_column(0, "night", pa.array([night] * count))
         known = known.set_column(2, "cluster", pa.array(["old"] * count))
         known = known.set_column(4, "cluster_born", pa.array([night] * count)).cast(CLUSTERS)
-        again = night_clusters("2025-03-09", table, {}, known, TERMS)
+        again = night_groups("2025-03-09", table, {}, known, TERMS).clusters
         assert ("old" in again["cluster"].to_pylist()) == kept, night
 
 
 def test_vectors_of_another_encoder_in_the_window_are_left_out():
     old = window("2025-03-01", names(10, "o"), unit(np.ones((10, 7))))
     vectors, _ = planted(2, 20, 0)
-    table = night_clusters(
+    table = night_groups(
         "2025-03-02", pa.concat_tables([old, window("2025-03-02", names(40), vectors)]), {}, None, TERMS
-    )
+    ).clusters
     assert table["cluster"].null_count == 0
     assert not any(case.startswith("o") for case in table["twin_case"].to_pylist())

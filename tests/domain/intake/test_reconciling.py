@@ -11,7 +11,6 @@ from pipeline_project.domain.intake.due_nights import (
     NightState,
     Taken,
     Wanted,
-    gaps,
     in_turns,
     is_done,
     is_stale,
@@ -74,10 +73,6 @@ def test_a_key_is_new_for_every_attempt_and_every_content() -> None:
 def test_a_wanted_night_says_what_it_is_wanted_for() -> None:
     landed = "f" * 64
     assert wanted(n01=NightState(landed, None, finished=False))[0].landed == landed
-
-
-def test_gaps() -> None:
-    assert gaps(["2025-03-02", "2025-03-01", "2025-03-02"], ["2025-03-01"]) == ["2025-03-02"]
 
 
 def test_a_night_is_stale_when_something_landed_after_it_was_taken_in() -> None:

@@ -13,9 +13,9 @@ import pytest
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, cases_schema
-from pipeline_project.domain.features.building import FeaturePlan, Past
+from pipeline_project.domain.features.building import FeaturePlan, Past, build_features
 from pipeline_project.domain.models.scores import SCORES
-from pipeline_project.domain.models.scoring import photos_of, score_night, texts_of
+from pipeline_project.domain.models.scoring import photos_of, score_features, texts_of
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
 from pipeline_project.domain.vectors.stored import EMBEDDINGS
 
@@ -54,7 +54,8 @@ class Model:
 
 def scored(prediction: Prediction, of: pa.Table, embeddings: pa.Table | None = None) -> pa.Table:
     model = Model(prediction)
-    table = score_night(NIGHT, of, PLAN, NOTHING, embeddings, None, cast("TrainedModel", model), VERSION)
+    features = build_features(of, PLAN, NOTHING, {NIGHT.night: NIGHT.start}, embeddings, None)
+    table = score_features(NIGHT.night, features, embeddings, cast("TrainedModel", model), VERSION)
     assert model.seen == of["price"].to_pylist()
     return table
 

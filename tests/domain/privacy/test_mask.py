@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_project.domain.privacy.mask import masked, safe_text
+from pipeline_project.domain.privacy.mask import masked
 from pipeline_project.domain.privacy.masking import MASK
 from pipeline_project.domain.privacy.seal import NOBODY, token_of
 
@@ -21,8 +21,3 @@ from pipeline_project.domain.privacy.seal import NOBODY, token_of
 )
 def test_a_page_shows_an_ending_at_most(value: str | None, shown: str | None) -> None:
     assert masked(value) == shown
-
-
-def test_a_sentence_holds_no_value_and_no_token() -> None:
-    said = safe_text(f"Anna wrote to a@b.example about {token_of(NOBODY, b'secret')} and C-1", ["Anna"])
-    assert said == f"{MASK} wrote to {MASK} about {MASK} and C-1"

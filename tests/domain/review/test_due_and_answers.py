@@ -18,28 +18,13 @@ from pipeline_project.domain.review.answers import (
     proposal_hash,
 )
 from pipeline_project.domain.review.assignment import Waiting, assignments
-from pipeline_project.domain.review.due import Due, due_now, lapse_option, reminder_hours
+from pipeline_project.domain.review.due import lapse_option, reminder_hours
 from tests.domain.review.review_terms import REFUND, TERMS, somebody
 
 TOKEN = UUID(int=1)
 TASK: dict[str, Any] = {
     "id": 1, "workflow": "returns", "case_id": "a", "epoch": 1, "subject": "s", "content": {"fields": {"price": 1.0}}
 }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("left", "due"),
-    [
-        (25, Due((), False, False)),
-        (24, Due((1,), False, False)),
-        (4, Due((1, 2), False, False)),
-        (0, Due((1, 2), True, False)),
-        (-95.9, Due((1, 2), True, False)),
-        (-96, Due((1, 2), True, True)),
-    ],
-)
-def test_what_is_due(left: float, due: Due) -> None:
-    assert due_now(left, TERMS) == due
 
 
 def test_reminders_are_counted_from_the_earliest_however_they_are_listed() -> None:

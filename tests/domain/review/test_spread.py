@@ -20,9 +20,16 @@ from pipeline_project.domain.review.spread import (
     sample_size,
     spread_plan,
     standing,
-    unseen_share,
     upper_share,
 )
+
+
+def unseen_share(members: int, sample: int, disagreements: int, alpha: float) -> float:
+    """The exact upper bound on the share that disagree among the members not drawn; 0 when all were drawn."""
+    if members == sample:
+        return 0.0
+    return (most_disagreeing(members, sample, disagreements, alpha) - disagreements) / (members - sample)
+
 
 ALPHAS = (0.001, 0.05, 0.1, 0.25, 0.5)
 

@@ -116,7 +116,6 @@ def test_outcomes_are_read_as_they_were_known(ledger: PostgresLedger) -> None:
     assert labels(tuesday) == {"a": "honest"}
     assert labels(friday) == {"a": "honest", "b": "honest"}
     assert labels(friday + timedelta(microseconds=1)) == {"a": "fraud", "b": "honest"}
-    assert [row["label"] for row in ledger.outcomes_of(FLOW, "a")] == ["honest", "fraud"]
 
 
 def test_outcomes_that_contradict_each_other_are_told_until_a_later_word_settles_them(ledger: PostgresLedger) -> None:

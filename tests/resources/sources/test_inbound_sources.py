@@ -25,6 +25,7 @@ from resources.contracts.arrivals import cases_contract
 from resources.sources import case_source, outcome_source
 from resources.sources.outcomes import CONTRADICTION
 from resources.sources.posted import CONTRADICTED, FORGOTTEN, InboundCases, InboundOutcomes
+from tests.admitted import balanced
 from tests.resources.sources.claim_specs import HEADER, NIGHT, WINDOW, claims, row, write
 
 RECEIVED = datetime(2025, 3, 1, 20, tzinfo=UTC)
@@ -126,7 +127,7 @@ def test_a_row_with_a_column_of_another_name_goes_to_quarantine(tmp_path: Path, 
     (refused,) = admission.quarantine.to_pylist()
     assert (refused["file"], refused["line"]) == ("webhook:000000000001:evt_1", 2)
     assert any("claim_id" in reason or "case_id" in reason for reason in refused["reasons"])
-    assert admission.balanced
+    assert balanced(admission)
 
 
 def test_of_two_posts_with_one_id_the_one_kept_first_stays(tmp_path: Path, posted: Posted) -> None:

@@ -208,11 +208,6 @@ def asked_nights(history: Mapping[str, Collection[str]], terms: DriftTerms) -> d
     return asked
 
 
-def asks_training(history: Mapping[str, Collection[str]], terms: DriftTerms, night: str) -> str | None:
-    """Why this night asks for a training, or None; later nights of the history change nothing."""
-    return asked_nights({each: names for each, names in history.items() if each <= night}, terms).get(night)
-
-
 def closes_policy(asked: str | None, terms: DriftTerms) -> bool:
     """Whether what asked for a training also sends every case to people until a person opens the policy again."""
     return asked is not None and terms.closes_policy

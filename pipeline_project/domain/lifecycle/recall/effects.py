@@ -8,8 +8,6 @@ from datetime import date
 from itertools import pairwise
 from typing import Literal
 
-from pipeline_project.domain.core.reasons import ASK_PERSON
-
 Kind = Literal["model", "policy", "night"]
 #: The data a decision was made on, or the night's data as they are now, repaired.
 Data = Literal["decided", "repaired"]
@@ -50,11 +48,6 @@ class Again:
     @property
     def flips(self) -> bool:
         return self.would_be != self.touched.option or self.other_actions
-
-    @property
-    def to_person(self) -> bool:
-        """Whether the machine decided what a person should have."""
-        return self.flips and self.would_be == ASK_PERSON
 
 
 def beside(touched: Sequence[Touched], would_be: Mapping[str, str]) -> list[Again]:

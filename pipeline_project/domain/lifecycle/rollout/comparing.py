@@ -27,17 +27,13 @@ class Compared:
     Attributes:
         pairs: cases that both looked at and whose truth is known.
         worse_by: what the challenger would have cost more, per case, in the workflow's currency; NaN without a pair.
-        more_errors: its wrong decisions without people, minus the champion's.
         e_money, e_error: the stakes of the bets that it costs more, that it errs more, at their highest.
-        worse: whether one of them is too high for chance.
     """
 
     pairs: int
     worse_by: float
-    more_errors: int
     e_money: float
     e_error: float
-    worse: bool
 
 
 def compare_live(
@@ -61,10 +57,8 @@ def compare_live(
     return Compared(
         pairs=pairs,
         worse_by=lost / pairs if pairs else float("nan"),
-        more_errors=int(sum(errors.sum() for _, errors, _ in found)),
         e_money=max(money.highest for money, _ in bets),
         e_error=max(errors.highest for _, errors in bets),
-        worse=any(bet.breached for both in bets for bet in both),
     )
 
 

@@ -19,7 +19,6 @@ from pipeline_project.domain.lifecycle.drift.signals import (
     Promised,
     Severity,
     asked_nights,
-    asks_training,
     breached_names,
     check_of,
     closes_policy,
@@ -133,7 +132,6 @@ def test_a_training_is_asked_once_and_again_after_the_cooldown():
     asked = asked_nights(history, TERMS)
     assert sorted(asked) == [shifted(FIRST, 4), shifted(FIRST, 15)]
     assert "field/amount" in asked[shifted(FIRST, 4)]
-    assert asks_training(history, TERMS, shifted(FIRST, 5)) is None
 
 
 def test_fewer_breaches_or_wider_apart_ask_nothing():
@@ -153,9 +151,9 @@ def test_what_a_night_asks_does_not_depend_on_the_order_or_on_later_nights(breac
     history = list(nights(*breached).items())
     random.shuffle(history)
     night = shifted(FIRST, at)
-    told = asks_training(dict(history), TERMS, night)
-    assert told == asked_nights(nights(*breached), TERMS).get(night)
-    assert told == asks_training({n: s for n, s in history if n <= night}, TERMS, night)
+    why = asked_nights(dict(history), TERMS).get(night)
+    assert why == asked_nights(nights(*breached), TERMS).get(night)
+    assert why == asked_nights({n: s for n, s in history if n <= night}, TERMS).get(night)
 
 
 def test_only_terms_that_say_so_close_the_policy():

@@ -73,4 +73,4 @@ def test_the_same_option_with_other_money_is_another_decision() -> None:
         (option, False, False), (option, True, True), ("ask_person", False, True)
     ]  # fmt: skip
     other = beside_corrected(touched[:1], {"A": "ask_person"}, WAS, now, acting)
-    assert (other[0].flips, other[0].to_person, other[0].other_actions) == (True, True, False)
+    assert (other[0].flips, other[0].would_be, other[0].other_actions) == (True, "ask_person", False)

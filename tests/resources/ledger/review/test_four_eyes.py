@@ -133,7 +133,9 @@ def test_sent_back_it_is_a_task_again(desk: Desk) -> None:
     second = desk.decide(task)
     assert second.hash != proposed.hash
     assert desk.approve(second).epoch == 2
-    assert [p.verdict for p in desk.answers.proposals_of(task)] == ["send_back", "approve"]
+    assert proposed.proposal is not None and second.proposal is not None
+    both = [desk.answers.proposal(number) for number in (proposed.proposal, second.proposal)]
+    assert [made and made.verdict for made in both] == ["send_back", "approve"]
 
 
 def test_two_approvers_at_once_decide_once(desk: Desk) -> None:
