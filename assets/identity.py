@@ -10,7 +10,7 @@ from pipeline_project.domain.core.errors import IdentityChanged, LakeSchemaChang
 from pipeline_project.domain.core.schema import CASE_ID, CONTENT, NIGHT, CaseSchema
 from pipeline_project.domain.intake.contents import Shape, contents_as, hits, shape
 from pipeline_project.domain.intake.identity import Identity, changed_ids, overlap, same_source
-from pipeline_project.domain.intake.known_cases import Place, Standing, merged, places
+from pipeline_project.domain.intake.known_cases import CasePlace, KnownCases, merged, places
 from pipeline_project.domain.intake.typed_rows import TypedRows
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
@@ -50,7 +50,7 @@ def standing_of(
     typed: TypedRows,
     history: pa.Table | None,
     read_at: Sequence[str],
-) -> Standing:
+) -> KnownCases:
     """What stands already of a night's rows: in other nights, in workflows of the same source, and decided tonight.
 
     Args:
@@ -86,7 +86,7 @@ def standing_of(
             rows |= set(theirs[_ROW].to_pylist())
         elsewhere.append(places(name, theirs, wanted))
     decided = ledger.decided(spec.name, night, night)
-    return Standing(
+    return KnownCases(
         told=told,
         elsewhere=merged(elsewhere),
         gone=_gone(spec, lake, night, typed, decided),
@@ -153,7 +153,7 @@ def _decided_part(ledger: Ledger, name: str, history: pa.Table, typed: TypedRows
     return hits(met, CASE_ID, sorted(ledger.decided_cases(name, met[CASE_ID].unique().to_pylist())))
 
 
-def _gone(spec: WorkflowSpec, lake: Lake, night: str, typed: TypedRows, decided: pd.DataFrame) -> dict[str, Place]:
+def _gone(spec: WorkflowSpec, lake: Lake, night: str, typed: TypedRows, decided: pd.DataFrame) -> dict[str, CasePlace]:
     """Cases of the night that were decided and whose ids do not come any more, by what they said."""
     came = set(typed.frame[CASE_ID].dropna())
     table = f"{spec.name}/cases"
@@ -162,7 +162,7 @@ def _gone(spec: WorkflowSpec, lake: Lake, night: str, typed: TypedRows, decided:
         for case, versions in zip(decided[CASE_ID], decided["data_versions"], strict=True)
         if case not in came and isinstance(versions, dict)
     }
-    found: dict[str, Place] = {}
+    found: dict[str, CasePlace] = {}
     for version in sorted({version for version in lost.values() if version is not None}):
         try:
             rows = lake.read_night(spec.name, "cases", night, version)
@@ -170,5 +170,5 @@ def _gone(spec: WorkflowSpec, lake: Lake, night: str, typed: TypedRows, decided:
             continue  # what the lake no longer keeps cannot be compared; other nights still are
         for row in rows.to_pylist() if rows is not None and CONTENT in rows.column_names else ():
             if row[CASE_ID] in lost and row[CONTENT]:
-                found[row[CONTENT]] = Place(spec.name, night, row[CASE_ID])
+                found[row[CONTENT]] = CasePlace(spec.name, night, row[CASE_ID])
     return found

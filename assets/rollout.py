@@ -12,7 +12,12 @@ from pipeline_project.domain.core.expressions import names_in
 from pipeline_project.domain.core.named_values import in_order_of
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-from pipeline_project.domain.lifecycle.rollout.checking import Answered, LiveCheck, check_promise, checks_of_comparison
+from pipeline_project.domain.lifecycle.rollout.checking import (
+    BreachResponse,
+    LiveCheck,
+    check_promise,
+    checks_of_comparison,
+)
 from pipeline_project.domain.lifecycle.rollout.comparing import compare_live
 from pipeline_project.domain.lifecycle.rollout.judgeable import LOOKED_AT, Streams, streams
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
@@ -208,7 +213,7 @@ def _turned_back(spec: WorkflowSpec, ledger: Ledger, live: Live, watched: Watche
     return why if made is None else f"{why}; {_answer(made)}"
 
 
-def _answer(made: Answered) -> str:
+def _answer(made: BreachResponse) -> str:
     who = "people decide everything" if made.to is None else f"version {made.to} decides"
     return f"{who} from {made.from_night} on, and {made.held} actions that were not sent are held"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from pipeline_project.domain.deciding.clearance import ALWAYS, SPEC, Basis, Step, Verdict
+from pipeline_project.domain.deciding.clearance import ALWAYS, SPEC, Basis, CheckVerdict, Step
 from resources.ledger.nights.clearing import add_verdict, clear
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.tables.clearing import night_verdicts
@@ -29,7 +29,7 @@ def leave_passed(connection: Connection, workflow: str, night: str) -> None:
         return
     for check in ALWAYS["release"]:
         step: Step = "release" if check == "decisions_contract" else "decisions"
-        add_verdict(connection, workflow, night, Verdict(check, True, "it holds", BASES[step].judged), "run")
+        add_verdict(connection, workflow, night, CheckVerdict(check, True, "it holds", BASES[step].judged), "run")
 
 
 def passed(ledger: PostgresLedger, workflow: str, night: str, step: Step = "decisions") -> Basis:

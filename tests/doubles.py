@@ -21,7 +21,7 @@ from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import NightWindow, shifted, window_of
 from pipeline_project.domain.core.schema import ARRIVALS, note_of, with_contents, with_versions
-from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, Verdict
+from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, CheckVerdict
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.intake.admission import admit, read_rows
 from pipeline_project.domain.intake.expectation import Expectation
@@ -31,7 +31,7 @@ from pipeline_project.domain.intake.readings import FileReading, with_readings
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
-from pipeline_project.domain.lifecycle.rollout.checking import Answered, LiveCheck
+from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, LiveCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 from pipeline_project.domain.review.night_work import NightWork
@@ -177,15 +177,15 @@ class MemoryLedger:
     tasks: list[NewTask] = field(default_factory=list)
     actions: list[PlannedAction] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
-    verdicts_given: dict[str, list[Verdict]] = field(default_factory=dict)
+    verdicts_given: dict[str, list[CheckVerdict]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def record_verdict(self, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
+    def record_verdict(self, workflow: str, night: str, verdict: CheckVerdict, run_id: str) -> None:
         self.verdicts_given.setdefault(night, []).append(verdict)
 
-    def verdicts(self, workflow: str, night: str) -> list[Verdict]:
+    def verdicts(self, workflow: str, night: str) -> list[CheckVerdict]:
         return self.verdicts_given.get(night, [])
 
     def release(self, workflow: str, night: str, run_id: str, *, basis: Basis) -> int:
@@ -575,11 +575,11 @@ class MemoryLive:
 
     def answer_breach(
         self, workflow: str, watched: Watched, night: str, terms: RolloutTerms, reason: str
-    ) -> Answered | None:
+    ) -> BreachResponse | None:
         if self.breach_answered(workflow, watched):
             return None
         self.breaches.append((watched.version, reason))
-        return Answered("review_all", shifted(night, 1), None, 0)
+        return BreachResponse("review_all", shifted(night, 1), None, 0)
 
     def close(self, workflow: str, night: str, reason: str, by: str) -> None:
         self.closed.append((night, reason, by))
@@ -688,7 +688,7 @@ class World:
         gathered = ("arrivals", "cases", "quarantine")
         judged = {noun: str(self.lake.content(self.spec.name, noun, night)) for noun in gathered}
         for check in (NOTHING_VANISHED, NIGHT_IS_SOUND, "cases_contract"):
-            verdict = Verdict(check, True, "it holds", {SPEC: self.spec.spec_hash, **judged})
+            verdict = CheckVerdict(check, True, "it holds", {SPEC: self.spec.spec_hash, **judged})
             self.ledger.record_verdict(self.spec.name, night, verdict, "run")
 
     def table(self, noun: str, night: str = NIGHT) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from benchmarks.chaos.actions import ask
 from benchmarks.chaos.dispatching import FIRST_WAIT, FLOW, LONGEST_WAIT, NIGHT, REST, Chaos
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from pipeline_project.domain.delivery import backoff as pace
-from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.operations import dispatch as dispatching
 from pipeline_project.operations.dispatch import Dispatcher, run_workers
@@ -53,17 +53,21 @@ class Shop:
     longest_seconds: float = 1.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def send(self, action: Sent) -> Answer:
+    def send(self, action: Sent) -> DeliveryResult:
         sent = replace(action, key=uuid4()) if self.keyless else action
         time.sleep(self.draw.choice([0.001, 0.005, 0.03]))
         with self._lock:
             if not self.happened[sent.key]:
                 self.happened[sent.key] += 1
                 self.of_action[action.id] += 1
-        return Answer(Fate.DONE, receipt={"status": 200})
+        return DeliveryResult(Fate.DONE, receipt={"status": 200})
 
-    def look_up(self, action: Sent) -> Answer | None:
-        return Answer(Fate.DONE) if self.happened[action.key] else Answer(Fate.AGAIN, "never_seen", "never seen")
+    def look_up(self, action: Sent) -> DeliveryResult | None:
+        return (
+            DeliveryResult(Fate.DONE)
+            if self.happened[action.key]
+            else DeliveryResult(Fate.AGAIN, "never_seen", "never seen")
+        )
 
     def remembers(self, seconds: float) -> bool:
         return True

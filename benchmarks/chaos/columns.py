@@ -44,7 +44,7 @@ from resources.ledger.audit.facts import TABLE, key_columns
 from resources.ledger.audit.reading import check_chain
 from resources.ledger.schema import metadata
 from resources.ledger.tables.inbound import inbound_chained
-from resources.ledger.tables.nights import Night
+from resources.ledger.tables.nights import NightColumn
 from resources.ledger.tables.review import Content
 from resources.postgres.databases import engine_of
 
@@ -145,7 +145,7 @@ WHERE contype IN ('c', 'f') AND connamespace = 'public'::regnamespace AND conrel
 
 def _value(column: Column[Any], number: int) -> Any:
     kind = column.type
-    if isinstance(kind, Night):
+    if isinstance(kind, NightColumn):
         return f"2026-01-{number:02}"
     if isinstance(kind, DateTime):
         return datetime(2026, 1, number, tzinfo=UTC)
@@ -182,7 +182,7 @@ def _other(column: Column[Any]) -> str:
 
 def _unreadable(column: Column[Any]) -> Sequence[str]:
     """What the database holds and Python cannot read."""
-    if isinstance(column.type, Night | Date | DateTime):
+    if isinstance(column.type, NightColumn | Date | DateTime):
         return ("'200000-01-01'", "'infinity'")
     if isinstance(column.type, JSONB | Content):
         return ("(repeat('[', 5000) || repeat(']', 5000))::jsonb", "('1' || repeat('0', 9000))::jsonb")

@@ -25,7 +25,7 @@ from uuid import UUID
 import httpx
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
 from pipeline_project.domain.delivery.claimed_action import Sent
 from resources.destinations.http import HttpService
 
@@ -181,7 +181,7 @@ def judged(address: str, success: bool, draw: Random) -> tuple[Came, str]:
     # reading the certificates of the machine is no part of a try; a dispatcher does it once
     _ = service._client
     began = time.monotonic()
-    answer: Answer = service.send(action)
+    answer: DeliveryResult = service.send(action)
     took = time.monotonic() - began
     if took > service.longest_seconds + BUSY:
         return Came.SILENT, f"it took {took:.1f} s of a promised {service.longest_seconds:g}"

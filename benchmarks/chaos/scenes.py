@@ -22,7 +22,7 @@ from resources.destinations.file_drop import FileDrop
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.answers import ReviewAnswers
 from resources.ledger.review.clock import tick
-from resources.ledger.review.clusters import Clusters
+from resources.ledger.review.clusters import PostgresClusters
 from resources.ledger.review.tasks import ReviewTasks
 from resources.postgres.databases import engine_of
 
@@ -151,7 +151,7 @@ def _alike(url: str) -> None:
 
 
 def _cluster(url: str) -> None:
-    clusters = Clusters(url)
+    clusters = PostgresClusters(url)
     if not clusters.reviews(FLOW):
         said = ClusterAnswer(PAY.option, PAY.label, PAY.reason)
         clusters.decide_cluster(FLOW, "c-alike", ANNA.name, said, REVIEW, ACTING, (BERT.name,))

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from pipeline_project.domain.audit.canonical import spelled
-from pipeline_project.domain.audit.chain import Batch, hash_of
+from pipeline_project.domain.audit.chain import ChainBatch, hash_of
 from pipeline_project.domain.audit.findings import Tampering
 from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
 from resources.ledger.audit.facts import columns_of
@@ -234,7 +234,7 @@ def _rehash(bench: Bench, first: int, chain: bool) -> None:
     """The hash of a batch as its columns are now; with `chain` also the links and hashes of all after it."""
     before = None
     for batch in list(read_batches(bench.connection, first - 1)):
-        linked = Batch(**{**vars(batch), "prev_hash": before or batch.prev_hash})
+        linked = ChainBatch(**{**vars(batch), "prev_hash": before or batch.prev_hash})
         before = hash_of(linked)
         bench.run(
             "UPDATE audit_batches SET prev_hash = :prev, hash = :hash WHERE number = :b",

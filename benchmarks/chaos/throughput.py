@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from benchmarks.chaos.actions import ask
 from benchmarks.chaos.dispatching import FLOW, Chaos
 from benchmarks.chaos.verdicts import CannotMeasure, Seen, cannot, tell
-from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.operations.dispatch import BATCH, Dispatcher, run_workers
 from resources.ledger.tables.actions import actions
@@ -36,12 +36,16 @@ class Memory:
     longest_seconds: float = 0.0
     happened: Counter[UUID] = field(default_factory=Counter)
 
-    def send(self, action: Sent) -> Answer:
+    def send(self, action: Sent) -> DeliveryResult:
         self.happened[action.key] += 1
-        return Answer(Fate.DONE, receipt={"status": 200})
+        return DeliveryResult(Fate.DONE, receipt={"status": 200})
 
-    def look_up(self, action: Sent) -> Answer | None:
-        return Answer(Fate.DONE) if self.happened[action.key] else Answer(Fate.AGAIN, "never_seen", "never seen")
+    def look_up(self, action: Sent) -> DeliveryResult | None:
+        return (
+            DeliveryResult(Fate.DONE)
+            if self.happened[action.key]
+            else DeliveryResult(Fate.AGAIN, "never_seen", "never seen")
+        )
 
     def remembers(self, seconds: float) -> bool:
         return seconds >= 0

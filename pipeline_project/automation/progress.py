@@ -13,7 +13,7 @@ from dagster import AssetKey, AssetRecordsFilter, DagsterInstance, DagsterRunSta
 from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.dagster_internals import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 from pipeline_project.domain.intake.due_nights import LANDED as TAKEN
-from pipeline_project.domain.intake.due_nights import LATE, LATE_AT, NightState, Taken, is_done, is_stale
+from pipeline_project.domain.intake.due_nights import LATE, LATE_AT, NightProgress, Taken, is_done, is_stale
 from pipeline_project.partitions import window
 from pipeline_project.ports.sources import CaseSource
 from pipeline_project.spec import WorkflowSpec
@@ -41,7 +41,7 @@ def night_states(
     source: CaseSource,
     nights: Iterable[str],
     photos: Mapping[str, str] | None = None,
-) -> dict[str, NightState]:
+) -> dict[str, NightProgress]:
     """The state of each of these nights: what lies at the source, what was taken in, whether it went through.
 
     Args:
@@ -60,7 +60,7 @@ def night_states(
             night in ends[noun] and ends[noun][night].timestamp >= arrivals.timestamp for noun in _ends_of(spec, night)
         )
         fingerprint = _landed(arrivals)
-        state = NightState(landed, fingerprint, finished)
+        state = NightProgress(landed, fingerprint, finished)
         states[night] = state if is_done(state) else replace(state, **_runs(instance, spec, night, landed))
     return states
 
@@ -75,7 +75,7 @@ def stale_nights(instance: DagsterInstance, spec: WorkflowSpec, source: CaseSour
     """Those of the nights for which something landed after they were taken in, in order."""
     records = last_materializations(instance, spec, "arrivals", list(nights))
     states = {
-        night: NightState(source.fingerprint(window(spec, night)), _landed(record), finished=False)
+        night: NightProgress(source.fingerprint(window(spec, night)), _landed(record), finished=False)
         for night, record in records.items()
     }
     return sorted(night for night, state in states.items() if is_stale(state))
@@ -161,7 +161,7 @@ def _landed(record: dg.EventLogRecord | None) -> str | None:
 
 
 def _runs(instance: DagsterInstance, spec: WorkflowSpec, night: str, landed: str) -> dict[str, Any]:
-    """What became of the runs that were started for what has landed, as arguments of a `NightState`."""
+    """What became of the runs that were started for what has landed, as arguments of a `NightProgress`."""
     job = job_name(spec, job_kind(spec, night))
     ended = instance.get_runs(
         RunsFilter(job_name=job, tags={PARTITION: night, **landed_tag(landed)}, statuses=FINISHED_STATUSES)

@@ -16,7 +16,7 @@ from pipeline_project.spec import WorkflowSpec
 ALERT = "review/past_due"
 
 
-class Reviews(Protocol):
+class ReviewTicks(Protocol):
     """The clock of review tasks."""
 
     def tick(self, terms: ReviewTerms, actions: ActionTerms, reviewers: Sequence[Person] = ()) -> Ticked:
@@ -35,7 +35,7 @@ def build_review_clock(spec: WorkflowSpec) -> dg.SensorDefinition:
     )
     def review_clock(
         context: dg.SensorEvaluationContext,
-        reviews: dg.ResourceParam[Reviews],
+        reviews: dg.ResourceParam[ReviewTicks],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.SkipReason:
         ticked = reviews.tick(spec.review_terms, spec.action_terms)

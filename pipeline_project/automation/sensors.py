@@ -32,7 +32,7 @@ from pipeline_project.spec import WorkflowSpec
 NIGHTS_A_TICK = 20
 
 
-class Sources(Photos, Protocol):
+class PhotoSources(Photos, Protocol):
     def cases(self, spec: WorkflowSpec) -> CaseSource: ...
 
 
@@ -51,7 +51,7 @@ def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
     )
     def landing(
         context: dg.SensorEvaluationContext,
-        sources: dg.ResourceParam[Sources],
+        sources: dg.ResourceParam[PhotoSources],
         ledger: dg.ResourceParam[Ledger],
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         source = sources.cases(spec)
@@ -91,7 +91,7 @@ def _late(spec: WorkflowSpec) -> dg.SensorDefinition:
     )
     def late(
         context: dg.SensorEvaluationContext,
-        sources: dg.ResourceParam[Sources],
+        sources: dg.ResourceParam[PhotoSources],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.SensorResult:
         source = sources.cases(spec)

@@ -22,8 +22,8 @@ from pipeline_project.commands.shared.options import (
 from pipeline_project.domain.core.errors import ActionRefused
 
 if TYPE_CHECKING:
-    from resources.ledger.outbox.overview import Outbox
-    from resources.ledger.outbox.redelivery import Asked
+    from resources.ledger.outbox.overview import PostgresOutbox
+    from resources.ledger.outbox.redelivery import RedeliveryRequest
 
 app = command_app()
 
@@ -159,7 +159,7 @@ def resolve(key: str, happened: bool, reason: str, as_json: bool) -> int:
     return Exit.DONE
 
 
-def _report_request(asked: Asked, as_json: bool) -> int:
+def _report_request(asked: RedeliveryRequest, as_json: bool) -> int:
     row = asked.action
     if as_json:
         emit({"action": row, "money": asked.money, "replay": asked.replay, "gone": asked.gone})
@@ -184,10 +184,10 @@ def _key(key: str) -> UUID:
         raise ActionRefused(f"{key!r} is no key; `pipeline actions WORKFLOW` lists them") from None
 
 
-def _outbox() -> Outbox:
-    from resources.ledger.outbox.overview import Outbox
+def _outbox() -> PostgresOutbox:
+    from resources.ledger.outbox.overview import PostgresOutbox
 
-    return Outbox(prepare().databases.ledger_url)
+    return PostgresOutbox(prepare().databases.ledger_url)
 
 
 def _table_row(row: dict[str, Any]) -> tuple[str, ...]:

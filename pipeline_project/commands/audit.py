@@ -19,7 +19,7 @@ from pipeline_project.commands.shared.options import (
     night_option,
 )
 from pipeline_project.commands.shared.signing_in import signed_in
-from pipeline_project.domain.audit.findings import Break, Tampering
+from pipeline_project.domain.audit.findings import AcceptedBreak, Tampering
 from pipeline_project.domain.core.errors import BreakRefused
 from pipeline_project.domain.core.people import PersonRole
 
@@ -248,7 +248,7 @@ def run_accept_break(person: str, reason: str, password_file: Path | None, dry_r
     return Exit.DONE
 
 
-def _gone(found: Parted | Break) -> str:
+def _gone(found: Parted | AcceptedBreak) -> str:
     """Both ends of a break, in two sentences."""
     agreed, lost, kept = found.agreed, found.lost, found.kept
     return (

@@ -80,14 +80,14 @@ def open_doors(context: AppContext, specs: Mapping[str, WorkflowSpec]) -> Doors:
     from resources.ledger.audit.trail import AuditTrail, Sought
     from resources.ledger.models.proposals import PostgresPromotions
     from resources.ledger.nights.ledger import PostgresLedger
-    from resources.ledger.nights.story import Stories
-    from resources.ledger.outbox.overview import Outbox
+    from resources.ledger.nights.story import PostgresStories
+    from resources.ledger.outbox.overview import PostgresOutbox
     from resources.ledger.people.accounts import PostgresPeople
     from resources.ledger.people.sessions import PostgresSessions
     from resources.ledger.privacy.keyring import PostgresKeyring
     from resources.ledger.review.answers import ReviewAnswers
-    from resources.ledger.review.clusters import Clusters
-    from resources.ledger.review.repeats import Repeats
+    from resources.ledger.review.clusters import PostgresClusters
+    from resources.ledger.review.repeats import PostgresRepeats
     from resources.ledger.review.tasks import ReviewTasks
     from resources.ledger.roles import DESK
     from resources.ledger.unit_of_work import unit_of_work
@@ -105,10 +105,10 @@ def open_doors(context: AppContext, specs: Mapping[str, WorkflowSpec]) -> Doors:
         sessions=PostgresSessions(url, engine),
         tasks=ReviewTasks(url, engine),
         answers=ReviewAnswers(url, engine),
-        clusters=Clusters(url, engine),
-        repeats=Repeats(url, engine),
-        outbox=Outbox(url, engine),
-        stories=Stories(url, engine),
+        clusters=PostgresClusters(url, engine),
+        repeats=PostgresRepeats(url, engine),
+        outbox=PostgresOutbox(url, engine),
+        stories=PostgresStories(url, engine),
         nights=PostgresLedger(url),
         trail=AuditTrail(url),
         keyring=PostgresKeyring(engine(url), context.settings.keys),

@@ -28,7 +28,7 @@ from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Kind, 
 if TYPE_CHECKING:
     from pipeline_project.domain.core.model_version import ModelVersion
     from pipeline_project.spec import WorkflowSpec
-    from resources.ledger.rollout.recalls import TakenBack
+    from resources.ledger.rollout.recalls import RecallResult
 
 LISTED = 20
 #: The word for the night's data as they are now, in the place of a file.
@@ -99,7 +99,7 @@ def run_recall(
         RecallRefused: nothing is touched, nobody decides now, the model that is recalled still does, or the corrected
             data are no other, or no good.
     """
-    from resources.ledger.rollout.recalls import Recalls, TakenBack
+    from resources.ledger.rollout.recalls import RecallResult, Recalls
 
     spec, context = workflow(name), prepare()
     recalls = Recalls(context.databases.ledger_url)
@@ -115,7 +115,7 @@ def run_recall(
     else:
         again = _on_corrected_data(spec, context, champion, touched, named, data)
     flipped = [each for each in again if each.flips and not each.touched.recalled]
-    done = TakenBack()
+    done = RecallResult()
     if apply:
         on: Data = "decided" if data is None else "repaired"
         done = recalls.apply(name, kind, named, flipped, reason, shell_user(), spec.action_terms, on)
@@ -216,7 +216,7 @@ def _on_corrected_data(
 
 
 def _document(
-    champion: str, again: Sequence[Again], flipped: Sequence[Again], apply: bool, done: TakenBack
+    champion: str, again: Sequence[Again], flipped: Sequence[Again], apply: bool, done: RecallResult
 ) -> dict[str, Any]:
     return {
         "decided_again_by": champion,
@@ -240,7 +240,7 @@ def _report(
     again: Sequence[Again],
     flipped: Sequence[Again],
     apply: bool,
-    done: TakenBack,
+    done: RecallResult,
 ) -> None:
     before = sum(each.touched.recalled for each in again)
     say(f"{len(again):,} decisions of {spec.name} were made by {kind} {named}; {before:,} were recalled before.")

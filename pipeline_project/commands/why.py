@@ -38,10 +38,10 @@ def why(
 
 def explain(name: str, case: str, as_json: bool) -> int:
     """Prints everything the ledger knows about one case."""
-    from resources.ledger.nights.story import Stories
+    from resources.ledger.nights.story import PostgresStories
 
     context = prepare()
-    story = Stories(context.databases.ledger_url).story(name, case)
+    story = PostgresStories(context.databases.ledger_url).story(name, case)
     if story is None:
         spec = workflow(name)
         complain(

@@ -185,9 +185,9 @@ def open_audit(settings: Settings) -> Checkpoints:
 
 def open_checker(settings: Settings) -> NightChecker:
     """The independent checker over one night."""
-    from pipeline_project.operations.reconciliation import NightChecker
+    from pipeline_project.operations.reconciliation import LinesNightChecker
 
-    return NightChecker(settings)
+    return LinesNightChecker(settings)
 
 
 def open_promotions(settings: Settings) -> PostgresPromotions:

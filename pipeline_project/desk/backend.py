@@ -155,7 +155,7 @@ class Stories(Protocol):
     def story(self, workflow: str, case_id: str) -> dict[str, list[dict[str, Any]]] | None: ...
 
 
-class Nights(Protocol):
+class DecidedNights(Protocol):
     """Decisions of nights, as they stand."""
 
     def counts(self, workflow: str) -> Any: ...
@@ -211,7 +211,7 @@ class Doors:
     repeats: Repeats
     outbox: Outbox
     stories: Stories
-    nights: Nights
+    nights: DecidedNights
     trail: Trail
     keyring: Keyring
     models: Models

@@ -46,7 +46,7 @@ class Damage:
 
 
 @dataclass
-class Looked:
+class DeepCheckResult:
     """What was read.
 
     Attributes:
@@ -61,9 +61,9 @@ class Looked:
     damaged: list[Damage] = field(default_factory=list)
 
 
-def look_deep(store: DeltaStore, registry: Registry, models: Iterable[ModelVersion], reports: Path) -> Looked:
+def look_deep(store: DeltaStore, registry: Registry, models: Iterable[ModelVersion], reports: Path) -> DeepCheckResult:
     """Reads every file of the newest version of every table, every model version and every line of the index."""
-    looked = Looked()
+    looked = DeepCheckResult()
     for names in _tables(store):
         looked.damaged += _table(store, names, looked)
     for model in models:
@@ -98,7 +98,7 @@ def _tables(store: DeltaStore) -> Iterator[tuple[str, str]]:
             yield workflow, asset
 
 
-def _table(store: DeltaStore, names: tuple[str, str], looked: Looked) -> Iterator[Damage]:
+def _table(store: DeltaStore, names: tuple[str, str], looked: DeepCheckResult) -> Iterator[Damage]:
     try:
         table = store.open(store.uri(*names))
         parts = [] if table is None else list(table.to_pyarrow_dataset().get_fragments())

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Engine
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, LedgerRefused
-from pipeline_project.domain.delivery.backoff import LEASE_SECONDS, Answer, Fate, lease_seconds
+from pipeline_project.domain.delivery.backoff import LEASE_SECONDS, DeliveryResult, Fate, lease_seconds
 from pipeline_project.domain.delivery.claimed_action import Sent
 from resources.destinations import Destination
 from resources.ledger.outbox.leases import Place, Terms, anything_left, claim, give_up_leases, stopped
@@ -95,10 +95,10 @@ class Dispatcher:
 
     def _bare(self, each: Settled) -> Settled:
         if each.state in ("done", "rehearsed"):
-            return replace(each, answer=Answer(Fate.DONE))
+            return replace(each, answer=DeliveryResult(Fate.DONE))
         words = "what became of it could not be written down; look at the destination yourself"
         owner = self.owners.get(each.action.workflow, "unknown")
-        return replace(each, state="dead", answer=Answer(Fate.REFUSED, UNWRITABLE, words), owner=owner)
+        return replace(each, state="dead", answer=DeliveryResult(Fate.REFUSED, UNWRITABLE, words), owner=owner)
 
     def drain(self) -> int:
         """Until nothing is left that may leave, retries included; returns how many were claimed."""
@@ -147,16 +147,16 @@ class Dispatcher:
                 settled.append(self._settled(action, *self._tried(action, place)))
         return settled
 
-    def _tried(self, action: Sent, place: Destination | None) -> tuple[Answer, bool]:
+    def _tried(self, action: Sent, place: Destination | None) -> tuple[DeliveryResult, bool]:
         """What became of it, and whether it may have had its effect although that answer does not say so."""
         if action.wrong is not None:
             words = f"{action.wrong}: it was not sent; run `pipeline audit verify` and look at who may write the ledger"
-            return Answer(Fate.REFUSED, TAMPERED, words), action.uncertain
+            return DeliveryResult(Fate.REFUSED, TAMPERED, words), action.uncertain
         if not action.live:
-            return Answer(Fate.DONE), False
+            return DeliveryResult(Fate.DONE), False
         if place is None:
             words = "the workflow's file no longer declares this destination"
-            return Answer(Fate.REFUSED, NO_DESTINATION, words), action.uncertain
+            return DeliveryResult(Fate.REFUSED, NO_DESTINATION, words), action.uncertain
         try:
             return self._asked_and_sent(action, place)
         except DatabaseUnreachable:
@@ -164,23 +164,23 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - one action that breaks its try must not stop the others
             log.warning("a try of an action of %s broke: %s", action.workflow, type(error).__name__)
             words = f"{type(error).__name__}: the try broke, and may have had its effect"
-            return Answer(Fate.UNKNOWN, BROKE, words, maybe=True), True
+            return DeliveryResult(Fate.UNKNOWN, BROKE, words, maybe=True), True
 
-    def _asked_and_sent(self, action: Sent, place: Destination) -> tuple[Answer, bool]:
+    def _asked_and_sent(self, action: Sent, place: Destination) -> tuple[DeliveryResult, bool]:
         uncertain = action.uncertain
         # within its promise the destination answers the same key instead of acting again; after that it has to be asked
         if uncertain and not place.remembers(action.seconds):
             known = place.look_up(action)
             if known is None:
                 words = "it may have happened, and the destination no longer remembers its keys; look there yourself"
-                return Answer(Fate.REFUSED, NOBODY_KNOWS, words), True
+                return DeliveryResult(Fate.REFUSED, NOBODY_KNOWS, words), True
             if known.fate is not Fate.AGAIN:
                 return known, known.fate is not Fate.DONE
             uncertain = False
         answer = place.send(action)
         return answer, answer.fate is not Fate.DONE and (answer.maybe or uncertain)
 
-    def _settled(self, action: Sent, answer: Answer, uncertain: bool) -> Settled:
+    def _settled(self, action: Sent, answer: DeliveryResult, uncertain: bool) -> Settled:
         if not action.live and answer.fate is Fate.DONE:
             return Settled(action, "rehearsed", answer)
         place = self.destinations.get((action.workflow, action.destination))
@@ -192,7 +192,9 @@ class Dispatcher:
 
 
 def _put_back(action: Sent) -> Settled:
-    answer = Answer(Fate.AGAIN, PUT_BACK, "not sent: the dispatcher was stopped, or its lease would not have lasted")
+    answer = DeliveryResult(
+        Fate.AGAIN, PUT_BACK, "not sent: the dispatcher was stopped, or its lease would not have lasted"
+    )
     return Settled(action, "unknown" if action.uncertain else "ready", answer, uncertain=action.uncertain, tried=False)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, SourceUnreadable
-from pipeline_project.reconcile.told import Declared, Link, Place, SourceFiles, Where
+from pipeline_project.reconcile.told import ActionDestination, DeclaredWorkflow, Link, SourceFiles, Where
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.acting import FileDestination, HttpDestination
@@ -35,11 +35,11 @@ def where(chosen: Settings, book: Path | None = None) -> Where:
     return Where(url, chosen.lake_url, chosen.home / "repairs", kept, chosen.checkpoints)
 
 
-def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | None = None) -> Declared:
+def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | None = None) -> DeclaredWorkflow:
     """What a workflow's file says of its source, its nights and its destinations."""
     known = environment(chosen, os.environ if environ is None else environ)
     places = spec.actions.destinations if spec.actions else {}
-    return Declared(
+    return DeclaredWorkflow(
         spec.name,
         spec.nights.decide_from.isoformat(),
         _source(spec, known),
@@ -63,19 +63,19 @@ def _source(spec: WorkflowSpec, known: Mapping[str, str]) -> SourceFiles:
     return SourceFiles()
 
 
-def _place(part: object, spec: WorkflowSpec, known: Mapping[str, str]) -> Place:
+def _place(part: object, spec: WorkflowSpec, known: Mapping[str, str]) -> ActionDestination:
     try:
         if isinstance(part, FileDestination):
-            return Place("folder", place(part.folder, spec, known))
+            return ActionDestination("folder", place(part.folder, spec, known))
         if isinstance(part, HttpDestination) and urlsplit(expand(part.url, known)).hostname in _LOCAL:
-            return Place("shop")
+            return ActionDestination("shop")
     except SourceUnreadable:
         # without its variable the dispatcher leaves it alone as well
         pass
-    return Place("elsewhere")
+    return ActionDestination("elsewhere")
 
 
-class NightChecker:
+class LinesNightChecker:
     """The independent checker over one night, as an asset check asks it."""
 
     def __init__(self, settings: Settings) -> None:

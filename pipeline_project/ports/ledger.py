@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.deciding.clearance import Basis, Verdict
+from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict
 from pipeline_project.domain.review.night_work import NightWork
 
 
@@ -132,11 +132,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def record_verdict(self, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
+    def record_verdict(self, workflow: str, night: str, verdict: CheckVerdict, run_id: str) -> None:
         """Adds what a blocking check found."""
         ...
 
-    def verdicts(self, workflow: str, night: str) -> list[Verdict]:
+    def verdicts(self, workflow: str, night: str) -> list[CheckVerdict]:
         """What a night's blocking checks found, in the order in which it was recorded; of the same check over the
         same tables the last word only."""
         ...

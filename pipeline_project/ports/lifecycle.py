@@ -11,7 +11,7 @@ from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
-from pipeline_project.domain.lifecycle.rollout.checking import Answered, LiveCheck
+from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, LiveCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
 
 
@@ -107,7 +107,7 @@ class Live(Protocol):
 
     def answer_breach(
         self, workflow: str, watched: Watched, night: str, terms: RolloutTerms, reason: str
-    ) -> Answered | None:
+    ) -> BreachResponse | None:
         """Turns back from the night after `night` on, as the terms say, and holds large actions; None if answered."""
         ...
 

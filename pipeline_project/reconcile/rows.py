@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline_project.reconcile.lines import Counted, count
 from pipeline_project.reconcile.stores import Rows
-from pipeline_project.reconcile.told import Declared, Link, Span, Where
+from pipeline_project.reconcile.told import DeclaredWorkflow, Link, Span, Where
 
 _REPAIR, _POSTED = "repair:", "webhook"
 #: How contents begin that are kept under a key, which this checker does not have.
@@ -18,7 +18,7 @@ _REPAIR_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parqu
 
 
 @dataclass
-class Night:
+class NightTables:
     """What the lake holds of one night; None where nothing was ever written."""
 
     arrivals: Rows | None = None
@@ -27,13 +27,13 @@ class Night:
 
 
 @dataclass
-class Lake:
+class WorkflowTables:
     """The three tables of one workflow, by night."""
 
-    nights: dict[str, Night] = field(default_factory=lambda: defaultdict(Night))
+    nights: dict[str, NightTables] = field(default_factory=lambda: defaultdict(NightTables))
 
     @classmethod
-    def of(cls, tables: Mapping[str, tuple[Rows, set[str]]]) -> Lake:
+    def of(cls, tables: Mapping[str, tuple[Rows, set[str]]]) -> WorkflowTables:
         """The nights of tables named arrivals, cases and quarantine, from their rows and the nights written."""
         lake = cls()
         for noun, (rows, written) in tables.items():
@@ -47,7 +47,9 @@ class Lake:
 # -- source lines ↔ arrivals -------------------------------------------------------------------------------------
 
 
-def check_lines(declared: Declared, where: Where, span: Span, lake: Lake, posted: Mapping[str, int]) -> Link:
+def check_lines(
+    declared: DeclaredWorkflow, where: Where, span: Span, lake: WorkflowTables, posted: Mapping[str, int]
+) -> Link:
     """Every physical line of what lies at the source beside the arrivals of its night."""
     link = Link(declared.name, "source lines ↔ arrivals")
     lost: list[str] = []
@@ -103,7 +105,7 @@ def check_lines(declared: Declared, where: Where, span: Span, lake: Lake, posted
     return link
 
 
-def _files(declared: Declared, where: Where, night: str) -> dict[str, Path]:
+def _files(declared: DeclaredWorkflow, where: Where, night: str) -> dict[str, Path]:
     """The files of a night, by the name that arrivals have for them."""
     source, found = declared.source, dict[str, Path]()
     if source.folder is not None and source.pattern is not None:
@@ -116,7 +118,7 @@ def _files(declared: Declared, where: Where, night: str) -> dict[str, Path]:
     return found
 
 
-def _counted(path: Path, name: str, declared: Declared) -> Counted:
+def _counted(path: Path, name: str, declared: DeclaredWorkflow) -> Counted:
     source, kind = declared.source, declared.source.format
     if name.startswith(_REPAIR):
         kind = next((_REPAIR_FORMATS[end.lower()] for end in path.suffixes if end.lower() in _REPAIR_FORMATS), kind)
@@ -126,7 +128,7 @@ def _counted(path: Path, name: str, declared: Declared) -> Counted:
         return Counted("", why_not=f"cannot be read ({type(error).__name__})")
 
 
-def _left_over(link: Link, declared: Declared, night: str, by_file: Mapping[str, Rows]) -> list[str]:
+def _left_over(link: Link, declared: DeclaredWorkflow, night: str, by_file: Mapping[str, Rows]) -> list[str]:
     """Arrivals of files that the source does not have for this night: gone, where it has files by night at all."""
     if not by_file:
         return []
@@ -141,7 +143,7 @@ def _left_over(link: Link, declared: Declared, night: str, by_file: Mapping[str,
 # -- arrivals ↔ cases, quarantine, duplicates --------------------------------------------------------------------
 
 
-def check_rows(workflow: str, span: Span, lake: Lake, renamed: Collection[str] = ()) -> Link:
+def check_rows(workflow: str, span: Span, lake: WorkflowTables, renamed: Collection[str] = ()) -> Link:
     """Every arrival beside what became of it; contents are compared by their digests.
 
     Args:

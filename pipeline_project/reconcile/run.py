@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pipeline_project.reconcile.chain import check_chain, check_facts, facts
-from pipeline_project.reconcile.rows import Lake, check_lines, check_rows
+from pipeline_project.reconcile.rows import WorkflowTables, check_lines, check_rows
 from pipeline_project.reconcile.stores import Rows, keys_of_all, lake_rows, ledger_of, snapshot
-from pipeline_project.reconcile.told import Declared, Link, Span, Where
+from pipeline_project.reconcile.told import DeclaredWorkflow, Link, Span, Where
 from pipeline_project.reconcile.work import (
     check_actions,
     check_book,
@@ -28,7 +28,7 @@ _COLUMNS = {
 }
 
 
-def reconcile(where: Where, workflows: Sequence[Declared], span: Span) -> Iterator[Link]:
+def reconcile(where: Where, workflows: Sequence[DeclaredWorkflow], span: Span) -> Iterator[Link]:
     """The links of each workflow, and of the chain; all of the ledger is seen at one moment.
 
     Raises:
@@ -38,7 +38,7 @@ def reconcile(where: Where, workflows: Sequence[Declared], span: Span) -> Iterat
         yield from links(connection, where, workflows, span)
 
 
-def links(connection: Connection, where: Where, workflows: Sequence[Declared], span: Span) -> Iterator[Link]:
+def links(connection: Connection, where: Where, workflows: Sequence[DeclaredWorkflow], span: Span) -> Iterator[Link]:
     """The same over a connection that is there already."""
     known, chained = keys_of_all(connection), facts(connection)
     for declared in workflows:
@@ -51,7 +51,7 @@ def links(connection: Connection, where: Where, workflows: Sequence[Declared], s
     yield check_chain(connection, where.checkpoints)
 
 
-def one_night(where: Where, declared: Declared, night: str) -> list[Link]:
+def one_night(where: Where, declared: DeclaredWorkflow, night: str) -> list[Link]:
     """What a night by itself can be asked once it is released: from its lines to its actions.
 
     What has arrived outside and the chain are left to the whole, which grows with history.
@@ -61,7 +61,7 @@ def one_night(where: Where, declared: Declared, night: str) -> list[Link]:
         return list(_inside(declared, where, span, ledger_of(connection, declared.name, span)))
 
 
-def _inside(declared: Declared, where: Where, span: Span, ledger: dict[str, Rows]) -> Iterator[Link]:
+def _inside(declared: DeclaredWorkflow, where: Where, span: Span, ledger: dict[str, Rows]) -> Iterator[Link]:
     """Lake and ledger. A table of the lake that cannot be read is a break of its own."""
     tables: dict[str, tuple[Rows, set[str]]] = {}
     unreadable = Link(declared.name, "the lake's own files")
@@ -81,7 +81,7 @@ def _inside(declared: Declared, where: Where, span: Span, ledger: dict[str, Rows
     if unreadable.breaks:
         yield unreadable
     in_lake, _ = tables.pop("decisions")
-    lake = Lake.of(tables)
+    lake = WorkflowTables.of(tables)
     posted = {row["night"]: int(row["rows"]) for row in ledger["posted"]}
     yield check_lines(declared, where, span, lake, posted)
     yield check_rows(declared.name, span, lake, earlier)
@@ -91,7 +91,7 @@ def _inside(declared: Declared, where: Where, span: Span, ledger: dict[str, Rows
     yield check_releases(declared.name, span, ledger)
 
 
-def _under_earlier_names(declared: Declared, where: Where) -> set[str]:
+def _under_earlier_names(declared: DeclaredWorkflow, where: Where) -> set[str]:
     """Contents of the cases that the workflow has under its earlier names; a table that is gone has none."""
     whole, found = Span(None, None), set[str]()
     for name in declared.earlier_names:

@@ -30,7 +30,7 @@ class SourceFiles:
 
 
 @dataclass(frozen=True)
-class Place:
+class ActionDestination:
     """Where a workflow's actions arrive: a `folder` of files, or the `shop` on this machine; None where neither."""
 
     kind: str
@@ -38,7 +38,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredWorkflow:
     """One workflow, as its file says.
 
     Attributes:
@@ -49,7 +49,7 @@ class Declared:
     name: str
     decide_from: str
     source: SourceFiles
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, ActionDestination] = field(default_factory=dict)
     earlier_names: tuple[str, ...] = ()
 
 
@@ -88,7 +88,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Break:
+class Mismatch:
     """Things that do not add up for one reason; `named` are a few of them."""
 
     words: str
@@ -108,14 +108,14 @@ class Link:
     workflow: str
     name: str
     counted: tuple[int, int] = (0, 0)
-    breaks: list[Break] = field(default_factory=list)
+    breaks: list[Mismatch] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def expect_none(self, words: str, found: Iterable[object]) -> None:
         """A break, where anything was found."""
         several = sorted({str(each) for each in found})
         if several:
-            self.breaks.append(Break(words, len(several), several[:NAMED]))
+            self.breaks.append(Mismatch(words, len(several), several[:NAMED]))
 
     def note(self, words: str, count: int = 1) -> None:
         if count:

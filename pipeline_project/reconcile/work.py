@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline_project.reconcile.rows import Lake
+from pipeline_project.reconcile.rows import WorkflowTables
 from pipeline_project.reconcile.stores import Rows
-from pipeline_project.reconcile.told import Declared, Link, Span
+from pipeline_project.reconcile.told import DeclaredWorkflow, Link, Span
 
 ASKED = "ask_person"
 #: What an action may be when nothing of it can have arrived.
@@ -19,7 +19,9 @@ _NOT_LEFT = ("waiting", "held", "cancelled", "rehearsed")
 Ledger = Mapping[str, Rows]
 
 
-def check_decisions(declared: Declared, span: Span, lake: Lake, in_lake: Rows | None, ledger: Ledger) -> Link:
+def check_decisions(
+    declared: DeclaredWorkflow, span: Span, lake: WorkflowTables, in_lake: Rows | None, ledger: Ledger
+) -> Link:
     """Every case of a decided night has its decision, and every decision its case."""
     link = Link(declared.name, "cases ↔ decisions")
     decided_nights = {row["night"] for row in ledger["attempts"] if row["decided"]}
@@ -162,7 +164,7 @@ def check_releases(workflow: str, span: Span, ledger: Ledger) -> Link:
 # -- what arrived outside ----------------------------------------------------------------------------------------
 
 
-def check_deliveries(declared: Declared, span: Span, ledger: Ledger, known: set[str]) -> Link:
+def check_deliveries(declared: DeclaredWorkflow, span: Span, ledger: Ledger, known: set[str]) -> Link:
     """Every action that is done says so once, and lies in its folder once where that is a folder."""
     link = Link(declared.name, "actions ↔ deliveries")
     mine = [row for row in ledger["actions"] if row["night"] in span]

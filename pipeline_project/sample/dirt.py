@@ -53,7 +53,7 @@ TURNS = tuple(kind for kind in EXPECTED if kind != "missing_hour")
 
 
 @dataclass(frozen=True)
-class Row:
+class SampleLine:
     """A line of the file before it is written; `kind` is None for a clean one."""
 
     cells: tuple[str, ...]
@@ -80,24 +80,24 @@ def plan(seed: int, per_night: int, night: date) -> dict[int, str]:
     return dict(zip(places, kinds, strict=False))
 
 
-def soiled(claim: Claim, cells: tuple[str, ...], kind: str, seed: int, per_night: int) -> list[Row]:
+def soiled(claim: Claim, cells: tuple[str, ...], kind: str, seed: int, per_night: int) -> list[SampleLine]:
     """The rows that a claim becomes: one dirty row, or a clean one and a copy."""
     rng = claim.rng("dirt")
     if kind in COPIES:
-        return [Row(cells), _copy(claim, cells, kind, seed, per_night, rng)]
-    return [Row(_changed(claim, cells, kind, rng), kind)]
+        return [SampleLine(cells), _copy(claim, cells, kind, seed, per_night, rng)]
+    return [SampleLine(_changed(claim, cells, kind, rng), kind)]
 
 
-def _copy(claim: Claim, cells: tuple[str, ...], kind: str, seed: int, per_night: int, rng: Random) -> Row:
+def _copy(claim: Claim, cells: tuple[str, ...], kind: str, seed: int, per_night: int, rng: Random) -> SampleLine:
     if kind == "duplicate_row":
-        return Row(cells, kind)
+        return SampleLine(cells, kind)
     other = _with(cells, message="Sorry, sent twice, please use this one.", quantity=str(claim.quantity + 1))
     if kind == "duplicate_id":
-        return Row(other, kind)
+        return SampleLine(other, kind)
     before = claim.night - timedelta(days=1)
     dirty = plan(seed, per_night, before)
     clean = [old.claim_id for old in claims_of(seed, per_night, before) if old.number not in dirty]
-    return Row(_with(other, claim_id=rng.choice(clean or ["R000000-2222222"])), kind)
+    return SampleLine(_with(other, claim_id=rng.choice(clean or ["R000000-2222222"])), kind)
 
 
 def _changed(claim: Claim, cells: tuple[str, ...], kind: str, rng: Random) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from pipeline_project.sample.dirt import (
     COLUMNS,
     EXPECTED,
     PHOTO_KINDS,
-    Row,
+    SampleLine,
     plan,
     soiled,
     soiled_photo,
@@ -57,7 +57,7 @@ class _Night:
 
     night: date
     claims: tuple[Claim, ...]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[SampleLine] = field(default_factory=list)
     photos: int = 0
 
 
@@ -115,7 +115,7 @@ def _write_claims(folder: Path, night: date, per_night: int, seed: int, dirt: bo
                 (place / "photos" / name).write_bytes(content)
                 made.photos += 1
         cells = _cells(claim, [f"claims/{night.isoformat()}/photos/{name}" for name, _ in photos])
-        made.rows += soiled(claim, cells, kind, seed, per_night) if kind else [Row(cells)]
+        made.rows += soiled(claim, cells, kind, seed, per_night) if kind else [SampleLine(cells)]
     # The table comes last and at once: whoever sees it finds its photos.
     _write_table(place / "claims.csv", COLUMNS, [row.cells for row in made.rows])
     return made

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from pipeline_project.domain.intake.photo_opener import open_photo
 from pipeline_project.sample.items import CATEGORIES, COLORS
-from pipeline_project.sample.shapes import SHAPES, Part
+from pipeline_project.sample.shapes import SHAPES, Polygon
 from pipeline_project.sample.textures import MATERIALS, SIDE, tiles
 
 WIDTH, HEIGHT = 160, 120
@@ -107,7 +107,7 @@ class _Placement:
         return self.x + across * self.cos - down * self.sin, self.y + across * self.sin + down * self.cos
 
 
-def _outline(parts: tuple[Part, ...], place: _Placement, loose: bool, rng: Random) -> tuple[np.ndarray, np.ndarray]:
+def _outline(parts: tuple[Polygon, ...], place: _Placement, loose: bool, rng: Random) -> tuple[np.ndarray, np.ndarray]:
     """The item's mask in 0..1 and its tone, both of shape (120, 160)."""
     mask, tone = Image.new("L", (WIDTH * 2, HEIGHT * 2)), Image.new("L", (WIDTH * 2, HEIGHT * 2), 128)
     on_mask, on_tone = ImageDraw.Draw(mask), ImageDraw.Draw(tone)

@@ -9,7 +9,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Part:
+class Polygon:
     """A polygon of an item.
 
     Attributes:
@@ -22,24 +22,24 @@ class Part:
     loose: bool = False
 
 
-def _oval(x: float, y: float, rx: float, ry: float, tone: float = 1.0, loose: bool = False) -> Part:
+def _oval(x: float, y: float, rx: float, ry: float, tone: float = 1.0, loose: bool = False) -> Polygon:
     turns = [2 * math.pi * step / 22 for step in range(22)]
-    return Part(tuple((x + rx * math.cos(turn), y + ry * math.sin(turn)) for turn in turns), tone, loose)
+    return Polygon(tuple((x + rx * math.cos(turn), y + ry * math.sin(turn)) for turn in turns), tone, loose)
 
 
-def _arc(x: float, y: float, rx: float, ry: float, thick: float, tone: float = 1.0, loose: bool = False) -> Part:
+def _arc(x: float, y: float, rx: float, ry: float, thick: float, tone: float = 1.0, loose: bool = False) -> Polygon:
     """The upper half of a ring."""
     turns = [math.pi + math.pi * step / 14 for step in range(15)]
     outer = [(x + rx * math.cos(turn), y + ry * math.sin(turn)) for turn in turns]
     inner = [(x + (rx - thick) * math.cos(turn), y + (ry - thick) * math.sin(turn)) for turn in reversed(turns)]
-    return Part((*outer, *inner), tone, loose)
+    return Polygon((*outer, *inner), tone, loose)
 
 
-def _poly(*points: Point, tone: float = 1.0, loose: bool = False) -> Part:
-    return Part(points, tone, loose)
+def _poly(*points: Point, tone: float = 1.0, loose: bool = False) -> Polygon:
+    return Polygon(points, tone, loose)
 
 
-SHAPES: dict[str, tuple[Part, ...]] = {
+SHAPES: dict[str, tuple[Polygon, ...]] = {
     "shoes": (
         _poly((0.1, 0.35), (0.3, 0.3), (0.42, 0.5), (0.75, 0.58), (0.92, 0.68), (0.92, 0.76), (0.1, 0.76)),
         _poly((0.1, 0.35), (0.3, 0.3), (0.34, 0.37), (0.12, 0.42), tone=0.7),

@@ -22,13 +22,13 @@ MISTAKEN_FOR = {"resellable": "worn", "defective": "resellable", "worn": "resell
 
 
 @dataclass(frozen=True)
-class Finding:
+class InspectedClaim:
     claim_id: str
     finding: str
     inspected_at: datetime
 
 
-def findings_of(claim: Claim) -> list[Finding]:
+def findings_of(claim: Claim) -> list[InspectedClaim]:
     """What the warehouse says of a claim: usually once, 3 to 14 days later; a few are corrected, some never seen."""
     rng = claim.rng("finding")
     if rng.random() < NEVER_INSPECTED:
@@ -36,10 +36,10 @@ def findings_of(claim: Claim) -> list[Finding]:
     days = 3 + min(int(rng.gammavariate(2.0, 2.0)), 11)
     first = _at_work(claim.night + timedelta(days=days), rng.randrange(9 * 60))
     if rng.random() >= CORRECTED:
-        return [Finding(claim.claim_id, claim.label, first)]
+        return [InspectedClaim(claim.claim_id, claim.label, first)]
     mistaken = MISTAKEN_FOR[claim.label]
     later = _at_work(first.date() + timedelta(days=rng.randrange(4, 18)), rng.randrange(9 * 60))
-    return [Finding(claim.claim_id, mistaken, first), Finding(claim.claim_id, claim.label, later)]
+    return [InspectedClaim(claim.claim_id, mistaken, first), InspectedClaim(claim.claim_id, claim.label, later)]
 
 
 def _at_work(day: date, minute: int) -> datetime:
@@ -48,7 +48,7 @@ def _at_work(day: date, minute: int) -> datetime:
     return datetime.combine(day, time(7)) + timedelta(minutes=minute)
 
 
-def findings_on(seed: int, per_night: int, night: date, first: date) -> list[Finding]:
+def findings_on(seed: int, per_night: int, night: date, first: date) -> list[InspectedClaim]:
     """The findings that became known on a night, about claims of nights since `first`, in order of time."""
     span = min((night - first).days, LONGEST_WAIT)
     earlier = (night - timedelta(days=back) for back in range(span, 0, -1))
@@ -57,9 +57,9 @@ def findings_on(seed: int, per_night: int, night: date, first: date) -> list[Fin
 
 
 @lru_cache(maxsize=2 * LONGEST_WAIT)
-def _findings_about(seed: int, per_night: int, night: date) -> dict[date, list[Finding]]:
+def _findings_about(seed: int, per_night: int, night: date) -> dict[date, list[InspectedClaim]]:
     """The findings about one night's claims, by the night on which they became known."""
-    by_night: dict[date, list[Finding]] = {}
+    by_night: dict[date, list[InspectedClaim]] = {}
     for claim in claims_of(seed, per_night, night):
         for found in findings_of(claim):
             by_night.setdefault(found.inspected_at.date(), []).append(found)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.nights import NightWindow, shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
-from pipeline_project.domain.review.content import EarlierCase, Known, Personal, personal_fields
+from pipeline_project.domain.review.content import CaseContext, EarlierCase, Personal, personal_fields
 from pipeline_project.domain.review.similar import nearest_by_fields, nearest_by_vectors
 from pipeline_project.domain.vectors.stored import Floats, unpack
 from pipeline_project.ports.keyring import Keyring
@@ -38,7 +38,7 @@ def sealed_values(spec: WorkflowSpec, keyring: Keyring, cases: pa.Table, asked: 
 
 def known_beside(
     spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow, cases: pa.Table, asked: Sequence[str]
-) -> dict[str, Known]:
+) -> dict[str, CaseContext]:
     """Like cases with their outcomes and the customer's history, of the cases that people are asked about.
 
     Only outcomes known before the night began are looked at; options are those that stood when the night was run.
@@ -56,7 +56,7 @@ def known_beside(
     similar = _similar(spec, lake, night, picked, label_of, option_of)
     history = _histories(spec, lake, night, picked, label_of, option_of)
     return {
-        case: Known(similar[i], None if history is None else history[i])
+        case: CaseContext(similar[i], None if history is None else history[i])
         for i, case in enumerate(picked[CASE_ID].to_pylist())
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from pipeline_project.domain.core.schema import contents_of
-from pipeline_project.domain.deciding.clearance import ALWAYS, LANDED_CHECK, SPEC, Basis, Step, Verdict, clear
+from pipeline_project.domain.deciding.clearance import ALWAYS, LANDED_CHECK, SPEC, Basis, CheckVerdict, Step, clear
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.services.as_of import never_written
@@ -24,7 +24,7 @@ def leave_verdict(
 ) -> None:
     """Keeps what a blocking check found, with the tables that it looked at, each of this one night."""
     judged = {SPEC: spec.spec_hash, **_by_noun(contents_of(looked_at))}
-    ledger.record_verdict(spec.name, night, Verdict(check, passed, words, judged), run_id)
+    ledger.record_verdict(spec.name, night, CheckVerdict(check, passed, words, judged), run_id)
 
 
 def cleared(

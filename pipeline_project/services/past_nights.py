@@ -21,7 +21,7 @@ from pipeline_project.domain.core.nights import shifted, window_of
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, Role
 from pipeline_project.domain.deciding.surge import usual_cases
 from pipeline_project.domain.features.building import Past
-from pipeline_project.domain.lifecycle.replay.compare import Compared, ReplayTerms, compare
+from pipeline_project.domain.lifecycle.replay.compare import ReplayComparison, ReplayTerms, compare
 from pipeline_project.domain.lifecycle.replay.decide import (
     PastNights,
     Policy,
@@ -54,7 +54,7 @@ def run_replay(
     span: tuple[str, str],
     as_of: datetime,
     knows_the_future: bool = False,
-) -> Compared:
+) -> ReplayComparison:
     """A candidate beside what decided the nights of a span; nothing is written and nothing encoded.
 
     Args:

@@ -32,7 +32,7 @@ class Part(BaseModel):
 
 
 @dataclass(frozen=True)
-class Finding:
+class SpecFinding:
     """Something in a spec that must be written differently.
 
     Attributes:
@@ -55,7 +55,7 @@ def dotted(where: Where) -> str:
     return text
 
 
-def refusal(findings: Iterable[Finding]) -> PydanticCustomError:
+def refusal(findings: Iterable[SpecFinding]) -> PydanticCustomError:
     """The error with which a validator refuses a part for several reasons at once."""
     found = tuple(findings)
     text = "; ".join(str(finding) for finding in found)

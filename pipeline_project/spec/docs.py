@@ -22,7 +22,7 @@ from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
 from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.spec.base import Part
 from pipeline_project.spec.model import WorkflowSpec
-from pipeline_project.spec.words import Wanted, in_words, wanted
+from pipeline_project.spec.words import WantedValue, in_words, wanted
 
 TEMPLATE = Path(__file__).with_name("workflows.template.txt")
 
@@ -57,10 +57,10 @@ def _list(meanings: Mapping[str, str]) -> str:
 
 
 def _all_keys() -> str:
-    return "\n\n".join(_table(title, part) for title, part in _parts("", Wanted(WorkflowSpec)))
+    return "\n\n".join(_table(title, part) for title, part in _parts("", WantedValue(WorkflowSpec)))
 
 
-def _parts(prefix: str, want: Wanted) -> Iterator[tuple[str, Wanted]]:
+def _parts(prefix: str, want: WantedValue) -> Iterator[tuple[str, WantedValue]]:
     """Every part of the spec with the path of keys that leads to it, each where it is first needed."""
     yield prefix, want
     for name, field in want.kind.model_fields.items():
@@ -69,7 +69,7 @@ def _parts(prefix: str, want: Wanted) -> Iterator[tuple[str, Wanted]]:
         yield from _tagged(path, value) if value.tagged else _nested(path, value)
 
 
-def _tagged(path: str, value: Wanted) -> Iterator[tuple[str, Wanted]]:
+def _tagged(path: str, value: WantedValue) -> Iterator[tuple[str, WantedValue]]:
     """One part for each tag."""
     for tag, branch in value.tagged.items():
         if branch.is_part:
@@ -81,7 +81,7 @@ def _tagged(path: str, value: Wanted) -> Iterator[tuple[str, Wanted]]:
             yield from _parts(f"{path}.NAME", branch.entry)
 
 
-def _nested(path: str, value: Wanted) -> Iterator[tuple[str, Wanted]]:
+def _nested(path: str, value: WantedValue) -> Iterator[tuple[str, WantedValue]]:
     only = value.branches[0]
     entry = only.entry
     if only.is_part:
@@ -91,7 +91,7 @@ def _nested(path: str, value: Wanted) -> Iterator[tuple[str, Wanted]]:
         yield from _tagged(below, entry) if entry.tagged else _parts(below, entry) if entry.is_part else ()
 
 
-def _table(title: str, part: Wanted) -> str:
+def _table(title: str, part: WantedValue) -> str:
     heading = f"### `{title}`"
     lines = [heading if title else "### At the top", "", str(part.kind.__doc__).strip(), ""]
     lines += ["| key | what it takes | default | meaning |", "|---|---|---|---|"]

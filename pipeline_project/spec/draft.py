@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from pipeline_project.domain.core import schema as domain
-from pipeline_project.spec.base import Finding, Where
+from pipeline_project.spec.base import SpecFinding, Where
 
 NUMBER, CATEGORY, TEXT = domain.FieldType.NUMBER, domain.FieldType.CATEGORY, domain.FieldType.TEXT
 IMAGE, TIME, IDENTIFIER = domain.FieldType.IMAGE, domain.FieldType.TIME, domain.FieldType.IDENTIFIER
@@ -46,7 +46,7 @@ class Draft:
 
 
 #: Names every mistake of one kind; stops where it asks for a part that is absent.
-Rule = Callable[[Draft], Iterator[Finding]]
+Rule = Callable[[Draft], Iterator[SpecFinding]]
 
 
 def closest(name: str, names: Iterable[str]) -> str:
@@ -69,11 +69,11 @@ def why_not_later(name: str, use: str) -> str:
     return f"{name} {_WHY_NOT_LATER.format(use=use)}"
 
 
-def is_field(draft: Draft, where: Where, name: str) -> Iterator[Finding]:
+def is_field(draft: Draft, where: Where, name: str) -> Iterator[SpecFinding]:
     """Nothing when a field has this name."""
     if name not in draft.field_names:
         near = closest(name, draft.field_names)
-        yield Finding(where, f"{name} is no field{near or there_are(draft.field_names)}")
+        yield SpecFinding(where, f"{name} is no field{near or there_are(draft.field_names)}")
 
 
 def there_are(names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline_project.domain.core.errors import PipelineError
-from pipeline_project.spec.base import FINDINGS, Finding, Where, dotted
+from pipeline_project.spec.base import FINDINGS, SpecFinding, Where, dotted
 from pipeline_project.spec.draft import Draft
 from pipeline_project.spec.model import FieldSpec, WorkflowSpec
 from pipeline_project.spec.rules import findings
@@ -143,12 +143,12 @@ def _examine(path: Path) -> tuple[WorkflowSpec | None, list[Mistake]]:
     return (None, sorted(mistakes)) if mistakes else (spec, [])
 
 
-def _mistake(path: Path, tree: Tree, finding: Finding) -> Mistake:
+def _mistake(path: Path, tree: Tree, finding: SpecFinding) -> Mistake:
     line, column = tree.place(finding.where)
     return Mistake(path, line, column, dotted(finding.where), finding.sentence)
 
 
-def _judge(data: Mapping[str, Any]) -> tuple[WorkflowSpec | None, list[Finding]]:
+def _judge(data: Mapping[str, Any]) -> tuple[WorkflowSpec | None, list[SpecFinding]]:
     try:
         return WorkflowSpec.model_validate(data), []
     except ValidationError as error:

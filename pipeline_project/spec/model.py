@@ -94,7 +94,7 @@ class FieldSpec(Part):
         return domain.Role.IGNORE if self.holds in ignored or self.known_later else domain.Role.FEATURE
 
 
-class Nights(Part):
+class NightsSpec(Part):
     """Which nights there are, and when they run."""
 
     time_zone: str = Field(description="IANA name; a night is a day in this zone.")
@@ -227,7 +227,7 @@ class WorkflowSpec(Part):
     description: str = Field("", description="What a case is and what is decided.")
     owners: tuple[Owner, ...] = Field(min_length=1, description="E-mail addresses, or team:name.")
     currency: Currency = Field("EUR", description="Three capital letters, ISO 4217.")
-    nights: Nights = Field(description="Which nights there are.")
+    nights: NightsSpec = Field(description="Which nights there are.")
     source: Source = Field(description="Where cases come from: kind files, table or sql.")
     missing: tuple[str, ...] = Field((), description="Strings that mean no value, beside the empty one.")
     decimal: Literal[".", ","] = Field(".", description="The decimal mark of numbers.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from pipeline_project.spec.base import Finding
+from pipeline_project.spec.base import SpecFinding
 from pipeline_project.spec.draft import Absent, Draft, Rule
 from pipeline_project.spec.rules_acting import ACTING_RULES
 from pipeline_project.spec.rules_cases import CASE_RULES
@@ -22,9 +22,9 @@ RULES: tuple[Rule, ...] = (*CASE_RULES, *DECISION_RULES, *POLICY_RULES, *ACTING_
 MOST_OF_A_RULE = 50
 
 
-def findings(draft: Draft) -> list[Finding]:
+def findings(draft: Draft) -> list[SpecFinding]:
     """Everything that does not hold between the parts of a draft, in the order of the rules."""
-    found: list[Finding] = []
+    found: list[SpecFinding] = []
     for rule in RULES:
         try:
             found.extend(islice(rule(draft), MOST_OF_A_RULE))

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from pipeline_project.spec.base import FINDINGS, Finding, Where
+from pipeline_project.spec.base import FINDINGS, SpecFinding, Where
 from pipeline_project.spec.draft import any_of, closest
 from pipeline_project.spec.model import WorkflowSpec
-from pipeline_project.spec.words import Wanted, in_words, wanted
+from pipeline_project.spec.words import WantedValue, in_words, wanted
 
-_TOP = Wanted(WorkflowSpec)
+_TOP = WantedValue(WorkflowSpec)
 
 
 #: So many mistakes of one kind in one part are told one by one; whoever has more has another file than a workflow.
@@ -22,10 +22,10 @@ MOST_OF_A_KIND = 20
 MOST_OF_A_TYPE = 500
 
 
-def findings_from(errors: Iterable[ErrorDetails]) -> list[Finding]:
+def findings_from(errors: Iterable[ErrorDetails]) -> list[SpecFinding]:
     """One finding for each mistake, however many members of a union complain about it; of very many that are alike the
     first ones, and how many more there are."""
-    found: dict[tuple[Where, str], Finding] = {}
+    found: dict[tuple[Where, str], SpecFinding] = {}
     told: Counter[tuple[str, Where | None]] = Counter()
     untold: dict[tuple[str, Where | None], Where] = {}
     for error in errors:
@@ -45,45 +45,49 @@ def findings_from(errors: Iterable[ErrorDetails]) -> list[Finding]:
                 found.setdefault((finding.where, finding.sentence), finding)
     for kind, where in untold.items():
         more = told[kind] - (MOST_OF_A_TYPE if kind[1] is None else MOST_OF_A_KIND)
-        found[where, kind[0]] = Finding(where, f"from here on {more:,} more are wrong in the same way as those above")
+        found[where, kind[0]] = SpecFinding(
+            where, f"from here on {more:,} more are wrong in the same way as those above"
+        )
     return list(found.values())
 
 
-def _findings(error: ErrorDetails) -> Iterator[Finding]:
+def _findings(error: ErrorDetails) -> Iterator[SpecFinding]:
     kind = error["type"]
     where, want, parent = _follow(error["loc"])
     if kind == FINDINGS:
         for finding in error["ctx"]["findings"]:
-            yield Finding((*where, *finding.where), finding.sentence)
+            yield SpecFinding((*where, *finding.where), finding.sentence)
     elif kind == "missing":
         described = parent.kind.model_fields[where[-1]].description if parent and parent.is_part else ""
-        yield Finding(where, f"`{where[-1]}` is missing: {_lower(described or in_words(want))}")
+        yield SpecFinding(where, f"`{where[-1]}` is missing: {_lower(described or in_words(want))}")
     elif kind == "extra_forbidden":
         keys = list(parent.kind.model_fields) if parent and parent.is_part else []
         near = closest(str(where[-1]), keys)
-        yield Finding(where, f"there is no key {shown(where[-1])} here{near or '; the keys are ' + ', '.join(keys)}")
+        yield SpecFinding(
+            where, f"there is no key {shown(where[-1])} here{near or '; the keys are ' + ', '.join(keys)}"
+        )
     elif kind == "union_tag_not_found":
-        yield Finding((*where, "kind"), f"`kind` is missing: {any_of(want.tagged)}")
+        yield SpecFinding((*where, "kind"), f"`kind` is missing: {any_of(want.tagged)}")
     elif kind == "union_tag_invalid":
         given = error["input"].get("kind") if isinstance(error["input"], Mapping) else None
-        yield Finding((*where, "kind"), f"must be {any_of(want.tagged)}, not {shown(given)}")
+        yield SpecFinding((*where, "kind"), f"must be {any_of(want.tagged)}, not {shown(given)}")
     elif kind == "too_short":
         # pydantic does not count entries that are wrong themselves; those have their own sentence.
         if len(error["input"]) < error["ctx"]["min_length"]:
-            yield Finding(where, f"must be {in_words(want)}, and has {len(error['input']) or 'none'}")
+            yield SpecFinding(where, f"must be {in_words(want)}, and has {len(error['input']) or 'none'}")
     elif kind == "too_long":
-        yield Finding(
+        yield SpecFinding(
             where, f"has {error['ctx']['actual_length']:,} entries; there may be {error['ctx']['max_length']:,}"
         )
     elif kind == "value_error":
-        yield Finding(where, str(error["ctx"]["error"]))
+        yield SpecFinding(where, str(error["ctx"]["error"]))
     elif "[key]" in error["loc"]:
-        yield Finding(where, f"the name must be {in_words(wanted(_key_type(parent)))}{_slug(where[-1])}")
+        yield SpecFinding(where, f"the name must be {in_words(wanted(_key_type(parent)))}{_slug(where[-1])}")
     else:
-        yield Finding(where, _must_be(want, error["input"]))
+        yield SpecFinding(where, _must_be(want, error["input"]))
 
 
-def _must_be(want: Wanted, given: Any) -> str:
+def _must_be(want: WantedValue, given: Any) -> str:
     words = in_words(want)
     if given is None:
         return f"has no value; write {words}, or take the key out"
@@ -111,14 +115,14 @@ def shown(value: Any) -> str:
     return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"
 
 
-def _follow(loc: tuple[int | str, ...]) -> tuple[Where, Wanted, Wanted | None]:
+def _follow(loc: tuple[int | str, ...]) -> tuple[Where, WantedValue, WantedValue | None]:
     """Where an error stands in the file, what is wanted there, and the part that it belongs to.
 
     pydantic mixes the tags and members of unions into its locations; they are no keys of the file.
     """
     where: Where = ()
-    want: Wanted = _TOP
-    parent: Wanted | None = None
+    want: WantedValue = _TOP
+    parent: WantedValue | None = None
     for step in loc:
         if step in want.tagged:
             want = want.tagged[str(step)]
@@ -129,7 +133,7 @@ def _follow(loc: tuple[int | str, ...]) -> tuple[Where, Wanted, Wanted | None]:
         only = branches[0]
         if only.is_part:
             parent, field = only, only.kind.model_fields.get(str(step))
-            want = wanted(field) if field is not None else Wanted(str)
+            want = wanted(field) if field is not None else WantedValue(str)
         elif only.entry is not None:
             parent, want = only, only.entry
         else:
@@ -138,7 +142,7 @@ def _follow(loc: tuple[int | str, ...]) -> tuple[Where, Wanted, Wanted | None]:
     return where, want, parent
 
 
-def _key_type(parent: Wanted | None) -> Any:
+def _key_type(parent: WantedValue | None) -> Any:
     arguments = getattr(parent.kind, "__args__", ()) if parent else ()
     return arguments[0] if arguments else str
 

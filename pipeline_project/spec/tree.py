@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from pipeline_project.spec.base import Finding, Where
+from pipeline_project.spec.base import SpecFinding, Where
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 30
@@ -66,7 +66,7 @@ class Tree:
 
     data: Any = None
     places: dict[Where, tuple[int, int]] = field(default_factory=dict)
-    findings: list[tuple[Finding, int, int]] = field(default_factory=list)
+    findings: list[tuple[SpecFinding, int, int]] = field(default_factory=list)
 
     def place(self, where: Where) -> tuple[int, int]:
         """Line and column of a position, or of the nearest one above it that stands in the file."""
@@ -235,7 +235,7 @@ class _Reader:
 
     def _find(self, where: Where, sentence: str, event: Any) -> None:
         mark = event.start_mark
-        self.tree.findings.append((Finding(where, sentence), mark.line + 1, mark.column + 1))
+        self.tree.findings.append((SpecFinding(where, sentence), mark.line + 1, mark.column + 1))
 
 
 def _short_tag(tag: str) -> str:

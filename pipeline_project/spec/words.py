@@ -34,7 +34,7 @@ _PLAIN: dict[Any, str] = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedValue:
     """A type with what is attached to it.
 
     Attributes:
@@ -46,17 +46,17 @@ class Wanted:
     limits: tuple[Any, ...] = ()
 
     @property
-    def branches(self) -> tuple[Wanted, ...]:
+    def branches(self) -> tuple[WantedValue, ...]:
         """The members of a union without None; the type itself when it is none."""
         if get_origin(self.kind) not in (Union, types.UnionType):
             return (self,)
         members = [wanted(member) for member in get_args(self.kind) if member is not type(None)]
         if len(members) == 1:
-            return (Wanted(members[0].kind, (*members[0].limits, *self.limits)),)
+            return (WantedValue(members[0].kind, (*members[0].limits, *self.limits)),)
         return tuple(members)
 
     @property
-    def entry(self) -> Wanted | None:
+    def entry(self) -> WantedValue | None:
         """What a list or a group of names holds."""
         only = self.branches[0]
         arguments = get_args(only.kind)
@@ -69,7 +69,7 @@ class Wanted:
         return isinstance(self.kind, type) and issubclass(self.kind, Part)
 
     @property
-    def tagged(self) -> dict[str, Wanted]:
+    def tagged(self) -> dict[str, WantedValue]:
         """The members of a union that is told apart by a tag, by their tags; empty for anything else."""
         discriminator = next((d for limit in self.limits if (d := _discriminator(limit)) is not None), None)
         if discriminator is None:
@@ -86,21 +86,21 @@ def _discriminator(limit: Any) -> Any:
     return limit.discriminator if isinstance(limit, FieldInfo) else None
 
 
-def wanted(annotation: Any) -> Wanted:
+def wanted(annotation: Any) -> WantedValue:
     """The type a key wants, from a model's field or a bare annotation."""
     if isinstance(annotation, FieldInfo):
         inner = wanted(annotation.annotation)
         own = [annotation] if annotation.discriminator is not None else []
-        return Wanted(inner.kind, (*inner.limits, *annotation.metadata, *own))
+        return WantedValue(inner.kind, (*inner.limits, *annotation.metadata, *own))
     if get_origin(annotation) is Annotated:
         base, *limits = get_args(annotation)
         inner = wanted(base)
         flat = [part for limit in limits for part in (limit, *getattr(limit, "metadata", ()))]
-        return Wanted(inner.kind, (*inner.limits, *flat))
-    return Wanted(annotation)
+        return WantedValue(inner.kind, (*inner.limits, *flat))
+    return WantedValue(annotation)
 
 
-def in_words(want: Wanted) -> str:
+def in_words(want: WantedValue) -> str:
     """`a whole number of at least 64`, `one of csv, jsonl, parquet`."""
     tagged = want.tagged
     if tagged and all(branch.is_part for branch in tagged.values()):
@@ -111,7 +111,7 @@ def in_words(want: Wanted) -> str:
     return _one(branches[0])
 
 
-def _one(want: Wanted) -> str:
+def _one(want: WantedValue) -> str:
     kind, limits = want.kind, want.limits
     origin = get_origin(kind)
     if origin is Literal:
@@ -119,7 +119,7 @@ def _one(want: Wanted) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _choice([str(member.value) for member in kind])
     if origin is tuple or origin is dict:
-        entry = want.entry or Wanted(str)
+        entry = want.entry or WantedValue(str)
         least = _limit(limits, "min_length")
         some = f"at least {least} " if least and least > 1 else ""
         if origin is tuple:
@@ -136,7 +136,7 @@ def _one(want: Wanted) -> str:
     return _PLAIN.get(kind, "text") + _bounds(limits) + percent
 
 
-def plural(want: Wanted) -> str:
+def plural(want: WantedValue) -> str:
     """The entries of a list, in words."""
     if want.is_part:
         return "groups of keys"

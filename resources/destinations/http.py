@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from pipeline_project.domain.core.variables import Use
-from pipeline_project.domain.delivery.backoff import Answer, Fate, fate_of_status
+from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate, fate_of_status
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -119,7 +119,7 @@ class HttpService:
             timeout=self.timeout, follow_redirects=False, trust_env=False, headers={"accept-encoding": "identity"}
         )
 
-    def send(self, action: Sent) -> Answer:
+    def send(self, action: Sent) -> DeliveryResult:
         """Posts the action under its key; no answer in time means that nobody knows."""
         from standardwebhooks import Webhook
 
@@ -134,20 +134,20 @@ class HttpService:
         if told.status is not None:
             return _clocks(told, told.status, now) or _meaning(told, told.status)
         if not told.left:
-            return Answer(Fate.AGAIN, "unreachable", f"{went_wrong}: the service was not reached")
-        return Answer(Fate.UNKNOWN, "no_answer", f"{went_wrong}: sent, but no answer came", maybe=True)
+            return DeliveryResult(Fate.AGAIN, "unreachable", f"{went_wrong}: the service was not reached")
+        return DeliveryResult(Fate.UNKNOWN, "no_answer", f"{went_wrong}: sent, but no answer came", maybe=True)
 
-    def look_up(self, action: Sent) -> Answer | None:
+    def look_up(self, action: Sent) -> DeliveryResult | None:
         if self.lookup is None:
             return None
         told, went_wrong = self._exchanged("GET", self.lookup.replace("{key}", str(action.key)))
         if told.status is None:
-            return Answer(Fate.UNKNOWN, "no_answer", f"{went_wrong}: the fate could not be asked")
+            return DeliveryResult(Fate.UNKNOWN, "no_answer", f"{went_wrong}: the fate could not be asked")
         if told.status == HTTPStatus.NOT_FOUND:
-            return Answer(Fate.AGAIN, "never_seen", "the service has never seen it")
+            return DeliveryResult(Fate.AGAIN, "never_seen", "the service has never seen it")
         if fate_of_status(told.status) is Fate.DONE:
-            return Answer(Fate.DONE, receipt={"looked_up": told.said})
-        return Answer(Fate.UNKNOWN, "no_answer", f"asked for its fate, the service said {told.status}")
+            return DeliveryResult(Fate.DONE, receipt={"looked_up": told.said})
+        return DeliveryResult(Fate.UNKNOWN, "no_answer", f"asked for its fate, the service said {told.status}")
 
     def _exchanged(
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -178,7 +178,7 @@ class HttpService:
         return seconds < self.remembers_seconds
 
 
-def _clocks(told: _Exchange, status: int, now: datetime) -> Answer | None:
+def _clocks(told: _Exchange, status: int, now: datetime) -> DeliveryResult | None:
     """A refusal whose reason may be that the clocks differ, which is over once they are set; None where they agree."""
     if status not in _REFUSED_FOR_ITS_TIME:
         return None
@@ -191,16 +191,18 @@ def _clocks(told: _Exchange, status: int, now: datetime) -> Answer | None:
     if abs(seconds) <= _TOLERANCE:
         return None
     words = f"the service said {status} and its clock and ours are {abs(seconds)} seconds apart; set this machine's"
-    return Answer(Fate.AGAIN, "clocks_differ", words)
+    return DeliveryResult(Fate.AGAIN, "clocks_differ", words)
 
 
-def _meaning(told: _Exchange, status: int) -> Answer:
+def _meaning(told: _Exchange, status: int) -> DeliveryResult:
     fate = fate_of_status(status)
     if fate is Fate.DONE:
-        return Answer(fate, receipt={"status": status, "said": told.said})
+        return DeliveryResult(fate, receipt={"status": status, "said": told.said})
     words = f"the service said {status}"
     # a server that fails may do so after the effect; one that is busy or refuses has done nothing
-    return Answer(fate, f"http_{status}", words, wait=_asked_wait(told.retry_after), maybe=status >= _SERVER_FAILED)
+    return DeliveryResult(
+        fate, f"http_{status}", words, wait=_asked_wait(told.retry_after), maybe=status >= _SERVER_FAILED
+    )
 
 
 def _asked_wait(said: str) -> float | None:

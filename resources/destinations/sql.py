@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, SettingInvalid
-from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -62,7 +62,7 @@ class SqlTable:
             Column("taken_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         )
 
-    def send(self, action: Sent) -> Answer:
+    def send(self, action: Sent) -> DeliveryResult:
         """Adds the row, or finds it there."""
         row = {
             "key": action.key,
@@ -74,29 +74,31 @@ class SqlTable:
         try:
             return left_after(_EXCHANGE, lambda: self._added(row, action))
         except TimeoutError:
-            return Answer(Fate.UNKNOWN, "no_answer", "the database did not answer in time", maybe=True)
+            return DeliveryResult(Fate.UNKNOWN, "no_answer", "the database did not answer in time", maybe=True)
         except DatabaseUnreachable as error:
             # lost while the commit was on its way, perhaps: the key tells next time
-            return Answer(Fate.UNKNOWN, "no_answer", str(error)[:200], maybe=True)
+            return DeliveryResult(Fate.UNKNOWN, "no_answer", str(error)[:200], maybe=True)
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
-            return Answer(Fate.AGAIN, "database", f"{type(cause).__name__}: the row was not taken")
+            return DeliveryResult(Fate.AGAIN, "database", f"{type(cause).__name__}: the row was not taken")
 
-    def _added(self, row: Mapping[str, Any], action: Sent) -> Answer:
+    def _added(self, row: Mapping[str, Any], action: Sent) -> DeliveryResult:
         with begun(engine_of(self.url)) as connection:
             connection.execute(_BOUNDED)
             if connection.scalar(select(func.current_database())) in HOUSE:
-                return Answer(Fate.REFUSED, "own_database", "actions are not sent to the pipeline's own databases")
+                return DeliveryResult(
+                    Fate.REFUSED, "own_database", "actions are not sent to the pipeline's own databases"
+                )
             self._table.create(connection, checkfirst=True)
             connection.execute(insert(self._table).values(**row).on_conflict_do_nothing(index_elements=["key"]))
             return self._found(connection.scalar(self._kept(action)), action)
 
-    def look_up(self, action: Sent) -> Answer | None:
+    def look_up(self, action: Sent) -> DeliveryResult | None:
         try:
             kept = left_after(_EXCHANGE, lambda: self._asked(action))
         except (DatabaseUnreachable, SQLAlchemyError, TimeoutError) as error:
-            return Answer(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked")
-        return Answer(Fate.AGAIN, "never_seen", "no such row") if kept is None else self._found(kept, action)
+            return DeliveryResult(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked")
+        return DeliveryResult(Fate.AGAIN, "never_seen", "no such row") if kept is None else self._found(kept, action)
 
     def _asked(self, action: Sent) -> str | None:
         with begun(engine_of(self.url)) as connection:
@@ -109,7 +111,7 @@ class SqlTable:
     def _kept(self, action: Sent) -> Select[Any]:
         return select(self._table.c.fingerprint).where(self._table.c.key == action.key)
 
-    def _found(self, kept: str | None, action: Sent) -> Answer:
+    def _found(self, kept: str | None, action: Sent) -> DeliveryResult:
         if kept == action.fingerprint:
-            return Answer(Fate.DONE, receipt={"table": self.name})
-        return Answer(Fate.REFUSED, "other_content", "a row with this key and another content is there")
+            return DeliveryResult(Fate.DONE, receipt={"table": self.name})
+        return DeliveryResult(Fate.REFUSED, "other_content", "a row with this key and another content is there")

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.errors import SourceStillGrowing, SourceUnreadable
 from pipeline_project.domain.core.schema import ARRIVALS
-from pipeline_project.domain.intake.file_hints import HEAD, Declared, looks_like
+from pipeline_project.domain.intake.file_hints import HEAD, DeclaredColumns, looks_like
 from pipeline_project.domain.intake.ids import canonical
 from pipeline_project.domain.intake.readings import FileReading, with_readings
 from pipeline_project.domain.privacy.csv_cells import as_written
@@ -24,7 +24,7 @@ from resources.sources.csv_rows import csv_rows
 from resources.sources.json_rows import json_rows, jsonl_rows
 from resources.sources.lines import Reading
 from resources.sources.parquet_rows import parquet_rows
-from resources.sources.rows import Row
+from resources.sources.rows import SourceRow
 from resources.sources.unpacking import Unpacked, unpacked
 
 #: More than this, unpacked, is refused: a small packed file can hold gigabytes.
@@ -39,7 +39,7 @@ def read_file(
     name: str,
     unhashed: Collection[str] = (),
     exported: bool = False,
-    declared: Declared | None = None,
+    declared: DeclaredColumns | None = None,
 ) -> pa.Table:
     """One file as arrivals.
 
@@ -74,7 +74,7 @@ def _read(
     name: str,
     unhashed: Collection[str],
     exported: bool,
-    declared: Declared | None,
+    declared: DeclaredColumns | None,
 ) -> pa.Table:
     reading = Reading()
     try:
@@ -116,11 +116,11 @@ def _unpacked(path: Path, name: str, reading: Reading) -> Unpacked:
     return unpacked(path, name, reading, MAX_BYTES)
 
 
-def _as_written(row: Row) -> Row:
+def _as_written(row: SourceRow) -> SourceRow:
     return replace(row, cells={as_written(name): as_written(cell) for name, cell in row.cells.items()})
 
 
-def arrivals(rows: Iterable[Row], night: str, name: str, digest: str, unhashed: Collection[str] = ()) -> pa.Table:
+def arrivals(rows: Iterable[SourceRow], night: str, name: str, digest: str, unhashed: Collection[str] = ()) -> pa.Table:
     """Rows as `schema.ARRIVALS`; a few thousand at a time are Python's, the rest Arrow's, which takes a third."""
     waiting, left_out = iter(rows), frozenset(unhashed)
     parts = [ARRIVALS.empty_table()]
@@ -129,7 +129,7 @@ def arrivals(rows: Iterable[Row], night: str, name: str, digest: str, unhashed: 
     return pa.concat_tables(parts)
 
 
-def _portion(rows: list[Row], night: str, name: str, digest: str, left_out: frozenset[str]) -> pa.Table:
+def _portion(rows: list[SourceRow], night: str, name: str, digest: str, left_out: frozenset[str]) -> pa.Table:
     lines, hashes, raws, problems = [], [], [], []
     for row in rows:
         lines.append(row.line)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.intake.file_hints import HEAD, Declared, looks_like
+from pipeline_project.domain.intake.file_hints import HEAD, DeclaredColumns, looks_like
 from pipeline_project.domain.intake.readings import holds_rows
 from pipeline_project.spec.source import FileFormat
-from resources.sources.lines import MAX_COLUMNS, MAX_LINE, Line, Readable, Reading, physical_lines
+from resources.sources.lines import MAX_COLUMNS, MAX_LINE, PhysicalLine, Readable, Reading, physical_lines
 from resources.sources.rows import (
-    Row,
+    SourceRow,
     bounded,
     canonical,
     cleaned,
@@ -44,7 +44,7 @@ _SWALLOWED = (
 class _Record:
     """Cells and the physical lines they stand on; several when a quoted cell has line breaks."""
 
-    lines: list[Line]
+    lines: list[PhysicalLine]
     cells: list[str]
     problem: str | None = None
 
@@ -56,22 +56,22 @@ class _Record:
 class _Source:
     """Physical lines that can be given back."""
 
-    def __init__(self, lines: Iterator[Line]) -> None:
-        self._lines, self._back = lines, deque[Line]()
+    def __init__(self, lines: Iterator[PhysicalLine]) -> None:
+        self._lines, self._back = lines, deque[PhysicalLine]()
 
     def __iter__(self) -> _Source:
         return self
 
-    def __next__(self) -> Line:
+    def __next__(self) -> PhysicalLine:
         return self._back.popleft() if self._back else next(self._lines)
 
-    def give_back(self, lines: Sequence[Line]) -> None:
+    def give_back(self, lines: Sequence[PhysicalLine]) -> None:
         self._back.extendleft(reversed(lines))
 
 
 def csv_rows(
-    stream: Readable, how: FileFormat, name: str, reading: Reading, declared: Declared | None = None
-) -> Iterator[Row]:
+    stream: Readable, how: FileFormat, name: str, reading: Reading, declared: DeclaredColumns | None = None
+) -> Iterator[SourceRow]:
     """The rows of a CSV file; line numbers are those of the file, also with line breaks in quotes.
 
     Raises:
@@ -118,7 +118,7 @@ def _delimiter(source: _Source, declared: str, reading: Reading) -> str:
 
 def _before_header(
     source: _Source, how: FileFormat, delimiter: str, name: str, reading: Reading, wanted: Collection[str]
-) -> list[Line]:
+) -> list[PhysicalLine]:
     """Passes over what stands before the header, and returns the lines there that look like rows all the same.
 
     Raises:
@@ -202,9 +202,9 @@ def _records(source: _Source, delimiter: str, reading: Reading) -> Iterator[_Rec
 class _Feed:
     """Gives a record's lines and remembers them, and whether more were asked for than there are or may be."""
 
-    def __init__(self, first: Line, source: _Source) -> None:
-        self._waiting: Line | None = first
-        self._source, self.taken, self.ended, self._size = source, list[Line](), False, 0
+    def __init__(self, first: PhysicalLine, source: _Source) -> None:
+        self._waiting: PhysicalLine | None = first
+        self._source, self.taken, self.ended, self._size = source, list[PhysicalLine](), False, 0
 
     def __iter__(self) -> _Feed:
         return self
@@ -223,7 +223,7 @@ class _Feed:
         return line.text
 
 
-def _well_quoted(lines: list[Line], delimiter: str) -> bool:
+def _well_quoted(lines: list[PhysicalLine], delimiter: str) -> bool:
     """Whether every quote that closes a cell stands before a delimiter or at the end, as it does when it was meant."""
     try:
         list(csv.reader((line.text for line in lines), delimiter=delimiter, strict=True))
@@ -274,7 +274,7 @@ def _empty(cells: Sequence[str]) -> bool:
     return not any(cell.strip() for cell in cells)
 
 
-def _rows(record: _Record, shape: _Shape, delimiter: str) -> Iterator[Row]:
+def _rows(record: _Record, shape: _Shape, delimiter: str) -> Iterator[SourceRow]:
     first, count = record.lines[0], len(shape.names)
     if first.digest is not None:
         yield long_line(first)
@@ -298,23 +298,23 @@ def _rows(record: _Record, shape: _Shape, delimiter: str) -> Iterator[Row]:
     yield _row(first, cells, shape.names, problem)
 
 
-def _refused(line: Line, shape: _Shape, delimiter: str, problem: str) -> Row:
+def _refused(line: PhysicalLine, shape: _Shape, delimiter: str, problem: str) -> SourceRow:
     if line.digest is not None:
         return long_line(line)
     cells = _alone(line, delimiter, len(shape.names) + shape.more, half_written=problem == _NEVER_CLOSED)
     return _row(line, shape.fitting(cells), shape.names, problem)
 
 
-def _row(line: Line, cells: list[str], names: list[str], problem: str | None) -> Row:
+def _row(line: PhysicalLine, cells: list[str], names: list[str], problem: str | None) -> SourceRow:
     if len(cells) > MAX_COLUMNS:
         digest = hashlib.sha256(line.text.encode("utf-8", "surrogatepass")).hexdigest()
         return too_long(line.number, line.text, line.size, digest, f"has more than {MAX_COLUMNS:,} cells")
     clean, wrong = cleaned(cells)
     names = [*names, *(f"column {n + 1}" for n in range(len(names), len(clean)))]
-    return bounded(Row(line.number, dict(zip(names, clean, strict=False)), problem or wrong))
+    return bounded(SourceRow(line.number, dict(zip(names, clean, strict=False)), problem or wrong))
 
 
-def _alone(line: Line, delimiter: str, count: int = 0, half_written: bool = False) -> list[str]:
+def _alone(line: PhysicalLine, delimiter: str, count: int = 0, half_written: bool = False) -> list[str]:
     """A line's cells by itself: with its quotes as they stand where it then has so many, else as far as they close; of
     one that ends in the middle of its last cell the other way round."""
     text = line.text.rstrip("\r\n")

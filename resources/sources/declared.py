@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pipeline_project.domain.intake.file_hints import Declared
+from pipeline_project.domain.intake.file_hints import DeclaredColumns
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
 
 
-def case_columns(spec: WorkflowSpec) -> Declared:
+def case_columns(spec: WorkflowSpec) -> DeclaredColumns:
     """Those of a file of cases."""
     fields = spec.case_schema.fields
     named = {
@@ -19,11 +19,11 @@ def case_columns(spec: WorkflowSpec) -> Declared:
     optional = {column for field in fields for column in field.columns} | set(spec.id_from)
     if isinstance(spec.outcome, ColumnOutcome):
         optional.add(spec.outcome.column)
-    return Declared(named or dict.fromkeys(spec.id_from, "id_from"), optional - named.keys())
+    return DeclaredColumns(named or dict.fromkeys(spec.id_from, "id_from"), optional - named.keys())
 
 
-def outcome_columns(feed: FilesOutcome) -> Declared:
+def outcome_columns(feed: FilesOutcome) -> DeclaredColumns:
     """Those of a file of outcomes: without one of them no row of it can be used."""
     keys = ("case_column", "label_column", "known_at_column", "true_at_column")
     named = {column: f"outcome.{key}" for key in keys if (column := getattr(feed, key)) is not None}
-    return Declared(named, strict=True)
+    return DeclaredColumns(named, strict=True)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.intake.file_hints import Declared
+from pipeline_project.domain.intake.file_hints import DeclaredColumns
 from pipeline_project.spec.source import FileFormat
-from resources.sources.lines import MAX_COLUMNS, Line, Readable, Reading, physical_lines
-from resources.sources.rows import Row, as_string, bounded, cleaned, inside, long_line, matched_names
+from resources.sources.lines import MAX_COLUMNS, PhysicalLine, Readable, Reading, physical_lines
+from resources.sources.rows import SourceRow, as_string, bounded, cleaned, inside, long_line, matched_names
 
 _ARRAY = (
     "is one JSON array and not one object per line; write one object per line (`jq -c '.[]'` does it), or set "
@@ -29,8 +29,8 @@ class _Twice(ValueError):
 
 
 def jsonl_rows(
-    stream: Readable, how: FileFormat, name: str, reading: Reading, declared: Declared | None = None
-) -> Iterator[Row]:
+    stream: Readable, how: FileFormat, name: str, reading: Reading, declared: DeclaredColumns | None = None
+) -> Iterator[SourceRow]:
     """The rows of a file with one JSON object per line; numbers are kept as they are written.
 
     Raises:
@@ -54,8 +54,8 @@ def jsonl_rows(
 
 
 def json_rows(
-    stream: Readable, how: FileFormat, name: str, reading: Reading, declared: Declared | None = None
-) -> Iterator[Row]:
+    stream: Readable, how: FileFormat, name: str, reading: Reading, declared: DeclaredColumns | None = None
+) -> Iterator[SourceRow]:
     """The rows of a file that is one JSON array of objects.
 
     Raises:
@@ -92,7 +92,7 @@ def json_rows(
         raise SourceUnreadable(f"{name}: goes on after its JSON array; deliver one array in a file")
 
 
-def _whole(lines: Iterator[Line], name: str) -> Iterator[str]:
+def _whole(lines: Iterator[PhysicalLine], name: str) -> Iterator[str]:
     for line in lines:
         if line.digest is not None:
             raise SourceUnreadable(f"{name}: line {line.number} is too long to be read; write one object per line")
@@ -119,7 +119,7 @@ def _not_by_lines(text: str) -> str:
 class _Names:
     """The names of columns as the spec writes them, worked out once for rows of the same keys."""
 
-    def __init__(self, declared: Declared | None, reading: Reading) -> None:
+    def __init__(self, declared: DeclaredColumns | None, reading: Reading) -> None:
         self.wanted = tuple(declared.columns) if declared else ()
         self._reading, self._known = reading, dict[tuple[str, ...], list[str]]()
 
@@ -136,7 +136,7 @@ class _Names:
         self._reading.columns.update(dict.fromkeys(found))
 
 
-def _row(line: Line, text: str, names: _Names) -> Row:
+def _row(line: PhysicalLine, text: str, names: _Names) -> SourceRow:
     problem = None
     try:
         value = json.loads(text, object_pairs_hook=_once, parse_float=str, parse_int=str, parse_constant=str)
@@ -147,17 +147,17 @@ def _row(line: Line, text: str, names: _Names) -> Row:
     return _as_row(line.number, text, value, names, problem)
 
 
-def _as_row(number: int, text: str, value: Any, names: _Names, problem: str | None) -> Row:
+def _as_row(number: int, text: str, value: Any, names: _Names, problem: str | None) -> SourceRow:
     if problem or not isinstance(value, dict) or len(value) > MAX_COLUMNS:
         kept, wrong = cleaned([text])
         many = f"has more than {MAX_COLUMNS:,} keys" if isinstance(value, dict) and not problem else None
-        return bounded(Row(number, {"line": kept[0]}, wrong or problem or many or "is no JSON object"))
+        return bounded(SourceRow(number, {"line": kept[0]}, wrong or problem or many or "is no JSON object"))
     keys = names.of(tuple(value))
     clean, wrong = cleaned([*keys, *(as_string(cell) for cell in value.values())])
     within = inside(value, names.wanted)
     names.tell(within)
     within = dict(zip(within, cleaned(list(within.values()))[0], strict=True))
-    return bounded(Row(number, dict(zip(clean[: len(keys)], clean[len(keys) :], strict=True)), wrong, within))
+    return bounded(SourceRow(number, dict(zip(clean[: len(keys)], clean[len(keys) :], strict=True)), wrong, within))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Line:
+class PhysicalLine:
     """A physical line with its line break.
 
     Attributes:
@@ -82,7 +82,7 @@ class Line:
     digest: str | None = None
 
 
-def physical_lines(stream: Readable, encoding: str, name: str, reading: Reading) -> Iterator[Line]:
+def physical_lines(stream: Readable, encoding: str, name: str, reading: Reading) -> Iterator[PhysicalLine]:
     """The lines of a file, ended by any of the three line breaks; `reading.lines` counts them in another way.
 
     Raises:
@@ -102,10 +102,10 @@ def physical_lines(stream: Readable, encoding: str, name: str, reading: Reading)
                 parts.append(piece)
             if piece[-1] in "\r\n":
                 number += 1
-                yield Line(number, "".join(parts), size, digest.hexdigest() if digest else None)
+                yield PhysicalLine(number, "".join(parts), size, digest.hexdigest() if digest else None)
                 parts, size, digest = [], 0, None
     if size:
-        yield Line(number + 1, "".join(parts), size, digest.hexdigest() if digest else None)
+        yield PhysicalLine(number + 1, "".join(parts), size, digest.hexdigest() if digest else None)
 
 
 def _counted(chunks: Iterator[str], reading: Reading) -> Iterator[str]:

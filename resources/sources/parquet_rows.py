@@ -11,16 +11,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.intake.file_hints import Declared
+from pipeline_project.domain.intake.file_hints import DeclaredColumns
 from resources.sources.lines import MAX_COLUMNS, Reading
-from resources.sources.rows import Row, as_string, bounded, inside, matched_names, unique_names
+from resources.sources.rows import SourceRow, as_string, bounded, inside, matched_names, unique_names
 
 _BATCH_ROWS = 256
 # What one value raises: out of range, no UTF-8, a time zone that there is not.
 _NOT_HELD = (ArithmeticError, LookupError, TypeError, ValueError, pa.ArrowException)
 
 
-def parquet_rows(path: Path, name: str, reading: Reading, declared: Declared | None, most_bytes: int) -> Iterator[Row]:
+def parquet_rows(
+    path: Path, name: str, reading: Reading, declared: DeclaredColumns | None, most_bytes: int
+) -> Iterator[SourceRow]:
     """The rows of a Parquet file, read in batches of a few hundred so that memory stays bounded; `line` counts rows.
 
     Raises:
@@ -46,7 +48,7 @@ def parquet_rows(path: Path, name: str, reading: Reading, declared: Declared | N
                     within = inside(whole, wanted)
                     reading.columns.update(dict.fromkeys(within))
                     cells = {column: as_string(value) for column, value in whole.items()}
-                    yield bounded(Row(number, cells, _unreadable(whole, wanted), within))
+                    yield bounded(SourceRow(number, cells, _unreadable(whole, wanted), within))
     except (pa.ArrowException, OSError) as error:
         raise SourceUnreadable(
             f"{name}: no whole Parquet file ({type(error).__name__}); it may be half-written or truncated. "

@@ -14,7 +14,7 @@ from io import BytesIO
 import pyarrow as pa
 
 from pipeline_project.domain.core.nights import NightWindow
-from pipeline_project.domain.intake.file_hints import Declared
+from pipeline_project.domain.intake.file_hints import DeclaredColumns
 from pipeline_project.domain.intake.inbound.events import POSTED_SOURCE, EventKind, PostedEvent, PostedEvents
 from pipeline_project.domain.intake.outcomes import OutcomeProblem, problems_of, with_problems
 from pipeline_project.ports.sources import CaseSource, OutcomeSource
@@ -27,7 +27,7 @@ from resources.sources.files import fingerprint, joined
 from resources.sources.json_rows import jsonl_rows
 from resources.sources.lines import Reading
 from resources.sources.outcomes import OutcomeColumns, told_outcomes
-from resources.sources.rows import Row
+from resources.sources.rows import SourceRow
 
 CONTRADICTED = "contradicts what the declared source says of its case at the same time, which is used"
 FORGOTTEN = "its subject was forgotten, and with the key what was posted"
@@ -99,7 +99,9 @@ class InboundOutcomes:
         return _merged(declared, told_outcomes(joined(parts), columns, self.spec, POSTED_SOURCE, came), events)
 
 
-def _rows(event: PostedEvent, known_at: str | None = None, declared: Declared | None = None) -> Iterable[Row]:
+def _rows(
+    event: PostedEvent, known_at: str | None = None, declared: DeclaredColumns | None = None
+) -> Iterable[SourceRow]:
     """The rows of an event; `line` counts them from 1.
 
     Args:
@@ -107,10 +109,10 @@ def _rows(event: PostedEvent, known_at: str | None = None, declared: Declared | 
         declared: the columns of a case.
     """
     if event.wrong is not None:
-        yield Row(1, {"event": event.event_id}, event.wrong)
+        yield SourceRow(1, {"event": event.event_id}, event.wrong)
     for line, text in enumerate(event.rows, start=1):
         if text is None:
-            yield Row(line, {"event": event.event_id, "row": str(line)}, FORGOTTEN)
+            yield SourceRow(line, {"event": event.event_id, "row": str(line)}, FORGOTTEN)
             continue
         if known_at is not None:
             told = json.loads(text)

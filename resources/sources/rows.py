@@ -12,14 +12,14 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from resources.sources.lines import BEGINNING, MAX_LINE, Line, Reading
+from resources.sources.lines import BEGINNING, MAX_LINE, PhysicalLine, Reading
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060\u00ad"))
 
 
 @dataclass(frozen=True)
-class Row:
+class SourceRow:
     """One row: where it starts (the header being line 1), its cells by column, and why it could not be split.
 
     Attributes:
@@ -33,20 +33,20 @@ class Row:
     inside: dict[str, str] = field(default_factory=dict)
 
 
-def too_long(line: int, beginning: str, size: int, digest: str, problem: str) -> Row:
+def too_long(line: int, beginning: str, size: int, digest: str, problem: str) -> SourceRow:
     """A row of which only the beginning is kept, with what tells it from any other one."""
     cells = {"line": written_out(beginning[:BEGINNING].rstrip("\r\n")), "characters": str(size), "sha256": digest}
-    return Row(line, cells, problem)
+    return SourceRow(line, cells, problem)
 
 
-def long_line(line: Line) -> Row:
+def long_line(line: PhysicalLine) -> SourceRow:
     return too_long(line.number, line.text, line.size, line.digest or "", TOO_LONG)
 
 
 TOO_LONG = f"is longer than {MAX_LINE // 1024**2} MiB; only its beginning is kept here, deliver it shorter"
 
 
-def bounded(row: Row) -> Row:
+def bounded(row: SourceRow) -> SourceRow:
     """The row, or its beginning where its cells are too long together."""
     size = sum(map(len, row.cells.values()))
     if size <= MAX_LINE:

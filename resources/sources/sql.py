@@ -18,7 +18,7 @@ from resources.sources.arrivals import arrivals
 from resources.sources.files import fingerprint, joined, repair_stamps
 from resources.sources.places import secret
 from resources.sources.repairs import read_repairs, repaired_nights
-from resources.sources.rows import Row, as_string, unique_names
+from resources.sources.rows import SourceRow, as_string, unique_names
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -60,7 +60,7 @@ class SqlCases:
         where = [url.get_backend_name(), url.host, url.port, url.database, *source.query.lower().split()]
         return (f"sql:{hashlib.sha256(repr(where).encode()).hexdigest()}",)
 
-    def _query(self, window: NightWindow) -> list[Row]:
+    def _query(self, window: NightWindow) -> list[SourceRow]:
         import sqlalchemy as sa
 
         from resources.sources.reading_database import BY_CURSOR, reading, shown, told
@@ -80,7 +80,7 @@ class SqlCases:
                 f"{self._spec.name}: the query against {shown(url)} failed ({type(error).__name__}"
                 f"{': ' * bool(words)}{words}); check {variable} and `source.query`"
             ) from None
-        return [Row(line, dict(zip(names, cells, strict=True))) for line, cells in enumerate(found, start=1)]
+        return [SourceRow(line, dict(zip(names, cells, strict=True))) for line, cells in enumerate(found, start=1)]
 
     def _url(self) -> URL:
         from resources.sources.reading_database import reading_url

@@ -6,7 +6,7 @@ import pytest
 
 import assets.retraining
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.lifecycle.promotion import Verdict
+from pipeline_project.domain.lifecycle.promotion import PromotionVerdict
 from pipeline_project.domain.reporting.concerns import CAPACITY_BINDS, NO_CHAMPION, key_of
 from tests.assets.test_training_assets import MODEL, TRAINING, past
 from tests.doubles import NIGHT, World, arrival, claims
@@ -17,7 +17,7 @@ DECIDE = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions", 
 def test_a_first_model_that_is_refused_is_told_until_one_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     world = past()
     with monkeypatch.context() as patched:
-        patched.setattr(assets.retraining, "judge", lambda *_: Verdict(False, "no better than the bare rates"))
+        patched.setattr(assets.retraining, "judge", lambda *_: PromotionVerdict(False, "no better than the bare rates"))
         assert world.run(NIGHT, *TRAINING).success
     alert = world.ledger.alerts[assets.retraining.FIRST_MODEL_ALERT]
     assert alert["kind"] == "model_refused" and "bare rates" in alert["message"]

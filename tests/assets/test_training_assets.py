@@ -12,7 +12,7 @@ from pipeline_project.domain.core.model_terms import GateTerms
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.gates import GATES, Gate, Shown
-from pipeline_project.domain.lifecycle.promotion import Verdict
+from pipeline_project.domain.lifecycle.promotion import PromotionVerdict
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from tests.doubles import FIRST, NIGHT, World, arrival, claims, logged, metadata
 
@@ -142,7 +142,7 @@ def test_a_model_that_does_not_load_is_not_promoted(monkeypatch: pytest.MonkeyPa
     world = past()
     assert world.run(NIGHT, "training_set", "challenger").success
     world.registry.files["1"] = {"model.json": b"{}"}
-    monkeypatch.setattr(assets.retraining, "judge", lambda *_: Verdict(True, "anything goes"))
+    monkeypatch.setattr(assets.retraining, "judge", lambda *_: PromotionVerdict(True, "anything goes"))
     assert not world.run(NIGHT, "champion").success
     assert world.ledger.champions == []
 

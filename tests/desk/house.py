@@ -24,14 +24,14 @@ from pipeline_project.domain.review.night_work import NightWork
 from resources.ledger.audit.trail import AuditTrail, Sought
 from resources.ledger.models.proposals import PostgresPromotions
 from resources.ledger.nights.ledger import PostgresLedger
-from resources.ledger.nights.story import Stories
-from resources.ledger.outbox.overview import Outbox
+from resources.ledger.nights.story import PostgresStories
+from resources.ledger.outbox.overview import PostgresOutbox
 from resources.ledger.people.accounts import PostgresPeople
 from resources.ledger.people.sessions import PostgresSessions
 from resources.ledger.privacy.keyring import PostgresKeyring
 from resources.ledger.review.answers import ReviewAnswers
-from resources.ledger.review.clusters import Clusters
-from resources.ledger.review.repeats import Repeats
+from resources.ledger.review.clusters import PostgresClusters
+from resources.ledger.review.repeats import PostgresRepeats
 from resources.ledger.review.tasks import ReviewTasks
 from resources.ledger.roles import DESK
 from resources.postgres.databases import engine_of, pooled_engine, url_as
@@ -69,10 +69,10 @@ class DeskHouse:
             sessions=PostgresSessions(url),
             tasks=ReviewTasks(url),
             answers=ReviewAnswers(url),
-            clusters=Clusters(url),
-            repeats=Repeats(url),
-            outbox=Outbox(url, engine_of),
-            stories=Stories(url),
+            clusters=PostgresClusters(url),
+            repeats=PostgresRepeats(url),
+            outbox=PostgresOutbox(url, engine_of),
+            stories=PostgresStories(url),
             nights=PostgresLedger(url),
             trail=AuditTrail(url),
             keyring=PostgresKeyring(engine_of(url), self.keys),

@@ -21,7 +21,7 @@ from pipeline_project.domain.review.answers import Answer
 from pipeline_project.operations.dispatch import Dispatcher
 from pipeline_project.operations.reconciliation import declared, where
 from pipeline_project.reconcile.run import links
-from pipeline_project.reconcile.told import Declared, Span, Where
+from pipeline_project.reconcile.told import DeclaredWorkflow, Span, Where
 from pipeline_project.sample.shop import Book, build_shop
 from resources.ledger.audit.checkpoints import Checkpoints
 from resources.ledger.review.answers import ReviewAnswers
@@ -90,7 +90,7 @@ def _deliver(house: House) -> None:
 
 
 @pytest.fixture(scope="module")
-def given(house: House) -> tuple[Where, Declared]:
+def given(house: House) -> tuple[Where, DeclaredWorkflow]:
     with house.entered():
         return where(house.settings), declared(house.spec, house.settings)
 
@@ -98,7 +98,7 @@ def given(house: House) -> tuple[Where, Declared]:
 Found = dict[str, list[str]]
 
 
-def _found(connection: Connection, given: tuple[Where, Declared], span: Span = SPAN) -> Found:
+def _found(connection: Connection, given: tuple[Where, DeclaredWorkflow], span: Span = SPAN) -> Found:
     """What does not add up, by link."""
     all_links = list(links(connection, given[0], [given[1]], span))
     return {
@@ -118,7 +118,7 @@ def connection(house: House) -> Iterator[Connection]:
 
 
 def test_everything_adds_up_and_was_counted(
-    house: House, given: tuple[Where, Declared], connection: Connection
+    house: House, given: tuple[Where, DeclaredWorkflow], connection: Connection
 ) -> None:
     all_links = list(links(connection, given[0], [given[1]], SPAN))
     assert [link.name for link in all_links if link.breaks] == []
@@ -145,7 +145,7 @@ def test_the_command_says_so_and_changes_nothing(house: House) -> None:
     assert house.sql("SELECT count(*) AS rows FROM audit_rows") == before
 
 
-def test_a_span_is_counted_by_itself(given: tuple[Where, Declared], connection: Connection) -> None:
+def test_a_span_is_counted_by_itself(given: tuple[Where, DeclaredWorkflow], connection: Connection) -> None:
     one = {link.name: link for link in links(connection, given[0], [given[1]], Span(LAST, LAST))}
     assert [link.name for link in one.values() if link.breaks] == []
     assert one["source lines ↔ arrivals"].counted == (27, 27)
@@ -278,7 +278,7 @@ TAMPERED: dict[str, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize("what", TAMPERED)
 def test_what_is_changed_in_the_ledger_is_seen(
-    what: str, house: House, given: tuple[Where, Declared], connection: Connection
+    what: str, house: House, given: tuple[Where, DeclaredWorkflow], connection: Connection
 ) -> None:
     statement, link, words = TAMPERED[what]
     of_actions = "contype = 'c' AND conrelid = 'actions'::regclass"
@@ -371,7 +371,7 @@ OUTSIDE: dict[str, tuple[Callable[[Path], object], str, str]] = {
 
 @pytest.mark.parametrize("what", OUTSIDE)
 def test_what_is_changed_outside_is_seen(
-    what: str, house: House, given: tuple[Where, Declared], connection: Connection, tmp_path: Path
+    what: str, house: House, given: tuple[Where, DeclaredWorkflow], connection: Connection, tmp_path: Path
 ) -> None:
     for part in ("own", "shop"):
         shutil.copytree(house.home / part, tmp_path / part)
@@ -429,7 +429,7 @@ IN_LAKE: dict[str, tuple[Callable[[str], object], str, str]] = {
 
 @pytest.mark.parametrize("what", IN_LAKE)
 def test_what_is_changed_in_the_lake_is_seen(
-    what: str, house: House, given: tuple[Where, Declared], connection: Connection, tmp_path: Path
+    what: str, house: House, given: tuple[Where, DeclaredWorkflow], connection: Connection, tmp_path: Path
 ) -> None:
     shutil.copytree(house.home / "lake" / house.name, tmp_path / house.name)
     tamper, link, words = IN_LAKE[what]
@@ -439,7 +439,7 @@ def test_what_is_changed_in_the_lake_is_seen(
 
 
 def test_a_checkpoint_that_names_another_end_is_seen(
-    given: tuple[Where, Declared], connection: Connection, tmp_path: Path
+    given: tuple[Where, DeclaredWorkflow], connection: Connection, tmp_path: Path
 ) -> None:
     lines: Sequence[Any] = (given[0].checkpoints / "checkpoints.jsonl").read_text().splitlines()
     told = {**json.loads(lines[-1]), "hash": "0" * 64}

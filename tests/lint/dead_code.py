@@ -18,7 +18,8 @@ BESIDE = ("benchmarks", "docs")
 WHITELIST = Path(__file__).with_name("called_by_name.py")
 #: What is registered by being decorated.
 DECORATORS = (
-    "@app.*", "@router.*", "@*.command", "@*.callback", "@field_validator", "@model_validator", "@field_serializer"
+    "@app.*", "@router.*", "@*.command", "@*.callback", "@field_validator", "@model_validator", "@field_serializer",
+    "@declared_as", "@drift_kind", "@gate",
 )  # fmt: skip
 #: Percent; a name that nobody uses is reported with 60.
 LEAST_CONFIDENCE = 60

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline_project.domain.core.errors import LakeDamaged, LakeUnavailable, ModelUnavailable
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.operations.deep_check import Looked, look_deep
+from pipeline_project.operations.deep_check import DeepCheckResult, look_deep
 from resources.lake import delta
 from resources.lake.lake import DeltaLake
 from resources.lake.vectors import LakeVectorStore
@@ -55,7 +55,7 @@ def flip(file: Path, at: int) -> None:
     file.write_bytes(content)
 
 
-def looked(lake: DeltaLake, tmp_path: Path, *gone: str) -> Looked:
+def looked(lake: DeltaLake, tmp_path: Path, *gone: str) -> DeepCheckResult:
     return look_deep(lake.store, Registry(*gone), [MODEL], tmp_path / "reports")  # type: ignore[arg-type]
 
 

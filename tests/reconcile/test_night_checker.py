@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable
 from pipeline_project.operations import reconciliation as reconciling
-from pipeline_project.operations.reconciliation import NightChecker
+from pipeline_project.operations.reconciliation import LinesNightChecker
 from pipeline_project.reconcile import run
 from pipeline_project.reconcile.told import Where
 from pipeline_project.settings import Settings
@@ -17,15 +17,15 @@ from tests.doubles import NIGHT, claims
 
 
 @pytest.fixture
-def checker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NightChecker:
+def checker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LinesNightChecker:
     places = Where("postgresql://nowhere", str(tmp_path), tmp_path, tmp_path, tmp_path)
     monkeypatch.setattr(reconciling, "where", lambda _: places)
-    return NightChecker(Settings(home=tmp_path))
+    return LinesNightChecker(Settings(home=tmp_path))
 
 
 @pytest.mark.parametrize("kind", [OperationalError, ProgrammingError])
 def test_a_ledger_that_breaks_off_is_told_with_what_to_do(
-    checker: NightChecker, monkeypatch: pytest.MonkeyPatch, kind: type[OperationalError]
+    checker: LinesNightChecker, monkeypatch: pytest.MonkeyPatch, kind: type[OperationalError]
 ) -> None:
     def breaks_off(*_: object) -> None:
         raise kind("SELECT secret", {}, ConnectionError("gone"))
@@ -36,7 +36,7 @@ def test_a_ledger_that_breaks_off_is_told_with_what_to_do(
     assert "secret" not in str(told.value)
 
 
-def test_a_mistake_of_its_own_is_not_hidden(checker: NightChecker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_of_its_own_is_not_hidden(checker: LinesNightChecker, monkeypatch: pytest.MonkeyPatch) -> None:
     def mistaken(*_: object) -> None:
         raise KeyError("option")
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline_project.domain.audit.chain import Batch, hash_of
+from pipeline_project.domain.audit.chain import ChainBatch, hash_of
 from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
 from pipeline_project.reconcile.chain import _hash, _leaf, _root
 
@@ -21,7 +21,7 @@ def test_trees(size: int) -> None:
 
 def test_links() -> None:
     at = datetime(2025, 3, 5, 1, 2, 3, 400, UTC)
-    theirs = Batch(7, "decisions", "returns", at, "a" * 64, "b" * 64, 12)
+    theirs = ChainBatch(7, "decisions", "returns", at, "a" * 64, "b" * 64, 12)
     ours = SimpleNamespace(
         number=7, kind="decisions", workflow="returns", at=at, prev_hash="a" * 64, root="b" * 64, rows=12
     )

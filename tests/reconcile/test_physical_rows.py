@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_project.reconcile.rows import Lake, check_rows
+from pipeline_project.reconcile.rows import WorkflowTables, check_rows
 from pipeline_project.reconcile.told import Span
 
 NIGHT = "2025-03-05"
 
 
-def lake(arrived: str, admitted: str) -> Lake:
+def lake(arrived: str, admitted: str) -> WorkflowTables:
     rows = {
         "arrivals": [{"night": NIGHT, "file": "a.csv", "line": n, "row_sha256": sha} for n, sha in enumerate(arrived)],
         "cases": [{"night": NIGHT, "case_id": sha.upper(), "row_sha256": sha} for sha in admitted],
         "quarantine": [],
     }  # fmt: skip
-    return Lake.of({noun: (found, {NIGHT}) for noun, found in rows.items()})
+    return WorkflowTables.of({noun: (found, {NIGHT}) for noun, found in rows.items()})
 
 
 @pytest.mark.parametrize(

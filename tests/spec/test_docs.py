@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_project.spec import check_file, load_spec
 from pipeline_project.spec.docs import example, workflows_page
-from pipeline_project.spec.words import Wanted, in_words, wanted
+from pipeline_project.spec.words import WantedValue, in_words, wanted
 
 PAGE = Path(__file__).parents[2] / "docs" / "workflows.md"
 
@@ -77,4 +77,4 @@ def test_every_key_is_described() -> None:
 )
 def test_types_in_words(annotation: object, words: str) -> None:
     assert in_words(wanted(annotation)) == words
-    assert isinstance(wanted(annotation), Wanted)
+    assert isinstance(wanted(annotation), WantedValue)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_project.spec.base import Finding
+from pipeline_project.spec.base import SpecFinding
 from pipeline_project.spec.draft import Draft
 from pipeline_project.spec.lifecycle import PolicySpec
 from pipeline_project.spec.rules_policy import POLICY_RULES
@@ -17,7 +17,7 @@ class Part:
         self.__dict__.update(values)
 
 
-def found(policy: dict[str, object], learned_after: tuple[str, ...], exploration: float) -> list[Finding]:
+def found(policy: dict[str, object], learned_after: tuple[str, ...], exploration: float) -> list[SpecFinding]:
     parts = {
         "policy": PolicySpec.model_validate(policy),
         "outcome": Part(learned_after=learned_after),

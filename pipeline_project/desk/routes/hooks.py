@@ -27,7 +27,7 @@ from starlette.requests import ClientDisconnect
 
 from pipeline_project.desk.signatures import MOST_SECRETS, SHORTEST, is_signed
 from pipeline_project.domain.core.errors import DatabaseUnreachable, EventRefused, PipelineError
-from pipeline_project.domain.intake.inbound.events import EventKind, InboundStore, Receipt, Verdict
+from pipeline_project.domain.intake.inbound.events import EventKind, EventVerdict, InboundStore, Receipt
 from pipeline_project.domain.intake.inbound.reading import MAX_BODY, read_event
 
 #: For the desk: these need no session, no role and no CSRF token.
@@ -172,7 +172,7 @@ async def _taken(door: HookDoor, workflow: str, kind: EventKind, request: Reques
         _log.error("an event of %s could not be kept: %s", workflow, error)
         reason = "" if isinstance(error, DatabaseUnreachable) else "not kept"
         raise _Refused(503, reason, "not kept; send the same event again later", workflow) from None
-    if receipt.verdict == Verdict.CONFLICT:
+    if receipt.verdict == EventVerdict.CONFLICT:
         raise _Refused(409, "", "this webhook-id was used before with another body; give every event its own")
     return receipt
 

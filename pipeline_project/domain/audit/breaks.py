@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline_project.domain.audit.chain import GENESIS
-from pipeline_project.domain.audit.findings import Break, Checkpoint, End, Finding, Tampering
+from pipeline_project.domain.audit.findings import AcceptedBreak, AuditFinding, Checkpoint, End, Tampering
 
 NOTHING = End(0, GENESIS)
 
 
 @dataclass(frozen=True)
-class Standing:
+class CheckpointLines:
     """What the lines of the checkpoints come to.
 
     Attributes:
@@ -27,17 +27,17 @@ class Standing:
     """
 
     checkpoints: Sequence[Checkpoint]
-    breaks: Sequence[Break]
+    breaks: Sequence[AcceptedBreak]
     lost: Sequence[Checkpoint]
-    findings: Sequence[Finding]
+    findings: Sequence[AuditFinding]
 
 
-def standing(checkpoints: Sequence[Checkpoint]) -> Standing:
+def standing(checkpoints: Sequence[Checkpoint]) -> CheckpointLines:
     """Applies the breaks, each to the lines before it; lines that are not valid count for nothing here."""
     stand: list[Checkpoint] = []
-    breaks: list[Break] = []
+    breaks: list[AcceptedBreak] = []
     lost: list[Checkpoint] = []
-    findings: list[Finding] = []
+    findings: list[AuditFinding] = []
     for each in checkpoints:
         if not each.valid:
             continue
@@ -45,16 +45,16 @@ def standing(checkpoints: Sequence[Checkpoint]) -> Standing:
             kept = _kept(each.accepted, stand)
             if kept is None:
                 words = f"the break in line {each.line} of the checkpoints does not name the ends that lie before it"
-                findings.append(Finding(Tampering.BREAK_FORGED, each.number, words))
+                findings.append(AuditFinding(Tampering.BREAK_FORGED, each.number, words))
             else:
                 lost = [one for one in stand[kept:] if one.accepted is None]
                 stand = stand[:kept]
                 breaks.append(each.accepted)
         stand.append(each)
-    return Standing(stand, breaks, lost, findings)
+    return CheckpointLines(stand, breaks, lost, findings)
 
 
-def _kept(accepted: Break, stand: Sequence[Checkpoint]) -> int | None:
+def _kept(accepted: AcceptedBreak, stand: Sequence[Checkpoint]) -> int | None:
     """How many of the checkpoints before a break it leaves standing; None where it does not name the last of them as
     lost and one before that, or none, as the one that the chain agreed with."""
     ends = [each.end for each in stand]

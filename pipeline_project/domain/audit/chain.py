@@ -15,7 +15,7 @@ _BATCH = b"\x02"
 
 
 @dataclass(frozen=True)
-class Batch:
+class ChainBatch:
     """One link: what was recorded in one transaction.
 
     Attributes:
@@ -38,7 +38,7 @@ class Batch:
     hash: str = ""
 
 
-def hash_of(batch: Batch) -> str:
+def hash_of(batch: ChainBatch) -> str:
     """The hash that binds a batch to everything before it."""
     said = {
         "number": batch.number,

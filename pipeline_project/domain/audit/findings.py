@@ -28,7 +28,7 @@ class Tampering(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """One thing that is not as it was recorded.
 
     Attributes:
@@ -53,7 +53,7 @@ class End:
 
 
 @dataclass(frozen=True)
-class Break:
+class AcceptedBreak:
     """What somebody signed about a chain that does not continue its checkpoints, because an older ledger was restored.
 
     Attributes:
@@ -97,7 +97,7 @@ class Checkpoint:
     hash: str
     signed_at: datetime
     valid: bool = True
-    accepted: Break | None = None
+    accepted: AcceptedBreak | None = None
 
     @property
     def end(self) -> End:
@@ -105,7 +105,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ChainVerdict:
     """What a check found.
 
     Attributes:
@@ -122,9 +122,9 @@ class Verdict:
     tip: int
     tip_hash: str
     vouched: Checkpoint | None
-    findings: Sequence[Finding] = field(default_factory=tuple)
+    findings: Sequence[AuditFinding] = field(default_factory=tuple)
     more: int = 0
-    breaks: Sequence[Break] = field(default_factory=tuple)
+    breaks: Sequence[AcceptedBreak] = field(default_factory=tuple)
 
     @property
     def intact(self) -> bool:
@@ -147,6 +147,6 @@ class Verdict:
         return f"Everything up to {until}, is as it was recorded{apart}.{after}{broken}"
 
 
-def told_breaks(breaks: Sequence[Break]) -> str:
+def told_breaks(breaks: Sequence[AcceptedBreak]) -> str:
     """All accepted breaks in one sentence's words; empty without any."""
     return "; ".join(each.words for each in breaks)

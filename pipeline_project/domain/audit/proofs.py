@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline_project.domain.audit.chain import Batch, hash_of
+from pipeline_project.domain.audit.chain import ChainBatch, hash_of
 from pipeline_project.domain.audit.findings import Checkpoint
 from pipeline_project.domain.audit.merkle import Inclusion, leaf_hash, proves
 
@@ -23,7 +23,7 @@ class Proof:
 
     body: str
     path: Inclusion
-    links: Sequence[Batch]
+    links: Sequence[ChainBatch]
     checkpoint: Checkpoint | None
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from pipeline_project.domain.audit.breaks import standing
-from pipeline_project.domain.audit.chain import GENESIS, Batch, hash_of
-from pipeline_project.domain.audit.findings import Checkpoint, Finding, Tampering, Verdict
+from pipeline_project.domain.audit.chain import GENESIS, ChainBatch, hash_of
+from pipeline_project.domain.audit.findings import AuditFinding, ChainVerdict, Checkpoint, Tampering
 from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
 
 #: Findings that are kept with their words; more are counted.
@@ -22,7 +22,7 @@ _LOST_KEPT = 64
 
 
 @dataclass(frozen=True)
-class Row:
+class StoredRow:
     """One row of a batch as stored; `fits` says whether the columns for the search are those that its body gives."""
 
     batch: int
@@ -45,7 +45,7 @@ class Start:
 class _Lost:
     """A batch that lacks rows: what is left of it, by position."""
 
-    batch: Batch
+    batch: ChainBatch
     rows: dict[int, str]
 
     def whole_with(self, body: str) -> int | None:
@@ -64,31 +64,31 @@ class _Check:
     start: Start
     checkpoints: dict[int, list[Checkpoint]]
     lost_checkpoints: frozenset[tuple[int, str]] = frozenset()
-    before: Batch | None = None
+    before: ChainBatch | None = None
     batches: int = 0
     rows: int = 0
-    found: list[Finding] = field(default_factory=list)
+    found: list[AuditFinding] = field(default_factory=list)
     more: int = 0
     vouched: Checkpoint | None = None
     disagreed: bool = False
     lost: list[_Lost] = field(default_factory=list)
-    joined: list[Row] = field(default_factory=list)
+    joined: list[StoredRow] = field(default_factory=list)
 
     def add(
         self, what: Tampering, batch: int, words: str, position: int | None = None, last: int | None = None
     ) -> None:
         if len(self.found) < FINDINGS_KEPT:
-            self.found.append(Finding(what, batch, words, position, last))
+            self.found.append(AuditFinding(what, batch, words, position, last))
         else:
             self.more += 1
 
 
 def verify_chain(
-    batches: Iterable[tuple[Batch, Sequence[Row]]],
+    batches: Iterable[tuple[ChainBatch, Sequence[StoredRow]]],
     checkpoints: Sequence[Checkpoint],
     orphans: Iterable[tuple[int, int]] = (),
     start: Start | None = None,
-) -> Verdict:
+) -> ChainVerdict:
     """Checks batches in the order of their numbers, each with its rows in the order of their positions.
 
     Args:
@@ -113,7 +113,7 @@ def verify_chain(
     _check_end(check, checkpoints, stand.checkpoints)
     _tell_moves(check)
     tip = check.before
-    return Verdict(
+    return ChainVerdict(
         batches=check.batches,
         rows=check.rows,
         tip=tip.number if tip else check.start.number,
@@ -128,7 +128,7 @@ def verify_chain(
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _check_rows(check: _Check, batch: Batch, rows: Sequence[Row]) -> None:
+def _check_rows(check: _Check, batch: ChainBatch, rows: Sequence[StoredRow]) -> None:
     check.rows += len(rows)
     leaves = [leaf_hash(row.position, row.body) for row in rows]
     positions = [row.position for row in rows]
@@ -153,7 +153,7 @@ def _check_rows(check: _Check, batch: Batch, rows: Sequence[Row]) -> None:
         check.add(Tampering.CHANGED, batch.number, words)
 
 
-def _tell_order(check: _Check, batch: Batch, rows: Sequence[Row], wrong: Sequence[int]) -> bool:
+def _tell_order(check: _Check, batch: ChainBatch, rows: Sequence[StoredRow], wrong: Sequence[int]) -> bool:
     """Whether some rows only changed places: put back where their leaves were made, they give the root."""
     if len(rows) != batch.count or not 1 < len(wrong) <= _NEARBY:
         return False
@@ -175,7 +175,7 @@ def _tell_order(check: _Check, batch: Batch, rows: Sequence[Row], wrong: Sequenc
     return True
 
 
-def _tell_count(check: _Check, batch: Batch, rows: Sequence[Row], positions: Sequence[int]) -> bool:
+def _tell_count(check: _Check, batch: ChainBatch, rows: Sequence[StoredRow], positions: Sequence[int]) -> bool:
     there = set(positions)
     missing = [position for position in range(batch.count) if position not in there]
     beyond = [row for row in rows if row.position >= batch.count]
@@ -203,7 +203,7 @@ def _tell_moves(check: _Check) -> None:
             pair = ((Tampering.REMOVED, number, position), (Tampering.INSERTED, row.batch, row.position))
             check.found = [each for each in check.found if (each.what, each.batch, each.position) not in pair]
             words = f"row {position} of batch {number} stands in batch {row.batch} now, at {row.position}"
-            check.found.append(Finding(Tampering.MOVED, number, words, position, max(number, row.batch)))
+            check.found.append(AuditFinding(Tampering.MOVED, number, words, position, max(number, row.batch)))
             check.joined.remove(row)
             break
 
@@ -211,7 +211,7 @@ def _tell_moves(check: _Check) -> None:
 # -- links -----------------------------------------------------------------------------------------------------------
 
 
-def _check_link(check: _Check, batch: Batch) -> None:
+def _check_link(check: _Check, batch: ChainBatch) -> None:
     number, before, at = _end(check)
     if batch.number != number + 1:
         words = f"batches {number + 1} to {batch.number - 1} are missing"
@@ -232,11 +232,11 @@ def _end(check: _Check) -> tuple[int, str, datetime | None]:
     return (check.start.number, check.start.hash, check.start.at) if before is None else _place(before)
 
 
-def _place(batch: Batch) -> tuple[int, str, datetime]:
+def _place(batch: ChainBatch) -> tuple[int, str, datetime]:
     return batch.number, batch.hash, batch.at
 
 
-def _tell_batch(check: _Check, batch: Batch) -> None:
+def _tell_batch(check: _Check, batch: ChainBatch) -> None:
     """A batch whose hash is not that of its columns: one that changed places, or one that was changed."""
     number = batch.number
     nearby = range(max(1, number - _NEARBY), number + _NEARBY + 1)
@@ -256,7 +256,7 @@ def _tell_batch(check: _Check, batch: Batch) -> None:
 # -- checkpoints -----------------------------------------------------------------------------------------------------
 
 
-def _check_signed(check: _Check, batch: Batch) -> None:
+def _check_signed(check: _Check, batch: ChainBatch) -> None:
     if (batch.number, batch.hash) in check.lost_checkpoints:
         words = f"a break calls the checkpoint over batch {batch.number} lost, and the chain holds that batch"
         check.add(Tampering.BREAK_FORGED, batch.number, words)
@@ -296,8 +296,8 @@ def _check_end(check: _Check, checkpoints: Sequence[Checkpoint], stand: Sequence
 
 
 def with_rows(
-    batches: Iterable[Batch], rows: Iterable[Row], orphan: Callable[[Row], None]
-) -> Iterator[tuple[Batch, list[Row]]]:
+    batches: Iterable[ChainBatch], rows: Iterable[StoredRow], orphan: Callable[[StoredRow], None]
+) -> Iterator[tuple[ChainBatch, list[StoredRow]]]:
     """Puts rows, ordered by batch and position, beside the batches, ordered by number.
 
     Args:

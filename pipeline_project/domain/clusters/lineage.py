@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Event:
+class ClusterEvent:
     """What a night did to one cluster.
 
     Attributes:
@@ -59,7 +59,7 @@ def cluster_events(
     before: pa.Table | None,
     subjects: Mapping[str, str | None],
     window_nights: int,
-) -> list[Event]:
+) -> list[ClusterEvent]:
     """What became of every cluster since the night before, by name.
 
     Args:
@@ -79,10 +79,10 @@ def cluster_events(
         was = len(names.get(name, ()))
         if kind is Kind.SAME and was != len(tonight[name]):
             kind = Kind.GREW if was < len(tonight[name]) else Kind.SHRANK
-        events.append(Event(night, kind, name, others, len(tonight[name]), accounts, was, born[name]))
+        events.append(ClusterEvent(night, kind, name, others, len(tonight[name]), accounts, was, born[name]))
     for name in sorted(names.keys() - tonight.keys()):
         heirs = _kin(staying.get(name, frozenset()), tonight)
-        events.append(Event(night, Kind.DIED, name, heirs, 0, 0, len(names[name])))
+        events.append(ClusterEvent(night, Kind.DIED, name, heirs, 0, 0, len(names[name])))
     return events
 
 

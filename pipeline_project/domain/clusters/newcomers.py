@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline_project.domain.clusters.lineage import Event, Kind, by_cluster
+from pipeline_project.domain.clusters.lineage import ClusterEvent, Kind, by_cluster
 from pipeline_project.domain.clusters.similarity import Likeness, Vectors, likeness
 from pipeline_project.domain.core.schema import NIGHT
 
@@ -80,7 +80,7 @@ class Novelty:
 
 def novelties(
     night: str,
-    events: Sequence[Event],
+    events: Sequence[ClusterEvent],
     members: pa.Table,
     vectors: Vectors,
     subjects: Mapping[str, str | None],
@@ -136,7 +136,7 @@ def chance_of(growth: int, earlier: Sequence[int]) -> float:
     return float(max(share, rate.sf(growth - 1)))
 
 
-def _novelty(event: Event, alike: Likeness, chance: float, terms: AlarmTerms) -> Novelty | None:
+def _novelty(event: ClusterEvent, alike: Likeness, chance: float, terms: AlarmTerms) -> Novelty | None:
     if alike.cases < terms.members or alike.accounts < terms.accounts or chance > terms.chance:
         return None
     return Novelty(
@@ -182,7 +182,7 @@ def _reported(earlier: pa.Table | None) -> set[str]:
     return set() if earlier is None else set(earlier.filter(earlier["reported"])["cluster"].to_pylist())
 
 
-def _row(event: Event, alike: Likeness | None, chance: float | None, reported: bool) -> dict[str, object]:
+def _row(event: ClusterEvent, alike: Likeness | None, chance: float | None, reported: bool) -> dict[str, object]:
     return {
         NIGHT: event.night,
         "cluster": event.cluster,

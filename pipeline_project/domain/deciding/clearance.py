@@ -35,7 +35,7 @@ BLOCKING = frozenset({*ALWAYS["release"], "embeddings_contract", LANDED_CHECK})
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckVerdict:
     """What a blocking check found.
 
     Attributes:
@@ -55,7 +55,7 @@ class Basis:
     """What a night's decisions, or its release, rest on.
 
     Attributes:
-        judged: as `Verdict.judged`, of every table that is used.
+        judged: as `CheckVerdict.judged`, of every table that is used.
         checks: the names of those that must have passed on it.
     """
 
@@ -63,12 +63,12 @@ class Basis:
     checks: tuple[str, ...]
 
 
-def concerns(verdict: Verdict, basis: Basis) -> bool:
+def concerns(verdict: CheckVerdict, basis: Basis) -> bool:
     """Whether a verdict is about nothing but what is used; one of an older table is not."""
     return verdict.judged.items() <= basis.judged.items()
 
 
-def broken(verdicts: Sequence[Verdict], basis: Basis) -> list[Verdict]:
+def broken(verdicts: Sequence[CheckVerdict], basis: Basis) -> list[CheckVerdict]:
     """Of each check the newest verdict about what is used, where it has not passed.
 
     Args:
@@ -78,13 +78,13 @@ def broken(verdicts: Sequence[Verdict], basis: Basis) -> list[Verdict]:
     return [verdict for verdict in newest.values() if not verdict.passed]
 
 
-def missing(verdicts: Sequence[Verdict], basis: Basis) -> list[str]:
+def missing(verdicts: Sequence[CheckVerdict], basis: Basis) -> list[str]:
     """The checks that have said nothing about what is used."""
     told = {verdict.check for verdict in verdicts if concerns(verdict, basis)}
     return [check for check in basis.checks if check not in told]
 
 
-def clear(workflow: str, night: str, step: Step, verdicts: Sequence[Verdict], basis: Basis) -> None:
+def clear(workflow: str, night: str, step: Step, verdicts: Sequence[CheckVerdict], basis: Basis) -> None:
     """Lets a night pass.
 
     Raises:

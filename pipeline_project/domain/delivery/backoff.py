@@ -35,7 +35,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class DeliveryResult:
     """What a destination said.
 
     Attributes:

@@ -99,7 +99,7 @@ def _number(value: Any) -> float:
 
 
 @dataclass(frozen=True)
-class Standing:
+class OutboxAction:
     """An action as it stands in the outbox, as far as taking it back needs to know."""
 
     planned: PlannedAction
@@ -107,7 +107,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class TakenBack:
+class CompensationPlan:
     """What becomes of a case's actions when its decision no longer holds.
 
     Attributes:
@@ -121,7 +121,7 @@ class TakenBack:
     for_good: Sequence[Any]
 
 
-def plan_compensations(terms: ActionTerms, standing: Iterable[Standing]) -> TakenBack:
+def plan_compensations(terms: ActionTerms, standing: Iterable[OutboxAction]) -> CompensationPlan:
     """How the actions of one decision of one case are taken back.
 
     What has not left is cancelled, dead letters too, or somebody could send them again. What has left is compensated in
@@ -132,9 +132,9 @@ def plan_compensations(terms: ActionTerms, standing: Iterable[Standing]) -> Take
     left = [each for each in known if each.state not in UNSENT]
     cancelled = [each.planned.key for each in known if each.state in ("waiting", "ready", "held", "dead")]
     if any(each.planned.final for each in left):
-        return TakenBack([], [], [each.planned.key for each in left])
+        return CompensationPlan([], [], [each.planned.key for each in left])
     undone = [each.planned for each in reversed(left) if each.planned.undo]
-    return TakenBack(
+    return CompensationPlan(
         cancelled,
         [_compensation(terms, planned, step) for step, planned in enumerate(undone)],
         [each.planned.key for each in left if not each.planned.undo],

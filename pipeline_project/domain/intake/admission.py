@@ -16,7 +16,7 @@ from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.schema import CASE_ID, CONTENT, NIGHT, QUARANTINE, Role, cases_schema
 from pipeline_project.domain.intake.contents import hits
 from pipeline_project.domain.intake.expectation import Expectation
-from pipeline_project.domain.intake.known_cases import NOTHING_STANDS, TWINS_ADVICE, Standing
+from pipeline_project.domain.intake.known_cases import NOTHING_STANDS, TWINS_ADVICE, KnownCases
 from pipeline_project.domain.intake.typed_rows import Reasons, TypedRows, read_rows
 
 __all__ = ["REPAIR_PREFIX", "Admission", "TypedRows", "admit", "open_share", "read_rows", "unevaluated"]
@@ -66,7 +66,7 @@ def admit(
     earlier: pa.Table | None,
     window: NightWindow,
     quarantine_limit: float | None = None,
-    standing: Standing = NOTHING_STANDS,
+    standing: KnownCases = NOTHING_STANDS,
 ) -> Admission:
     """Sorts a night's rows into cases, quarantine and exact duplicates.
 

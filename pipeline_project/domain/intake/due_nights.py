@@ -18,7 +18,7 @@ RECENT, OTHERS = 7, 20
 
 
 @dataclass(frozen=True)
-class NightState:
+class NightProgress:
     """What is known of one night's runs.
 
     Attributes:
@@ -39,7 +39,7 @@ class NightState:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedNight:
     """A night to run for what has `landed`; `key` changes with the content and with the attempt, because Dagster never
     launches a key again, however its run ended."""
 
@@ -48,12 +48,12 @@ class Wanted:
     landed: str
 
 
-def is_done(state: NightState) -> bool:
+def is_done(state: NightProgress) -> bool:
     """Nothing new has landed since the night went through to the end."""
     return state.finished and state.taken == state.landed
 
 
-def is_stale(state: NightState) -> bool:
+def is_stale(state: NightProgress) -> bool:
     """Something landed for the night after it was taken in."""
     return state.taken is not None and state.taken != state.landed
 
@@ -104,14 +104,14 @@ def looked_at(nights: Iterable[str], alerts: Iterable[Mapping[str, Any]]) -> lis
 
 
 def nights_to_run(
-    workflow: str, states: Mapping[str, NightState], last_ended: str, attempts: int = ATTEMPTS
-) -> list[Wanted]:
+    workflow: str, states: Mapping[str, NightProgress], last_ended: str, attempts: int = ATTEMPTS
+) -> list[WantedNight]:
     """The nights that have ended, have something new, are not running and have not failed too often, oldest first.
 
     Late files of a night that was done, and repeated files, change the fingerprint and so bring the night back.
     """
     return [
-        Wanted(night, f"{workflow}/{night}/{state.landed[:20]}/{state.attempts + 1}", state.landed)
+        WantedNight(night, f"{workflow}/{night}/{state.landed[:20]}/{state.attempts + 1}", state.landed)
         for night, state in sorted(states.items())
         if night <= last_ended and not is_done(state) and not state.running and state.failures < attempts
     ]

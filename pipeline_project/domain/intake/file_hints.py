@@ -52,7 +52,7 @@ def _text(head: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredColumns:
     """The columns that a file should have.
 
     Attributes:

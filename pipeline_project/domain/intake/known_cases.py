@@ -17,7 +17,7 @@ Told = Sequence[Collection[str]]
 
 
 @dataclass(frozen=True)
-class Place:
+class CasePlace:
     """Where a case stands: of which workflow, in which night, under which id."""
 
     workflow: str
@@ -26,7 +26,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Standing:
+class KnownCases:
     """What may not be decided once more.
 
     Attributes:
@@ -41,8 +41,8 @@ class Standing:
     """
 
     told: Told = ()
-    elsewhere: Mapping[str, Sequence[Place]] = field(default_factory=dict)
-    gone: Mapping[str, Place] = field(default_factory=dict)
+    elsewhere: Mapping[str, Sequence[CasePlace]] = field(default_factory=dict)
+    gone: Mapping[str, CasePlace] = field(default_factory=dict)
     decided: frozenset[str] = frozenset()
     before: dict[str, str] = field(default_factory=dict)
     rows: frozenset[str] = frozenset()
@@ -67,30 +67,30 @@ class Standing:
         return None
 
 
-NOTHING_STANDS = Standing()
+NOTHING_STANDS = KnownCases()
 
 
 def places(
     workflow: str, history: pa.Table | None, wanted: Collection[str], but: str | None = None
-) -> dict[str, list[Place]]:
+) -> dict[str, list[CasePlace]]:
     """Content -> where it stands in a workflow's cases, of the contents wanted.
 
     Args:
         history: night, case_id and content_sha256 of the cases, or None.
         but: a night that is left out.
     """
-    found: dict[str, list[Place]] = {}
+    found: dict[str, list[CasePlace]] = {}
     if history is None or not wanted:
         return found
     for row in hits(history, CONTENT, list(wanted)).select([NIGHT, CASE_ID, CONTENT]).to_pylist():
         if row[NIGHT] != but:
-            found.setdefault(row[CONTENT], []).append(Place(workflow, row[NIGHT], row[CASE_ID]))
+            found.setdefault(row[CONTENT], []).append(CasePlace(workflow, row[NIGHT], row[CASE_ID]))
     return found
 
 
-def merged(parts: Iterable[Mapping[str, Sequence[Place]]]) -> dict[str, list[Place]]:
+def merged(parts: Iterable[Mapping[str, Sequence[CasePlace]]]) -> dict[str, list[CasePlace]]:
     """Several of `places` as one."""
-    whole: dict[str, list[Place]] = {}
+    whole: dict[str, list[CasePlace]] = {}
     for part in parts:
         for content, found in part.items():
             whole.setdefault(content, []).extend(found)

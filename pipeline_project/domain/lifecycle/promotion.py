@@ -14,7 +14,7 @@ from pipeline_project.domain.models.training import learned_from
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PromotionVerdict:
     """Whether a challenger becomes champion, why, and the figures behind it."""
 
     promote: bool
@@ -47,7 +47,9 @@ def ignorance(label_index: np.ndarray, nights: np.ndarray, weights: np.ndarray, 
     return log_loss(told, label_index[later], weights[later])
 
 
-def judge(metrics: Mapping[str, float], training_set: pa.Table, labels: Sequence[str], share: float) -> Verdict:
+def judge(
+    metrics: Mapping[str, float], training_set: pa.Table, labels: Sequence[str], share: float
+) -> PromotionVerdict:
     """The challenger decides if, on nights it was not fitted on, it knew more than how often each label occurs.
 
     Args:
@@ -61,7 +63,9 @@ def judge(metrics: Mapping[str, float], training_set: pa.Table, labels: Sequence
     own = metrics.get("log_loss", float("inf"))
     figures = {"log_loss": own, "log_loss_of_ignorance": plain}
     if own < plain:
-        return Verdict(True, f"log-loss {own:.4f} on later nights, against {plain:.4f} of the bare rates", figures)
-    return Verdict(
+        return PromotionVerdict(
+            True, f"log-loss {own:.4f} on later nights, against {plain:.4f} of the bare rates", figures
+        )
+    return PromotionVerdict(
         False, f"log-loss {own:.4f} on later nights is no better than {plain:.4f} of the bare rates", figures
     )

@@ -16,7 +16,7 @@ from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.explanations import spoken, weighty
 from pipeline_project.domain.models.fusion_inputs import FusionInputs
 from pipeline_project.domain.models.network import (
-    Batch,
+    InputBatch,
     Recipe,
     Weights,
     average_case,
@@ -82,7 +82,7 @@ class FusionNetwork:
         self.middle_ = average_case(self.weights_, batch)
         return self
 
-    def _epochs(self, batch: Batch, y: np.ndarray, weight: np.ndarray, nights: np.ndarray, seed: int) -> int:
+    def _epochs(self, batch: InputBatch, y: np.ndarray, weight: np.ndarray, nights: np.ndarray, seed: int) -> int:
         """How many epochs did best on later nights; a fixed number where those say too little."""
         later = later_share(nights, _STOP_SHARE)
         if later.sum() < _FEWEST_TO_STOP or (~later).sum() < _FEWEST_TO_STOP or len(np.unique(y[~later])) < 2:
@@ -91,11 +91,11 @@ class FusionNetwork:
         start = self._fresh(early, seed)
         return max(learned(early, y[~later], weight[~later], start, self.recipe_, seed, None, stop)[1], _FEWEST_EPOCHS)
 
-    def _fresh(self, batch: Batch, seed: int) -> Weights:
+    def _fresh(self, batch: InputBatch, seed: int) -> Weights:
         return fresh(batch, self.inputs_.sizes, len(self.settings.labels), seed)
 
-    def _batch(self, table: FeatureTable) -> Batch:
-        return Batch(*self.inputs_.groups(table))
+    def _batch(self, table: FeatureTable) -> InputBatch:
+        return InputBatch(*self.inputs_.groups(table))
 
     def probabilities(self, table: FeatureTable) -> np.ndarray:
         batch = self._batch(table)

@@ -45,7 +45,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Batch:
+class InputBatch:
     """Inputs of n cases: groups of shape (n, width), codes of shape (n, categories)."""
 
     dense: Dense
@@ -54,11 +54,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def select(self, rows: np.ndarray) -> Batch:
-        return Batch({kind: part[rows] for kind, part in self.dense.items()}, self.codes[rows])
+    def select(self, rows: np.ndarray) -> InputBatch:
+        return InputBatch({kind: part[rows] for kind, part in self.dense.items()}, self.codes[rows])
 
 
-def fresh(batch: Batch, sizes: Mapping[str, int], labels: int, seed: int) -> Weights:
+def fresh(batch: InputBatch, sizes: Mapping[str, int], labels: int, seed: int) -> Weights:
     """Weights to start from, drawn by the seed alone."""
     draw = np.random.default_rng(seed)
     weights: Weights = {}
@@ -86,14 +86,14 @@ def embedded(size: int) -> int:
 
 
 def learned(
-    batch: Batch,
+    batch: InputBatch,
     y: np.ndarray,
     weight: np.ndarray,
     start: Weights,
     recipe: Recipe,
     seed: int,
     epochs: int | None = None,
-    stop: tuple[Batch, np.ndarray, np.ndarray] | None = None,
+    stop: tuple[InputBatch, np.ndarray, np.ndarray] | None = None,
 ) -> tuple[Weights, int]:
     """The weights after so many epochs, averaged over the last steps; the same input gives the same bytes.
 
@@ -158,7 +158,7 @@ class _Learner:
         """The moving average of the weights, which is steadier than where the last batch left them."""
         return {name: held.numpy().copy() for name, held in self.sums.items()}
 
-    def epoch(self, batch: Batch, y: np.ndarray, weight: np.ndarray) -> None:
+    def epoch(self, batch: InputBatch, y: np.ndarray, weight: np.ndarray) -> None:
         torch = self.torch
         order = torch.randperm(len(y), generator=self.generator).numpy()
         mean = weight.mean()
@@ -175,7 +175,7 @@ class _Learner:
                 for name, held in self.held.items():
                     self.sums[name].lerp_(held.detach(), 1 - kept)
 
-    def _logits(self, batch: Batch) -> torch.Tensor:
+    def _logits(self, batch: InputBatch) -> torch.Tensor:
         torch, held = self.torch, self.held
         parts = {kind: torch.from_numpy(batch.dense[kind].astype(np.float32)) for kind in self.kinds}
         if batch.codes.shape[1]:
@@ -203,7 +203,7 @@ def _row(torch: Any, table: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.one_hot(codes, len(table)).to(table.dtype) @ table
 
 
-def _inputs(weights: Weights, batch: Batch) -> dict[str, np.ndarray]:
+def _inputs(weights: Weights, batch: InputBatch) -> dict[str, np.ndarray]:
     """Every tower's input in float64, shape (n, width)."""
     parts = {kind: np.asarray(part, dtype=np.float64) for kind, part in batch.dense.items()}
     if batch.codes.shape[1]:
@@ -212,7 +212,7 @@ def _inputs(weights: Weights, batch: Batch) -> dict[str, np.ndarray]:
     return parts
 
 
-def logits(weights: Weights, batch: Batch) -> np.ndarray:
+def logits(weights: Weights, batch: InputBatch) -> np.ndarray:
     """Shape (n, labels)."""
     return _forward(_double(weights), _inputs(weights, batch))[0]
 
@@ -231,7 +231,7 @@ def _forward(held: Weights, parts: Mapping[str, np.ndarray]) -> tuple[np.ndarray
     return told, met, towers
 
 
-def contributions(weights: Weights, batch: Batch, middle: Dense, chosen: np.ndarray) -> dict[str, np.ndarray]:
+def contributions(weights: Weights, batch: InputBatch, middle: Dense, chosen: np.ndarray) -> dict[str, np.ndarray]:
     """What each input adds to the chosen label's log-odds against the mean of all labels, shape (n, width) by tower.
 
     Gradient times input, averaged along the straight way from the average case (integrated gradients), so that they
@@ -260,7 +260,7 @@ def contributions(weights: Weights, batch: Batch, middle: Dense, chosen: np.ndar
     return {kind: gradients[kind] / _STEPS * (part - middle[kind]) for kind, part in parts.items()}
 
 
-def average_case(weights: Weights, batch: Batch) -> dict[str, np.ndarray]:
+def average_case(weights: Weights, batch: InputBatch) -> dict[str, np.ndarray]:
     """The mean input of each tower, shape (width,)."""
     return {kind: part.mean(axis=0) for kind, part in _inputs(weights, batch).items()}
 

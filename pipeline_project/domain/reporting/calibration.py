@@ -34,7 +34,7 @@ class LabelLine:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationReport:
     """Probabilities against outcomes.
 
     Attributes:
@@ -73,7 +73,7 @@ class Calibration:
         return f"{text}: too {side} by {points:.1f} points."
 
 
-def calibration(matured: pd.DataFrame, labels: tuple[str, ...]) -> Calibration | None:
+def calibration(matured: pd.DataFrame, labels: tuple[str, ...]) -> CalibrationReport | None:
     """The calibration over matured decisions, None with fewer than 20 that have probabilities.
 
     Args:
@@ -91,7 +91,7 @@ def calibration(matured: pd.DataFrame, labels: tuple[str, ...]) -> Calibration |
     else:
         said, event_true, event = probability.max(axis=1), top == truth, "the likeliest label"
     bins = reliability(said, event_true)
-    return Calibration(
+    return CalibrationReport(
         cases=len(truth),
         nights=int(usable["night"].nunique()),
         event=event,

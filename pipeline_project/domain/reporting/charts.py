@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from pipeline_project.domain.reporting.calibration import Calibration
+from pipeline_project.domain.reporting.calibration import CalibrationReport
 from pipeline_project.domain.reporting.sentences import count, percent
 from pipeline_project.domain.reporting.summary import Confidence
 
@@ -68,7 +68,7 @@ def confidence_chart(confidence: Confidence) -> Markup:
     return _chart(said, shapes)
 
 
-def reliability_chart(found: Calibration) -> Markup:
+def reliability_chart(found: CalibrationReport) -> Markup:
     """What was said against what came true, with 95 % intervals; the diagonal would be perfect."""
     shapes = [_frame([0.0, 0.25, 0.5, 0.75, 1.0], 1.0, f"probability given to {found.event}", "came true", share=True)]
     diagonal = '<line class="ideal" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'

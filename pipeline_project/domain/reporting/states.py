@@ -14,7 +14,7 @@ from pipeline_project.domain.reporting.money import Comparison, comparison_sente
 from pipeline_project.domain.reporting.sentences import count, percent
 
 
-class NightState(StrEnum):
+class ReportState(StrEnum):
     """Only one holds of a night; an earlier one hides the later."""
 
     BLOCKED = "blocked"
@@ -35,24 +35,24 @@ class Banner:
     text: str
 
 
-def state_of(facts: NightFacts, terms: ReportTerms) -> NightState:
+def state_of(facts: NightFacts, terms: ReportTerms) -> ReportState:
     """The state of a night, from what ran and what was decided."""
     if facts.blocked is not None:
-        return NightState.BLOCKED
+        return ReportState.BLOCKED
     if facts.arrivals == 0:
-        return NightState.EMPTY
+        return ReportState.EMPTY
     if facts.night < terms.decide_from:
-        return NightState.WARM_UP
+        return ReportState.WARM_UP
     if facts.decisions is None:
-        return NightState.NOT_DECIDED
+        return ReportState.NOT_DECIDED
     reasons = set(facts.decisions["reason"].to_pylist()) - {Reason.RANDOM_SHARE}
     if reasons and reasons <= {Reason.MODEL_UNAVAILABLE, Reason.NO_MODEL}:
-        return NightState.MODEL_UNAVAILABLE if Reason.MODEL_UNAVAILABLE in reasons else NightState.NO_MODEL
-    return NightState.DECIDED
+        return ReportState.MODEL_UNAVAILABLE if Reason.MODEL_UNAVAILABLE in reasons else ReportState.NO_MODEL
+    return ReportState.DECIDED
 
 
 def banners(
-    state: NightState, facts: NightFacts, terms: ReportTerms, missing: int, changed: int, compared: Comparison | None
+    state: ReportState, facts: NightFacts, terms: ReportTerms, missing: int, changed: int, compared: Comparison | None
 ) -> tuple[Banner, ...]:
     """The state's banner if it has one, then what does not add up, then the alerts.
 
@@ -66,7 +66,7 @@ def banners(
         text = f"{count(abs(missing), 'row')} {'too few' if missing > 0 else 'too many'}: arrivals must equal "
         text += "admitted + refused + repeats. Do not release this night before someone has looked."
         found.append(Banner("stop", "The counts do not add up", text))
-    if state == NightState.DECIDED and facts.cases.num_rows == 0:
+    if state == ReportState.DECIDED and facts.cases.num_rows == 0:
         found.append(Banner("warn", "Nothing was admitted", "Every row was refused or a repeat; see below why."))
     if compared and (compared.negligible or compared.saving < 0):
         found.append(_against_constant(compared, terms))
@@ -78,24 +78,24 @@ def banners(
     return tuple(found)
 
 
-def _of_state(state: NightState, facts: NightFacts, terms: ReportTerms) -> Sequence[Banner]:
-    if state == NightState.BLOCKED:
+def _of_state(state: ReportState, facts: NightFacts, terms: ReportTerms) -> Sequence[Banner]:
+    if state == ReportState.BLOCKED:
         text = (
             mask(facts.blocked or "").rstrip(".") + ". Nothing of this night was decided and nothing left the house; "
         )
         return [Banner("stop", "This night is blocked", text + "other nights are not affected.")]
-    if state == NightState.EMPTY:
+    if state == ReportState.EMPTY:
         return [Banner("note", "An empty night", "No file held a case for this night. That is valid, not a failure.")]
-    if state == NightState.WARM_UP:
+    if state == ReportState.WARM_UP:
         text = f"Cases of nights before {terms.decide_from} teach the models what usually comes in. "
         return [Banner("note", "Warm-up night", text + "Nothing is decided and nobody is asked.")]
-    if state == NightState.NOT_DECIDED:
+    if state == ReportState.NOT_DECIDED:
         text = "The run ended before the decisions. Look at the failed step in Dagster and run the night again; "
         return [Banner("stop", "This night is not decided yet", text + "running it twice is safe.")]
-    if state == NightState.MODEL_UNAVAILABLE:
+    if state == ReportState.MODEL_UNAVAILABLE:
         text = "The champion could not be loaded, so every case goes to a person. Run `pipeline doctor`, then the "
         return [Banner("stop", "The model is unavailable", text + "next night is scored again.")]
-    if state == NightState.NO_MODEL:
+    if state == ReportState.NO_MODEL:
         text = "Too few outcomes are known to train one, so every case goes to a person. Their answers are the "
         return [Banner("warn", "There is no model yet", text + "outcomes that the first model learns from.")]
     return _share_unscored(facts)

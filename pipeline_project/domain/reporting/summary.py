@@ -14,7 +14,7 @@ from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.privacy.masking import MASK, id_is_personal, secrets_of_cases
 from pipeline_project.domain.reporting import money
 from pipeline_project.domain.reporting import sentences as words
-from pipeline_project.domain.reporting.calibration import Calibration, calibration
+from pipeline_project.domain.reporting.calibration import CalibrationReport, calibration
 from pipeline_project.domain.reporting.facts import NightFacts, ReportTerms, Versions
 from pipeline_project.domain.reporting.groups import Groups, groups
 from pipeline_project.domain.reporting.newcomers import NewcomerLine, newcomer_lines
@@ -26,7 +26,7 @@ from pipeline_project.domain.reporting.people import (
     refusals,
     waiting_cases,
 )
-from pipeline_project.domain.reporting.states import Banner, NightState, banners, state_of
+from pipeline_project.domain.reporting.states import Banner, ReportState, banners, state_of
 
 CONFIDENCE_BINS = 20
 MOST_CLUSTERS = 6
@@ -69,7 +69,7 @@ class NightReport:
     owners: tuple[str, ...]
     currency: str
     night: str
-    state: NightState
+    state: ReportState
     banners: tuple[Banner, ...]
     arrivals: int
     admitted: int
@@ -91,7 +91,7 @@ class NightReport:
     newcomers: tuple[NewcomerLine, ...]
     comparison: money.Comparison | None
     realised: money.Comparison | None
-    calibration: Calibration | None
+    calibration: CalibrationReport | None
     immature: str
     confidence: Confidence | None
     encoded: Encoded | None

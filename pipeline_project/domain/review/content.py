@@ -50,7 +50,7 @@ class EarlierCase:
 
 
 @dataclass(frozen=True)
-class Known:
+class CaseContext:
     """What was known beside a case itself.
 
     Attributes:
@@ -63,7 +63,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Looked:
+class ModelView:
     """What the machine made of one case.
 
     Attributes:
@@ -94,7 +94,12 @@ def personal_fields(schema: CaseSchema) -> tuple[Field, ...]:
 
 
 def build(
-    case: Mapping[str, Any], schema: CaseSchema, matrix: CostMatrix, looked: Looked, known: Known, personal: Personal
+    case: Mapping[str, Any],
+    schema: CaseSchema,
+    matrix: CostMatrix,
+    looked: ModelView,
+    known: CaseContext,
+    personal: Personal,
 ) -> dict[str, Any]:
     """The content of one task; see the module's table of keys.
 
@@ -137,7 +142,7 @@ def build(
     }
 
 
-def _labels(matrix: CostMatrix, looked: Looked) -> dict[str, dict[str, Any]]:
+def _labels(matrix: CostMatrix, looked: ModelView) -> dict[str, dict[str, Any]]:
     """Every label; the likeliest first."""
     best = [_best(matrix, looked.costs[:, i]) for i in range(len(matrix.labels))]
     likely = looked.probabilities
@@ -152,7 +157,7 @@ def _best(matrix: CostMatrix, costs: np.ndarray) -> str | None:
     return matrix.options[int(np.nanargmin(costs))] if np.isfinite(costs).any() else None
 
 
-def _options(matrix: CostMatrix, looked: Looked) -> dict[str, dict[str, Any]]:
+def _options(matrix: CostMatrix, looked: ModelView) -> dict[str, dict[str, Any]]:
     """The cheapest options first, with their costs under the likeliest labels; where there are many, not all."""
     likely = looked.probabilities
     labels = range(len(matrix.labels)) if likely is None else sorted(range(len(likely)), key=lambda i: -likely[i])

@@ -17,7 +17,7 @@ from pipeline_project.domain.deciding.decisions import NightDecisions
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review import content
-from pipeline_project.domain.review.content import Known, Looked, Personal
+from pipeline_project.domain.review.content import CaseContext, ModelView, Personal
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 
 #: The epoch of the policy's own decision; a person's answer is a later one.
@@ -52,7 +52,7 @@ def night_work(
     matrix: CostMatrix,
     review: ReviewTerms,
     acting: ActionTerms,
-    known: Mapping[str, Known],
+    known: Mapping[str, CaseContext],
     personal: Mapping[str, Personal],
     problems: Mapping[str, str | None],
 ) -> NightWork:
@@ -75,7 +75,7 @@ def night_work(
     tasks = {}
     for i, case in enumerate(picked[CASE_ID].to_pylist()):
         row = asked[case]
-        looked = Looked(
+        looked = ModelView(
             probabilities=row["probabilities"],
             costs=costs[i],
             expected=row["expected_costs"],
@@ -85,7 +85,7 @@ def night_work(
             problem=problems.get(case),
         )
         shown = content.build(
-            rows[case], schema, matrix, looked, known.get(case, Known()), personal.get(case, Personal())
+            rows[case], schema, matrix, looked, known.get(case, CaseContext()), personal.get(case, Personal())
         )
         tasks[case] = _task(row, rows[case][subject.name] if subject else None, shown)
     actions = {

@@ -167,7 +167,7 @@ def _chance(allowed: int, members: int, disagreeing: int, sample: int) -> float:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SampleStanding:
     """How a sample stands.
 
     Attributes:
@@ -179,7 +179,7 @@ class Standing:
     bound: float | None
 
 
-def standing(plan: SpreadPlan, answered: int, disagreements: int, reached: int | None = None) -> Standing:
+def standing(plan: SpreadPlan, answered: int, disagreements: int, reached: int | None = None) -> SampleStanding:
     """What the answers so far say. A split is known early; a spread waits for the whole sample, as planned.
 
     Args:
@@ -187,13 +187,13 @@ def standing(plan: SpreadPlan, answered: int, disagreements: int, reached: int |
             disagree are then taken to be among them.
     """
     if disagreements > plan.allowed:
-        return Standing(spread=False, bound=None)
+        return SampleStanding(spread=False, bound=None)
     if answered < plan.sample:
-        return Standing(spread=None, bound=None)
+        return SampleStanding(spread=None, bound=None)
     wrong = most_disagreeing(plan.members, plan.sample, disagreements, plan.alpha) - disagreements
     left = plan.unseen() if reached is None else reached
     share = Fraction(min(wrong, left), left) if left else Fraction(0)
-    return Standing(spread=share <= Fraction(str(plan.limit)), bound=float(share))
+    return SampleStanding(spread=share <= Fraction(str(plan.limit)), bound=float(share))
 
 
 # -- members -----------------------------------------------------------------------------------------------------

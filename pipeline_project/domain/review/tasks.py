@@ -136,7 +136,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Event:
+class TaskEvent:
     """One change of a task, as its history lists it."""
 
     version: int

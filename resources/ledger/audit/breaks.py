@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from pipeline_project.domain.audit.breaks import NOTHING, standing
-from pipeline_project.domain.audit.findings import Break, Checkpoint, End
+from pipeline_project.domain.audit.findings import AcceptedBreak, Checkpoint, End
 from pipeline_project.domain.core.errors import BreakRefused
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import BREAK_KIND
@@ -85,7 +85,7 @@ def _now(connection: Connection) -> tuple[End, datetime]:
 
 def _refuse_unsound(connection: Connection, checkpoints: Sequence[Checkpoint], found: Parted) -> None:
     """A break excuses what was lost; it may not carry along anything else, so all is checked as if it were accepted."""
-    accepted = Break(found.agreed, found.lost, found.kept, "", "", found.at, "")
+    accepted = AcceptedBreak(found.agreed, found.lost, found.kept, "", "", found.at, "")
     line = Checkpoint(len(checkpoints) + 1, found.kept.number, found.kept.hash, found.at, accepted=accepted)
     verdict = check(connection, [*checkpoints, line]).verdict
     if verdict.findings:
@@ -96,13 +96,13 @@ def _refuse_unsound(connection: Connection, checkpoints: Sequence[Checkpoint], f
         )
 
 
-def fact_of(accepted: Break) -> Mapping[str, Any]:
+def fact_of(accepted: AcceptedBreak) -> Mapping[str, Any]:
     """What the chain itself holds of a break."""
     ends = {name: vars(getattr(accepted, name)) for name in ("agreed", "lost", "kept")}
     return {"break": ends, "person": accepted.by, "reason": accepted.reason, "record": accepted.record}
 
 
-def tell(connection: Connection, accepted: Break) -> None:
+def tell(connection: Connection, accepted: AcceptedBreak) -> None:
     """Puts the fact of a break into the chain that it accepted, unless it is there: a crash may have come between the
     line and the fact. Another chain is left alone."""
     batches = audit_batches.c
@@ -113,7 +113,7 @@ def tell(connection: Connection, accepted: Break) -> None:
         append(connection, BREAK_KIND, "", [fact_of(accepted)])
 
 
-def _is_told(connection: Connection, accepted: Break) -> bool:
+def _is_told(connection: Connection, accepted: AcceptedBreak) -> bool:
     batches, rows = audit_batches.c, audit_rows.c
     query = select(rows.body).join(audit_batches, batches.number == rows.batch).where(batches.kind == BREAK_KIND)
     return any(accepted.record in body for body in connection.scalars(query))

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Connection, Integer, Text, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
-from pipeline_project.domain.audit.chain import GENESIS, Batch, hash_of
+from pipeline_project.domain.audit.chain import GENESIS, ChainBatch, hash_of
 from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
 from resources.ledger.audit.facts import Fact, fact_of
 from resources.ledger.audit.rows import completed
@@ -53,13 +53,13 @@ def append(connection: Connection, kind: str, workflow: str, facts: Sequence[Map
     return batch.number
 
 
-def _next_batch(connection: Connection, kind: str, workflow: str, root: str, count: int) -> Batch:
+def _next_batch(connection: Connection, kind: str, workflow: str, root: str, count: int) -> ChainBatch:
     known = audit_batches.c
     tip = connection.execute(select(known.number, known.hash, known.at).order_by(known.number.desc()).limit(1)).first()
     # a clock that was set back must not make the chain look as if its times had been tampered with
     now = func.clock_timestamp() if tip is None else func.greatest(func.clock_timestamp(), tip.at)
     number, before = (1, GENESIS) if tip is None else (tip.number + 1, tip.hash)
-    batch = Batch(number, kind, workflow, connection.execute(select(now)).scalar_one(), before, root, count)
+    batch = ChainBatch(number, kind, workflow, connection.execute(select(now)).scalar_one(), before, root, count)
     return replace(batch, hash=hash_of(batch))
 
 

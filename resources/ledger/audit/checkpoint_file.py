@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_project.domain.audit.canonical import canonical, moment
 from pipeline_project.domain.audit.chain import GENESIS
-from pipeline_project.domain.audit.findings import Break, Checkpoint, End
+from pipeline_project.domain.audit.findings import AcceptedBreak, Checkpoint, End
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,14 +29,14 @@ KIND, BREAK_KIND = "checkpoints", "breaks"
 
 
 @dataclass(frozen=True)
-class Line:
+class CheckpointLine:
     """One line as read, and the digest that the next one names."""
 
     checkpoint: Checkpoint
     digest: str
 
 
-def read_lines(folder: Path, key: Ed25519PublicKey) -> list[Line]:
+def read_lines(folder: Path, key: Ed25519PublicKey) -> list[CheckpointLine]:
     """The checkpoints in a folder, oldest first; what is no valid line is one with `valid` False.
 
     A last line without its end was cut off by a crash while it was written, before anybody relied on it: left out.
@@ -45,11 +45,11 @@ def read_lines(folder: Path, key: Ed25519PublicKey) -> list[Line]:
     if not path.exists():
         return []
     whole, _, _ = path.read_bytes().rpartition(b"\n")
-    lines: list[Line] = []
+    lines: list[CheckpointLine] = []
     before = GENESIS
     for number, content in enumerate(whole.split(b"\n") if whole else [], start=1):
         digest = sha256(content).hexdigest()
-        lines.append(Line(_checkpoint(number, content, before, key), digest))
+        lines.append(CheckpointLine(_checkpoint(number, content, before, key), digest))
         before = digest
     return lines
 
@@ -68,9 +68,9 @@ def _checkpoint(number: int, content: bytes, before: str, key: Ed25519PublicKey)
         return Checkpoint(number, 0, "", datetime.fromisoformat("1970-01-01T00:00:00+00:00"), valid=False)
 
 
-def _break(said: Mapping[str, Any], kept: End, at: datetime, content: bytes) -> Break:
+def _break(said: Mapping[str, Any], kept: End, at: datetime, content: bytes) -> AcceptedBreak:
     agreed, lost = (End(int(said[name]["number"]), str(said[name]["hash"])) for name in ("agreed", "lost"))
-    return Break(agreed, lost, kept, str(said["by"]), str(said["reason"]), at, sha256(content).hexdigest())
+    return AcceptedBreak(agreed, lost, kept, str(said["by"]), str(said["reason"]), at, sha256(content).hexdigest())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from pipeline_project.domain.audit.breaks import NOTHING
 from pipeline_project.domain.audit.chain import GENESIS
-from pipeline_project.domain.audit.findings import Break, Checkpoint, End, Verdict
+from pipeline_project.domain.audit.findings import AcceptedBreak, ChainVerdict, Checkpoint, End
 from pipeline_project.domain.audit.verify import Start
 from pipeline_project.domain.core.errors import AuditBroken, BreakRefused
 from resources.keys import checkpoint_key as keys
@@ -79,7 +79,7 @@ class Checkpoints:
         with snapshot(self.url) as connection:
             return breaks.parted(connection, [line.checkpoint for line in lines])
 
-    def accept_break(self, by: str, reason: str) -> Break:
+    def accept_break(self, by: str, reason: str) -> AcceptedBreak:
         """Signs that this chain goes on although it lacks what was signed, because an older ledger was restored.
 
         The line names both ends, and so does a fact of the chain. All that the restored ledger holds is checked first.
@@ -104,7 +104,7 @@ class Checkpoints:
             record = checkpoint_file.write_line(
                 handle, self.folder, key, found.kept, lines[-1].digest, found.at, found.said(by, reason)
             )
-            accepted = Break(found.agreed, found.lost, found.kept, by, reason, found.at, record)
+            accepted = AcceptedBreak(found.agreed, found.lost, found.kept, by, reason, found.at, record)
             self._tell(accepted)
         self.checkpoint()
         return accepted
@@ -127,7 +127,7 @@ class Checkpoints:
             return []
         return [line.checkpoint for line in checkpoint_file.read_lines(self.folder, key)]
 
-    def _last(self, lines: list[checkpoint_file.Line]) -> Checkpoint | None:
+    def _last(self, lines: list[checkpoint_file.CheckpointLine]) -> Checkpoint | None:
         broken = next((line.checkpoint for line in lines if not line.checkpoint.valid), None)
         if broken is not None:
             raise AuditBroken(
@@ -137,7 +137,7 @@ class Checkpoints:
             )
         return lines[-1].checkpoint if lines else None
 
-    def _continues(self, connection: Connection, last: Checkpoint | None, anew: bool) -> Verdict | None:
+    def _continues(self, connection: Connection, last: Checkpoint | None, anew: bool) -> ChainVerdict | None:
         """The verdict on what was added since the last checkpoint; None when that is nothing but its own row."""
         known = audit_batches.c
         start = Start()
@@ -177,11 +177,11 @@ class Checkpoints:
                 "is lost"
             )
 
-    def _remember(self, verdict: Verdict, now: datetime, anew: bool) -> None:
+    def _remember(self, verdict: ChainVerdict, now: datetime, anew: bool) -> None:
         fact = {"checkpoint": verdict.tip, "hash": verdict.tip_hash, "signed_at": now, "anew": anew}
         with unit_of_work(engine_of(self.url)) as connection:
             append(connection, KIND, "", [fact])
 
-    def _tell(self, accepted: Break) -> None:
+    def _tell(self, accepted: AcceptedBreak) -> None:
         with unit_of_work(engine_of(self.url)) as connection:
             breaks.tell(connection, accepted)

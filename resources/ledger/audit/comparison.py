@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Table, Text, bindparam, func, select, text
 
-from pipeline_project.domain.audit.findings import Finding, Tampering
+from pipeline_project.domain.audit.findings import AuditFinding, Tampering
 from pipeline_project.domain.audit.verify import FINDINGS_KEPT
 from resources.ledger.audit.coverage import MATRIX
 from resources.ledger.audit.facts import held, key_columns, key_of, row_values, same
@@ -27,7 +27,7 @@ _Told = list[tuple[Any, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Compared:
+class TableComparison:
     """One table beside the chain.
 
     Attributes:
@@ -40,17 +40,17 @@ class Compared:
     facts: int
     covered: bool
     outside: int
-    findings: Sequence[Finding]
+    findings: Sequence[AuditFinding]
 
 
-def compare_ledger(connection: Connection) -> list[Compared]:
+def compare_ledger(connection: Connection) -> list[TableComparison]:
     """Every table of which the chain holds something: a row that differs, that is gone, or that was never recorded."""
     return [compare_table(connection, metadata.tables[name]) for name in MATRIX]
 
 
-def compare_table(connection: Connection, table: Table) -> Compared:
+def compare_table(connection: Connection, table: Table) -> TableComparison:
     """One table beside what the chain holds of it."""
-    found: list[Finding] = []
+    found: list[AuditFinding] = []
     facts = 0
     known = audit_rows.c
     query = select(known.batch, known.position, known.key, known.body)
@@ -66,14 +66,14 @@ def compare_table(connection: Connection, table: Table) -> Compared:
             outside += 1
             if len(found) < FINDINGS_KEPT:
                 words = f"a row of {table.name} is not in the chain (key digest {_short(key)})"
-                found.append(Finding(Tampering.LEDGER_INSERTED, 0, words))
+                found.append(AuditFinding(Tampering.LEDGER_INSERTED, 0, words))
     except UNREADABLE:
         words = f"a key of {table.name} cannot be read: the rows behind it were not looked for in the chain"
-        found.append(Finding(Tampering.LEDGER_CHANGED, 0, words))
-    return Compared(table.name, facts, True, outside, found)
+        found.append(AuditFinding(Tampering.LEDGER_CHANGED, 0, words))
+    return TableComparison(table.name, facts, True, outside, found)
 
 
-def _of_chunk(connection: Connection, table: Table, chunk: Sequence[_Told]) -> Iterator[Finding]:
+def _of_chunk(connection: Connection, table: Table, chunk: Sequence[_Told]) -> Iterator[AuditFinding]:
     """What some rows are not as their facts say; one that nobody can read is a finding, and hides no other."""
     try:
         there = rows_of(connection, table, [said[0][1] for said in chunk])
@@ -85,7 +85,7 @@ def _of_chunk(connection: Connection, table: Table, chunk: Sequence[_Told]) -> I
             return
         record = chunk[0][-1][0]
         words = f"the row of {table.name} that row {record.position} of batch {record.batch} recorded cannot be read"
-        yield Finding(Tampering.LEDGER_CHANGED, record.batch, words, record.position)
+        yield AuditFinding(Tampering.LEDGER_CHANGED, record.batch, words, record.position)
 
 
 def _by_key(table: Table, records: Iterable[Any]) -> Iterator[list[_Told]]:
@@ -115,13 +115,13 @@ def _said(table: Table, record: Any) -> dict[str, Any] | None:
     return said if isinstance(said, dict) and key_of(table, said) == record.key else None
 
 
-def _compared(table: Table, told: _Told, row: Mapping[str, Any] | None) -> Iterator[Finding]:
+def _compared(table: Table, told: _Told, row: Mapping[str, Any] | None) -> Iterator[AuditFinding]:
     """What a row is not as its facts say: columns that never change by every fact, others by the newest that names
     them."""
     if row is None:
         record = told[-1][0]
         words = f"the row of {table.name} that row {record.position} of batch {record.batch} recorded is gone"
-        yield Finding(Tampering.LEDGER_REMOVED, record.batch, words, record.position)
+        yield AuditFinding(Tampering.LEDGER_REMOVED, record.batch, words, record.position)
         return
     kept, plain = MATRIX[table.name], row_values(table, row)
     there = held(table, row)
@@ -132,7 +132,7 @@ def _compared(table: Table, told: _Told, row: Mapping[str, Any] | None) -> Itera
         if other:
             where = f"row {record.position} of batch {record.batch}"
             words = f"{', '.join(other)} of a row of {table.name} are not what {where} recorded"
-            yield Finding(Tampering.LEDGER_CHANGED, record.batch, words, record.position)
+            yield AuditFinding(Tampering.LEDGER_CHANGED, record.batch, words, record.position)
 
 
 def _agrees(said: Any, there: Any, plain: Any) -> bool:

@@ -19,7 +19,7 @@ from sqlalchemy import Date, DateTime, Double, Float, Numeric, Table, UniqueCons
 
 from pipeline_project.domain.audit.canonical import as_floats, decimal_text, moment, plain, spelled
 from resources.ledger.audit.coverage import MATRIX, state_of_action
-from resources.ledger.tables.nights import Night
+from resources.ledger.tables.nights import NightColumn
 
 TABLE = "table"
 #: What a digest begins with.
@@ -136,7 +136,7 @@ def _readers(table: Table) -> dict[str, Any]:
 
 
 def _reader(kind: Any) -> Any:
-    if isinstance(kind, Night | Date):
+    if isinstance(kind, NightColumn | Date):
         return _day
     if isinstance(kind, DateTime):
         return _time

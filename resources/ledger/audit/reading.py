@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select, text
 
-from pipeline_project.domain.audit.chain import Batch
-from pipeline_project.domain.audit.findings import Checkpoint, Verdict
-from pipeline_project.domain.audit.verify import Row, Start, verify_chain, with_rows
+from pipeline_project.domain.audit.chain import ChainBatch
+from pipeline_project.domain.audit.findings import ChainVerdict, Checkpoint
+from pipeline_project.domain.audit.verify import Start, StoredRow, verify_chain, with_rows
 from resources.ledger.audit.facts import columns_of
 from resources.ledger.tables.audit import audit_batches, audit_rows
 from resources.ledger.unit_of_work import unit_of_work
@@ -29,19 +29,19 @@ def snapshot(url: str) -> Iterator[Connection]:
         yield connection
 
 
-def batch_of(record: Any) -> Batch:
+def batch_of(record: Any) -> ChainBatch:
     """The batch of a row of `audit_batches`."""
     # by name: a row is a tuple, and `record.count` its method
-    return Batch(**{name: record._mapping[name] for name in _COLUMNS})
+    return ChainBatch(**{name: record._mapping[name] for name in _COLUMNS})
 
 
-def read_batches(connection: Connection, after: int = 0) -> Iterator[Batch]:
+def read_batches(connection: Connection, after: int = 0) -> Iterator[ChainBatch]:
     known = audit_batches.c
     query = select(audit_batches).where(known.number > after).order_by(known.number)
     return (batch_of(record) for record in stream(connection, query))
 
 
-def read_rows(connection: Connection, after: int = 0) -> Iterator[Row]:
+def read_rows(connection: Connection, after: int = 0) -> Iterator[StoredRow]:
     known = audit_rows.c
     query = select(audit_rows).where(known.batch > after).order_by(known.batch, known.position)
     return (_row(record) for record in stream(connection, query))
@@ -52,20 +52,20 @@ def stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
     yield from connection.execute(query.execution_options(yield_per=_AT_ONCE))
 
 
-def _row(record: Any) -> Row:
+def _row(record: Any) -> StoredRow:
     try:
         said = json.loads(record.body)
         fits = columns_of(said) == (record.source, record.key, record.case_id, record.person)
     except (ValueError, AttributeError):
         fits = False
-    return Row(record.batch, record.position, record.leaf, record.body, fits)
+    return StoredRow(record.batch, record.position, record.leaf, record.body, fits)
 
 
-def check_chain(connection: Connection, checkpoints: list[Checkpoint], start: Start | None = None) -> Verdict:
+def check_chain(connection: Connection, checkpoints: list[Checkpoint], start: Start | None = None) -> ChainVerdict:
     """Checks what a connection sees of the chain, from its beginning or from a batch that was checked before."""
     orphans: dict[int, int] = {}
 
-    def orphan(row: Row) -> None:
+    def orphan(row: StoredRow) -> None:
         orphans[row.batch] = orphans.get(row.batch, 0) + 1
 
     after = start.number if start else 0

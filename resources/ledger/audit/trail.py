@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, literal, select, tuple_
 
 from pipeline_project.domain.audit.breaks import standing
-from pipeline_project.domain.audit.findings import Checkpoint, Finding, Tampering, Verdict
+from pipeline_project.domain.audit.findings import AuditFinding, ChainVerdict, Checkpoint, Tampering
 from pipeline_project.domain.audit.merkle import inclusion
 from pipeline_project.domain.audit.proofs import Proof
 from resources.ledger.audit.checkpoint_file import BREAK_KIND, KIND
-from resources.ledger.audit.comparison import Compared, compare_ledger
+from resources.ledger.audit.comparison import TableComparison, compare_ledger
 from resources.ledger.audit.reading import batch_of, check_chain, snapshot, stream
 from resources.ledger.tables.audit import audit_batches, audit_rows
 
@@ -69,8 +69,8 @@ class Page:
 class Checked:
     """The verdict on the chain, with what the comparison with the ledger's tables added to its findings."""
 
-    verdict: Verdict
-    tables: Sequence[Compared] = field(default_factory=tuple)
+    verdict: ChainVerdict
+    tables: Sequence[TableComparison] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _entry(record: Any) -> Entry:
     )
 
 
-def _lost_checkpoints(connection: Connection, checkpoints: Sequence[Checkpoint]) -> list[Finding]:
+def _lost_checkpoints(connection: Connection, checkpoints: Sequence[Checkpoint]) -> list[AuditFinding]:
     """Checkpoints and accepted breaks that the chain tells of and that are not there (any more), and the other way."""
     there = {(each.number, each.hash) for each in checkpoints if each.valid}
     records = {each.accepted.record for each in checkpoints if each.valid and each.accepted}
@@ -175,7 +175,7 @@ def _lost_checkpoints(connection: Connection, checkpoints: Sequence[Checkpoint])
         .where(audit_batches.c.kind.in_((KIND, BREAK_KIND)))
         .order_by(audit_rows.c.batch)
     )
-    lost: list[Finding] = []
+    lost: list[AuditFinding] = []
     told: set[Any] = set()
     for record in connection.execute(query):
         said = _said(record.body)
@@ -185,21 +185,21 @@ def _lost_checkpoints(connection: Connection, checkpoints: Sequence[Checkpoint])
             told.add(said.get("record"))
             if said.get("record") not in records:
                 words = f"the break of which batch {record.batch} tells is missing among the checkpoints"
-                lost.append(Finding(Tampering.CHECKPOINT_REMOVED, record.batch, words))
+                lost.append(AuditFinding(Tampering.CHECKPOINT_REMOVED, record.batch, words))
         elif (said.get("checkpoint"), said.get("hash")) not in there:
             words = (
                 f"the checkpoint over batch {said.get('checkpoint')}, of which batch {record.batch} tells, is missing"
             )
-            lost.append(Finding(Tampering.CHECKPOINT_REMOVED, record.batch, words))
+            lost.append(AuditFinding(Tampering.CHECKPOINT_REMOVED, record.batch, words))
     return [*lost, *_untold_breaks(checkpoints, told)]
 
 
-def _untold_breaks(checkpoints: Sequence[Checkpoint], told: Collection[Any]) -> list[Finding]:
+def _untold_breaks(checkpoints: Sequence[Checkpoint], told: Collection[Any]) -> list[AuditFinding]:
     """Breaks in the file that the chain does not tell of. The newest line may be one: the next checkpoint tells it."""
     stand = standing(checkpoints).checkpoints
     words = "the break in line {} of the checkpoints is not told by the chain"
     return [
-        Finding(Tampering.BREAK_FORGED, each.number, words.format(each.line))
+        AuditFinding(Tampering.BREAK_FORGED, each.number, words.format(each.line))
         for each in stand[:-1]
         if each.accepted is not None and each.accepted.record not in told
     ]

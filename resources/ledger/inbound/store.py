@@ -14,11 +14,11 @@ from sqlalchemy.dialects.postgresql import insert
 from pipeline_project.domain.core.errors import EventRefused, LedgerMissing, SealBroken, SourceUnreadable
 from pipeline_project.domain.intake.inbound.events import (
     EventKind,
+    EventVerdict,
     InboundEvent,
     InboundTerms,
     PostedEvent,
     Receipt,
-    Verdict,
 )
 from pipeline_project.domain.intake.inbound.placing import night_for
 from resources.ledger.audit.chain import append
@@ -72,11 +72,11 @@ class PostgresInbound:
                 # where another request kept the same id meanwhile, a statement of its own sees it
                 before = None if new else _kept(connection, event)[0]
             if new:
-                return Receipt(Verdict.NEW, night)
+                return Receipt(EventVerdict.NEW, night)
         if before is not None and before[0] == digest:
-            return Receipt(Verdict.KNOWN, before[1])
+            return Receipt(EventVerdict.KNOWN, before[1])
         self._conflict(event)
-        return Receipt(Verdict.CONFLICT, "")
+        return Receipt(EventVerdict.CONFLICT, "")
 
     def _conflict(self, event: InboundEvent) -> None:
         with unit_of_work(self.engine) as connection:

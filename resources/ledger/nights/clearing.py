@@ -8,13 +8,13 @@ from sqlalchemy import Connection, Select, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.sql import bindparam
 
-from pipeline_project.domain.deciding.clearance import Basis, Step, Verdict
+from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict, Step
 from resources.ledger.audit.chain import append
 from resources.ledger.rows import jsonable
 from resources.ledger.tables.clearing import night_clearances, night_verdicts
 
 
-def add_verdict(connection: Connection, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
+def add_verdict(connection: Connection, workflow: str, night: str, verdict: CheckVerdict, run_id: str) -> None:
     """Adds what a check found. One that stops a night joins the chain at once, the others with what they let through:
     an ordinary night waits for the chain no more often than before."""
     row = {

@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.deciding.clearance import Basis, Verdict
+from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict
 from pipeline_project.domain.review.night_work import NightWork
 from resources.ledger.audit.chain import append
 from resources.ledger.nights import contradicting
@@ -221,17 +221,17 @@ class PostgresLedger(LedgerStore):
         with self._transaction() as connection:
             return release(connection, workflow, night, run_id, basis)
 
-    def record_verdict(self, workflow: str, night: str, verdict: Verdict, run_id: str) -> None:
+    def record_verdict(self, workflow: str, night: str, verdict: CheckVerdict, run_id: str) -> None:
         """Adds what a blocking check found."""
         with self._transaction() as connection:
             add_verdict(connection, workflow, night, verdict, run_id)
 
-    def verdicts(self, workflow: str, night: str) -> list[Verdict]:
+    def verdicts(self, workflow: str, night: str) -> list[CheckVerdict]:
         """What a night's blocking checks found, in the order in which it was recorded; of the same check over the
         same tables the last word only."""
         with self._transaction() as connection:
             found = connection.execute(verdicts_of(workflow, night))
-            return [Verdict(row.check_name, row.passed, row.words, row.judged) for row in found]
+            return [CheckVerdict(row.check_name, row.passed, row.words, row.judged) for row in found]
 
     def decision(self, workflow: str, case_id: str) -> dict[str, Any] | None:
         """Everything the ledger knows of the standing decision of a case, by column, or None."""

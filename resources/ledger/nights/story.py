@@ -26,7 +26,7 @@ _UNTOLD = ("content", "claim_token")
 
 
 @dataclass(frozen=True)
-class Stories(LedgerStore):
+class PostgresStories(LedgerStore):
     """The whole stories of cases in one ledger."""
 
     def story(self, workflow: str, case_id: str) -> dict[str, list[dict[str, Any]]] | None:

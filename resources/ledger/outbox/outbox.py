@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.errors import KeyTaken
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
-from pipeline_project.domain.delivery.planning import Standing, plan_compensations
+from pipeline_project.domain.delivery.planning import OutboxAction, plan_compensations
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.statements import insert_new
 from resources.ledger.tables.actions import actions, night_spending, releases
@@ -230,7 +230,7 @@ def take_back(connection: Connection, workflow: str, case_id: str, epoch: int, t
     """
     query = _of_case(workflow, case_id).where(actions.c.epoch == epoch, actions.c.undoes.is_(None))
     rows = connection.execute(query.order_by(actions.c.step).with_for_update()).all()
-    plan = plan_compensations(terms, [Standing(_planned(row), _stands(row)) for row in rows])
+    plan = plan_compensations(terms, [OutboxAction(_planned(row), _stands(row)) for row in rows])
     if plan.cancelled:
         stop = update(actions).where(actions.c.key.in_(plan.cancelled))
         connection.execute(stop.values(state="cancelled", held_reason=None, owner=None, settled_at=func.now()))

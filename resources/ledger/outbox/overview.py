@@ -1,4 +1,4 @@
-"""What people see of the outbox; `Outbox` also steers it, see `replaying.Steering`."""
+"""What people see of the outbox; `PostgresOutbox` also steers it, see `Steering`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_ROWS = 200
 
 
 @dataclass(frozen=True)
-class Outbox(Steering):
+class PostgresOutbox(Steering):
     """The outbox of one ledger, to look at and to steer."""
 
     # -- looking --------------------------------------------------------------------------------------------------

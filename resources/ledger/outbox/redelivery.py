@@ -25,7 +25,7 @@ LARGE = "amount"
 
 
 @dataclass(frozen=True)
-class Asked:
+class RedeliveryRequest:
     """What became of somebody's wish to let an action go.
 
     Attributes:
@@ -100,7 +100,7 @@ class Steering(LedgerStore):
             append(connection, "actions", workflow, rows)
         return len(rows)
 
-    def replay(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> Asked:
+    def replay(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> RedeliveryRequest:
         """Asks that a dead letter is sent again under its own key; at once where no money leaves.
 
         Raises:
@@ -108,7 +108,7 @@ class Steering(LedgerStore):
         """
         return self._ask(key, ("dead",), person, reason, dry_run)
 
-    def let_go(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> Asked:
+    def let_go(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> RedeliveryRequest:
         """Asks that a held action goes; what was held for the night's cap raises the cap by its case's money.
 
         Raises:
@@ -117,7 +117,7 @@ class Steering(LedgerStore):
         return self._ask(key, ("held",), person, reason, dry_run)
 
     def ask(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> dict[str, Any]:
-        """Asks that a dead or held action goes: action, money, replay, gone, as in `Asked`.
+        """Asks that a dead or held action goes: action, money, replay, gone, as in `RedeliveryRequest`.
 
         Raises:
             ActionRefused: it is neither, no reason is given, or too many went within a minute.
@@ -128,7 +128,7 @@ class Steering(LedgerStore):
         """`approve`, told as `ask` does."""
         return vars(self.approve(request, person))
 
-    def _ask(self, key: UUID, states: Sequence[str], person: str, reason: str, dry_run: bool) -> Asked:
+    def _ask(self, key: UUID, states: Sequence[str], person: str, reason: str, dry_run: bool) -> RedeliveryRequest:
         _explained(reason)
         with self._transaction() as connection:
             row = connection.execute(select(actions).where(actions.c.key == key).with_for_update()).first()
@@ -138,7 +138,7 @@ class Steering(LedgerStore):
             money = _money_behind(connection, row)
             told = {**row._asdict(), "money": float(row.money)}
             if dry_run:
-                return Asked(told, money)
+                return RedeliveryRequest(told, money)
             _within_the_rate(connection, row.workflow)
             asked = {
                 "action_id": row.id,
@@ -152,9 +152,9 @@ class Steering(LedgerStore):
             if not money:
                 facts += _go(connection, row, money, person)
             append(connection, "replays", row.workflow, facts)
-        return Asked(told, money, number, gone=not money)
+        return RedeliveryRequest(told, money, number, gone=not money)
 
-    def approve(self, replay: int, person: str) -> Asked:
+    def approve(self, replay: int, person: str) -> RedeliveryRequest:
         """A second person agrees to what was asked; the action goes.
 
         Raises:
@@ -179,7 +179,7 @@ class Steering(LedgerStore):
             gone = _go(connection, row, money, person)
             facts = [{"table": "replay_approvals", **said}, _of(row, replay), *gone]
             append(connection, "replays", row.workflow, facts)
-        return Asked({**row._asdict(), "money": float(row.money)}, money, replay, gone=True)
+        return RedeliveryRequest({**row._asdict(), "money": float(row.money)}, money, replay, gone=True)
 
     def resolve(self, key: UUID, happened: bool, person: str, reason: str) -> None:
         """Somebody has looked what became of an action of which nobody could know.

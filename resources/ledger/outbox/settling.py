@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from pipeline_project.domain.delivery.backoff import Answer, Breaker, Fate, retries_left, wait_before
+from pipeline_project.domain.delivery.backoff import Breaker, DeliveryResult, Fate, retries_left, wait_before
 from pipeline_project.domain.delivery.claimed_action import Sent
 from resources.ledger.audit.chain import append
 from resources.ledger.outbox.leases import Place, note, remember, seconds
@@ -48,7 +48,7 @@ class Settled:
 
     action: Sent
     state: str
-    answer: Answer
+    answer: DeliveryResult
     wait: float = 0.0
     uncertain: bool = False
     owner: str | None = None
@@ -60,7 +60,7 @@ class Settled:
         return self.action.workflow, self.action.destination
 
 
-def next_state(action: Sent, answer: Answer, attempts: int, uncertain: bool, draw: float) -> tuple[str, float]:
+def next_state(action: Sent, answer: DeliveryResult, attempts: int, uncertain: bool, draw: float) -> tuple[str, float]:
     """What becomes of an action after an answer: its state, and seconds until it is due again.
 
     Args:

@@ -30,7 +30,7 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSubject:
     """What the ledger knows of a subject.
 
     Attributes:
@@ -53,7 +53,7 @@ class Forgetting:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def known(self, pseudonym: str) -> Known | None:
+    def known(self, pseudonym: str) -> KnownSubject | None:
         """What there is of a subject; None where it never had a key."""
         with unit_of_work(self._engine) as connection:
             row = connection.execute(
@@ -63,7 +63,7 @@ class Forgetting:
                 return None
             counted = text("SELECT workflow, count(*) FROM review_tasks WHERE subject = :name GROUP BY 1 ORDER BY 1")
             tasks = connection.execute(counted, {"name": pseudonym}).tuples().all()
-            return Known(row.created_at, row.forgotten_at, dict(tasks))
+            return KnownSubject(row.created_at, row.forgotten_at, dict(tasks))
 
     def forget(self, pseudonym: str, workflow: str, by: str, reason: str, workflows: Iterable[str] = ()) -> bool:
         """Destroys a subject's key and its sealed id, for good; False where that was done before.

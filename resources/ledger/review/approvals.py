@@ -17,7 +17,7 @@ from pipeline_project.domain.review.tasks import TaskState
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.rows import UNREADABLE, unlike
 from resources.ledger.review.deciding import planned
-from resources.ledger.review.settling import Fact, Weighed, fact, lock_cluster, settled
+from resources.ledger.review.settling import Fact, WeighedAnswer, fact, lock_cluster, settled
 from resources.ledger.review.statements import NOBODY, back_in_queue, ended, known, moved, one
 from resources.ledger.tables.review import review_approvals, review_proposals
 
@@ -25,7 +25,7 @@ _made = review_proposals.c
 
 
 def proposed(
-    connection: Connection, task: Row[Any], person: str, token: UUID, answer: Answer, weighed: Weighed
+    connection: Connection, task: Row[Any], person: str, token: UUID, answer: Answer, weighed: WeighedAnswer
 ) -> Answered:
     """The task waits, out of everybody's hand, until a second person has spoken."""
     row = {
@@ -71,7 +71,7 @@ def approved(
         raise SecondPersonNeeded(
             "this is not what was proposed, as the audit chain has it; send it back and run `pipeline audit verify`"
         )
-    weighed = Weighed(planned(task, answer.option, actions), made.amount, 0.0)
+    weighed = WeighedAnswer(planned(task, answer.option, actions), made.amount, 0.0)
     approval = _verdict(connection, made, person, "approve", proposal_hash, note)
     moved(connection, known.id == task.id, ended(TaskState.COMPLETE), "approve", person)
     return settled(connection, task, answer, made.proposer, weighed, made.id, [approval], terms, actions, others)

@@ -27,7 +27,7 @@ from pipeline_project.domain.review.tasks import TaskState
 from resources.ledger.audit.chain import append
 from resources.ledger.outbox.outbox import enqueue
 from resources.ledger.review import assigning, proposals
-from resources.ledger.review.clusters import Clusters
+from resources.ledger.review.clusters import PostgresClusters
 from resources.ledger.review.deciding import Superseded, as_recorded, decide, payout, planned
 from resources.ledger.review.statements import NOT_UNDERSTOOD, back_in_queue, ended, known, lease_ended, moved
 from resources.ledger.tables.review import review_notices, review_tasks
@@ -66,7 +66,7 @@ class ReviewClock:
     def newcomers(self, night: str, terms: ReviewTerms, actions: ActionTerms) -> int:
         """Tries the standing decisions of clusters on the members that a night brought; how many are sampled again."""
         others = [person.name for person in self.people()]
-        return len(Clusters(self.url).sample_later(terms.workflow, night, terms, actions, others))
+        return len(PostgresClusters(self.url).sample_later(terms.workflow, night, terms, actions, others))
 
 
 def tick(url: str, workflow: str, terms: ReviewTerms, actions: ActionTerms, reviewers: Sequence[Person] = ()) -> Ticked:

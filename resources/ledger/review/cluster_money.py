@@ -19,7 +19,7 @@ from resources.ledger.review.deciding import payout, planned
 
 
 @dataclass(frozen=True)
-class Weighed:
+class WeighedCluster:
     """Members that one decision may stand for, by case, and the actions it would lead to, by task."""
 
     members: list[Member]
@@ -28,7 +28,7 @@ class Weighed:
 
 def weighed(
     connection: Connection, rows: Sequence[Row[Any]], option: str, terms: ReviewTerms, acting: ActionTerms
-) -> Weighed:
+) -> WeighedCluster:
     """Those of some open tasks that a decision for `option` may stand for.
 
     A customer's amounts add up with what people decided before, as for a single answer, and stay locked until the
@@ -48,7 +48,7 @@ def weighed(
     if option not in terms.acts and option not in terms.denies:
         terms = replace(terms, second_above=None)
     if terms.second_above is None:
-        return Weighed(eligible(members, terms), actions)
+        return WeighedCluster(eligible(members, terms), actions)
     for subject in sorted({member.subject for member in members if member.subject is not None}):
         proposals.lock_subject(connection, terms.workflow, subject)
     earlier: dict[str, float] = {}
@@ -56,4 +56,4 @@ def weighed(
         if row.subject is not None:
             amount = proposals.earlier_amounts(connection, row, terms)
             earlier[row.subject] = max(earlier.get(row.subject, 0.0), amount)
-    return Weighed(eligible(members, terms, earlier), actions)
+    return WeighedCluster(eligible(members, terms, earlier), actions)

@@ -42,7 +42,7 @@ _known = cluster_reviews.c
 
 
 @dataclass(frozen=True)
-class Clusters(LedgerStore):
+class PostgresClusters(LedgerStore):
     """What people do with clusters; every method is one transaction.
 
     Every method raises DatabaseUnreachable when the database does not answer.

@@ -29,7 +29,7 @@ class Superseded(PipelineError):
 
 
 @dataclass(frozen=True)
-class Decided:
+class WrittenDecision:
     """A decision that was just written: its row, as a fact for the audit chain."""
 
     epoch: int
@@ -59,7 +59,9 @@ def payout(actions: list[PlannedAction]) -> float:
     return round(sum(action.money for action in actions), 2)
 
 
-def decide(connection: Connection, task: Row[Any], option: str, reason: str, made_by: str, said: str) -> Decided:
+def decide(
+    connection: Connection, task: Row[Any], option: str, reason: str, made_by: str, said: str
+) -> WrittenDecision:
     """Writes the next decision of a task's case.
 
     Args:
@@ -84,7 +86,7 @@ def decide(connection: Connection, task: Row[Any], option: str, reason: str, mad
         "made_by": made_by,
     }
     connection.execute(insert(tables.decisions), row)
-    return Decided(task.epoch + 1, {"table": "decisions", **row})
+    return WrittenDecision(task.epoch + 1, {"table": "decisions", **row})
 
 
 def as_recorded(connection: Connection, task: Row[Any]) -> None:

@@ -69,7 +69,7 @@ def answered_again(connection: Connection, task_id: int, answered_by: str, optio
 
 
 @dataclass(frozen=True)
-class Repeats(LedgerStore):
+class PostgresRepeats(LedgerStore):
     """What asking again has shown; every method raises DatabaseUnreachable when the database does not answer."""
 
     def agreement(self, workflow: str) -> list[Agreement]:

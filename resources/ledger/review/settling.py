@@ -23,7 +23,7 @@ Fact = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Weighed:
+class WeighedAnswer:
     """What an answer would lead to: its actions, the money it decides about, and that of the customer's other cases."""
 
     actions: list[PlannedAction]
@@ -37,7 +37,9 @@ def lock_cluster(connection: Connection, task_id: int) -> None:
         spreading.lock_cluster(connection, task_id)
 
 
-def weigh(connection: Connection, task: Row[Any], answer: Answer, terms: ReviewTerms, actions: ActionTerms) -> Weighed:
+def weigh(
+    connection: Connection, task: Row[Any], answer: Answer, terms: ReviewTerms, actions: ActionTerms
+) -> WeighedAnswer:
     """Counts the money, the customer locked from then on, so that two answers at once cannot both slip below.
 
     Raises:
@@ -46,9 +48,9 @@ def weigh(connection: Connection, task: Row[Any], answer: Answer, terms: ReviewT
     plan = planned(task, answer.option, actions)
     amount = rules.at_stake(task.amount, payout(plan))
     if terms.second_above is None or task.subject is None:
-        return Weighed(plan, amount, 0.0)
+        return WeighedAnswer(plan, amount, 0.0)
     proposals.lock_subject(connection, task.workflow, task.subject)
-    return Weighed(plan, amount, proposals.earlier_amounts(connection, task, terms))
+    return WeighedAnswer(plan, amount, proposals.earlier_amounts(connection, task, terms))
 
 
 def settled(
@@ -56,7 +58,7 @@ def settled(
     task: Row[Any],
     answer: Answer,
     person: str,
-    weighed: Weighed,
+    weighed: WeighedAnswer,
     proposal: int | None,
     before: list[Fact],
     terms: ReviewTerms,

@@ -11,11 +11,11 @@ from pipeline_project.domain.core.errors import LedgerRefused
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.review.cluster_reviews import CLUSTER_REVIEW, ClusterReview, ClusterState
 from pipeline_project.domain.review.new_tasks import ReviewTerms
-from pipeline_project.domain.review.spread import Standing, standing
+from pipeline_project.domain.review.spread import SampleStanding, standing
 from resources.ledger.nights.statements import insert_new, standing_decisions
 from resources.ledger.outbox.outbox import enqueue
 from resources.ledger.review import cluster_tasks
-from resources.ledger.review.cluster_money import Weighed, weighed
+from resources.ledger.review.cluster_money import WeighedCluster, weighed
 from resources.ledger.review.cluster_rows import review_of, reviews_query
 from resources.ledger.review.deciding import COPIED
 from resources.ledger.rows import jsonable
@@ -96,7 +96,7 @@ def split_stuck(connection: Connection, workflow: str) -> list[Fact]:
     known = cluster_tables.cluster_reviews
     for stuck in cluster_tasks.stuck(connection, workflow):
         review = review_of(connection.execute(reviews_query().where(known.c.id == stuck)).one())
-        split = Standing(spread=False, bound=None)
+        split = SampleStanding(spread=False, bound=None)
         facts += _move(connection, review, ClusterState.SPLIT, review.disagreements, split, None)
         held = [row.id for row in cluster_tasks.held(connection, stuck)]
         said = f"Its cluster's sample could not be finished (cluster review {stuck}); this case is decided on its own."
@@ -133,7 +133,7 @@ def _move(
     review: ClusterReview,
     state: ClusterState,
     disagreements: int,
-    found: Standing,
+    found: SampleStanding,
     spread_to: int | None,
 ) -> list[Fact]:
     """Writes how far a review has come; returns it for the audit chain."""
@@ -166,7 +166,7 @@ def _supersede(connection: Connection, review: ClusterReview, earlier: bool) -> 
     return [{"table": known.name, **row._mapping, "state": None} for row in gone]
 
 
-def _reached(held: Sequence[Row[Any]], before: Mapping[str, Row[Any]], money: Weighed) -> list[Row[Any]]:
+def _reached(held: Sequence[Row[Any]], before: Mapping[str, Row[Any]], money: WeighedCluster) -> list[Row[Any]]:
     """Held members that the decision may still spread to: not those whose money or decision changed meanwhile."""
     fine = {member.task for member in money.members}
     return [row for row in held if row.id in fine and before[row.case_id].epoch == row.epoch]
@@ -183,7 +183,7 @@ def _spread(
     review: ClusterReview,
     reached: Sequence[Row[Any]],
     before: Mapping[str, Row[Any]],
-    found: Standing,
+    found: SampleStanding,
 ) -> list[Fact]:
     rows = _decisions(review, reached, before, found)
     made = insert_new(connection, tables.decisions, rows, "case_id")
@@ -198,7 +198,7 @@ def _spread(
 
 
 def _decisions(
-    review: ClusterReview, reached: Sequence[Row[Any]], before: Mapping[str, Row[Any]], found: Standing
+    review: ClusterReview, reached: Sequence[Row[Any]], before: Mapping[str, Row[Any]], found: SampleStanding
 ) -> list[dict[str, Any]]:
     """The next decision of each member: the person's option, with what the machine knew when it asked."""
     said = (

@@ -23,13 +23,13 @@ from pipeline_project.domain.review.content import PHOTOS
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 from pipeline_project.domain.review.tasks import (
     OPEN,
-    Event,
     Mine,
     Notice,
     Queue,
     QueueFilter,
     QueueRow,
     Task,
+    TaskEvent,
     TaskState,
 )
 from resources.ledger.audit.chain import append
@@ -237,11 +237,11 @@ class ReviewTasks(LedgerStore):
 
         return self._run(work)
 
-    def history(self, task_id: int) -> list[Event]:
+    def history(self, task_id: int) -> list[TaskEvent]:
         """Who changed a task, and when."""
         of = task_events.c
         query = select(of.version, of.event, of.person, of.at).where(of.task_id == task_id).order_by(of.version)
-        return self._run(lambda connection: [Event(*row) for row in connection.execute(query)])
+        return self._run(lambda connection: [TaskEvent(*row) for row in connection.execute(query)])
 
     def notices(self, task_id: int) -> list[Notice]:
         """The reminders, escalations and lapses of a task."""

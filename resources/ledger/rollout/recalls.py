@@ -22,7 +22,7 @@ from resources.postgres import locks
 
 
 @dataclass(frozen=True)
-class TakenBack:
+class RecallResult:
     """What became of the actions of recalled decisions.
 
     Attributes:
@@ -98,7 +98,7 @@ class Recalls(LedgerStore):
         by: str,
         terms: ActionTerms,
         data: Data = "decided",
-    ) -> TakenBack:
+    ) -> RecallResult:
         """Takes back the actions of decisions that would be others now; each decision in a transaction of its own.
 
         What has not left is cancelled, what has is compensated up to the point of no return. A decision is recalled
@@ -117,7 +117,7 @@ class Recalls(LedgerStore):
             made, cancelled = made + 1, cancelled + found["cancelled"]
             compensations += found["compensations"]
             for_good += [each.touched.case_id] * bool(found["for_good"])
-        return TakenBack(made, cancelled, compensations, tuple(for_good))
+        return RecallResult(made, cancelled, compensations, tuple(for_good))
 
     def _begun(self, workflow: str, kind: Kind, named: str, said: dict[str, str]) -> tuple[int, int]:
         """The recall and its round: the same person with the same words goes on with what was begun."""

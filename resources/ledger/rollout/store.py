@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.lifecycle.rollout.checking import Answered, LiveCheck
+from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, LiveCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Stage, StageKind, Watched, stage_on
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.statements import champion_history, insert_champion, model_of
@@ -106,7 +106,7 @@ class PostgresLive(LedgerStore):
 
     def answer_breach(
         self, workflow: str, watched: Watched, night: str, terms: RolloutTerms, reason: str
-    ) -> Answered | None:
+    ) -> BreachResponse | None:
         """After a breach seen on `night`: from the next one on people decide, or the champion before; actions with more
         money than `terms.hold_above` that were not sent are held. Once: None where it was answered before.
 
@@ -135,7 +135,7 @@ class PostgresLive(LedgerStore):
             }
             connection.execute(insert(live_breaches).values(row))
             append(connection, "breaches", workflow, [{"table": "live_breaches", **row}, *facts, *held])
-        return Answered(str(row["answer"]), first, earlier if back else None, len(held))
+        return BreachResponse(str(row["answer"]), first, earlier if back else None, len(held))
 
     def checks(self, workflow: str, limit: int = 30) -> list[dict[str, Any]]:
         """What the watch saw, the latest first."""

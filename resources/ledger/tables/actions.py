@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from resources.ledger.tables.nights import Night, metadata
+from resources.ledger.tables.nights import NightColumn, metadata
 
 STATES = ("waiting", "ready", "sending", "done", "rehearsed", "unknown", "held", "dead", "cancelled")
 
@@ -42,7 +42,7 @@ releases = Table(
     "releases",
     metadata,
     Column("workflow", Text, primary_key=True),
-    Column("night", Night, primary_key=True),
+    Column("night", NightColumn, primary_key=True),
     Column("attempt", Integer, nullable=False),
     Column("run_id", Text, nullable=False),
     _now("released_at"),
@@ -54,7 +54,7 @@ actions = Table(
     metadata,
     _id(),
     Column("workflow", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("case_id", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("kind", Text, nullable=False),
@@ -128,7 +128,7 @@ night_spending = Table(
     "night_spending",
     metadata,
     Column("workflow", Text, primary_key=True),
-    Column("night", Night, primary_key=True),
+    Column("night", NightColumn, primary_key=True),
     Column("cap", Numeric(14, 2)),
     Column("reserved", Numeric(14, 2), nullable=False, server_default="0"),
     CheckConstraint("reserved >= 0 AND (cap IS NULL OR reserved <= cap)", name="within_the_cap"),

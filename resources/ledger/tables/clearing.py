@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, Table, Text, UniqueConstraint
 
-from resources.ledger.tables.nights import Night, _id, _json, _now, metadata
+from resources.ledger.tables.nights import NightColumn, _id, _json, _now, metadata
 
 #: `judged` names what a check looked at, so that a verdict counts for these tables of the night and no others.
 night_verdicts = Table(
@@ -12,7 +12,7 @@ night_verdicts = Table(
     metadata,
     _id(),
     Column("workflow", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("check_name", Text, nullable=False),
     Column("passed", Boolean, nullable=False),
     Column("words", Text, nullable=False),
@@ -32,7 +32,7 @@ night_clearances = Table(
     metadata,
     _id(),
     Column("workflow", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("step", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("run_id", Text, nullable=False),

@@ -21,7 +21,7 @@ from sqlalchemy import (
     func,
 )
 
-from resources.ledger.tables.nights import Night, metadata
+from resources.ledger.tables.nights import NightColumn, metadata
 
 
 def _now(name: str) -> Column[Any]:
@@ -36,7 +36,7 @@ cluster_reviews = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("workflow", Text, nullable=False),
     Column("cluster", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("position", Integer, nullable=False),
     Column("follows", BigInteger),
     Column("decided_by", Text, nullable=False),

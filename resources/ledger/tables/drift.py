@@ -15,14 +15,14 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from resources.ledger.tables.nights import Night, _id, _json, _now, metadata
+from resources.ledger.tables.nights import NightColumn, _id, _json, _now, metadata
 
 #: What a night was like. No fact: running a night again makes it again.
 night_sketches = Table(
     "night_sketches",
     metadata,
     Column("workflow", Text, primary_key=True),
-    Column("night", Night, primary_key=True),
+    Column("night", NightColumn, primary_key=True),
     Column("model_version", Text),
     Column("cases", BigInteger, nullable=False),
     Column("sketch", _json(), nullable=False),
@@ -38,7 +38,7 @@ quality_signals = Table(
     metadata,
     _id(),
     Column("workflow", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("run_id", Text, nullable=False),
     Column("signal", Text, nullable=False),
     Column("value", Double, nullable=False),
@@ -63,7 +63,7 @@ training_requests = Table(
     metadata,
     _id(),
     Column("workflow", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("why", Text, nullable=False),
     Column("cooldown_nights", Integer, nullable=False),
     Column("run_id", Text, nullable=False),

@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
 )
 
-from resources.ledger.tables.nights import Night, metadata
+from resources.ledger.tables.nights import NightColumn, metadata
 
 #: One event each, once by the sender's own id. `sealed` holds its rows, a token a line: nothing personal stands open.
 #: `body_digest` is keyed, so that it confirms no guess at what a body held.
@@ -29,7 +29,7 @@ inbound_events = Table(
     Column("workflow", Text, nullable=False),
     Column("event_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("sealed", Text, nullable=False),
     Column("sealed_sha256", Text, nullable=False),

@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from resources.ledger.tables.nights import Night, _id, _json, _now, metadata
+from resources.ledger.tables.nights import NightColumn, _id, _json, _now, metadata
 
 #: A challenger, what its replay found and what the gates said; `hash` is over all of it, and is what a person signs.
 #: One that did not pass stands here as well, and cannot be signed.
@@ -25,7 +25,7 @@ model_proposals = Table(
     _id(),
     Column("workflow", Text, nullable=False),
     Column("version", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("digest", Text, nullable=False),
     Column("base_version", Text, nullable=False),
     Column("spec_hash", Text, nullable=False),

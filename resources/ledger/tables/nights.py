@@ -41,7 +41,7 @@ metadata = MetaData(
 )
 
 
-class Night(TypeDecorator[str]):
+class NightColumn(TypeDecorator[str]):
     """A partition key, kept as a date, so that the database refuses what is no day."""
 
     impl = Date
@@ -96,12 +96,12 @@ model_versions = Table(
     metadata,
     Column("workflow", Text, primary_key=True),
     Column("version", Text, primary_key=True),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("digest", Text, nullable=False),
     Column("run_id", Text, nullable=False),
     Column("metrics", _json(), nullable=False),
     _now("recorded_at"),
-    Column("knows_until", Night),
+    Column("knows_until", NightColumn),
     Column("trained_by", Text),
     CheckConstraint("jsonb_typeof(metrics) = 'object'", name="metrics_is_object"),
     Index("ix_model_versions_workflow_night", "workflow", "night"),
@@ -113,7 +113,7 @@ champions = Table(
     _id(),
     Column("workflow", Text, nullable=False),
     Column("version", Text, nullable=False),
-    Column("from_night", Night, nullable=False),
+    Column("from_night", NightColumn, nullable=False),
     Column("reason", Text, nullable=False),
     _now("recorded_at"),
     ForeignKeyConstraint(["workflow", "version"], ["model_versions.workflow", "model_versions.version"]),
@@ -126,7 +126,7 @@ attempts = Table(
     "attempts",
     metadata,
     Column("workflow", Text, primary_key=True),
-    Column("night", Night, primary_key=True),
+    Column("night", NightColumn, primary_key=True),
     Column("attempt", Integer, nullable=False),
     Column("run_id", Text, nullable=False),
     _now("begun_at"),
@@ -141,7 +141,7 @@ decisions = Table(
     Column("workflow", Text, nullable=False),
     Column("case_id", Text, nullable=False),
     Column("epoch", Integer, nullable=False, server_default="1"),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("option", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("spec_hash", Text, nullable=False),

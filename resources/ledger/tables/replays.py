@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Table, Text
 
-from resources.ledger.tables.nights import Night, _id, _json, _now, metadata
+from resources.ledger.tables.nights import NightColumn, _id, _json, _now, metadata
 
 #: One row per replay. `candidate` is a slug such as v7 or v7--cheap_warning; a model version need not be in the ledger,
 #: because a challenger that nobody proposed can be replayed as well.
@@ -19,8 +19,8 @@ candidate_replays = Table(
     Column("candidate", Text, nullable=False),
     Column("model_version", Text),
     Column("base", Text),
-    Column("first", Night, nullable=False),
-    Column("last", Night, nullable=False),
+    Column("first", NightColumn, nullable=False),
+    Column("last", NightColumn, nullable=False),
     Column("cases", BigInteger, nullable=False),
     Column("result", _json(), nullable=False),
     Column("spec_hash", Text, nullable=False),

@@ -36,7 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from resources.ledger.tables import clusters as cluster_tables
-from resources.ledger.tables.nights import Night, metadata
+from resources.ledger.tables.nights import NightColumn, metadata
 
 TIME = DateTime(timezone=True)
 #: What is read in place of a content that cannot be; its page says so.
@@ -80,7 +80,7 @@ review_tasks = Table(
     metadata,
     _id(),
     Column("workflow", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("case_id", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("kind", Text, nullable=False, server_default="case"),

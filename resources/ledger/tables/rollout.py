@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from resources.ledger.tables.nights import Night, _id, _json, _now, metadata
+from resources.ledger.tables.nights import NightColumn, _id, _json, _now, metadata
 
 #: A signed challenger on its way, with the schedule that was signed: a changed spec does not move it.
 #: `promised_error` is what the watch holds the version to; without it nothing was promised.
@@ -29,7 +29,7 @@ rollouts = Table(
     _id(),
     Column("workflow", Text, nullable=False),
     Column("version", Text, nullable=False),
-    Column("from_night", Night, nullable=False),
+    Column("from_night", NightColumn, nullable=False),
     Column("base_version", Text),
     Column("promised_error", Double),
     Column("proposal", BigInteger),
@@ -50,7 +50,7 @@ rollout_ends = Table(
     Column("workflow", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("at_night", Night, nullable=False),
+    Column("at_night", NightColumn, nullable=False),
     Column("reason", Text, nullable=False),
     Column("by", Text, nullable=False),
     _now("ended_at"),
@@ -65,7 +65,7 @@ policy_states = Table(
     metadata,
     _id(),
     Column("workflow", Text, nullable=False),
-    Column("from_night", Night, nullable=False),
+    Column("from_night", NightColumn, nullable=False),
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("by", Text, nullable=False),
@@ -81,7 +81,7 @@ live_checks = Table(
     metadata,
     _id(),
     Column("workflow", Text, nullable=False),
-    Column("night", Night, nullable=False),
+    Column("night", NightColumn, nullable=False),
     Column("version", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("seen", Integer, nullable=False),
@@ -104,8 +104,8 @@ live_breaches = Table(
     metadata,
     Column("workflow", Text, primary_key=True),
     Column("version", Text, primary_key=True),
-    Column("since_night", Night, primary_key=True),
-    Column("night", Night, nullable=False),
+    Column("since_night", NightColumn, primary_key=True),
+    Column("night", NightColumn, nullable=False),
     Column("answer", Text, nullable=False),
     Column("held", Integer, nullable=False),
     _now("breached_at"),

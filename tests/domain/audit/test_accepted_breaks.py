@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline_project.domain.audit.breaks import NOTHING, standing
-from pipeline_project.domain.audit.findings import Break, Checkpoint, End, Tampering
+from pipeline_project.domain.audit.findings import AcceptedBreak, Checkpoint, End, Tampering
 from pipeline_project.domain.audit.verify import verify_chain
 from tests.domain.audit.test_verify_chain import BEGAN, Link, chain, link, signed
 
@@ -28,7 +28,7 @@ def end(links: list[Link], number: int) -> End:
 
 def accepted(lines: list[Checkpoint], agreed: End, kept: End) -> list[Checkpoint]:
     """The lines with a break behind them that names what lies before it."""
-    said = Break(agreed, lines[-1].end, kept, "olga", "disk lost", BEGAN, f"record-{len(lines)}")
+    said = AcceptedBreak(agreed, lines[-1].end, kept, "olga", "disk lost", BEGAN, f"record-{len(lines)}")
     return [*lines, Checkpoint(len(lines) + 1, kept.number, kept.hash, BEGAN, accepted=said)]
 
 
@@ -111,7 +111,7 @@ def test_a_break_that_does_not_name_these_ends_excuses_nothing(what: str) -> Non
 
 
 def test_a_break_before_any_checkpoint_excuses_nothing() -> None:
-    said = Break(NOTHING, NOTHING, end(OLD, 9), "olga", "disk lost", BEGAN, "record")
+    said = AcceptedBreak(NOTHING, NOTHING, end(OLD, 9), "olga", "disk lost", BEGAN, "record")
     line = Checkpoint(1, 9, OLD[8][0].hash, BEGAN, accepted=said)
     assert found(OLD, [line]) == [(Tampering.BREAK_FORGED, 9)]
 

@@ -9,21 +9,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline_project.domain.audit.chain import GENESIS, Batch, hash_of
-from pipeline_project.domain.audit.findings import Checkpoint, Tampering, Verdict
+from pipeline_project.domain.audit.chain import GENESIS, ChainBatch, hash_of
+from pipeline_project.domain.audit.findings import ChainVerdict, Checkpoint, Tampering
 from pipeline_project.domain.audit.merkle import inclusion, leaf_hash, merkle_root
 from pipeline_project.domain.audit.proofs import Proof, holds
-from pipeline_project.domain.audit.verify import Row, Start, verify_chain, with_rows
+from pipeline_project.domain.audit.verify import Start, StoredRow, verify_chain, with_rows
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
-Link = tuple[Batch, list[Row]]
+Link = tuple[ChainBatch, list[StoredRow]]
 
 
 def link(number: int, before: str, rows: int = 5, words: str = "") -> Link:
     bodies = [f'{{"case_id":"C-{number}-{i}{words}"}}' for i in range(rows)]
-    made = [Row(number, i, leaf_hash(i, body), body) for i, body in enumerate(bodies)]
+    made = [StoredRow(number, i, leaf_hash(i, body), body) for i, body in enumerate(bodies)]
     root = merkle_root([row.leaf for row in made])
-    batch = Batch(number, "decisions", "returns", BEGAN + timedelta(minutes=number), before, root, rows)
+    batch = ChainBatch(number, "decisions", "returns", BEGAN + timedelta(minutes=number), before, root, rows)
     return replace(batch, hash=hash_of(batch)), made
 
 
@@ -42,7 +42,7 @@ def signed(links: list[Link], *numbers: int) -> list[Checkpoint]:
     ]
 
 
-def told(verdict: Verdict) -> list[tuple[Tampering, int, int | None]]:
+def told(verdict: ChainVerdict) -> list[tuple[Tampering, int, int | None]]:
     return [(each.what, each.batch, each.position) for each in verdict.findings]
 
 
@@ -98,7 +98,7 @@ def _reordered(links: list[Link]) -> None:
 
 
 def _inserted(links: list[Link]) -> None:
-    links[3][1].append(Row(4, 5, leaf_hash(5, "{}"), "{}"))
+    links[3][1].append(StoredRow(4, 5, leaf_hash(5, "{}"), "{}"))
 
 
 def _moved(links: list[Link]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pipeline_project.domain.clusters.clustering import MEMBERS
-from pipeline_project.domain.clusters.lineage import Event, Kind, cluster_events
+from pipeline_project.domain.clusters.lineage import ClusterEvent, Kind, cluster_events
 
 NIGHT, BEFORE = "2025-03-02", "2025-03-01"
 
@@ -70,7 +70,7 @@ def test_cases_that_left_the_window_for_their_age_tell_nothing() -> None:
 def test_members_and_accounts_are_counted_and_nobody_known_counts_for_none() -> None:
     subjects = {"a": "s1", "b": "s1", "c": "s2", "d": None}
     (event,) = cluster_events(NIGHT, members(NIGHT, {"x": "abcde"}), members(BEFORE, {"x": "abc"}), subjects, 14)
-    assert event == Event(NIGHT, Kind.GREW, "x", (), members=5, accounts=2, before=3, born=BEFORE)
+    assert event == ClusterEvent(NIGHT, Kind.GREW, "x", (), members=5, accounts=2, before=3, born=BEFORE)
 
 
 def test_the_order_of_rows_changes_nothing() -> None:

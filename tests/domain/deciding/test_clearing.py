@@ -3,28 +3,28 @@ from __future__ import annotations
 import pytest
 
 from pipeline_project.domain.core.errors import NightBlocked
-from pipeline_project.domain.deciding.clearance import ALWAYS, NIGHT_IS_SOUND, SPEC, Basis, Verdict, clear, way_out
+from pipeline_project.domain.deciding.clearance import ALWAYS, NIGHT_IS_SOUND, SPEC, Basis, CheckVerdict, clear, way_out
 
 NIGHT = "2025-03-05"
 TABLES = {SPEC: "s", "arrivals": "a", "cases": "c", "quarantine": "q", "scores": "p"}
 BASIS = Basis(TABLES, ALWAYS["decisions"])
 
 
-def verdicts(**changes: Verdict) -> list[Verdict]:
+def verdicts(**changes: CheckVerdict) -> list[CheckVerdict]:
     """Every check has passed on the basis, but for some."""
     judged = {name: TABLES[name] for name in (SPEC, "arrivals", "cases", "quarantine")}
-    given = {check: Verdict(check, True, "it holds", judged) for check in ALWAYS["decisions"]}
+    given = {check: CheckVerdict(check, True, "it holds", judged) for check in ALWAYS["decisions"]}
     return [*{**given, **changes}.values()]
 
 
-def refusal(given: list[Verdict], basis: Basis = BASIS) -> str:
+def refusal(given: list[CheckVerdict], basis: Basis = BASIS) -> str:
     with pytest.raises(NightBlocked) as caught:
         clear("claims", NIGHT, "decisions", given, basis)
     return str(caught.value)
 
 
-def failed(words: str = "13 of 25 rows refused", **tables: str) -> Verdict:
-    return Verdict(NIGHT_IS_SOUND, False, words, {**verdicts()[0].judged, **tables})
+def failed(words: str = "13 of 25 rows refused", **tables: str) -> CheckVerdict:
+    return CheckVerdict(NIGHT_IS_SOUND, False, words, {**verdicts()[0].judged, **tables})
 
 
 def test_a_night_whose_checks_have_passed_is_let_through() -> None:
@@ -41,7 +41,7 @@ def test_without_any_one_of_the_verdicts_it_is_not(check: str) -> None:
 @pytest.mark.parametrize("changed", [*TABLES])
 def test_a_verdict_over_an_older_table_or_another_spec_counts_for_nothing(changed: str) -> None:
     judged = {**TABLES, changed: "older"}
-    told = refusal([Verdict(check, True, "it holds", judged) for check in ALWAYS["decisions"]])
+    told = refusal([CheckVerdict(check, True, "it holds", judged) for check in ALWAYS["decisions"]])
     assert all(check in told for check in ALWAYS["decisions"])
 
 
@@ -60,7 +60,7 @@ def test_a_failed_verdict_over_an_older_table_stops_nothing() -> None:
 
 
 def test_a_check_that_nobody_asked_for_stops_the_night_as_well() -> None:
-    more = Verdict("embeddings_contract", False, "2 vectors are no vectors", {SPEC: "s", "cases": "c"})
+    more = CheckVerdict("embeddings_contract", False, "2 vectors are no vectors", {SPEC: "s", "cases": "c"})
     assert "embeddings_contract" in refusal([*verdicts(), more])
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline_project.domain.core.errors import ActionInvalid
 from pipeline_project.domain.delivery.keys import action_key, fingerprint
 from pipeline_project.domain.delivery.planned_actions import ActionKind, PlannedAction
-from pipeline_project.domain.delivery.planning import UNSENT, Standing, money_of, plan_actions, plan_compensations
+from pipeline_project.domain.delivery.planning import UNSENT, OutboxAction, money_of, plan_actions, plan_compensations
 from tests.domain.delivery.terms import FIELDS, terms
 
 NIGHT = "2025-03-05"
@@ -75,8 +75,8 @@ def test_money_is_never_negative_and_whole_cents(price: float, quantity: int) ->
     assert money == pytest.approx(price * quantity, abs=0.006, rel=1e-9)
 
 
-def standing(*states: str) -> list[Standing]:
-    return [Standing(each, state) for each, state in zip(planned(), states, strict=True)]
+def standing(*states: str) -> list[OutboxAction]:
+    return [OutboxAction(each, state) for each, state in zip(planned(), states, strict=True)]
 
 
 def test_what_has_left_is_taken_back_the_last_first_and_the_rest_never_leaves() -> None:
@@ -135,5 +135,5 @@ def test_taking_back_covers_each_action_once(states: list[str], random: Any) -> 
 def test_the_fields_of_a_compensation_are_those_of_what_it_undoes() -> None:
     hold = planned("hold_only")[0]
     moved = replace(hold, payload={**hold.payload, "fields": {"order": "O-9"}})
-    (released,) = plan_compensations(terms(), [Standing(moved, "done")]).compensations
+    (released,) = plan_compensations(terms(), [OutboxAction(moved, "done")]).compensations
     assert released.payload["fields"] == {"order": "O-9"}

@@ -15,7 +15,7 @@ from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.schema import ARRIVALS, CASE_ID, CONTENT, NIGHT, CaseSchema, Field, FieldType, Role
 from pipeline_project.domain.intake.admission import Admission, admit
 from pipeline_project.domain.intake.contents import contents_as, shape
-from pipeline_project.domain.intake.known_cases import Place, Standing, places
+from pipeline_project.domain.intake.known_cases import CasePlace, KnownCases, places
 from pipeline_project.domain.intake.typed_rows import read_rows
 from tests.admitted import balanced
 
@@ -117,7 +117,7 @@ def admitted(
     wanted = {content for row in told for content in row}
     earlier = None if history is None else history.filter(pc.less(history[NIGHT], night))
     stands = {"told": told, "elsewhere": places("flow", history, wanted, but=night), "workflow": "flow", "real": real}
-    return admit(typed, [], earlier, window_of(night, "Europe/Berlin"), standing=Standing(**stands | standing))
+    return admit(typed, [], earlier, window_of(night, "Europe/Berlin"), standing=KnownCases(**stands | standing))
 
 
 def reasons(found: Admission) -> list[str]:
@@ -164,9 +164,9 @@ def test_another_file_of_the_night_may_not_bring_the_same_again() -> None:
 def test_a_decided_case_keeps_its_place_and_a_changed_id_does_not_take_it() -> None:
     first = admitted(DAY, [{}])
     content = first.cases[CONTENT][0].as_py()
-    later = {content: [Place("flow", "2025-03-02", "C-9")]}
+    later = {content: [CasePlace("flow", "2025-03-02", "C-9")]}
     assert admitted(DAY, [{}], decided=frozenset({"C-1"}), elsewhere=later).cases.num_rows == 1
-    gone = {content: Place("flow", DAY, "C-1")}
+    gone = {content: CasePlace("flow", DAY, "C-1")}
     for real in (False, True):
         found = admitted(DAY, [{"claim no": "C-2"}], gone=gone, decided=frozenset({"C-1"}), real=real)
         assert found.cases.num_rows == 0
@@ -175,7 +175,7 @@ def test_a_decided_case_keeps_its_place_and_a_changed_id_does_not_take_it() -> N
 
 def test_another_workflow_counts_whatever_the_id_and_whatever_is_real_here() -> None:
     content = admitted(DAY, [{}]).cases[CONTENT][0].as_py()
-    other = {content: [Place("old", DAY, "C-1")]}
+    other = {content: [CasePlace("old", DAY, "C-1")]}
     found = admitted(DAY, [{}], elsewhere=other, real=True)
     assert found.cases.num_rows == 0
     assert "of workflow old, night 2025-03-01, says the same" in reasons(found)[0]

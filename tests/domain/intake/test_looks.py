@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from pipeline_project.domain.intake.file_hints import Declared, looks_like
+from pipeline_project.domain.intake.file_hints import DeclaredColumns, looks_like
 
 PAGE = b"<!DOCTYPE html><html><body>Session expired, please log in</body></html>"
 
@@ -49,8 +49,8 @@ def test_a_parquet_file_is_what_it_should_be() -> None:
     assert "HTML" in looks_like(PAGE, "parquet")
 
 
-CASES = Declared({"claim_no": "fields.claim_no.column", "amount": "fields.amount.column"}, {"verdict"})
-OUTCOMES = Declared({"case": "outcome.case_column", "told": "outcome.label_column"}, strict=True)
+CASES = DeclaredColumns({"claim_no": "fields.claim_no.column", "amount": "fields.amount.column"}, {"verdict"})
+OUTCOMES = DeclaredColumns({"case": "outcome.case_column", "told": "outcome.label_column"}, strict=True)
 
 
 def test_a_file_without_rows_needs_its_columns() -> None:

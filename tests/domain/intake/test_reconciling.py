@@ -8,9 +8,9 @@ import pytest
 
 from pipeline_project.domain.intake.due_nights import (
     ATTEMPTS,
-    NightState,
+    NightProgress,
     Taken,
-    Wanted,
+    WantedNight,
     in_turns,
     is_done,
     is_stale,
@@ -18,11 +18,11 @@ from pipeline_project.domain.intake.due_nights import (
     nights_to_run,
 )
 
-DONE = NightState("a" * 64, "a" * 64, finished=True, attempts=1)
+DONE = NightProgress("a" * 64, "a" * 64, finished=True, attempts=1)
 LAST = "2025-03-03"
 
 
-def wanted(last_ended: str = LAST, **states: NightState) -> list[Wanted]:
+def wanted(last_ended: str = LAST, **states: NightProgress) -> list[WantedNight]:
     """Nights are called n01 and so on, of March 2025."""
     return nights_to_run("claims", {f"2025-03-{n[1:]}": state for n, state in states.items()}, last_ended)
 
@@ -31,7 +31,7 @@ def wanted(last_ended: str = LAST, **states: NightState) -> list[Wanted]:
     ("state", "runs"),
     [
         (DONE, False),
-        (NightState("a", None, finished=False), True),
+        (NightProgress("a", None, finished=False), True),
         (dataclasses.replace(DONE, landed="late"), True),
         (dataclasses.replace(DONE, finished=False), True),
         (dataclasses.replace(DONE, landed="late", running=True), False),
@@ -41,28 +41,28 @@ def wanted(last_ended: str = LAST, **states: NightState) -> list[Wanted]:
     ],
     ids=["done", "never run", "late file", "killed", "running", "failed twice", "failed too often", "tried often"],
 )
-def test_which_state_calls_for_a_run(state: NightState, runs: bool) -> None:
+def test_which_state_calls_for_a_run(state: NightProgress, runs: bool) -> None:
     assert bool(wanted(n01=state)) is runs
     assert is_done(state) is (state == DONE)
 
 
 def test_oldest_first_and_none_that_has_not_ended() -> None:
-    new = NightState("a", None, finished=False)
+    new = NightProgress("a", None, finished=False)
     assert [w.night for w in wanted(n03=new, n01=new, n04=new, n02=new)] == ["2025-03-01", "2025-03-02", "2025-03-03"]
 
 
-def key(state: NightState) -> str:
+def key(state: NightProgress) -> str:
     return wanted(n01=state)[0].key
 
 
 def test_a_key_is_new_for_every_attempt_and_every_content() -> None:
-    first = NightState("a", None, finished=False)
+    first = NightProgress("a", None, finished=False)
     failed = dataclasses.replace(first, failures=1, attempts=1)
     # a run went through, but somebody materialized the arrivals alone since
-    half = NightState("a", "a", finished=False, attempts=2)
+    half = NightProgress("a", "a", finished=False, attempts=2)
     # another file came, was taken in, and was taken away again
-    back = NightState("a", "b", finished=True, attempts=3)
-    late = NightState("c", "a", finished=True)
+    back = NightProgress("a", "b", finished=True, attempts=3)
+    late = NightProgress("c", "a", finished=True)
     keys = [key(state) for state in (first, failed, half, back, late)]
     assert len(set(keys)) == len(keys)
     assert key(first) == key(dataclasses.replace(first)), (
@@ -72,12 +72,14 @@ def test_a_key_is_new_for_every_attempt_and_every_content() -> None:
 
 def test_a_wanted_night_says_what_it_is_wanted_for() -> None:
     landed = "f" * 64
-    assert wanted(n01=NightState(landed, None, finished=False))[0].landed == landed
+    assert wanted(n01=NightProgress(landed, None, finished=False))[0].landed == landed
 
 
 def test_a_night_is_stale_when_something_landed_after_it_was_taken_in() -> None:
-    assert is_stale(NightState("b", "a", finished=True)) and is_stale(NightState("b", "a", finished=False))
-    assert not is_stale(NightState("a", "a", finished=True)) and not is_stale(NightState("a", None, finished=False))
+    assert is_stale(NightProgress("b", "a", finished=True)) and is_stale(NightProgress("b", "a", finished=False))
+    assert not is_stale(NightProgress("a", "a", finished=True)) and not is_stale(
+        NightProgress("a", None, finished=False)
+    )
 
 
 def test_nights_that_ran_before_something_late_came_are_marked_until_they_run_again() -> None:

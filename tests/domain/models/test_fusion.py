@@ -14,7 +14,7 @@ from pipeline_project.domain.measures.probabilities import log_loss
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.fusion import FusionNetwork
-from pipeline_project.domain.models.network import Batch, average_case, contributions, logits
+from pipeline_project.domain.models.network import InputBatch, average_case, contributions, logits
 
 LABELS = ("kept", "returned", "lost")
 SETTINGS = EstimatorSettings(LABELS, 8, 8, masked=frozenset({"age", "town"}))
@@ -153,7 +153,7 @@ def test_reasons_are_words_that_add_up_and_hide_what_is_personal() -> None:
 def test_contributions_sum_to_what_sets_a_case_apart() -> None:
     model = learned()
     table, _ = cases(300, 2)
-    batch = Batch(*model.inputs_.groups(table))
+    batch = InputBatch(*model.inputs_.groups(table))
     chosen = logits(model.weights_, batch).argmax(axis=1)
     middle = average_case(model.weights_, batch)
     parts = contributions(model.weights_, batch, middle, chosen)

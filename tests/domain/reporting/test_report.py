@@ -16,7 +16,7 @@ from pipeline_project.domain.reporting.facts import Alert
 from pipeline_project.domain.reporting.index import WorkflowIndex, index_row
 from pipeline_project.domain.reporting.money import Comparison, ConstantLine, comparison_sentence
 from pipeline_project.domain.reporting.sentences import money, percent, seconds
-from pipeline_project.domain.reporting.states import NightState
+from pipeline_project.domain.reporting.states import ReportState
 from pipeline_project.domain.reporting.summary import summarize
 from tests.domain.reporting.report_nights import (
     LABELS,
@@ -153,30 +153,30 @@ def test_wilson_holds_at_the_edges() -> None:
 @pytest.mark.parametrize(
     ("changes", "state", "title"),
     [
-        ({"blocked": "more than 20 % refused", "decisions": None}, NightState.BLOCKED, "This night is blocked"),
+        ({"blocked": "more than 20 % refused", "decisions": None}, ReportState.BLOCKED, "This night is blocked"),
         (
             {"arrivals": 0, "cases": cases_table(0), "quarantine": quarantine_table().slice(0, 0), "duplicates": 0,
              "decisions": None, "scores": None, "clusters": None},
-            NightState.EMPTY,
+            ReportState.EMPTY,
             "An empty night",
         ),
-        ({"night": "2025-02-11", "decisions": None, "scores": None}, NightState.WARM_UP, "Warm-up night"),
-        ({"decisions": None}, NightState.NOT_DECIDED, "This night is not decided yet"),
+        ({"night": "2025-02-11", "decisions": None, "scores": None}, ReportState.WARM_UP, "Warm-up night"),
+        ({"decisions": None}, ReportState.NOT_DECIDED, "This night is not decided yet"),
         (
             {"decisions": decisions_table(option="ask_person", would_be="ask_person", reason="no_model",
                                           expected_costs=None, benefit=None)},
-            NightState.NO_MODEL,
+            ReportState.NO_MODEL,
             "There is no model yet",
         ),
         (
             {"decisions": decisions_table(option="ask_person", would_be="ask_person", reason="model_unavailable")},
-            NightState.MODEL_UNAVAILABLE,
+            ReportState.MODEL_UNAVAILABLE,
             "The model is unavailable",
         ),
-        ({}, NightState.DECIDED, None),
+        ({}, ReportState.DECIDED, None),
     ],
 )  # fmt: skip
-def test_each_state_has_its_banner(changes: dict, state: NightState, title: str | None) -> None:
+def test_each_state_has_its_banner(changes: dict, state: ReportState, title: str | None) -> None:
     report = summarize(TERMS, facts(**changes))
     assert report.state == state
     if title is None:

@@ -12,9 +12,9 @@ from pipeline_project.domain.core.costs import CostMatrix
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role
 from pipeline_project.domain.review.content import (
     MOST_LABELS,
+    CaseContext,
     EarlierCase,
-    Known,
-    Looked,
+    ModelView,
     Personal,
     build,
     in_order,
@@ -46,11 +46,11 @@ CASE = {
 }
 MATRIX = CostMatrix(("fine", "worn"), ("refund", "reject"), ((0, 20), (50, 0)))
 COSTS = np.array([[0.0, 20.0], [50.0, 0.0]])
-LOOKED = Looked([0.3, 0.7], COSTS, [14.0, 15.0], "refund", ["worn soles"], "7")
+LOOKED = ModelView([0.3, 0.7], COSTS, [14.0, 15.0], "refund", ["worn soles"], "7")
 
 
 def test_what_is_personal_is_sealed_or_absent() -> None:
-    known = Known(history=[EarlierCase("C0", "2025-02-01", "fine", "refund", 5.0)])
+    known = CaseContext(history=[EarlierCase("C0", "2025-02-01", "fine", "refund", 5.0)])
     shown = build(CASE, SCHEMA, MATRIX, LOOKED, known, Personal({"message": "sealed:1", "customer": "sealed:2"}))
 
     assert [f.name for f in personal_fields(SCHEMA)] == ["customer", "message"]
@@ -65,7 +65,7 @@ def test_what_is_personal_is_sealed_or_absent() -> None:
 
 
 def test_the_likeliest_label_and_the_cheapest_option_come_first() -> None:
-    shown = build(CASE, SCHEMA, MATRIX, LOOKED, Known(), Personal())
+    shown = build(CASE, SCHEMA, MATRIX, LOOKED, CaseContext(), Personal())
 
     assert list(shown["labels"]) == ["worn", "fine"]
     assert shown["labels"]["worn"] == {"probability": 0.7, "best": "reject"}
@@ -75,7 +75,9 @@ def test_the_likeliest_label_and_the_cheapest_option_come_first() -> None:
 
 
 def test_without_a_model_labels_stand_as_declared_and_costs_are_still_shown() -> None:
-    shown = build(CASE, SCHEMA, MATRIX, Looked(None, COSTS, None, None, problem="no_model"), Known(), Personal())
+    shown = build(
+        CASE, SCHEMA, MATRIX, ModelView(None, COSTS, None, None, problem="no_model"), CaseContext(), Personal()
+    )
 
     assert list(shown["labels"]) == ["fine", "worn"]
     assert shown["labels"]["fine"] == {"probability": None, "best": "refund"}
@@ -87,8 +89,8 @@ def test_with_many_labels_only_the_likeliest_have_their_costs_listed() -> None:
     names = tuple(f"l{i}" for i in range(30))
     matrix = CostMatrix(names, names, tuple(tuple(0 if i == j else 1 for j in range(30)) for i in range(30)))
     likely = np.arange(30) / 435
-    looked = Looked(likely, 1 - np.eye(30), (1 - likely).tolist(), "l29")
-    shown = build(CASE, SCHEMA, matrix, looked, Known(), Personal())
+    looked = ModelView(likely, 1 - np.eye(30), (1 - likely).tolist(), "l29")
+    shown = build(CASE, SCHEMA, matrix, looked, CaseContext(), Personal())
 
     assert len(shown["labels"]) == 30
     assert shown["labels"]["l3"]["best"] == "l3"
@@ -99,7 +101,9 @@ def test_with_many_labels_only_the_likeliest_have_their_costs_listed() -> None:
 @pytest.mark.parametrize("missing", [float("nan"), float("inf")])
 def test_the_content_is_json(missing: float) -> None:
     costs = np.array([[missing, missing], [1.0, missing]])
-    shown = build({**CASE, "price": missing}, SCHEMA, MATRIX, Looked(None, costs, None, None), Known(), Personal())
+    shown = build(
+        {**CASE, "price": missing}, SCHEMA, MATRIX, ModelView(None, costs, None, None), CaseContext(), Personal()
+    )
 
     json.dumps(shown, allow_nan=False)
     assert shown["fields"]["price"] is None
@@ -108,7 +112,7 @@ def test_the_content_is_json(missing: float) -> None:
 
 
 def test_a_content_that_lost_its_order_gets_it_back() -> None:
-    shown = build(CASE, SCHEMA, MATRIX, LOOKED, Known(), Personal())
+    shown = build(CASE, SCHEMA, MATRIX, LOOKED, CaseContext(), Personal())
     lost = {
         **shown,
         "labels": dict(sorted(shown["labels"].items())),

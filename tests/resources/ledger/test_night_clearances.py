@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from benchmarks.passed import BASES, leave_passed, passed
 from pipeline_project.domain.core.errors import LedgerRefused, NightUndecided
-from pipeline_project.domain.deciding.clearance import ALWAYS, NIGHT_IS_SOUND, Basis, Step, Verdict
+from pipeline_project.domain.deciding.clearance import ALWAYS, NIGHT_IS_SOUND, Basis, CheckVerdict, Step
 from resources.ledger.audit.comparison import compare_ledger
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of
@@ -26,7 +26,9 @@ def known(ledger: PostgresLedger) -> PostgresLedger:
 
 
 def told(ledger: PostgresLedger, check: str, holds: bool, judged: Mapping[str, str] = RELEASED.judged) -> None:
-    ledger.record_verdict(FLOW, NIGHT, Verdict(check, holds, "half of the rows" if not holds else "", judged), "run")
+    ledger.record_verdict(
+        FLOW, NIGHT, CheckVerdict(check, holds, "half of the rows" if not holds else "", judged), "run"
+    )
 
 
 def decide(ledger: PostgresLedger, basis: Basis = DECIDED) -> None:

@@ -10,24 +10,24 @@ from typing import Any
 import pytest
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.intake.file_hints import Declared
+from pipeline_project.domain.intake.file_hints import DeclaredColumns
 from pipeline_project.spec.source import FileFormat
 from resources.sources import csv_rows as csv_module
 from resources.sources import lines as lines_module
 from resources.sources.csv_rows import csv_rows
 from resources.sources.json_rows import jsonl_rows
 from resources.sources.lines import Reading
-from resources.sources.rows import Row
+from resources.sources.rows import SourceRow
 
 HEADER = "id,at,words,amount,kind"
-COLUMNS = Declared(dict.fromkeys(HEADER.split(","), "column"))
+COLUMNS = DeclaredColumns(dict.fromkeys(HEADER.split(","), "column"))
 
 
 def line(n: int, words: str = "fine", amount: int = 10) -> str:
     return f"C-{n},2025-01-02 09:{n:02},{words},{amount + n},glass"
 
 
-def rows(*lines: str, end: str = "\n", delimiter: str = ",") -> list[Row]:
+def rows(*lines: str, end: str = "\n", delimiter: str = ",") -> list[SourceRow]:
     text = end.join([HEADER, *lines]) + end
     reading = Reading()
     content = io.BytesIO(text.replace(",", delimiter).encode())
@@ -36,7 +36,7 @@ def rows(*lines: str, end: str = "\n", delimiter: str = ",") -> list[Row]:
     return found
 
 
-def admitted(found: list[Row]) -> list[str]:
+def admitted(found: list[SourceRow]) -> list[str]:
     return [row.cells["id"] for row in found if row.problem is None]
 
 

@@ -23,7 +23,7 @@ class EventKind(StrEnum):
     OUTCOME = "outcome"
 
 
-class Verdict(StrEnum):
+class EventVerdict(StrEnum):
     """What became of an event: kept, kept before, or refused because its id stands for another body."""
 
     NEW = "new"
@@ -75,7 +75,7 @@ class InboundTerms:
 class Receipt:
     """What the sender is told; `night` is the one the event is part of, empty for a conflict."""
 
-    verdict: Verdict
+    verdict: EventVerdict
     night: str
 
 

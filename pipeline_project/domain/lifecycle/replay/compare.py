@@ -12,7 +12,7 @@ from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.features.table import strings
 from pipeline_project.domain.features.timeline import nights_in
-from pipeline_project.domain.lifecycle.replay.decide import Decided, PastNights, Policy
+from pipeline_project.domain.lifecycle.replay.decide import PastNights, Policy, ReplayedDecisions
 from pipeline_project.domain.lifecycle.replay.findings import Flip, ReplayResult, Side
 from pipeline_project.domain.lifecycle.replay.money import (
     Estimate,
@@ -55,7 +55,7 @@ class ReplayTerms:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ReplayComparison:
     """A result, and what it rests on row by row as `PastNights.cases`.
 
     Attributes:
@@ -68,13 +68,13 @@ class Compared:
 
 def compare(
     past: PastNights,
-    base: Decided,
-    candidate: Decided,
+    base: ReplayedDecisions,
+    candidate: ReplayedDecisions,
     policies: tuple[Policy, Policy],
     outcomes: pd.DataFrame,
     terms: ReplayTerms,
     span: tuple[str, str],
-) -> Compared:
+) -> ReplayComparison:
     """Candidate beside base.
 
     Args:
@@ -130,7 +130,7 @@ def compare(
         slices=slices_of(past, (sides[0], sides[1]), each, usable, customers, after.amount, terms),
         seconds=0.0,
     )
-    return Compared(result, frame)
+    return ReplayComparison(result, frame)
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ class _Truth:
     def of(
         cls,
         past: PastNights,
-        base: Decided,
-        candidate: Decided,
+        base: ReplayedDecisions,
+        candidate: ReplayedDecisions,
         outcomes: pd.DataFrame,
         labels: tuple[str, ...],
         terms: ReplayTerms,
@@ -196,7 +196,9 @@ def mature_nights(frame: pd.DataFrame, asked_for: np.ndarray, share: float) -> f
     return frozenset(nights_in(frame["night"].to_numpy()[asked_for], known[asked_for], share))
 
 
-def _frame(past: PastNights, base: Decided, candidate: Decided, outcomes: pd.DataFrame) -> pd.DataFrame:
+def _frame(
+    past: PastNights, base: ReplayedDecisions, candidate: ReplayedDecisions, outcomes: pd.DataFrame
+) -> pd.DataFrame:
     label_of = dict(zip(outcomes["case_id"], outcomes["label"], strict=True))
     ids = strings(past.cases.column(CASE_ID))
     return pd.DataFrame(
@@ -227,7 +229,7 @@ def _difference(sides: tuple[Judged, Judged], truth: _Truth, values: Values) -> 
     return np.asarray(np.where(by_chance, mean[1] - mean[0], plain[1] - plain[0]))
 
 
-def _realised(base: Decided, candidate: Decided, values: Values, truth: _Truth) -> np.ndarray:
+def _realised(base: ReplayedDecisions, candidate: ReplayedDecisions, values: Values, truth: _Truth) -> np.ndarray:
     """Candidate minus base of each case, given the truth; NaN where it is not known."""
     rows, told = np.arange(len(truth.label)), np.maximum(truth.label, 0)
     difference = values.of_options(candidate.option, 1) - values.of_options(base.option, 0)
@@ -235,7 +237,7 @@ def _realised(base: Decided, candidate: Decided, values: Values, truth: _Truth) 
     return np.where(known, difference[rows, told], np.nan)
 
 
-def _stand_ins(base: Decided, candidate: Decided, truth: _Truth) -> np.ndarray:
+def _stand_ins(base: ReplayedDecisions, candidate: ReplayedDecisions, truth: _Truth) -> np.ndarray:
     """Probabilities where the truth is not known: the mean of what both say, else how often each label occurred."""
     often = np.bincount(truth.label[truth.known], minlength=base.probabilities.shape[1]) + 1.0
     usual = np.broadcast_to(often / often.sum(), base.probabilities.shape)

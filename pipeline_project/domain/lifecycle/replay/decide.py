@@ -73,7 +73,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Decided:
+class ReplayedDecisions:
     """The decisions of one of the two, row by row as `PastNights.cases`.
 
     Attributes:
@@ -123,7 +123,7 @@ def allowed_nights(nights: Sequence[str], known_before: str, knows_the_future: b
 
 def decide_again(
     past: PastNights, policy: Policy, plan: FeaturePlan, model: TrainedModel | None, version: str | None
-) -> Decided:
+) -> ReplayedDecisions:
     """Every night decided by a candidate.
 
     Args:
@@ -139,7 +139,7 @@ def decide_again(
     return _promised(past, policy, _decided(past, policy, scores))
 
 
-def _promised(past: PastNights, policy: Policy, decided: Decided) -> Decided:
+def _promised(past: PastNights, policy: Policy, decided: ReplayedDecisions) -> ReplayedDecisions:
     """Cases that went to people so that a promise is kept go there again, under a policy that promises something.
 
     What a promise rests on is what its own model did: of a candidate that never decided there is no such evidence.
@@ -157,7 +157,7 @@ def _promised(past: PastNights, policy: Policy, decided: Decided) -> Decided:
     )
 
 
-def recorded(past: PastNights, policy: Policy) -> Decided:
+def recorded(past: PastNights, policy: Policy) -> ReplayedDecisions:
     """What decided those nights, as it was recorded.
 
     Args:
@@ -165,7 +165,7 @@ def recorded(past: PastNights, policy: Policy) -> Decided:
             decided without people and what an answer was expected to save follow from the recorded probabilities.
     """
     again, standing = _decided(past, policy, recorded_scores(past, len(policy.matrix.labels))), past.standing
-    return Decided(
+    return ReplayedDecisions(
         standing["option"].tolist(),
         standing["reason"].tolist(),
         again.probabilities,
@@ -224,7 +224,7 @@ def _table(
     return pa.table({f.name: columns.get(f.name, pa.nulls(n, f.type)) for f in SCORES})
 
 
-def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> Decided:
+def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> ReplayedDecisions:
     of_night = pd.Series(strings(past.cases.column(NIGHT)))
     spans = of_night.groupby(of_night, sort=True).indices
     rows, benefits, places = [], [], 0
@@ -243,7 +243,7 @@ def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> Decided:
         benefits.append(np.asarray(decided.result.benefit, dtype=float))
         places += decided.result.places
     nothing = [np.nan] * len(policy.matrix.labels)
-    return Decided(
+    return ReplayedDecisions(
         [row["option"] for row in rows],
         [row["reason"] for row in rows],
         np.array([row["probabilities"] or nothing for row in rows], dtype=float).reshape(len(rows), -1)

@@ -11,7 +11,7 @@ from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import ReplayRefused
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID, number_columns
-from pipeline_project.domain.lifecycle.replay.decide import Decided, PastNights, Policy
+from pipeline_project.domain.lifecycle.replay.decide import PastNights, Policy, ReplayedDecisions
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Judged:
         weight: for how many cases each one stands; zero where the truth or the costs are not known.
     """
 
-    decided: Decided
+    decided: ReplayedDecisions
     option: list[str]
     cost: np.ndarray
     wrong: np.ndarray
@@ -116,7 +116,7 @@ class Judged:
 
 
 def judged(
-    decided: Decided,
+    decided: ReplayedDecisions,
     values: Values,
     side: int,
     option: list[str],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline_project.domain.lifecycle.rollout.comparing import WAYS, Compared
+from pipeline_project.domain.lifecycle.rollout.comparing import WAYS, RolloutComparison
 from pipeline_project.domain.lifecycle.rollout.judgeable import Streams, errors_of
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
 from pipeline_project.domain.lifecycle.rollout.watching import EProcess, confidence_sequence
@@ -39,7 +39,7 @@ class LiveCheck:
 
 
 @dataclass(frozen=True)
-class Answered:
+class BreachResponse:
     """What followed from a breach.
 
     Attributes:
@@ -74,7 +74,7 @@ def check_promise(truth: Streams, options: Sequence[str], watched: Watched, alph
     )
 
 
-def checks_of_comparison(version: str, compared: Compared, alpha: float) -> list[LiveCheck]:
+def checks_of_comparison(version: str, compared: RolloutComparison, alpha: float) -> list[LiveCheck]:
     """A comparison with the champion as two checks, in money and in errors; `alpha` is shared by every way to lose."""
     more = 0.0 if compared.pairs == 0 else compared.worse_by
     kinds: tuple[tuple[Literal["money", "error"], float], ...] = (

@@ -21,7 +21,7 @@ WAYS = 4
 
 
 @dataclass(frozen=True)
-class Compared:
+class RolloutComparison:
     """A challenger beside the champion by now.
 
     Attributes:
@@ -42,7 +42,7 @@ def compare_live(
     challenger: Mapping[str, Sequence[float] | None],
     terms: PolicyTerms,
     alpha: float,
-) -> Compared:
+) -> RolloutComparison:
     """Whether the challenger does worse, with at most the chance `alpha` of saying so wrongly, however often asked.
 
     Args:
@@ -54,7 +54,7 @@ def compare_live(
     bets = [(_bet(money, alpha), _bet(errors, alpha)) for money, errors, _ in found]
     pairs = sum(len(money) for money, _, _ in found)
     lost = sum(total for _, _, total in found)
-    return Compared(
+    return RolloutComparison(
         pairs=pairs,
         worse_by=lost / pairs if pairs else float("nan"),
         e_money=max(money.highest for money, _ in bets),

@@ -13,7 +13,7 @@ from pipeline_project.domain.core.errors import ReplayRefused
 from pipeline_project.domain.core.model_terms import PromiseTerms, SurgeTerms
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.features.plan import FeaturePlan
-from pipeline_project.domain.lifecycle.replay.compare import Compared, ReplayTerms, compare
+from pipeline_project.domain.lifecycle.replay.compare import ReplayComparison, ReplayTerms, compare
 from pipeline_project.domain.lifecycle.replay.decide import (
     PastNights,
     Policy,
@@ -35,7 +35,7 @@ def compared(
     after: Policy,
     terms: ReplayTerms = TERMS,
     before: Policy | None = None,
-) -> Compared:
+) -> ReplayComparison:
     """A policy alone against what was recorded."""
     base = before or policy()
     sides = recorded(past, base), decide_again(past, after, PLAN, None, None)

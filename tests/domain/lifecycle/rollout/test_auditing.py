@@ -12,7 +12,7 @@ import pytest
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.lifecycle.rollout.checking import check_promise, checks_of_comparison
-from pipeline_project.domain.lifecycle.rollout.comparing import WAYS, Compared, compare_live
+from pipeline_project.domain.lifecycle.rollout.comparing import WAYS, RolloutComparison, compare_live
 from pipeline_project.domain.lifecycle.rollout.judgeable import Streams, errors_of, streams, wrong
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
 
@@ -145,7 +145,7 @@ def sides(count: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return dict.fromkeys(cases, TRUSTING), dict.fromkeys(cases, DOUBTING)
 
 
-def is_worse(compared: Compared, alpha: float = 0.01) -> bool:
+def is_worse(compared: RolloutComparison, alpha: float = 0.01) -> bool:
     return any(check.breached for check in checks_of_comparison("2", compared, alpha))
 
 

@@ -122,7 +122,7 @@ def test_a_clock_that_was_set_back_does_not_show(ledger: PostgresLedger) -> None
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text("DELETE FROM audit_rows"))
         connection.execute(text("DELETE FROM audit_batches"))
-        ahead = chain.Batch(1, "x", "", datetime(2999, 1, 1, tzinfo=UTC), GENESIS, "0" * 64, 1)
+        ahead = chain.ChainBatch(1, "x", "", datetime(2999, 1, 1, tzinfo=UTC), GENESIS, "0" * 64, 1)
         made = {**vars(ahead), "hash": chain.hash_of(ahead)}
         connection.execute(chain.insert(chain.audit_batches), made)
         append(connection, "answers", "returns", [{"case_id": "C-2"}])

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, delete, insert, make_url, select, text
 
 from benchmarks.chaos.audit import write_chain
-from pipeline_project.domain.audit.findings import Tampering, Verdict
+from pipeline_project.domain.audit.findings import ChainVerdict, Tampering
 from pipeline_project.domain.audit.proofs import holds
 from pipeline_project.domain.core.errors import AuditBroken, BreakRefused
 from pipeline_project.reconcile.chain import check_chain
@@ -64,7 +64,7 @@ class Backups:
     def write(self, lines: list[str]) -> None:
         (self.signer.folder / FILE).write_text("".join(f"{line}\n" for line in lines))
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ChainVerdict:
         return AuditTrail(self.signer.url).verify(self.signer.read()).verdict
 
     def found(self) -> list[Tampering]:

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, EventRefused, LedgerRefused, SourceUnreadable
-from pipeline_project.domain.intake.inbound.events import EventKind, InboundEvent, InboundTerms, Receipt, Verdict
+from pipeline_project.domain.intake.inbound.events import EventKind, EventVerdict, InboundEvent, InboundTerms, Receipt
 from pipeline_project.domain.intake.inbound.reading import read_event
 from resources.ledger.inbound import store as store_module
 from resources.ledger.inbound.sealing import RowSealer, key_file
@@ -51,7 +51,7 @@ def cases(store: PostgresInbound, night: str = NIGHT) -> list[str]:
 
 
 def test_an_event_is_read_back_as_it_came_and_nothing_of_it_stands_open(store: PostgresInbound, tmp_path: Path) -> None:
-    assert store.accept(event(rows=2)) == Receipt(Verdict.NEW, NIGHT)
+    assert store.accept(event(rows=2)) == Receipt(EventVerdict.NEW, NIGHT)
     (kept,) = store.events(WORKFLOW, NIGHT, EventKind.ARRIVAL)
     assert kept.rows == event(rows=2).rows
     assert kept.file.startswith("webhook:") and kept.file.endswith(":evt_1")
@@ -64,14 +64,14 @@ def test_an_event_is_read_back_as_it_came_and_nothing_of_it_stands_open(store: P
 
 
 def test_the_same_event_again_is_one_row_and_another_body_is_a_conflict(store: PostgresInbound) -> None:
-    assert store.accept(event()).verdict == Verdict.NEW
-    assert store.accept(event()) == Receipt(Verdict.KNOWN, NIGHT)
-    assert store.accept(event(name="somebody else")) == Receipt(Verdict.CONFLICT, "")
+    assert store.accept(event()).verdict == EventVerdict.NEW
+    assert store.accept(event()) == Receipt(EventVerdict.KNOWN, NIGHT)
+    assert store.accept(event(name="somebody else")) == Receipt(EventVerdict.CONFLICT, "")
     assert cases(store) == ["C1-0"]
     assert store.overview(WORKFLOW)["refused"] == {"other body": 1}
     bodies = [row.body for row in sql(store, "SELECT body FROM audit_rows")]
     assert any("another body" in body and "evt_1" in body for body in bodies)
-    assert store.accept(event(workflow="others")).verdict == Verdict.NEW, "ids belong to their workflow"
+    assert store.accept(event(workflow="others")).verdict == EventVerdict.NEW, "ids belong to their workflow"
 
 
 def test_many_that_send_the_same_id_at_once_leave_one_row(store: PostgresInbound) -> None:
@@ -84,7 +84,7 @@ def test_many_that_send_the_same_id_at_once_leave_one_row(store: PostgresInbound
 
     with ThreadPoolExecutor(8) as threads:
         verdicts = [receipt.verdict for receipt in threads.map(post, range(8))]
-    assert sorted(verdicts) == sorted([Verdict.NEW, *[Verdict.KNOWN] * 3, *[Verdict.CONFLICT] * 4])
+    assert sorted(verdicts) == sorted([EventVerdict.NEW, *[EventVerdict.KNOWN] * 3, *[EventVerdict.CONFLICT] * 4])
     assert sql(store, "SELECT count(*) FROM inbound_events")[0][0] == 1
 
 
@@ -98,7 +98,7 @@ def test_one_that_died_after_the_commit_is_answered_when_it_comes_again(
         patched.setattr(store_module, "Receipt", died)
         store.accept(event())
     assert sql(store, "SELECT count(*) FROM inbound_events")[0][0] == 1
-    assert store.accept(event()) == Receipt(Verdict.KNOWN, NIGHT)
+    assert store.accept(event()) == Receipt(EventVerdict.KNOWN, NIGHT)
     assert sql(store, "SELECT count(*) FROM inbound_events")[0][0] == 1
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 
 from benchmarks.passed import let_through, passed
-from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.delivery.planning import plan_actions
@@ -19,7 +19,7 @@ from pipeline_project.operations.dispatch import Dispatcher
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.outbox.outbox import Enqueued, enqueue, release_night
-from resources.ledger.outbox.overview import Outbox
+from resources.ledger.outbox.overview import PostgresOutbox
 from resources.ledger.tables.actions import action_events, actions
 from resources.postgres.databases import engine_of
 from tests.domain.delivery.terms import FIELDS, terms
@@ -35,8 +35,8 @@ class Desk:
         ledger.record_workflow(FLOW, "spec", {"name": FLOW})
 
     @property
-    def outbox(self) -> Outbox:
-        return Outbox(self.url)
+    def outbox(self) -> PostgresOutbox:
+        return PostgresOutbox(self.url)
 
     def decide(self, *cases: str, night: str = NIGHT) -> None:
         """Decisions without actions, for the foreign key."""
@@ -125,7 +125,7 @@ class Shelf:
 
     def __init__(
         self,
-        *said: Answer | Callable[[Sent], Answer],
+        *said: DeliveryResult | Callable[[Sent], DeliveryResult],
         attempts: int = 8,
         remembers: bool = True,
         can_be_asked: bool = True,
@@ -137,24 +137,28 @@ class Shelf:
         self.asked = 0
         self._lock = threading.Lock()
 
-    def send(self, action: Sent) -> Answer:
+    def send(self, action: Sent) -> DeliveryResult:
         with self._lock:
             self.sent.append(action)
             told = self.said.pop(0) if self.said else None
             answer = told(action) if callable(told) else told
             if answer is None or answer.maybe:
                 self._act(action)
-        return answer or Answer(Fate.DONE, receipt={"said": "ok"})
+        return answer or DeliveryResult(Fate.DONE, receipt={"said": "ok"})
 
     def _act(self, action: Sent) -> None:
         if not (self.remembered and self.happened[action.key]):
             self.happened[action.key] += 1
 
-    def look_up(self, action: Sent) -> Answer | None:
+    def look_up(self, action: Sent) -> DeliveryResult | None:
         self.asked += 1
         if not self.can_be_asked:
             return None
-        return Answer(Fate.DONE) if self.happened[action.key] else Answer(Fate.AGAIN, "never_seen", "never seen")
+        return (
+            DeliveryResult(Fate.DONE)
+            if self.happened[action.key]
+            else DeliveryResult(Fate.AGAIN, "never_seen", "never seen")
+        )
 
     def remembers(self, seconds: float) -> bool:
         return self.remembered
@@ -164,10 +168,10 @@ class Shelf:
         return [action.kind for action in self.sent]
 
 
-NO_ANSWER = Answer(Fate.UNKNOWN, "no_answer", "no answer came", maybe=True)
-BUSY = Answer(Fate.AGAIN, "http_429", "busy", wait=7.0)
-BROKEN = Answer(Fate.AGAIN, "http_500", "broken", maybe=True)
-REFUSED = Answer(Fate.REFUSED, "http_400", "refused")
+NO_ANSWER = DeliveryResult(Fate.UNKNOWN, "no_answer", "no answer came", maybe=True)
+BUSY = DeliveryResult(Fate.AGAIN, "http_429", "busy", wait=7.0)
+BROKEN = DeliveryResult(Fate.AGAIN, "http_500", "broken", maybe=True)
+REFUSED = DeliveryResult(Fate.REFUSED, "http_400", "refused")
 
 
 def effects(shelf: Shelf) -> Sequence[int]:

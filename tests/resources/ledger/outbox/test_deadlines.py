@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from pipeline_project.domain.delivery import backoff as pace
-from pipeline_project.domain.delivery.backoff import Answer, Fate
+from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
 from pipeline_project.operations.dispatch import Dispatcher
 from resources.destinations import deadline, sql
 from resources.destinations import file_drop as files
@@ -242,7 +242,7 @@ def test_what_is_cancelled_has_ended_before_anybody_goes_on(monkeypatch: pytest.
 
 
 def test_a_call_that_fails_in_its_thread_fails_here() -> None:
-    def fail() -> Answer:
+    def fail() -> DeliveryResult:
         raise OSError(28, "no space")
 
     with pytest.raises(OSError, match="no space"):

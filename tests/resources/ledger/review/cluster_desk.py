@@ -17,7 +17,7 @@ from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms, Sprea
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.answers import ReviewAnswers
-from resources.ledger.review.clusters import Clusters
+from resources.ledger.review.clusters import PostgresClusters
 from resources.ledger.review.tasks import ReviewTasks, open_tasks
 from resources.postgres.databases import engine_of
 
@@ -70,10 +70,10 @@ class Desk:
     ledger: PostgresLedger
     terms: ReviewTerms = TERMS
     people: Sequence[str] = ("anna", "bert", "cleo")
-    clusters: Clusters = field(init=False)
+    clusters: PostgresClusters = field(init=False)
 
     def __post_init__(self) -> None:
-        self.clusters = Clusters(self.ledger.url)
+        self.clusters = PostgresClusters(self.ledger.url)
         self.ledger.record_workflow(FLOW, "spec", {"name": FLOW})
 
     def ask(self, tasks: Sequence[NewTask], night: str = NIGHT) -> None:

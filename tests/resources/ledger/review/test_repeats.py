@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from pipeline_project.domain.core.errors import TaskTaken
 from pipeline_project.domain.review.agreement import is_repeated
 from resources.ledger.nights.ledger import PostgresLedger
-from resources.ledger.review.repeats import Repeats, answered_again, ask_again
+from resources.ledger.review.repeats import PostgresRepeats, answered_again, ask_again
 from resources.postgres.databases import engine_of
 from tests.resources.ledger.review.cluster_desk import FLOW, TERMS, Desk, new_task
 
@@ -67,7 +67,7 @@ def test_a_second_answer_decides_nothing_and_is_counted(desk: Desk) -> None:
     ask(desk, 4)
     assert desk.rows("SELECT count(*) AS n FROM decisions") == decisions
     assert desk.rows("SELECT * FROM outcomes") == []
-    found = Repeats(desk.ledger.url)
+    found = PostgresRepeats(desk.ledger.url)
     (pair,) = found.agreement(FLOW)
     assert (pair.reviewers, pair.cases, pair.agreed) == (("anna", "bert"), 3, 2)
     assert found.agreement("tickets") == []
@@ -82,7 +82,7 @@ def test_at_the_desk_a_repeat_is_one_more_task(desk: Desk) -> None:
     assert (first.epoch, second.epoch) == (2, None)
     assert len(desk.rows("SELECT 1 FROM review_tasks WHERE kind = 'repeat'")) == 1
     assert len(desk.rows("SELECT 1 FROM decisions WHERE case_id = 'c0'")) == 2
-    (pair,) = Repeats(desk.ledger.url).agreement(FLOW)
+    (pair,) = PostgresRepeats(desk.ledger.url).agreement(FLOW)
     assert (pair.reviewers, pair.cases, pair.agreed) == (("anna", "bert"), 1, 0)
 
 

@@ -15,7 +15,7 @@ from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Touched, beside, spans
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
 from resources.ledger.nights.ledger import PostgresLedger
-from resources.ledger.rollout.recalls import Recalls, TakenBack
+from resources.ledger.rollout.recalls import RecallResult, Recalls
 from resources.ledger.rollout.store import PostgresLive
 from resources.postgres.databases import engine_of
 from tests.resources.ledger.outbox.outbox_desk import FLOW, NIGHT, Desk
@@ -43,7 +43,7 @@ def flipped(recalls: Recalls, *cases: str) -> list[Again]:
     return beside(touched, dict.fromkeys(cases, "ask_person"))
 
 
-def apply(recalls: Recalls, desk: Desk, again: list[Again]) -> TakenBack:
+def apply(recalls: Recalls, desk: Desk, again: list[Again]) -> RecallResult:
     return recalls.apply(FLOW, "night", NIGHT, again, "the source was wrong", BY, desk.terms)
 
 
@@ -57,7 +57,7 @@ def test_what_has_not_left_is_cancelled_once(desk: Desk, recalls: Recalls) -> No
     first = apply(recalls, desk, again)
     assert first.decisions == 1
     assert first.cancelled > 0
-    assert apply(recalls, desk, again) == TakenBack(), "twice adds nothing"
+    assert apply(recalls, desk, again) == RecallResult(), "twice adds nothing"
 
     states = rows(desk, "SELECT case_id, array_agg(DISTINCT state) AS states FROM actions GROUP BY 1 ORDER BY 1")
     assert states[0] == {"case_id": "A", "states": ["cancelled"]}
@@ -94,7 +94,7 @@ def test_what_is_past_the_point_of_no_return_is_named_and_left(desk: Desk, recal
 def test_two_at_once_take_back_once(desk: Desk, recalls: Recalls) -> None:
     desk.ready("A", "B", "C")
     again = flipped(recalls, "A", "B", "C")
-    made: list[TakenBack] = []
+    made: list[RecallResult] = []
     threads = [threading.Thread(target=lambda: made.append(apply(recalls, desk, again))) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -142,7 +142,7 @@ def test_a_person_who_decided_in_the_meantime_has_the_last_word(desk: Desk, reca
         "run_id, made_by) SELECT workflow, case_id, 2, night, option, 'agreed', spec_hash, data_versions, attempt, "
         "run_id, 'person:bob' FROM decisions"
     )
-    assert apply(recalls, desk, again) == TakenBack()
+    assert apply(recalls, desk, again) == RecallResult()
     assert recalls.touched(FLOW, "night", NIGHT) == []
 
 
