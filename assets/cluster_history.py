@@ -8,7 +8,7 @@ import pyarrow as pa
 from assets.clustering import MEMBERS, subjects_of
 from assets.common import key, night_asset, rows
 from pipeline_project.domain.clusters.lineage import cluster_events
-from pipeline_project.domain.clusters.newcomers import Novelty, novelties
+from pipeline_project.domain.clusters.newcomers import ClusterWindow, Novelty, novelties
 from pipeline_project.domain.clusters.similarity import vectors_of
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.partitions import earlier_nights, nights
@@ -53,7 +53,7 @@ def build_cluster_events(spec: WorkflowSpec) -> dg.AssetsDefinition:
         events = cluster_events(night, members, _last_members(spec, lake, night, window), subjects, window)
         vectors = vectors_of(written_span(lake, spec, "embeddings", first, after), members["case_id"].to_pylist())
         earlier = lake.read_span(spec.name, "cluster_events", shifted(night, -LOOK_BACK), night)
-        found, table = novelties(night, events, members, vectors, subjects, earlier, alarm)
+        found, table = novelties(night, events, ClusterWindow(members, vectors, subjects), earlier, alarm)
         for novelty in found:
             ledger.raise_alert(
                 spec.name,

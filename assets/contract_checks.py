@@ -11,7 +11,7 @@ from pipeline_project.ports.contracts import Contract, Contracts
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.services.as_of import written
-from pipeline_project.services.clearance import leave_verdict
+from pipeline_project.services.clearance import CheckFinding, leave_verdict
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.output_contract import Noun, output_rules
 
@@ -52,16 +52,8 @@ def build_contract_checks(spec: WorkflowSpec, noun: Noun, contract_of: ContractO
             arguments = verdict(found, dg.AssetCheckSeverity.ERROR)
             yield dg.AssetCheckResult(asset_key=asset, check_name=found.name, **arguments)
         whole = merged(verdicts, asset, f"{noun}_contract")
-        leave_verdict(
-            spec,
-            ledger,
-            night,
-            context.run.run_id,
-            f"{noun}_contract",
-            whole.passed,
-            whole.description or "",
-            [table, cases],
-        )
+        judged = CheckFinding(f"{noun}_contract", whole.passed, whole.description or "")
+        leave_verdict(spec, ledger, night, context.run.run_id, judged, [table, cases])
         yield whole
 
     return contract_checks

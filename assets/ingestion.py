@@ -13,8 +13,9 @@ from assets.identity import earlier_names, history_of, hold_identity, standing_o
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, contents_of, with_note
 from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED
-from pipeline_project.domain.intake.accounting import balance
+from pipeline_project.domain.intake.accounting import CountedLines, balance
 from pipeline_project.domain.intake.admission import (
+    Admission,
     admit,
     commonest,
     open_share,
@@ -33,7 +34,7 @@ from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.sources import Sources
 from pipeline_project.services.as_of import written
-from pipeline_project.services.clearance import leave_verdict
+from pipeline_project.services.clearance import CheckFinding, leave_verdict
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 
@@ -45,6 +46,8 @@ _DETECTED = 100
 
 #: Before the night in the key of an alert about its dropped rows.
 DUPLICATES_ALERT = "duplicates"
+#: In the metadata of the cases: how many dropped repeats tell another outcome than the row that was kept.
+CONTRADICTING = "duplicates_contradicting"
 EVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 AdmissionEvent = dg.MaterializeResult | dg.AssetCheckResult
@@ -88,27 +91,20 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
     partitions = common.pop("partitions_def")
     retry_policy = common.pop("retry_policy")
     cases_key, quarantine_key = key(spec, "cases"), key(spec, "quarantine")
-    contract_rules = rules(spec)
+    described = {
+        "cases": "Admitted cases, typed; each case once over all nights.",
+        "quarantine": "Refused rows with reasons, waiting for repair.",
+    }
 
     @dg.multi_asset(
         name=f"{spec.name}__admission",
         partitions_def=partitions,
         retry_policy=retry_policy,
-        deps=[
-            dg.AssetDep(key(spec, "arrivals")),
-            dg.AssetDep(cases_key, partition_mapping=earlier_nights()),
-        ],
-        outs={
-            "cases": dg.AssetOut(
-                key=cases_key, description="Admitted cases, typed; each case once over all nights.", **common
-            ),
-            "quarantine": dg.AssetOut(
-                key=quarantine_key, description="Refused rows with reasons, waiting for repair.", **common
-            ),
-        },
+        deps=[dg.AssetDep(key(spec, "arrivals")), dg.AssetDep(cases_key, partition_mapping=earlier_nights())],
+        outs={noun: dg.AssetOut(key=key(spec, noun), description=words, **common) for noun, words in described.items()},
         check_specs=[
             dg.AssetCheckSpec(rule.name, asset=cases_key, description=rule.rule, partitions_def=nights(spec))
-            for rule in contract_rules
+            for rule in rules(spec)
         ],
     )
     def admission(
@@ -130,18 +126,9 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
         standing = standing_of(spec, lake, ledger, night, typed, history, read_at)
         admission = admit(typed, verdicts, earlier, window(spec, night), standing=standing)
         ledger.record_readers(spec.name, read_at)
+        contrary = _duplicates(spec, ledger, night, typed.arrivals, admission.duplicates)
         yield dg.MaterializeResult(
-            asset_key=cases_key,
-            value=admission.cases,
-            metadata={
-                "rows": rows(admission.cases),
-                "arrivals": admission.arrivals,
-                "duplicates": admission.duplicates,
-                "alike": admission.alike,
-                "outside_night": admission.outside_night,
-                "assumed": dg.MetadataValue.md("\n".join(f"- {note}" for note in admission.notes) or "nothing"),
-                "duplicates_contradicting": _duplicates(spec, ledger, night, typed.arrivals, admission.duplicates),
-            },
+            asset_key=cases_key, value=admission.cases, metadata=_counts(admission) | {CONTRADICTING: contrary}
         )
         yield dg.MaterializeResult(
             asset_key=quarantine_key,
@@ -151,14 +138,25 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
         # both outputs are stored by now: what is yielded is written before the next line runs
         made = [written(lake, spec, noun, night) for noun in ("cases", "quarantine")]
         words = "; ".join(admission.systemic) or "the contract was evaluated whole"
-        leave_verdict(
-            spec, ledger, night, context.run_id, "cases_contract", not admission.systemic, words, [arrivals, *made]
-        )
+        judged = CheckFinding("cases_contract", not admission.systemic, words)
+        leave_verdict(spec, ledger, night, context.run_id, judged, [arrivals, *made])
         for found in verdicts:
             severity = dg.AssetCheckSeverity.ERROR if found.systemic else dg.AssetCheckSeverity.WARN
             yield dg.AssetCheckResult(asset_key=cases_key, check_name=found.name, **verdict(found, severity))
 
     return admission
+
+
+def _counts(admission: Admission) -> dict[str, int | dg.MetadataValue]:
+    """What became of the rows, and what was assumed while they were read."""
+    return {
+        "rows": rows(admission.cases),
+        "arrivals": admission.arrivals,
+        "duplicates": admission.duplicates,
+        "alike": admission.alike,
+        "outside_night": admission.outside_night,
+        "assumed": dg.MetadataValue.md("\n".join(f"- {note}" for note in admission.notes) or "nothing"),
+    }
 
 
 def _duplicates(spec: WorkflowSpec, ledger: Ledger, night: str, arrivals: pa.Table, dropped: int) -> int:
@@ -261,10 +259,12 @@ def _contradictions(spec: WorkflowSpec, ledger: Ledger) -> int:
 
 def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
     """The two checks that stop a night: rows that vanished, and a night that is broken as a whole."""
-    cases_key = key(spec, "cases")
+    return [_nothing_vanished(spec), _night_is_sound(spec)]
 
+
+def _nothing_vanished(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=cases_key,
+        asset=key(spec, "cases"),
         name="nothing_vanished",
         blocking=True,
         partitions_def=nights(spec),
@@ -279,8 +279,9 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         readings = _readings(spec, lake, looked_at[0])
         lines = unaccounted(readings or [], looked_at[0])
         earlier = _earlier(spec, lake, night, came, {*admitted, *refused})
-        found = balance(came, admitted, refused, earlier, *lines, counted=readings is not None)
-        leave_verdict(spec, ledger, night, context.run.run_id, NOTHING_VANISHED, found.holds, found.words, looked_at)
+        found = balance(came, admitted, refused, earlier, CountedLines(*lines, counted=readings is not None))
+        judged = CheckFinding(NOTHING_VANISHED, found.holds, found.words)
+        leave_verdict(spec, ledger, night, context.run.run_id, judged, looked_at)
         return dg.AssetCheckResult(
             passed=found.holds,
             severity=dg.AssetCheckSeverity.ERROR,
@@ -288,8 +289,12 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
             metadata=found.as_metadata(),
         )
 
+    return nothing_vanished
+
+
+def _night_is_sound(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=cases_key,
+        asset=key(spec, "cases"),
         name="night_is_sound",
         blocking=True,
         partitions_def=nights(spec),
@@ -307,7 +312,8 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
         passed = share <= limit and not raised
         words = f"{refused} of {len(arrivals)} rows refused, {repairs} repaired; the limit is {limit:.0%}"
         words = "; ".join([*raised, words, *([f"most often: {commonest(reasons)}"] if reasons else [])])
-        leave_verdict(spec, ledger, night, context.run.run_id, NIGHT_IS_SOUND, passed, words, looked_at)
+        judged = CheckFinding(NIGHT_IS_SOUND, passed, words)
+        leave_verdict(spec, ledger, night, context.run.run_id, judged, looked_at)
         return dg.AssetCheckResult(
             passed=passed,
             severity=dg.AssetCheckSeverity.ERROR,
@@ -318,7 +324,7 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
             },
         )  # fmt: skip
 
-    return [nothing_vanished, night_is_sound]
+    return night_is_sound
 
 
 def _earlier(spec: WorkflowSpec, lake: Lake, night: str, came: list[str], kept: set[str]) -> list[str]:

@@ -14,7 +14,7 @@ from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.sources import Sources
 from pipeline_project.services.as_of import written
-from pipeline_project.services.clearance import leave_verdict
+from pipeline_project.services.clearance import CheckFinding, leave_verdict
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -44,7 +44,8 @@ def build_landing_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         blocks = bool(expected.blocks and landed.broken)
         if expected.blocks:
             run = context.run.run_id
-            leave_verdict(spec, ledger, night, run, LANDED_CHECK, not blocks, landed.words, [arrivals])
+            found = CheckFinding(LANDED_CHECK, not blocks, landed.words)
+            leave_verdict(spec, ledger, night, run, found, [arrivals])
         return dg.AssetCheckResult(
             passed=landed.well,
             severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,

@@ -8,7 +8,7 @@ import pyarrow as pa
 from assets.common import from_tonight, key, night_asset, rows
 from pipeline_project.domain.clusters.clustering import CLUSTERS
 from pipeline_project.domain.core.errors import TooFewOutcomes, TrainingRefused
-from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, cases_schema, versions_of
 from pipeline_project.domain.lifecycle.promotion import judge
@@ -148,22 +148,24 @@ def _logged(
 ) -> ModelVersion:
     """One training as one run, with its model card."""
     return registry.log_training(
-        spec.name,
-        facts.night,
-        trained.files(),
-        {
-            **trained.parameters,
-            "spec_hash": spec.spec_hash,
-            "knows_until": facts.knows_until,
-            **facts.lake_versions,
-        },
-        trained.metrics,
-        training_set.slice(0, PREVIEW).to_pandas(),
-        trained.features,
-        spec.labels,
-        knows_until=facts.knows_until,
-        trained_by=maker,
-        card=model_card(trained, facts),
+        TrainingRecord(
+            spec.name,
+            facts.night,
+            trained.files(),
+            {
+                **trained.parameters,
+                "spec_hash": spec.spec_hash,
+                "knows_until": facts.knows_until,
+                **facts.lake_versions,
+            },
+            trained.metrics,
+            training_set.slice(0, PREVIEW).to_pandas(),
+            trained.features,
+            spec.labels,
+            knows_until=facts.knows_until,
+            trained_by=maker,
+            card=model_card(trained, facts),
+        )
     )
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
-from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.core.nights import NightWindow, shifted, window_of
 from pipeline_project.domain.core.schema import ARRIVALS, note_of, with_contents, with_versions
 from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, CheckVerdict
@@ -327,26 +327,15 @@ class MemoryRegistry:
     versions: list[ModelVersion] = field(default_factory=list)
     logged: list[dict[str, Any]] = field(default_factory=list)
 
-    def log_training(
-        self,
-        workflow: str,
-        night: str,
-        files: Mapping[str, bytes],
-        parameters: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        dataset: pd.DataFrame,
-        features: Sequence[str],
-        labels: Sequence[str],
-        knows_until: str = "",
-        trained_by: str = "",
-        card: str = "",
-    ) -> ModelVersion:
+    def log_training(self, training: TrainingRecord) -> ModelVersion:
         version = str(len(self.files) + 1)
-        self.files[version] = dict(files)
-        told = {"night": night, "parameters": dict(parameters), "rows": len(dataset), "card": card}
+        self.files[version] = dict(training.files)
+        night, parameters = training.night, dict(training.parameters)
+        told = {"night": night, "parameters": parameters, "rows": len(training.dataset), "card": training.card}
         self.logged.append({**told, "version": version})
+        known = training.knows_until, training.trained_by
         made = ModelVersion(
-            workflow, version, night, "d" * 64, f"run-{version}", dict(metrics), knows_until, trained_by
+            training.workflow, version, night, "d" * 64, f"run-{version}", dict(training.metrics), *known
         )
         self.versions.append(made)
         return self.versions[-1]

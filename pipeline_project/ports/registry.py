@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import pandas as pd
-
-from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 
 
 class Registry(Protocol):
     """Model versions and their files (MLflow)."""
 
-    def log_training(
-        self,
-        workflow: str,
-        night: str,
-        files: Mapping[str, bytes],
-        parameters: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        dataset: pd.DataFrame,
-        features: Sequence[str],
-        labels: Sequence[str],
-        knows_until: str = "",
-        trained_by: str = "",
-        card: str = "",
-    ) -> ModelVersion:
+    def log_training(self, training: TrainingRecord) -> ModelVersion:
         """Logs one training as one run, signs and registers its version and points the alias `challenger` at it."""
         ...
 

@@ -112,10 +112,10 @@ def claims_of(seed: int, per_night: int, night: date) -> tuple[Claim, ...]:
     for position, moment in enumerate(times):
         if position in ring_places:
             member, order = ring_places[position]
-            claims.append(_claim(world, shelves, night, position, moment, rng, known[member], ring, order))
+            claims.append(_claim(shelves, _Occasion(night, position, moment, known[member], ring, order), rng))
         else:
             customer = rng.choices(world.customers, cum_weights=shelves.customers)[0]
-            claims.append(_claim(world, shelves, night, position, moment, rng, customer, None, 0))
+            claims.append(_claim(shelves, _Occasion(night, position, moment, customer), rng))
     return tuple(claims)
 
 
@@ -136,17 +136,20 @@ def _shelves(world: World, night: date) -> _Shelves:
     return _Shelves(customers, seasons.category_shares(night), weighted)
 
 
-def _claim(
-    world: World,
-    shelves: _Shelves,
-    night: date,
-    position: int,
-    moment: datetime,
-    rng: Random,
-    customer: Customer,
-    ring: Ring | None,
-    ring_order: int,
-) -> Claim:
+@dataclass(frozen=True)
+class _Occasion:
+    """Who claims something when; the `ring_order`th claim of a ring, where the customer belongs to one."""
+
+    night: date
+    position: int
+    moment: datetime
+    customer: Customer
+    ring: Ring | None = None
+    ring_order: int = 0
+
+
+def _claim(shelves: _Shelves, occasion: _Occasion, rng: Random) -> Claim:
+    night, moment, customer, ring = occasion.night, occasion.moment, occasion.customer, occasion.ring
     category = ring.category if ring else rng.choices(list(shelves.categories), list(shelves.categories.values()))[0]
     found, demand = shelves.items[category]
     item = rng.choices(found, demand)[0]
@@ -158,7 +161,7 @@ def _claim(
     return Claim(
         claim_id=f"R{night:%y%m%d}-" + "".join(rng.choices(ID_LETTERS, k=7)),
         night=night,
-        number=position,
+        number=occasion.position,
         claimed_at=_stamp(moment, rng),
         customer=customer,
         item=item,
@@ -176,7 +179,7 @@ def _claim(
         photos=_photo_count(kind, reason, rng),
         why=_why(kind, reason, item, night, customer, ring),
         ring=ring,
-        ring_order=ring_order,
+        ring_order=occasion.ring_order,
     )
 
 

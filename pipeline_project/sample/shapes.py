@@ -27,8 +27,9 @@ def _oval(x: float, y: float, rx: float, ry: float, tone: float = 1.0, loose: bo
     return Polygon(tuple((x + rx * math.cos(turn), y + ry * math.sin(turn)) for turn in turns), tone, loose)
 
 
-def _arc(x: float, y: float, rx: float, ry: float, thick: float, tone: float = 1.0, loose: bool = False) -> Polygon:
+def _arc(centre: Point, radii: Point, thick: float, tone: float = 1.0, loose: bool = False) -> Polygon:
     """The upper half of a ring."""
+    (x, y), (rx, ry) = centre, radii
     turns = [math.pi + math.pi * step / 14 for step in range(15)]
     outer = [(x + rx * math.cos(turn), y + ry * math.sin(turn)) for turn in turns]
     inner = [(x + (rx - thick) * math.cos(turn), y + (ry - thick) * math.sin(turn)) for turn in reversed(turns)]
@@ -74,12 +75,12 @@ SHAPES: dict[str, tuple[Polygon, ...]] = {
     ),
     "bag": (
         _poly((0.16, 0.42), (0.84, 0.42), (0.9, 0.9), (0.1, 0.9)),
-        _arc(0.5, 0.44, 0.24, 0.34, 0.06, tone=0.75, loose=True),
+        _arc((0.5, 0.44), (0.24, 0.34), 0.06, tone=0.75, loose=True),
         _poly((0.16, 0.42), (0.84, 0.42), (0.8, 0.6), (0.2, 0.6), tone=0.82),
         _oval(0.5, 0.61, 0.035, 0.03, tone=1.7),
     ),
     "headphones": (
-        _arc(0.5, 0.55, 0.38, 0.45, 0.07, tone=0.8),
+        _arc((0.5, 0.55), (0.38, 0.45), 0.07, tone=0.8),
         _oval(0.15, 0.64, 0.1, 0.18),
         _oval(0.85, 0.64, 0.1, 0.18, loose=True),
         _oval(0.17, 0.64, 0.05, 0.11, tone=0.55),

@@ -1,6 +1,7 @@
 """The verdicts of a night's blocking checks: left by the checks, read by whoever decides or releases."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -12,19 +13,21 @@ from pipeline_project.services.as_of import never_written
 from pipeline_project.spec import WorkflowSpec
 
 
+@dataclass(frozen=True)
+class CheckFinding:
+    """What a blocking check found, in words that quote no value of a case."""
+
+    check: str
+    passed: bool
+    words: str
+
+
 def leave_verdict(
-    spec: WorkflowSpec,
-    ledger: Ledger,
-    night: str,
-    run_id: str,
-    check: str,
-    passed: bool,
-    words: str,
-    looked_at: Iterable[pa.Table],
+    spec: WorkflowSpec, ledger: Ledger, night: str, run_id: str, found: CheckFinding, looked_at: Iterable[pa.Table]
 ) -> None:
     """Keeps what a blocking check found, with the tables that it looked at, each of this one night."""
     judged = {SPEC: spec.spec_hash, **_by_noun(contents_of(looked_at))}
-    ledger.record_verdict(spec.name, night, CheckVerdict(check, passed, words, judged), run_id)
+    ledger.record_verdict(spec.name, night, CheckVerdict(found.check, found.passed, found.words, judged), run_id)
 
 
 def cleared(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
-from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.models.files import check_formats, digest
 from resources.postgres.databases import reach, safe
 from resources.registry.database import prepare_once, without_telemetry
@@ -44,43 +44,24 @@ class MlflowRegistry:
     artifact_root: Path | str
     keys: Path
 
-    def log_training(
-        self,
-        workflow: str,
-        night: str,
-        files: Mapping[str, bytes],
-        parameters: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        dataset: pd.DataFrame,
-        features: Sequence[str],
-        labels: Sequence[str],
-        knows_until: str = "",
-        trained_by: str = "",
-        card: str = "",
-    ) -> ModelVersion:
+    def log_training(self, training: TrainingRecord) -> ModelVersion:
         """Logs one training as one run, signs and registers its version and points the alias `challenger` at it.
 
         The same training of the same night again (the same digest) gives the version that is there. The files are read
         back and compared before anything is registered, so no version is ever without its files.
 
-        Args:
-            dataset: the features that were trained on, for their schema and number of rows; its values are not kept.
-            knows_until, trained_by: as in `ModelVersion`.
-            card: the model card, in Markdown, kept beside the files.
-
         Raises:
             ModelUnavailable: the files are of a format that may run code, or cannot be read back as written.
             DatabaseUnreachable: MLflow's database does not answer.
         """
-        check_formats(files)
-        whole = digest(files)
+        check_formats(training.files)
+        workflow, night, whole = training.workflow, training.night, digest(training.files)
         with self._client() as client:
             found = self._version_of(client, workflow, night, whole)
             if found is None:
-                run_id = self._log_run(
-                    client, workflow, night, files, parameters, metrics, dataset, features, labels, card
-                )
-                tags = {_NIGHT: night, _DIGEST: whole, _UNTIL: knows_until, _MAKER: trained_by or "dagster"}
+                run_id = self._log_run(client, training)
+                made = {_UNTIL: training.knows_until, _MAKER: training.trained_by or "dagster"}
+                tags = {_NIGHT: night, _DIGEST: whole, **made}
                 found = self._register(client, workflow, run_id, {**tags, _SIGNATURE: self._signed(workflow, tags)})
             client.set_registered_model_alias(workflow, CHALLENGER, found.version)
             return _plain(client, workflow, found)
@@ -205,31 +186,21 @@ class MlflowRegistry:
         except OperationalError as problem:
             raise DatabaseUnreachable(f"MLflow's database {safe(self.tracking_uri)} was lost; try again") from problem
 
-    def _log_run(
-        self,
-        client: MlflowClient,
-        workflow: str,
-        night: str,
-        files: Mapping[str, bytes],
-        parameters: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        dataset: pd.DataFrame,
-        features: Sequence[str],
-        labels: Sequence[str],
-        card: str,
-    ) -> str:
+    def _log_run(self, client: MlflowClient, training: TrainingRecord) -> str:
         """One finished run with everything in it; it is marked as failed if anything could not be kept."""
+        workflow, night, files = training.workflow, training.night, training.files
+        counts = {"features": len(training.features), "labels": len(training.labels)}
         tags = {_NIGHT: night, _DIGEST: digest(files), "mlflow.runName": f"{workflow} {night}"}
         run_id: str = client.create_run(self._experiment(client, workflow), tags=tags).info.run_id
         try:
-            for name, value in {**parameters, "features": len(features), "labels": len(labels)}.items():
+            for name, value in {**training.parameters, **counts}.items():
                 client.log_param(run_id, name, str(value)[:_LONGEST_PARAMETER])
-            for name, number in metrics.items():
+            for name, number in training.metrics.items():
                 client.log_metric(run_id, name, float(number))
-            client.log_inputs(run_id, [_dataset_input(dataset, workflow, night)])
-            if card:
-                client.log_text(run_id, card, _MODEL_CARD)
-            _upload(client, run_id, files, _signature(dataset, labels))
+            client.log_inputs(run_id, [_dataset_input(training.dataset, workflow, night)])
+            if training.card:
+                client.log_text(run_id, training.card, _MODEL_CARD)
+            _upload(client, run_id, files, _signature(training.dataset, training.labels))
             if _downloaded(client, run_id) != dict(files):
                 raise ModelUnavailable(
                     f"the model's files under {self.artifact_root} are not what was written; see to the disk, then "

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_project.container.night import open_registry
 from pipeline_project.domain.core.model_terms import RolloutTerms
-from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.lifecycle.rollout.stages import chosen
 from pipeline_project.domain.models.training import train
 from resources.ledger.rollout.rollouts import begin_rollout
@@ -56,10 +56,10 @@ def _trained(house: House, mistaken: bool) -> ModelVersion:
     model = train(known, spec.training_plan_of(spec.model.estimator))
     with house.entered():
         registry = open_registry(house.settings)
-        made = registry.log_training(
+        made = registry.log_training(TrainingRecord(
             house.name, shop.night(3), model.files(), {}, model.metrics, known.select(["label"]).to_pandas(),
             model.features, model.labels,
-        )  # fmt: skip
+        ))  # fmt: skip
     house.ledger.record_model(made)
     return made
 

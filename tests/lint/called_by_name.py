@@ -29,7 +29,7 @@ _.down_revision  # read from each migration
 _.branch_labels  # read from each migration
 _.depends_on  # read from each migration
 
-# -- the standard library and others ---------------------------------------------------------------------------------------------
+# -- the standard library and others -------------------------------------------------------------------------------
 mlflow_app  # the command of MLflow's server names it
 _._value_  # what an enum's member compares by
 _.handleError  # logging calls it when a line cannot be written

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline_project.domain.clusters.clustering import ClusterTerms, night_groups
 from pipeline_project.domain.clusters.lineage import cluster_events
-from pipeline_project.domain.clusters.newcomers import AlarmTerms, novelties
+from pipeline_project.domain.clusters.newcomers import AlarmTerms, ClusterWindow, novelties
 from pipeline_project.domain.clusters.similarity import vectors_of
 from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
 from pipeline_project.sample.claims import Claim, claims_of
@@ -74,7 +74,8 @@ def test_a_ring_is_reported_the_night_it_appears() -> None:
         happened = cluster_events(night, found.members, before, subjects, ClusterTerms().window_nights)
         vectors = vectors_of(window, found.members["case_id"].to_pylist())
         earlier = pa.concat_tables(events) if events else None
-        new, rows = novelties(night, happened, found.members, vectors, subjects, earlier, AlarmTerms())
+        in_window = ClusterWindow(found.members, vectors, subjects)
+        new, rows = novelties(night, happened, in_window, earlier, AlarmTerms())
         reported += [(night, held[novelty.cluster]) for novelty in new]
         clusters.append(found.clusters)
         events.append(rows)

@@ -78,12 +78,19 @@ class Novelty:
     chance: float
 
 
+@dataclass(frozen=True)
+class ClusterWindow:
+    """The window's clustered cases, their vectors, and whose each case is."""
+
+    members: pa.Table
+    vectors: Vectors
+    subjects: Mapping[str, str | None]
+
+
 def novelties(
     night: str,
     events: Sequence[ClusterEvent],
-    members: pa.Table,
-    vectors: Vectors,
-    subjects: Mapping[str, str | None],
+    window: ClusterWindow,
     earlier: pa.Table | None,
     terms: AlarmTerms,
 ) -> tuple[list[Novelty], pa.Table]:
@@ -94,19 +101,18 @@ def novelties(
     reached is the measure, see `chance_of`.
 
     Args:
-        vectors: of the window's cases.
         earlier: `EVENTS` of the nights before; None on the first.
     """
     since = (date.fromisoformat(night) - timedelta(days=terms.nights - 1)).isoformat()
     known = _reached(earlier)
     reported = _reported(earlier)
-    latest, _ = by_cluster(members.filter(pc.greater_equal(members["came"], since)))
+    latest, _ = by_cluster(window.members.filter(pc.greater_equal(window.members["came"], since)))
     found, rows = [], []
     for event in events:
         alike = chance = None
         young = event.kind is not Kind.DIED and event.born is not None and event.born >= since
         if young:
-            alike = likeness(sorted(latest.get(event.cluster, ())), subjects, vectors, terms.similarity)
+            alike = likeness(sorted(latest.get(event.cluster, ())), window.subjects, window.vectors, terms.similarity)
             others = [most for name, most in known.items() if name != event.cluster]
             chance = chance_of(alike.cases, others)
         novelty = None

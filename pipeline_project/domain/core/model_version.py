@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -35,3 +39,26 @@ class ModelVersion:
     def known_before(self) -> str:
         """The first night of which it has seen nothing: it may be replayed from there on."""
         return self.knows_until or self.night
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """One training, as a registry logs it.
+
+    Attributes:
+        dataset: the features that were trained on, for their schema and number of rows; its values are not kept.
+        knows_until, trained_by: as in `ModelVersion`.
+        card: the model card, in Markdown, kept beside the files.
+    """
+
+    workflow: str
+    night: str
+    files: Mapping[str, bytes]
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    dataset: pd.DataFrame
+    features: Sequence[str]
+    labels: Sequence[str]
+    knows_until: str = ""
+    trained_by: str = ""
+    card: str = ""

@@ -89,10 +89,7 @@ def decide_night(
     if set(score_of) != set(ids) or len(score_of) != scores.num_rows:
         raise ValueError("scores and cases of the night are not the same cases; materialize `scores` again")
     ordered = [score_of[case] for case in ids]
-    nothing = [math.nan] * len(matrix.labels)
-    probability = np.array([row["probabilities"] or nothing for row in ordered], dtype=float).reshape(
-        len(ids), len(matrix.labels)
-    )
+    probability = _probabilities(ordered, len(matrix.labels))
     columns = number_columns(cases)
     if tonight is not None and tonight.model is not None:
         covered = np.array([row["model_version"] == tonight.model for row in ordered], dtype=bool)
@@ -124,6 +121,12 @@ def decide_night(
         for i, (case, score) in enumerate(zip(ids, ordered, strict=True))
     ]
     return NightDecisions(rows, result, matrix.options)
+
+
+def _probabilities(scores: list[dict[str, Any]], labels: int) -> np.ndarray:
+    """Shape (cases, labels); NaN where a case has none."""
+    nothing = [math.nan] * labels
+    return np.array([row["probabilities"] or nothing for row in scores], dtype=float).reshape(len(scores), labels)
 
 
 def ledger_rows(decided: NightDecisions, read: Mapping[str, pa.Table], spec_hash: str) -> list[dict[str, Any]]:

@@ -100,58 +100,34 @@ def decide(
         probability: calibrated, shape (cases, labels); a row of NaN where there is a problem.
         cost: shape (cases, options, labels), in the workflow's currency.
         problems: per case, why no model may decide it (a `Reason`), or None.
-        terms: what bounds the policy.
         tonight: what promise and surge rest on; without it (a night tried out, not decided) neither is looked at.
 
     Raises:
         ValueError: the shapes do not agree, or every option denies.
     """
-    cases, options = len(case_ids), cost.shape[1]
-    if probability.shape != (cases, cost.shape[2]) or len(cost) != cases or len(problems) != cases:
-        raise ValueError(f"{cases} cases, probabilities {probability.shape} and costs {cost.shape} do not agree")
-    if len(terms.denies) != options or all(terms.denies):
-        raise ValueError("the policy needs at least one option that does not deny")
-
+    cases = len(case_ids)
+    _agree(cases, probability, cost, problems, terms)
     weighed = _weigh(probability, cost, terms)
     benefit = weighed.benefit
     reason = np.full(cases, _CODE[Reason.CHEAPEST], dtype=np.int8)
     failed = _mark_failures(reason, problems, weighed.known)
     surge = None if tonight is None else surge_of(terms.surge, cases, tonight.usual, terms.capacity)
     places = terms.places(cases) if surge is None else surge.places
-
     small = ~failed & (benefit > 0) & (benefit < surge.wait_below) if surge else np.zeros(cases, dtype=bool)
-    extra = extra_cost(benefit, ~failed)
-    rate = scaled_rate(terms.exploration, extra, terms.exploration_budget)
-    propensity = rates(rate, small, surge)
-    draws = np.fromiter((random_draw(terms.seed, case) for case in case_ids), float, cases)
-    by_chance = (draws < propensity) & ~failed
-    reason[by_chance] = _CODE[Reason.RANDOM_SHARE]
-
-    free = ~failed & ~by_chance
-    left = places - int(failed.sum()) - int(by_chance.sum())
+    share = _random_share(case_ids, extra_cost(benefit, ~failed), failed, small, surge, terms)
+    reason[share.drawn] = _CODE[Reason.RANDOM_SHARE]
+    free = ~failed & ~share.drawn
+    left = places - int(failed.sum()) - int(share.drawn.sum())
     wanting = np.flatnonzero(free & (benefit > 0) & ~small)
-    wanting = wanting[np.lexsort((draws[wanting], -benefit[wanting]))]
+    wanting = wanting[np.lexsort((share.draws[wanting], -benefit[wanting]))]
     promise, barred = None, np.zeros(cases, dtype=bool)
     if terms.promise is not None and tonight is not None:
-        risk = promises.risk_of(probability, cost, weighed.cheapest)
-        line = _Line(np.where(tonight.covers(cases), risk, np.inf), benefit, free, wanting, left, surge)
-        promise = _promised(terms.promise, tonight, line)
-        barred = line.barred(promise.threshold)
-    # what the promise bars goes to people anyway and takes its places first
-    in_line = wanting[~barred[wanting]]
-    seats = max(0, left - int(barred.sum()))
-    asked, turned_away = in_line[:seats], in_line[seats:]
-
+        risk = np.where(tonight.covers(cases), promises.risk_of(probability, cost, weighed.cheapest), np.inf)
+        promise, barred = _promised(terms.promise, tonight, _Line(risk, benefit, free, wanting, left, surge))
     reason[small & free] = _CODE[Reason.SMALL_DOUBT]
-    reason[turned_away] = _CODE[Reason.WAITING if surge else Reason.NO_PLACE_LEFT]
-    reason[barred] = _CODE[Reason.PROMISE]
-    # a barred case that would have had a place without the promise is a doubt like any other
-    first = wanting[: max(0, left)]
-    in_doubt = np.concatenate([asked, first[barred[first]]])
-    reason[in_doubt] = np.where(weighed.denial[in_doubt], _CODE[Reason.DENIAL], _CODE[Reason.DOUBT])
+    turned_away = _seat(reason, wanting, barred, left, weighed.denial, surge)
 
     alone = np.isin(reason, [_CODE[one] for one in ALONE])
-    to_people = int((~alone).sum())
     return PolicyResult(
         option=np.where(alone, weighed.cheapest, -1),
         reason=_REASON[reason].tolist(),
@@ -160,22 +136,75 @@ def decide(
         cheapest_cost=weighed.cheapest_cost,
         person_cost=weighed.person_cost,
         benefit=benefit,
-        propensity=propensity,
+        propensity=share.propensity,
         places=places,
         # a doubt that waits is not lost: one more place would only have brought its answer forward
         shadow_price=float(benefit[turned_away[0]]) if len(turned_away) and surge is None else 0.0,
-        exploration=Exploration(
-            declared=terms.exploration,
-            rate=rate,
-            budget=terms.exploration_budget,
-            expected=float((propensity * extra).sum()),
-            realised=float(extra[by_chance].sum()),
-            drawn=int(by_chance.sum()),
-        ),
-        beyond=max(0, to_people - places),
+        exploration=share.exploration,
+        beyond=max(0, int((~alone).sum()) - places),
         promise=promise,
-        surge=surge and _counted(surge, reason, small & by_chance),
+        surge=surge and _counted(surge, reason, small & share.drawn),
     )
+
+
+def _agree(
+    cases: int, probability: np.ndarray, cost: np.ndarray, problems: Sequence[str | None], terms: PolicyTerms
+) -> None:
+    if probability.shape != (cases, cost.shape[2]) or len(cost) != cases or len(problems) != cases:
+        raise ValueError(f"{cases} cases, probabilities {probability.shape} and costs {cost.shape} do not agree")
+    if len(terms.denies) != cost.shape[1] or all(terms.denies):
+        raise ValueError("the policy needs at least one option that does not deny")
+
+
+@dataclass(frozen=True)
+class _RandomShare:
+    """Who is drawn for the random share: each case's chance of it and its draw, see `random_draw`."""
+
+    propensity: np.ndarray
+    draws: np.ndarray
+    drawn: np.ndarray
+    exploration: Exploration
+
+
+def _random_share(
+    case_ids: Sequence[str],
+    extra: np.ndarray,
+    failed: np.ndarray,
+    small: np.ndarray,
+    surge: Surge | None,
+    terms: PolicyTerms,
+) -> _RandomShare:
+    """`extra` is what each case costs where it is drawn; `small` are the doubts that a surge decides alone."""
+    rate = scaled_rate(terms.exploration, extra, terms.exploration_budget)
+    propensity = rates(rate, small, surge)
+    draws = np.fromiter((random_draw(terms.seed, case) for case in case_ids), float, len(case_ids))
+    drawn = (draws < propensity) & ~failed
+    exploration = Exploration(
+        declared=terms.exploration,
+        rate=rate,
+        budget=terms.exploration_budget,
+        expected=float((propensity * extra).sum()),
+        realised=float(extra[drawn].sum()),
+        drawn=int(drawn.sum()),
+    )
+    return _RandomShare(propensity, draws, drawn, exploration)
+
+
+def _seat(
+    reason: np.ndarray, wanting: np.ndarray, barred: np.ndarray, left: int, denial: np.ndarray, surge: Surge | None
+) -> np.ndarray:
+    """Gives the places that are left to those who want one, and writes down why; returns who gets none."""
+    # what the promise bars goes to people anyway and takes its places first
+    in_line = wanting[~barred[wanting]]
+    seats = max(0, left - int(barred.sum()))
+    asked, turned_away = in_line[:seats], in_line[seats:]
+    reason[turned_away] = _CODE[Reason.WAITING if surge else Reason.NO_PLACE_LEFT]
+    reason[barred] = _CODE[Reason.PROMISE]
+    # a barred case that would have had a place without the promise is a doubt like any other
+    first = wanting[: max(0, left)]
+    in_doubt = np.concatenate([asked, first[barred[first]]])
+    reason[in_doubt] = np.where(denial[in_doubt], _CODE[Reason.DENIAL], _CODE[Reason.DOUBT])
+    return np.asarray(turned_away)
 
 
 def _weigh(probability: np.ndarray, cost: np.ndarray, terms: PolicyTerms) -> _Weighed:
@@ -258,8 +287,11 @@ class _Line:
         return Rung(threshold, most, int(alone.sum()) - len(seated))
 
 
-def _promised(terms: PromiseTerms, tonight: Circumstances, line: _Line) -> Promise:
-    if not promises.promise_holds(tonight.signals):
-        return promises.lapsed(terms, tonight.signals, len(tonight.evidence))
-    rungs = [line.rung(float(t)) for t in promises.thresholds(line.risk[line.free & np.isfinite(line.risk)])]
-    return promises.certify(rungs, int(line.free.sum()), tonight.evidence, terms)
+def _promised(terms: PromiseTerms, tonight: Circumstances, line: _Line) -> tuple[Promise, np.ndarray]:
+    """The promise, and what it bars."""
+    if promises.promise_holds(tonight.signals):
+        rungs = [line.rung(float(t)) for t in promises.thresholds(line.risk[line.free & np.isfinite(line.risk)])]
+        promise = promises.certify(rungs, int(line.free.sum()), tonight.evidence, terms)
+    else:
+        promise = promises.lapsed(terms, tonight.signals, len(tonight.evidence))
+    return promise, line.barred(promise.threshold)

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType
-from pipeline_project.domain.features.history import Asking, PastCases, codes, entity_history, past_cases
+from pipeline_project.domain.features.history import Askers, Asking, PastCases, codes, entity_history, past_cases
 from pipeline_project.domain.features.plan import FeaturePlan
 from pipeline_project.domain.features.table import FeatureTable, floats, stacked, strings
 from pipeline_project.domain.vectors.stored import unpack
@@ -178,7 +178,7 @@ def _histories(
     if plan.clusters:
         pairs.append(("cluster_past", None, _cluster_pair(earlier, cases, clusters)))
     for name, nights, (then, now) in pairs:
-        told = entity_history(known, then, asking, now, asked, now_amounts, plan.labels, nights)
+        told = entity_history(known, then, asking, Askers(now, asked, now_amounts), plan.labels, nights)
         ratio = told.pop("amount_ratio")
         columns |= {f"{name}_{what}": column for what, column in told.items()}
         if amount:

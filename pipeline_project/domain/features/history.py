@@ -128,13 +128,26 @@ def past_cases(
     )
 
 
+@dataclass(frozen=True)
+class Askers:
+    """The cases that ask, each array of shape (n,).
+
+    Attributes:
+        entity: code of each case's entity, -1 for none.
+        night: index of its night into an `Asking`.
+        amounts: the money at stake.
+    """
+
+    entity: np.ndarray
+    night: np.ndarray
+    amounts: np.ndarray
+
+
 def entity_history(
     past: PastCases,
     entity: np.ndarray,
     asking: Asking,
-    asker: np.ndarray,
-    asked: np.ndarray,
-    amounts: np.ndarray,
+    of: Askers,
     labels: Sequence[str],
     nights: int | None,
 ) -> dict[str, np.ndarray]:
@@ -142,15 +155,13 @@ def entity_history(
 
     Args:
         entity: code of each past case's entity, shape (m,), -1 for none.
-        asker: code of the entity of each case that asks, shape (n,), -1 for none.
-        asked: index into `asking` of each case's night, shape (n,).
-        amounts: of the cases that ask, shape (n,).
         nights: look back this many nights; None for all.
 
     Returns:
         Columns of shape (n,): earlier, known, nights_since, amount_ratio and, up to ten labels, {label}_rate. NaN
         where the case has no such entity.
     """
+    asker, asked = of.entity, of.night
     leaves = asking.first_after(past.nights + np.timedelta64(nights, "D")) if nights else None
     ends = past.ends if leaves is None else np.minimum(past.ends, leaves[past.of])
     never = np.full(len(past.nights), len(asking.nights), dtype=np.int64) if leaves is None else leaves
@@ -164,7 +175,7 @@ def entity_history(
     known = _standing(entity[past.of], past.begins, ends, hits, asker, asked)
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = amounts / (amount_sum / 1000 / amount_count)
+        ratio = of.amounts / (amount_sum / 1000 / amount_count)
     columns = {
         "earlier": np.minimum(earlier.astype(np.float64), _MOST_COUNTED),
         "known": np.minimum(known.sum(axis=1).astype(np.float64), _MOST_COUNTED),

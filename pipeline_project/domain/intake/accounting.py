@@ -54,22 +54,35 @@ class Balance:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class CountedLines:
+    """The lines of a night's files.
+
+    Attributes:
+        unread, swallowed: as `readings.unaccounted` counts them.
+        counted: False where nothing tells how the files were read.
+    """
+
+    unread: int = 0
+    swallowed: int = 0
+    counted: bool = True
+
+
+ALL_READ = CountedLines()
+
+
 def balance(
     arrivals: Sequence[str],
     admitted: Sequence[str],
     quarantined: Sequence[str],
     earlier: Collection[str],
-    unread: int = 0,
-    swallowed: int = 0,
-    counted: bool = True,
+    lines: CountedLines = ALL_READ,
 ) -> Balance:
     """The balance of a night from the content hashes of its rows.
 
     Args:
         arrivals, admitted, quarantined: `row_sha256` of the night's tables, one per row.
         earlier: `row_sha256` of the cases of earlier nights.
-        unread, swallowed: as `readings.unaccounted` counts them.
-        counted: False where nothing tells how the files were read.
     """
     came, kept, before = set(arrivals), set(admitted) | set(quarantined), set(earlier)
     repeated_from_earlier = (came - kept) & before
@@ -80,7 +93,7 @@ def balance(
         duplicates=len(arrivals) - len(came) + len(repeated_from_earlier),
         lost=len(came - kept - repeated_from_earlier),
         twice=len((set(admitted) & set(quarantined)) | (kept & before)),
-        unread=unread,
-        swallowed=swallowed,
-        counted=counted,
+        unread=lines.unread,
+        swallowed=lines.swallowed,
+        counted=lines.counted,
     )

@@ -84,6 +84,26 @@ def admit(
     frame, reasons = typed.frame, {row: list(found) for row, found in typed.reasons.items()}
     _add_verdicts(reasons, verdicts, len(frame))
     outside = _check_times(typed, window, reasons)
+    admitted, refused = _sorted_out(frame, reasons, earlier, standing)
+    repaired = int(frame["file"].iloc[admitted].str.startswith(REPAIR_PREFIX).sum())
+    return Admission(
+        cases=_cases(typed, admitted, window.night),
+        quarantine=_quarantine(typed, refused, reasons, window.night),
+        duplicates=len(frame) - len(admitted) - len(refused),
+        arrivals=len(frame),
+        reasons=reason_counts([[text for _, text in reasons[row]] for row in refused]),
+        alike=_alike(frame, admitted),
+        systemic=_systemic(verdicts, len(refused), repaired, len(frame), quarantine_limit),
+        outside_night=int(outside[admitted].sum()),
+        repaired=repaired,
+        notes=typed.notes,
+    )
+
+
+def _sorted_out(
+    frame: pd.DataFrame, reasons: Reasons, earlier: pa.Table | None, standing: KnownCases
+) -> tuple[list[int], list[int]]:
+    """Rows admitted and rows refused, in order; rows in neither are duplicates. `reasons` says why for each refused."""
     known = standing.before | _known_earlier(frame, earlier)
     seen: set[str] = _seen_earlier(frame, earlier) | standing.rows
     taken: dict[str, int] = {}
@@ -116,20 +136,7 @@ def admit(
             taken[ids[row]] = row
             first_file.setdefault(says[row], files[row])
             admitted.append(row)
-    admitted, refused = sorted(admitted), sorted(refused)
-    repaired = int(frame["file"].iloc[admitted].str.startswith(REPAIR_PREFIX).sum())
-    return Admission(
-        cases=_cases(typed, admitted, window.night),
-        quarantine=_quarantine(typed, refused, reasons, window.night),
-        duplicates=len(frame) - len(admitted) - len(refused),
-        arrivals=len(frame),
-        reasons=reason_counts([[text for _, text in reasons[row]] for row in refused]),
-        alike=_alike(frame, admitted),
-        systemic=_systemic(verdicts, len(refused), repaired, len(frame), quarantine_limit),
-        outside_night=int(outside[admitted].sum()),
-        repaired=repaired,
-        notes=typed.notes,
-    )
+    return sorted(admitted), sorted(refused)
 
 
 def open_share(refused: int, repaired: int, arrivals: int) -> float:

@@ -6,7 +6,14 @@ import pytest
 
 from pipeline_project.domain.clusters.clustering import MEMBERS
 from pipeline_project.domain.clusters.lineage import cluster_events
-from pipeline_project.domain.clusters.newcomers import AlarmTerms, Novelty, chance_of, novelties, novelties_of
+from pipeline_project.domain.clusters.newcomers import (
+    AlarmTerms,
+    ClusterWindow,
+    Novelty,
+    chance_of,
+    novelties,
+    novelties_of,
+)
 from pipeline_project.domain.clusters.similarity import Vectors, likeness
 from pipeline_project.domain.vectors.stored import unit
 
@@ -39,7 +46,7 @@ def judged(
     cases = table["case_id"].to_pylist()
     subjects: dict[str, str | None] = {case: f"s{n % owners}" for n, case in enumerate(cases)}
     events = cluster_events(NIGHT, table, None, subjects, 14)
-    return novelties(NIGHT, events, table, vectors(cases, spread, keys), subjects, earlier, TERMS)
+    return novelties(NIGHT, events, ClusterWindow(table, vectors(cases, spread, keys), subjects), earlier, TERMS)
 
 
 def history(alike: list[int]) -> pa.Table:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
-from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.models.files import digest
 from resources.registry.database import prepare_once
 from resources.registry.registry import MlflowRegistry
@@ -43,14 +43,16 @@ def trained(
     registry: MlflowRegistry, workflow: str, night: str = "2024-03-01", files: Mapping[str, bytes] = FILES
 ) -> ModelVersion:
     return registry.log_training(
-        workflow,
-        night,
-        files,
-        {"rounds": 12, "long": "x" * 9000},
-        {"auc": 0.7},
-        FRAME,
-        list(FRAME),
-        ["kept", "returned"],
+        TrainingRecord(
+            workflow,
+            night,
+            files,
+            {"rounds": 12, "long": "x" * 9000},
+            {"auc": 0.7},
+            FRAME,
+            list(FRAME),
+            ["kept", "returned"],
+        )
     )
 
 
@@ -103,7 +105,7 @@ def test_an_alias_says_where_it_points(registry: MlflowRegistry) -> None:
 
 def test_the_card_lies_beside_the_files_and_is_none_of_them(registry: MlflowRegistry) -> None:
     model = registry.log_training(
-        "carded", "2024-03-01", FILES, {}, {}, FRAME, list(FRAME), ["kept", "returned"], card="# Card"
+        TrainingRecord("carded", "2024-03-01", FILES, {}, {}, FRAME, list(FRAME), ["kept", "returned"], card="# Card")
     )
     assert registry.load(model) == FILES
     assert registry.card(model) == "# Card"

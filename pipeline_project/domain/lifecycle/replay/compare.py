@@ -100,14 +100,7 @@ def compare(
         judged(base, values, 0, counted[0], truth.label, truth.weight),
         judged(candidate, values, 1, counted[1], truth.label, truth.weight),
     )
-    estimate = doubly_robust(
-        _difference(sides, truth, values)[usable],
-        _stand_ins(base, candidate, truth)[usable],
-        np.where(truth.told, truth.label, -1)[usable],
-        truth.chance[usable],
-        terms.effective,
-        truth.share,
-    )
+    estimate = _estimate(sides, truth, values, usable, terms)
     frame["money"] = _realised(base, candidate, values, truth)
     customers, each = _customers(past, terms), _spread(estimate, usable)
     flips = frame[frame["before"] != frame["after"]]
@@ -131,6 +124,20 @@ def compare(
         seconds=0.0,
     )
     return ReplayComparison(result, frame)
+
+
+def _estimate(
+    sides: tuple[Judged, Judged], truth: _Truth, values: Values, usable: np.ndarray, terms: ReplayTerms
+) -> Estimate:
+    """What the candidate saves beside the base, over the usable cases."""
+    return doubly_robust(
+        _difference(sides, truth, values)[usable],
+        _stand_ins(sides[0].decided, sides[1].decided, truth)[usable],
+        np.where(truth.told, truth.label, -1)[usable],
+        truth.chance[usable],
+        terms.effective,
+        truth.share,
+    )
 
 
 @dataclass(frozen=True)

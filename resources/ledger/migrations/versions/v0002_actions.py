@@ -91,26 +91,7 @@ def _actions() -> None:
         sa.Column("receipt", JSONB(none_as_null=True), nullable=True),
         sa.Column("created_at", TIME, server_default=sa.func.now(), nullable=False),
         sa.Column("settled_at", TIME, nullable=True),
-        sa.CheckConstraint("(state = 'held') = (held_reason IS NOT NULL)", name=op.f("ck_actions_held_has_reason")),
-        sa.CheckConstraint(
-            "(state = 'sending') = (claim_token IS NOT NULL)", name=op.f("ck_actions_sending_is_claimed")
-        ),
-        sa.CheckConstraint(
-            "(state IN ('done', 'rehearsed', 'dead', 'cancelled')) = (settled_at IS NOT NULL)",
-            name=op.f("ck_actions_end_has_time"),
-        ),
-        sa.CheckConstraint("fingerprint ~ '^[0-9a-f]{64}$'", name=op.f("ck_actions_fingerprint_is_sha256")),
-        sa.CheckConstraint(
-            "state <> 'dead' OR (error_class IS NOT NULL AND owner IS NOT NULL)",
-            name=op.f("ck_actions_dead_is_explained"),
-        ),
-        sa.CheckConstraint(
-            "state IN ('waiting', 'ready', 'sending', 'done', 'rehearsed', 'unknown', 'held', 'dead', 'cancelled')",
-            name=op.f("ck_actions_state_is_known"),
-        ),
-        sa.CheckConstraint("(claim_token IS NULL) = (lease_until IS NULL)", name=op.f("ck_actions_claim_has_lease")),
-        sa.CheckConstraint("money >= 0", name=op.f("ck_actions_money_is_paid_out")),
-        sa.CheckConstraint("step >= 0 AND epoch > 0 AND attempts >= 0", name=op.f("ck_actions_counts_are_counts")),
+        *_action_checks(),
         sa.ForeignKeyConstraint(["undoes"], ["actions.key"], name=op.f("fk_actions_undoes")),
         sa.ForeignKeyConstraint(
             ["workflow", "case_id", "epoch"],
@@ -121,6 +102,10 @@ def _actions() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_actions_key")),
         sa.UniqueConstraint("undoes", name=op.f("uq_actions_undoes")),
     )
+    _action_indexes()
+
+
+def _action_indexes() -> None:
     op.create_index(
         "ix_actions_again",
         "actions",
@@ -141,6 +126,31 @@ def _actions() -> None:
     )
     op.create_index("ix_actions_leased", "actions", ["lease_until"], unique=False, postgresql_where="state = 'sending'")
     op.create_index("ix_actions_night_state", "actions", ["workflow", "night", "state"], unique=False)
+
+
+def _action_checks() -> list[sa.CheckConstraint]:
+    return [
+        sa.CheckConstraint("(state = 'held') = (held_reason IS NOT NULL)", name=op.f("ck_actions_held_has_reason")),
+        sa.CheckConstraint(
+            "(state = 'sending') = (claim_token IS NOT NULL)", name=op.f("ck_actions_sending_is_claimed")
+        ),
+        sa.CheckConstraint(
+            "(state IN ('done', 'rehearsed', 'dead', 'cancelled')) = (settled_at IS NOT NULL)",
+            name=op.f("ck_actions_end_has_time"),
+        ),
+        sa.CheckConstraint("fingerprint ~ '^[0-9a-f]{64}$'", name=op.f("ck_actions_fingerprint_is_sha256")),
+        sa.CheckConstraint(
+            "state <> 'dead' OR (error_class IS NOT NULL AND owner IS NOT NULL)",
+            name=op.f("ck_actions_dead_is_explained"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'ready', 'sending', 'done', 'rehearsed', 'unknown', 'held', 'dead', 'cancelled')",
+            name=op.f("ck_actions_state_is_known"),
+        ),
+        sa.CheckConstraint("(claim_token IS NULL) = (lease_until IS NULL)", name=op.f("ck_actions_claim_has_lease")),
+        sa.CheckConstraint("money >= 0", name=op.f("ck_actions_money_is_paid_out")),
+        sa.CheckConstraint("step >= 0 AND epoch > 0 AND attempts >= 0", name=op.f("ck_actions_counts_are_counts")),
+    ]
 
 
 def _action_events() -> None:

@@ -92,6 +92,13 @@ def _review_tasks() -> None:
         sa.Column("due_at", TIME),
         sa.Column("escalated_at", TIME),
         sa.Column("closed_at", TIME),
+        *_review_task_checks(),
+        sa.PrimaryKeyConstraint("id", name="pk_review_tasks"),
+    )
+
+
+def _review_task_checks() -> list[sa.CheckConstraint]:
+    return [
         sa.CheckConstraint(
             "(state = 'in_progress') = (claim_token IS NOT NULL OR proposal_id IS NOT NULL)",
             name=op.f("ck_review_tasks_in_progress_is_held"),
@@ -120,8 +127,7 @@ def _review_tasks() -> None:
             "num_nonnulls(claim_token, claimed_by, claimed_at, lease_until) IN (0, 4)",
             name=op.f("ck_review_tasks_claim_is_whole"),
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_review_tasks"),
-    )
+    ]
 
 
 def _review_task_indexes() -> None:
@@ -161,6 +167,10 @@ def _review_task_indexes() -> None:
         ["lease_until"],
         postgresql_where=sa.text("state = 'in_progress'"),
     )
+    _review_queue_indexes()
+
+
+def _review_queue_indexes() -> None:
     op.create_index(
         "ix_review_tasks_next",
         "review_tasks",

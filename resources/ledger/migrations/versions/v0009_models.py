@@ -48,6 +48,19 @@ def upgrade() -> None:
         _check("model_proposals", "promised_error_is_share", "promised_error BETWEEN 0 AND 1"),
     )
     op.create_index("ix_model_proposals_workflow", "model_proposals", ["workflow", "id"])
+    _model_signatures()
+    for table in FACTS:
+        op.execute(
+            f"CREATE TRIGGER facts_stay BEFORE UPDATE OR DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+        )
+        op.execute(
+            f"CREATE TRIGGER facts_stay_whole BEFORE TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )
+
+
+def _model_signatures() -> None:
     op.create_table(
         "model_signatures",
         sa.Column("proposal_id", sa.BigInteger, autoincrement=False, nullable=False),
@@ -69,15 +82,6 @@ def upgrade() -> None:
         _check("model_signatures", "verdict_is_known", "verdict IN ('sign', 'refuse')"),
         _check("model_signatures", "only_what_passed", "verdict = 'refuse' OR passed"),
     )
-    for table in FACTS:
-        op.execute(
-            f"CREATE TRIGGER facts_stay BEFORE UPDATE OR DELETE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
-        )
-        op.execute(
-            f"CREATE TRIGGER facts_stay_whole BEFORE TRUNCATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-        )
 
 
 def downgrade() -> None:

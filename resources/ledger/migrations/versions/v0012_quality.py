@@ -54,6 +54,19 @@ def upgrade() -> None:
         _check("quality_signals", "cases_count_from_zero", "cases >= 0"),
     )
     op.create_index("ix_quality_signals_workflow", "quality_signals", ["workflow", "id"])
+    _training_requests()
+    for table in FACTS:
+        op.execute(
+            f"CREATE TRIGGER facts_stay BEFORE UPDATE OR DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+        )
+        op.execute(
+            f"CREATE TRIGGER facts_stay_whole BEFORE TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )
+
+
+def _training_requests() -> None:
     op.create_table(
         "training_requests",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
@@ -68,15 +81,6 @@ def upgrade() -> None:
         _check("training_requests", "reason_is_given", "why <> ''"),
         _check("training_requests", "cooldown_counts_from_zero", "cooldown_nights >= 0"),
     )
-    for table in FACTS:
-        op.execute(
-            f"CREATE TRIGGER facts_stay BEFORE UPDATE OR DELETE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
-        )
-        op.execute(
-            f"CREATE TRIGGER facts_stay_whole BEFORE TRUNCATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-        )
 
 
 def downgrade() -> None:

@@ -102,25 +102,7 @@ def upgrade() -> None:
         _check("night_verdicts", "tables_are_named", "judged -> 'spec' IS NOT NULL AND judged - 'spec' <> '{}'"),
     )
     op.create_index("ix_night_verdicts_workflow_night", "night_verdicts", ["workflow", "night"])
-    op.create_table(
-        "night_clearances",
-        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
-        sa.Column("workflow", sa.Text, nullable=False),
-        sa.Column("night", sa.Date, nullable=False),
-        sa.Column("step", sa.Text, nullable=False),
-        sa.Column("attempt", sa.Integer, nullable=False),
-        sa.Column("run_id", sa.Text, nullable=False),
-        sa.Column("judged", JSONB, nullable=False),
-        sa.Column("checks", JSONB, nullable=False),
-        sa.Column("cleared_at", TIME, nullable=False, server_default=sa.func.now()),
-        sa.PrimaryKeyConstraint("id", name="pk_night_clearances"),
-        sa.UniqueConstraint(
-            "workflow", "night", "step", "attempt", "run_id",
-            name="uq_night_clearances_workflow_night_step_attempt_run_id",
-        ),
-        _check("night_clearances", "step_is_known", "step IN ('decisions', 'release')"),
-        _check("night_clearances", "checks_is_array", "jsonb_typeof(checks) = 'array'"),
-    )  # fmt: skip
+    _night_clearances()
     for table in FACTS:
         op.execute(
             f"CREATE TRIGGER facts_stay BEFORE UPDATE OR DELETE ON {table} "
@@ -146,6 +128,28 @@ def upgrade() -> None:
         "FOR EACH ROW EXECUTE FUNCTION refuse_uncleared_release()"
     )
     roles.grant(op.get_bind())
+
+
+def _night_clearances() -> None:
+    op.create_table(
+        "night_clearances",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        sa.Column("workflow", sa.Text, nullable=False),
+        sa.Column("night", sa.Date, nullable=False),
+        sa.Column("step", sa.Text, nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("run_id", sa.Text, nullable=False),
+        sa.Column("judged", JSONB, nullable=False),
+        sa.Column("checks", JSONB, nullable=False),
+        sa.Column("cleared_at", TIME, nullable=False, server_default=sa.func.now()),
+        sa.PrimaryKeyConstraint("id", name="pk_night_clearances"),
+        sa.UniqueConstraint(
+            "workflow", "night", "step", "attempt", "run_id",
+            name="uq_night_clearances_workflow_night_step_attempt_run_id",
+        ),
+        _check("night_clearances", "step_is_known", "step IN ('decisions', 'release')"),
+        _check("night_clearances", "checks_is_array", "jsonb_typeof(checks) = 'array'"),
+    )  # fmt: skip
 
 
 def downgrade() -> None:
