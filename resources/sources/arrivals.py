@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from os import stat_result
 from pathlib import Path
@@ -32,22 +32,29 @@ MAX_BYTES = 2 * 1024**3
 _PORTION = 10_000
 
 
-def read_file(
-    path: Path,
-    how: FileFormat,
-    night: str,
-    name: str,
-    unhashed: Collection[str] = (),
-    exported: bool = False,
-    declared: DeclaredColumns | None = None,
-) -> pa.Table:
+@dataclass(frozen=True)
+class FileTerms:
+    """What is known of a file beyond its format.
+
+    Attributes:
+        unhashed: columns that `row_sha256` leaves out: the outcome, which changes while the case stays the same.
+        exported: cells stand as `harmless` wrote them for a spreadsheet, and are read as they were.
+        declared: the columns it should have; a file of which none is there is not read as one of no rows.
+    """
+
+    unhashed: Collection[str] = ()
+    exported: bool = False
+    declared: DeclaredColumns | None = None
+
+
+NOTHING_KNOWN = FileTerms()
+
+
+def read_file(path: Path, how: FileFormat, night: str, name: str, terms: FileTerms = NOTHING_KNOWN) -> pa.Table:
     """One file as arrivals.
 
     Args:
         name: what `file` says; no absolute path, so that arrivals are the same on every machine.
-        unhashed: columns that `row_sha256` leaves out: the outcome, which changes while the case stays the same.
-        exported: cells stand as `harmless` wrote them for a spreadsheet, and are read as they were.
-        declared: the columns it should have; a file of which none is there is not read as one of no rows.
 
     Raises:
         SourceUnreadable: it cannot be read whole; the message says what to do.
@@ -55,7 +62,7 @@ def read_file(
     """
     before = stamp(path, name)
     try:
-        table = _read(path, how, night, name, unhashed, exported, declared)
+        table = _read(path, how, night, name, terms)
     except SourceUnreadable as error:
         # Half of a file that is being written looks broken; then waiting is right, not repairing.
         _unchanged(path, name, before)
@@ -67,16 +74,8 @@ def read_file(
     return table
 
 
-def _read(
-    path: Path,
-    how: FileFormat,
-    night: str,
-    name: str,
-    unhashed: Collection[str],
-    exported: bool,
-    declared: DeclaredColumns | None,
-) -> pa.Table:
-    reading = Reading()
+def _read(path: Path, how: FileFormat, night: str, name: str, terms: FileTerms) -> pa.Table:
+    reading, declared = Reading(), terms.declared
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -85,12 +84,12 @@ def _read(
         raise SourceUnreadable(f"{name}: {error.strerror or 'cannot be read'}; check its permissions") from error
     if how.format == "parquet":
         rows = parquet_rows(path, name, reading, declared, MAX_BYTES)
-        table = arrivals(rows, night, name, digest, unhashed)
+        table = arrivals(rows, night, name, digest, terms.unhashed)
     else:
         with closing(_unpacked(path, name, reading)) as stream:
             reader = {"csv": csv_rows, "jsonl": jsonl_rows, "json": json_rows}[how.format]
             rows = reader(stream, how, name, reading, declared)
-            table = arrivals(map(_as_written, rows) if exported else rows, night, name, digest, unhashed)
+            table = arrivals(map(_as_written, rows) if terms.exported else rows, night, name, digest, terms.unhashed)
             size = stream.tell()
     hint = looks_like(_head(path), how.format)
     if declared is not None and (problem := declared.problem(list(reading.columns), bool(len(table)), bool(hint))):

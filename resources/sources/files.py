@@ -18,7 +18,7 @@ from pipeline_project.domain.intake.readings import readings_of, with_readings
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource
-from resources.sources.arrivals import read_file, stamp
+from resources.sources.arrivals import FileTerms, read_file, stamp
 from resources.sources.declared import case_columns
 from resources.sources.places import pattern_place, place
 from resources.sources.repairs import read_repairs, repaired_nights, repairs
@@ -83,7 +83,7 @@ class FilesCases:
             )
         declared = case_columns(self._spec)
         parts = [
-            read_file(path, self._source, window.night, files.name(path), self._unhashed, declared=declared)
+            read_file(path, self._source, window.night, files.name(path), FileTerms(self._unhashed, declared=declared))
             for path in files.of(window.night)
         ]
         return joined([*parts, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])

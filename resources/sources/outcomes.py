@@ -18,7 +18,7 @@ from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse, 
 from pipeline_project.ports.sources import CaseSource
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
-from resources.sources.arrivals import read_file, stamp
+from resources.sources.arrivals import FileTerms, read_file, stamp
 from resources.sources.declared import outcome_columns
 from resources.sources.files import NightFiles, joined
 from resources.sources.places import place
@@ -98,7 +98,8 @@ class FilesOutcomes:
         feed, files = self._feed, self._files()
         declared = outcome_columns(feed)
         found = files.of(window.night)
-        rows = joined([read_file(path, feed, window.night, files.name(path), declared=declared) for path in found])
+        terms = FileTerms(declared=declared)
+        rows = joined([read_file(path, feed, window.night, files.name(path), terms) for path in found])
         columns = OutcomeColumns(
             feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values
         )

@@ -15,7 +15,7 @@ from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FileFormat, FilesSource, TableSource
 from resources.files.small_files import write_whole
-from resources.sources.arrivals import read_file
+from resources.sources.arrivals import FileTerms, read_file
 from resources.sources.places import is_night
 
 _FORMATS: dict[str, Literal["csv", "jsonl", "json", "parquet"]] = {
@@ -109,7 +109,7 @@ def repair_format(spec: WorkflowSpec, file: Path) -> FileFormat:
 def _read(spec: WorkflowSpec, file: Path, night: str, name: str, unhashed: tuple[str, ...] = ()) -> pa.Table:
     """A repair's rows; in a CSV what `--export` kept from being computed is what it was again."""
     how = repair_format(spec, file)
-    return read_file(file, how, night, name, unhashed, exported=how.format == "csv")
+    return read_file(file, how, night, name, FileTerms(unhashed, exported=how.format == "csv"))
 
 
 def _folder(settings: Settings, spec: WorkflowSpec) -> Path:

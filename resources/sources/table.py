@@ -22,7 +22,7 @@ from pipeline_project.domain.intake.readings import FileReading, lines_of, readi
 from pipeline_project.settings import Settings
 from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import Spread, TableFile, TableSource
-from resources.sources.arrivals import read_file, stamp
+from resources.sources.arrivals import FileTerms, read_file, stamp
 from resources.sources.declared import case_columns
 from resources.sources.files import fingerprint, joined, repair_stamps
 from resources.sources.places import place
@@ -121,7 +121,8 @@ class TableCases:
         return _cache[key]
 
     def _place(self, path: Path, file: TableFile) -> _Placed:
-        rows = read_file(path, file, "", path.name, self._unhashed, declared=case_columns(self._spec))
+        terms = FileTerms(self._unhashed, declared=case_columns(self._spec))
+        rows = read_file(path, file, "", path.name, terms)
         nights = self._nights(rows, file.spread)
         order = np.argsort(nights, kind="stable")
         nights = nights[order]

@@ -10,6 +10,8 @@ WatchedRunLauncher  # dagster.yaml names it
 NightCoordinator  # dagster.yaml names it
 _.supports_check_run_worker_health  # asked by run monitoring
 _.check_run_worker_health  # asked by run monitoring
+_.create_resource  # a ConfigurableResource makes what assets get
+_.yield_for_execution  # a ConfigurableResource opens and closes it
 _.handle_output  # an IO manager's half
 _.load_input  # its other half
 defs  # workspace.yaml names the module, Dagster looks for definitions in it
@@ -30,6 +32,8 @@ _.branch_labels  # read from each migration
 _.depends_on  # read from each migration
 
 # -- the standard library and others -------------------------------------------------------------------------------
+_.list_commands  # Typer asks the group in what order to show its commands
+_.format_commands  # Typer asks the group how to show them
 mlflow_app  # the command of MLflow's server names it
 _._value_  # what an enum's member compares by
 _.handleError  # logging calls it when a line cannot be written

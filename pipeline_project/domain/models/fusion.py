@@ -17,6 +17,7 @@ from pipeline_project.domain.models.explanations import spoken, weighty
 from pipeline_project.domain.models.fusion_inputs import FusionInputs
 from pipeline_project.domain.models.network import (
     InputBatch,
+    Lesson,
     Recipe,
     Weights,
     average_case,
@@ -78,7 +79,7 @@ class FusionNetwork:
         if not batch.dense and not batch.codes.shape[1]:
             raise ModelUnavailable("no feature of these cases varies, so there is nothing to learn from; name others")
         self.epochs_ = like.epochs_ if like is not None else self._epochs(batch, y, weight, table.nights, seed)
-        self.weights_, _ = learned(batch, y, weight, self._fresh(batch, seed), self.recipe_, seed, self.epochs_)
+        self.weights_, _ = learned(Lesson(batch, y, weight), self._fresh(batch, seed), self.recipe_, seed, self.epochs_)
         self.middle_ = average_case(self.weights_, batch)
         return self
 
@@ -87,9 +88,9 @@ class FusionNetwork:
         later = later_share(nights, _STOP_SHARE)
         if later.sum() < _FEWEST_TO_STOP or (~later).sum() < _FEWEST_TO_STOP or len(np.unique(y[~later])) < 2:
             return _FIXED_EPOCHS
-        early, stop = batch.select(~later), (batch.select(later), y[later], weight[later])
-        start = self._fresh(early, seed)
-        return max(learned(early, y[~later], weight[~later], start, self.recipe_, seed, None, stop)[1], _FEWEST_EPOCHS)
+        early, stop = (Lesson(batch.select(of), y[of], weight[of]) for of in (~later, later))
+        start = self._fresh(early.batch, seed)
+        return max(learned(early, start, self.recipe_, seed, None, stop)[1], _FEWEST_EPOCHS)
 
     def _fresh(self, batch: InputBatch, seed: int) -> Weights:
         return fresh(batch, self.inputs_.sizes, len(self.settings.labels), seed)

@@ -85,35 +85,41 @@ def embedded(size: int) -> int:
     return int(min(12, 1 + np.ceil(np.sqrt(size))))
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """Cases to learn from, or to stop by: `y` the index of each one's label, `weight` how much it counts."""
+
+    batch: InputBatch
+    y: np.ndarray
+    weight: np.ndarray
+
+
 def learned(
-    batch: InputBatch,
-    y: np.ndarray,
-    weight: np.ndarray,
+    lesson: Lesson,
     start: Weights,
     recipe: Recipe,
     seed: int,
     epochs: int | None = None,
-    stop: tuple[InputBatch, np.ndarray, np.ndarray] | None = None,
+    stop: Lesson | None = None,
 ) -> tuple[Weights, int]:
     """The weights after so many epochs, averaged over the last steps; the same input gives the same bytes.
 
     Args:
-        epochs: that many; without it, as many as did best on `stop` (batch, y, weight).
+        epochs: that many; without it, as many as did best on `stop`.
 
     Returns:
         The weights and the number of epochs they have seen.
     """
     with _quiet_torch() as torch:
-        net = _Learner(torch, start, batch.dense.keys(), recipe, seed)
+        net = _Learner(torch, start, lesson.batch.dense.keys(), recipe, seed)
         last = _MOST_EPOCHS if epochs is None else epochs
         best, best_loss, best_epoch = net.average(), np.inf, 0
         for epoch in range(1, last + 1):
-            net.epoch(batch, y, weight)
+            net.epoch(lesson.batch, lesson.y, lesson.weight)
             if stop is None:
                 best, best_epoch = net.average(), epoch
                 continue
-            told = logits(net.average(), stop[0])
-            loss = _loss(told, stop[1], stop[2])
+            loss = _loss(logits(net.average(), stop.batch), stop.y, stop.weight)
             if loss < best_loss - 1e-4:
                 best, best_loss, best_epoch = net.average(), loss, epoch
             elif epoch - best_epoch >= _PATIENCE:

@@ -76,12 +76,19 @@ def candidates(grid: Mapping[str, tuple[float, ...]], seed: int) -> Iterator[Cho
         yield tuple(zip(grid, every[int(i)], strict=True))
 
 
+@dataclass(frozen=True)
+class LabelledCases:
+    """Cases with what was true of them: `y` the index of the label, `weights` how much each counts, shape (n,)."""
+
+    table: FeatureTable
+    y: np.ndarray
+    weights: np.ndarray
+
+
 def search(
     kind: type[Estimator],
     settings: EstimatorSettings,
-    table: FeatureTable,
-    y: np.ndarray,
-    weights: np.ndarray,
+    cases: LabelledCases,
     seed: int,
     budget: Budget,
     clock: Clock | None = None,
@@ -89,15 +96,14 @@ def search(
     """The choices with the lowest log-loss on the later nights of these cases, learned on the earlier ones.
 
     Args:
-        table: cases that no figure will be reported of, or the choice would flatter it.
-        y: index of the label, shape (n,).
-        weights: shape (n,).
+        cases: such that no figure will be reported of, or the choice would flatter it.
 
     Raises:
         ValueError: the budget is in seconds and there is no clock.
     """
     if not budget.searches:
         return Found()
+    table, y, weights = cases.table, cases.y, cases.weights
     later = later_share(table.nights, _TRY_SHARE)
     if later.sum() < _FEWEST or (~later).sum() < _FEWEST or len(np.unique(y[~later])) < 2:
         return Found()

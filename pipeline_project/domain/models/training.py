@@ -22,7 +22,7 @@ from pipeline_project.domain.measures.probabilities import all_metrics
 from pipeline_project.domain.models import ESTIMATORS, Estimator, EstimatorSettings
 from pipeline_project.domain.models.calibration import fit_calibration
 from pipeline_project.domain.models.out_of_distribution import Familiar
-from pipeline_project.domain.models.search import Budget, Choices, Clock, Found, search
+from pipeline_project.domain.models.search import Budget, Choices, Clock, Found, LabelledCases, search
 from pipeline_project.domain.models.segments import SegmentMaps, fit_segments, slice_metrics, slices
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
 
@@ -219,8 +219,8 @@ def _searched(
             "the outcomes of the earlier nights are all of one label, so nothing can be learned from them; wait for "
             "more nights, or lower model.calibration_share"
         )
-    rows = features.select(early)
-    return search(_kind(plan), plan.settings, rows, y[early], weights[early], plan.seed, plan.search, clock)
+    cases = LabelledCases(features.select(early), y[early], weights[early])
+    return search(_kind(plan), plan.settings, cases, plan.seed, plan.search, clock)
 
 
 def _told_ahead(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline_project.domain.reporting.states import ReportState
 from pipeline_project.domain.reporting.summary import NightReport
 
 #: Nights that a row's small curve looks back on.
@@ -36,6 +37,11 @@ class IndexRow:
     def share_to_people(self) -> float | None:
         total = self.by_policy + self.to_people
         return self.to_people / total if total else None
+
+    @property
+    def calm(self) -> bool:
+        """Nothing to look at first."""
+        return self.alerts == 0 and self.state in (ReportState.DECIDED, ReportState.EMPTY, ReportState.WARM_UP)
 
 
 @dataclass(frozen=True)

@@ -283,10 +283,10 @@ def test_numbers_in_words() -> None:
 def test_an_index_row_is_the_report_in_small() -> None:
     report = summarize(TERMS, facts())
     row = index_row(report, "night.html")
-    assert row.alerts == 0 and row.share_to_people == pytest.approx(4 / 11)
+    assert row.calm and row.share_to_people == pytest.approx(4 / 11)
     assert row.policy_cost == pytest.approx(23.4) and row.constant_cost == pytest.approx(84.0)
     blocked = index_row(summarize(TERMS, facts(blocked="x", decisions=None)), "b.html")
-    assert blocked.alerts == 1
+    assert not blocked.calm and blocked.alerts == 1
     rows = (replace(row, night="2025-04-18", to_people=0, by_policy=11), row, replace(blocked, night="2025-04-16"))
     flow = WorkflowIndex("returns", "Return claims", "EUR", rows)
     assert [r.night for r in flow.newest_first] == ["2025-04-18", "2025-04-17", "2025-04-16"]
