@@ -6,18 +6,15 @@ from importlib.metadata import version
 from typing import Any
 
 import dagster as dg
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from assets.common import BOUNDS, key, night_asset
 from pipeline_project.domain.clusters.newcomers import Novelty, novelties_of
-from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import PhotoUnreadable
-from pipeline_project.domain.core.named_values import costs_told_now, told_of
+from pipeline_project.domain.core.named_values import costs_told_now
 from pipeline_project.domain.core.nights import NightWindow, shifted
-from pipeline_project.domain.core.schema import CASE_ID, FieldType, number_columns, versions_of
-from pipeline_project.domain.measures.maturity import DECIDED, Immature, immature_part, matured_decisions
+from pipeline_project.domain.core.schema import versions_of
+from pipeline_project.domain.measures.maturity import Matured
 from pipeline_project.domain.reporting.concerns import KINDS, NO_CHAMPION, TELLS_WHY_NONE_DECIDES, concerns_of, key_of
 from pipeline_project.domain.reporting.facts import Alert, NightFacts, Versions
 from pipeline_project.domain.reporting.index import index_row
@@ -29,7 +26,7 @@ from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.reports import Reports
 from pipeline_project.ports.sources import Sources
-from pipeline_project.services.as_of import maturity_seen, written
+from pipeline_project.services.as_of import matured_seen, written
 from pipeline_project.spec import WorkflowSpec
 
 #: Nights looked back on for outcomes that have become known.
@@ -95,9 +92,9 @@ def gather(
     arrivals, cases, quarantine, scores, decisions = (
         tables[noun] for noun in ("arrivals", "cases", "quarantine", "scores", "decisions")
     )
-    matured, costs, immature = _matured(spec, lake, ledger, night)
+    past = matured_seen(spec, lake, ledger, shifted(night.night, -LOOK_BACK), night.night, night.start)
     if not spec.warms_up(night.night):
-        _hear(spec, lake, ledger, night.night, decisions, matured, costs)
+        _hear(spec, lake, ledger, night.night, decisions, past)
     models, trained = (list(filter(None, scores[name].to_pylist())) for name in ("model_version", "model_night"))
     return NightFacts(
         night=night.night,
@@ -112,9 +109,7 @@ def gather(
         decisions=None if spec.warms_up(night.night) else costs_told_now(decisions, spec.cost_matrix.options),
         places=spec.policy_terms.places(len(cases)),
         shadow_price=_shadow_price(decisions),
-        matured=matured,
-        matured_costs=costs,
-        immature=immature,
+        matured=past,
         timings=timings,
         versions=Versions(
             package=version("pipeline-project"),
@@ -138,8 +133,7 @@ def _hear(
     ledger: Ledger,
     night: str,
     decisions: pa.Table,
-    matured: pd.DataFrame | None,
-    costs: np.ndarray | None,
+    past: Matured | None,
 ) -> None:
     """Raises what the newest night shows as alerts, and closes what it does not show any more."""
     if night != max(lake.nights(spec.name, "decisions")):
@@ -148,7 +142,7 @@ def _hear(
     reasons = decisions["reason"].to_pylist()
     if not reasons:
         return
-    found = concerns_of(spec.name, night, reasons, matured, costs, matrix.options, matrix.labels)
+    found = concerns_of(spec.name, night, reasons, past, matrix.options, matrix.labels)
     if {each.get("kind") for each in ledger.open_alerts() if each["workflow"] == spec.name} & TELLS_WHY_NONE_DECIDES:
         found = [each for each in found if each.kind != NO_CHAMPION]
     for kind in {*KINDS} - {concern.kind for concern in found}:
@@ -171,28 +165,6 @@ def _newcomers(spec: WorkflowSpec, lake: Lake, night: str) -> tuple[Novelty, ...
     """The new clusters that were reported; none where the workflow has no clusters."""
     events = lake.read_night(spec.name, "cluster_events", night) if spec.clusters else None
     return () if events is None else tuple(novelties_of(events))
-
-
-def _matured(
-    spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow
-) -> tuple[pd.DataFrame | None, np.ndarray | None, Immature | None]:
-    """Decisions of the last nights whose outcome is known by now, what each option would have cost them, and how many
-    of them lie in nights that are too young to be judged."""
-    first = shifted(night.night, -LOOK_BACK)
-    # numbers alone: the words and photos of sixty nights would be read for nothing
-    numbers = [field.name for field in spec.case_schema.of_type(FieldType.NUMBER)]
-    decisions = lake.read_span(spec.name, "decisions", first, night.night, DECIDED)
-    cases = lake.read_span(spec.name, "cases", first, night.night, [CASE_ID, *numbers])
-    if decisions is None or cases is None or not len(decisions):
-        return None, None, None
-    known = ledger.outcomes_known(spec.name, night.start)
-    further = ledger.decided_further(spec.name, first, night.night)
-    matured, of_cases = matured_decisions(decisions, cases, known, further)
-    versions = [version for version in matured["model_version"].unique() if isinstance(version, str)]
-    matured = told_of(matured, spec.labels, ledger.labels_of_models(spec.name, versions))
-    costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
-    _, nights = maturity_seen(spec, lake, ledger, night.start)
-    return matured, costs, immature_part(decisions, matured, nights, spec.outcome.mature_share)
 
 
 def _shadow_price(decisions: pa.Table) -> float:

@@ -15,8 +15,10 @@ from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.model_terms import PromiseTerms
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import number_columns
-from pipeline_project.domain.deciding.promise import Promise, Rung, certify, evidence_of, thresholds, upper_bound
+from pipeline_project.domain.deciding.promise import Promise, Rung, certify, evidence_of, thresholds
+from pipeline_project.domain.measures.intervals import upper_share
 from pipeline_project.domain.measures.maturity import matured_decisions
+from pipeline_project.domain.measures.realised_cost import dearer
 from pipeline_project.spec import WorkflowSpec
 
 #: What the field reports and what was aimed at: fewer cases to people than all of them, at this error of the others.
@@ -95,14 +97,14 @@ def figures(truth: Truth, options: tuple[str, ...], labels: tuple[str, ...]) -> 
     rows, alone = np.arange(len(truth)), truth.alone
     chosen = np.array([options.index(name) if name != ASK_PERSON else 0 for name in truth.option], dtype=int)
     told = truth.cost[rows, :, truth.label]
-    wrong = alone & (told[rows, chosen] > told.min(axis=1) + 1e-9)
+    wrong = alone & dearer(told[rows, chosen], told.min(axis=1))
     fraud = truth.label == labels.index(FRAUD) if FRAUD in labels else np.zeros(len(truth), dtype=bool)
     honest = ~fraud
     return Automation(
         cases=len(truth),
         to_people=int((~alone).sum()),
         wrong=int(wrong.sum()),
-        bound=upper_bound(int(wrong.sum()), int(alone.sum()), CONFIDENCE),
+        bound=upper_share(int(wrong.sum()), int(alone.sum()), 1 - CONFIDENCE),
         fraud_stake=float(told.max(axis=1)[fraud].sum()),
         fraud_lost=float(told[rows, chosen][fraud & alone].sum()),
         days=float(np.where(alone, 0.0, truth.waited)[honest].mean()) if honest.any() else float("nan"),
@@ -208,7 +210,7 @@ def _promises(truth: Truth, spec: WorkflowSpec) -> str:
     rows = []
     for error in sorted(wanted):
         promise, cases, alone, wrong = promised(truth, spec, wanted[error])
-        bound = upper_bound(wrong, alone, CONFIDENCE) if alone else float("nan")
+        bound = upper_share(wrong, alone, 1 - CONFIDENCE) if alone else float("nan")
         share = f"{wrong:,} ({wrong / alone:.2%}, bound {bound:.2%})" if alone else "–"
         kept = "nothing promised" if not promise.kept else ("kept" if wrong <= error * alone else "not kept")
         rows.append((f"{error:.0%}", f"{alone:,} of {cases:,} ({percent(alone / cases)})", share, kept, promise.why))

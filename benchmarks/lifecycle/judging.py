@@ -21,6 +21,7 @@ from pipeline_project.domain.lifecycle.replay.compare import ReplayTerms, compar
 from pipeline_project.domain.lifecycle.replay.decide import PastNights, allowed_nights, recorded
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.lifecycle.rollout.watching import EProcess
+from pipeline_project.domain.measures.realised_cost import dearer
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.trained import OUT_OF_DISTRIBUTION, TrainedModel
 from pipeline_project.domain.models.training import train
@@ -186,7 +187,7 @@ def wrong_alone(nights: PastNights, cases: Cases) -> np.ndarray:
     alone = option != ASK_PERSON
     chosen = np.array([MATRIX.options.index(name) if name != ASK_PERSON else 0 for name in option])
     told = cost[rows, :, cases.label]
-    return np.asarray(told[rows, chosen] > told.min(axis=1) + 1e-9)[alone]
+    return dearer(told[rows, chosen], told.min(axis=1))[alone]
 
 
 def _told(failed: list[GateVerdict]) -> str:

@@ -14,9 +14,9 @@ from pipeline_project.commands.shared.app_context import workflow
 from pipeline_project.domain.lifecycle.gates import judge_gates
 from pipeline_project.domain.lifecycle.replay.compare import ReplayTerms, compare
 from pipeline_project.domain.lifecycle.replay.decide import PastNights, recorded
+from pipeline_project.domain.measures.intervals import resampled_totals
 from pipeline_project.domain.measures.probabilities import all_metrics
 from pipeline_project.domain.measures.realised_cost import realised
-from pipeline_project.domain.measures.resampling import resampled_totals
 from pipeline_project.settings import Settings
 
 WORKFLOW = "order_returns"

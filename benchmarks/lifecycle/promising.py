@@ -16,8 +16,9 @@ from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
 from pipeline_project.domain.deciding.context import Circumstances
 from pipeline_project.domain.deciding.decisions import decide_night
 from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
-from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evidence_of, upper_bound
-from pipeline_project.domain.measures.realised_cost import realised
+from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evidence_of
+from pipeline_project.domain.measures.intervals import upper_share
+from pipeline_project.domain.measures.realised_cost import dearer, realised
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.partitions import window
 from pipeline_project.spec import WorkflowSpec
@@ -79,7 +80,7 @@ def again_under(
         cost, seen = cost + float(paid.sum()), seen + int(there.sum())
         best = true_cost.min(axis=1)
         by_itself = option[there] != ASK_PERSON
-        alone, wrong = alone + int(by_itself.sum()), wrong + int((by_itself & (paid > best + 1e-9)).sum())
+        alone, wrong = alone + int(by_itself.sum()), wrong + int((by_itself & dearer(paid, best)).sum())
         if by_itself.any():
             in_force, first = in_force + 1, first or night
     return Promised(terms or PromiseTerms(1 - 1e-9), first, len(nights), in_force, seen, alone, wrong, cost)
@@ -93,7 +94,7 @@ def told(spec: WorkflowSpec, decisions: pa.Table, cases: pa.Table, outcomes: pd.
     found += [(f"{at:.0%}", again_under(spec, wanted[at], decisions, cases, outcomes)) for at in sorted(wanted)]
     rows = []
     for name, each in found:
-        bound = upper_bound(each.wrong, each.alone, 0.95) if each.alone else float("nan")
+        bound = upper_share(each.wrong, each.alone, 0.05) if each.alone else float("nan")
         error = f"{each.wrong:,} ({each.wrong / each.alone:.2%}, bound {bound:.2%})" if each.alone else "–"
         kept = (
             "–"

@@ -19,12 +19,9 @@ from pipeline_project.commands.shared.options import (
     command_app,
     example,
 )
-from pipeline_project.domain.core.costs import case_costs
-from pipeline_project.domain.core.named_values import told_of
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role, number_columns
+from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.intake.duplicates import contradicting, repeated
-from pipeline_project.domain.measures.maturity import immature_part, matured_decisions
 from pipeline_project.domain.reporting.results import Results, compare
 
 if TYPE_CHECKING:
@@ -61,34 +58,20 @@ def show_results(name: str, as_json: bool) -> int:
 
 
 def _results(spec: WorkflowSpec, context: AppContext) -> Results | None:
-    from pipeline_project.services.as_of import maturity_seen
+    from pipeline_project.domain.measures.probabilities import all_metrics
+    from pipeline_project.services.as_of import matured_seen
 
     tables, first = lake(context.settings), spec.nights.decide_from.isoformat()
-    decisions = tables.read_span(spec.name, "decisions", first, _EVER)
-    if decisions is None or not len(decisions):
+    matured = matured_seen(spec, tables, context.ledger, first, _EVER, datetime.now(UTC))
+    if matured is None:
         return None
-    cases = tables.read_span(spec.name, "cases", first, _EVER)
-    now = datetime.now(UTC)
-    outcomes = context.ledger.outcomes_known(spec.name, now)
-    further = context.ledger.decided_further(spec.name, first, _EVER)
-    matured, of_cases = matured_decisions(decisions, cases, outcomes, further)
-    versions = [version for version in matured["model_version"].unique() if isinstance(version, str)]
-    matured = told_of(matured, spec.labels, context.ledger.labels_of_models(spec.name, versions))
-    costs = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
-    subject = spec.case_schema.by_role(Role.SUBJECT)
-    customers = np.array(of_cases[subject.name if subject else CASE_ID].to_pylist(), dtype=object)
-    from pipeline_project.domain.measures.probabilities import all_metrics
-
-    scored = matured[matured["probabilities"].notna() & matured["label"].isin(spec.labels)]
+    told = matured.decisions
+    scored = told[told["probabilities"].notna() & told["label"].isin(spec.labels)]
     labels = scored["label"].map({label: i for i, label in enumerate(spec.labels)}).to_numpy(dtype=int)
     figures = all_metrics(np.array(scored["probabilities"].tolist()), labels) if len(scored) else {}
-    waiting = len(decisions) - len(matured)
-    found = compare(matured, costs, customers, spec.cost_matrix, spec.policy_terms, waiting, figures)
-    _, nights = maturity_seen(spec, tables, context.ledger, now)
-    young = immature_part(decisions, matured, nights, spec.outcome.mature_share)
+    found = compare(matured, spec.cost_matrix, spec.policy_terms, figures)
     dropped = _dropped(spec, tables, first)
-    found = replace(found, duplicates=dropped[0], duplicates_contradicting=dropped[1])
-    return replace(found, immature_cases=young.cases, immature_nights=young.nights, mature_share=young.mature_share)
+    return replace(found, duplicates=dropped[0], duplicates_contradicting=dropped[1])
 
 
 def _dropped(spec: WorkflowSpec, tables: DeltaLake, first: str) -> tuple[int, int]:

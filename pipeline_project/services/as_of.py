@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import NightMissing
+from pipeline_project.domain.core.named_values import told_of
 from pipeline_project.domain.core.nights import NightWindow, night_of, shifted
-from pipeline_project.domain.core.reasons import ASK_PERSON
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, Role, number_columns
 from pipeline_project.domain.features.building import Past
-from pipeline_project.domain.lifecycle.proposing import mature_nights
+from pipeline_project.domain.measures.intervals import customers_of
 from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, seen_from
+from pipeline_project.domain.measures.maturity import (
+    DECIDED,
+    Matured,
+    immature_part,
+    matured_decisions,
+    settled_nights,
+    truth_learned,
+)
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
@@ -68,16 +77,41 @@ def maturity_seen(spec: WorkflowSpec, lake: Lake, ledger: Ledger, as_of: datetim
     if spec.outcome.learned_after:
         decided = lake.read_span(spec.name, "decisions", None, before, [NIGHT, CASE_ID, "option"])
         if decided is not None:
-            never = decided.filter(pc.invert(_learned(spec, decided)))
-            ids = ids[~ids[CASE_ID].isin(set(never[CASE_ID].to_pylist()))]
+            never = np.array(decided[CASE_ID].to_pylist(), dtype=object)[~_learned(spec, decided)]
+            ids = ids[~ids[CASE_ID].isin(set(never))]
     history = ledger.outcome_history(spec.name, as_of)
     share, zone = spec.outcome.mature_share, spec.nights.time_zone
     return seen_from(ids.astype(object).reset_index(drop=True), history, as_of, share, zone)
 
 
-def _learned(spec: WorkflowSpec, decided: pa.Table) -> pa.Array:
-    """Of which decisions the truth is learned."""
-    return pc.is_in(decided["option"], value_set=pa.array([*spec.outcome.learned_after, ASK_PERSON]))
+def matured_seen(
+    spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str, before: str, as_of: datetime
+) -> Matured | None:
+    """The decisions of the nights first <= night < before with what is known of them at a moment: the one answer for
+    every page, report and command that judges them. None where nothing was decided."""
+    decisions = lake.read_span(spec.name, "decisions", first, before, DECIDED)
+    subject = spec.case_schema.by_role(Role.SUBJECT)
+    # what costs and customers are read from: the words and photos of many nights would be read for nothing
+    fields = [field.name for field in (*spec.case_schema.of_type(FieldType.NUMBER), *([subject] if subject else []))]
+    cases = lake.read_span(spec.name, "cases", first, before, [CASE_ID, *dict.fromkeys(fields)])
+    if decisions is None or cases is None or not len(decisions):
+        return None
+    known = ledger.outcomes_known(spec.name, as_of)
+    further = ledger.decided_further(spec.name, first, before)
+    matured, of_cases = matured_decisions(decisions, cases, known, further)
+    versions = [version for version in matured["model_version"].unique() if isinstance(version, str)]
+    _, nights = maturity_seen(spec, lake, ledger, as_of)
+    return Matured(
+        told_of(matured, spec.labels, ledger.labels_of_models(spec.name, versions)),
+        case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases)),
+        customers_of(of_cases, subject.name if subject else None),
+        len(decisions) - len(matured),
+        immature_part(decisions, matured, nights, spec.outcome.mature_share),
+    )
+
+
+def _learned(spec: WorkflowSpec, decided: pa.Table) -> np.ndarray:
+    return truth_learned(decided["option"].to_pylist(), spec.outcome.learned_after)
 
 
 def mature_decided(
@@ -88,9 +122,11 @@ def mature_decided(
     Where the truth is learned after some options only, the cases that got another one are not waited for.
     """
     decided = lake.read_span(spec.name, "decisions", first, before, [NIGHT, CASE_ID, "option"])
-    if decided is not None and spec.outcome.learned_after:
-        decided = decided.filter(_learned(spec, decided))
-    return mature_nights(decided, ledger.outcomes_known(spec.name, as_of)[CASE_ID], spec.outcome.mature_share)
+    if decided is None:
+        return []
+    waited_for = decided.select([NIGHT, CASE_ID]).to_pandas()[_learned(spec, decided)]
+    known = waited_for[CASE_ID].isin(set(ledger.outcomes_known(spec.name, as_of)[CASE_ID]))
+    return settled_nights(waited_for[NIGHT], known, spec.outcome.mature_share)
 
 
 def past_of(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow) -> Past:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from assets.night_page import _matured
+from assets.night_page import LOOK_BACK
 from pipeline_project.commands import outcomes as of_outcomes
 from pipeline_project.commands import results as of_results
 from pipeline_project.domain.core.nights import shifted, window_of
@@ -15,7 +15,7 @@ from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import cases_schema
 from pipeline_project.domain.deciding.decisions import DECISIONS
 from pipeline_project.domain.measures.label_delay import immature_nights
-from pipeline_project.services.as_of import mature_decided, maturity_seen
+from pipeline_project.services.as_of import mature_decided, matured_seen, maturity_seen
 from pipeline_project.spec import WorkflowSpec
 from tests.doubles import NIGHT, World, claims
 
@@ -78,9 +78,9 @@ def test_every_place_that_shows_it_calls_the_same_nights_immature(frozen: None) 
     assert told.nights == nights
     found = of_results._results(world.spec, Context(world))  # type: ignore[arg-type]
     assert found is not None and found.immature_nights == len(young)
-    matured, _, report = _matured(world.spec, world.lake, world.ledger, window_of(LOOKED, "Europe/Berlin"))
-    assert report is not None and report.nights == len(young)
-    assert report.cases == found.immature_cases == len(matured if matured is not None else [])
+    past = matured_seen(world.spec, world.lake, world.ledger, shifted(LOOKED, -LOOK_BACK), LOOKED, start(LOOKED))
+    assert past is not None and past.immature.nights == len(young)
+    assert past.immature.cases == found.immature_cases == len(past.decisions)
 
 
 def test_what_gates_and_training_wait_for_is_never_more_than_that(frozen: None) -> None:

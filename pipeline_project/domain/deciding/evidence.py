@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.deciding.policy import random_draw
-from pipeline_project.domain.features.timeline import nights_in
+from pipeline_project.domain.measures.maturity import settled_nights
 
 #: The columns of decisions that are looked at.
 LOOKED_AT = [NIGHT, CASE_ID, "option", "reason", "propensity", "probabilities", "model_version"]
@@ -56,5 +56,5 @@ def with_truth(rows: pd.DataFrame, outcomes: pd.DataFrame, mature_share: float) 
     """
     known = rows.merge(outcomes[[CASE_ID, "label"]].drop_duplicates(CASE_ID), on=CASE_ID, how="left")
     there = known["label"].notna()
-    ripe = nights_in(known[NIGHT].to_numpy(), there.to_numpy(), mature_share)
+    ripe = settled_nights(known[NIGHT].to_numpy(), there.to_numpy(), mature_share)
     return known[there & known[NIGHT].isin(ripe)].reset_index(drop=True)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline_project.domain.core.model_terms import PromiseTerms
+from pipeline_project.domain.measures.intervals import upper_share
+from pipeline_project.domain.measures.realised_cost import dearer
 
 #: Rules on the ladder at most.
 RUNGS = 40
@@ -89,13 +91,6 @@ def fewest(terms: PromiseTerms) -> int:
     return math.ceil(math.log(1 - terms.confidence) / math.log(1 - terms.error))
 
 
-def upper_bound(wrong: int, cases: int, confidence: float) -> float:
-    """Exact (Clopper-Pearson) one-sided upper bound of an error rate."""
-    from scipy.stats import beta
-
-    return 1.0 if wrong >= cases else float(beta.ppf(confidence, wrong + 1, cases - wrong))
-
-
 def mistakes(cost: np.ndarray, cheapest: np.ndarray) -> np.ndarray:
     """Under which labels another option would have been cheaper than the one chosen.
 
@@ -106,10 +101,8 @@ def mistakes(cost: np.ndarray, cheapest: np.ndarray) -> np.ndarray:
     Returns:
         Shape (cases, labels), bool.
     """
-    best = cost.min(axis=1)
     chosen = np.take_along_axis(cost, cheapest[:, None, None], axis=1)[:, 0, :]
-    # costs that differ by rounding alone are the same
-    return np.asarray(chosen > best + 1e-9 * np.maximum(1.0, np.abs(best)))
+    return dearer(chosen, cost.min(axis=1))
 
 
 def risk_of(probability: np.ndarray, cost: np.ndarray, cheapest: np.ndarray) -> np.ndarray:
@@ -186,7 +179,7 @@ def certify(rungs: Sequence[Rung], cases: int, evidence: Evidence, terms: Promis
         # the cases that this rule would have decided alone
         alone = (evidence.risk <= rung.threshold) & (evidence.benefit <= rung.benefit)
         seen, wrong = int(alone.sum()), int(evidence.wrong[alone].sum())
-        bound = upper_bound(wrong, seen, terms.confidence)
+        bound = upper_share(wrong, seen, 1 - terms.confidence)
         if bound > terms.error:
             failed = (seen, wrong, bound)
             break

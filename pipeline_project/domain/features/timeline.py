@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 _LARGEST_WEIGHT = 4.0
 _FEWEST = 50
@@ -84,14 +83,3 @@ def known_by(delay: np.ndarray, age: np.ndarray) -> np.ndarray:
     thick = at_risk >= _THINNEST
     kept = np.where(thick, 1 - arrived / np.maximum(at_risk, 1), 1.0)
     return np.concatenate([np.cumprod(kept[:0:-1])[::-1], [1.0]])
-
-
-def nights_in(nights: np.ndarray, known: np.ndarray, share: float) -> list[str]:
-    """The nights whose outcomes are in, in order: of whose cases at least this share is known.
-
-    Args:
-        nights: of each case, shape (cases,).
-        known: whether its outcome is, shape (cases,).
-    """
-    of = pd.Series(known, dtype=float).groupby(pd.Series(nights, dtype=object)).mean()
-    return [str(night) for night, part in of.sort_index().items() if part >= share]

@@ -6,16 +6,11 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-from pipeline_project.domain.features.timeline import nights_in
 from pipeline_project.domain.lifecycle.gates import GateVerdict, passed
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 
@@ -114,16 +109,3 @@ def held_back_until(night: str, mature: Sequence[str], wanted: int) -> str:
         wanted: how many of them a replay takes.
     """
     return mature[-wanted:][0] if mature else night
-
-
-def mature_nights(decided: pa.Table | None, known: Collection[str], share: float) -> list[str]:
-    """The decided nights of whose cases at least `share` have a known outcome, in order.
-
-    Args:
-        decided: night and case_id of each decision.
-        known: the cases with a known outcome.
-    """
-    if decided is None or not len(decided):
-        return []
-    frame = pd.DataFrame({name: decided[name].to_pylist() for name in (NIGHT, CASE_ID)})
-    return nights_in(frame[NIGHT].to_numpy(), frame[CASE_ID].isin(set(known)).to_numpy(), share)

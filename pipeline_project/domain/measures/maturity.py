@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.measures.label_delay import Maturity, immature_nights
 from pipeline_project.domain.measures.realised_cost import with_answers
@@ -64,6 +66,26 @@ class Immature:
         )
 
 
+@dataclass(frozen=True)
+class Matured:
+    """Decisions whose outcome is known by a moment; what report, results and alerts judge.
+
+    Attributes:
+        decisions: case_id, night, label, option, answer, cheapest, probabilities (a list in the order of the labels, or
+            None); see `matured_decisions`.
+        cost: aligned with `decisions`, shape (cases, options, labels), in the workflow's currency; see `case_costs`.
+        customers: aligned with `decisions`, whose case each is; see `intervals.customers_of`.
+        waiting: decisions of the same nights whose outcome is not known yet.
+        immature: how many of them lie in nights of which too few outcomes are known yet.
+    """
+
+    decisions: pd.DataFrame
+    cost: np.ndarray
+    customers: np.ndarray
+    waiting: int = 0
+    immature: Immature = Immature(0, 0, 0, 0.0)
+
+
 def immature_part(
     decisions: pa.Table, matured: pd.DataFrame, nights: Iterable[Maturity], mature_share: float
 ) -> Immature:
@@ -77,3 +99,32 @@ def immature_part(
     """
     immature = immature_nights(nights) & set(decisions[NIGHT].to_pylist())
     return Immature(int(matured[NIGHT].isin(immature).sum()), len(matured), len(immature), mature_share)
+
+
+def truth_learned(options: Sequence[str] | np.ndarray, learned_after: Collection[str]) -> np.ndarray:
+    """Of which decisions the truth is learned whatever chance does, shape (cases,); a person who is asked finds it.
+
+    Args:
+        options: what was decided.
+        learned_after: `outcome.learned_after` of the spec; empty means after each option.
+    """
+    if not learned_after:
+        return np.ones(len(options), dtype=bool)
+    return np.array([name == ASK_PERSON or name in learned_after for name in options], dtype=bool)
+
+
+def settled_nights(
+    nights: Sequence[str] | np.ndarray | pd.Series, known: Sequence[bool] | np.ndarray | pd.Series, share: float
+) -> list[str]:
+    """The nights whose outcomes are in, in order: of whose cases at least this share is known.
+
+    What training, replay, gates, promises and the watch wait for. A night is called mature earlier, when those
+    outcomes are in that it will ever have; see `label_delay.maturity`.
+
+    Args:
+        nights: of each case whose truth is learned, shape (cases,).
+        known: whether its outcome is, shape (cases,).
+        share: `outcome.mature_share` of the spec.
+    """
+    of = pd.Series(np.asarray(known, dtype=float)).groupby(np.asarray(nights, dtype=object)).mean()
+    return [str(night) for night, part in of.sort_index().items() if part >= share]

@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-_SMALLEST = 1e-6
+#: A probability below this counts as this, wherever its logarithm is taken: one that was 0 would cost without end.
+SMALLEST = 1e-6
+BINS = 10
+
+
+def log_scores(p: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """ln p of the true label, shape (n,), in nats."""
+    return np.asarray(np.log(np.clip(p[np.arange(len(y)), y], SMALLEST, 1)))
 
 
 def log_loss(p: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Mean of -ln p of the true label, in nats."""
-    told = np.clip(p[np.arange(len(y)), y], _SMALLEST, 1)
-    return float(np.average(-np.log(told), weights=weights))
+    return float(np.average(-log_scores(p, y), weights=weights))
 
 
 def accuracy(p: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -38,8 +44,8 @@ def auc(p: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean([roc_auc_score(y == label, p[:, label]) for label in occurring]))
 
 
-def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10, weights: np.ndarray | None = None) -> pd.DataFrame:
-    """Predicted and observed by bins of equal mass: columns predicted, observed, cases.
+def reliability(p: np.ndarray, y: np.ndarray, bins: int = BINS, weights: np.ndarray | None = None) -> pd.DataFrame:
+    """Predicted and observed by bins of equally many cases: columns predicted, observed, cases.
 
     Of two labels the second one's probability; of several the most probable label's, and how often it is right.
     """
@@ -57,8 +63,8 @@ def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10, weights: np.ndarra
     )
 
 
-def ece(p: np.ndarray, y: np.ndarray, bins: int = 10, weights: np.ndarray | None = None) -> float:
-    """Expected calibration error: the mean distance of predicted from observed over bins of equal mass."""
+def ece(p: np.ndarray, y: np.ndarray, bins: int = BINS, weights: np.ndarray | None = None) -> float:
+    """Expected calibration error: the mean distance of predicted from observed over bins of equally many cases."""
     table = reliability(p, y, bins, weights)
     if table.empty:
         return float("nan")

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from pipeline_project.domain.core.errors import ModelUnavailable
-from pipeline_project.domain.measures.probabilities import log_loss
+from pipeline_project.domain.measures.probabilities import SMALLEST, log_loss, log_scores
 
-_SMALLEST = 1e-6
 _FEWEST_TWO, _FEWEST_OF_ONE = 100, 10
 _FEWEST_SEVERAL = 50
 #: A richer map must beat the simpler one by this much log-loss, or it is taken for luck.
@@ -43,7 +42,7 @@ class Calibration:
             second = np.interp(p[:, 1], held["x"], held["y"])
         else:
             second = 1 / (1 + np.exp(-(_INPUTS[self.kind](p) @ held["slope"] + held["intercept"])))
-        second = np.clip(second, _SMALLEST, 1 - _SMALLEST)
+        second = np.clip(second, SMALLEST, 1 - SMALLEST)
         return np.column_stack([1 - second, second])
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,12 +119,12 @@ def _fit(kind: str, p: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Calibra
 
 
 def _logit(p: np.ndarray) -> np.ndarray:
-    second = np.clip(p[:, 1], _SMALLEST, 1 - _SMALLEST)
+    second = np.clip(p[:, 1], SMALLEST, 1 - SMALLEST)
     return (np.log(second) - np.log(1 - second))[:, None]
 
 
 def _two_logs(p: np.ndarray) -> np.ndarray:
-    second = np.clip(p[:, 1], _SMALLEST, 1 - _SMALLEST)
+    second = np.clip(p[:, 1], SMALLEST, 1 - SMALLEST)
     return np.column_stack([np.log(second), -np.log(1 - second)])
 
 
@@ -172,7 +171,7 @@ def _fit_scaling(kind: str, p: np.ndarray, y: np.ndarray, weight: np.ndarray) ->
         scale, shift = (values[0], np.zeros(labels)) if kind == "temperature" else (values[:labels], values[labels:])
         told = _softmax(logs * scale + shift)
         error = (told - truth) * share[:, None]
-        lost = float(-(share @ np.log(np.maximum(told[np.arange(len(y)), y], _SMALLEST))))
+        lost = float(-(share @ log_scores(told, y)))
         by_scale = (error * logs).sum(axis=0)
         if kind == "temperature":
             return lost, np.array([by_scale.sum()])
@@ -189,7 +188,7 @@ def _fit_scaling(kind: str, p: np.ndarray, y: np.ndarray, weight: np.ndarray) ->
 
 
 def _logs(p: np.ndarray) -> np.ndarray:
-    return np.log(np.clip(p, _SMALLEST, 1))
+    return np.log(np.clip(p, SMALLEST, 1))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

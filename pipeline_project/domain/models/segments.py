@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
-from pipeline_project.domain.measures.probabilities import accuracy, ece, log_loss
+from pipeline_project.domain.measures.probabilities import accuracy, ece, log_loss, log_scores
 from pipeline_project.domain.models.calibration import Calibration, fit_calibration
 
 #: With fewer later cases a segment takes the common map, whatever its own would say.
@@ -19,7 +19,6 @@ _FEWEST = 200
 #: How far its own map must be ahead of the common one, in standard errors of the difference and in nats.
 _ERRORS_AHEAD, _MARGIN = 2.0, 0.001
 _FEWEST_SHOWN, _MOST_SHOWN = 50, 30
-_SMALLEST = 1e-6
 
 #: Figures of a slice by name: field, value, figure.
 Slices = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -119,8 +118,7 @@ def fit_segments(
 
 
 def _ahead(own: np.ndarray, common: np.ndarray, y: np.ndarray, weights: np.ndarray) -> bool:
-    rows = np.arange(len(y))
-    gains = np.log(np.clip(own[rows, y], _SMALLEST, 1)) - np.log(np.clip(common[rows, y], _SMALLEST, 1))
+    gains = log_scores(own, y) - log_scores(common, y)
     share = weights / weights.sum()
     mean = float(share @ gains)
     error = float(np.sqrt((share**2 * (gains - mean) ** 2).sum()))

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline_project.domain.measures.probabilities import accuracy, ece, log_loss
+from pipeline_project.domain.measures.intervals import share_interval
+from pipeline_project.domain.measures.probabilities import BINS, accuracy, ece, log_loss, reliability
 
 FEWEST = 20
-MOST_BINS = 10
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Cases with about the same probability: what was said, what came true, and its 95 % interval (Wilson)."""
+    """Cases with about the same probability: what was said, what came true, and its 95 % interval."""
 
     cases: int
     said: float
@@ -39,7 +39,7 @@ class CalibrationReport:
 
     Attributes:
         event: what the plotted probability is of: one label when there are two, else "the likeliest label".
-        error: expected calibration error, as everywhere: `metrics.ece`.
+        error: expected calibration error, as everywhere: `probabilities.ece`.
         accuracy: share of cases whose likeliest label was the true one.
         log_loss: mean, in nats.
         nights: how many nights the cases come from.
@@ -64,7 +64,7 @@ class CalibrationReport:
 
     @property
     def sentence(self) -> str:
-        low, high = wilson(round(self.came_true * self.cases), self.cases)
+        low, high = share_interval(round(self.came_true * self.cases), self.cases)
         said, true = f"{self.said * 100:.1f} %", f"{self.came_true * 100:.1f} %"
         text = f"On average the model gave {self.event} {said}; it came true in {true} of {self.cases:,} cases"
         if low <= self.said <= high:
@@ -85,17 +85,11 @@ def calibration(matured: pd.DataFrame, labels: tuple[str, ...]) -> CalibrationRe
         return None
     probability = np.array([np.asarray(row, dtype=float) for row in usable["probabilities"]])
     truth = usable["label"].map(positions).to_numpy(dtype=int)
-    top = probability.argmax(axis=1)
-    if len(labels) == 2:
-        said, event_true, event = probability[:, 1], truth == 1, f"“{labels[1]}”"
-    else:
-        said, event_true, event = probability.max(axis=1), top == truth, "the likeliest label"
-    bins = reliability(said, event_true)
     return CalibrationReport(
         cases=len(truth),
         nights=int(usable["night"].nunique()),
-        event=event,
-        bins=bins,
+        event=f"“{labels[1]}”" if len(labels) == 2 else "the likeliest label",
+        bins=_bins(probability, truth),
         error=ece(probability, truth),
         accuracy=accuracy(probability, truth),
         log_loss=log_loss(probability, truth),
@@ -106,26 +100,11 @@ def calibration(matured: pd.DataFrame, labels: tuple[str, ...]) -> CalibrationRe
     )
 
 
-def reliability(said: np.ndarray, came_true: np.ndarray) -> tuple[ReliabilityBin, ...]:
-    """At most ten bins of equal count, of at least twenty cases each, in order of what was said.
-
-    Args:
-        said: probabilities, shape (cases,).
-        came_true: bool, shape (cases,).
-    """
-    order = np.argsort(said, kind="stable")
-    groups = np.array_split(order, max(1, min(MOST_BINS, len(said) // FEWEST)))
+def _bins(probability: np.ndarray, truth: np.ndarray) -> tuple[ReliabilityBin, ...]:
+    """At most ten bins of equally many cases, of at least twenty each, in order of what was said."""
+    table = reliability(probability, truth, max(1, min(BINS, len(truth) // FEWEST)))
     bins = []
-    for group in groups:
-        hits = int(came_true[group].sum())
-        low, high = wilson(hits, len(group))
-        bins.append(ReliabilityBin(len(group), float(said[group].mean()), hits / len(group), low, high))
+    for said, came_true, cases in table.itertuples(index=False):
+        low, high = share_interval(round(came_true * cases), int(cases))
+        bins.append(ReliabilityBin(int(cases), said, came_true, low, high))
     return tuple(bins)
-
-
-def wilson(hits: int, cases: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % score interval of a share (Wilson 1927)."""
-    share, shrink = hits / cases, 1 + z * z / cases
-    centre = (share + z * z / (2 * cases)) / shrink
-    half = z / shrink * (share * (1 - share) / cases + z * z / (4 * cases * cases)) ** 0.5
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from pipeline_project.domain.core.reasons import ALONE, ASK_PERSON, Reason
-from pipeline_project.domain.lifecycle.rollout.judgeable import wrong
-from pipeline_project.domain.measures.realised_cost import answers_of
+from pipeline_project.domain.core.reasons import ALONE, Reason
+from pipeline_project.domain.measures.maturity import Matured
+from pipeline_project.domain.measures.realised_cost import dearer, realised_of
 
 NO_CHAMPION = "no_champion"
 PROMISE_KEEPS_ALL = "promise_keeps_all"
@@ -54,8 +53,7 @@ def concerns_of(
     workflow: str,
     night: str,
     reasons: Sequence[str],
-    matured: pd.DataFrame | None = None,
-    costs: np.ndarray | None = None,
+    matured: Matured | None = None,
     options: Sequence[str] = (),
     labels: Sequence[str] = (),
 ) -> list[Concern]:
@@ -63,8 +61,7 @@ def concerns_of(
 
     Args:
         reasons: of the night's decisions.
-        matured: earlier decisions with a known outcome: option, cheapest, label, answer.
-        costs: aligned with `matured`, shape (cases, options, labels).
+        matured: earlier decisions with a known outcome.
     """
     if not reasons:
         return []
@@ -73,7 +70,7 @@ def concerns_of(
         _no_champion(workflow, night, count),
         _promise(workflow, night, count),
         _capacity(workflow, night, count),
-        _worse(workflow, matured, costs, options, labels),
+        _worse(workflow, matured, options, labels),
     ]
     return [concern for concern in found if concern is not None]
 
@@ -115,16 +112,10 @@ def _capacity(workflow: str, night: str, count: Mapping[str, int]) -> Concern | 
     )
 
 
-def _worse(
-    workflow: str,
-    matured: pd.DataFrame | None,
-    costs: np.ndarray | None,
-    options: Sequence[str],
-    labels: Sequence[str],
-) -> Concern | None:
-    if matured is None or costs is None or not len(matured):
+def _worse(workflow: str, matured: Matured | None, options: Sequence[str], labels: Sequence[str]) -> Concern | None:
+    if matured is None or not len(matured.decisions):
         return None
-    alone, asked, who = _right(matured, costs, options, labels)
+    alone, asked, who = _right(matured, options, labels)
     if min(len(alone), len(asked)) < FEWEST or not _lower(alone, asked):
         return None
     return Concern(
@@ -136,33 +127,19 @@ def _worse(
     )
 
 
-def _right(
-    matured: pd.DataFrame, costs: np.ndarray, options: Sequence[str], labels: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, str]:
+def _right(matured: Matured, options: Sequence[str], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray, str]:
     """Whether what was decided alone was right, and whether the asked ones were: by their answers where enough people
     have answered, else by what the machine would have chosen."""
-    column, label_of = {name: i for i, name in enumerate(options)}, {name: i for i, name in enumerate(labels)}
-    label = matured["label"].map(label_of)
-    there = label.notna().to_numpy() & np.isfinite(costs).all(axis=(1, 2))
-    at = np.flatnonzero(there)
-    true_cost = costs[at, :, label.to_numpy()[there].astype(int)]
-    told = matured[there]
-    asked = told["option"].eq(ASK_PERSON).to_numpy()
-    answer = pd.Series(answers_of(told), dtype=object)
-
-    def right(names: Sequence[str | None], of: np.ndarray) -> np.ndarray:
-        chosen = np.array([column.get(name, -1) if isinstance(name, str) else -1 for name in names], dtype=int)
-        known = of & (chosen >= 0)
-        return ~wrong(true_cost[known], chosen[known])
-
-    alone, answered = right(told["option"].tolist(), ~asked), right(answer.tolist(), asked)
+    found = realised_of(matured.decisions, matured.cost, options, labels, review=0.0)
+    alone, answered = found.right[~found.asked], found.right[found.asked & found.counted]
     if len(answered) >= FEWEST:
         return alone, answered, "what people answered"
-    return (
-        alone,
-        right(told["cheapest"].tolist(), asked),
-        "what would have been decided of the asked ones",
-    )
+    column = {name: i for i, name in enumerate(options)}
+    chosen = matured.decisions["cheapest"].map(column).iloc[found.rows].to_numpy(dtype=float)
+    known = found.asked & np.isfinite(chosen)
+    true_cost, taken = found.true_cost[known], chosen[known].astype(int)
+    wrong = dearer(true_cost[np.arange(len(taken)), taken], true_cost.min(axis=1, initial=np.inf))
+    return alone, ~wrong, "what would have been decided of the asked ones"
 
 
 def _lower(one: np.ndarray, other: np.ndarray) -> bool:

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.clusters.newcomers import Novelty
 from pipeline_project.domain.core.costs import PolicyTerms
 from pipeline_project.domain.core.schema import CaseSchema
-from pipeline_project.domain.measures.maturity import Immature
+from pipeline_project.domain.measures.maturity import Matured
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,7 @@ class NightFacts:
         places: answers the reviewers can give this night; None takes it from the spec's capacity.
         shadow_price: what one more place would save, in the workflow's currency.
         bounds: what else bounded the policy, in sentences: a promise, a budget, a surge.
-        matured: earlier decisions whose outcome has become known: case_id, night, label, option, probabilities
-            (a list in the order of the labels, or None).
-        matured_costs: aligned with `matured`, shape (cases, options, labels), in the currency; see `case_costs`.
-        immature: how many of them lie in nights of which too few outcomes are known yet.
+        matured: earlier decisions whose outcome has become known.
         timings: seconds by asset, in the order to be shown.
         newcomers: new clusters that were reported this night.
         blocked: why the night's checks stopped it, in words; None if they did not.
@@ -104,9 +99,7 @@ class NightFacts:
     places: int | None = None
     shadow_price: float | None = None
     bounds: tuple[str, ...] = ()
-    matured: pd.DataFrame | None = None
-    matured_costs: np.ndarray | None = None
-    immature: Immature | None = None
+    matured: Matured | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
     blocked: str | None = None

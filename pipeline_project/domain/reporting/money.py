@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
-from pipeline_project.domain.measures.realised_cost import answers_of, best_constant, realised, unanswered
+from pipeline_project.domain.measures.intervals import Interval, total_intervals
+from pipeline_project.domain.measures.maturity import Matured
+from pipeline_project.domain.measures.realised_cost import best_constant, realised_of
 from pipeline_project.domain.reporting.facts import ReportTerms
 from pipeline_project.domain.reporting.sentences import count, money, percent
 
@@ -57,7 +59,7 @@ class Comparison:
         acted: cases with an option that leads to an action.
         random_cost: what the random share costs above the cheapest option, part of `policy_cost`.
         unanswered: cases with a known outcome that people were asked about and have not answered; they are in no sum.
-        interval: 95 % interval of the saving against `best`, only where outcomes are known.
+        interval: of the saving against `best`, over customers; only where outcomes are known.
     """
 
     cases: int
@@ -67,7 +69,7 @@ class Comparison:
     differ: int
     acted: int
     random_cost: float = 0.0
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
     unanswered: int = 0
 
     @property
@@ -129,48 +131,31 @@ def compare_expected(decisions: pd.DataFrame, terms: ReportTerms) -> Comparison 
     return _comparison(paid[usable], costs[usable], options[usable], terms, random_cost=float(extra))
 
 
-def compare_realised(matured: pd.DataFrame, costs: np.ndarray, terms: ReportTerms) -> Comparison | None:
+def compare_realised(matured: Matured, terms: ReportTerms) -> Comparison | None:
     """What earlier decisions really cost, now that their outcomes are known, against always one option.
 
     A question that nobody has answered has cost nothing yet, so it is counted apart and is in none of the sums.
-
-    Args:
-        matured: case_id, label, option, answer.
-        costs: shape (cases, options, labels), aligned with `matured`.
     """
-    positions = {label: i for i, label in enumerate(terms.labels)}
-    labels = matured["label"].map(positions)
-    known = labels.notna().to_numpy() & matured["option"].isin([*terms.options, ASK_PERSON]).to_numpy()
-    rows = np.flatnonzero(known)
-    true_costs = costs[rows, :, labels.to_numpy()[known].astype(int)]
-    options = matured["option"].to_numpy(dtype=object)[known]
-    answers = answers_of(matured[known])
-    paid = realised(options.tolist(), answers, true_costs, tuple(terms.options), terms.policy.review_cost)
-    usable = np.isfinite(true_costs).all(axis=1) & np.isfinite(paid)
-    if not usable.any():
+    found = realised_of(matured.decisions, matured.cost, tuple(terms.options), terms.labels, terms.policy.review_cost)
+    counted = found.counted
+    if not counted.any():
         return None
-    found = _comparison(paid[usable], true_costs[usable], options[usable], terms, interval=True)
-    return replace(found, unanswered=int(unanswered(options.tolist(), answers).sum()))
+    paid, true_cost = found.paid[counted], found.true_cost[counted]
+    compared = _comparison(paid, true_cost, found.option[counted], terms)
+    saved = true_cost[:, list(terms.options).index(compared.best.option)] - paid
+    (interval,) = total_intervals(saved[:, None], matured.customers[found.rows][counted])
+    return replace(compared, unanswered=int(found.unanswered.sum()), interval=interval)
 
 
 def _comparison(
-    paid: np.ndarray,
-    costs: np.ndarray,
-    options: np.ndarray,
-    terms: ReportTerms,
-    random_cost: float = 0.0,
-    interval: bool = False,
+    paid: np.ndarray, costs: np.ndarray, options: np.ndarray, terms: ReportTerms, random_cost: float = 0.0
 ) -> Comparison:
     totals = costs.sum(axis=0)
     constants = tuple(
         ConstantLine(name, title, float(total), name not in terms.denying)
         for (name, title), total in zip(terms.options.items(), totals, strict=True)
     )
-    cheapest = best_constant({line.option: line.cost for line in constants}, terms.denying)
-    best = next(line for line in constants if line.option == cheapest)
-    saved = costs[:, list(terms.options).index(best.option)] - paid
-    spread = 1.96 * float(saved.std(ddof=1)) * len(saved) ** 0.5 if interval and len(saved) > 1 else None
-    total_saved = float(saved.sum())
+    best = constants[best_constant(totals, terms.policy.denies)]
     return Comparison(
         cases=len(paid),
         policy_cost=float(paid.sum()),
@@ -179,7 +164,6 @@ def _comparison(
         differ=int((options != best.option).sum()),
         acted=int(np.isin(options.astype(str), sorted(terms.acts)).sum()),
         random_cost=random_cost,
-        interval=None if spread is None else (total_saved - spread, total_saved + spread),
     )
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline_project.domain.core.reasons import ASK_PERSON
-from pipeline_project.domain.lifecycle.replay.findings import Interval, ReplayResult
+from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
+from pipeline_project.domain.measures.intervals import Interval
 from pipeline_project.domain.reporting import charts
 from pipeline_project.domain.reporting import sentences as words
 

@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
-from pipeline_project.domain.core.reasons import ASK_PERSON
-from pipeline_project.domain.measures.realised_cost import always_right, answers_of, best_constant, realised, unanswered
-from pipeline_project.domain.measures.resampling import resampled_totals
+from pipeline_project.domain.measures.intervals import total_intervals
+from pipeline_project.domain.measures.maturity import Matured
+from pipeline_project.domain.measures.realised_cost import always_right, best_constant, realised_of
 
 THIS = "this pipeline"
 ALWAYS_ASKED = "always ask a person"
 #: Above so many options not each is shown as a policy of its own.
 MOST_POLICIES = 12
-#: A difference in money below this is none.
-CENT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -78,75 +75,45 @@ class Results:
         return self.to_people / self.cases if self.cases else 0.0
 
 
-def compare(
-    matured: pd.DataFrame,
-    cost: np.ndarray,
-    customers: np.ndarray,
-    matrix: CostMatrix,
-    terms: PolicyTerms,
-    waiting: int,
-    quality: Mapping[str, float],
-) -> Results:
+def compare(matured: Matured, matrix: CostMatrix, terms: PolicyTerms, quality: Mapping[str, float]) -> Results:
     """This pipeline beside every policy that always does the same, over the cases whose cost came true.
 
     Args:
-        matured: option, label and answer of each decided case with a known outcome; see `maturity.matured_decisions`.
-        cost: shape (cases, options, labels).
-        customers: whose case each is.
-        waiting: decisions whose outcome is not known yet.
         quality: figures of the probabilities, computed elsewhere.
     """
-    priced = np.isfinite(cost).all(axis=(1, 2))
-    matured, cost, customers = matured[priced].reset_index(drop=True), cost[priced], customers[priced]
-    readable = _readable(matured, matrix)
-    told, cost, customers = matured[readable].reset_index(drop=True), cost[readable], customers[readable]
-    position = {name: i for i, name in enumerate(matrix.labels)}
-    label = np.array([position[name] for name in told["label"]], dtype=int)
-    options, answers = told["option"].tolist(), answers_of(told)
-    true_cost = cost[np.arange(len(label)), :, label]
-    paid = realised(options, answers, true_cost, matrix.options, terms.review_cost)
-    open_still = unanswered(options, answers)
-    best = true_cost.min(axis=1, initial=np.inf)
-    alone = np.array([name != ASK_PERSON for name in options], dtype=bool)
-    right = paid - np.where(alone, 0.0, terms.review_cost) <= best + CENT
-    counted = np.isfinite(paid)
+    found = realised_of(matured.decisions, matured.cost, matrix.options, matrix.labels, terms.review_cost)
+    alone, answered = ~found.asked, found.asked & found.counted
+    counted = found.counted
     return Results(
-        cases=len(label),
-        undecided_outcomes=waiting,
-        to_people=int((~alone).sum()),
-        costs=_policy_costs(true_cost[counted], paid[counted], customers[counted], matrix, terms),
-        right_alone=_share(right[alone]),
+        cases=len(found.rows),
+        undecided_outcomes=matured.waiting,
+        to_people=int(found.asked.sum()),
+        costs=_policy_costs(
+            found.true_cost[counted], found.paid[counted], matured.customers[found.rows][counted], matrix, terms
+        ),
+        right_alone=_share(found.right[alone]),
         quality=quality,
-        unanswered=int(open_still.sum()),
-        right_answered=_share(right[~alone & ~open_still]),
-        other_spec=int((~readable).sum()),
+        unanswered=int(found.unanswered.sum()),
+        right_answered=_share(found.right[answered]),
+        other_spec=found.other_spec,
+        immature_cases=matured.immature.cases,
+        immature_nights=matured.immature.nights,
+        mature_share=matured.immature.mature_share,
     )
-
-
-def _readable(matured: pd.DataFrame, matrix: CostMatrix) -> np.ndarray:
-    """Which decisions today's costs can tell of: options and labels that are gone have none."""
-    names = {*matrix.options, ASK_PERSON}
-    taken = [option in names for option in matured["option"]]
-    answered = [answer is None or answer in names for answer in answers_of(matured)]
-    known = matured["label"].isin(matrix.labels).to_numpy(dtype=bool)
-    return np.asarray(np.array(taken, dtype=bool) & np.array(answered, dtype=bool) & known)
 
 
 def _policy_costs(
     true_cost: np.ndarray, paid: np.ndarray, customers: np.ndarray, matrix: CostMatrix, terms: PolicyTerms
 ) -> tuple[PolicyCost, ...]:
+    totals = true_cost.sum(axis=0)
+    least = float(totals[best_constant(totals, terms.denies)])
     always = {f"always {name}": true_cost[:, i] for i, name in enumerate(matrix.options)}
-    closed = frozenset(f"always {name}" for name, no in zip(matrix.options, terms.denies, strict=True) if no)
-    totals = {name: float(each.sum()) for name, each in always.items()}
-    least = totals[best_constant(totals, closed)]
     shown = always if len(always) <= MOST_POLICIES else {}
     columns = {**shown, ALWAYS_ASKED: always_right(true_cost, terms.review_cost), THIS: paid}
-    each = np.column_stack(list(columns.values()))
-    draws = resampled_totals(each, customers)
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    intervals = total_intervals(np.column_stack(list(columns.values())), customers)
     return tuple(
-        PolicyCost(name, float(total), float(lo), float(hi), float(total / least - 1) if least else 0.0)
-        for name, total, lo, hi in zip(columns, each.sum(axis=0), low, high, strict=True)
+        PolicyCost(name, total.value, total.low, total.high, total.value / least - 1 if least else 0.0)
+        for name, total in zip(columns, intervals, strict=True)
     )
 
 

@@ -180,9 +180,9 @@ def summarize(terms: ReportTerms, facts: NightFacts) -> NightReport:
         groups=_groups(terms, facts, decisions, show_ids),
         newcomers=newcomer_lines(facts.newcomers),
         comparison=comparison,
-        realised=_realised(terms, facts),
-        calibration=None if matured is None else calibration(matured, terms.labels),
-        immature=facts.immature.sentence if facts.immature else "",
+        realised=None if matured is None else money.compare_realised(matured, terms),
+        calibration=None if matured is None else calibration(matured.decisions, terms.labels),
+        immature=matured.immature.sentence if matured else "",
         confidence=_confidence(facts.scores, decisions),
         encoded=_encoded(facts.embeddings),
         timings=tuple((name, float(value)) for name, value in facts.timings.items()),
@@ -211,12 +211,6 @@ def _groups(terms: ReportTerms, facts: NightFacts, decisions: pd.DataFrame, show
     options = dict(zip(decisions[CASE_ID], decisions["option"], strict=True))
     found = groups(facts.clusters, facts.cases, terms.schema, options, facts.night, MOST_CLUSTERS)
     return found if show_ids else found.with_masked_ids(MASK)
-
-
-def _realised(terms: ReportTerms, facts: NightFacts) -> money.Comparison | None:
-    if facts.matured is None or facts.matured_costs is None:
-        return None
-    return money.compare_realised(facts.matured, facts.matured_costs, terms)
 
 
 def _confidence(scores: pa.Table | None, decisions: pd.DataFrame) -> Confidence | None:

@@ -7,10 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline_project.domain.review.spread import upper_share
-
-#: Intervals leave this much on both sides together.
-ALPHA = 0.05
+from pipeline_project.domain.measures.intervals import share_interval
 
 
 @dataclass(frozen=True)
@@ -75,17 +72,6 @@ def _agreement(names: tuple[str, str], answers: Sequence[tuple[str, str]]) -> Ag
 
 def _floored(kappa: float | None) -> float | None:
     return None if kappa is None else max(-1.0, kappa)
-
-
-def share_interval(agreed: int, cases: int, alpha: float = ALPHA) -> tuple[float, float]:
-    """The exact two-sided interval of Clopper and Pearson for a share.
-
-    Raises:
-        ValueError: there are no cases, or more agreed than there are.
-    """
-    if cases < 1:
-        raise ValueError("an interval needs at least one case")
-    return 1.0 - upper_share(cases - agreed, cases, alpha / 2), upper_share(agreed, cases, alpha / 2)
 
 
 def chance_agreement(answers: Sequence[tuple[str, str]]) -> float:

@@ -89,18 +89,6 @@ def most_disagreeing(members: int, sample: int, disagreements: int, alpha: float
     return low
 
 
-def upper_share(disagreements: int, sample: int, alpha: float) -> float:
-    """The bound of Clopper and Pearson: what the hypergeometric one tends to from below in an endless cluster.
-
-    Raises:
-        ValueError: the counts do not fit together, or alpha is outside (0, 1).
-    """
-    _check(sample, sample, disagreements, alpha)
-    if disagreements == sample:
-        return 1.0
-    from scipy.special import betaincinv
-
-    return float(betaincinv(disagreements + 1, sample - disagreements, 1.0 - alpha))
 
 
 def _at_most(count: int, members: int, disagreeing: int, sample: int, alpha: float) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binom
 
 from pipeline_project.domain.core.costs import PolicyTerms
 from pipeline_project.domain.core.model_terms import PromiseTerms
@@ -13,6 +12,7 @@ from pipeline_project.domain.deciding import promise as promises
 from pipeline_project.domain.deciding.context import Circumstances
 from pipeline_project.domain.deciding.policy import PolicyResult, decide
 from pipeline_project.domain.deciding.promise import NOTHING, Evidence, Rung, certify, evidence_of, promise_holds
+from pipeline_project.domain.measures.intervals import upper_share
 
 TERMS = PromiseTerms(error=0.05, confidence=0.9)
 #: Two options, each right under one label; nothing is worth asking a person for.
@@ -40,23 +40,10 @@ def evidence(probability: np.ndarray, label: np.ndarray, review: float = 100.0) 
     return evidence_of(probability, np.broadcast_to(COST, (len(label), 2, 2)), label, (False, False), review)
 
 
-# -- bounds --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("wrong", "cases"), [(0, 1), (0, 59), (3, 200), (17, 400), (399, 400)])
-def test_the_bound_is_the_rate_at_which_so_few_mistakes_are_just_as_rare(wrong: int, cases: int) -> None:
-    bound = promises.upper_bound(wrong, cases, 0.95)
-    assert binom.cdf(wrong, cases, bound) == pytest.approx(0.05)
-
-
-def test_without_a_right_case_nothing_is_bounded() -> None:
-    assert promises.upper_bound(0, 0, 0.95) == promises.upper_bound(7, 7, 0.95) == 1.0
-
-
 @pytest.mark.parametrize(("error", "confidence"), [(0.05, 0.9), (0.01, 0.95), (0.2, 0.5)])
 def test_the_fewest_cases_that_prove_a_promise(error: float, confidence: float) -> None:
     fewest = promises.fewest(PromiseTerms(error, confidence))
-    assert promises.upper_bound(0, fewest, confidence) <= error < promises.upper_bound(0, fewest - 1, confidence)
+    assert upper_share(0, fewest, 1 - confidence) <= error < upper_share(0, fewest - 1, 1 - confidence)
 
 
 # -- risk ----------------------------------------------------------------------------------------------------

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.core.model_terms import GateTerms
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.gates import judge_gates
-from pipeline_project.domain.lifecycle.proposing import ModelProposal, held_back_until, mature_nights, plain, proposal
+from pipeline_project.domain.lifecycle.proposing import ModelProposal, held_back_until, plain, proposal
 from tests.domain.lifecycle.test_gating import BETTER, found
 
 NEW = ModelVersion("claims", "2", "2025-04-01", "d" * 64, "run-2", {}, "2025-03-01", "anna")
@@ -64,12 +63,3 @@ def test_no_number_becomes_none() -> None:
 )
 def test_a_challenger_knows_nothing_of_the_nights_it_is_judged_on(mature: list[str], wanted: int, until: str) -> None:
     assert held_back_until("2025-04-01", mature, wanted) == until
-
-
-def test_a_night_is_mature_when_enough_of_its_outcomes_are_in() -> None:
-    nights = ["2025-03-02"] * 4 + ["2025-03-01"] * 4 + ["2025-03-03"] * 2
-    decided = pa.table({"night": nights, "case_id": [f"C{i}" for i in range(10)]})
-    known = {"C0", "C1", "C2", "C4", "C5", "C6", "C7"}
-    assert mature_nights(decided, known, 0.75) == ["2025-03-01", "2025-03-02"]
-    assert mature_nights(decided, known, 0.76) == ["2025-03-01"]
-    assert mature_nights(None, known, 0.5) == mature_nights(decided.slice(0, 0), known, 0.5) == []

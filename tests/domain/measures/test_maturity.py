@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_project.domain.deciding.decisions import DECISIONS
-from pipeline_project.domain.lifecycle.proposing import mature_nights
 from pipeline_project.domain.measures.label_delay import Maturity, seen_from
-from pipeline_project.domain.measures.maturity import Immature, immature_part, matured_decisions
+from pipeline_project.domain.measures.maturity import (
+    Immature,
+    immature_part,
+    matured_decisions,
+    settled_nights,
+    truth_learned,
+)
 
 
 def decisions(*rows: tuple[str, str, str]) -> pa.Table:
@@ -124,4 +130,19 @@ def test_a_settled_night_is_mature(told: list[tuple[int, int]], tenths: int) -> 
     known = pd.DataFrame({"case_id": [str(i) for i in range(len(told))], "label": "kept", "known_at": at})
     known = known[known["known_at"] < today]
     mature = {night.night for night in seen(made, known, today, share) if night.mature}
-    assert set(mature_nights(made, set(known["case_id"]), share)) <= mature
+    settled = settled_nights(made["night"].to_pylist(), np.isin(made["case_id"].to_pylist(), known["case_id"]), share)
+    assert set(settled) <= mature
+
+
+def test_a_night_is_settled_when_enough_of_its_outcomes_are_in() -> None:
+    nights = ["2025-03-02"] * 4 + ["2025-03-01"] * 4 + ["2025-03-03"] * 2
+    known = [True, True, True, False, True, True, True, True, False, False]
+    assert settled_nights(nights, known, 0.75) == ["2025-03-01", "2025-03-02"]
+    assert settled_nights(nights, known, 0.76) == ["2025-03-01"]
+    assert settled_nights([], [], 0.5) == []
+
+
+def test_the_truth_is_learned_after_each_option_or_after_some_and_from_people() -> None:
+    options = ["refund", "reject", "ask_person"]
+    assert truth_learned(options, ()).tolist() == [True, True, True]
+    assert truth_learned(options, {"reject"}).tolist() == [False, True, True]

@@ -14,6 +14,7 @@ from PIL import Image
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms, case_costs
 from pipeline_project.domain.core.schema import QUARANTINE, CaseSchema, Field, FieldType, Role, cases_schema
 from pipeline_project.domain.deciding.decisions import DECISIONS
+from pipeline_project.domain.measures.maturity import Matured
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.reporting.facts import NightFacts, ReportTerms, Versions
 
@@ -150,7 +151,7 @@ def clusters_table() -> pa.Table:
     )
 
 
-def matured_frame(count: int = 400) -> tuple[pd.DataFrame, np.ndarray]:
+def matured_of(count: int = 400) -> Matured:
     """Decisions of earlier nights that were perfectly calibrated, and their costs."""
     p = (np.arange(count) % 10 + 0.5) / 10
     true = (np.arange(count) // 10 % 20) < p * 20
@@ -163,11 +164,15 @@ def matured_frame(count: int = 400) -> tuple[pd.DataFrame, np.ndarray]:
             "probabilities": [[1 - x, x] for x in p],
         }
     )
-    return frame, case_costs(MATRIX, {"price": np.full(count, PRICE)}, count)
+    return matured(frame, case_costs(MATRIX, {"price": np.full(count, PRICE)}, count))
+
+
+def matured(decisions: pd.DataFrame, cost: np.ndarray, **more: Any) -> Matured:
+    """Each case another customer's."""
+    return Matured(decisions, cost, np.arange(len(decisions)), **more)
 
 
 def facts(**changes: Any) -> NightFacts:
-    matured, costs = matured_frame()
     values: dict[str, Any] = {
         "night": NIGHT,
         "arrivals": len(PLAN) + 2 + 1,
@@ -179,8 +184,7 @@ def facts(**changes: Any) -> NightFacts:
         "scores": scores_table(),
         "decisions": decisions_table(),
         "shadow_price": 1.5,
-        "matured": matured,
-        "matured_costs": costs,
+        "matured": matured_of(),
         "timings": {"cases": 0.4, "embeddings": 7.2},
     }
     return NightFacts(**{**values, **changes})

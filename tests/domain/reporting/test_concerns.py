@@ -14,6 +14,7 @@ from pipeline_project.domain.reporting.concerns import (
     Concern,
     concerns_of,
 )
+from tests.domain.reporting.report_nights import matured
 
 OPTIONS, LABELS = ("refund", "reject"), ("kept", "worn")
 COST = np.array([[0.0, 10.0], [20.0, 0.0]])
@@ -53,8 +54,9 @@ def judged(alone: float, answered: float | None, would_be: float = 1.0, cases: i
     for i in range(cases):
         said = None if answered is None else ("refund" if i < answered * cases else "reject")
         rows.append(("ask_person", "refund" if i < would_be * cases else "reject", said))
-    matured = pd.DataFrame(rows, columns=["option", "cheapest", "answer"]).assign(label="kept")
-    return concerns_of("claims", "2025-03-05", ["cheapest"], matured, np.tile(COST, (len(rows), 1, 1)), OPTIONS, LABELS)
+    decisions = pd.DataFrame(rows, columns=["option", "cheapest", "answer"]).assign(label="kept")
+    past = matured(decisions, np.tile(COST, (len(rows), 1, 1)))
+    return concerns_of("claims", "2025-03-05", ["cheapest"], past, OPTIONS, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +82,8 @@ def test_few_cases_tell_nothing() -> None:
 
 
 def test_labels_and_options_that_are_gone_are_passed_over() -> None:
-    matured = pd.DataFrame({"option": ["inspect"], "cheapest": ["inspect"], "answer": [None], "label": ["lost"]})
-    assert concerns_of("claims", "2025-03-05", ["cheapest"], matured, COST[None], OPTIONS, LABELS) == []
+    decisions = pd.DataFrame({"option": ["inspect"], "cheapest": ["inspect"], "answer": [None], "label": ["lost"]})
+    assert concerns_of("claims", "2025-03-05", ["cheapest"], matured(decisions, COST[None]), OPTIONS, LABELS) == []
 
 
 def test_every_concern_says_what_to_do() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline_project.domain.measures.maturity import Immature
 from pipeline_project.domain.privacy.masking import mask
-from pipeline_project.domain.reporting.calibration import calibration, reliability, wilson
+from pipeline_project.domain.reporting.calibration import calibration
 from pipeline_project.domain.reporting.facts import Alert
 from pipeline_project.domain.reporting.index import WorkflowIndex, index_row
 from pipeline_project.domain.reporting.money import Comparison, ConstantLine, comparison_sentence
@@ -25,6 +25,8 @@ from tests.domain.reporting.report_nights import (
     cases_table,
     decisions_table,
     facts,
+    matured,
+    matured_of,
     quarantine_table,
 )
 
@@ -99,7 +101,7 @@ def test_a_model_that_changes_nothing_says_so_above_everything() -> None:
 
 
 def test_realised_cost_takes_the_true_label() -> None:
-    matured = pd.DataFrame(
+    decisions = pd.DataFrame(
         {
             "case_id": ["a", "b", "c", "d", "e"],
             "night": "2025-03-02",
@@ -110,13 +112,13 @@ def test_realised_cost_takes_the_true_label() -> None:
         }
     )
     costs = np.broadcast_to(np.array([[0.0, 30], [12, 0], [60, 60]]), (5, 3, 2))
-    found = summarize(TERMS, facts(matured=matured, matured_costs=costs)).realised
+    found = summarize(TERMS, facts(matured=matured(decisions, costs))).realised
     assert found is not None and found.cases == 3
     # the person was asked for 4 and chose what costs 60; the one nobody answered is in no sum
     assert found.policy_cost == pytest.approx(30 + 12 + (60 + 4))
     assert found.unanswered == 1
     assert {line.option: line.cost for line in found.constants} == {"restock": 60, "notify": 12, "reject": 180}
-    assert found.interval is not None and found.interval[0] < found.saving < found.interval[1]
+    assert found.interval is not None and found.interval.low < found.saving < found.interval.high
 
 
 def test_calibration_finds_an_honest_model_honest_and_a_boastful_one_boastful() -> None:
@@ -144,10 +146,12 @@ def test_too_few_outcomes_give_no_calibration() -> None:
     assert calibration(frame, LABELS) is None
 
 
-def test_wilson_holds_at_the_edges() -> None:
-    assert wilson(0, 20)[0] == 0.0 and wilson(20, 20)[1] == 1.0
-    assert wilson(10, 20) == pytest.approx((0.299, 0.701), abs=0.001)
-    assert len(reliability(np.full(25, 0.5), np.ones(25, dtype=bool))) == 1
+def test_bins_of_fewer_than_twenty_cases_are_not_drawn() -> None:
+    frame = pd.DataFrame({"night": "n", "label": ["defective"] * 25, "probabilities": [[0.5, 0.5]] * 25})
+    found = calibration(frame, LABELS)
+    assert found is not None and len(found.bins) == 1
+    (only,) = found.bins
+    assert (only.cases, only.came_true, only.high) == (25, 1.0, 1.0) and 0.8 < only.low < 0.9
 
 
 @pytest.mark.parametrize(
@@ -295,6 +299,9 @@ def test_an_index_row_is_the_report_in_small() -> None:
 
 def test_figures_of_immature_nights_are_called_so() -> None:
     young = Immature(cases=120, known=400, nights=5, mature_share=0.9)
-    assert summarize(TERMS, facts(immature=young)).immature.startswith("Of 400 decisions with a known outcome 120 lie")
-    assert summarize(TERMS, facts(immature=replace(young, cases=0))).immature == ""
-    assert summarize(TERMS, facts()).immature == ""
+
+    def sentence(immature: Immature) -> str:
+        return summarize(TERMS, facts(matured=replace(matured_of(), immature=immature))).immature
+
+    assert sentence(young).startswith("Of 400 decisions with a known outcome 120 lie")
+    assert sentence(replace(young, cases=0)) == summarize(TERMS, facts()).immature == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pipeline_project.domain.reporting.index import WorkflowIndex, index_row
 from pipeline_project.domain.reporting.page import MOST_PHOTOS, night_markdown, render_index, render_night
 from pipeline_project.domain.reporting.summary import summarize
 from pipeline_project.domain.reporting.thumbnails import SIZE, thumbnail
-from tests.domain.reporting.report_nights import CANARIES, TERMS, facts, matured_frame, png
+from tests.domain.reporting.report_nights import CANARIES, TERMS, facts, matured_of, png
 
 VOID = {"meta", "img", "br"}
 
@@ -184,14 +185,14 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_the_costs_of_the_test_night_are_as_declared() -> None:
-    frame, costs = matured_frame()
-    assert costs.shape == (len(frame), 3, 2)
-    assert costs[0].tolist() == [[0, 30], [12, 0], [60, 60]]
+    past = matured_of()
+    assert past.cost.shape == (len(past.decisions), 3, 2)
+    assert past.cost[0].tolist() == [[0, 30], [12, 0], [60, 60]]
 
 
 def test_page_and_summary_say_that_nights_are_immature_beside_the_figures() -> None:
-    young = Immature(cases=120, known=400, nights=5, mature_share=0.9)
-    page, report = page_of(immature=young), summarize(TERMS, facts(immature=young))
+    past = replace(matured_of(), immature=Immature(cases=120, known=400, nights=5, mature_share=0.9))
+    page, report = page_of(matured=past), summarize(TERMS, facts(matured=past))
     assert page.count("120 lie in 5 immature nights") == 2, "beside the calibration and beside the money"
     assert "120 lie in 5 immature nights" in night_markdown(report)
     assert "immature" not in page_of()

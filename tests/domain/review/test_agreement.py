@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
 from pipeline_project.domain.review.agreement import (
     Repeat,
     agreements,
     is_repeated,
-    share_interval,
 )
 
 
@@ -23,14 +21,6 @@ def test_kappa_is_cohens() -> None:
     assert found.kappa_low < found.kappa < found.kappa_high <= 1.0
     assert found.cases == 200
     assert found.share == pytest.approx((first == second).mean())
-
-
-def test_the_share_has_the_exact_interval() -> None:
-    for agreed, cases in [(0, 4), (4, 4), (13, 20), (1, 1)]:
-        known = binomtest(agreed, cases).proportion_ci(method="exact")
-        assert share_interval(agreed, cases) == pytest.approx((known.low, known.high), abs=1e-9)
-    with pytest.raises(ValueError):
-        share_interval(0, 0)
 
 
 def test_pairs_are_the_same_whoever_came_first() -> None:

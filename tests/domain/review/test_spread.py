@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, hypergeom
 
+from pipeline_project.domain.measures.intervals import upper_share
 from pipeline_project.domain.review.new_tasks import ReviewTerms, SpreadTerms
 from pipeline_project.domain.review.spread import (
     Member,
@@ -20,7 +21,6 @@ from pipeline_project.domain.review.spread import (
     sample_size,
     spread_plan,
     standing,
-    upper_share,
 )
 
 

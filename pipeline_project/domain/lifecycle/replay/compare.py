@@ -11,7 +11,6 @@ from pipeline_project.domain.core.errors import ReplayRefused
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.features.table import strings
-from pipeline_project.domain.features.timeline import nights_in
 from pipeline_project.domain.lifecycle.replay.decide import PastNights, Policy, ReplayedDecisions
 from pipeline_project.domain.lifecycle.replay.findings import Flip, ReplayResult, Side
 from pipeline_project.domain.lifecycle.replay.money import (
@@ -21,8 +20,10 @@ from pipeline_project.domain.lifecycle.replay.money import (
     over_the_draw,
     without_the_draw,
 )
-from pipeline_project.domain.lifecycle.replay.slices import ece_of, error_alone, intervals_of, rates_of, slices_of
-from pipeline_project.domain.lifecycle.replay.values import Judged, Values, judged
+from pipeline_project.domain.lifecycle.replay.slices import ece_of, error_alone, rates_of, slices_of
+from pipeline_project.domain.lifecycle.replay.values import Judged, Values, asks, judged
+from pipeline_project.domain.measures.intervals import customers_of, mean_intervals
+from pipeline_project.domain.measures.maturity import settled_nights, truth_learned
 
 _SAMPLE = 24
 #: Reasons of decisions made without people although a person was wanted.
@@ -96,25 +97,26 @@ def compare(
         [u if left else chosen for u, chosen, left in zip(truth.undrawn[side], d.option, truth.chance < 1, strict=True)]
         for side, d in enumerate((base, candidate))
     ]
+    waiting = asks(counted[0]) & values.unanswered
     sides = (
-        judged(base, values, 0, counted[0], truth.label, truth.weight),
-        judged(candidate, values, 1, counted[1], truth.label, truth.weight),
+        judged(base, values, 0, counted[0], truth.label, truth.weight, waiting),
+        judged(candidate, values, 1, counted[1], truth.label, truth.weight, waiting),
     )
     estimate = _estimate(sides, truth, values, usable, terms)
     frame["money"] = _realised(base, candidate, values, truth)
-    customers, each = _customers(past, terms), _spread(estimate, usable)
+    customers, each = customers_of(past.cases, terms.subject), _spread(estimate, usable)
     flips = frame[frame["before"] != frame["after"]]
     result = ReplayResult(
         workflow=terms.workflow,
         first=span[0],
         last=span[1],
         nights=past.nights,
-        immature=tuple(night for night in past.nights if night not in truth.mature),
+        immature=tuple(night for night in past.nights if night not in truth.settled),
         base=_side(sides[0], before, past, terms),
         candidate=_side(sides[1], after, past, terms),
         cases=len(frame),
         known=int(truth.known.sum()),
-        money=None if estimate.refused else intervals_of(each, [usable], customers, terms.seed)[0],
+        money=None if estimate.refused else mean_intervals(each, [usable], customers, terms.seed)[0],
         refused=estimate.refused,
         effective=estimate.effective,
         places=candidate.places,
@@ -147,9 +149,9 @@ class _Truth:
     Attributes:
         frame: night, case_id, before, after, reason, label.
         chance: as `chances_of_truth`.
-        mature: the nights whose outcomes are in; `ripe` says which cases are of them.
+        settled: the nights whose outcomes are in; `ripe` says which cases are of them.
         label: index of the true label, -1 where it is not known.
-        known: the label is known, in a mature night.
+        known: the label is known, in a settled night.
         told: known because of what decided, or because the case was drawn: what reached us otherwise proves nothing.
         undrawn: per side, what each case gets where it is not drawn.
         share: of the outcomes that will be learned, those that are in by now.
@@ -157,7 +159,7 @@ class _Truth:
 
     frame: pd.DataFrame
     chance: np.ndarray
-    mature: frozenset[str]
+    settled: frozenset[str]
     ripe: np.ndarray
     label: np.ndarray
     known: np.ndarray
@@ -179,28 +181,22 @@ class _Truth:
         nights = frame["night"].tolist()
         undrawn = tuple(without_the_draw(d.option, d.reason, d.alone, d.benefit, nights) for d in (base, candidate))
         chance = chances_of_truth(undrawn[0], base.drawn, terms.learned_after)
-        drawn = np.array([why == Reason.RANDOM_SHARE.value for why in base.reason], dtype=bool)
-        asked_for = (chance >= 1) | drawn
-        mature = mature_nights(frame, asked_for, terms.mature_share)
-        ripe = frame["night"].isin(mature).to_numpy(dtype=bool)
+        # what was drawn went to a person, so what was decided says of which cases the truth was to be learned
+        asked_for = truth_learned(base.option, terms.learned_after)
+        settled = settled_nights(frame["night"][asked_for], frame["label"][asked_for].notna(), terms.mature_share)
+        ripe = frame["night"].isin(settled).to_numpy(dtype=bool)
         label = np.array([labels.index(x) if x in labels else -1 for x in frame["label"]], dtype=int)
         known, sure = ripe & (label >= 0), ripe & asked_for
-        # the last outcomes of a mature night come late, whatever they say
+        # the last outcomes of a settled night come late, whatever they say
         share = float(known[sure].mean()) if known[sure].any() else 1.0
         told = known & asked_for
-        return cls(frame, chance, mature, ripe, label, known, told, (undrawn[0], undrawn[1]), share)
+        return cls(frame, chance, frozenset(settled), ripe, label, known, told, (undrawn[0], undrawn[1]), share)
 
     @property
     def weight(self) -> np.ndarray:
         """For how many cases each one that told stands; zero for the others."""
         there = self.told & (self.chance > 0)
         return np.where(there, 1 / np.where(there, self.chance * self.share, 1.0), 0.0)
-
-
-def mature_nights(frame: pd.DataFrame, asked_for: np.ndarray, share: float) -> frozenset[str]:
-    """The nights whose outcomes are in: of the cases whose truth was to be learned, this share is known."""
-    known = frame["label"].notna().to_numpy()
-    return frozenset(nights_in(frame["night"].to_numpy()[asked_for], known[asked_for], share))
 
 
 def _frame(
@@ -253,23 +249,18 @@ def _stand_ins(base: ReplayedDecisions, candidate: ReplayedDecisions, truth: _Tr
     return np.where(np.isnan(both), usual, both)
 
 
-def _customers(past: PastNights, terms: ReplayTerms) -> np.ndarray:
-    if terms.subject is None or terms.subject not in past.cases.column_names:
-        return np.asarray(strings(past.cases.column(CASE_ID)), dtype=object)
-    return np.array(past.cases.column(terms.subject).to_pylist(), dtype=object)
-
-
 def _side(judged_side: Judged, policy: Policy, past: PastNights, terms: ReplayTerms) -> Side:
     decided, weight = judged_side.decided, judged_side.weight
     asked = [name == ASK_PERSON for name in decided.option]
     wanted = sum(a or reason in _TURNED_AWAY for a, reason in zip(asked, decided.reason, strict=True))
     error, alone = error_alone(judged_side, np.ones(len(weight), dtype=bool))
+    paid = np.isfinite(judged_side.cost)
     overall, by_segment, luck = ece_of(judged_side, past, terms.segments, terms.enough, terms.seed)
     scored, rates = rates_of(judged_side, policy.matrix.labels)
     return Side(
         model_version=", ".join(decided.models) or None,
         policy_hash=policy.hash,
-        per_case=float(np.average(judged_side.cost, weights=weight)) if weight.any() else float("nan"),
+        per_case=float(np.average(judged_side.cost[paid], weights=weight[paid])) if paid.any() else float("nan"),
         asked=sum(asked),
         wanted=wanted,
         error=error,

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
+from pipeline_project.domain.measures.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -30,7 +23,8 @@ class Side:
     Attributes:
         model_version: None where people decided everything.
         policy_hash: sha256 of the matrix and the terms it decided under.
-        per_case: mean cost of a case with a known outcome, in the workflow's currency.
+        per_case: mean cost of a case with a known outcome, in the workflow's currency; cases that what decided asked
+            people about and nobody has answered yet are left out, as in every figure of realised cost.
         asked: cases sent to people.
         wanted: cases that wanted a place with people, those that found none included.
         error: share of the decisions made without people that were not the cheapest for the true label; NaN if none.

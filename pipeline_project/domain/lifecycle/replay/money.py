@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
+from pipeline_project.domain.measures.maturity import truth_learned
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,7 @@ def chances_of_truth(undrawn: Sequence[str], drawn: np.ndarray, learned_after: C
     """
     if not learned_after:
         return np.ones(len(undrawn))
-    sure = np.array([name == ASK_PERSON or name in learned_after for name in undrawn], dtype=bool)
-    return np.where(sure, 1.0, np.nan_to_num(drawn, nan=0.0))
+    return np.where(truth_learned(undrawn, learned_after), 1.0, np.nan_to_num(drawn, nan=0.0))
 
 
 def over_the_draw(chosen: np.ndarray, asked: np.ndarray, drawn: np.ndarray) -> np.ndarray:

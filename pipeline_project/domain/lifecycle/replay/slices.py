@@ -6,23 +6,20 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
 
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import number_columns
 from pipeline_project.domain.features.table import strings
 from pipeline_project.domain.lifecycle.replay.decide import PastNights
-from pipeline_project.domain.lifecycle.replay.findings import Interval, LabelRate, SliceResult
+from pipeline_project.domain.lifecycle.replay.findings import LabelRate, SliceResult
 from pipeline_project.domain.lifecycle.replay.values import Judged
+from pipeline_project.domain.measures.intervals import mean_intervals
 from pipeline_project.domain.measures.probabilities import ece
-from pipeline_project.domain.measures.resampling import resampled_totals
 
 MOST_VALUES = 12
 ALL = "all cases"
 #: Draws of the outcomes; of more cases than this luck makes next to nothing.
 _DRAWS, _LUCKLESS = 60, 20_000
-#: More customers than this are drawn in so many groups: the spread is the same, and a million of them cost no more.
-_GROUPS = 5000
 
 
 class SliceTerms(Protocol):
@@ -127,7 +124,7 @@ def slices_of(
     if amount:
         masks |= _quarters(amount, amounts, usable)
     masks = {name: mask for name, mask in masks.items() if mask.any()}
-    intervals = intervals_of(each, list(masks.values()), customers, terms.seed)
+    intervals = mean_intervals(each, list(masks.values()), customers, terms.seed)
     return tuple(
         SliceResult(
             name=name,
@@ -139,31 +136,6 @@ def slices_of(
         )
         for (name, mask), money in zip(masks.items(), intervals, strict=True)
     )
-
-
-def intervals_of(each: np.ndarray, masks: list[np.ndarray], customers: np.ndarray, seed: int) -> list[Interval]:
-    """The mean of a figure over parts of the cases, with 95 % intervals; one draw of customers serves all parts."""
-    if not masks:
-        return []
-    inside = np.column_stack(masks).astype(float)
-    drawn = resampled_totals(np.column_stack([inside * each[:, None], inside]), grouped(customers, seed), seed)
-    totals, counts = drawn[:, : len(masks)], drawn[:, len(masks) :]
-    # a draw without any case of a part says nothing about it
-    means = np.where(counts > 0, totals / np.maximum(counts, 1.0), np.nan)
-    low, high = np.nanquantile(means, [0.025, 0.975], axis=0)
-    values = (inside * each[:, None]).sum(axis=0) / inside.sum(axis=0)
-    return [Interval(float(v), float(lo), float(hi)) for v, lo, hi in zip(values, low, high, strict=True)]
-
-
-def grouped(customers: np.ndarray, seed: int) -> np.ndarray:
-    """Customers by number; many of them in `_GROUPS` groups by lot. A case without one counts as a customer."""
-    codes, known = pd.factorize(customers)
-    nobody = codes < 0
-    codes[nobody] = len(known) + np.arange(int(nobody.sum()))
-    count = int(codes.max()) + 1 if len(codes) else 0
-    if count <= _GROUPS:
-        return np.asarray(codes)
-    return np.asarray(np.random.default_rng(seed).permutation(count)[codes] % _GROUPS)
 
 
 def _quarters(name: str, amounts: np.ndarray, usable: np.ndarray) -> dict[str, np.ndarray]:

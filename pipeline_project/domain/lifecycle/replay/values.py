@@ -12,6 +12,7 @@ from pipeline_project.domain.core.errors import ReplayRefused
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID, number_columns
 from pipeline_project.domain.lifecycle.replay.decide import PastNights, Policy, ReplayedDecisions
+from pipeline_project.domain.measures.realised_cost import always_right, dearer, realised
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Values:
         cost: shape (cases, options, labels).
         own: per side, which options are its own.
         review: what one answer costs.
-        answer: index of the option that a person chose, -1 where nobody has answered.
+        answers: the option that a person chose of each case, None where nobody has answered.
         kept: whether answers are known at all.
     """
 
@@ -30,7 +31,7 @@ class Values:
     cost: np.ndarray
     own: tuple[np.ndarray, np.ndarray]
     review: float
-    answer: np.ndarray
+    answers: tuple[str | None, ...]
     kept: bool
 
     @classmethod
@@ -46,53 +47,56 @@ class Values:
             np.array([name in before.matrix.options for name in options]),
             np.array([name in after.matrix.options for name in options]),
         )
-        index = {name: i for i, name in enumerate(options)}
-        given = past.answers or {}
-        answer = np.array([index.get(given.get(case, ""), -1) for case in past.cases[CASE_ID].to_pylist()], dtype=int)
-        return cls(options, cost, own, after.terms.review_cost, answer, past.answers is not None)
+        given = (past.answers or {}).get
+        answers = tuple(a if (a := given(case)) in options else None for case in past.cases[CASE_ID].to_pylist())
+        return cls(options, cost, own, after.terms.review_cost, answers, past.answers is not None)
 
     @property
     def finite(self) -> np.ndarray:
         return np.isfinite(self.cost).all(axis=(1, 2))
 
-    def cheapest(self, side: int) -> np.ndarray:
-        """Shape (cases, labels): what the best of a side's own options costs, if the label is true."""
-        return self.cost[:, self.own[side], :].min(axis=1)
+    @property
+    def unanswered(self) -> np.ndarray:
+        """Cases that nobody has answered, of those whose answers are known at all; shape (cases,)."""
+        return np.array([answer is None and self.kept for answer in self.answers], dtype=bool)
 
     def asked(self, side: int) -> np.ndarray:
-        """Shape (cases, labels): what asking costs: the answer, then the option that was answered.
-
-        A candidate may ask where nobody was asked; for those and for what is unanswered the best option stands in,
-        which is what the policy expects of an answer. Nothing of it is called realised: see `unknown`.
-        """
-        told = self.cost[np.arange(len(self.answer)), np.maximum(self.answer, 0), :]
-        then = np.where((self.answer >= 0)[:, None], told, self.cheapest(side))
-        return np.asarray(self.review + then)
+        """Shape (cases, labels): what asking costs, see `of_options`."""
+        return self.of_options([ASK_PERSON] * len(self.answers), side)
 
     def unknown(self, before: Sequence[str], after: Sequence[str]) -> np.ndarray:
         """Cases of which one side alone asks and that nobody answered: what that would have cost, nobody knows."""
-        asks = [np.array([name == ASK_PERSON for name in each], dtype=bool) for each in (before, after)]
-        return np.asarray((asks[0] != asks[1]) & (self.answer < 0) & self.kept)
+        return (asks(before) != asks(after)) & self.unanswered
 
     def of_options(self, chosen: Sequence[str], side: int) -> np.ndarray:
-        """Shape (cases, labels); what is asked costs what `asked` says."""
-        index = {name: i for i, name in enumerate(self.options)}
-        taken = np.array([index.get(name, -1) for name in chosen], dtype=int)
-        alone = self.cost[np.arange(len(taken)), np.maximum(taken, 0), :]
-        asks = np.array([name == ASK_PERSON for name in chosen], dtype=bool)
-        gone = (taken < 0) & ~asks
-        if gone.any():
-            names = sorted({name for name, lost in zip(chosen, gone, strict=True) if lost})
+        """Shape (cases, labels): what was chosen costs under each label; what is asked, the answer and its review.
+
+        A candidate may ask where nobody was asked; for those and for what is unanswered the best of the side's own
+        options stands in, which is what the policy expects of an answer. Nothing of it is called realised: see
+        `unknown` and `Judged.cost`.
+
+        Raises:
+            ReplayRefused: an option is neither side's.
+        """
+        names = sorted({*chosen} - {*self.options, ASK_PERSON})
+        if names:
             raise ReplayRefused(
                 f"these nights were decided with options that the workflow no longer has ({', '.join(names[:5])}), so "
                 "what they cost is not known; replay later nights"
             )
-        return np.where(asks[:, None], self.asked(side), alone)
+        paid = realised(chosen, self.answers, self.cost, self.options, self.review)
+        supposed = asks(chosen) & np.array([answer is None for answer in self.answers], dtype=bool)
+        return np.where(supposed[:, None], always_right(self.cost[:, self.own[side], :], self.review), paid)
 
     def wrong(self, cost: np.ndarray, label: np.ndarray, side: int) -> np.ndarray:
         """Whether another option of the same side would have been cheaper for the true label."""
         rows = np.arange(len(label))
-        return np.asarray(cost[rows, label] > self.cheapest(side)[rows, label] + 1e-9)
+        return dearer(cost[rows, label], self.cost[:, self.own[side], :].min(axis=1)[rows, label])
+
+
+def asks(chosen: Sequence[str]) -> np.ndarray:
+    """Which of the options is to ask a person, shape (cases,)."""
+    return np.array([name == ASK_PERSON for name in chosen], dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Judged:
 
     Attributes:
         option: what counts of each case: where its truth is left to chance, what it gets where it is not drawn.
-        cost: realised by `option`; zero where not weighed.
+        cost: what `option` cost; NaN where it is not weighed, and where the base asked and nobody has answered yet.
         wrong: whether another option would have been cheaper.
         label: index of the true label, -1 where it is not known.
         weight: for how many cases each one stands; zero where the truth or the costs are not known.
@@ -122,14 +126,16 @@ def judged(
     option: list[str],
     label: np.ndarray,
     weight: np.ndarray,
+    waiting: np.ndarray,
 ) -> Judged:
     """A side's options against the truth.
 
     Args:
         side: 0 for the base, 1 for the candidate.
+        waiting: shape (cases,), whether the base asked about the case and waits for an answer.
     """
     rows, told = np.arange(len(label)), np.maximum(label, 0)
     cost = values.of_options(option, side)
     counted = np.where(values.finite, weight, 0.0)
-    realised = np.where(counted > 0, cost[rows, told], 0.0)
-    return Judged(decided, option, realised, values.wrong(cost, told, side), label, counted)
+    paid = np.where((counted > 0) & ~waiting, cost[rows, told], np.nan)
+    return Judged(decided, option, paid, values.wrong(cost, told, side), label, counted)

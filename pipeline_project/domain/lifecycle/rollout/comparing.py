@@ -15,6 +15,7 @@ from pipeline_project.domain.core.costs import PolicyTerms, expected_costs
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.lifecycle.rollout.judgeable import Streams, Truth, wrong
 from pipeline_project.domain.lifecycle.rollout.watching import MeanAbove
+from pipeline_project.domain.measures.realised_cost import always_right
 
 #: Ways in which a challenger can lose: two streams of cases, in money and in errors; alpha is shared between them.
 WAYS = 4
@@ -109,5 +110,5 @@ def _of_one(
     person = terms.review_cost + np.einsum("cl,cl->c", np.nan_to_num(probability), cost.min(axis=1))
     asks = ~known | (open_to_it.min(axis=1, initial=np.inf) > person)
     rows = np.arange(len(ids))
-    paid = np.where(asks, terms.review_cost + true_cost.min(axis=1, initial=np.inf), true_cost[rows, chosen])
+    paid = np.where(asks, always_right(true_cost, terms.review_cost), true_cost[rows, chosen])
     return paid, wrong(true_cost, chosen) & ~asks

@@ -20,12 +20,11 @@ import pyarrow as pa
 from pipeline_project.domain.core.costs import CostMatrix, case_costs
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
+from pipeline_project.domain.measures.realised_cost import dearer
 
 #: Columns of decisions that are looked at.
 LOOKED_AT = [NIGHT, CASE_ID, "option", "reason", "cheapest", "benefit", "model_version"]
 _DOUBT = Reason.having(Trait.DOUBT)
-#: A difference in money below this is none.
-_CENT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -132,4 +131,4 @@ def wrong(true_cost: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         true_cost: shape (cases, options).
         chosen: index of each case's option.
     """
-    return true_cost[np.arange(len(chosen)), chosen] > true_cost.min(axis=1, initial=np.inf) + _CENT
+    return dearer(true_cost[np.arange(len(chosen)), chosen], true_cost.min(axis=1, initial=np.inf))

@@ -19,7 +19,7 @@ from pipeline_project.domain.lifecycle.replay.money import (
     over_the_draw,
     without_the_draw,
 )
-from pipeline_project.domain.lifecycle.replay.slices import grouped, intervals_of
+from pipeline_project.domain.measures.intervals import mean_intervals
 
 ROUNDS, CUSTOMERS, CASES, DRAWN = 200, 150, 1200, 0.15
 LEARNED = ("assess",)
@@ -98,7 +98,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(worlds: list[World], t
     held = 0
     for seed, w in enumerate(worlds):
         each = w.estimate(_wrong_model(w), w.chance).each
-        found = intervals_of(each, [np.ones(CASES, dtype=bool)], w.customers, seed)[0]
+        found = mean_intervals(each, [np.ones(CASES, dtype=bool)], w.customers, seed)[0]
         assert found.low < found.value < found.high
         held += found.low <= truth <= found.high
     assert 0.90 <= held / ROUNDS <= 0.99
@@ -197,21 +197,3 @@ def test_chances_are_those_of_the_options() -> None:
     undrawn, drawn = ["assess", "pay", ASK_PERSON, "pay"], np.array([0.1, 0.1, 0.1, math.nan])
     assert chances_of_truth(undrawn, drawn, LEARNED).tolist() == [1.0, 0.1, 1.0, 0.0]
     assert chances_of_truth(undrawn, drawn, ()).tolist() == [1.0] * 4
-
-
-def test_a_part_without_a_case_in_a_draw_still_has_an_interval() -> None:
-    each, customers = np.arange(40.0), np.arange(40)
-    rare = np.zeros(40, dtype=bool)
-    rare[3] = True
-    found = intervals_of(each, [rare], customers, 7)[0]
-    assert (found.value, found.low, found.high) == (3.0, 3.0, 3.0)
-
-
-def test_many_customers_are_drawn_in_groups_that_keep_each_whole() -> None:
-    customers = np.repeat(np.arange(20_000), 2)
-    groups = grouped(customers, 7)
-    assert groups.max() < 5000
-    assert (groups[::2] == groups[1::2]).all()
-    each = np.random.default_rng(1).normal(2, 1, 40_000)
-    found = intervals_of(each, [np.ones(40_000, dtype=bool)], customers, 7)[0]
-    assert found.high - found.low == pytest.approx(2 * 1.96 * 1 / math.sqrt(40_000), rel=0.15)
