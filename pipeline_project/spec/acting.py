@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, StringConstraints, field_validator
 
 from pipeline_project.domain.core.variables import Use, holds_password
 from pipeline_project.domain.delivery.backoff import LONGEST_DEADLINE
+from pipeline_project.domain.delivery.planned_actions import ActionKind
 from pipeline_project.spec.base import Part, Slug
 from pipeline_project.spec.quantities import Hours, Seconds
 from pipeline_project.spec.source import Location
@@ -76,13 +77,17 @@ class ActionSpec(Part):
 
     destination: Slug = Field(description="Where it is sent: one of `actions.destinations`.")
     money: float | str = Field(
-        0.0, description="What it pays out, in the workflow's currency: a number, or an expression over the fields."
+        ActionKind.money,
+        description="What it pays out, in the workflow's currency: a number, or an expression over the fields.",
     )
     payload: tuple[Slug, ...] = Field(
-        (), description="Fields sent along with the case's id and the money. Fields with `pii` are refused."
+        ActionKind.payload,
+        description="Fields sent along with the case's id and the money. Fields with `pii` are refused.",
     )
     undo: Slug | None = Field(None, description="The kind that takes it back; without it, it cannot be taken back.")
-    final: bool = Field(False, description="The point of no return: after it a case's actions only go forward.")
+    final: bool = Field(
+        ActionKind.final, description="The point of no return: after it a case's actions only go forward."
+    )
 
 
 class ActionsSpec(Part):

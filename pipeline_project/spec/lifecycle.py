@@ -15,23 +15,31 @@ from pipeline_project.spec.reviewing import OptionalCapacity
 class GatesSpec(Part):
     """What a challenger must show on past nights before a person is asked to sign."""
 
-    nights: int = Field(28, ge=1, description="Mature nights that are replayed, the latest ones.")
-    fewest_nights: int = Field(7, ge=1, description="With fewer of them the gates cannot be evaluated, and fail.")
-    effective: int = Field(100, ge=2, description="Smallest effective sample of the money's estimate.")
+    nights: int = Field(GateTerms.nights, ge=1, description="Mature nights that are replayed, the latest ones.")
+    fewest_nights: int = Field(
+        GateTerms.fewest_nights, ge=1, description="With fewer of them the gates cannot be evaluated, and fail."
+    )
+    effective: int = Field(GateTerms.effective, ge=2, description="Smallest effective sample of the money's estimate.")
     money: float = Field(
-        0.0,
+        GateTerms.money,
         description="The challenger's cost minus the champion's, per case, must lie below this with 95 % confidence.",
     )
-    ece: Share = Field(0.05, description="Largest calibration error, over all cases and in every segment.")
+    ece: Share = Field(GateTerms.ece, description="Largest calibration error, over all cases and in every segment.")
     rates: Portion = Field(
-        0.5, ge=0, description="A label may be expected more or less often than it occurs by this share of its rate."
+        GateTerms.rates,
+        ge=0,
+        description="A label may be expected more or less often than it occurs by this share of its rate.",
     )
-    slice_cases: int = Field(100, ge=10, description="A slice with fewer cases is not judged.")
+    slice_cases: int = Field(GateTerms.slice_cases, ge=10, description="A slice with fewer cases is not judged.")
     slice_harm: Portion = Field(
-        0.02, ge=0, description="A slice is harmed when its cost rises by more than this share of its amounts."
+        GateTerms.slice_harm,
+        ge=0,
+        description="A slice is harmed when its cost rises by more than this share of its amounts.",
     )
-    load: Portion = Field(1.0, ge=0, description="Largest share of people's places that the challenger may ask for.")
-    flips: Share = Field(0.3, description="Largest share of cases that may be decided otherwise.")
+    load: Portion = Field(
+        GateTerms.load, ge=0, description="Largest share of people's places that the challenger may ask for."
+    )
+    flips: Share = Field(GateTerms.flips, description="Largest share of cases that may be decided otherwise.")
 
     @property
     def terms(self) -> GateTerms:
@@ -41,23 +49,29 @@ class GatesSpec(Part):
 class RolloutSpec(Part):
     """How a signed challenger comes to decide, and how it goes back."""
 
-    shadow_nights: int = Field(3, ge=0, description="Nights it scores beside the champion, without effect.")
-    steps: tuple[Annotated[float, SHARE, Field(gt=0, lt=1)], ...] = Field(
-        (0.05, 0.2, 0.5), description="Share of cases it decides in each step; after the last step it is champion."
+    shadow_nights: int = Field(
+        RolloutTerms.shadow_nights, ge=0, description="Nights it scores beside the champion, without effect."
     )
-    step_nights: int = Field(2, ge=1, description="Nights of each step.")
+    steps: tuple[Annotated[float, SHARE, Field(gt=0, lt=1)], ...] = Field(
+        RolloutTerms.steps, description="Share of cases it decides in each step; after the last step it is champion."
+    )
+    step_nights: int = Field(RolloutTerms.step_nights, ge=1, description="Nights of each step.")
     error: Share | None = Field(
         None,
         description="Largest share of wrong decisions among those made without people; without it, what the gates saw "
         "plus `slack`.",
     )
-    slack: Share = Field(0.02, description="See `error`.")
-    alpha: Portion = Field(0.01, gt=0, lt=0.5, description="Chance of a false alarm over the whole life of a model.")
+    slack: Share = Field(RolloutTerms.slack, description="See `error`.")
+    alpha: Portion = Field(
+        RolloutTerms.alpha, gt=0, lt=0.5, description="Chance of a false alarm over the whole life of a model."
+    )
     on_breach: Literal["review_all", "last_champion"] = Field(
-        "last_champion", description="Who decides after a breach: people alone, or the champion before."
+        RolloutTerms.on_breach, description="Who decides after a breach: people alone, or the champion before."
     )
     hold_above: float = Field(
-        0.0, ge=0, description="After a breach, actions with more money that were not sent yet are held."
+        RolloutTerms.hold_above,
+        ge=0,
+        description="After a breach, actions with more money that were not sent yet are held.",
     )
 
     @property
@@ -68,15 +82,21 @@ class RolloutSpec(Part):
 class DriftSpec(Part):
     """When a night differs from what the champion learned from, and what follows."""
 
-    reference_nights: int = Field(28, ge=2, description="Nights before the champion's own that are compared with.")
-    threshold: Share = Field(
-        0.1, description="Jensen-Shannon distance, sampling noise taken off, above which a signal is breached."
+    reference_nights: int = Field(
+        DriftTerms.reference_nights, ge=2, description="Nights before the champion's own that are compared with."
     )
-    breaches: int = Field(3, ge=1, description="This many breached nights ...")
-    of_nights: int = Field(5, ge=1, description="... of the last so many ask for a training.")
-    cooldown_nights: int = Field(14, ge=0, description="After which nothing is asked again for this long.")
+    threshold: Share = Field(
+        DriftTerms.threshold,
+        description="Jensen-Shannon distance, sampling noise taken off, above which a signal is breached.",
+    )
+    breaches: int = Field(DriftTerms.breaches, ge=1, description="This many breached nights ...")
+    of_nights: int = Field(DriftTerms.of_nights, ge=1, description="... of the last so many ask for a training.")
+    cooldown_nights: int = Field(
+        DriftTerms.cooldown_nights, ge=0, description="After which nothing is asked again for this long."
+    )
     closes_policy: bool = Field(
-        False, description="A breach also sends every case to people, until a person opens the policy again."
+        DriftTerms.closes_policy,
+        description="A breach also sends every case to people, until a person opens the policy again.",
     )
 
     @property
@@ -88,7 +108,9 @@ class PromiseSpec(Part):
     """An error that decisions made without people promise to stay below; what cannot keep it goes to people."""
 
     error: Annotated[float, SHARE, Field(gt=0, lt=1)] = Field(description="Largest share of them that may be wrong.")
-    confidence: Annotated[float, SHARE, Field(ge=0.5, lt=1)] = Field(0.95, description="How surely it is kept.")
+    confidence: Annotated[float, SHARE, Field(ge=0.5, lt=1)] = Field(
+        PromiseTerms.confidence, description="How surely it is kept."
+    )
 
     @property
     def terms(self) -> PromiseTerms:
@@ -98,17 +120,19 @@ class PromiseSpec(Part):
 class SurgeSpec(Part):
     """The plan for a night much larger than usual: what waits, and what is sampled."""
 
-    above: float = Field(3.0, gt=1, description="Times the median of the last nights that make a surge.")
+    above: float = Field(SurgeTerms.above, gt=1, description="Times the median of the last nights that make a surge.")
     capacity: OptionalCapacity = Field(
         None, description="Answers that night: a number, or a share; without it those of a usual night."
     )
     wait_below: float = Field(
-        0.0,
+        SurgeTerms.wait_below,
         ge=0,
         description="Cases in doubt whose benefit from a person is below this are decided without one; the others wait "
         "for a person, also beyond that night's places.",
     )
-    sample: Share = Field(0.02, description="Share of the cases below `wait_below` that people look at all the same.")
+    sample: Share = Field(
+        SurgeTerms.sample, description="Share of the cases below `wait_below` that people look at all the same."
+    )
 
     @property
     def terms(self) -> SurgeTerms:

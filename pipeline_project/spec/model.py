@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from pipeline_project.domain.clusters.clustering import ClusterTerms
+from pipeline_project.domain.clusters.newcomers import AlarmTerms
 from pipeline_project.domain.core import schema as domain
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.number_forms import NumberForm, ThousandsMark
@@ -199,20 +200,29 @@ class ImageSpec(Part):
 class ClustersSpec(Part):
     """Which cases are alike, over a window of nights."""
 
-    window_nights: int = Field(14, ge=1, description="Nights looked back, this one included.")
-    minimum_size: int = Field(8, ge=2, description="Fewest members of a cluster.")
-    dimensions: int = Field(50, ge=2, description="Vectors are reduced to this many before clustering.")
-    fit_limit: int = Field(50_000, ge=100, description="Above it the clusters are fitted on a sample.")
-    alarm_members: int = Field(
-        5, ge=2, description="A new cluster is reported from so many latest cases that are alike across accounts."
+    window_nights: int = Field(ClusterTerms.window_nights, ge=1, description="Nights looked back, this one included.")
+    minimum_size: int = Field(ClusterTerms.minimum_size, ge=2, description="Fewest members of a cluster.")
+    dimensions: int = Field(
+        ClusterTerms.dimensions, ge=2, description="Vectors are reduced to this many before clustering."
     )
-    alarm_accounts: int = Field(4, ge=2, description="They must be of so many accounts.")
-    alarm_nights: int = Field(7, ge=1, description="Latest means so many nights; a cluster is new for as many.")
+    fit_limit: int = Field(ClusterTerms.fit_limit, ge=100, description="Above it the clusters are fitted on a sample.")
+    alarm_members: int = Field(
+        AlarmTerms.members,
+        ge=2,
+        description="A new cluster is reported from so many latest cases that are alike across accounts.",
+    )
+    alarm_accounts: int = Field(AlarmTerms.accounts, ge=2, description="They must be of so many accounts.")
+    alarm_nights: int = Field(
+        AlarmTerms.nights, ge=1, description="Latest means so many nights; a cluster is new for as many."
+    )
     alarm_similarity: float = Field(
-        0.9, gt=0, le=1, description="Cosine from which two cases are alike, words and photos together."
+        AlarmTerms.similarity,
+        gt=0,
+        le=1,
+        description="Cosine from which two cases are alike, words and photos together.",
     )
     alarm_chance: Portion = Field(
-        0.1,
+        AlarmTerms.chance,
         gt=0,
         lt=1,
         description="Ordinary new clusters, as the earlier ones were, grow so with at most this chance.",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from pipeline_project.domain.models import ESTIMATORS
+from pipeline_project.domain.models.training import TrainingPlan
+from pipeline_project.domain.models.training_guards import GuardTerms
 from pipeline_project.spec.base import Part, Portion
 from pipeline_project.spec.quantities import Seconds
 
@@ -23,8 +25,12 @@ class RetrainSpec(Part):
 
     every: Literal["never", "week", "month"] = Field("month", description="The calendar rhythm.")
     after_outcomes: int | None = Field(None, ge=1, description="Also when this many new outcomes are known.")
-    minimum_outcomes: int = Field(200, ge=20, description="With fewer, nothing is trained and people decide.")
-    minimum_per_label: int = Field(10, ge=1, description="With fewer of one label, nothing is trained.")
+    minimum_outcomes: int = Field(
+        TrainingPlan.minimum_outcomes, ge=20, description="With fewer, nothing is trained and people decide."
+    )
+    minimum_per_label: int = Field(
+        TrainingPlan.minimum_per_label, ge=1, description="With fewer of one label, nothing is trained."
+    )
 
 
 if TYPE_CHECKING:
@@ -52,18 +58,26 @@ class ModelSpec(Part):
         description="Longest search for better hyper-parameters; 0 takes the ones that come with the estimator.",
     )
     single_field_limit: Annotated[float, Field(gt=0.5, le=1)] = Field(
-        0.98, description="A field that alone separates the labels with a larger AUC is taken for a leak."
+        GuardTerms.single_field_limit,
+        description="A field that alone separates the labels with a larger AUC is taken for a leak.",
     )
     features: tuple[str, ...] = Field((), description="Only these fields; empty means every feature.")
     history: tuple[HistorySpec, ...] = Field((), description="Entities whose past counts.")
     basket: tuple[tuple[str, ...], ...] = Field(
         (), description="Groups of fields that make one basket within a night, for instance [customer, time]."
     )
-    text_dimensions: int = Field(24, ge=0, description="The text's vectors are reduced to this many features.")
-    image_dimensions: int = Field(16, ge=0, description="The same for photos.")
+    text_dimensions: int = Field(
+        TrainingPlan.text_dimensions, ge=0, description="The text's vectors are reduced to this many features."
+    )
+    image_dimensions: int = Field(TrainingPlan.image_dimensions, ge=0, description="The same for photos.")
     training_nights: int | None = Field(None, ge=1, description="Nights looked back in training; all if not given.")
     calibration_share: Portion = Field(
-        0.25, ge=0.05, le=0.9, description="The latest share of the outcomes, kept for calibration."
+        TrainingPlan.calibration_share,
+        ge=0.05,
+        le=0.9,
+        description="The latest share of the outcomes, kept for calibration.",
     )
-    seed: int = Field(7, ge=0, description="Starts every random draw, so that a training can be repeated.")
+    seed: int = Field(
+        TrainingPlan.seed, ge=0, description="Starts every random draw, so that a training can be repeated."
+    )
     retrain: RetrainSpec = Field(default_factory=lambda: RetrainSpec(), description="When to train again.")

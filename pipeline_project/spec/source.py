@@ -16,6 +16,7 @@ from pipeline_project.domain.intake.landing import Expected
 from pipeline_project.domain.intake.night_names import pattern_problem
 from pipeline_project.domain.intake.query import query_problem
 from pipeline_project.domain.intake.time_forms import FORMS
+from pipeline_project.domain.measures.maturity import MATURE_SHARE
 from pipeline_project.spec.base import Part, Share, Slug, Words
 from pipeline_project.spec.quantities import Days
 
@@ -267,7 +268,7 @@ class OutcomeTiming(Part):
     """What every kind of outcome says about when and whether it is learned."""
 
     mature_share: Share = Field(
-        0.9,
+        MATURE_SHARE,
         description="A night is mature when this share of the outcomes it will have is known; before, figures say so.",
     )
     learned_after: tuple[Slug, ...] = Field(

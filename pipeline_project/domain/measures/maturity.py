@@ -14,6 +14,8 @@ from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.measures.label_delay import Maturity, immature_nights
 from pipeline_project.domain.measures.realised_cost import with_answers
 
+#: From which share of its outcomes on a night is mature, unless a spec says otherwise.
+MATURE_SHARE = 0.9
 #: The columns of decisions that are looked at.
 DECIDED = [CASE_ID, "night", "option", "reason", "would_be", "cheapest", "probabilities", "model_version"]
 

@@ -25,6 +25,7 @@ from pipeline_project.domain.models.out_of_distribution import Familiar
 from pipeline_project.domain.models.search import Budget, Choices, Clock, Found, LabelledCases, search
 from pipeline_project.domain.models.segments import SegmentMaps, fit_segments, slice_metrics, slices
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
+from pipeline_project.domain.models.training_guards import GuardTerms
 
 __all__ = ["Prediction", "TrainedModel", "TrainingPlan", "learned_from", "train", "training_set", "training_table"]
 
@@ -53,7 +54,7 @@ class TrainingPlan:
 
     estimator: str
     labels: tuple[str, ...]
-    calibration_share: float = 0.25
+    calibration_share: float = GuardTerms.calibration_share
     seed: int = 7
     minimum_outcomes: int = 200
     minimum_per_label: int = 10

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.measures.intervals import total_intervals
-from pipeline_project.domain.measures.maturity import Matured
+from pipeline_project.domain.measures.maturity import MATURE_SHARE, Matured
 from pipeline_project.domain.measures.realised_cost import always_right, best_constant, realised_of
 
 THIS = "this pipeline"
@@ -63,7 +63,7 @@ class Results:
     quality: Mapping[str, float]
     immature_cases: int = 0
     immature_nights: int = 0
-    mature_share: float = 0.9
+    mature_share: float = MATURE_SHARE
     duplicates: int = 0
     duplicates_contradicting: int = 0
     unanswered: int = 0

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline_project.domain.core.errors import ReplayRefused
+from pipeline_project.domain.core.model_terms import GateTerms
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.features.table import strings
@@ -23,7 +24,7 @@ from pipeline_project.domain.lifecycle.replay.money import (
 from pipeline_project.domain.lifecycle.replay.slices import ece_of, error_alone, rates_of, slices_of
 from pipeline_project.domain.lifecycle.replay.values import Judged, Values, asks, judged
 from pipeline_project.domain.measures.intervals import customers_of, mean_intervals
-from pipeline_project.domain.measures.maturity import settled_nights, truth_learned
+from pipeline_project.domain.measures.maturity import MATURE_SHARE, settled_nights, truth_learned
 
 _SAMPLE = 24
 #: Reasons of decisions made without people although a person was wanted.
@@ -49,9 +50,9 @@ class ReplayTerms:
     segments: tuple[str, ...] = ()
     sliced: tuple[str, ...] = ()
     learned_after: tuple[str, ...] = ()
-    mature_share: float = 0.9
-    effective: int = 100
-    enough: int = 100
+    mature_share: float = MATURE_SHARE
+    effective: int = GateTerms.effective
+    enough: int = GateTerms.slice_cases
     seed: int = 7
 
 
