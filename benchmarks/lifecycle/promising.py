@@ -68,7 +68,7 @@ def again_under(
         of_cases = cases.take(pa.array(row_of.loc[tonight[CASE_ID]].to_numpy(), pa.int64()))
         told = Circumstances(evidence=evidence, model=model)
         result = decide_night(of_cases, _scores(tonight), None, spec.cost_matrix, policy, None, told)
-        option = np.array([row["option"] for row in result.rows], dtype=object)
+        option = np.array([each.option for each in result.cases], dtype=object)
         label = np.array([spec.labels.index(label_of[case]) if case in label_of else -1 for case in tonight[CASE_ID]])
         matrix = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))
         there = (label >= 0) & np.isfinite(matrix).all(axis=(1, 2))

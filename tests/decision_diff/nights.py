@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,7 +25,7 @@ from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import ARRIVALS, Role
-from pipeline_project.domain.deciding.decisions import NightDecisions, decide_night, unscored
+from pipeline_project.domain.deciding.decisions import Decision, NightDecisions, decide_night, unscored
 from pipeline_project.domain.features.building import Past, build_features
 from pipeline_project.domain.intake.admission import admit
 from pipeline_project.domain.intake.typed_rows import read_rows
@@ -169,15 +168,13 @@ def decided() -> dict[str, Told]:
 
 def told(result: NightDecisions, options: tuple[str, ...]) -> dict[str, Told]:
     """Costs to the cent: the last digits of a float differ from machine to machine."""
-    return {
-        row["case_id"]: Told(row["night"], row["option"], row["reason"], _cost(row, options)) for row in result.rows
-    }
+    return {each.case_id: Told(each.night, each.option, each.reason, _cost(each, options)) for each in result.cases}
 
 
-def _cost(row: Mapping[str, Any], options: tuple[str, ...]) -> float | None:
-    if row["option"] == ASK_PERSON:
-        return None if row["person_cost"] is None else round(row["person_cost"], 2)
-    return round(row["expected_costs"][options.index(row["option"])], 2)
+def _cost(decision: Decision, options: tuple[str, ...]) -> float | None:
+    if decision.option == ASK_PERSON:
+        return None if decision.person_cost is None else round(decision.person_cost, 2)
+    return round((decision.expected_costs or [])[options.index(decision.option)], 2)
 
 
 # -- the nights -----------------------------------------------------------------------------------------------

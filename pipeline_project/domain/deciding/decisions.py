@@ -42,15 +42,54 @@ DECISIONS = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class NightDecisions:
-    """The policy's word on a night, as rows; `result` holds what belongs to the night as a whole.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The policy's word on one case; money in the workflow's currency, None where it is not known.
 
     Attributes:
-        options: of which option each of a row's `expected_costs` is.
+        option: what is chosen, `ASK_PERSON` included; `reason` why, the value of a `Reason`.
+        amount: at stake.
+        cheapest: the cheapest option open to the machine, and what it and a person would cost in expectation.
+        benefit: what a person's answer saves.
+        propensity: probability with which the case could have been drawn for the random share.
+        probabilities: in the order of the labels.
+        expected_costs: in the order of the options.
+        reasons: what moved the model, in words.
     """
 
-    rows: list[dict[str, Any]]
+    night: str
+    case_id: str
+    option: str
+    reason: str
+    amount: float | None
+    cheapest: str | None
+    cheapest_cost: float | None
+    person_cost: float | None
+    benefit: float | None
+    propensity: float
+    probabilities: list[float] | None
+    expected_costs: list[float] | None
+    reasons: list[str]
+    model_version: str | None
+    cluster: str | None
+
+
+#: What the ledger keeps of it.
+_KEPT = (
+    *(CASE_ID, "model_version", "option", "reason", "amount", "propensity", "probabilities", "expected_costs"),
+    *("reasons", "cluster"),
+)
+
+
+@dataclass(frozen=True)
+class NightDecisions:
+    """The policy's word on a night, case by case; `result` holds what belongs to the night as a whole.
+
+    Attributes:
+        options: of which option each of the `expected_costs` is.
+    """
+
+    cases: list[Decision]
     result: PolicyResult
     options: tuple[str, ...] = ()
 
@@ -100,27 +139,27 @@ def decide_night(
     cluster_of = {} if clusters is None else _column_by_case(clusters, "cluster")
     amounts = columns[amount] if amount else np.full(len(ids), np.nan)
     priced = np.isfinite(result.expected).all(axis=1)
-    rows = [
-        {
-            NIGHT: score[NIGHT],
-            CASE_ID: case,
-            "option": _option(matrix, result, i),
-            "reason": result.reason[i].value,
-            "amount": _finite(amounts[i]),
-            "cheapest": matrix.options[result.cheapest[i]] if result.cheapest[i] >= 0 else None,
-            "cheapest_cost": _finite(result.cheapest_cost[i]),
-            "person_cost": _finite(result.person_cost[i]),
-            "benefit": _finite(result.benefit[i]),
-            "propensity": float(result.propensity[i]),
-            "probabilities": score["probabilities"],
-            "expected_costs": result.expected[i].tolist() if priced[i] else None,
-            "reasons": score["reasons"] or [],
-            "model_version": score["model_version"],
-            "cluster": cluster_of.get(case),
-        }
+    decided = [
+        Decision(
+            night=score[NIGHT],
+            case_id=case,
+            option=_option(matrix, result, i),
+            reason=result.reason[i].value,
+            amount=_finite(amounts[i]),
+            cheapest=matrix.options[result.cheapest[i]] if result.cheapest[i] >= 0 else None,
+            cheapest_cost=_finite(result.cheapest_cost[i]),
+            person_cost=_finite(result.person_cost[i]),
+            benefit=_finite(result.benefit[i]),
+            propensity=float(result.propensity[i]),
+            probabilities=score["probabilities"],
+            expected_costs=result.expected[i].tolist() if priced[i] else None,
+            reasons=score["reasons"] or [],
+            model_version=score["model_version"],
+            cluster=cluster_of.get(case),
+        )
         for i, (case, score) in enumerate(zip(ids, ordered, strict=True))
     ]
-    return NightDecisions(rows, result, matrix.options)
+    return NightDecisions(decided, result, matrix.options)
 
 
 def _probabilities(scores: list[dict[str, Any]], labels: int) -> np.ndarray:
@@ -143,16 +182,15 @@ def ledger_rows(decided: NightDecisions, read: Mapping[str, pa.Table], spec_hash
         "admitted": read["cases"].num_rows,
         "quarantined": read["quarantine"].num_rows,
     }
-    kept = ("option", "reason", "amount", "propensity", "probabilities", "expected_costs", "reasons", "cluster")
     return [
         {
-            **{name: row[name] for name in (CASE_ID, "model_version", *kept)},
+            **{name: getattr(decision, name) for name in _KEPT},
             "option_order": list(decided.options),
             "spec_hash": spec_hash,
             "data_versions": versions,
             "contract": contract,
         }
-        for row in decided.rows
+        for decision in decided.cases
     ]
 
 
@@ -164,16 +202,9 @@ def standing_table(decided: NightDecisions, standing: pd.DataFrame) -> pa.Table:
         standing: case_id, option, reason of every case, from the ledger.
     """
     by_case = {row.case_id: row for row in standing.itertuples(index=False)}
-    rows = [
-        {
-            **row,
-            "option": by_case[row[CASE_ID]].option,
-            "reason": by_case[row[CASE_ID]].reason,
-            "would_be": row["option"],
-        }
-        for row in decided.rows
-    ]
-    return pa.Table.from_pylist(rows, schema=DECISIONS)
+    now = {name: [getattr(decision, name) for decision in decided.cases] for name in Decision.__dataclass_fields__}
+    stands = {name: [getattr(by_case[case], name) for case in now[CASE_ID]] for name in ("option", "reason")}
+    return pa.Table.from_pydict({**now, **stands, "would_be": now["option"]}, schema=DECISIONS)
 
 
 def option_counts(decisions: pa.Table) -> dict[str, int]:

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, case_costs
 from pipeline_project.domain.core.reasons import ASK_PERSON
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, Role, number_columns
-from pipeline_project.domain.deciding.decisions import NightDecisions
+from pipeline_project.domain.core.schema import CASE_ID, CaseSchema, Role, number_columns
+from pipeline_project.domain.deciding.decisions import Decision, NightDecisions
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review import content
@@ -42,7 +42,7 @@ class NightWork:
 
 def asked_cases(decided: NightDecisions) -> list[str]:
     """The cases a person is asked about, in the night's order."""
-    return [row[CASE_ID] for row in decided.rows if row["option"] == ASK_PERSON]
+    return [decision.case_id for decision in decided.cases if decision.option == ASK_PERSON]
 
 
 def night_work(
@@ -68,47 +68,46 @@ def night_work(
         ActionInvalid: an action's money cannot be computed from the case's fields.
     """
     rows = {row[CASE_ID]: row for row in cases.to_pylist()}
-    asked = {row[CASE_ID]: row for row in decided.rows if row["option"] == ASK_PERSON}
+    asked = {decision.case_id: decision for decision in decided.cases if decision.option == ASK_PERSON}
     picked = cases.filter(pa.array([case in asked for case in rows], pa.bool_()))
     costs = case_costs(matrix, number_columns(picked), len(picked))
     subject = schema.by_role(Role.SUBJECT)
     tasks = {}
     for i, case in enumerate(picked[CASE_ID].to_pylist()):
-        row = asked[case]
+        decision = asked[case]
         looked = ModelView(
-            probabilities=row["probabilities"],
+            probabilities=decision.probabilities,
             costs=costs[i],
-            expected=row["expected_costs"],
-            cheapest=row["cheapest"],
-            reasons=row["reasons"],
-            model_version=row["model_version"],
+            expected=decision.expected_costs,
+            cheapest=decision.cheapest,
+            reasons=decision.reasons,
+            model_version=decision.model_version,
             problem=problems.get(case),
         )
         shown = content.build(
             rows[case], schema, matrix, looked, known.get(case, CaseContext()), personal.get(case, Personal())
         )
-        tasks[case] = _task(row, rows[case][subject.name] if subject else None, shown)
+        tasks[case] = _task(decision, rows[case][subject.name] if subject else None, shown)
     actions = {
-        row[CASE_ID]: plan_actions(
-            acting, row[NIGHT], row[CASE_ID], FIRST_EPOCH, row["option"], plain_fields(rows[row[CASE_ID]])
+        each.case_id: plan_actions(
+            acting, each.night, each.case_id, FIRST_EPOCH, each.option, plain_fields(rows[each.case_id])
         )
-        for row in decided.rows
-        if row["option"] != ASK_PERSON and acting.by_option.get(row["option"])
+        for each in decided.cases
+        if each.option != ASK_PERSON and acting.by_option.get(each.option)
     }
     return NightWork(review, acting, tasks, actions)
 
 
-def _task(row: Mapping[str, Any], subject: str | None, shown: Mapping[str, Any]) -> NewTask:
-    likely = row["probabilities"]
-    benefit = row["benefit"]
+def _task(decision: Decision, subject: str | None, shown: Mapping[str, Any]) -> NewTask:
+    likely, benefit = decision.probabilities, decision.benefit
     return NewTask(
-        case_id=row[CASE_ID],
-        why=row["reason"],
+        case_id=decision.case_id,
+        why=decision.reason,
         benefit=None if benefit is None else max(0.0, benefit),
-        amount=row["amount"],
+        amount=decision.amount,
         information=1.0 if likely is None else float(1.0 - np.max(likely)),
         subject=subject,
-        cluster=row["cluster"],
+        cluster=decision.cluster,
         content=shown,
     )
 

@@ -61,14 +61,14 @@ def decided() -> NightDecisions:
 
 def as_standing(result: NightDecisions, **other: tuple[str, str]) -> pd.DataFrame:
     """What a ledger would answer, with some cases decided before."""
-    rows = [(r["case_id"], *other.get(r["case_id"], (r["option"], r["reason"]))) for r in result.rows]
+    rows = [(each.case_id, *other.get(each.case_id, (each.option, each.reason))) for each in result.cases]
     return pd.DataFrame(rows, columns=["case_id", "option", "reason"])
 
 
 def test_each_case_gets_its_own_score_whatever_the_order() -> None:
-    rows = {row["case_id"]: row for row in decided().rows}
+    rows = {each.case_id: each for each in decided().cases}
     assert list(rows) == ["a", "b", "c", "d", "e"]
-    assert {case: (row["option"], row["reason"]) for case, row in rows.items()} == {
+    assert {case: (each.option, each.reason) for case, each in rows.items()} == {
         "a": ("refund", "no_place_left"),
         "b": ("ask_person", "doubt"),
         "c": ("refund", "cheapest"),
@@ -76,24 +76,24 @@ def test_each_case_gets_its_own_score_whatever_the_order() -> None:
         "e": ("ask_person", "cost_unknown"),
     }
     a = rows["a"]
-    assert (a["amount"], a["cheapest"], a["cluster"], a["model_version"], a["night"]) == (
+    assert (a.amount, a.cheapest, a.cluster, a.model_version, a.night) == (
         100.0,
         "refund",
         "ring",
         "3",
         NIGHT,
     )
-    assert (a["cheapest_cost"], a["person_cost"]) == (pytest.approx(30.0), 4.0)
-    assert a["benefit"] == pytest.approx(26.0)
-    assert a["expected_costs"] == pytest.approx([30.0, 70.0])
+    assert (a.cheapest_cost, a.person_cost) == (pytest.approx(30.0), 4.0)
+    assert a.benefit == pytest.approx(26.0)
+    assert a.expected_costs == pytest.approx([30.0, 70.0])
 
 
 def test_what_is_unknown_is_null_and_never_nan() -> None:
-    rows = {row["case_id"]: row for row in decided().rows}
+    rows = {each.case_id: each for each in decided().cases}
     for case in ("d", "e"):
         unknown = ("cheapest", "cheapest_cost", "person_cost", "benefit", "expected_costs")
-        assert [rows[case][name] for name in unknown] == [None] * 5
-    assert (rows["d"]["probabilities"], rows["d"]["model_version"], rows["e"]["amount"]) == (None, None, None)
+        assert [getattr(rows[case], name) for name in unknown] == [None] * 5
+    assert (rows["d"].probabilities, rows["d"].model_version, rows["e"].amount) == (None, None, None)
 
 
 def test_scores_of_other_cases_are_refused() -> None:
@@ -127,7 +127,7 @@ def test_unscored_cases_all_go_to_people() -> None:
     told = unscored(NIGHT, ["a", "b"], "no_model")
     assert told.schema.equals(SCORES)
     result = decide_night(cases(a=1.0, b=2.0), told, None, MATRIX, TERMS, "price")
-    assert [(r["option"], r["reason"], r["amount"]) for r in result.rows] == [
+    assert [(each.option, each.reason, each.amount) for each in result.cases] == [
         ("ask_person", "no_model", 1.0),
         ("ask_person", "no_model", 2.0),
     ]

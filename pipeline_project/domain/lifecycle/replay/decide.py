@@ -18,7 +18,7 @@ from pipeline_project.domain.core.errors import ReplayRefused
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.decisions import decide_night
+from pipeline_project.domain.deciding.decisions import Decision, decide_night
 from pipeline_project.domain.features.building import FeaturePlan, Past, build_features
 from pipeline_project.domain.features.table import strings
 from pipeline_project.domain.models.scores import SCORES
@@ -227,7 +227,8 @@ def _table(
 def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> ReplayedDecisions:
     of_night = pd.Series(strings(past.cases.column(NIGHT)))
     spans = of_night.groupby(of_night, sort=True).indices
-    rows, benefits, places = [], [], 0
+    cases: list[Decision] = []
+    benefits, places = [], 0
     terms = dataclasses.replace(policy.terms, promise=None)
     for night in past.nights:
         taken = spans.get(night)
@@ -239,21 +240,21 @@ def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> ReplayedDeci
             past.cases.slice(first, count), scores.slice(first, count), None, policy.matrix, terms, policy.amount,
             Circumstances(usual=past.usual.get(night)),
         )  # fmt: skip
-        rows += decided.rows
+        cases += decided.cases
         benefits.append(np.asarray(decided.result.benefit, dtype=float))
         places += decided.result.places
     nothing = [np.nan] * len(policy.matrix.labels)
     return ReplayedDecisions(
-        [row["option"] for row in rows],
-        [row["reason"] for row in rows],
-        np.array([row["probabilities"] or nothing for row in rows], dtype=float).reshape(len(rows), -1)
-        if rows
+        [each.option for each in cases],
+        [each.reason for each in cases],
+        np.array([each.probabilities or nothing for each in cases], dtype=float).reshape(len(cases), -1)
+        if cases
         else np.empty((0, len(nothing))),
-        [row["cheapest"] for row in rows],
+        [each.cheapest for each in cases],
         np.concatenate(benefits) if benefits else np.empty(0),
-        np.array([row["propensity"] for row in rows], dtype=float),
+        np.array([each.propensity for each in cases], dtype=float),
         places,
-        tuple(sorted({row["model_version"] for row in rows if row["model_version"]}, key=_numbered)),
+        tuple(sorted({each.model_version for each in cases if each.model_version}, key=_numbered)),
     )
 
 
