@@ -63,7 +63,7 @@ def world() -> World:
     return world
 
 
-class Ground:
+class Context:
     def __init__(self, world: World) -> None:
         self.ledger, self.settings = world.ledger, world
 
@@ -79,10 +79,10 @@ def printed(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
     monkeypatch.setattr(of_results, "datetime", Clock)
     monkeypatch.setattr(of_results, "lake", lambda world: world.lake)
-    found = of_results._results(world.spec, Ground(world))  # type: ignore[arg-type]
+    found = of_results._results(world.spec, Context(world))  # type: ignore[arg-type]
     assert found is not None and (found.cases, found.immature_cases) == (2 * CASES, 0)
     assert 0 < found.unanswered < found.to_people < found.cases
-    of_results._tell(world.spec, found)
+    of_results._report(world.spec, found)
     return capsys.readouterr().out
 
 
@@ -129,7 +129,7 @@ def test_the_calibration_error_is_one(world: World, printed: str, page: str, rep
 def test_the_replay_prints_it_too(
     world: World, printed: str, replayed: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    of_replay._tell(world.spec, replayed, "same", 1)
+    of_replay._report(world.spec, replayed, "same", 1)
     told = capsys.readouterr().out
     error = re.search(r"\| ece \| ([0-9.]+) \|", printed)
     assert error is not None
