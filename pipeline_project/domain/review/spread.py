@@ -89,8 +89,6 @@ def most_disagreeing(members: int, sample: int, disagreements: int, alpha: float
     return low
 
 
-
-
 def _at_most(count: int, members: int, disagreeing: int, sample: int, alpha: float) -> bool:
     """Whether up to `count` disagreements in a sample have a probability of at most alpha."""
     ways = sum(comb(disagreeing, x) * comb(members - disagreeing, sample - x) for x in range(min(count, sample) + 1))
