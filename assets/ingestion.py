@@ -120,7 +120,7 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
         hold_identity(spec, ledger, night, read_at)
         arrivals = written(lake, spec, "arrivals", night)
         typed = read_rows(arrivals, spec.case_schema)
-        verdicts = contracts.cases(spec).validate(typed.frame)
+        verdicts = contracts.cases(spec).validate(typed)
         history = history_of(lake, spec.name)
         earlier = None if history is None else history.filter(pc.less(history[NIGHT], night))
         standing = standing_of(spec, lake, ledger, night, typed, history, read_at)

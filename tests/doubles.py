@@ -28,6 +28,7 @@ from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.intake.outcomes import OUTCOMES
 from pipeline_project.domain.intake.readings import FileReading, with_readings
+from pipeline_project.domain.intake.typed_rows import TypedRows
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
@@ -450,8 +451,9 @@ class Told:
     verdicts: Verdicts
     names: list[str]
 
-    def validate(self, frame: pd.DataFrame) -> list[Expectation]:
+    def validate(self, rows: pd.DataFrame | TypedRows) -> list[Expectation]:
         broken, raised = self.verdicts.broken, self.verdicts.raised
+        frame = rows.frame if isinstance(rows, TypedRows) else rows
         return [
             Expectation(name, None, f"rule {name}", False, 0, systemic=True, detail="it raised")
             if name in raised

@@ -167,7 +167,7 @@ class _House:
         try:
             window = window_of(night.isoformat(), ZONE)
             typed = read_rows(self.source.read(window), self.spec.case_schema)
-            admitted = admit(typed, cases_contract(self.spec).validate(typed.frame), None, window)
+            admitted = admit(typed, cases_contract(self.spec).validate(typed), None, window)
             there = set(admitted.cases.column("case_id").to_pylist())
         except Exception as error:  # noqa: BLE001 - whatever it is, one body stopped the night
             tally.note("a night of poison", Came.LOST, f"it cannot be read: {type(error).__name__}")

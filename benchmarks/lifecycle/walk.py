@@ -110,7 +110,7 @@ def walk(spec: WorkflowSpec, settings: Settings, tell: Callable[[str], None] = l
     for night in (each for each in source.nights_landed() if each <= last):
         span = window(spec, night)
         typed = read_rows(source.read(span), spec.case_schema)
-        admitted.append(admit(typed, contract.validate(typed.frame), None, span).cases)
+        admitted.append(admit(typed, contract.validate(typed), None, span).cases)
         outcomes.append(told.read(span).select([CASE_ID, "label", "known_at"]).to_pandas())
     cases = pa.concat_tables(admitted)
     known = pd.concat(outcomes, ignore_index=True)

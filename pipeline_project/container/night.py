@@ -13,7 +13,7 @@ from pipeline_project.domain.core.errors import LakeSchemaChanged
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import FieldType
 from pipeline_project.domain.intake.landing import Overlooked
-from pipeline_project.ports.contracts import Contract
+from pipeline_project.ports.contracts import CasesContract, Contract
 from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
 from pipeline_project.ports.sources import CaseSource, OutcomeSource, PhotoSource
 from pipeline_project.settings import Settings
@@ -123,7 +123,7 @@ def _image_encoder(name: str, batch: int, max_pixels: int, device: str, base: Pa
 class ContractDoors:
     """The contracts that a spec declares, and those over what the pipeline itself writes."""
 
-    def cases(self, spec: WorkflowSpec) -> Contract:
+    def cases(self, spec: WorkflowSpec) -> CasesContract:
         from resources.contracts.arrivals import cases_contract
 
         return cases_contract(spec)

@@ -42,7 +42,7 @@ def corrected_rows(
     if not rows.num_rows:
         return None
     typed = read_rows(rows, spec.case_schema)
-    found = admit(typed, cases_contract(spec).validate(typed.frame), None, window_of(night, spec.nights.time_zone))
+    found = admit(typed, cases_contract(spec).validate(typed), None, window_of(night, spec.nights.time_zone))
     if file is not None and found.quarantine.num_rows:
         commonest = next(iter(found.reasons))
         raise RecallRefused(

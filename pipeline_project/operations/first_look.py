@@ -101,7 +101,7 @@ def _cases(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
     yield from look_at_rows(rows, spec.case_schema, limit)
     typed = read_rows(rows, spec.case_schema)
     yield from look_at_ids(typed)
-    yield from look_at_contract(cases_contract(spec).validate(typed.frame), len(rows), limit)
+    yield from look_at_contract(cases_contract(spec).validate(typed), len(rows), limit)
 
 
 def _outcomes(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:

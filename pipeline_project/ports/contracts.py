@@ -8,6 +8,7 @@ from typing import Protocol
 import pandas as pd
 
 from pipeline_project.domain.intake.expectation import Expectation
+from pipeline_project.domain.intake.typed_rows import TypedRows
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -19,10 +20,18 @@ class Contract(Protocol):
         ...
 
 
+class CasesContract(Protocol):
+    """The contract over a night's arrivals."""
+
+    def validate(self, typed: TypedRows) -> list[Expectation]:
+        """Every rule's verdict over the rows as they could be read; order of the rules is fixed."""
+        ...
+
+
 class Contracts(Protocol):
     """The contracts that a spec declares, and those over what the pipeline itself writes."""
 
-    def cases(self, spec: WorkflowSpec) -> Contract: ...
+    def cases(self, spec: WorkflowSpec) -> CasesContract: ...
 
     def scores(self, spec: WorkflowSpec) -> Contract: ...
 

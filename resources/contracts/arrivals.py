@@ -15,8 +15,8 @@ import pandas as pd
 from pipeline_project.domain.core.expressions import ExpressionError, evaluate, names_in
 from pipeline_project.domain.core.schema import Field, FieldType
 from pipeline_project.domain.intake.expectation import Expectation
-from pipeline_project.domain.intake.typed_rows import ID_USABLE, WHOLE, readable_column
-from pipeline_project.ports.contracts import Contract
+from pipeline_project.domain.intake.typed_rows import ID_USABLE, WHOLE, TypedRows, readable_column
+from pipeline_project.ports.contracts import CasesContract
 from pipeline_project.spec.contract import Rule, rules
 from pipeline_project.spec.model import WorkflowSpec
 from resources.contracts.expectations import expectation, run, true
@@ -31,22 +31,22 @@ _MICROSECONDS_A_DAY = 86_400_000_000
 _made: dict[str, GxContract] = {}
 
 
-def cases_contract(spec: WorkflowSpec) -> Contract:
+def cases_contract(spec: WorkflowSpec) -> CasesContract:
     """The contract over a night's arrivals, made once per process and version of the spec."""
     return _made.setdefault(spec.spec_hash, GxContract(spec))
 
 
 class GxContract:
-    """The contract of a workflow's arrivals, over the frame of `admission.TypedRows`."""
+    """The contract of a workflow's arrivals, over `typed_rows.TypedRows`."""
 
     def __init__(self, spec: WorkflowSpec) -> None:
         self._spec, self.rules = spec, rules(spec)
         self._fields = {field.name: field for field in spec.case_schema.fields}
 
-    def validate(self, frame: pd.DataFrame) -> list[Expectation]:
+    def validate(self, typed: TypedRows) -> list[Expectation]:
         """Every rule's verdict. A rule whose columns are missing fails without naming rows; the missing of a
         required column is systemic."""
-        advice: Mapping[str, str] = frame.attrs.get("missing_columns", {})
+        frame = typed.frame
         missing = [name for name in self._fields if name not in frame]
         prepared = self._prepared(frame)
         first = [rule for rule in self.rules if rule.kind != "unique" and not set(_reads(rule)) & set(missing)]
@@ -56,7 +56,7 @@ class GxContract:
             broken = {row for verdict in verdicts.values() for row in verdict.failed}
             prepared = prepared.assign(**{_holds(rule): _first_of_its_kind(frame, rule, broken) for rule in uniques})
             verdicts |= self._run(prepared, uniques)
-        return [self._verdict(rule, verdicts.get(rule.name), missing, advice, len(frame)) for rule in self.rules]
+        return [self._verdict(rule, verdicts.get(rule.name), missing, typed.missing, len(frame)) for rule in self.rules]
 
     def _run(self, frame: pd.DataFrame, chosen: Sequence[Rule]) -> dict[str, Expectation]:
         described = {rule.name: (rule.column, rule.rule) for rule in chosen}

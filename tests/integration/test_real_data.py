@@ -37,7 +37,7 @@ def test_a_real_night_is_admitted_whole(settings: Settings, name: str, night: st
     spec = load_spec(SHIPPED / f"{name}.yaml")
     arrivals = case_source(spec, settings).read(window(spec, night))
     typed = read_rows(arrivals, spec.case_schema)
-    admission = admit(typed, cases_contract(spec).validate(typed.frame), None, window(spec, night))
+    admission = admit(typed, cases_contract(spec).validate(typed), None, window(spec, night))
     assert balanced(admission)
     assert len(admission.cases) >= at_least
     assert len(admission.quarantine) <= 0.01 * len(arrivals)

@@ -46,7 +46,7 @@ def test_every_row_ends_as_the_truth_says(tmp_path: Path) -> None:
         window = window_of(night, spec.nights.time_zone)
         typed = read_rows(cases.read(window), spec.case_schema)
         known = pa.concat_tables(earlier) if earlier else None
-        admission = admit(typed, cases_contract(spec).validate(typed.frame), known, window, 0.25)
+        admission = admit(typed, cases_contract(spec).validate(typed), known, window, 0.25)
         wanted = {line: row["expected"] for (at, line), row in listed.items() if at == night}
         assert set(admission.quarantine["line"].to_pylist()) == {n for n, why in wanted.items() if why == QUARANTINE}
         assert admission.duplicates == list(wanted.values()).count(DUPLICATE)

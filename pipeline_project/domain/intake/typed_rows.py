@@ -34,7 +34,8 @@ class TypedRows:
     Attributes:
         frame: one row per arrival in the same order: case_id, row_sha256, content_sha256, file, line, `row__whole`,
             `case_id__usable`, and every declared field with `<field>__readable`. A field whose column is in no row
-            at all is left out, so that the contract sees it missing; `attrs["missing_columns"]` says what to do.
+            at all is left out, so that the contract sees it missing.
+        missing: field -> what to do, for the fields that were left out.
         reasons: row -> (field or None, why) for all that could not be read.
         notes: what was assumed, with counts.
     """
@@ -42,6 +43,7 @@ class TypedRows:
     schema: CaseSchema
     arrivals: pa.Table
     frame: pd.DataFrame
+    missing: dict[str, str]
     reasons: Reasons
     notes: tuple[str, ...]
 
@@ -82,8 +84,7 @@ def read_rows(arrivals: pa.Table, schema: CaseSchema) -> TypedRows:
             notes.append(missing[declared.name])
     told = {name: values for name, values in columns.items() if isinstance(values, pd.Series)}
     frame = pd.DataFrame(columns).assign(**{CONTENT: pd.Series(contents(told, schema, len(rows)), dtype="str")})
-    frame.attrs["missing_columns"] = missing
-    return TypedRows(schema, arrivals, frame, reasons, tuple(notes))
+    return TypedRows(schema, arrivals, frame, missing, reasons, tuple(notes))
 
 
 def _missing_columns(schema: CaseSchema, names: list[str]) -> dict[str, str]:

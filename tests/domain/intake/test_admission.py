@@ -160,7 +160,7 @@ def test_late_cases_are_counted_and_future_ones_refused() -> None:
 def test_a_column_missing_everywhere_is_left_to_the_contract_with_advice() -> None:
     typed = read_rows(arrivals([{"claim": "C1", "at": "2025-03-01", "price": "1"}]), SCHEMA)
     assert "price" not in typed.frame
-    missing = typed.frame.attrs["missing_columns"]
+    missing = typed.missing
     assert missing["price"] == "price: no column is called 'Price', but one is called 'price'; set `column` in the spec"
     assert set(missing) == {"price", "note", "photos"}
     systemic = Expectation("columns_present", None, "is there", False, 1, systemic=True, detail=missing["price"])
@@ -171,9 +171,9 @@ def test_a_column_missing_everywhere_is_left_to_the_contract_with_advice() -> No
 
 def test_a_wrong_delimiter_is_told_and_a_file_without_header_is_not_quoted() -> None:
     typed = read_rows(arrivals([{"claim;at;Price": "C1;2025;1"}]), SCHEMA)
-    assert "is `delimiter: ';'` right?" in typed.frame.attrs["missing_columns"]["price"]
+    assert "is `delimiter: ';'` right?" in typed.missing["price"]
     typed = read_rows(arrivals([{"anna@example.org": "x", "7.5": "y"}]), SCHEMA)
-    assert "anna" not in str(typed.frame.attrs["missing_columns"])
+    assert "anna" not in str(typed.missing)
 
 
 def test_a_column_missing_in_one_file_only_refuses_the_rows_of_that_file() -> None:

@@ -38,7 +38,7 @@ def validated(
     spec = claims(folder, **changes)
     table = case_source(spec, Settings(home=folder / "home"), {}).read(WINDOW)
     typed = read_rows(table, spec.case_schema)
-    verdicts = cases_contract(spec).validate(typed.frame)
+    verdicts = cases_contract(spec).validate(typed)
     assert [verdict.name for verdict in verdicts] == [rule.name for rule in rules(spec)]
     return {verdict.name: verdict for verdict in verdicts}, admit(typed, verdicts, None, WINDOW)
 
@@ -210,7 +210,7 @@ def test_a_rule_that_cannot_be_evaluated_admits_nothing(
     monkeypatch.setattr(
         contract, "_expectation", lambda rule: true("no_such_column") if rule.kind == kind else right(rule)
     )
-    raised = [verdict for verdict in contract.validate(typed.frame) if not verdict.passed]
+    raised = [verdict for verdict in contract.validate(typed) if not verdict.passed]
     assert {rule.name for rule in rules(spec) if rule.kind == kind} == {verdict.name for verdict in raised}
     assert all(verdict.systemic and not verdict.evaluated for verdict in raised)
     admission = admit(typed, raised, None, WINDOW)

@@ -75,7 +75,7 @@ def source(folder: Path, posted: Posted, **changes: Any) -> InboundCases:
 def night_of(source: InboundCases) -> Any:
     table = source.read(WINDOW)
     typed = read_rows(table, source.spec.case_schema)
-    return admit(typed, cases_contract(source.spec).validate(typed.frame), None, WINDOW)
+    return admit(typed, cases_contract(source.spec).validate(typed), None, WINDOW)
 
 
 def test_an_event_that_was_changed_is_a_refused_row_and_stops_no_other(tmp_path: Path, posted: Posted) -> None:
