@@ -547,6 +547,8 @@ class MemoryLive:
     breaches: list[tuple[str, str]] = field(default_factory=list)
     closed: list[tuple[str, str, str]] = field(default_factory=list)
 
+    def complete_rollout(self, workflow: str, night: str) -> None: ...
+
     def night_models(self, workflow: str, night: str) -> NightModels:
         return self.models or NightModels(self.ledger.champion(workflow, night))
 

@@ -85,6 +85,10 @@ class Quality(Protocol):
 class Live(Protocol):
     """Who scores a night, what the watch saw of it, and what follows from that."""
 
+    def complete_rollout(self, workflow: str, night: str) -> None:
+        """Ends a rollout whose last step was over before a night: its version is champion from then on; once."""
+        ...
+
     def night_models(self, workflow: str, night: str) -> NightModels:
         """Who scores a night; the same for every run of it."""
         ...

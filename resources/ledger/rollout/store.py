@@ -31,17 +31,15 @@ class PostgresLive(LedgerStore):
     # -- who scores a night ------------------------------------------------------------------------------------
 
     def night_models(self, workflow: str, night: str) -> NightModels:
-        """Who scores a night, and whether the policy is closed; the same for every run of the night.
-
-        A rollout whose last step is over ends here: its version becomes champion from this night on.
-        """
+        """Who scores a night, and whether the policy is closed; the same for every run of the night."""
         with self._transaction() as connection:
             rollout = rollouts.rollout_on(connection, workflow, night)
             stage = Stage(StageKind.NONE) if rollout is None else _stage(connection, rollout, night)
-            if rollout is not None and stage.kind == StageKind.CHAMPION:
-                _complete(connection, rollout, night)
-                rollout, stage = None, Stage(StageKind.NONE)
             champion = _champion(connection, workflow, night)
+            if rollout is not None and stage.kind == StageKind.CHAMPION:
+                # its last step is over, whether or not it has been completed yet
+                champion = _model(connection, workflow, rollout["version"])
+                rollout, stage = None, Stage(StageKind.NONE)
             challenger = None if rollout is None else _model(connection, workflow, rollout["version"])
             return NightModels(
                 champion=None if champion is None else model_of(champion),
@@ -50,6 +48,13 @@ class PostgresLive(LedgerStore):
                 closed=states.closed_on(connection, workflow, night),
                 since=None if rollout is None else rollout["from_night"],
             )
+
+    def complete_rollout(self, workflow: str, night: str) -> None:
+        """Ends a rollout whose last step was over before a night: its version is champion from then on; once."""
+        with self._transaction() as connection:
+            rollout = rollouts.rollout_on(connection, workflow, night)
+            if rollout is not None and _stage(connection, rollout, night).kind == StageKind.CHAMPION:
+                _complete(connection, rollout, night)
 
     # -- the watch ---------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from pipeline_project.domain.core.errors import RollbackRefused, RolloutRefused
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.rollout.checking import LiveCheck
-from pipeline_project.domain.lifecycle.rollout.stages import StageKind, Watched
+from pipeline_project.domain.lifecycle.rollout.stages import NightModels, StageKind, Watched
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.rollout.rollback import Turning
 from resources.ledger.rollout.rollouts import begin_rollout
@@ -62,12 +62,30 @@ def rows(live: Turning, query: str) -> list[dict[str, Any]]:
         return [dict(row._mapping) for row in connection.execute(text(query))]
 
 
+def scored(live: Turning, day: str) -> NightModels:
+    """As a night does it: what is over is ended, then who scores is asked."""
+    live.complete_rollout(FLOW, day)
+    return live.night_models(FLOW, day)
+
+
 def stages(live: Turning, *days: int) -> list[tuple[str | None, str | None, str, float]]:
-    found = [live.night_models(FLOW, night(day)) for day in days]
+    found = [scored(live, night(day)) for day in days]
     return [
         (m.champion and m.champion.version, m.challenger and m.challenger.version, str(m.stage.kind), m.stage.share)
         for m in found
     ]
+
+
+def test_asking_who_scores_a_night_changes_nothing(live: Turning, ledger: PostgresLedger) -> None:
+    begin(live, terms=RolloutTerms(1, (), 1))
+    decide(ledger, 2)
+    before = ledger.champions(FLOW)
+    asked = live.night_models(FLOW, night(3))
+    assert asked.champion is not None
+    assert (asked.champion.version, asked.challenger, asked.stage.kind) == ("2", None, StageKind.NONE)
+    assert ledger.champions(FLOW) == before
+    assert scored(live, night(3)) == asked
+    assert len(ledger.champions(FLOW)) == len(before) + 1
 
 
 def test_a_rollout_goes_its_way_by_decided_nights_and_ends_as_champion(live: Turning, ledger: PostgresLedger) -> None:
@@ -145,7 +163,7 @@ def test_a_withdrawn_challenger_never_became_champion_before(live: Turning, ledg
 def rolled_out(live: Turning, ledger: PostgresLedger) -> Watched:
     begin(live, terms=RolloutTerms(1, (), 1))
     decide(ledger, 2)
-    live.night_models(FLOW, night(3))
+    scored(live, night(3))
     decide(ledger, 3, 4)
     (watched,) = live.watched(FLOW, night(4))
     return watched
