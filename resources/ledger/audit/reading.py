@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, text
+from sqlalchemy import Connection, Select, case, select, text
 
 from pipeline_project.domain.audit.chain import ChainBatch
 from pipeline_project.domain.audit.findings import ChainVerdict, Checkpoint
@@ -19,6 +20,8 @@ from resources.postgres.databases import engine_of
 
 _AT_ONCE = 5_000
 _COLUMNS = tuple(column.name for column in audit_batches.columns)
+#: Times that Python can hold.
+_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
 @contextmanager
@@ -37,7 +40,10 @@ def batch_of(record: Any) -> ChainBatch:
 
 def read_batches(connection: Connection, after: int = 0) -> Iterator[ChainBatch]:
     known = audit_batches.c
-    query = select(audit_batches).where(known.number > after).order_by(known.number)
+    # a time that nobody can hold is read as another one: it is not what was hashed either
+    at = case((known.at.between(_FIRST, _LAST), known.at), else_=_FIRST).label(known.at.name)
+    columns = [at if column is known.at else column for column in known]
+    query = select(*columns).where(known.number > after).order_by(known.number)
     return (batch_of(record) for record in stream(connection, query))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from benchmarks.chaos.audit import run, write_chain
@@ -49,3 +50,13 @@ def test_a_decision_that_the_chain_does_not_hold_is_found(ledger: PostgresLedger
     checked = AuditTrail(ledger.url).verify(signer.read())
     assert [each.what for each in checked.verdict.findings] == [Tampering.LEDGER_INSERTED]
     assert "C-late" not in checked.verdict.findings[0].words
+
+
+@pytest.mark.parametrize("time", ["200000-01-01", "infinity", "4000-01-01 BC"])
+def test_a_time_of_the_chain_that_nobody_can_hold_is_found(ledger: PostgresLedger, tmp_path: Path, time: str) -> None:
+    signer = write_chain(ledger.url, tmp_path / "checkpoints", tmp_path / "keys", batches=3, rows=3)
+    with engine_of(ledger.url).begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("UPDATE audit_batches SET at = :time WHERE number = 2"), {"time": time})
+    found = AuditTrail(ledger.url).verify(signer.read()).verdict.findings
+    assert found and found[0].batch == 2
