@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from resources.encoders.weights import has_bfloat16_units
 from tests.elsewhere import PLAIN
 from tests.elsewhere.told import told
 
@@ -23,7 +24,8 @@ def test_decisions_and_clusters_are_the_same_and_vectors_to_five_digits() -> Non
     there, here = json.loads(done.stdout), told()
     assert there["clusters"] == here["clusters"]
     assert there["decisions"] == [list(one) for one in here["decisions"]]
-    for name, digits in (("texts", 1e-5), ("photos", 1e-5)):
+    # where bfloat16 is multiplied in hardware texts are encoded in it; whoever imitates those units rounds otherwise
+    for name, digits in (("texts", 2e-3 if has_bfloat16_units() else 1e-5), ("photos", 1e-5)):
         assert np.abs(np.array(there[name]) - np.array(here[name])).max() < digits, name
     costs = [np.array([cost for cost in each["costs"] if cost is not None]) for each in (there, here)]
     assert np.abs(costs[0] - costs[1]).max() <= 0.011, "to the cent, which may fall to either side of its edge"
