@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pandas as pd
 import typer
 
-from pipeline_project.commands.shared.app_context import AppContext, lake, prepare, workflow
+from pipeline_project.commands.shared.app_context import lake, prepare, workflow
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, paragraph, say, table
 from pipeline_project.commands.shared.options import (
     Workflow,
@@ -22,6 +22,8 @@ from pipeline_project.domain.intake.outcomes import contradictions_in_words
 from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, immature_nights
 
 if TYPE_CHECKING:
+    from pipeline_project.ports.lake import Lake
+    from pipeline_project.ports.ledger import Ledger
     from pipeline_project.spec import WorkflowSpec
 
 _LISTED = 5
@@ -64,7 +66,8 @@ class OutcomesFound:
 def show_outcomes(name: str, last: int, as_json: bool) -> int:
     """Prints the delay curve, the last nights and what contradicts itself or has no case."""
     spec = workflow(name)
-    found = _found(spec, prepare(), datetime.now(UTC))
+    context = prepare()
+    found = outcomes_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
     if not found.nights and not found.unknown:
         complain(f"no case and no outcome of {name} is known yet; run `pipeline nights {name}`")
         return Exit.NOT_FOUND
@@ -75,16 +78,16 @@ def show_outcomes(name: str, last: int, as_json: bool) -> int:
     return Exit.DONE
 
 
-def _found(spec: WorkflowSpec, context: AppContext, now: datetime) -> OutcomesFound:
+def outcomes_of(spec: WorkflowSpec, tables: Lake, ledger: Ledger, now: datetime) -> OutcomesFound:
+    """What is known of a workflow's outcomes at a moment, and how late they come."""
     from pipeline_project.services.as_of import maturity_seen
 
-    tables = lake(context.settings)
     read = tables.read_span(spec.name, "cases", None, "9999-12-31", [CASE_ID])
     known = set() if read is None else set(read[CASE_ID].to_pylist())
-    history = context.ledger.outcome_history(spec.name, now)
-    curve, nights = maturity_seen(spec, tables, context.ledger, now)
+    history = ledger.outcome_history(spec.name, now)
+    curve, nights = maturity_seen(spec, tables, ledger, now)
     unknown = sorted(set(history[CASE_ID]) - known)
-    return OutcomesFound(curve, nights, unknown, context.ledger.contradictions(spec.name))
+    return OutcomesFound(curve, nights, unknown, ledger.contradictions(spec.name))
 
 
 def _document(spec: WorkflowSpec, found: OutcomesFound, last: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import typer
 
 from pipeline_project.commands.shared.alerts import alerts_of, report_alerts
-from pipeline_project.commands.shared.app_context import AppContext, lake, prepare, workflow
+from pipeline_project.commands.shared.app_context import lake, prepare, workflow
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, paragraph, say
 from pipeline_project.commands.shared.options import (
     Workflow,
@@ -25,8 +25,9 @@ from pipeline_project.domain.intake.duplicates import contradicting, repeated
 from pipeline_project.domain.reporting.results import Results, compare
 
 if TYPE_CHECKING:
+    from pipeline_project.ports.lake import Lake
+    from pipeline_project.ports.ledger import Ledger
     from pipeline_project.spec import WorkflowSpec
-    from resources.lake.lake import DeltaLake
 
 _EVER = "9999-12-31"
 
@@ -45,24 +46,25 @@ def show_results(name: str, as_json: bool) -> int:
     """Prints the tables in Markdown, from the lake's decisions and the ledger's outcomes."""
     spec = workflow(name)
     context = prepare()
-    found = _results(spec, context)
+    found = results_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
     if found is None:
         complain(f"nothing of {name} is decided yet; run `pipeline nights {name}`")
         return Exit.NOT_FOUND
     if as_json:
         emit({**asdict(found), "alerts": alerts_of(context.ledger, name)})
     else:
-        _report(spec, found)
+        report_results(spec, found)
         report_alerts(alerts_of(context.ledger, name))
     return Exit.DONE
 
 
-def _results(spec: WorkflowSpec, context: AppContext) -> Results | None:
+def results_of(spec: WorkflowSpec, tables: Lake, ledger: Ledger, now: datetime) -> Results | None:
+    """What the decided nights came to, as known at a moment; None where nothing was decided."""
     from pipeline_project.domain.measures.probabilities import all_metrics
     from pipeline_project.services.as_of import matured_seen
 
-    tables, first = lake(context.settings), spec.nights.decide_from.isoformat()
-    matured = matured_seen(spec, tables, context.ledger, first, _EVER, datetime.now(UTC))
+    first = spec.nights.decide_from.isoformat()
+    matured = matured_seen(spec, tables, ledger, first, _EVER, now)
     if matured is None:
         return None
     told = matured.decisions
@@ -74,7 +76,7 @@ def _results(spec: WorkflowSpec, context: AppContext) -> Results | None:
     return replace(found, duplicates=dropped[0], duplicates_contradicting=dropped[1])
 
 
-def _dropped(spec: WorkflowSpec, tables: DeltaLake, first: str) -> tuple[int, int]:
+def _dropped(spec: WorkflowSpec, tables: Lake, first: str) -> tuple[int, int]:
     """Exact duplicates that were dropped since a night, and how many of them tell another outcome."""
     arrivals, *kept = (
         tables.read_span(spec.name, noun, first, "9999-12-31", [NIGHT, "row_sha256"])
@@ -94,7 +96,7 @@ def _dropped(spec: WorkflowSpec, tables: DeltaLake, first: str) -> tuple[int, in
     return dropped, 0 if rows is None else contradicting(repeated(rows), cell)
 
 
-def _report(spec: WorkflowSpec, found: Results) -> None:
+def report_results(spec: WorkflowSpec, found: Results) -> None:
     if not found.cases and not found.other_spec:
         paragraph(
             f"{spec.name}: {found.undecided_outcomes:,} cases are decided and no outcome of them is known yet, so "

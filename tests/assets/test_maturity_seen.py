@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from assets.night_page import LOOK_BACK
-from pipeline_project.commands import outcomes as of_outcomes
-from pipeline_project.commands import results as of_results
+from pipeline_project.commands.outcomes import outcomes_of
+from pipeline_project.commands.results import results_of
 from pipeline_project.domain.core.nights import shifted, window_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import cases_schema
@@ -47,43 +47,22 @@ def filled(spec: WorkflowSpec | None = None, option: str = "refund") -> World:
     return world
 
 
-class Context:
-    """What the two commands take of theirs."""
-
-    def __init__(self, world: World) -> None:
-        self.ledger, self.settings = world.ledger, world
-
-
-@pytest.fixture
-def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands look at the moment at which the night begins, and read the lake in memory."""
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> datetime:
-            return start(LOOKED)
-
-    for module in (of_outcomes, of_results):
-        monkeypatch.setattr(module, "datetime", Clock)
-        monkeypatch.setattr(module, "lake", lambda world: world.lake)
-
-
-def test_every_place_that_shows_it_calls_the_same_nights_immature(frozen: None) -> None:
+def test_every_place_that_shows_it_calls_the_same_nights_immature() -> None:
     world = filled()
     _, nights = maturity_seen(world.spec, world.lake, world.ledger, start(LOOKED))
     young = {night for night in immature_nights(nights) if night >= NIGHT}
     assert young == set(NIGHTS[-9:]), "the warm-up nights show that outcomes take up to twelve days"
 
-    told = of_outcomes._found(world.spec, Context(world), start(LOOKED))  # type: ignore[arg-type]
+    told = outcomes_of(world.spec, world.lake, world.ledger, start(LOOKED))
     assert told.nights == nights
-    found = of_results._results(world.spec, Context(world))  # type: ignore[arg-type]
+    found = results_of(world.spec, world.lake, world.ledger, start(LOOKED))
     assert found is not None and found.immature_nights == len(young)
     past = matured_seen(world.spec, world.lake, world.ledger, shifted(LOOKED, -LOOK_BACK), LOOKED, start(LOOKED))
     assert past is not None and past.immature.nights == len(young)
     assert past.immature.cases == found.immature_cases == len(past.decisions)
 
 
-def test_what_gates_and_training_wait_for_is_never_more_than_that(frozen: None) -> None:
+def test_what_gates_and_training_wait_for_is_never_more_than_that() -> None:
     world = filled()
     for later in range(0, 14, 2):
         as_of = start(shifted(LOOKED, later))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from assets.night_page import gather
 from pipeline_project.commands import replay as of_replay
-from pipeline_project.commands import results as of_results
+from pipeline_project.commands.results import report_results, results_of
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.lifecycle.gates import judge_gates
@@ -21,8 +21,10 @@ from pipeline_project.domain.reporting.page import night_markdown, render_night
 from pipeline_project.domain.reporting.replay_page import PageTerms, render_replay
 from pipeline_project.domain.reporting.sentences import money, percent
 from pipeline_project.domain.reporting.summary import summarize
+from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
 from pipeline_project.services.candidates import Candidate
 from pipeline_project.services.past_nights import run_replay, titles
+from pipeline_project.spec import WorkflowSpec
 from tests.doubles import NEXT, NIGHT, WARM, MemoryRegistry, World, arrival, claims
 
 TONIGHT, CASES = "2025-03-03", 40
@@ -63,26 +65,24 @@ def world() -> World:
     return world
 
 
-class Context:
-    def __init__(self, world: World) -> None:
-        self.ledger, self.settings = world.ledger, world
+class NoEncoders:
+    """What a workflow without text or photos never asks for."""
+
+    def text(self, spec: WorkflowSpec) -> TextEncoder:
+        raise AssertionError("nothing is encoded here")
+
+    def image(self, spec: WorkflowSpec) -> ImageEncoder:
+        raise AssertionError("nothing is encoded here")
 
 
 @pytest.fixture
-def printed(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+def printed(world: World, capsys: pytest.CaptureFixture[str]) -> str:
     """What `pipeline results` prints at the moment at which the third night begins."""
 
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> datetime:
-            return START
-
-    monkeypatch.setattr(of_results, "datetime", Clock)
-    monkeypatch.setattr(of_results, "lake", lambda world: world.lake)
-    found = of_results._results(world.spec, Context(world))  # type: ignore[arg-type]
+    found = results_of(world.spec, world.lake, world.ledger, START)
     assert found is not None and (found.cases, found.immature_cases) == (2 * CASES, 0)
     assert 0 < found.unanswered < found.to_people < found.cases
-    of_results._report(world.spec, found)
+    report_results(world.spec, found)
     return capsys.readouterr().out
 
 
@@ -91,7 +91,7 @@ def page(world: World) -> str:
     """What the third night's page says, without its tags, and its summary."""
     spec = world.spec
     nouns = ["arrivals", "cases", "quarantine", "scores", "decisions"]
-    facts = gather(spec, world.lake, world.ledger, None, window_of(TONIGHT, "Europe/Berlin"), nouns, {})  # type: ignore[arg-type]
+    facts = gather(spec, world.lake, world.ledger, NoEncoders(), window_of(TONIGHT, "Europe/Berlin"), nouns, {})
     report = summarize(spec.report_terms, facts)
     return _words(render_night(report, None)) + night_markdown(report)
 
