@@ -85,16 +85,16 @@ def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
         """One row per case; without a model that can be loaded every case says why and goes to a person."""
         night = window(spec, context.partition_key)
         tonight = NightScorer(spec, lake, ledger, registry, night)
-        if not spec.warms_up(night.night):
-            live.complete_rollout(spec.name, night.night)
         models = NightModels(None) if spec.warms_up(night.night) else live.night_models(spec.name, night.night)
+        if models.to_complete:
+            live.complete_rollout(spec.name, night.night)
         if models.closed is not None:
             context.log.warning("the policy is closed (%s); every case goes to a person", models.closed)
             return _scored(unscored(night.night, tonight.ids, Reason.POLICY_CLOSED))
         champion = models.champion
         if champion is None:
             context.log.warning("no model was champion on %s; every case goes to a person", night.night)
-            return _scored(unscored(night.night, tonight.ids, "no_model"))
+            return _scored(unscored(night.night, tonight.ids, Reason.NO_MODEL))
         try:
             table = tonight.by(champion)
             ledger.close_alert(spec.name, f"model/{champion.version}")

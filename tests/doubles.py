@@ -544,10 +544,12 @@ class MemoryLive:
     watching: tuple[Watched, ...] = ()
     checks: list[LiveCheck] = field(default_factory=list)
     withdrawn: list[tuple[str, str, str]] = field(default_factory=list)
+    completed: list[str] = field(default_factory=list)
     breaches: list[tuple[str, str]] = field(default_factory=list)
     closed: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def complete_rollout(self, workflow: str, night: str) -> None: ...
+    def complete_rollout(self, workflow: str, night: str) -> None:
+        self.completed.append(night)
 
     def night_models(self, workflow: str, night: str) -> NightModels:
         return self.models or NightModels(self.ledger.champion(workflow, night))

@@ -57,6 +57,13 @@ def versions(world: World, noun: str) -> dict[str, str]:
     return {row["case_id"]: row["model_version"] for row in world.table(noun)}
 
 
+@pytest.mark.parametrize("over", [True, False])
+def test_a_rollout_that_is_over_is_ended_by_the_night_that_finds_it_so(world: World, over: bool) -> None:
+    world.live.models = NightModels(OLD, to_complete=over)
+    assert world.run(NIGHT, "scores").success
+    assert world.live.completed == [NIGHT] * over
+
+
 def test_in_shadow_the_challenger_says_its_word_and_the_champion_decides(world: World) -> None:
     rolling(world, StageKind.SHADOW)
     assert world.run(NIGHT, "scores", "shadow_scores").success

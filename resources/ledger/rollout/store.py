@@ -36,8 +36,8 @@ class PostgresLive(LedgerStore):
             rollout = rollouts.rollout_on(connection, workflow, night)
             stage = Stage(StageKind.NONE) if rollout is None else _stage(connection, rollout, night)
             champion = _champion(connection, workflow, night)
-            if rollout is not None and stage.kind == StageKind.CHAMPION:
-                # its last step is over, whether or not it has been completed yet
+            over = rollout is not None and stage.kind == StageKind.CHAMPION
+            if rollout is not None and over:
                 champion = _model(connection, workflow, rollout["version"])
                 rollout, stage = None, Stage(StageKind.NONE)
             challenger = None if rollout is None else _model(connection, workflow, rollout["version"])
@@ -47,6 +47,7 @@ class PostgresLive(LedgerStore):
                 stage=stage,
                 closed=states.closed_on(connection, workflow, night),
                 since=None if rollout is None else rollout["from_night"],
+                to_complete=over,
             )
 
     def complete_rollout(self, workflow: str, night: str) -> None:

@@ -43,6 +43,7 @@ class NightModels:
         challenger: the version that is being rolled out, or None.
         closed: why every case goes to people, or None.
         since: the first night of the rollout, or None.
+        to_complete: whether the champion's rollout is over and not ended yet, which `complete_rollout` does.
     """
 
     champion: ModelVersion | None
@@ -50,6 +51,7 @@ class NightModels:
     stage: Stage = Stage(StageKind.NONE)
     closed: str | None = None
     since: str | None = None
+    to_complete: bool = False
 
 
 @dataclass(frozen=True)
