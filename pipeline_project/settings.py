@@ -31,6 +31,7 @@ class Settings:
         desk_url: where people reach the review desk, without a slash at the end (`PIPELINE_DESK_URL`).
         keys: the folder with the keys that seal, sign and name (`PIPELINE_KEYS`); back it up apart from the rest.
         checkpoints: the folder for the audit chain's signed checkpoints (`PIPELINE_CHECKPOINTS`), best on another disk.
+        dagster_yaml: the file that configures Dagster's instance of this home (`PIPELINE_DAGSTER_YAML`).
         hosts: more names under which Dagster, MLflow and the reports may be opened (`PIPELINE_HOSTS`).
         spec_variables: more variables that a spec may name (`PIPELINE_SPEC_VARIABLES`).
         require_sign_in: whether those pages ask for the desk's sign-in (`PIPELINE_REQUIRE_SIGN_IN`); None leaves it to
@@ -48,6 +49,7 @@ class Settings:
     desk_url: str = "http://127.0.0.1:3004"
     keys: Path = Path()
     checkpoints: Path = Path()
+    dagster_yaml: Path = ROOT / "dagster.yaml"
     hosts: tuple[str, ...] = ()
     spec_variables: tuple[str, ...] = ()
     require_sign_in: bool | None = None
@@ -84,6 +86,7 @@ class Settings:
             sample_folder=folder("PIPELINE_SAMPLE"),
             keys=folder("PIPELINE_KEYS"),
             checkpoints=folder("PIPELINE_CHECKPOINTS"),
+            dagster_yaml=_absolute(environ.get("PIPELINE_DAGSTER_YAML") or str(cls.dagster_yaml)),
             real_data=_absolute(real_data) if real_data else None,
             reports_url=(environ.get("PIPELINE_REPORTS_URL") or cls.reports_url).rstrip("/"),
             desk_url=(environ.get("PIPELINE_DESK_URL") or cls.desk_url).rstrip("/"),
@@ -106,6 +109,7 @@ class Settings:
             "PIPELINE_DESK_URL": self.desk_url,
             "PIPELINE_KEYS": str(self.keys),
             "PIPELINE_CHECKPOINTS": str(self.checkpoints),
+            "PIPELINE_DAGSTER_YAML": str(self.dagster_yaml),
             "PIPELINE_HOSTS": ",".join(self.hosts),
             "PIPELINE_SPEC_VARIABLES": ",".join(self.spec_variables),
             "PIPELINE_REQUIRE_SIGN_IN": None if self.require_sign_in is None else str(int(self.require_sign_in)),

@@ -27,6 +27,7 @@ def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch,
         "PIPELINE_DEVICE": "cuda",
         "PIPELINE_SAMPLE": "cases",
         "PIPELINE_REAL_DATA": "data",
+        "PIPELINE_DAGSTER_YAML": "launcher.yaml",
         "PIPELINE_HOSTS": "night.example, other.example,",
         "PIPELINE_SPEC_VARIABLES": " CLAIMS_URL ,SHOP",
         "PIPELINE_REQUIRE_SIGN_IN": "no",
@@ -36,6 +37,7 @@ def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch,
     assert Settings.from_environ(settings.to_environ()) == settings
     assert settings.workflow_folders == (tmp_path / "one", Path("/two"))
     assert settings.lake_url == "s3://bucket/lake"
+    assert settings.dagster_yaml == tmp_path / "launcher.yaml"
     assert settings.hosts == ("night.example", "other.example")
     assert settings.spec_variables == ("CLAIMS_URL", "SHOP")
     assert settings.require_sign_in is False

@@ -15,17 +15,12 @@ from typing import Any
 
 import psutil
 
-from pipeline_project.commands.shared import app_context
 from tests.integration.house import ROOT, House
 
 #: Seconds that a start may take.
 START = 400.0
 _BACKFILL = """mutation($wanted: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $wanted) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
-_UP = (
-    "import sys; from pathlib import Path; from pipeline_project.commands.shared import app_context; "
-    "app_context.ROOT = Path(sys.argv.pop(1)); from pipeline_project import cli; cli.main()"
-)
 
 
 @dataclass
@@ -41,7 +36,7 @@ class Up:
         """Starts it and waits until it says that it is ready."""
         names = ("--port", "--mlflow-port", "--reports-port", "--desk-port", "--shop-port")
         words = [word for name, port in zip(names, ports, strict=True) for word in (name, str(port))]
-        command = [sys.executable, "-c", _UP, str(app_context.ROOT), "up", *words]
+        command = [sys.executable, "-m", "pipeline_project.cli", "up", *words]
         said = house.home / "up.log"
         with said.open("wb") as log:
             process = subprocess.Popen(command, env=environ_of(house), cwd=ROOT, stdout=log, stderr=log)

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from unittest import mock
 
 import psutil
 from dagster import DagsterRunStatus, RunsFilter
@@ -29,7 +28,6 @@ from benchmarks.chaos.nights import MODEL, REVIEW
 from benchmarks.chaos.running import Up, environ_of, free_ports, kill_all
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
-from pipeline_project.commands.shared import app_context
 from resources.postgres.embedded import EmbeddedServer
 from tests.integration import shop
 from tests.integration.house import ROOT, House, all_differences
@@ -40,7 +38,7 @@ NIGHTS = 1
 #: Seconds after which what does not move any more has stopped.
 STILL = 300.0
 UNDER_WAY = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
-#: What stands in `dagster.yaml` of the launcher that watches, and `pipeline up` with another `dagster.yaml`.
+#: What stands in `dagster.yaml` of the launcher that watches.
 _LAUNCHER = re.compile(r"^run_launcher:\n(?:  .*\n)+", re.MULTILINE)
 _LEFT = "SELECT 1 FROM actions WHERE workflow = :name AND state IN ('waiting', 'ready', 'sending', 'unknown')"
 
@@ -75,14 +73,12 @@ def suite(given: Given) -> Tally:
     tally, draw = Tally(), Random(given.seed)
     wanted = [KINDS[number % len(KINDS)] for number in range(1 if given.without else given.times)]
     last = WARM_UP + NIGHTS * len(wanted)
-    with bench_home() as home, tempfile.TemporaryDirectory(prefix="chaos-up-") as folder, _without(given.without):
+    with bench_home() as home, tempfile.TemporaryDirectory(prefix="chaos-up-") as folder:
         server = EmbeddedServer(home / "postgres")
         url = server.start()
         try:
-            calm, killed = (
-                _calm(Path(folder), url, last, bool(given.without)),
-                _house("killed", Path(folder), url, last),
-            )
+            calm = _calm(Path(folder), url, last, bool(given.without))
+            killed = _house("killed", Path(folder), url, last, _bare(Path(folder)) if given.without else {})
             up = Up.started(killed, free_ports(5))
             try:
                 for number, kind in enumerate(wanted):
@@ -103,7 +99,7 @@ def _calm(folder: Path, url: str, last: int, without: bool) -> House | None:
     """The house in which nobody is killed; where a protection is taken out a night that never ends tells enough."""
     if without:
         return None
-    house = _house("calm", folder, url, last)
+    house = _house("calm", folder, url, last, {})
     house.nights(shop.DECIDE_FROM, shop.night(last))
     # one ledger: the dispatcher of the other house knows nothing of this one's destinations
     _deliver(house)
@@ -212,29 +208,24 @@ def _nothing() -> Iterator[None]:
     yield
 
 
-def _house(name: str, folder: Path, url: str, last: int) -> House:
+def _house(name: str, folder: Path, url: str, last: int, variables: dict[str, str]) -> House:
     home = folder / name
     home.mkdir()
-    house = House(f"chaos_up_{name}", home, url)
+    house = House(f"chaos_up_{name}", home, url, variables)
     house.declare(model=MODEL, review=REVIEW, options=shop.ACTING_OPTIONS, actions=shop.ACTIONS)
     shop.drop_nights(house.folder, [shop.night(offset) for offset in range(last + 1)], count=16)
     house.nights(shop.FIRST, shop.DECIDE_FROM)
     return house
 
 
-@contextmanager
-def _without(protection: str | None) -> Iterator[None]:
-    """Dagster's own launcher, by another `dagster.yaml` for all that this suite starts."""
-    if protection is None:
-        yield
-        return
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(app_context, "ROOT", Path(folder)):
-        whole = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
-        bare, found = _LAUNCHER.subn("", whole)
-        if found != 1:
-            raise RuntimeError("dagster.yaml names no launcher that could be taken out")
-        (Path(folder) / "dagster.yaml").write_text(bare, encoding="utf-8")
-        yield
+def _bare(folder: Path) -> dict[str, str]:
+    """What gives every process of a house Dagster's own launcher; one that had the watched one would bring it back."""
+    bare, found = _LAUNCHER.subn("", (ROOT / "dagster.yaml").read_text(encoding="utf-8"))
+    if found != 1:
+        raise RuntimeError("dagster.yaml names no launcher that could be taken out")
+    path = folder / "without_monitor.yaml"
+    path.write_text(bare, encoding="utf-8")
+    return {"PIPELINE_DAGSTER_YAML": str(path)}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 from pipeline_project.commands import demo, nights
+from pipeline_project.settings import ROOT
 from pipeline_project.spec.load import SHIPPED
 from tests.commands.conftest import LANDED, NAME, NIGHT, Call, Home
 
@@ -156,3 +157,17 @@ def test_sample_says_what_it_wrote(call: Call, tmp_path: Path) -> None:
     assert said.document["claims"] > 0
     assert said.err == ""
     assert call("sample", "--from", "2025-02-02", "--to", "2025-02-01", PIPELINE_HOME=str(tmp_path)).code == 2
+
+
+def test_dagster_is_configured_by_a_file_of_ones_own(home: Home, call: Call, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    environ = {**home.environ, "PIPELINE_DAGSTER_YAML": str(mine)}
+    said = call("status", NAME, **environ)
+    assert (said.code, said.out) == (2, "")
+    assert "PIPELINE_DAGSTER_YAML names" in said.err
+    assert "unset it to use that one" in said.err
+    mine.write_text(f"# mine\n{(ROOT / 'dagster.yaml').read_text(encoding='utf-8')}", encoding="utf-8")
+    assert call("status", NAME, **environ).code == 0
+    assert (home.folder / "dagster" / "dagster.yaml").read_text(encoding="utf-8").startswith("# mine")
+    assert call("status", NAME, **home.environ).code == 0
+    assert (home.folder / "dagster" / "dagster.yaml").read_text(encoding="utf-8").startswith("# The instance")

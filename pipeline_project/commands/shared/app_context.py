@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.commands.shared.console import complain
-from pipeline_project.domain.core.errors import HomeUnusable, WorkflowUnknown
-from pipeline_project.settings import ROOT, Settings
+from pipeline_project.domain.core.errors import HomeUnusable, SettingInvalid, WorkflowUnknown
+from pipeline_project.settings import Settings
 from resources.files.small_files import write_whole
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def prepare() -> AppContext:
 
     Raises:
         HomeUnusable: PIPELINE_HOME cannot be written.
+        SettingInvalid: the file that configures Dagster cannot be read.
         DatabaseUnreachable, DatabaseMissing: with the URL (never its password) and what to do.
     """
     from resources.ledger.audit.adopt import adopt
@@ -106,7 +107,7 @@ def _tool_environ(chosen: Settings, found: Databases) -> dict[str, str]:
     """What plain `dagster` and `mlflow` need to find this home; telemetry is off everywhere, idle threads sleep."""
     home = chosen.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    write_whole(home / "dagster.yaml", (ROOT / "dagster.yaml").read_bytes())
+    write_whole(home / "dagster.yaml", _instance_config(chosen.dagster_yaml))
     return {
         "DAGSTER_HOME": str(home),
         "PIPELINE_DAGSTER_POSTGRES_URL": found.dagster_url,
@@ -120,6 +121,16 @@ def _tool_environ(chosen: Settings, found: Databases) -> dict[str, str]:
         # encoding where other processes wanted the same cores. It is read when torch or scikit-learn is imported.
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
+
+
+def _instance_config(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingInvalid(
+            f"PIPELINE_DAGSTER_YAML names {path}, which cannot be read ({error.strerror}); name a file like the "
+            "dagster.yaml of the checkout, or unset it to use that one"
+        ) from None
 
 
 @contextmanager
