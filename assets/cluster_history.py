@@ -31,7 +31,7 @@ def build_cluster_events(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=own,
-        deps=[key(spec, "clusters"), dg.AssetDep(own, partition_mapping=earlier_nights())],
+        deps=[key(spec, MEMBERS), dg.AssetDep(own, partition_mapping=earlier_nights())],
         check_specs=[
             dg.AssetCheckSpec(
                 CHECK,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import dagster as dg
 import pyarrow as pa
@@ -40,22 +40,52 @@ RETRIES = PassingReasons(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL,
 #: Of the code that fills the tables; raise it when the same input would give other rows.
 CODE_VERSION = "1"
 
-#: Metadata of the decisions: sentences on what bounded them; the night's page repeats them.
-BOUNDS = "bounds"
+
+class StepArguments(TypedDict):
+    """What the step of every asset by night has in common."""
+
+    partitions_def: dg.DailyPartitionsDefinition
+    retry_policy: dg.RetryPolicy
 
 
-def night_asset(spec: WorkflowSpec, kinds: set[str], code_version: str = CODE_VERSION) -> dict[str, Any]:
-    """Arguments that every asset by night has in common."""
+class OutputArguments(TypedDict):
+    """What every output by night has in common."""
+
+    group_name: str
+    owners: list[str]
+    kinds: set[str]
+    code_version: str
+    metadata: dict[str, str]
+    tags: dict[str, str]
+
+
+class AssetArguments(StepArguments, OutputArguments):
+    """What every asset by night has in common: one step and its one output."""
+
+
+def night_step(spec: WorkflowSpec) -> StepArguments:
+    return {"partitions_def": nights(spec), "retry_policy": RETRIES}
+
+
+def night_output(spec: WorkflowSpec, kinds: set[str], code_version: str = CODE_VERSION) -> OutputArguments:
     return {
-        "partitions_def": nights(spec),
         "group_name": spec.name,
         "owners": list(spec.owners),
         "kinds": kinds,
-        "retry_policy": RETRIES,
         "code_version": code_version,
         "metadata": {"spec_hash": spec.spec_hash},
         "tags": {"workflow": spec.name},
     }
+
+
+def night_asset(spec: WorkflowSpec, kinds: set[str], code_version: str = CODE_VERSION) -> AssetArguments:
+    return {**night_step(spec), **night_output(spec, kinds, code_version)}
+
+
+def night_outputs(spec: WorkflowSpec, kinds: set[str], described: Mapping[str, str]) -> dict[str, dg.AssetOut]:
+    """The outputs of a step that makes several tables of a night, by noun, with what each holds."""
+    common = night_output(spec, kinds)
+    return {noun: dg.AssetOut(key=key(spec, noun), description=words, **common) for noun, words in described.items()}
 
 
 def key(spec: WorkflowSpec, noun: str) -> dg.AssetKey:

@@ -1,11 +1,11 @@
 """The decision of each case, once: the policy's word, put into the ledger, as it stands there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import BOUNDS, counted, from_tonight, key, night_asset, rows
+from assets.common import counted, from_tonight, key, night_asset, night_outputs, night_step, rows
 from assets.contract_checks import build_contract_checks
 from assets.identity import hold_identity
 from pipeline_project.domain.core.schema import CASE_ID, Role
@@ -20,7 +20,7 @@ from pipeline_project.domain.deciding.decisions import (
     standing_table,
     told,
 )
-from pipeline_project.domain.deciding.sentences import sentences
+from pipeline_project.domain.deciding.sentences import BOUNDS, NightBounds, sentences
 from pipeline_project.domain.reporting.sentences import money
 from pipeline_project.domain.review.night_work import NightWork, asked_cases, night_work
 from pipeline_project.partitions import window
@@ -35,15 +35,24 @@ from pipeline_project.services.clearance import cleared
 from pipeline_project.services.decision_context import circumstances
 from pipeline_project.spec import WorkflowSpec
 
+#: The asset that says what bounded a night's decisions, made with them: it cannot be read off their rows.
+BOUNDED_BY = "decision_bounds"
+
 
 def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """Act, or ask a person, at the lowest expected cost; only cases never decided before get a new decision."""
     nouns = ["arrivals", "cases", "quarantine", "scores", *(["clusters"] if spec.clusters else [])]
+    own, bounded_by = key(spec, "decisions"), key(spec, BOUNDED_BY)
+    described = {
+        "decisions": "The option chosen for each case of the night, once, as it stands in the ledger.",
+        BOUNDED_BY: "What bounded the night's decisions beyond costs: places for people, and sentences on the rest.",
+    }
 
-    @dg.asset(
-        key=key(spec, "decisions"),
+    @dg.multi_asset(
+        name=f"{spec.name}__decisions",
         ins=from_tonight(spec, *nouns),
-        **night_asset(spec, {"deltalake", "postgres"}),
+        outs=night_outputs(spec, {"deltalake", "postgres"}, described),
+        **night_step(spec),
     )
     def decisions(
         context: dg.AssetExecutionContext,
@@ -52,14 +61,17 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         keyring: dg.ResourceParam[Keyring],
         quality: dg.ResourceParam[Quality],
         **tonight: pa.Table,
-    ) -> dg.MaterializeResult[pa.Table]:
+    ) -> Iterator[dg.MaterializeResult[pa.Table]]:
         """Decides the night as a whole and records it, with tasks and actions, in one transaction, fenced.
 
         In whatever run it is asked for, it rests on the verdicts of the night's checks over the very tables it uses.
         """
         night = context.partition_key
         if spec.warms_up(night):
-            return dg.MaterializeResult(value=DECISIONS.empty_table(), metadata={"rows": 0, "warm_up": True})
+            for asset, schema in ((own, DECISIONS), (bounded_by, BOUNDS)):
+                metadata = {"rows": 0, "warm_up": True}
+                yield dg.MaterializeResult(asset_key=asset, value=schema.empty_table(), metadata=metadata)
+            return
         hold_identity(spec, ledger, night)
         basis = cleared(spec, lake, ledger, night, "decisions", tonight.values())
         ledger.record_workflow(spec.name, spec.spec_hash, spec.model_dump(mode="json"))
@@ -75,7 +87,9 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
             spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash), work, basis=basis
         )
         table = standing_table(decided, standing)
-        return dg.MaterializeResult(
+        said = sentences(decided.result, lambda amount: money(amount, spec.currency))
+        yield dg.MaterializeResult(
+            asset_key=own,
             value=table,
             metadata={
                 "rows": rows(table),
@@ -87,10 +101,12 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "places": decided.result.places,
                 "shadow_price": decided.result.shadow_price,
                 **told(decided.result),
-                BOUNDS: sentences(decided.result, lambda amount: money(amount, spec.currency)),
+                "bounds": said,
                 "attempt": attempt,
             },
         )
+        bounds = NightBounds(decided.result.places, tuple(said))
+        yield dg.MaterializeResult(asset_key=bounded_by, value=bounds.table(night))
 
     return decisions
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.common import counted, key, night_asset, rows, since, verdict
+from assets.common import counted, key, night_asset, night_outputs, night_step, rows, since, verdict
 from assets.identity import earlier_names, history_of, hold_identity, standing_of
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, contents_of, with_note
@@ -87,9 +87,6 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
 def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """Cases that meet the contract, and the rows that do not, with their reasons."""
-    common = night_asset(spec, {"deltalake", "greatexpectations"})
-    partitions = common.pop("partitions_def")
-    retry_policy = common.pop("retry_policy")
     cases_key, quarantine_key = key(spec, "cases"), key(spec, "quarantine")
     described = {
         "cases": "Admitted cases, typed; each case once over all nights.",
@@ -98,14 +95,13 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{spec.name}__admission",
-        partitions_def=partitions,
-        retry_policy=retry_policy,
         deps=[dg.AssetDep(key(spec, "arrivals")), dg.AssetDep(cases_key, partition_mapping=earlier_nights())],
-        outs={noun: dg.AssetOut(key=key(spec, noun), description=words, **common) for noun, words in described.items()},
+        outs=night_outputs(spec, {"deltalake", "greatexpectations"}, described),
         check_specs=[
             dg.AssetCheckSpec(rule.name, asset=cases_key, description=rule.rule, partitions_def=nights(spec))
             for rule in rules(spec)
         ],
+        **night_step(spec),
     )
     def admission(
         context: dg.AssetExecutionContext,

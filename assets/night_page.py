@@ -1,25 +1,28 @@
 """What people look at: the night's page, made from the night's tables."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import BOUNDS, key, night_asset
+from assets.common import key, night_asset
+from assets.decisions import BOUNDED_BY
 from pipeline_project.domain.clusters.newcomers import Novelty, novelties_of
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.named_values import costs_told_now
 from pipeline_project.domain.core.nights import NightWindow, shifted
-from pipeline_project.domain.core.schema import versions_of
+from pipeline_project.domain.core.schema import NIGHT, versions_of
+from pipeline_project.domain.deciding.sentences import NightBounds
 from pipeline_project.domain.measures.maturity import Matured
 from pipeline_project.domain.reporting.concerns import KINDS, NO_CHAMPION, TELLS_WHY_NONE_DECIDES, concerns_of, key_of
 from pipeline_project.domain.reporting.facts import Alert, NightFacts, Versions
 from pipeline_project.domain.reporting.index import index_row
 from pipeline_project.domain.reporting.page import night_markdown, render_night
 from pipeline_project.domain.reporting.summary import summarize
+from pipeline_project.domain.reporting.timings import latest_timings, timings_table
 from pipeline_project.partitions import window
 from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.lake import Lake
@@ -42,8 +45,8 @@ def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(spec, "night_report"),
         # the page comes last: a night with a page is done, and must not be passed over before it was released
-        deps=[key(spec, noun) for noun in (*nouns, *told, "outcomes", "release")],
-        **night_asset(spec, {"html"}),
+        deps=[key(spec, noun) for noun in (*nouns, *told, BOUNDED_BY, "outcomes", "release")],
+        **night_asset(spec, {"html", "deltalake"}),
     )
     def night_report(
         context: dg.AssetExecutionContext,
@@ -52,19 +55,20 @@ def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
         reports: dg.ResourceParam[Reports],
         sources: dg.ResourceParam[Sources],
         encoders: dg.ResourceParam[Encoders],
-    ) -> dg.MaterializeResult[None]:
-        """Gathers the night's tables, sums them up and writes the page."""
+    ) -> dg.MaterializeResult[pa.Table]:
+        """Gathers what is kept of the night, sums it up and writes the page; keeps how long the night's steps took."""
         night = window(spec, context.partition_key)
         for job in ("nightly", "warm_up"):
             ledger.close_alert(spec.name, f"{job}/{night.night}")
-        facts = gather(spec, lake, ledger, encoders, night, nouns, _timings(context))
-        facts = replace(facts, **_as_decided(context, key(spec, "decisions")))
+        timings = latest_timings(lake.read_night(spec.name, "night_report", night.night), _of_run(context, night.night))
+        facts = gather(NightStores(spec, lake, ledger, encoders), night, nouns, timings)
         report = summarize(spec.report_terms, facts)
         page = render_night(report, _photos(spec, sources))
         address = reports.write(
             spec.report_terms, night.night, page, index_row(report, f"{spec.name}/{night.night}.html")
         )
         return dg.MaterializeResult(
+            value=timings,
             metadata={
                 "page": dg.MetadataValue.url(address),
                 "summary": dg.MetadataValue.md(night_markdown(report)),
@@ -72,22 +76,29 @@ def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "by_policy": report.by_policy,
                 "to_people": report.to_people,
                 "shadow_price": report.shadow_price or 0.0,
-            }
+            },
         )
 
     return night_report
 
 
-def gather(
-    spec: WorkflowSpec,
-    lake: Lake,
-    ledger: Ledger,
-    encoders: Encoders,
-    night: NightWindow,
-    nouns: list[str],
-    timings: Mapping[str, float],
-) -> NightFacts:
-    """The night's facts, read from the lake and the ledger."""
+@dataclass(frozen=True)
+class NightStores:
+    """What a night's page is gathered from."""
+
+    spec: WorkflowSpec
+    lake: Lake
+    ledger: Ledger
+    encoders: Encoders
+
+
+def gather(stores: NightStores, night: NightWindow, nouns: list[str], timings: pa.Table) -> NightFacts:
+    """The night's facts, read from the lake and the ledger.
+
+    Args:
+        timings: `timings.TIMINGS` of the night.
+    """
+    spec, lake, ledger = stores.spec, stores.lake, stores.ledger
     tables = {noun: written(lake, spec, noun, night.night) for noun in nouns}
     arrivals, cases, quarantine, scores, decisions = (
         tables[noun] for noun in ("arrivals", "cases", "quarantine", "scores", "decisions")
@@ -95,6 +106,7 @@ def gather(
     past = matured_seen(spec, lake, ledger, shifted(night.night, -LOOK_BACK), night.night, night.start)
     if not spec.warms_up(night.night):
         _hear(spec, lake, ledger, night.night, decisions, past)
+    bounds = NightBounds.of(lake.read_night(spec.name, BOUNDED_BY, night.night))
     models, trained = (list(filter(None, scores[name].to_pylist())) for name in ("model_version", "model_night"))
     return NightFacts(
         night=night.night,
@@ -107,17 +119,18 @@ def gather(
         newcomers=_newcomers(spec, lake, night.night),
         scores=scores,
         decisions=None if spec.warms_up(night.night) else costs_told_now(decisions, spec.cost_matrix.options),
-        places=spec.policy_terms.places(len(cases)),
+        places=spec.policy_terms.places(len(cases)) if bounds is None else bounds.places,
+        bounds=() if bounds is None else bounds.sentences,
         shadow_price=_shadow_price(decisions),
         matured=past,
-        timings=timings,
+        timings=dict(zip(timings["step"].to_pylist(), timings["seconds"].to_pylist(), strict=True)),
         versions=Versions(
             package=version("pipeline-project"),
             spec_hash=spec.spec_hash,
             model_version=models[0] if models else None,
             model_night=trained[0] if trained else None,
             lake=versions_of(tables.values()),
-            encoders=_encoder_versions(spec, encoders),
+            encoders=_encoder_versions(spec, stores.encoders),
         ),
         alerts=tuple(
             Alert("warning", f"{alert['message']} (owner {alert['owner']}; next: {alert['next_command']})")
@@ -151,16 +164,6 @@ def _hear(
         ledger.raise_alert(spec.name, each.kind, key_of(each.kind), each.message, spec.owners[0], each.next_command)
 
 
-def _as_decided(context: dg.AssetExecutionContext, decisions: dg.AssetKey) -> dict[str, Any]:
-    """What bounded the decisions, as their own run told it: it cannot be read off the rows."""
-    asked = dg.AssetRecordsFilter(decisions, asset_partitions=[context.partition_key])
-    found = context.instance.fetch_materializations(asked, limit=1).records
-    metadata = found[0].asset_materialization.metadata if found and found[0].asset_materialization else {}
-    told = {BOUNDS: metadata.get(BOUNDS), "places": metadata.get("places")}
-    values = {name: entry.value for name, entry in told.items() if entry is not None}
-    return {name: tuple(value) if name == BOUNDS else value for name, value in values.items()}
-
-
 def _newcomers(spec: WorkflowSpec, lake: Lake, night: str) -> tuple[Novelty, ...]:
     """The new clusters that were reported; none where the workflow has no clusters."""
     events = lake.read_night(spec.name, "cluster_events", night) if spec.clusters else None
@@ -182,14 +185,18 @@ def _encoder_versions(spec: WorkflowSpec, encoders: Encoders) -> dict[str, str]:
     return versions | ({"photos": encoders.image(spec).version} if spec.image else {})
 
 
-def _timings(context: dg.AssetExecutionContext) -> dict[str, float]:
-    """Seconds of the steps of this run that have ended."""
-    stats = context.instance.get_run_step_stats(context.run_id)
-    return {
-        step.step_key.split("__")[-1]: step.end_time - step.start_time
-        for step in sorted(stats, key=lambda step: step.start_time or 0)
+def _of_run(context: dg.AssetExecutionContext, night: str) -> pa.Table:
+    """How long the steps of this run took that have ended, as `TIMINGS`."""
+    return timings_table(
+        {
+            NIGHT: night,
+            "step": step.step_key.split("__")[-1],
+            "began": datetime.fromtimestamp(step.start_time, UTC),
+            "seconds": step.end_time - step.start_time,
+        }
+        for step in context.instance.get_run_step_stats(context.run_id)
         if step.start_time and step.end_time
-    }
+    )
 
 
 def _photos(spec: WorkflowSpec, sources: Sources) -> Callable[[str], bytes | None] | None:

@@ -662,9 +662,12 @@ class World:
     def run(self, night: str, *nouns: str, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
         with patch("assets.common.RETRIES", None):  # a step that fails would wait before it tries again
             workflow = build_workflow(self.spec)
+        assets = [asset for asset in workflow.assets if isinstance(asset, dg.AssetsDefinition)]
+        asked = {dg.AssetKey([self.spec.name, noun]) for noun in nouns}
         return dg.materialize(
             [*workflow.assets, *workflow.asset_checks],
-            selection=[dg.AssetKey([self.spec.name, noun]) for noun in nouns],
+            # what one step makes is made together
+            selection=[key for asset in assets if asset.keys & asked for key in asset.keys],
             partition_key=night,
             resources=self.resources(),
             raise_on_error=False,

@@ -34,6 +34,7 @@ DECIDING = {
     "outcomes",
     "scores",
     "decisions",
+    "decision_bounds",
     "release",
     "night_report",
     "drift",
@@ -120,7 +121,8 @@ def test_nothing_is_opened_before_a_step_needs_it(tmp_path: Path) -> None:
 
 def nouns_of(spec: WorkflowSpec) -> set[str]:
     encodes = {"embeddings"} if spec.text or spec.image else set()
-    return DECIDING | TRAINING | encodes | ({"clusters", "cluster_events"} if spec.clusters else set())
+    clusters = {"clusters", "cluster_members", "cluster_events"} if spec.clusters else set()
+    return DECIDING | TRAINING | encodes | clusters
 
 
 def test_a_workflow_has_only_what_it_declares(repository: dg.RepositoryDefinition, spec: WorkflowSpec) -> None:
@@ -192,7 +194,7 @@ def test_jobs_share_out_the_graph(repository: dg.RepositoryDefinition, spec: Wor
     }
     assert chosen["retrain"] == TRAINING
     assert chosen["nightly"] == nouns_of(spec) - TRAINING
-    deciding = {"scores", "decisions", "release", "night_report"}
+    deciding = {"scores", "decisions", "decision_bounds", "release", "night_report"}
     assert chosen["warm_up"] == chosen["nightly"] - deciding - LIVE
     for kind in chosen:
         tags = repository.get_job(f"{spec.name}_{kind}").tags

@@ -17,7 +17,7 @@ Job: TypeAlias = UnresolvedAssetJobDefinition
 #: What a retraining makes; everything else of a workflow belongs to the night.
 TRAINING = ("training_set", "challenger", "champion", "promotion")
 #: What a warm-up night makes not: it only gathers what models learn from.
-DECIDING = ("scores", "shadow_scores", "live_check", "decisions", "release", "night_report")
+DECIDING = ("scores", "shadow_scores", "live_check", "decisions", "decision_bounds", "release", "night_report")
 
 #: Of a training and a night that wait for each other, the training goes first: the night is scored by its model.
 PRIORITY = {"retrain": {"dagster/priority": "1"}}

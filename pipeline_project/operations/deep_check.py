@@ -23,10 +23,13 @@ MENDED = {
     "quarantine": "from the night's arrivals",
     "embeddings": "from the night's cases; what the store of vectors has is not encoded again",
     "clusters": "from the embeddings of its window; names are inherited from the nights before",
+    "cluster_members": "with the clusters",
     "cluster_events": "from the clusters",
     "scores": "from cases, embeddings and the models of that night",
     "shadow_scores": "from cases, embeddings and the models of that night",
     "decisions": "from the ledger, where they stand; nothing is decided anew",
+    "decision_bounds": "with the decisions",
+    "night_report": "with the page, which then shows how long the steps of that run took",
 }
 
 

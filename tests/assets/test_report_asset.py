@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tests.doubles import NIGHT, WARM, World, arrival, metadata
+import dagster as dg
+
+from tests.doubles import NIGHT, WARM, World, arrival, claims, metadata
 
 GATHER = ("arrivals", "cases", "quarantine", "outcomes")
+REVIEW = {"cost": 4, "capacity": 2}
 
 
 def test_a_page_for_a_decided_night() -> None:
@@ -28,6 +31,20 @@ def test_a_page_for_a_decided_night() -> None:
     assert "late" in page
     assert "pipeline status" in page
     assert "of another workflow" not in page
+
+
+def test_the_page_alone_is_the_same_when_dagsters_events_are_gone() -> None:
+    """What bounded the night and how long its steps took stand with the night, not in the events of its run."""
+    world = World(spec=claims(review={**REVIEW, "exploration": 0.2}, policy={"exploration_budget": 10}))
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(12)]
+    with dg.DagsterInstance.ephemeral() as before:
+        assert world.run(NIGHT, *GATHER, "scores", "decisions", "night_report", instance=before).success
+    page = world.reports.written.pop(NIGHT)
+    assert "its budget is" in page
+    assert all(step in page for step in ("admission", "scores", "decisions"))
+    with dg.DagsterInstance.ephemeral() as restored:
+        assert world.run(NIGHT, "night_report", instance=restored).success
+    assert world.reports.written[NIGHT] == page
 
 
 def test_a_warm_up_night_has_a_page_too() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assets.night_page import gather
+from assets.night_page import NightStores, gather
 from pipeline_project.commands import replay as of_replay
 from pipeline_project.commands.results import report_results, results_of
 from pipeline_project.domain.core.model_version import ModelVersion
@@ -21,6 +21,7 @@ from pipeline_project.domain.reporting.page import night_markdown, render_night
 from pipeline_project.domain.reporting.replay_page import PageTerms, render_replay
 from pipeline_project.domain.reporting.sentences import money, percent
 from pipeline_project.domain.reporting.summary import summarize
+from pipeline_project.domain.reporting.timings import timings_table
 from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
 from pipeline_project.services.candidates import Candidate
 from pipeline_project.services.past_nights import run_replay, titles
@@ -91,7 +92,8 @@ def page(world: World) -> str:
     """What the third night's page says, without its tags, and its summary."""
     spec = world.spec
     nouns = ["arrivals", "cases", "quarantine", "scores", "decisions"]
-    facts = gather(spec, world.lake, world.ledger, NoEncoders(), window_of(TONIGHT, "Europe/Berlin"), nouns, {})
+    stores = NightStores(spec, world.lake, world.ledger, NoEncoders())
+    facts = gather(stores, window_of(TONIGHT, "Europe/Berlin"), nouns, timings_table([]))
     report = summarize(spec.report_terms, facts)
     return _words(render_night(report, None)) + night_markdown(report)
 

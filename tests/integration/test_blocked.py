@@ -18,6 +18,8 @@ from tests.integration.house import House
 from tests.integration.test_bad_nights import _with_many_refused
 
 WARM_UP, DECIDED, BAD = shop.night(2), shop.night(3), shop.night(4)
+#: Tables that one step makes.
+MADE_TOGETHER = {"admission": ("cases", "quarantine"), "decisions": ("decisions", "decision_bounds")}
 #: What a night's decisions and its release are made of.
 NOUNS = ("arrivals", "admission", "scores", "decisions", "release")
 EVERY = [chosen for size in range(1, len(NOUNS) + 1) for chosen in combinations(NOUNS, size)]
@@ -45,8 +47,7 @@ def whole_graph(house_name: str) -> dg.JobDefinition:
 
 def launch(house: House, night: str, nouns: Collection[str], checks: bool = False) -> dg.ExecuteInProcessResult:
     """Materializes a selection of a night's assets outside of any job, as the asset graph does."""
-    named = [noun for each in nouns for noun in (("cases", "quarantine") if each == "admission" else (each,))]
-    keys = {dg.AssetKey([house.name, noun]) for noun in named}
+    keys = {dg.AssetKey([house.name, noun]) for each in nouns for noun in MADE_TOGETHER.get(each, (each,))}
     # Dagster does not let these be left out: they are made by the very step that makes the cases
     own = {dg.AssetCheckKey(dg.AssetKey([house.name, "cases"]), rule.name) for rule in rules(house.spec)}
     chosen = None if checks else own if "admission" in nouns else set()

@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import pyarrow as pa
+
+from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.deciding.exploration import Exploration
 from pipeline_project.domain.deciding.policy import PolicyResult
 from pipeline_project.domain.deciding.promise import Promise
 from pipeline_project.domain.deciding.surge import Surge
+
+#: What bounded a night: one row, none of a night that was not decided. `places` is how many answers people can give.
+BOUNDS = pa.schema(
+    [
+        pa.field(NIGHT, pa.string(), nullable=False),
+        pa.field("places", pa.int64(), nullable=False),
+        pa.field("sentences", pa.list_(pa.string()), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NightBounds:
+    """What bounded a night beyond costs: the places that there were, and sentences on the rest."""
+
+    places: int
+    sentences: tuple[str, ...]
+
+    def table(self, night: str) -> pa.Table:
+        """As BOUNDS."""
+        return pa.Table.from_pylist(
+            [{NIGHT: night, "places": self.places, "sentences": [*self.sentences]}], schema=BOUNDS
+        )
+
+    @classmethod
+    def of(cls, table: pa.Table | None) -> NightBounds | None:
+        """What BOUNDS say of a night; None where nothing was decided, or it was before they were kept."""
+        rows = [] if table is None else table.to_pylist()
+        return next((cls(row["places"], tuple(row["sentences"])) for row in rows), None)
 
 
 def sentences(result: PolicyResult, money: Callable[[float], str]) -> list[str]:
