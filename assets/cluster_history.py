@@ -16,7 +16,6 @@ from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.services.as_of import written, written_span
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.terms import alarm_terms
 
 #: Nights of history that say what ordinary new clusters look like.
 LOOK_BACK = 180
@@ -26,7 +25,8 @@ CHECK = "no_arranged_cluster"
 
 def build_cluster_events(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """Births, splits, merges and deaths of a night's clusters, and a warning of a new one that grows too fast."""
-    window, alarm = spec.cluster_terms.window_nights, alarm_terms(spec)
+    terms = spec.cluster_terms
+    window = terms.window_nights
     own = key(spec, "cluster_events")
 
     @dg.asset(
@@ -53,7 +53,7 @@ def build_cluster_events(spec: WorkflowSpec) -> dg.AssetsDefinition:
         events = cluster_events(night, members, _last_members(spec, lake, night, window), subjects, window)
         vectors = vectors_of(written_span(lake, spec, "embeddings", first, after), members["case_id"].to_pylist())
         earlier = lake.read_span(spec.name, "cluster_events", shifted(night, -LOOK_BACK), night)
-        found, table = novelties(night, events, ClusterWindow(members, vectors, subjects), earlier, alarm)
+        found, table = novelties(night, events, ClusterWindow(members, vectors, subjects), earlier, terms)
         for novelty in found:
             ledger.raise_alert(
                 spec.name,

@@ -55,7 +55,7 @@ def build_drift(spec: WorkflowSpec) -> dg.AssetsDefinition:
         live: dg.ResourceParam[PolicyState],
     ) -> dg.MaterializeResult[None]:
         """The nights that the champion learned from are the reference; without one a night is only sketched."""
-        night, terms = context.partition_key, spec.drift.terms
+        night, terms = context.partition_key, spec.drift
         champion = None if spec.warms_up(night) else ledger.champion(spec.name, night)
         tonight = PastNight(night, champion.version if champion else None, _sketch(spec, lake, ledger, night))
         quality.put_sketch(spec.name, tonight)
@@ -94,7 +94,7 @@ def _sketch(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: str) -> Sketc
 
 
 def _signals(spec: WorkflowSpec, quality: Quality, champion: ModelVersion, tonight: PastNight) -> list[Signal]:
-    terms, night = spec.drift.terms, tonight.night
+    terms, night = spec.drift, tonight.night
     learned_before = min(champion.known_before, night)
     accuracy = champion.metrics.get("accuracy")
     return signals_of(

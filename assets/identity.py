@@ -15,7 +15,7 @@ from pipeline_project.domain.intake.typed_rows import TypedRows
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.model import read_schema
+from pipeline_project.spec.workflow import read_schema
 
 _ALWAYS = "9999-12-31"
 _ROW = "row_sha256"

@@ -77,7 +77,7 @@ def _judged(
         except PipelineError as error:
             # what cannot be replayed cannot be judged: the gates say so, and the training has not failed
             context.log.warning("version %s cannot be replayed: %s", version.version, error)
-    verdicts = judge_gates(result, spec.gates.terms, problem)
+    verdicts = judge_gates(result, spec.gates, problem)
     return proposal(version, base, spec.spec_hash, verdicts, result, registry.card(version)), version
 
 

@@ -182,7 +182,7 @@ def _card_facts(spec: WorkflowSpec, lake: Lake, night: str, until: str, versions
         decides=tuple(option.title for option in spec.option_specs.values()),
         currency=spec.currency,
         masked=spec.feature_plan.masked,
-        promise=spec.policy.promise.terms if spec.policy.promise else None,
+        promise=spec.policy.promise,
         spec_hash=spec.spec_hash,
     )
 

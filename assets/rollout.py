@@ -136,7 +136,7 @@ def _look(
     spec: WorkflowSpec, lake: Lake, ledger: Ledger, live: Live, watched: Watched, night: str
 ) -> tuple[list[LiveCheck], list[str]]:
     """What was seen of a version by a night, and what followed from it in words."""
-    terms = spec.rollout.terms
+    terms = spec.rollout
     truth = _truth(spec, lake, ledger, watched.since, night)
     if truth is None:
         return [], []
@@ -209,7 +209,7 @@ def _turned_back(spec: WorkflowSpec, ledger: Ledger, live: Live, watched: Watche
     ledger.raise_alert(
         spec.name, "promise_broken", f"breach/{watched.version}/{watched.since}", why, spec.owners[0], command
     )
-    made = live.answer_breach(spec.name, watched, night, spec.rollout.terms, why)
+    made = live.answer_breach(spec.name, watched, night, spec.rollout, why)
     return why if made is None else f"{why}; {_answer(made)}"
 
 

@@ -15,7 +15,7 @@ from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
 from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.privacy.fields import OPENED
-from pipeline_project.spec.acting import ActionsSpec
+from pipeline_project.spec.actions import ActionsSpec
 from pipeline_project.spec.docs import workflows_page
 from pipeline_project.spec.words import wanted
 from resources.destinations import destinations

@@ -41,8 +41,9 @@ from resources.postgres.databases import engine_of, pooled_engine
 WORKFLOW, NIGHT = "returns", "2025-03-01"
 TERMS = ReviewTerms(
     workflow=WORKFLOW, title="Returns", currency="EUR", options={"refund": "Refund", "reject": "Reject"},
-    denies=frozenset({"reject"}), labels=("fine", "defective"), cost=4.5, due_hours=72, remind_hours=(24,),
-    lapse_hours=96, safe_default=None, lease_minutes=15, most_tasks=40, skill=None, reasons={"policy": "House rules"},
+    denies=frozenset({"reject"}), labels=("fine", "defective"), cost=4.5, capacity=10, due_hours=72,
+    remind_hours=(24,), lapse_hours=96, safe_default=None, lease_minutes=15, most_tasks=40, skill=None,
+    reasons={"policy": "House rules"},
     second_above=None, second_nights=30, repeats=0.0, acts=frozenset({"refund"}),
 )  # fmt: skip
 ACTING = ActionTerms(

@@ -48,6 +48,7 @@ REVIEW = ReviewTerms(
     denies=frozenset({"reject"}),
     labels=("fine", "worn"),
     cost=4.5,
+    capacity=10,
     due_hours=72,
     remind_hours=(24,),
     lapse_hours=96,

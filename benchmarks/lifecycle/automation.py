@@ -203,7 +203,7 @@ def told(truth: Truth, spec: WorkflowSpec) -> str:
 
 
 def _promises(truth: Truth, spec: WorkflowSpec) -> str:
-    own = spec.policy.promise.terms if spec.policy.promise else PromiseTerms(GOAL_ERROR, CONFIDENCE)
+    own = spec.policy.promise or PromiseTerms(GOAL_ERROR, CONFIDENCE)
     wanted = {
         terms.error: terms for terms in (PromiseTerms(GOAL_ERROR, CONFIDENCE), own, PromiseTerms(0.05, CONFIDENCE))
     }

@@ -145,7 +145,7 @@ def _tell_challengers(found: Walk, once: Scored) -> None:
         ).result  # fmt: skip
         money = result.money
         told = f"{money.value:+.5f} ({money.low:+.5f} to {money.high:+.5f})" if money else str(result.refused)
-        failed = [v.name for v in judge_gates(result, found.spec.gates.terms, None) if not v.passed]
+        failed = [v.name for v in judge_gates(result, found.spec.gates, None) if not v.passed]
         verdict = f"no: {', '.join(failed)}" if failed else "yes"
         rows.append((f"{night}, on {first} to {until}", result.cases, result.flipped, told, verdict))
     columns = ["challenger", "cases", "decided otherwise", "EUR a case against the champion", "would be proposed"]

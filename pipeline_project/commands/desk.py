@@ -113,7 +113,7 @@ def open_doors(context: AppContext, specs: Mapping[str, WorkflowSpec]) -> Doors:
         trail=AuditTrail(url),
         keyring=PostgresKeyring(engine(url), context.settings.keys),
         models=PostgresPromotions(url, engine),
-        desks={name: Desk(spec.review_terms, spec.action_terms, spec.rollout.terms) for name, spec in specs.items()},
+        desks={name: Desk(spec.review_terms, spec.action_terms, spec.rollout) for name, spec in specs.items()},
         photos=partial(_photos, specs, context),
         sought=Sought,
         alive=alive,

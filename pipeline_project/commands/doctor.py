@@ -131,7 +131,7 @@ def _mlflow() -> str:
 
 
 def _encoder() -> str:
-    from pipeline_project.spec.model import TextSpec
+    from pipeline_project.spec.encoders import TextSpec
     from resources.encoders import text_encoder
 
     terms = TextSpec()

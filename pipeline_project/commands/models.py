@@ -135,7 +135,7 @@ def answer(
     found = _proposal(promotions, name, number)
     signer = signed_in(context, person, password_file, PersonRole.MODEL_APPROVER, PromotionRefused)
     if sign:
-        night = promotions.sign(number, shown_hash or found["hash"], signer.name, spec.rollout.terms, note or None)
+        night = promotions.sign(number, shown_hash or found["hash"], signer.name, spec.rollout, note or None)
         done = {"proposal": number, "signed_by": signer.name, "from_night": night}
         words = f"Signed by {signer.name}: version {found['version']} is rolled out from {night} on."
     else:

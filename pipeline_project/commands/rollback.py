@@ -51,7 +51,7 @@ def run_rollback(name: str, to: str | None, review_all: bool, reopen: bool, reas
     from resources.ledger.rollout.rollback import Turning
 
     spec, turning = workflow(name), Turning(prepare().databases.ledger_url)
-    terms = spec.rollout.terms
+    terms = spec.rollout
     if review_all:
         turned = turning.review_all(name, reason, shell_user(), terms)
     elif reopen:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from pipeline_project.domain.intake.inbound.events import EventKind, InboundTerms, PostedEvent
 from pipeline_project.settings import Settings
-from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.ledger.inbound.sealing import RowSealer
 from resources.ledger.inbound.store import PostgresInbound
 

@@ -11,7 +11,7 @@ from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.admission import admit, read_rows
 from pipeline_project.domain.privacy.fields import PersonalFields
 from pipeline_project.settings import Settings
-from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.contracts.arrivals import cases_contract
 from resources.lake.sealed import SealedLake
 from resources.sources import unhashed_columns

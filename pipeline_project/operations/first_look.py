@@ -23,7 +23,8 @@ from pipeline_project.domain.intake.typed_rows import read_rows
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.source import ColumnOutcome, FilesOutcome, SqlSource
+from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
+from pipeline_project.spec.source import SqlSource
 
 if TYPE_CHECKING:
     from pipeline_project.ports.sources import CaseSource

@@ -11,7 +11,7 @@ from pipeline_project.domain.core.errors import DatabaseUnreachable, SourceUnrea
 from pipeline_project.reconcile.told import ActionDestination, DeclaredWorkflow, Link, SourceFiles, Where
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.acting import FileDestination, HttpDestination
+from pipeline_project.spec.actions import FileDestination, HttpDestination
 from pipeline_project.spec.source import FilesSource, TableSource
 from resources.sources.places import environment, expand, place
 

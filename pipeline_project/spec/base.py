@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
-
-from pipeline_project.spec.quantities import PORTION, SHARE
 
 #: Where something stands in a spec: keys and positions from the top.
 Where = tuple[str | int, ...]
-
-#: Lower-case words joined by underscores: safe in asset keys, paths, database names and URLs.
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-#: A part of something that may also be more than the whole.
-Portion = Annotated[float, PORTION]
-Share = Annotated[float, SHARE, Field(ge=0, le=1)]
-Words = Annotated[str, StringConstraints(min_length=1)]
 
 #: The type of the pydantic errors that `refuse` raises; they carry findings.
 FINDINGS = "findings"
 
 
 class Part(BaseModel):
-    """A part of a workflow spec."""
+    """A part of a workflow spec. Terms of the domain, which are dataclasses, are parts too: they inherit its config."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def is_part(kind: object) -> bool:
+    """Whether a type has keys of its own in the YAML."""
+    return isinstance(kind, type) and (issubclass(kind, Part) or is_dataclass(kind))
+
+
+@cache
+def keys_of(part: type) -> Mapping[str, FieldInfo]:
+    """The keys of a part, in the order in which they are declared."""
+    if issubclass(part, Part):
+        return part.model_fields
+    assert is_dataclass(part)
+    hints = get_type_hints(part, include_extras=True)
+    return {field.name: FieldInfo.from_annotated_attribute(hints[field.name], field) for field in fields(part)}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline_project.domain.core.schema import Field, FieldType, Role
-from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.workflow import WorkflowSpec
 
 RuleKind = Literal[
     "whole",

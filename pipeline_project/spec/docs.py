@@ -20,9 +20,9 @@ from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import FieldType
 from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
 from pipeline_project.domain.lifecycle.gates import GATES
-from pipeline_project.spec.base import Part
-from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.base import is_part, keys_of
 from pipeline_project.spec.words import WantedValue, in_words, wanted
+from pipeline_project.spec.workflow import WorkflowSpec
 
 TEMPLATE = Path(__file__).with_name("workflows.template.txt")
 
@@ -63,7 +63,7 @@ def _all_keys() -> str:
 def _parts(prefix: str, want: WantedValue) -> Iterator[tuple[str, WantedValue]]:
     """Every part of the spec with the path of keys that leads to it, each where it is first needed."""
     yield prefix, want
-    for name, field in want.kind.model_fields.items():
+    for name, field in keys_of(want.kind).items():
         path = f"{prefix}.{name}" if prefix else name
         value = wanted(field)
         yield from _tagged(path, value) if value.tagged else _nested(path, value)
@@ -74,7 +74,7 @@ def _tagged(path: str, value: WantedValue) -> Iterator[tuple[str, WantedValue]]:
     for tag, branch in value.tagged.items():
         if branch.is_part:
             first, *nested = _parts(path, branch)
-            kind = "kind" in branch.kind.model_fields
+            kind = "kind" in keys_of(branch.kind)
             yield f"{path}` with `kind: {tag}" if kind else f"{path}` one per `label", first[1]
             yield from nested
         elif branch.entry is not None:
@@ -95,7 +95,7 @@ def _table(title: str, part: WantedValue) -> str:
     heading = f"### `{title}`"
     lines = [heading if title else "### At the top", "", str(part.kind.__doc__).strip(), ""]
     lines += ["| key | what it takes | default | meaning |", "|---|---|---|---|"]
-    for name, field in part.kind.model_fields.items():
+    for name, field in keys_of(part.kind).items():
         takes = in_words(wanted(field)).replace("|", "\\|")
         described = (field.description or "").replace("|", "\\|")
         lines.append(f"| `{name}` | {takes} | {_default(field)} | {described} |")
@@ -108,7 +108,7 @@ def _default(field: Any) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None or value is PydanticUndefined or value in ((), {}, ""):
         return "–"
-    if isinstance(value, Part):
+    if is_part(type(value)):
         return "see below"
     plain = value.value if isinstance(value, Enum) else value
     return f"`{plain if isinstance(plain, str) else json.dumps(plain)}`"

@@ -12,9 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.spec.base import FINDINGS, SpecFinding, Where, dotted
 from pipeline_project.spec.draft import Draft
-from pipeline_project.spec.model import FieldSpec, WorkflowSpec
+from pipeline_project.spec.fields import FieldSpec
 from pipeline_project.spec.rules import findings
 from pipeline_project.spec.tree import NotYaml, Tree, decoded, read_tree
+from pipeline_project.spec.workflow import WorkflowSpec
 
 #: The workflows that come with the package.
 SHIPPED = Path(__file__).parent.parent / "workflows"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, get_args
 
-from pydantic import BaseModel
-
 from pipeline_project.domain.core.variables import Use, nameable, named_in, not_nameable
-from pipeline_project.spec.base import Where
+from pipeline_project.spec.base import Part, Where, is_part, keys_of
 
 
-def disallowed(part: BaseModel, listed: Collection[str]) -> Iterator[tuple[Where, str]]:
+def disallowed(part: Part, listed: Collection[str]) -> Iterator[tuple[Where, str]]:
     """Where a spec names a variable that it may not, and what to set; `listed` are the names the operator allows."""
     for where, name, use in _named(part, ()):
         if not nameable(name, listed, use):
@@ -19,8 +17,9 @@ def disallowed(part: BaseModel, listed: Collection[str]) -> Iterator[tuple[Where
 
 
 def _named(value: Any, where: Where) -> Iterator[tuple[Where, str, Use]]:
-    if isinstance(value, BaseModel):
-        for name, known in type(value).model_fields.items():
+    kind: type = type(value)
+    if is_part(kind):
+        for name, known in keys_of(kind).items():
             given, here = getattr(value, name), (*where, known.alias or name)
             use = _use(known.metadata) or _use_within(known.annotation)
             if use is None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from pipeline_project.domain.core.costs import CostMatrix
-from pipeline_project.spec.base import Part, Slug, Words
+from pipeline_project.domain.core.names import Slug, Words
+from pipeline_project.spec.base import Part
 
 RIGHT, WRONG, OTHERS = "right", "wrong", "others"
 

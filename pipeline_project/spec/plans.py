@@ -13,7 +13,7 @@ from pipeline_project.domain.models.training import TrainingPlan
 from pipeline_project.domain.models.training_guards import GuardTerms
 
 if TYPE_CHECKING:
-    from pipeline_project.spec.model import WorkflowSpec
+    from pipeline_project.spec.workflow import WorkflowSpec
 
 
 def feature_plan(spec: WorkflowSpec) -> FeaturePlan:

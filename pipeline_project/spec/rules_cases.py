@@ -169,7 +169,7 @@ def _outcome(draft: Draft) -> Iterator[SpecFinding]:
     if outcome.kind != "column":
         return
     for name, spec in draft.fields.items():
-        columns = spec.parts.terms.columns if spec.parts else (spec.column or name,)
+        columns = spec.parts.columns if spec.parts else (spec.column or name,)
         if outcome.column in columns and not spec.known_later:
             yield SpecFinding(
                 ("fields", name),

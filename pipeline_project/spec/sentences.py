@@ -8,13 +8,14 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from pipeline_project.spec.base import FINDINGS, SpecFinding, Where
+from pipeline_project.spec.base import FINDINGS, SpecFinding, Where, keys_of
 from pipeline_project.spec.draft import any_of, closest
-from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.words import WantedValue, in_words, wanted
+from pipeline_project.spec.workflow import WorkflowSpec
 
 _TOP = WantedValue(WorkflowSpec)
-
+#: pydantic's names for a key that a part does not have, of models and of dataclasses.
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
 #: So many mistakes of one kind in one part are told one by one; whoever has more has another file than a workflow.
 MOST_OF_A_KIND = 20
@@ -58,10 +59,10 @@ def _findings(error: ErrorDetails) -> Iterator[SpecFinding]:
         for finding in error["ctx"]["findings"]:
             yield SpecFinding((*where, *finding.where), finding.sentence)
     elif kind == "missing":
-        described = parent.kind.model_fields[where[-1]].description if parent and parent.is_part else ""
+        described = keys_of(parent.kind)[str(where[-1])].description if parent and parent.is_part else ""
         yield SpecFinding(where, f"`{where[-1]}` is missing: {_lower(described or in_words(want))}")
-    elif kind == "extra_forbidden":
-        keys = list(parent.kind.model_fields) if parent and parent.is_part else []
+    elif kind in _UNKNOWN_KEY:
+        keys = list(keys_of(parent.kind)) if parent and parent.is_part else []
         near = closest(str(where[-1]), keys)
         yield SpecFinding(
             where, f"there is no key {shown(where[-1])} here{near or '; the keys are ' + ', '.join(keys)}"
@@ -132,7 +133,7 @@ def _follow(loc: tuple[int | str, ...]) -> tuple[Where, WantedValue, WantedValue
             break
         only = branches[0]
         if only.is_part:
-            parent, field = only, only.kind.model_fields.get(str(step))
+            parent, field = only, keys_of(only.kind).get(str(step))
             want = wanted(field) if field is not None else WantedValue(str)
         elif only.entry is not None:
             parent, want = only, only.entry

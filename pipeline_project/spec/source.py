@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import codecs
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from pipeline_project.domain.core.date_parts import DateParts
+from pipeline_project.domain.core.names import Words
 from pipeline_project.domain.core.variables import Use
 from pipeline_project.domain.intake.landing import Expected
 from pipeline_project.domain.intake.night_names import pattern_problem
 from pipeline_project.domain.intake.query import query_problem
 from pipeline_project.domain.intake.time_forms import FORMS
-from pipeline_project.domain.measures.maturity import MATURE_SHARE
-from pipeline_project.spec.base import Part, Share, Slug, Words
-from pipeline_project.spec.quantities import Days
+from pipeline_project.spec.base import Part
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -227,81 +225,3 @@ class SqlSource(Expecting):
 
 
 Source = Annotated[FilesSource | TableSource | SqlSource, Field(discriminator="kind")]
-
-
-class DatePartsSpec(Part):
-    """A date in several columns: year and month, and the day or only the week of the month."""
-
-    year: Words = Field(description="The column with the year, four digits.")
-    month: Words = Field(description="The column with the month: 1 to 12, or its English name, whole or three letters.")
-    day: Words | None = Field(None, description="The column with the day of the month.")
-    week_of_month: Words | None = Field(
-        None,
-        description="Instead of `day`: the column with the week, 1 to 5. The week's last day counts, so that no case "
-        "comes before it can have happened.",
-    )
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> DatePartsSpec:
-        if (self.day is None) == (self.week_of_month is None):
-            raise ValueError("give either `day` or `week_of_month`")
-        return self
-
-    @property
-    def terms(self) -> DateParts:
-        return DateParts(**self.model_dump())
-
-
-class KnownAt(Part):
-    """When an outcome became known: a time field plus days; the first that has a value is used."""
-
-    field: str = Field(description="A field of type time, or `night` for the start of the case's own night.")
-    plus_days: Days = Field(0, ge=0, description="Days after it.")
-
-    @property
-    def after(self) -> timedelta:
-        """How long after it."""
-        return timedelta(days=self.plus_days)
-
-
-class OutcomeTiming(Part):
-    """What every kind of outcome says about when and whether it is learned."""
-
-    mature_share: Share = Field(
-        MATURE_SHARE,
-        description="A night is mature when this share of the outcomes it will have is known; before, figures say so.",
-    )
-    learned_after: tuple[Slug, ...] = Field(
-        (), description="The options after which the truth is learned; empty means after each of them."
-    )
-
-
-class ColumnOutcome(OutcomeTiming):
-    """The truth stands in a column of the source itself; it is taken out of the cases."""
-
-    kind: Literal["column"] = Field(description="A column of the arrivals.")
-    column: Words = Field(description="The column in the source.")
-    values: dict[str, str] = Field(
-        default_factory=dict,
-        description="Value in the column -> label; empty when the values are the labels.",
-    )
-    known_at: tuple[KnownAt, ...] = Field(
-        min_length=1, description="When it became known; the first field that has a value counts."
-    )
-    true_at: str | None = Field(None, description="The time field that says when it came true.")
-
-
-class FilesOutcome(FileFormat, OutcomeTiming):
-    """The truth comes later in files of its own, by the night on which it arrived."""
-
-    kind: Literal["files"] = Field(description="Files by night of arrival.")
-    folder: Location = Field(description="As for a source.")
-    pattern: NightPattern = Field(description="Path below `folder` with the night of arrival, as for a source.")
-    case_column: Words = Field(description="The column that names the case.")
-    label_column: Words = Field(description="The column that holds the label.")
-    known_at_column: Words = Field(description="The column with the time at which it became known.")
-    true_at_column: Words | None = Field(None, description="The column with the time of which it is true.")
-    values: dict[str, str] = Field(default_factory=dict, description="Value in the column -> label.")
-
-
-OutcomeFeed = Annotated[ColumnOutcome | FilesOutcome, Field(discriminator="kind")]

@@ -5,41 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline_project.domain.clusters.clustering import ClusterTerms
-from pipeline_project.domain.clusters.newcomers import AlarmTerms
+from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.reporting.facts import ReportTerms
-from pipeline_project.domain.review.new_tasks import ReviewTerms, SpreadTerms
+from pipeline_project.domain.review.new_tasks import ReviewTerms
 
 if TYPE_CHECKING:
-    from pipeline_project.spec.model import WorkflowSpec
-
-#: What the keys of `clusters` begin with that say when to report a new one.
-_ALARM = "alarm_"
+    from pipeline_project.spec.workflow import WorkflowSpec
 
 
 def cluster_terms(spec: WorkflowSpec) -> ClusterTerms:
-    """The window and the sizes of the workflow's clusters.
-
-    Raises:
-        ValueError: the workflow declares none.
-    """
-    if spec.clusters is None:
-        raise ValueError(f"{spec.name} declares no `clusters`")
-    plain = spec.clusters.model_dump()
-    return ClusterTerms(**{name: value for name, value in plain.items() if not name.startswith(_ALARM)})
-
-
-def alarm_terms(spec: WorkflowSpec) -> AlarmTerms:
-    """When a new cluster of the workflow is reported.
+    """How the workflow's cases are clustered.
 
     Raises:
         ValueError: the workflow declares no clusters.
     """
     if spec.clusters is None:
         raise ValueError(f"{spec.name} declares no `clusters`")
-    plain = spec.clusters.model_dump()
-    return AlarmTerms(**{name.removeprefix(_ALARM): value for name, value in plain.items() if name.startswith(_ALARM)})
+    return spec.clusters
 
 
 def report_terms(spec: WorkflowSpec) -> ReportTerms:
@@ -61,9 +44,9 @@ def report_terms(spec: WorkflowSpec) -> ReportTerms:
 
 def review_terms(spec: WorkflowSpec) -> ReviewTerms:
     """By what rules people decide the workflow's cases."""
-    options, review = spec.option_specs, spec.review
-    plain = review.model_dump(exclude={"capacity", "exploration", "clusters"})
+    options = spec.option_specs
     return ReviewTerms(
+        **vars(spec.review),
         workflow=spec.name,
         title=spec.title,
         currency=spec.currency,
@@ -71,8 +54,6 @@ def review_terms(spec: WorkflowSpec) -> ReviewTerms:
         denies=frozenset(name for name, option in options.items() if option.denies),
         labels=spec.labels,
         acts=frozenset(name for name, option in options.items() if option.actions),
-        clusters=SpreadTerms(**review.clusters.model_dump()) if review.clusters else None,
-        **plain,
     )
 
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import Discriminator, Tag
 from pydantic.fields import FieldInfo
 
-from pipeline_project.spec.base import Part, Slug
-from pipeline_project.spec.model import Currency, Owner
-from pipeline_project.spec.quantities import PORTION, SHARE
-from pipeline_project.spec.reviewing import PERCENT
+from pipeline_project.domain.core.names import Slug
+from pipeline_project.domain.core.quantities import PERCENT, PORTION, SHARE
+from pipeline_project.spec.base import is_part, keys_of
+from pipeline_project.spec.workflow import Currency, Owner
 
 _PATTERNS = {
     get_args(Slug)[1].pattern: "a name of lower-case letters, digits and underscores that begins with a letter",
@@ -66,7 +66,7 @@ class WantedValue:
 
     @property
     def is_part(self) -> bool:
-        return isinstance(self.kind, type) and issubclass(self.kind, Part)
+        return is_part(self.kind)
 
     @property
     def tagged(self) -> dict[str, WantedValue]:
@@ -75,7 +75,7 @@ class WantedValue:
         if discriminator is None:
             return {}
         if isinstance(discriminator, str):
-            kinds = (get_args(branch.kind.model_fields[discriminator].annotation)[0] for branch in self.branches)
+            kinds = (get_args(keys_of(branch.kind)[discriminator].annotation)[0] for branch in self.branches)
             return dict(zip(kinds, self.branches, strict=True))
         return {limit.tag: branch for branch in self.branches for limit in branch.limits if isinstance(limit, Tag)}
 

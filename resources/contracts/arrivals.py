@@ -18,7 +18,7 @@ from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.typed_rows import ID_USABLE, WHOLE, TypedRows, readable_column
 from pipeline_project.ports.contracts import CasesContract
 from pipeline_project.spec.contract import Rule, rules
-from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.contracts.expectations import expectation, run, true
 from resources.contracts.outputs import decisions_contract, embeddings_contract, scores_contract
 

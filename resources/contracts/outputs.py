@@ -13,8 +13,8 @@ from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.ports.contracts import Contract
-from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.output_contract import SUM_TOLERANCE, output_rules
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.contracts.expectations import expectation, run, true
 
 if TYPE_CHECKING:

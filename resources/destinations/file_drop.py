@@ -13,7 +13,7 @@ from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.acting import FileDestination
+from pipeline_project.spec.actions import FileDestination
 from resources.destinations import declared_as
 from resources.destinations.deadline import left_after
 from resources.sources.places import environment, place

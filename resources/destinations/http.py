@@ -18,7 +18,7 @@ from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate, fate_
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.acting import HttpDestination
+from pipeline_project.spec.actions import HttpDestination
 from resources.destinations import declared_as
 from resources.destinations.deadline import GRACE, cancelled_after
 from resources.keys.action_secrets import PREFIX, signing_secret

@@ -16,7 +16,7 @@ from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.acting import SqlDestination
+from pipeline_project.spec.actions import SqlDestination
 from resources.destinations import declared_as
 from resources.destinations.deadline import left_after
 from resources.postgres.databases import HOUSE, begun, engine_of, with_driver

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from pipeline_project.ports.sources import CaseSource, OutcomeSource, PhotoSource
 from pipeline_project.settings import Settings
-from pipeline_project.spec.model import WorkflowSpec
-from pipeline_project.spec.source import ColumnOutcome, FilesSource, TableSource
+from pipeline_project.spec.outcome import ColumnOutcome
+from pipeline_project.spec.source import FilesSource, TableSource
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.files import FilesCases
 from resources.sources.outcomes import ColumnOutcomes, FilesOutcomes
 from resources.sources.photos import FolderPhotos

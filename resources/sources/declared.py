@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipeline_project.domain.intake.file_hints import DeclaredColumns
-from pipeline_project.spec.model import WorkflowSpec
-from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
+from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
+from pipeline_project.spec.workflow import WorkflowSpec
 
 
 def case_columns(spec: WorkflowSpec) -> DeclaredColumns:

@@ -16,8 +16,8 @@ from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.domain.intake.night_names import night_glob, night_in
 from pipeline_project.domain.intake.readings import readings_of, with_readings
 from pipeline_project.settings import Settings
-from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import FileTerms, read_file, stamp
 from resources.sources.declared import case_columns
 from resources.sources.places import pattern_place, place

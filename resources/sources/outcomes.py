@@ -16,8 +16,8 @@ from pipeline_project.domain.intake.admission import FUTURE_ALLOWED, REPAIR_PREF
 from pipeline_project.domain.intake.outcomes import OUTCOMES, OutcomeProblem, with_problems
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse, strings
 from pipeline_project.ports.sources import CaseSource
-from pipeline_project.spec.model import WorkflowSpec
-from pipeline_project.spec.source import ColumnOutcome, FilesOutcome
+from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import FileTerms, read_file, stamp
 from resources.sources.declared import outcome_columns
 from resources.sources.files import NightFiles, joined

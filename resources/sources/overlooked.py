@@ -10,8 +10,9 @@ from pathlib import Path
 from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.intake.near_misses import NearMiss, near_misses
 from pipeline_project.settings import Settings
-from pipeline_project.spec.model import WorkflowSpec
-from pipeline_project.spec.source import FilesOutcome, FilesSource, TableSource
+from pipeline_project.spec.outcome import FilesOutcome
+from pipeline_project.spec.source import FilesSource, TableSource
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import stamp
 from resources.sources.files import NightFiles
 from resources.sources.places import place

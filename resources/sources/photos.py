@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline_project.domain.core.errors import PhotoUnreadable
-from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FilesSource, TableSource
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.files import fingerprint
 from resources.sources.places import place
 

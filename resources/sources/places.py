@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.variables import LIST, VARIABLE, Use, holds_password, nameable, not_nameable
 from pipeline_project.settings import Settings
-from pipeline_project.spec.model import WorkflowSpec
+from pipeline_project.spec.workflow import WorkflowSpec
 
 
 def environment(settings: Settings, environ: Mapping[str, str] | None) -> dict[str, str]:

@@ -18,8 +18,8 @@ from pipeline_project.domain.intake.file_hints import DeclaredColumns
 from pipeline_project.domain.intake.inbound.events import POSTED_SOURCE, EventKind, PostedEvent, PostedEvents
 from pipeline_project.domain.intake.outcomes import OutcomeProblem, problems_of, with_problems
 from pipeline_project.ports.sources import CaseSource, OutcomeSource
-from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FileFormat
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources import unhashed_columns
 from resources.sources.arrivals import arrivals
 from resources.sources.declared import case_columns

@@ -12,8 +12,8 @@ import pyarrow as pa
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.intake.admission import REPAIR_PREFIX
 from pipeline_project.settings import Settings
-from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import FileFormat, FilesSource, TableSource
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.files.small_files import write_whole
 from resources.sources.arrivals import FileTerms, read_file
 from resources.sources.places import is_night

@@ -12,8 +12,8 @@ import pyarrow as pa
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.settings import Settings
-from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import SqlSource
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import arrivals
 from resources.sources.files import fingerprint, joined, repair_stamps
 from resources.sources.places import secret

@@ -20,8 +20,8 @@ from pipeline_project.domain.core.schema import ARRIVALS, Role
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse
 from pipeline_project.domain.intake.readings import FileReading, lines_of, readings_of, with_readings
 from pipeline_project.settings import Settings
-from pipeline_project.spec.model import WorkflowSpec
 from pipeline_project.spec.source import Spread, TableFile, TableSource
+from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import FileTerms, read_file, stamp
 from resources.sources.declared import case_columns
 from resources.sources.files import fingerprint, joined, repair_stamps

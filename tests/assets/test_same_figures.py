@@ -120,7 +120,7 @@ def _of(pattern: str, text: str) -> float:
 def test_the_calibration_error_is_one(world: World, printed: str, page: str, replayed: Any) -> None:
     error = _of(r"\| ece \| ([0-9.]+) \|", printed)
     assert error > 0.01
-    gates = {verdict.name: verdict for verdict in judge_gates(replayed, world.spec.gates.terms, None)}
+    gates = {verdict.name: verdict for verdict in judge_gates(replayed, world.spec.gates, None)}
     assert _of(r"calibration error ([0-9.]+),", gates["calibration"].detail) == error
     terms = PageTerms(world.spec.title, world.spec.currency, titles(world.spec, None))
     assert _of(r"calibration error ([0-9.]+) ", _words(render_replay(replayed, "same", 1, terms))) == error

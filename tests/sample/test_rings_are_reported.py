@@ -7,10 +7,11 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
-from pipeline_project.domain.clusters.clustering import ClusterTerms, night_groups
+from pipeline_project.domain.clusters.clustering import night_groups
 from pipeline_project.domain.clusters.lineage import cluster_events
-from pipeline_project.domain.clusters.newcomers import AlarmTerms, ClusterWindow, novelties
+from pipeline_project.domain.clusters.newcomers import ClusterWindow, novelties
 from pipeline_project.domain.clusters.similarity import vectors_of
+from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
 from pipeline_project.sample.claims import Claim, claims_of
 from pipeline_project.sample.shots import photos_of
@@ -75,7 +76,7 @@ def test_a_ring_is_reported_the_night_it_appears() -> None:
         vectors = vectors_of(window, found.members["case_id"].to_pylist())
         earlier = pa.concat_tables(events) if events else None
         in_window = ClusterWindow(found.members, vectors, subjects)
-        new, rows = novelties(night, happened, in_window, earlier, AlarmTerms())
+        new, rows = novelties(night, happened, in_window, earlier, ClusterTerms())
         reported += [(night, held[novelty.cluster]) for novelty in new]
         clusters.append(found.clusters)
         events.append(rows)

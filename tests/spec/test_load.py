@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline_project.spec import WorkflowSpec, check_file, load_all, load_spec
 from pipeline_project.spec.load import SHIPPED
-from pipeline_project.spec.model import read_schema
+from pipeline_project.spec.workflow import read_schema
 
 SHIPPED_NAMES = {"order_returns", "returns", "support_tickets", "vehicle_claims"}
 MINIMAL = """\

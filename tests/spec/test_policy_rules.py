@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import TypeAdapter
 
+from pipeline_project.domain.core.model_terms import PolicyBounds
 from pipeline_project.spec.base import SpecFinding
 from pipeline_project.spec.draft import Draft
-from pipeline_project.spec.lifecycle import PolicySpec
 from pipeline_project.spec.rules_policy import POLICY_RULES
 
 
@@ -19,7 +20,7 @@ class Part:
 
 def found(policy: dict[str, object], learned_after: tuple[str, ...], exploration: float) -> list[SpecFinding]:
     parts = {
-        "policy": PolicySpec.model_validate(policy),
+        "policy": TypeAdapter(PolicyBounds).validate_python(policy),
         "outcome": Part(learned_after=learned_after),
         "review": Part(exploration=exploration, capacity=10),
     }

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.clusters.neighbours import density_labels
+from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.vectors.joint import centred, reduced
 from pipeline_project.domain.vectors.near_duplicates import Twins, twins
@@ -42,28 +43,12 @@ MEMBERS = pa.schema(
     [pa.field(name, pa.string(), nullable=False) for name in (NIGHT, CASE_ID, "came", "cluster", "cluster_born")]
 )
 
+#: Twins are looked for among so many of the latest cases, and always among the night's own.
+TWIN_LIMIT = 50_000
+
 # A name passes on only with this share of the smaller of the two groups; a stray member carries none. A third,
 # because a group may split in three and still be remembered.
 _ENOUGH_OVERLAP = 0.3
-
-
-@dataclass(frozen=True)
-class ClusterTerms:
-    """How cases are grouped.
-
-    Attributes:
-        window_nights: nights looked back, this one included.
-        minimum_size: fewest members of a cluster.
-        dimensions: vectors are reduced to at most so many.
-        fit_limit: above so many cases, clusters are fitted on a sample and the rest assigned.
-        twin_limit: twins are looked for among so many of the latest cases, and always among the night's own.
-    """
-
-    window_nights: int = 14
-    minimum_size: int = 8
-    dimensions: int = 50
-    fit_limit: int = 50_000
-    twin_limit: int = 50_000
 
 
 @dataclass(frozen=True)
@@ -93,6 +78,7 @@ def night_groups(
     subjects: Mapping[str, str | None] | pd.Series,
     earlier: pa.Table | None,
     terms: ClusterTerms,
+    twin_limit: int = TWIN_LIMIT,
 ) -> NightGroups:
     """Groups the window's cases under names that last, and looks for twins of the night's own.
 
@@ -112,7 +98,7 @@ def night_groups(
     tracked = track(labels, case_ids, nights, night, _earlier(earlier, night, terms.window_nights))
     asked = np.array([n == night for n in nights], dtype=bool)
     keys = [value or [] for value in window["photo_keys"].to_pylist()]
-    recent = len(case_ids) - min(len(case_ids), max(terms.twin_limit, int(asked.sum())))
+    recent = len(case_ids) - min(len(case_ids), max(twin_limit, int(asked.sum())))
     alike = twins(unit(np.hstack([text[recent:], image[recent:]])), case_ids, known, keys, asked)
     table = clusters_table(night, case_ids, labels, tracked, known, asked, alike)
     order = {case: row for row, case in enumerate(table[CASE_ID].to_pylist())}

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline_project.domain.clusters.lineage import ClusterEvent, Kind, by_cluster
 from pipeline_project.domain.clusters.similarity import Likeness, Vectors, likeness
+from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.core.schema import NIGHT
 
 #: One row per cluster and night, ended clusters on the night they ended. No case and no account is named in it.
@@ -34,25 +35,6 @@ EVENTS = pa.schema(
         pa.field("reported", pa.bool_(), nullable=False),
     ]
 )
-
-
-@dataclass(frozen=True)
-class AlarmTerms:
-    """When a new cluster is reported.
-
-    Attributes:
-        members: so many of its latest cases are alike across accounts, at least.
-        accounts: of so many accounts, at least.
-        nights: latest means so many nights; a cluster is new for as many.
-        similarity: from this cosine on, words and photos together, two cases of different accounts are alike.
-        chance: an ordinary new cluster grows so with at most this chance, as the earlier ones tell.
-    """
-
-    members: int = 5
-    accounts: int = 4
-    nights: int = 7
-    similarity: float = 0.9
-    chance: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -92,7 +74,7 @@ def novelties(
     events: Sequence[ClusterEvent],
     window: ClusterWindow,
     earlier: pa.Table | None,
-    terms: AlarmTerms,
+    terms: ClusterTerms,
 ) -> tuple[list[Novelty], pa.Table]:
     """The new clusters to be reported tonight, each once in its life, and the night's rows (`EVENTS`).
 
@@ -103,7 +85,7 @@ def novelties(
     Args:
         earlier: `EVENTS` of the nights before; None on the first.
     """
-    since = (date.fromisoformat(night) - timedelta(days=terms.nights - 1)).isoformat()
+    since = (date.fromisoformat(night) - timedelta(days=terms.alarm_nights - 1)).isoformat()
     known = _reached(earlier)
     reported = _reported(earlier)
     latest, _ = by_cluster(window.members.filter(pc.greater_equal(window.members["came"], since)))
@@ -112,7 +94,9 @@ def novelties(
         alike = chance = None
         young = event.kind is not Kind.DIED and event.born is not None and event.born >= since
         if young:
-            alike = likeness(sorted(latest.get(event.cluster, ())), window.subjects, window.vectors, terms.similarity)
+            alike = likeness(
+                sorted(latest.get(event.cluster, ())), window.subjects, window.vectors, terms.alarm_similarity
+            )
             others = [most for name, most in known.items() if name != event.cluster]
             chance = chance_of(alike.cases, others)
         novelty = None
@@ -142,8 +126,8 @@ def chance_of(growth: int, earlier: Sequence[int]) -> float:
     return float(max(share, rate.sf(growth - 1)))
 
 
-def _novelty(event: ClusterEvent, alike: Likeness, chance: float, terms: AlarmTerms) -> Novelty | None:
-    if alike.cases < terms.members or alike.accounts < terms.accounts or chance > terms.chance:
+def _novelty(event: ClusterEvent, alike: Likeness, chance: float, terms: ClusterTerms) -> Novelty | None:
+    if alike.cases < terms.alarm_members or alike.accounts < terms.alarm_accounts or chance > terms.alarm_chance:
         return None
     return Novelty(
         cluster=event.cluster,

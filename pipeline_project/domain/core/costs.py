@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline_project.domain.core.expressions import evaluate
-from pipeline_project.domain.core.model_terms import PromiseTerms, SurgeTerms
+from pipeline_project.domain.core.model_terms import PolicyBounds
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CostMatrix:
 
 
 @dataclass(frozen=True)
-class PolicyTerms:
+class PolicyTerms(PolicyBounds):
     """What bounds the policy beside the costs.
 
     Attributes:
@@ -34,9 +34,6 @@ class PolicyTerms:
         capacity: answers per night, a number or a share such as "20%".
         exploration: share of cases sent to people at random.
         seed: what makes one workflow's random share differ from another's.
-        promise: the error that decisions made without people promise to stay below.
-        exploration_budget: most money per night that the random share may cost in expectation.
-        surge: the plan for a night much larger than usual.
     """
 
     denies: tuple[bool, ...]
@@ -44,9 +41,6 @@ class PolicyTerms:
     capacity: int | str
     exploration: float
     seed: str
-    promise: PromiseTerms | None = None
-    exploration_budget: float | None = None
-    surge: SurgeTerms | None = None
 
     def places(self, cases: int) -> int:
         """How many answers people can give for a night of this many cases."""

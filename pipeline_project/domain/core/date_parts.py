@@ -6,6 +6,11 @@ import calendar
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline_project.domain.core.names import Words
 
 _NAMES = (
     "january february march april may june july august september october november december",
@@ -17,20 +22,29 @@ _DAYS_OF_WEEK, _WEEKS = 7, 5
 
 @dataclass(frozen=True)
 class DateParts:
-    """The columns of the source that together make a date.
+    """A date in several columns: year and month, and the day or only the week of the month."""
 
-    Attributes:
-        year: four digits.
-        month: 1 to 12, or its English name, whole or three letters.
-        day: of the month; exactly one of `day` and `week_of_month` is given.
-        week_of_month: 1 to 5. The last day of the week is taken, the fifth week ending with the month: whoever knows
-            the week alone must not place a case before it can have happened.
-    """
+    year: Annotated[Words, Field(description="The column with the year, four digits.")]
+    month: Annotated[
+        Words, Field(description="The column with the month: 1 to 12, or its English name, whole or three letters.")
+    ]
+    day: Annotated[Words | None, Field(description="The column with the day of the month.")] = None
+    # whoever knows the week alone must not place a case before it can have happened
+    week_of_month: Annotated[
+        Words | None,
+        Field(
+            description="Instead of `day`: the column with the week, 1 to 5. The week's last day counts, so that no "
+            "case comes before it can have happened."
+        ),
+    ] = None
 
-    year: str
-    month: str
-    day: str | None = None
-    week_of_month: str | None = None
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: neither `day` nor `week_of_month` is given, or both.
+        """
+        if (self.day is None) == (self.week_of_month is None):
+            raise ValueError("give either `day` or `week_of_month`")
 
     @property
     def columns(self) -> tuple[str, ...]:

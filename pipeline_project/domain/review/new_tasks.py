@@ -4,28 +4,96 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pipeline_project.domain.core.names import Slug, Words
+from pipeline_project.domain.core.quantities import Capacity, Hours, Minutes, Share
 
 
 @dataclass(frozen=True)
 class SpreadTerms:
-    """When one decision may stand for a cluster; see `spec.reviewing.ClusterReviewSpec`."""
+    """When one decision may stand for a whole cluster."""
 
-    limit: float
-    error: float
-    ceiling: float | None
-    minimum: int
+    limit: Annotated[
+        Share, Field(description="Most members that may be decided wrongly by the cluster's decision.")
+    ] = 0.1
+    error: Annotated[
+        Share,
+        Field(description="Chance, over all clusters of a night together, that the limit is broken unnoticed."),
+    ] = 0.1
+    ceiling: Annotated[
+        float | None, Field(gt=0, description="Members with more money at stake are decided one by one.")
+    ] = None
+    minimum: Annotated[int, Field(ge=2, description="Fewest open members for a cluster to be decided at once.")] = 6
 
 
-@dataclass(frozen=True)
-class ReviewTerms:
-    """By what rules people decide a workflow's cases; the attributes are those of `spec.reviewing.ReviewSpec`.
+def _usual_reasons() -> dict[str, str]:
+    return {
+        "clear_from_photos": "Clear from the photos",
+        "clear_from_words": "Clear from the words",
+        "clear_from_history": "Clear from the customer's history",
+        "policy": "The house rules say so",
+        "goodwill": "Goodwill",
+        "other": "Other, see the note",
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewRules:
+    """What it costs to ask a person, how much of it there is, and by what rules people decide."""
+
+    cost: Annotated[float, Field(ge=0, description="Of one answer, in the workflow's currency.")]
+    capacity: Annotated[
+        Capacity, Field(description="Answers per night: a number, or a share of the night, written 20% or 0.2.")
+    ]
+    exploration: Annotated[
+        Share,
+        Field(description="Share of cases sent to people at random, so that outcomes are not censored by the policy."),
+    ] = 0.0
+    due_hours: Annotated[Hours, Field(gt=0, description="A task is due this long after its night was decided.")] = 72
+    remind_hours: Annotated[
+        tuple[Annotated[Hours, Field(gt=0)], ...],
+        Field(description="A reminder is written when a task has this many hours left; one row for each level."),
+    ] = (24,)
+    lapse_hours: Annotated[
+        Hours, Field(gt=0, description="An escalated task that is this late lapses; see `safe_default`.")
+    ] = 96
+    safe_default: Annotated[
+        Slug | None,
+        Field(description="The option a lapsed task takes, which may not deny; without it the task waits, escalated."),
+    ] = None
+    lease_minutes: Annotated[
+        Minutes, Field(gt=0, description="A claimed task goes back to the queue after this long.")
+    ] = 15
+    most_tasks: Annotated[int, Field(ge=1, description="Most open tasks assigned to one reviewer.")] = 40
+    skill: Annotated[Slug | None, Field(description="Only reviewers with this skill are asked.")] = None
+    reasons: Annotated[
+        dict[Slug, Words],
+        Field(min_length=1, description="The short list a reviewer picks a reason from, with the words shown."),
+    ] = field(default_factory=_usual_reasons)
+    second_above: Annotated[
+        float | None,
+        Field(gt=0, description="Above this amount, summed over a customer's proposals, a second person must agree."),
+    ] = None
+    second_nights: Annotated[int, Field(ge=1, description="Nights over which a customer's amounts add up.")] = 30
+    repeats: Annotated[
+        Share, Field(description="Share of answered tasks shown again, unmarked, to measure agreement.")
+    ] = 0.0
+    clusters: Annotated[SpreadTerms | None, Field(description="When one decision may stand for a whole cluster.")] = (
+        None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewTerms(ReviewRules):
+    """By what rules people decide a workflow's cases, and between what.
 
     Attributes:
         options: name -> title, in the spec's order.
         denies: the options that refuse a customer something.
         labels: what can turn out to be true, in the spec's order.
-        reasons: code -> words.
         acts: the options that lead to actions.
     """
 
@@ -35,19 +103,6 @@ class ReviewTerms:
     options: Mapping[str, str]
     denies: frozenset[str]
     labels: tuple[str, ...]
-    cost: float
-    due_hours: float
-    remind_hours: tuple[float, ...]
-    lapse_hours: float
-    safe_default: str | None
-    lease_minutes: float
-    most_tasks: int
-    skill: str | None
-    reasons: Mapping[str, str]
-    second_above: float | None
-    second_nights: int
-    repeats: float
-    clusters: SpreadTerms | None = None
     acts: frozenset[str] = frozenset()
 
 

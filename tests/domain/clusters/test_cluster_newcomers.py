@@ -7,7 +7,6 @@ import pytest
 from pipeline_project.domain.clusters.clustering import MEMBERS
 from pipeline_project.domain.clusters.lineage import cluster_events
 from pipeline_project.domain.clusters.newcomers import (
-    AlarmTerms,
     ClusterWindow,
     Novelty,
     chance_of,
@@ -15,10 +14,11 @@ from pipeline_project.domain.clusters.newcomers import (
     novelties_of,
 )
 from pipeline_project.domain.clusters.similarity import Vectors, likeness
+from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.vectors.stored import unit
 
 NIGHT, LATE, LONG_AGO = "2025-03-20", "2025-03-18", "2025-03-08"
-TERMS = AlarmTerms()
+TERMS = ClusterTerms()
 
 
 def group(count: int, name: str = "x", came: str = LATE, born: str = NIGHT) -> pa.Table:

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from pipeline_project.domain.clusters.clustering import CLUSTERS, ClusterTerms, cluster, night_groups, track
+from pipeline_project.domain.clusters.clustering import CLUSTERS, cluster, night_groups, track
 from pipeline_project.domain.clusters.neighbours import density_labels
+from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.vectors.joint import centred
 from pipeline_project.domain.vectors.near_duplicates import twins
 from pipeline_project.domain.vectors.stored import EMBEDDINGS, pack, unit
@@ -265,7 +266,7 @@ def test_only_the_latest_cases_are_compared_when_the_window_is_large():
     ]
     nights.append(window("2025-03-05", ["k5"], vectors[5:], keys=[["p"]]))
     table = pa.concat_tables(nights)
-    near = night_groups("2025-03-05", table, {}, None, ClusterTerms(window_nights=9, twin_limit=3)).clusters
+    near = night_groups("2025-03-05", table, {}, None, ClusterTerms(window_nights=9), twin_limit=3).clusters
     far = night_groups("2025-03-05", table, {}, None, ClusterTerms(window_nights=9)).clusters
     assert far["twin_case"].to_pylist()[1] == "k0" and near["twin_case"].to_pylist()[1] != "k0"
     assert near["shared_photo"].to_pylist() == [True, True]

@@ -19,6 +19,7 @@ TERMS = ReviewTerms(
     denies=frozenset({"reject"}),
     labels=("fine", "defective"),
     cost=4.5,
+    capacity=10,
     due_hours=72,
     remind_hours=(4, 24),
     lapse_hours=96,

@@ -26,7 +26,7 @@ from pipeline_project.domain.delivery.keys import fingerprint
 from pipeline_project.sample.shop import Book, Faults, Ordered, build_shop
 from pipeline_project.sample.shop_faults import Fault
 from pipeline_project.settings import Settings
-from pipeline_project.spec.acting import HttpDestination, SqlDestination
+from pipeline_project.spec.actions import HttpDestination, SqlDestination
 from resources.destinations import http
 from resources.destinations.file_drop import FileDrop
 from resources.destinations.http import HttpService, local

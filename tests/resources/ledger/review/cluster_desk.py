@@ -32,6 +32,7 @@ TERMS = ReviewTerms(
     denies=frozenset({"reject"}),
     labels=("fine", "defective", "worn"),
     cost=4.5,
+    capacity=10,
     due_hours=72,
     remind_hours=(24,),
     lapse_hours=96,

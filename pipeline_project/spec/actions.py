@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, field_validator
 
+from pipeline_project.domain.core.names import Slug
+from pipeline_project.domain.core.quantities import Hours, Seconds
 from pipeline_project.domain.core.variables import Use, holds_password
 from pipeline_project.domain.delivery.backoff import LONGEST_DEADLINE
 from pipeline_project.domain.delivery.planned_actions import ActionKind
-from pipeline_project.spec.base import Part, Slug
-from pipeline_project.spec.quantities import Hours, Seconds
+from pipeline_project.spec.base import Part
 from pipeline_project.spec.source import Location
 
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$"), Use.SECRET]

@@ -12,10 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from pipeline_project.domain.core.quantities import (
+    Capacity,
+    Days,
+    Hours,
+    Minutes,
+    OptionalCapacity,
+    Portion,
+    Seconds,
+    Share,
+)
 from pipeline_project.spec import check_file, load_spec
-from pipeline_project.spec.base import Portion, Share
-from pipeline_project.spec.quantities import Days, Hours, Minutes, Seconds
-from pipeline_project.spec.reviewing import Capacity, OptionalCapacity
 from tests.spec.test_mistakes import GOOD
 
 SHARE, PORTION, CAPACITY = TypeAdapter(Share), TypeAdapter(Portion), TypeAdapter(Capacity)
@@ -76,7 +83,7 @@ def test_the_sentence_stands_at_the_line(tmp_path: Path) -> None:
 
 def test_everything_that_calls_itself_a_share_takes_a_percentage() -> None:
 
-    page = Path(__file__).parents[2] / "docs" / "workflows.md"
+    page = Path(__file__).parents[3] / "docs" / "workflows.md"
     rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| [^|]* \| ([^|]*) \|$", page.read_text(encoding="utf-8"), re.M)
     shares = [
         (key, takes)

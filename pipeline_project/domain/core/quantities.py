@@ -1,4 +1,4 @@
-"""Shares and spans of time as people write them: `2%` is 0.02, and a span is a whole number of microseconds."""
+"""Quantities as people write them: `2%` is 0.02, and a span of time is a whole number of microseconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 _PERCENT = re.compile(r"\s*(?P<number>[0-9]{1,9}(?:\.[0-9]{1,15})?)\s*%\s*")
 #: The longest span that a spec may hold.
@@ -54,6 +54,17 @@ PORTION = BeforeValidator(_portion)
 SHARE = BeforeValidator(_share)
 #: Marks the number of answers people can give.
 PLACES = BeforeValidator(places)
+
+#: A part of something that may also be more than the whole.
+Portion = Annotated[float, PORTION]
+Share = Annotated[float, SHARE, Field(ge=0, le=1)]
+
+PERCENT = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$"
+_Answers = Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=PERCENT)]
+#: Answers per night: a number of them, or a share of the night.
+Capacity = Annotated[_Answers, PLACES]
+#: The same where none need be given.
+OptionalCapacity = Annotated[_Answers | None, PLACES]
 
 
 def _whole_microseconds(unit: timedelta) -> AfterValidator:
