@@ -26,8 +26,8 @@ from pipeline_project.domain.intake.admission import (
 )
 from pipeline_project.domain.intake.contents import hits
 from pipeline_project.domain.intake.duplicates import contradicting, repeated
-from pipeline_project.domain.intake.outcomes import known_honestly, problems_of, without_case
-from pipeline_project.domain.intake.readings import FileReading, as_json, from_json, readings_of, unaccounted
+from pipeline_project.domain.intake.outcomes import known_honestly, without_case
+from pipeline_project.domain.intake.readings import FileReading, as_json, from_json, unaccounted
 from pipeline_project.partitions import earlier_nights, nights, window
 from pipeline_project.ports.contracts import Contracts
 from pipeline_project.ports.lake import Lake
@@ -64,14 +64,14 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
         night = window(spec, context.partition_key)
         source = sources.cases(spec)
         landed = source.fingerprint(night)
-        table = source.read(night)
+        arrived = source.read(night)
+        table, readings = arrived.rows, arrived.readings
         unreadable = len(table) - table["problem"].null_count
         files = len(set(table["file"].to_pylist()))
-        readings = readings_of(table)
         detected = [f"- {reading.file}: {words}" for reading in readings for words in reading.detected]
         return dg.MaterializeResult(
             # what the check counts by stands in the same commit as the rows: neither is there without the other
-            value=with_note(table.replace_schema_metadata(None), {READINGS: json.dumps(as_json(readings))}),
+            value=with_note(table, {READINGS: json.dumps(as_json(readings))}),
             metadata={
                 "rows": rows(table),
                 "files": files,
@@ -188,10 +188,10 @@ def build_outcomes(spec: WorkflowSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Outcomes that arrived that night; the same outcome twice is one fact."""
         night = context.partition_key
-        arrived = sources.outcomes(spec).read(window(spec, night))
-        arrived, late = _honest(context, spec, lake, ledger, arrived)
+        read = sources.outcomes(spec).read(window(spec, night))
+        arrived, late = _honest(context, spec, lake, ledger, read.rows)
         new = ledger.record_outcomes(spec.name, arrived)
-        problems = [f"{p.file}, line {p.line}: {p.reason}" for p in problems_of(arrived)]
+        problems = [f"{p.file}, line {p.line}: {p.reason}" for p in read.problems]
         if problems:
             context.log.warning("%d outcomes could not be used; see the metadata", len(problems))
         return dg.MaterializeResult(

@@ -131,7 +131,7 @@ def _cases(night: str) -> int:
     from resources.sources import case_source
 
     spec = workflow(WORKFLOW)
-    return len(case_source(spec, settings()).read(window(spec, night)))
+    return len(case_source(spec, settings()).read(window(spec, night)).rows)
 
 
 def _seconds(call: Callable[[], Any]) -> float:

@@ -26,8 +26,8 @@ from pipeline_project.domain.delivery.planned_actions import ActionTerms, Planne
 from pipeline_project.domain.intake.admission import admit, read_rows
 from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.landing import Overlooked
-from pipeline_project.domain.intake.outcomes import OUTCOMES
-from pipeline_project.domain.intake.readings import FileReading, with_readings
+from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes, OutcomeProblem
+from pipeline_project.domain.intake.readings import ArrivedRows, FileReading
 from pipeline_project.domain.intake.typed_rows import TypedRows
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
@@ -376,6 +376,7 @@ class Sources:
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     outcomes_of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    unusable: tuple[OutcomeProblem, ...] = ()
     prints: dict[str, str] = field(default_factory=dict)
     unread: list[Overlooked] = field(default_factory=list)
     readings: dict[str, list[FileReading]] = field(default_factory=dict)
@@ -396,11 +397,11 @@ class Sources:
         return [each for each in self.unread if night is None or each.night == night]
 
     def outcomes(self, spec: WorkflowSpec) -> Outcomes:
-        return Outcomes(self.outcomes_of)
+        return Outcomes(self.outcomes_of, self.unusable)
 
-    def read(self, window: NightWindow) -> pa.Table:
+    def read(self, window: NightWindow) -> ArrivedRows:
         table = pa.Table.from_pylist(self.rows.get(window.night, []), schema=ARRIVALS)
-        return with_readings(table, self.readings.get(window.night, []))
+        return ArrivedRows(table, tuple(self.readings.get(window.night, [])))
 
     def fingerprint(self, window: NightWindow) -> str:
         return self.fingerprint_of(window.night)
@@ -419,9 +420,10 @@ class Sources:
 @dataclass
 class Outcomes:
     of: dict[str, list[dict[str, Any]]]
+    unusable: tuple[OutcomeProblem, ...]
 
-    def read(self, window: NightWindow) -> pa.Table:
-        return pa.Table.from_pylist(self.of.get(window.night, []), schema=OUTCOMES)
+    def read(self, window: NightWindow) -> ArrivedOutcomes:
+        return ArrivedOutcomes(pa.Table.from_pylist(self.of.get(window.night, []), schema=OUTCOMES), self.unusable)
 
 
 @dataclass
@@ -678,11 +680,11 @@ class World:
     def gather(self, night: str) -> None:
         """Arrivals and cases of a night, whose checks have passed, and the outcomes that came, without a run."""
         window = window_of(night, self.spec.nights.time_zone)
-        arrivals = self.sources.read(window)
+        arrivals = self.sources.read(window).rows
         admitted = admit(read_rows(arrivals, self.spec.case_schema), [], None, window)
         for noun, table in [("arrivals", arrivals), ("cases", admitted.cases), ("quarantine", admitted.quarantine)]:
             self.lake.write_night(self.spec.name, noun, night, table)
-        self.ledger.record_outcomes(self.spec.name, self.sources.outcomes(self.spec).read(window))
+        self.ledger.record_outcomes(self.spec.name, self.sources.outcomes(self.spec).read(window).rows)
         gathered = ("arrivals", "cases", "quarantine")
         judged = {noun: str(self.lake.content(self.spec.name, noun, night)) for noun in gathered}
         for check in (NOTHING_VANISHED, NIGHT_IS_SOUND, "cases_contract"):

@@ -166,7 +166,7 @@ class _House:
                 came[kind] = (Came.SILENT, f"the door says {said}")
         try:
             window = window_of(night.isoformat(), ZONE)
-            typed = read_rows(self.source.read(window), self.spec.case_schema)
+            typed = read_rows(self.source.read(window).rows, self.spec.case_schema)
             admitted = admit(typed, cases_contract(self.spec).validate(typed), None, window)
             there = set(admitted.cases.column("case_id").to_pylist())
         except Exception as error:  # noqa: BLE001 - whatever it is, one body stopped the night

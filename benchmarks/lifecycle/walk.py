@@ -109,9 +109,9 @@ def walk(spec: WorkflowSpec, settings: Settings, tell: Callable[[str], None] = l
     last = spec.nights.last.isoformat() if spec.nights.last else "9999-12-31"
     for night in (each for each in source.nights_landed() if each <= last):
         span = window(spec, night)
-        typed = read_rows(source.read(span), spec.case_schema)
+        typed = read_rows(source.read(span).rows, spec.case_schema)
         admitted.append(admit(typed, contract.validate(typed), None, span).cases)
-        outcomes.append(told.read(span).select([CASE_ID, "label", "known_at"]).to_pandas())
+        outcomes.append(told.read(span).rows.select([CASE_ID, "label", "known_at"]).to_pandas())
     cases = pa.concat_tables(admitted)
     known = pd.concat(outcomes, ignore_index=True)
     tell(f"{len(cases):,} cases of {len(admitted)} nights")

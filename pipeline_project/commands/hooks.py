@@ -210,13 +210,14 @@ def _rows(spec: WorkflowSpec, file: Path, kind: EventKind) -> list[dict[str, str
     from resources.sources import repair_format
     from resources.sources.arrivals import read_file
 
-    found = [json.loads(raw) for raw in read_file(file, repair_format(spec, file), "", file.name)["raw"].to_pylist()]
+    arrived = read_file(file, repair_format(spec, file), "", file.name)
+    rows = [json.loads(raw) for raw in arrived.rows["raw"].to_pylist()]
     if kind == EventKind.ARRIVAL or spec.outcome.kind != "files":
-        return found
+        return rows
     # a file of outcomes has the columns of the workflow's feed; an event has names of its own
     feed = spec.outcome
     names = {feed.case_column: "case_id", feed.label_column: "label", feed.known_at_column: "known_at"}
-    return [{names[column]: value for column, value in row.items() if column in names} for row in found]
+    return [{names[column]: value for column, value in row.items() if column in names} for row in rows]
 
 
 def _portions(rows: Sequence[dict[str, str]]) -> Iterator[Sequence[dict[str, str]]]:

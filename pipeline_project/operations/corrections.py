@@ -9,13 +9,13 @@ import pyarrow as pa
 from pipeline_project.domain.core.errors import RecallRefused, SourceUnreadable
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.admission import admit, read_rows
+from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.domain.privacy.fields import PersonalFields
 from pipeline_project.settings import Settings
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.contracts.arrivals import cases_contract
 from resources.lake.sealed import SealedLake
 from resources.sources import unhashed_columns
-from resources.sources.files import joined
 from resources.sources.repairs import read_correction, read_repairs
 
 
@@ -32,13 +32,14 @@ def corrected_rows(
     """
     unhashed = unhashed_columns(spec)
     try:
-        rows = (
-            joined(read_repairs(settings, spec, night, unhashed))
+        arrived = (
+            ArrivedRows.joined(read_repairs(settings, spec, night, unhashed))
             if file is None
             else read_correction(spec, file, night, unhashed)
         )
     except SourceUnreadable as error:
         raise RecallRefused(str(error)) from error
+    rows = arrived.rows
     if not rows.num_rows:
         return None
     typed = read_rows(rows, spec.case_schema)

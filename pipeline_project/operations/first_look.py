@@ -18,7 +18,7 @@ from pipeline_project.domain.intake.first_look import (
     look_at_outcomes,
     look_at_rows,
 )
-from pipeline_project.domain.intake.outcomes import OUTCOMES, OutcomeProblem, problems_of, with_problems
+from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes
 from pipeline_project.domain.intake.typed_rows import read_rows
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.settings import Settings
@@ -81,7 +81,7 @@ def _nights(spec: WorkflowSpec, chosen: Settings) -> list[str]:
 
 def _rows(spec: WorkflowSpec, chosen: Settings) -> pa.Table:
     source = _source(spec, chosen)
-    parts = [source.read(window(spec, night)) for night in _nights(spec, chosen)]
+    parts = [source.read(window(spec, night)).rows for night in _nights(spec, chosen)]
     return pa.concat_tables(parts).slice(0, ROWS) if parts else ARRIVALS.empty_table()
 
 
@@ -123,13 +123,10 @@ def _outcomes(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
         if names and feed.column not in names:
             yield Seen(("outcome", "column"), column_advice(feed.column, sorted(names), "outcome.column"))
             return
-    read, problems = [], list[OutcomeProblem]()
-    for night in nights:
-        table = source.read(window(spec, night))
-        read.append(table.replace_schema_metadata(None))
-        problems += problems_of(table)
-    together = pa.concat_tables(read) if read else OUTCOMES.empty_table()
-    yield from look_at_outcomes(with_problems(together, problems), spec.labels)
+    read = [source.read(window(spec, night)) for night in nights]
+    rows = pa.concat_tables([arrived.rows for arrived in read]) if read else OUTCOMES.empty_table()
+    problems = tuple(problem for arrived in read for problem in arrived.problems)
+    yield from look_at_outcomes(ArrivedOutcomes(rows, problems), spec.labels)
 
 
 def _keys(raw: str) -> list[str]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-import pyarrow as pa
-
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.intake.landing import Overlooked
+from pipeline_project.domain.intake.outcomes import ArrivedOutcomes
+from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.spec import WorkflowSpec
 
 
 class CaseSource(Protocol):
     """Where a workflow's arrivals come from."""
 
-    def read(self, window: NightWindow) -> pa.Table:
-        """What came in for a night, untouched, as `schema.ARRIVALS`; no rows when nothing landed.
+    def read(self, window: NightWindow) -> ArrivedRows:
+        """What came in for a night, untouched, and how its files were read; no rows when nothing landed.
 
         Raises:
             SourceUnreadable: a file is there and cannot be read whole; the message says what to do.
@@ -40,8 +40,8 @@ class CaseSource(Protocol):
 class OutcomeSource(Protocol):
     """Where the truth about earlier cases comes from."""
 
-    def read(self, window: NightWindow) -> pa.Table:
-        """Outcomes that arrived that night, as `outcomes.OUTCOMES` (case_id, label, known_at, source)."""
+    def read(self, window: NightWindow) -> ArrivedOutcomes:
+        """Outcomes that arrived that night, and what could not be used of them."""
         ...
 
 

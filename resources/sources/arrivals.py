@@ -17,7 +17,7 @@ from pipeline_project.domain.core.errors import SourceStillGrowing, SourceUnread
 from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.domain.intake.file_hints import HEAD, DeclaredColumns, looks_like
 from pipeline_project.domain.intake.ids import canonical
-from pipeline_project.domain.intake.readings import FileReading, with_readings
+from pipeline_project.domain.intake.readings import ArrivedRows, FileReading
 from pipeline_project.domain.privacy.csv_cells import as_written
 from pipeline_project.spec.source import FileFormat
 from resources.sources.csv_rows import csv_rows
@@ -50,7 +50,7 @@ class FileTerms:
 NOTHING_KNOWN = FileTerms()
 
 
-def read_file(path: Path, how: FileFormat, night: str, name: str, terms: FileTerms = NOTHING_KNOWN) -> pa.Table:
+def read_file(path: Path, how: FileFormat, night: str, name: str, terms: FileTerms = NOTHING_KNOWN) -> ArrivedRows:
     """One file as arrivals.
 
     Args:
@@ -62,7 +62,7 @@ def read_file(path: Path, how: FileFormat, night: str, name: str, terms: FileTer
     """
     before = stamp(path, name)
     try:
-        table = _read(path, how, night, name, terms)
+        arrived = _read(path, how, night, name, terms)
     except SourceUnreadable as error:
         # Half of a file that is being written looks broken; then waiting is right, not repairing.
         _unchanged(path, name, before)
@@ -71,10 +71,10 @@ def read_file(path: Path, how: FileFormat, night: str, name: str, terms: FileTer
             raise SourceUnreadable(f"{error}. It seems that {hint}") from None
         raise
     _unchanged(path, name, before)
-    return table
+    return arrived
 
 
-def _read(path: Path, how: FileFormat, night: str, name: str, terms: FileTerms) -> pa.Table:
+def _read(path: Path, how: FileFormat, night: str, name: str, terms: FileTerms) -> ArrivedRows:
     reading, declared = Reading(), terms.declared
     try:
         with path.open("rb") as file:
@@ -94,8 +94,8 @@ def _read(path: Path, how: FileFormat, night: str, name: str, terms: FileTerms) 
     hint = looks_like(_head(path), how.format)
     if declared is not None and (problem := declared.problem(list(reading.columns), bool(len(table)), bool(hint))):
         raise SourceUnreadable(f"{name}: {problem}")
-    told = FileReading(name, size, reading.lines, reading.passed_over, reading.delimiter, tuple(reading.detected))
-    return with_readings(table, [told])
+    read = FileReading(name, size, reading.lines, reading.passed_over, reading.delimiter, tuple(reading.detected))
+    return ArrivedRows(table, (read,))
 
 
 def _head(path: Path) -> bytes:

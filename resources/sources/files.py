@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
-
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.nights import NightWindow
-from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.domain.intake.night_names import night_glob, night_in
-from pipeline_project.domain.intake.readings import readings_of, with_readings
+from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.settings import Settings
 from pipeline_project.spec.source import FilesSource
 from pipeline_project.spec.workflow import WorkflowSpec
@@ -73,7 +70,7 @@ class FilesCases:
     def _files(self) -> NightFiles:
         return NightFiles(place(self._source.folder, self._spec, self._variables), self._source.pattern)
 
-    def read(self, window: NightWindow) -> pa.Table:
+    def read(self, window: NightWindow) -> ArrivedRows:
         """As `ports.CaseSource.read`. A folder that is not there is a failure, not an empty night: a share that is
         not mounted looks just like it."""
         files = self._files()
@@ -86,7 +83,7 @@ class FilesCases:
             read_file(path, self._source, window.night, files.name(path), FileTerms(self._unhashed, declared=declared))
             for path in files.of(window.night)
         ]
-        return joined([*parts, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
+        return ArrivedRows.joined([*parts, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
 
     def fingerprint(self, window: NightWindow) -> str:
         files = self._files()
@@ -98,14 +95,6 @@ class FilesCases:
 
     def places(self) -> tuple[str, ...]:
         return (pattern_place(place(self._source.folder, self._spec, self._variables), self._source.pattern),)
-
-
-def joined(parts: list[pa.Table]) -> pa.Table:
-    """Arrivals one after the other, with how their files were read; none are an empty table."""
-    readings = [reading for part in parts for reading in readings_of(part)]
-    bare = [part.replace_schema_metadata(None) for part in parts]
-    table = pa.concat_tables(bare) if bare else ARRIVALS.empty_table()
-    return with_readings(table, readings) if readings else table
 
 
 def repair_stamps(settings: Settings, spec: WorkflowSpec, night: str) -> list[tuple[object, ...]]:

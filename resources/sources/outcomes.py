@@ -13,14 +13,15 @@ import pyarrow as pa
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, Field, FieldType, Role
 from pipeline_project.domain.intake.admission import FUTURE_ALLOWED, REPAIR_PREFIX
-from pipeline_project.domain.intake.outcomes import OUTCOMES, OutcomeProblem, with_problems
+from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes, OutcomeProblem
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse, strings
+from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.ports.sources import CaseSource
 from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import FileTerms, read_file, stamp
 from resources.sources.declared import outcome_columns
-from resources.sources.files import NightFiles, joined
+from resources.sources.files import NightFiles
 from resources.sources.places import place
 
 _SHOWN = 40
@@ -49,8 +50,8 @@ class OutcomeColumns:
 
 def told_outcomes(
     rows: pa.Table, columns: OutcomeColumns, spec: WorkflowSpec, source: str, until: datetime
-) -> pa.Table:
-    """Rows that each tell an outcome, as OUTCOMES; `outcomes.problems_of` gives those that could not be used.
+) -> ArrivedOutcomes:
+    """Rows that each tell an outcome, and those that could not be used.
 
     Several of one case are a first word and its corrections, each with its own time. Of those that contradict each
     other at one and the same time none is used.
@@ -93,17 +94,17 @@ class FilesOutcomes:
     def __init__(self, spec: WorkflowSpec, feed: FilesOutcome, variables: Mapping[str, str]) -> None:
         self._spec, self._feed, self._variables = spec, feed, variables
 
-    def read(self, window: NightWindow) -> pa.Table:
-        """As `ports.OutcomeSource.read`; `outcomes.problems_of` gives the rows that could not be used."""
+    def read(self, window: NightWindow) -> ArrivedOutcomes:
+        """As `ports.OutcomeSource.read`."""
         feed, files = self._feed, self._files()
         declared = outcome_columns(feed)
         found = files.of(window.night)
         terms = FileTerms(declared=declared)
-        rows = joined([read_file(path, feed, window.night, files.name(path), terms) for path in found])
+        arrived = ArrivedRows.joined([read_file(path, feed, window.night, files.name(path), terms) for path in found])
         columns = OutcomeColumns(
             feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values
         )
-        return told_outcomes(rows, columns, self._spec, "files", window.end)
+        return told_outcomes(arrived.rows, columns, self._spec, "files", window.end)
 
     def nights(self) -> list[str]:
         """The nights for which there are outcome files, in order."""
@@ -124,10 +125,10 @@ class ColumnOutcomes:
     def __init__(self, spec: WorkflowSpec, feed: ColumnOutcome, cases: CaseSource) -> None:
         self._spec, self._feed, self._cases = spec, feed, cases
 
-    def read(self, window: NightWindow) -> pa.Table:
+    def read(self, window: NightWindow) -> ArrivedOutcomes:
         """As `ports.OutcomeSource.read`, of the cases of that night, with the times at which they become known."""
         schema = self._spec.case_schema
-        rows = self._cases.read(window)
+        rows = self._cases.read(window).rows
         cells = [json.loads(raw) for raw in rows.column("raw").to_pylist()]
         ids = case_ids([[row.get(name) for row in cells] for name in id_columns(schema)], schema)
         frame = _frame(rows, cells, ids.values, self._feed.column, self._feed.values, schema)
@@ -185,7 +186,7 @@ def _outcomes(
     reasons: Mapping[int, str],
     source: str,
     judge: Callable[[pd.DataFrame], tuple[list[int], dict[int, str]]],
-) -> pa.Table:
+) -> ArrivedOutcomes:
     """The usable rows as OUTCOMES, and why the others are not.
 
     Args:
@@ -208,7 +209,7 @@ def _outcomes(
     problems = [OutcomeProblem(file, line, why[index]) for index, file, line in places if index in why]
     usable = frame.loc[kept].assign(source=source)
     arrays = [pa.Array.from_pandas(usable[column.name], type=column.type) for column in OUTCOMES]
-    return with_problems(pa.Table.from_arrays(arrays, schema=OUTCOMES), problems)
+    return ArrivedOutcomes(pa.Table.from_arrays(arrays, schema=OUTCOMES), tuple(problems))
 
 
 def _first_of_each(frame: pd.DataFrame) -> tuple[list[int], dict[int, str]]:

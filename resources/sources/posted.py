@@ -16,14 +16,15 @@ import pyarrow as pa
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.intake.file_hints import DeclaredColumns
 from pipeline_project.domain.intake.inbound.events import POSTED_SOURCE, EventKind, PostedEvent, PostedEvents
-from pipeline_project.domain.intake.outcomes import OutcomeProblem, problems_of, with_problems
+from pipeline_project.domain.intake.outcomes import ArrivedOutcomes, OutcomeProblem
+from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.ports.sources import CaseSource, OutcomeSource
 from pipeline_project.spec.source import FileFormat
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources import unhashed_columns
 from resources.sources.arrivals import arrivals
 from resources.sources.declared import case_columns
-from resources.sources.files import fingerprint, joined
+from resources.sources.files import fingerprint
 from resources.sources.json_rows import jsonl_rows
 from resources.sources.lines import Reading
 from resources.sources.outcomes import OutcomeColumns, told_outcomes
@@ -48,16 +49,16 @@ class InboundCases:
     posted: PostedEvents
     _prints: dict[str, str] | None = field(default=None, init=False)
 
-    def read(self, window: NightWindow) -> pa.Table:
+    def read(self, window: NightWindow) -> ArrivedRows:
         """As `ports.CaseSource.read`; what was posted comes last."""
         events = self.posted.events(self.spec.name, window.night, EventKind.ARRIVAL)
         unhashed = unhashed_columns(self.spec)
         columns = case_columns(self.spec)
         parts = [
-            arrivals(_rows(event, declared=columns), window.night, event.file, event.digest, unhashed)
+            ArrivedRows(arrivals(_rows(event, declared=columns), window.night, event.file, event.digest, unhashed))
             for event in events
         ]
-        return joined([self.declared.read(window), *parts])
+        return ArrivedRows.joined([self.declared.read(window), *parts])
 
     def fingerprint(self, window: NightWindow) -> str:
         """As `ports.CaseSource.fingerprint`. Posted outcomes count too: one that comes after its night was run brings
@@ -85,7 +86,7 @@ class InboundOutcomes:
     declared: OutcomeSource
     posted: PostedEvents
 
-    def read(self, window: NightWindow) -> pa.Table:
+    def read(self, window: NightWindow) -> ArrivedOutcomes:
         """As `ports.OutcomeSource.read`. Of two that contradict each other about the same time the declared source's
         stays; the other is told about."""
         declared = self.declared.read(window)
@@ -96,7 +97,8 @@ class InboundOutcomes:
                  for event in events]  # fmt: skip
         columns = OutcomeColumns("case_id", "label", "known_at", "true_at", self.spec.outcome.values)
         came = max(window.end, *(event.received_at for event in events))
-        return _merged(declared, told_outcomes(joined(parts), columns, self.spec, POSTED_SOURCE, came), events)
+        posted = told_outcomes(pa.concat_tables(parts), columns, self.spec, POSTED_SOURCE, came)
+        return _merged(declared, posted, events)
 
 
 def _rows(
@@ -121,19 +123,19 @@ def _rows(
         yield replace(row, line=line)
 
 
-def _merged(declared: pa.Table, posted: pa.Table, events: Sequence[PostedEvent]) -> pa.Table:
+def _merged(declared: ArrivedOutcomes, posted: ArrivedOutcomes, events: Sequence[PostedEvent]) -> ArrivedOutcomes:
     """Both; of what became known of a case at one and the same time, only what the declared source says."""
-    taken = {(row["case_id"], row["known_at"]): row["label"] for row in declared.to_pylist()}
-    rows = posted.to_pylist()
+    taken = {(row["case_id"], row["known_at"]): row["label"] for row in declared.rows.to_pylist()}
+    rows = posted.rows.to_pylist()
     said = [taken.get((row["case_id"], row["known_at"])) for row in rows]
     contrary = [row["case_id"] for row, label in zip(rows, said, strict=True) if label not in (None, row["label"])]
-    kept = posted.filter(pa.array([label is None for label in said], pa.bool_()))
-    problems = [*problems_of(declared), *problems_of(posted)]
+    kept = posted.rows.filter(pa.array([label is None for label in said], pa.bool_()))
+    problems = [*declared.problems, *posted.problems]
     where = _lines(events) if contrary else {}
     for case in contrary:
         file, line = where.get(case, (POSTED_SOURCE, 0))
         problems.append(OutcomeProblem(file, line, CONTRADICTED))
-    return with_problems(pa.concat_tables([_bare(declared), _bare(kept)]), problems)
+    return ArrivedOutcomes(pa.concat_tables([declared.rows, kept]), tuple(problems))
 
 
 def _lines(events: Sequence[PostedEvent]) -> dict[str, tuple[str, int]]:
@@ -143,7 +145,3 @@ def _lines(events: Sequence[PostedEvent]) -> dict[str, tuple[str, int]]:
         for row in _rows(event):
             found.setdefault(row.cells.get("case_id", "").strip(), (event.file, row.line))
     return found
-
-
-def _bare(table: pa.Table) -> pa.Table:
-    return table.replace_schema_metadata(None)

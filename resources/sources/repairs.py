@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
-
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.intake.admission import REPAIR_PREFIX
+from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.settings import Settings
 from pipeline_project.spec.source import FileFormat, FilesSource, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
@@ -38,7 +37,7 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
     """
     if not is_night(night):
         raise SourceUnreadable(f"{night!r} is no night; write for instance 2025-03-01")
-    rows = _read(spec, file, night, file.name)
+    rows = _read(spec, file, night, file.name).rows
     if not rows.num_rows:
         raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to repair with")
     wanted = [field.column for field in spec.case_schema.fields]
@@ -70,7 +69,7 @@ def repaired_nights(settings: Settings, spec: WorkflowSpec) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if any(path.iterdir())) if folder.is_dir() else []
 
 
-def read_repairs(settings: Settings, spec: WorkflowSpec, night: str, unhashed: tuple[str, ...]) -> list[pa.Table]:
+def read_repairs(settings: Settings, spec: WorkflowSpec, night: str, unhashed: tuple[str, ...]) -> list[ArrivedRows]:
     """The repairs of one night as arrivals.
 
     Raises:
@@ -81,7 +80,7 @@ def read_repairs(settings: Settings, spec: WorkflowSpec, night: str, unhashed: t
     ]
 
 
-def read_correction(spec: WorkflowSpec, file: Path, night: str, unhashed: tuple[str, ...]) -> pa.Table:
+def read_correction(spec: WorkflowSpec, file: Path, night: str, unhashed: tuple[str, ...]) -> ArrivedRows:
     """A file of corrected rows as arrivals, written like a repair; it is not kept.
 
     Raises:
@@ -89,10 +88,10 @@ def read_correction(spec: WorkflowSpec, file: Path, night: str, unhashed: tuple[
     """
     if not file.is_file():
         raise SourceUnreadable(f"{file} is no file; give `repaired`, or a file of corrected rows")
-    rows = _read(spec, file, night, file.name, unhashed)
-    if not rows.num_rows:
+    arrived = _read(spec, file, night, file.name, unhashed)
+    if not arrived.rows.num_rows:
         raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to correct with")
-    return rows
+    return arrived
 
 
 def repair_format(spec: WorkflowSpec, file: Path) -> FileFormat:
@@ -106,7 +105,7 @@ def repair_format(spec: WorkflowSpec, file: Path) -> FileFormat:
     return FileFormat(format=kind, delimiter=given.delimiter, encoding=given.encoding)
 
 
-def _read(spec: WorkflowSpec, file: Path, night: str, name: str, unhashed: tuple[str, ...] = ()) -> pa.Table:
+def _read(spec: WorkflowSpec, file: Path, night: str, name: str, unhashed: tuple[str, ...] = ()) -> ArrivedRows:
     """A repair's rows; in a CSV what `--export` kept from being computed is what it was again."""
     how = repair_format(spec, file)
     return read_file(file, how, night, name, FileTerms(unhashed, exported=how.format == "csv"))

@@ -7,15 +7,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.nights import NightWindow
+from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.settings import Settings
 from pipeline_project.spec.source import SqlSource
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import arrivals
-from resources.sources.files import fingerprint, joined, repair_stamps
+from resources.sources.files import fingerprint, repair_stamps
 from resources.sources.places import secret
 from resources.sources.repairs import read_repairs, repaired_nights
 from resources.sources.rows import SourceRow, as_string, unique_names
@@ -38,11 +37,11 @@ class SqlCases:
     ) -> None:
         self._spec, self._settings, self._variables, self._unhashed = spec, settings, variables, unhashed
 
-    def read(self, window: NightWindow) -> pa.Table:
+    def read(self, window: NightWindow) -> ArrivedRows:
         rows = self._query(window)
         digest = hashlib.sha256(repr([row.cells for row in rows]).encode()).hexdigest()
-        mine = arrivals(rows, window.night, QUERY, digest, self._unhashed)
-        return joined([mine, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
+        mine = ArrivedRows(arrivals(rows, window.night, QUERY, digest, self._unhashed))
+        return ArrivedRows.joined([mine, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
 
     def fingerprint(self, window: NightWindow) -> str:
         mine = [row.cells for row in self._query(window)]

@@ -18,13 +18,13 @@ from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.schema import ARRIVALS, Role
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse
-from pipeline_project.domain.intake.readings import FileReading, lines_of, readings_of, with_readings
+from pipeline_project.domain.intake.readings import ArrivedRows, FileReading, lines_of
 from pipeline_project.settings import Settings
 from pipeline_project.spec.source import Spread, TableFile, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import FileTerms, read_file, stamp
 from resources.sources.declared import case_columns
-from resources.sources.files import fingerprint, joined, repair_stamps
+from resources.sources.files import fingerprint, repair_stamps
 from resources.sources.places import place
 from resources.sources.repairs import read_repairs, repaired_nights
 
@@ -46,11 +46,11 @@ class _Placed:
     reading: FileReading
     lines: np.ndarray
 
-    def night(self, night: str) -> pa.Table:
+    def night(self, night: str) -> ArrivedRows:
         begin, length = self.starts.get(night, (0, 0))
         others = int(self.lines.sum() - self.lines[begin : begin + length].sum())
         reading = replace(self.reading, passed_over=self.reading.passed_over + others)
-        return with_readings(self.rows.slice(begin, length), [reading])
+        return ArrivedRows(self.rows.slice(begin, length), (reading,))
 
 
 # Shared by every source object of the process: a backfill makes one for each of hundreds of nights.
@@ -65,14 +65,14 @@ class TableCases:
     ) -> None:
         self._spec, self._settings, self._variables, self._unhashed = spec, settings, variables, unhashed
 
-    def read(self, window: NightWindow) -> pa.Table:
+    def read(self, window: NightWindow) -> ArrivedRows:
         parts = [self._placed(file).night(window.night) for file in self._files()]
-        return joined([*parts, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
+        return ArrivedRows.joined([*parts, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
 
     def fingerprint(self, window: NightWindow) -> str:
         mine: list[object] = []
         for file in self._files():
-            rows = self._placed(file).night(window.night)
+            rows = self._placed(file).night(window.night).rows
             # The whole content and not `row_sha256`, which leaves the outcome out.
             raws = rows.column("raw").to_pylist()
             mine.append((file.path, [hashlib.sha256(raw.encode()).hexdigest() for raw in raws]))
@@ -122,7 +122,8 @@ class TableCases:
 
     def _place(self, path: Path, file: TableFile) -> _Placed:
         terms = FileTerms(self._unhashed, declared=case_columns(self._spec))
-        rows = read_file(path, file, "", path.name, terms)
+        arrived = read_file(path, file, "", path.name, terms)
+        rows = arrived.rows
         nights = self._nights(rows, file.spread)
         order = np.argsort(nights, kind="stable")
         nights = nights[order]
@@ -130,7 +131,7 @@ class TableCases:
         taken = taken.set_column(0, ARRIVALS.field("night"), pa.array(nights.tolist(), pa.string()))
         unique, begins, counts = np.unique(nights, return_index=True, return_counts=True)
         spans = zip(unique.tolist(), begins.tolist(), counts.tolist(), strict=True)
-        (reading,) = readings_of(rows)
+        (reading,) = arrived.readings
         raws = taken.column("raw").to_pylist()
         lines = np.array([lines_of(raw, reading.delimiter) for raw in raws], dtype=np.int64)
         starts = {night: (begin, count) for night, begin, count in spans}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from pipeline_project.domain.core.nights import NightWindow
+from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.ports.sources import CaseSource
 from resources.sources.files import fingerprint
 from resources.sources.outcomes import FilesOutcomes
@@ -19,7 +18,7 @@ class Together:
     cases: CaseSource
     outcomes: FilesOutcomes
 
-    def read(self, window: NightWindow) -> pa.Table:
+    def read(self, window: NightWindow) -> ArrivedRows:
         """As `ports.CaseSource.read`: the cases alone."""
         return self.cases.read(window)
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from pipeline_project.domain.core.nights import window_of
+from pipeline_project.domain.intake.outcomes import OutcomeProblem
 from tests.doubles import NEXT, NIGHT, WARM, World, arrival, metadata
 
 NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes")
@@ -77,8 +78,10 @@ def test_what_lands_after_later_nights_were_decided_was_not_known_to_them() -> N
             assert world.run(night, *NIGHTLY, "scores", "decisions", instance=instance).success
         before = world.ledger.outcomes_known("claims", datetime(2025, 3, 3, tzinfo=UTC))
         world.sources.outcomes_of[NIGHT] += [told("late", "worn", early)]
+        world.sources.unusable = (OutcomeProblem("f", 2, "has no label"),)
         found = metadata(world.run(NIGHT, *NIGHTLY, instance=instance), "outcomes")
         assert (found["arrived"], found["new"], found["known_later_than_told"]) == (2, 1, 1)
+        assert (found["unusable"], found["problems"]) == (1, "- f, line 2: has no label")
         again = metadata(world.run(NIGHT, *NIGHTLY, instance=instance), "outcomes")
         assert again["new"] == 0, "it is taken in once"
     ended = window_of(NEXT, "Europe/Berlin").end

@@ -149,7 +149,7 @@ def test_an_export_can_be_given_back(home: Home, call: Call, tmp_path: Path) -> 
     assert (home.folder / "repairs" / NAME / NIGHT / said.document["kept"]).read_bytes() == file.read_bytes()
     spec = load_spec(home.folder / "own" / f"{NAME}.yaml")
     (repair,) = read_repairs(home.settings, spec, NIGHT, ())
-    assert json.loads(repair["raw"][0].as_py())["wish"] == FORMULA
+    assert json.loads(repair.rows["raw"][0].as_py())["wish"] == FORMULA
 
 
 def test_a_repair_without_any_of_the_columns_is_refused(home: Home, call: Call, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 )
 def test_a_real_night_is_admitted_whole(settings: Settings, name: str, night: str, at_least: int) -> None:
     spec = load_spec(SHIPPED / f"{name}.yaml")
-    arrivals = case_source(spec, settings).read(window(spec, night))
+    arrivals = case_source(spec, settings).read(window(spec, night)).rows
     typed = read_rows(arrivals, spec.case_schema)
     admission = admit(typed, cases_contract(spec).validate(typed), None, window(spec, night))
     assert balanced(admission)
@@ -46,7 +46,7 @@ def test_a_real_night_is_admitted_whole(settings: Settings, name: str, night: st
 def test_an_order_s_outcome_is_known_no_earlier_than_two_weeks_after(settings: Settings) -> None:
     spec = load_spec(SHIPPED / "order_returns.yaml")
     night = window(spec, "2012-10-01")
-    outcomes = outcome_source(spec, settings).read(night)
+    outcomes = outcome_source(spec, settings).read(night).rows
     assert len(outcomes) > 100
     days = [(known - night.start).total_seconds() / 86400 for known in outcomes["known_at"].to_pylist()]
     assert min(days) >= 14
@@ -60,8 +60,8 @@ def test_a_claim_s_night_is_the_last_day_of_its_week(settings: Settings) -> None
     assert len(nights) == 118
     assert (nights[0], nights[-1]) == ("1994-01-07", "1995-12-31")
     assert {int(night[-2:]) for night in nights} == {7, 14, 21, 28, 30, 31}
-    outcomes = outcome_source(spec, settings).read(window(spec, "1994-03-14"))
-    assert len(outcomes) == len(source.read(window(spec, "1994-03-14")))
+    outcomes = outcome_source(spec, settings).read(window(spec, "1994-03-14")).rows
+    assert len(outcomes) == len(source.read(window(spec, "1994-03-14")).rows)
     assert set(outcomes["label"].to_pylist()) == {"honest", "fraud"}
 
 

@@ -14,6 +14,9 @@ _.create_resource  # a ConfigurableResource makes what assets get
 _.yield_for_execution  # a ConfigurableResource opens and closes it
 _.handle_output  # an IO manager's half
 _.load_input  # its other half
+partitions_def  # an argument of every step by night
+retry_policy  # an argument of every step by night
+group_name  # an argument of every output by night
 defs  # workspace.yaml names the module, Dagster looks for definitions in it
 
 # -- SQLAlchemy and Alembic ----------------------------------------------------------------------------------------

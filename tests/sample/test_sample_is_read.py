@@ -44,7 +44,7 @@ def test_every_row_ends_as_the_truth_says(tmp_path: Path) -> None:
     earlier: list[pa.Table] = []
     for night in cases.nights_landed():
         window = window_of(night, spec.nights.time_zone)
-        typed = read_rows(cases.read(window), spec.case_schema)
+        typed = read_rows(cases.read(window).rows, spec.case_schema)
         known = pa.concat_tables(earlier) if earlier else None
         admission = admit(typed, cases_contract(spec).validate(typed), known, window, 0.25)
         wanted = {line: row["expected"] for (at, line), row in listed.items() if at == night}
@@ -55,5 +55,5 @@ def test_every_row_ends_as_the_truth_says(tmp_path: Path) -> None:
         assert failing == list(wanted.values()).count(PHOTO_FAILS)
         earlier.append(admission.cases)
     assert {row["expected"] for row in listed.values()} == {QUARANTINE, DUPLICATE, ADMITTED, PHOTO_FAILS}
-    outcomes = outcome_source(spec, settings, environ).read(window_of(NIGHTS[-3], spec.nights.time_zone))
+    outcomes = outcome_source(spec, settings, environ).read(window_of(NIGHTS[-3], spec.nights.time_zone)).rows
     assert outcomes.num_rows > 5

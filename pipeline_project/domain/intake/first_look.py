@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role
 from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.file_hints import column_advice
-from pipeline_project.domain.intake.outcomes import problems_of
+from pipeline_project.domain.intake.outcomes import ArrivedOutcomes
 from pipeline_project.domain.intake.parsing import parse
 from pipeline_project.domain.intake.typed_rows import TypedRows
 
@@ -114,9 +114,9 @@ def look_at_contract(verdicts: Sequence[Expectation], rows: int, limit: float) -
         yield Seen(("contract", "quarantine_limit"), f"{words}: such a night stops")
 
 
-def look_at_outcomes(read: pa.Table, labels: Sequence[str]) -> Iterator[Seen]:
+def look_at_outcomes(arrived: ArrivedOutcomes, labels: Sequence[str]) -> Iterator[Seen]:
     """What cannot be used of the outcomes of the nights that were looked at."""
-    problems = problems_of(read)
+    read, problems = arrived.rows, arrived.problems
     told = len(read) + len(problems)
     reasons = Counter(problem.reason for problem in problems)
     for reason, count in reasons.most_common(_LISTED):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 import pandas as pd
@@ -24,7 +23,6 @@ OUTCOMES = pa.schema(
     ]
 )
 
-_PROBLEMS = b"outcomes.problems"
 _KNOWN_AT = "known_at"
 
 
@@ -37,16 +35,12 @@ class OutcomeProblem:
     reason: str
 
 
-def with_problems(table: pa.Table, problems: Sequence[OutcomeProblem]) -> pa.Table:
-    """The same table, remembering the rows that could not be used."""
-    told = json.dumps([asdict(problem) for problem in problems]).encode()
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), _PROBLEMS: told})
+@dataclass(frozen=True, slots=True)
+class ArrivedOutcomes:
+    """Outcomes as they came in, as OUTCOMES, and the rows that could not be used, in their order."""
 
-
-def problems_of(table: pa.Table) -> list[OutcomeProblem]:
-    """The rows that could not be used when this table was read, in their order."""
-    told = json.loads((table.schema.metadata or {}).get(_PROBLEMS, b"[]"))
-    return [OutcomeProblem(**problem) for problem in told]
+    rows: pa.Table
+    problems: tuple[OutcomeProblem, ...] = ()
 
 
 def without_case(outcomes: pa.Table, known: Collection[str]) -> list[str]:

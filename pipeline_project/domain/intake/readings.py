@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
-_READINGS = b"arrivals.readings"
+from pipeline_project.domain.core.schema import ARRIVALS
+
 _BREAK = re.compile("\r\n|\r|\n")
 
 
@@ -36,15 +37,18 @@ class FileReading:
     detected: tuple[str, ...] = field(default=())
 
 
-def with_readings(table: pa.Table, readings: Iterable[FileReading]) -> pa.Table:
-    """The same table, remembering how its files were read."""
-    told = json.dumps([asdict(reading) for reading in readings]).encode()
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), _READINGS: told})
+@dataclass(frozen=True, slots=True)
+class ArrivedRows:
+    """Rows as they came in, as `schema.ARRIVALS`, and how their files were read; nothing of what is no file."""
 
+    rows: pa.Table
+    readings: tuple[FileReading, ...] = ()
 
-def readings_of(table: pa.Table) -> list[FileReading]:
-    """How the files of a table were read; none where nothing is remembered."""
-    return from_json(json.loads((table.schema.metadata or {}).get(_READINGS, b"[]")))
+    @classmethod
+    def joined(cls, parts: Sequence[ArrivedRows]) -> ArrivedRows:
+        """One part after the other; of none, no rows."""
+        rows = pa.concat_tables([part.rows for part in parts]) if parts else ARRIVALS.empty_table()
+        return cls(rows, tuple(reading for part in parts for reading in part.readings))
 
 
 def as_json(readings: Iterable[FileReading]) -> list[dict[str, object]]:

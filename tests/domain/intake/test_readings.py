@@ -14,9 +14,7 @@ from pipeline_project.domain.intake.readings import (
     from_json,
     holds_rows,
     lines_of,
-    readings_of,
     unaccounted,
-    with_readings,
 )
 
 
@@ -98,8 +96,6 @@ def test_rows_with_others_in_them_are_counted_unless_they_are_refused() -> None:
     assert unaccounted(reading, came(SWALLOWED[0], problem="is refused")) == (0, 0)
 
 
-def test_readings_are_remembered() -> None:
+def test_readings_are_kept_as_json() -> None:
     told = [FileReading("a.csv", 7, 2, 1, ";", ("packed with gzip",)), FileReading("b.parquet", 1, None, 0)]
-    assert readings_of(with_readings(came(), told)) == told
     assert from_json(json.loads(json.dumps(as_json(told)))) == told
-    assert readings_of(came()) == []

@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_project.domain.intake.outcomes import OUTCOMES, OutcomeProblem, known_honestly, problems_of, with_problems
+from pipeline_project.domain.intake.outcomes import OUTCOMES, known_honestly
 
 UNTIL = datetime(2025, 3, 20, tzinfo=UTC)
 Fact = tuple[str, str, datetime]
@@ -64,11 +64,6 @@ def test_a_word_that_was_told_later_stands() -> None:
 def test_of_several_words_about_one_case_the_last_is_known() -> None:
     late = honest([("a", "kept", day(2)), ("a", "lost", day(4)), ("a", "worn", day(3))])
     assert late == [("a", "lost", UNTIL)]
-
-
-def test_the_lines_that_could_not_be_used_are_still_known() -> None:
-    arrived = with_problems(table(("a", "kept", day(2))), [OutcomeProblem("f", 2, "has no label")])
-    assert problems_of(known_honestly(arrived, frame(), UNTIL)) == [OutcomeProblem("f", 2, "has no label")]
 
 
 @given(

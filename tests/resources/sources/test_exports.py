@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.intake.readings import readings_of, unaccounted
+from pipeline_project.domain.intake.readings import ArrivedRows, unaccounted
 from pipeline_project.domain.intake.typed_rows import read_rows
 from pipeline_project.settings import Settings
 from resources.sources import add_repair, case_source
@@ -29,26 +29,26 @@ TWO = f"{HEADER}\n{row(1)}\n{row(2)}\n"
 
 def read(
     folder: Path, content: bytes, name: str = "a.csv", how: dict[str, Any] | None = None, **changes: Any
-) -> pa.Table:
+) -> ArrivedRows:
     """One file of the night, read as the source of a workflow; every line of it is accounted for."""
     path = folder / "in" / NIGHT / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     source = {"kind": "files", "folder": "in", "pattern": f"{{night}}/{name}", **(how or {})}
     spec = claims(folder, source=source, **changes)
-    table = case_source(spec, Settings(home=folder / "home"), {}).read(WINDOW)
-    assert unaccounted(readings_of(table), table) == (0, 0)
-    return table
+    arrived = case_source(spec, Settings(home=folder / "home"), {}).read(WINDOW)
+    assert unaccounted(arrived.readings, arrived.rows) == (0, 0)
+    return arrived
 
 
-def ids(table: pa.Table) -> list[str | None]:
+def ids(arrived: ArrivedRows) -> list[str | None]:
     """The id of every whole row, None for a refused one."""
-    pairs = zip(table["raw"].to_pylist(), table["problem"].to_pylist(), strict=True)
+    pairs = zip(arrived.rows["raw"].to_pylist(), arrived.rows["problem"].to_pylist(), strict=True)
     return [None if problem else json.loads(raw)["claim_id"] for raw, problem in pairs]
 
 
-def detected(table: pa.Table) -> str:
-    return "; ".join(words for reading in readings_of(table) for words in reading.detected)
+def detected(arrived: ArrivedRows) -> str:
+    return "; ".join(words for reading in arrived.readings for words in reading.detected)
 
 
 # -- before and behind the rows -------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def test_the_line_in_which_excel_says_the_delimiter(tmp_path: Path, line: str, d
     for end, declared in (("\n", ";"), ("\r\n", ",")):
         table = read(tmp_path, f"\ufeff{line}{end}{content}".encode(), how={"delimiter": declared})
         assert ids(table) == ["C1", "C2"]
-        assert table["line"].to_pylist() == [3, 4]
+        assert table.rows["line"].to_pylist() == [3, 4]
         assert "sep=" in detected(table)
 
 
@@ -76,7 +76,7 @@ def test_lines_before_the_header(tmp_path: Path, preamble: str) -> None:
     table = read(tmp_path, (preamble + TWO).encode())
     at = preamble.count("\n")
     assert ids(table) == ["C1", "C2"]
-    assert table["line"].to_pylist() == [at + 2, at + 3]
+    assert table.rows["line"].to_pylist() == [at + 2, at + 3]
     assert f"the header is line {at + 1}" in detected(table)
     declared = read(tmp_path, (preamble + TWO).encode(), how={"skip_lines": at})
     assert ids(declared) == ["C1", "C2"]
@@ -86,8 +86,8 @@ def test_lines_before_the_header(tmp_path: Path, preamble: str) -> None:
 def test_a_row_before_the_header_never_vanishes(tmp_path: Path) -> None:
     table = read(tmp_path, f"Claims\n{row(7)}\n{TWO}".encode())
     assert ids(table) == [None, "C1", "C2"]
-    assert table["problem"][0].as_py() == "stands before the header and looks like a row"
-    assert json.loads(table["raw"][0].as_py())["claim_id"] == "C7"
+    assert table.rows["problem"][0].as_py() == "stands before the header and looks like a row"
+    assert json.loads(table.rows["raw"][0].as_py())["claim_id"] == "C7"
     with pytest.raises(SourceUnreadable, match=r"line 1 holds the names of columns.*correct `skip_lines`"):
         read(tmp_path, TWO.encode(), how={"skip_lines": 2})
     with pytest.raises(SourceUnreadable, match="nothing comes after the 9 lines"):
@@ -97,7 +97,7 @@ def test_a_row_before_the_header_never_vanishes(tmp_path: Path) -> None:
 def test_a_header_that_comes_again_is_no_case(tmp_path: Path) -> None:
     table = read(tmp_path, (TWO + TWO.replace("C1", "C3").replace("C2", "C4")).encode())
     assert ids(table) == ["C1", "C2", None, "C3", "C4"]
-    assert table["problem"][2].as_py() == "repeats the header"
+    assert table.rows["problem"][2].as_py() == "repeats the header"
 
 
 @pytest.mark.parametrize("more", [1, 3])
@@ -106,7 +106,7 @@ def test_a_delimiter_too_many_at_the_end_of_every_row(tmp_path: Path, more: int)
     table = read(tmp_path, "\n".join([lines[0], *(line + "," * more for line in lines[1:])]).encode())
     assert ids(table) == ["C1", "C2"]
     assert f"rows end with {more} delimiter" in detected(table)
-    assert set(json.loads(table["raw"][0].as_py())) == set(HEADER.split(","))
+    assert set(json.loads(table.rows["raw"][0].as_py())) == set(HEADER.split(","))
     behind_header = read(tmp_path, "\n".join([lines[0] + "," * more, *lines[1:]]).encode())
     assert ids(behind_header) == ["C1", "C2"]
 
@@ -115,7 +115,7 @@ def test_a_delimiter_too_many_in_some_rows_only_may_be_a_shifted_row(tmp_path: P
     shifted = "C3,2025-03-01,Miller, Jr,10,shoes,"
     table = read(tmp_path, f"{TWO}{shifted}\n".encode())
     assert ids(table) == ["C1", "C2", None]
-    assert "those beyond it empty, but not in every row" in table["problem"][2].as_py()
+    assert "those beyond it empty, but not in every row" in table.rows["problem"][2].as_py()
     # And where every row has one, a cell beyond that is not empty is still a broken row.
     every = "\n".join([HEADER, row(1) + ",", row(2) + ",x", row(3) + ","])
     assert ids(read(tmp_path, every.encode())) == [None, None, None]
@@ -170,14 +170,14 @@ def test_names_of_columns_that_only_look_the_same(tmp_path: Path, written: str) 
     content = f"{HEADER},{written}\n{row(1)},5\n"
     spec = fields(size={"type": "number", "column": "Größe"})
     table = read(tmp_path, content.encode(), fields=spec)
-    assert json.loads(table["raw"][0].as_py())["Größe"] == "5"
+    assert json.loads(table.rows["raw"][0].as_py())["Größe"] == "5"
     assert "Größe is written with other accents" in detected(table)
 
 
 def test_of_two_columns_that_could_be_meant_neither_is_taken(tmp_path: Path) -> None:
     content = f"{HEADER.replace('price', 'Price')},PRICE\n{row(1)},5\n"
     table = read(tmp_path, content.encode())
-    assert "price" not in json.loads(table["raw"][0].as_py())
+    assert "price" not in json.loads(table.rows["raw"][0].as_py())
 
 
 # -- packed, and other kinds of files -------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def test_one_array_is_named_and_read_where_it_is_declared(tmp_path: Path, indent
         read(tmp_path, content, "a.jsonl", {"format": "jsonl"})
     table = read(tmp_path, codecs.BOM_UTF8 + content, "a.json", {"format": "json"})
     assert ids(table) == ["C1", "C2"]
-    assert table["line"].to_pylist() == ([1, 1] if indent is None else [2, 13])
+    assert table.rows["line"].to_pylist() == ([1, 1] if indent is None else [2, 13])
 
 
 @pytest.mark.parametrize("content", [b"{}", b'[{"a": 1}', b'[{"a": 1} {"b": 2}]', b"[1] [2]", b'[{"a": 1}] x', b"["])
@@ -247,8 +247,8 @@ def test_a_key_twice_is_a_problem_of_its_row(tmp_path: Path) -> None:
     content = b'{"claim_id": "C1", "price": 1, "price": 900}\n\xef\xbb\xbf{"claim_id": "C2", "price": NaN}\n'
     table = read(tmp_path, content, "a.jsonl", {"format": "jsonl"})
     assert ids(table) == [None, "C2"]
-    assert table["problem"][0].as_py() == "names a key twice"
-    assert "900" in table["raw"][0].as_py()
+    assert table.rows["problem"][0].as_py() == "names a key twice"
+    assert "900" in table.rows["raw"][0].as_py()
 
 
 @pytest.mark.parametrize("format_", ["json", "jsonl"])
@@ -264,7 +264,7 @@ def test_nested_names(tmp_path: Path, format_: str) -> None:
     assert frame["who"].tolist() == ["n1", "n2"]
     assert frame["tag"].tolist() == ["b", "b"]
     plain = read(tmp_path, lines.encode(), "a.j", {"format": format_})
-    assert plain["row_sha256"] == table["row_sha256"], "what is declared of a row does not change what it is"
+    assert plain.rows["row_sha256"] == table.rows["row_sha256"], "what is declared of a row does not change what it is"
 
 
 def test_swallowed_lines_come_back_as_rows_when_they_are_exported_and_given_back(tmp_path: Path) -> None:
@@ -276,14 +276,14 @@ def test_swallowed_lines_come_back_as_rows_when_they_are_exported_and_given_back
         # as `pipeline quarantine --export` writes them
         writer = csv.DictWriter(file, HEADER.split(","))
         writer.writeheader()
-        writer.writerows(json.loads(raw) for raw in table["raw"].to_pylist())
+        writer.writerows(json.loads(raw) for raw in table.rows["raw"].to_pylist())
     spec = claims(tmp_path)
     settings = Settings(home=tmp_path / "home")
     add_repair(settings, spec, NIGHT, back)
     night = case_source(spec, settings, {}).read(WINDOW)
     assert ids(night) == [None, None, None, "C1", "C2", "C3"]
-    assert json.loads(night["raw"][3].as_py())["message"] == '"5 inch'
-    assert unaccounted(readings_of(night), night) == (0, 0)
+    assert json.loads(night.rows["raw"][3].as_py())["message"] == '"5 inch'
+    assert unaccounted(night.readings, night.rows) == (0, 0)
 
 
 def test_nights_in_compact_names(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.core.nights import window_of
@@ -17,7 +16,7 @@ from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.domain.intake.admission import admit
 from pipeline_project.domain.intake.inbound.events import EventKind, PostedEvent
 from pipeline_project.domain.intake.inbound.reading import read_event
-from pipeline_project.domain.intake.outcomes import problems_of
+from pipeline_project.domain.intake.outcomes import ArrivedOutcomes
 from pipeline_project.domain.intake.typed_rows import read_rows
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -73,7 +72,7 @@ def source(folder: Path, posted: Posted, **changes: Any) -> InboundCases:
 
 
 def night_of(source: InboundCases) -> Any:
-    table = source.read(WINDOW)
+    table = source.read(WINDOW).rows
     typed = read_rows(table, source.spec.case_schema)
     return admit(typed, cases_contract(source.spec).validate(typed), None, WINDOW)
 
@@ -93,7 +92,7 @@ def test_an_event_that_was_changed_is_a_refused_row_and_stops_no_other(tmp_path:
 def test_a_posted_row_is_the_row_that_a_file_would_hold(tmp_path: Path, posted: Posted) -> None:
     write(tmp_path, row(1), row(2))
     posted.post([as_columns(row(1)), as_columns(row(3))])
-    table = source(tmp_path, posted).read(WINDOW)
+    table = source(tmp_path, posted).read(WINDOW).rows
     assert table.schema == ARRIVALS
     assert table["file"].to_pylist()[2:] == ["webhook:000000000001:evt_1"] * 2
     assert table["line"].to_pylist() == [2, 3, 1, 2]
@@ -113,7 +112,7 @@ def test_numbers_and_truth_values_mean_what_a_json_lines_file_means(tmp_path: Pa
         b'{"type": "arrival", "workflow": "claims", "data": ' + told.encode() + b"}", EventKind.ARRIVAL, "claims", "e"
     )
     posted.kept[(NIGHT, "arrival")] = [PostedEvent(1, "e", "d", RECEIVED, event.rows)]
-    table = source(tmp_path, posted, source=lines).read(WINDOW)
+    table = source(tmp_path, posted, source=lines).read(WINDOW).rows
     assert table["raw"][0] == table["raw"][1]
     assert table["problem"][0] == table["problem"][1]
     assert table["row_sha256"][0] == table["row_sha256"][1]
@@ -186,7 +185,7 @@ def test_any_kind_of_source_takes_posts(tmp_path: Path, posted: Posted, kind: st
         spec, Settings(home=tmp_path / "home"), {"PIPELINE_SOURCE_SHOP": f"sqlite:///{tmp_path}/shop.db"}
     )
     both = InboundCases(spec, declared, posted)
-    assert [json.loads(raw)["claim_id"] for raw in both.read(WINDOW)["raw"].to_pylist()] == ["C1", "C2"]
+    assert [json.loads(raw)["claim_id"] for raw in both.read(WINDOW).rows["raw"].to_pylist()] == ["C1", "C2"]
     assert NIGHT in both.nights_landed()
 
 
@@ -195,7 +194,7 @@ def test_any_kind_of_source_takes_posts(tmp_path: Path, posted: Posted, kind: st
 OUTCOME = {"case_id": "C1", "label": "worn", "known_at": "2025-03-01T09:00:00Z"}
 
 
-def truths(folder: Path, posted: Posted, spec: WorkflowSpec | None = None) -> pa.Table:
+def truths(folder: Path, posted: Posted, spec: WorkflowSpec | None = None) -> ArrivedOutcomes:
     (folder / "in").mkdir(exist_ok=True)
     spec = spec or claims(folder)
     settings = Settings(home=folder / "home")
@@ -203,12 +202,12 @@ def truths(folder: Path, posted: Posted, spec: WorkflowSpec | None = None) -> pa
     return InboundOutcomes(spec, outcome_source(spec, settings, {}, cases), posted).read(WINDOW)
 
 
-def told(table: pa.Table) -> list[tuple[str, str, str, str]]:
-    return [(r["case_id"], r["label"], r["known_at"].isoformat(), r["source"]) for r in table.to_pylist()]
+def told(table: ArrivedOutcomes) -> list[tuple[str, str, str, str]]:
+    return [(r["case_id"], r["label"], r["known_at"].isoformat(), r["source"]) for r in table.rows.to_pylist()]
 
 
-def problems(table: pa.Table) -> dict[tuple[str, int], str]:
-    return {(problem.file, problem.line): problem.reason for problem in problems_of(table)}
+def problems(table: ArrivedOutcomes) -> dict[tuple[str, int], str]:
+    return {(problem.file, problem.line): problem.reason for problem in table.problems}
 
 
 def test_posted_outcomes_are_read_as_the_feed_reads_its_own(tmp_path: Path, posted: Posted) -> None:
@@ -233,7 +232,7 @@ def test_posted_outcomes_are_read_as_the_feed_reads_its_own(tmp_path: Path, post
         ("C5", "worn", RECEIVED.isoformat(), "webhook"),
         ("nobody knows it", "kept", "2025-03-01T00:00:00+00:00", "webhook"),
     ]
-    assert table["true_at"].to_pylist()[1].isoformat() == "2025-02-19T23:00:00+00:00"
+    assert table.rows["true_at"].to_pylist()[1].isoformat() == "2025-02-19T23:00:00+00:00"
     why = {line: reason for (_, line), reason in problems(table).items()}
     assert sorted(why) == [3, 4, 6, 8, 9]
     assert "'eaten' is no label" in why[3]
@@ -279,7 +278,7 @@ def test_an_outcome_posted_long_after_its_night_was_known_when_it_came(tmp_path:
 def test_without_posts_the_feed_is_given_on_as_it_is(tmp_path: Path, posted: Posted) -> None:
     write(tmp_path, "C1,eaten,2025-03-01", name=f"outcomes/{NIGHT}.csv", header="claim_id,finding,seen_at")
     table = truths(tmp_path, posted)
-    assert table.num_rows == 0
+    assert table.rows.num_rows == 0
     assert len(problems(table)) == 1
 
 
@@ -291,5 +290,5 @@ def test_a_column_of_posted_arrivals_tells_the_truth_and_changes_no_case(tmp_pat
     posted.post({"case_id": "C3", "label": "1"}, "outcome")
     assert sorted(case for case, *_ in told(truths(tmp_path, posted, spec))) == ["C1", "C2", "C3"]
     both = InboundCases(spec, case_source(spec, Settings(home=tmp_path / "home"), {}), posted)
-    hashes = both.read(WINDOW)["row_sha256"].to_pylist()
+    hashes = both.read(WINDOW).rows["row_sha256"].to_pylist()
     assert hashes[0] == hashes[1], "with its truth the case is the same case"

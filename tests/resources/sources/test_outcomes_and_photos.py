@@ -14,7 +14,7 @@ from pipeline_project.container.night import SourceDoors
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.admission import FUTURE_ALLOWED
-from pipeline_project.domain.intake.outcomes import problems_of
+from pipeline_project.domain.intake.outcomes import ArrivedOutcomes
 from pipeline_project.settings import Settings
 from resources.lake.lake import DeltaLake
 from resources.sources import case_source, outcome_source, photo_source
@@ -27,7 +27,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def read(folder: Path, settings: Settings, environ: dict[str, str] | None = None, **changes: Any) -> pa.Table:
-    return case_source(claims(folder, **changes), settings, environ or {}).read(WINDOW)
+    return case_source(claims(folder, **changes), settings, environ or {}).read(WINDOW).rows
 
 
 # -- outcomes -------------------------------------------------------------------------------------------------
@@ -40,12 +40,12 @@ def test_outcomes_from_files_and_the_rows_that_cannot_be_used(tmp_path: Path, se
     ]  # fmt: skip
     write(tmp_path, *lines, name=f"outcomes/{NIGHT}.csv", header="claim_id,finding,seen_at")
     table = outcome_source(claims(tmp_path), settings, {}).read(WINDOW)
-    assert [(r["case_id"], r["label"], r["known_at"].isoformat()) for r in table.to_pylist()] == [
+    assert [(r["case_id"], r["label"], r["known_at"].isoformat()) for r in table.rows.to_pylist()] == [
         ("C1", "kept", "2025-03-01T08:00:00+00:00"),
         ("C2", "worn", "2025-03-01T09:00:00+00:00"),
         ("C1", "worn", "2025-03-01T09:00:00+00:00"),
     ], "a correction with a later time is kept beside what it corrects"
-    told = {problem.line: problem.reason for problem in problems_of(table)}
+    told = {problem.line: problem.reason for problem in table.problems}
     assert sorted(told) == [4, 5, 6, 7, 10, 11]
     assert "'eaten' is no label (there are kept, worn)" in told[4]
     assert "is not a time" in told[5]
@@ -53,14 +53,14 @@ def test_outcomes_from_files_and_the_rows_that_cannot_be_used(tmp_path: Path, se
     assert "no id" in told[7]
     assert "cells" in told[10]
     assert "no label" in told[11]
-    assert outcome_source(claims(tmp_path), settings, {}).read(window_of("2025-03-02", "UTC")).num_rows == 0
+    assert outcome_source(claims(tmp_path), settings, {}).read(window_of("2025-03-02", "UTC")).rows.num_rows == 0
 
 
 HEADER = "claim_id,finding,seen_at,true_of"
 TRUE_OF = {"true_at_column": "true_of"}
 
 
-def from_files(folder: Path, settings: Settings, *lines: str, **feed: str) -> pa.Table:
+def from_files(folder: Path, settings: Settings, *lines: str, **feed: str) -> ArrivedOutcomes:
     write(folder, *lines, name=f"outcomes/{NIGHT}.csv", header=HEADER)
     given = {
         "kind": "files", "folder": "in", "pattern": "outcomes/{night}.csv", "case_column": "claim_id",
@@ -69,21 +69,23 @@ def from_files(folder: Path, settings: Settings, *lines: str, **feed: str) -> pa
     return outcome_source(claims(folder, outcome=given), settings, {}).read(WINDOW)
 
 
-def told_by_line(table: pa.Table) -> dict[int, str]:
-    return {problem.line: problem.reason for problem in problems_of(table)}
+def told_by_line(table: ArrivedOutcomes) -> dict[int, str]:
+    return {problem.line: problem.reason for problem in table.problems}
 
 
 def test_files_say_when_an_outcome_came_true(tmp_path: Path, settings: Settings) -> None:
     lines = ["C1,K,2025-03-01 09:00,2025-02-20", "C2,K,2025-03-01 09:00,", "C3,K,2025-03-01 09:00,2025-03-01 09:01",
              "C4,K,2025-03-01 09:00,soon"]  # fmt: skip
     table = from_files(tmp_path, settings, *lines, **TRUE_OF)
-    assert [(row["case_id"], row["true_at"]) for row in table.to_pylist()] == [
+    assert [(row["case_id"], row["true_at"]) for row in table.rows.to_pylist()] == [
         ("C1", datetime(2025, 2, 19, 23, tzinfo=UTC)), ("C2", None)
     ]  # fmt: skip
     told = told_by_line(table)
     assert told[4] == "true_at: lies after known_at"
     assert "is not a time" in told[5]
-    assert from_files(tmp_path, settings, *lines)["true_at"].null_count == 4, "nothing is read that is not declared"
+    assert from_files(tmp_path, settings, *lines).rows["true_at"].null_count == 4, (
+        "nothing is read that is not declared"
+    )
 
 
 def test_of_outcomes_that_contradict_each_other_at_one_time_none_is_used(tmp_path: Path, settings: Settings) -> None:
@@ -91,7 +93,7 @@ def test_of_outcomes_that_contradict_each_other_at_one_time_none_is_used(tmp_pat
              "C2,K,2025-03-01 09:00,", "C3,K,2025-03-01 09:00,", "C3,worn,2025-03-01 09:00,",
              "C3,worn,2025-03-01 11:00,"]  # fmt: skip
     table = from_files(tmp_path, settings, *lines)
-    assert [(row["case_id"], row["label"]) for row in table.to_pylist()] == [("C2", "kept"), ("C3", "worn")]
+    assert [(row["case_id"], row["label"]) for row in table.rows.to_pylist()] == [("C2", "kept"), ("C3", "worn")]
     told = told_by_line(table)
     assert sorted(told) == [2, 3, 6, 7]
     assert all("contradicts another outcome" in reason and "later time" in reason for reason in told.values())
@@ -101,7 +103,7 @@ def test_an_outcome_from_the_future_is_refused(tmp_path: Path, settings: Setting
     morning, limit = WINDOW.end + timedelta(hours=7), WINDOW.end + FUTURE_ALLOWED
     lines = [f"C1,K,{morning.isoformat()},", f"C2,K,{limit.isoformat()},", "C3,K,2205-03-01 09:00,", "C4,K,2025-03-01,"]
     table = from_files(tmp_path, settings, *lines)
-    assert table["case_id"].to_pylist() == ["C1", "C4"], "a file of a night may be written the morning after"
+    assert table.rows["case_id"].to_pylist() == ["C1", "C4"], "a file of a night may be written the morning after"
     told = told_by_line(table)
     assert sorted(told) == [3, 4]
     assert "cannot be known yet" in told[3]
@@ -109,7 +111,7 @@ def test_an_outcome_from_the_future_is_refused(tmp_path: Path, settings: Setting
 
 def test_a_file_of_nothing_but_a_header_is_a_night_without_outcomes(tmp_path: Path, settings: Settings) -> None:
     table = from_files(tmp_path, settings)
-    assert (table.num_rows, problems_of(table)) == (0, [])
+    assert (table.rows.num_rows, table.problems) == (0, ())
 
 
 def test_outcomes_from_a_column_use_the_first_time_there_is(tmp_path: Path, settings: Settings) -> None:
@@ -132,29 +134,29 @@ def test_outcomes_from_a_column_use_the_first_time_there_is(tmp_path: Path, sett
     spec = claims(tmp_path, fields=given, outcome=outcome)
     table = outcome_source(spec, settings, {}).read(WINDOW)
     # 1990 stands for "never": were it believed, the outcome would be known before the case.
-    assert [(r["case_id"], r["label"], r["known_at"].isoformat()[:10]) for r in table.to_pylist()] == [
+    assert [(r["case_id"], r["label"], r["known_at"].isoformat()[:10]) for r in table.rows.to_pylist()] == [
         ("C1", "kept", "2025-03-17"), ("C2", "worn", "2025-03-30"), ("C3", "worn", "2025-03-30")
     ]  # fmt: skip
-    assert [(problem.line, problem.reason[:15]) for problem in problems_of(table)] == [(6, "'7' is no label")]
-    assert [r["true_at"].isoformat()[:10] for r in table.to_pylist()] == ["2025-03-03", "2025-02-28", "2025-02-28"]
+    assert [(problem.line, problem.reason[:15]) for problem in table.problems] == [(6, "'7' is no label")]
+    assert [r["true_at"].isoformat()[:10] for r in table.rows.to_pylist()] == ["2025-03-03", "2025-02-28", "2025-02-28"]
     dated = claims(tmp_path, fields=given, outcome={**outcome, "true_at": "delivered_at"})
-    of = {r["case_id"]: r["true_at"] for r in outcome_source(dated, settings, {}).read(WINDOW).to_pylist()}
+    of = {r["case_id"]: r["true_at"] for r in outcome_source(dated, settings, {}).read(WINDOW).rows.to_pylist()}
     assert of["C1"] == datetime(2025, 3, 3, 23, tzinfo=UTC)
     assert of["C2"] is None
     late = claims(tmp_path, fields=given, outcome={
         **outcome, "known_at": [{"field": "night"}], "true_at": "delivered_at"})  # fmt: skip
     table = outcome_source(late, settings, {}).read(WINDOW)
-    assert {p.line: p.reason for p in problems_of(table)}[2] == "true_at: lies after known_at"
+    assert {p.line: p.reason for p in table.problems}[2] == "true_at: lies after known_at"
     fractions = claims(tmp_path, fields=given, outcome={
         **outcome, "known_at": [{"field": "delivered_at", "plus_days": 4.286}, {"field": "night", "plus_days": 1 / 3}],
     })  # fmt: skip
     table = outcome_source(fractions, settings, {}).read(WINDOW)
-    assert [r["known_at"].isoformat() for r in table.to_pylist()][:2] == [
+    assert [r["known_at"].isoformat() for r in table.rows.to_pylist()][:2] == [
         "2025-03-08T05:51:50.400000+00:00", "2025-03-01T07:00:00+00:00"
     ]  # fmt: skip
-    hashes = case_source(spec, settings, {}).read(WINDOW)["row_sha256"].to_pylist()
+    hashes = case_source(spec, settings, {}).read(WINDOW).rows["row_sha256"].to_pylist()
     write(tmp_path, *(line.replace(",0,", ",1,") for line in lines), header=header)
-    assert case_source(spec, settings, {}).read(WINDOW)["row_sha256"].to_pylist() == hashes
+    assert case_source(spec, settings, {}).read(WINDOW).rows["row_sha256"].to_pylist() == hashes
 
 
 # -- photos ---------------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def test_outcomes_without_their_columns_stop_the_night(
 
 def test_a_header_without_rows_is_an_empty_night_and_a_renamed_one_is_not(tmp_path: Path, settings: Settings) -> None:
     path = write(tmp_path)
-    assert case_source(claims(tmp_path), settings, {}).read(WINDOW).num_rows == 0
+    assert case_source(claims(tmp_path), settings, {}).read(WINDOW).rows.num_rows == 0
     path.write_text(HEADER.replace("claim_id", "ClaimID") + "\n", encoding="utf-8")
     with pytest.raises(SourceUnreadable, match="no column is called 'claim_id', but one is called 'ClaimID'"):
         case_source(claims(tmp_path), settings, {}).read(WINDOW)
@@ -120,5 +120,5 @@ def test_brackets_in_a_pattern_are_part_of_the_name(tmp_path: Path, settings: Se
     source = {"kind": "files", "folder": "in", "pattern": "claims[DE]_{night}.csv"}
     spec = claims(tmp_path, source=source)
     write(tmp_path, row(1), name=f"claims[DE]_{NIGHT}.csv")
-    assert case_source(spec, settings, {}).read(WINDOW).num_rows == 1
+    assert case_source(spec, settings, {}).read(WINDOW).rows.num_rows == 1
     assert case_source(spec, settings, {}).nights_landed() == [NIGHT]

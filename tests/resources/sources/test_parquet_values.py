@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.intake.readings import readings_of, unaccounted
+from pipeline_project.domain.intake.readings import unaccounted
 from pipeline_project.domain.intake.typed_rows import TypedRows, read_rows
 from pipeline_project.settings import Settings
 from resources.sources import case_source
@@ -54,9 +54,9 @@ def read(folder: Path, columns: dict[str, Any], **changes: Any) -> tuple[pa.Tabl
     pq.write_table(pa.table(base | columns), path)
     source = {"kind": "files", "folder": "in", "pattern": "{night}/*.parquet", "format": "parquet"}
     spec = claims(folder, source=source, **changes)
-    table = case_source(spec, Settings(home=folder / "home"), {}).read(WINDOW)
-    assert unaccounted(readings_of(table), table) == (0, 0)
-    return table, read_rows(table, spec.case_schema)
+    arrived = case_source(spec, Settings(home=folder / "home"), {}).read(WINDOW)
+    assert unaccounted(arrived.readings, arrived.rows) == (0, 0)
+    return arrived.rows, read_rows(arrived.rows, spec.case_schema)
 
 
 @pytest.mark.parametrize("kind", UNUSUAL)

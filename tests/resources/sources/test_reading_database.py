@@ -87,10 +87,10 @@ def cases(settings: Settings, url: str, query: str = GOOD) -> SqlCases:
 
 
 def test_a_query_reads_the_nights_rows_through_a_cursor(house: Settings, shop: str) -> None:
-    table = cases(house, shop).read(WINDOW)
+    table = cases(house, shop).read(WINDOW).rows
     assert [raw[:17] for raw in table["raw"].to_pylist()] == ['{"claim_id":"C1",', '{"claim_id":"C2",']
     for query in ("/* a */ WITH a AS (" + GOOD + ") SELECT * FROM a;", "(" + GOOD + ") UNION VALUES ('C9', 9)"):
-        assert cases(house, shop, query).read(WINDOW).num_rows >= 2
+        assert cases(house, shop, query).read(WINDOW).rows.num_rows >= 2
 
 
 #: What the text's own check refuses already, tried here without it: the connection has to hold alone.

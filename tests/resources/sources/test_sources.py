@@ -25,7 +25,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def read(folder: Path, settings: Settings, environ: dict[str, str] | None = None, **changes: Any) -> pa.Table:
-    return case_source(claims(folder, **changes), settings, environ or {}).read(WINDOW)
+    return case_source(claims(folder, **changes), settings, environ or {}).read(WINDOW).rows
 
 
 def cells(table: pa.Table) -> list[dict[str, str]]:
@@ -271,7 +271,7 @@ def test_a_repair_comes_in_addition_and_the_same_one_once(tmp_path: Path, settin
     kept = add_repair(settings, spec, NIGHT, mended)
     assert kept.is_relative_to(tmp_path / "home/repairs/claims" / NIGHT)
     assert add_repair(settings, spec, NIGHT, mended) == kept
-    table = source.read(WINDOW)
+    table = source.read(WINDOW).rows
     assert table["file"].to_pylist() == [f"{NIGHT}/a.csv", f"repair:{kept.name}"]
     assert source.fingerprint(WINDOW) != before
     add_repair(settings, spec, "2025-02-20", mended)

@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def read(folder: Path, settings: Settings, environ: dict[str, str] | None = None, **changes: Any) -> pa.Table:
-    return case_source(claims(folder, **changes), settings, environ or {}).read(WINDOW)
+    return case_source(claims(folder, **changes), settings, environ or {}).read(WINDOW).rows
 
 
 def cells(table: pa.Table) -> list[dict[str, str]]:
@@ -42,14 +42,14 @@ def test_table_rows_find_their_night_in_the_workflows_zone(tmp_path: Path, setti
     write(tmp_path, *lines, name="all.csv")
     source = case_source(claims(tmp_path, source={"kind": "table", "files": [{"path": "in/all.csv"}]}), settings, {})
     assert source.nights_landed() == ["2025-02-01", NIGHT, "2025-03-02"]
-    table = source.read(WINDOW)
+    table = source.read(WINDOW).rows
     assert [cell["claim_id"] for cell in cells(table)] == ["C1"]
     assert table["night"].to_pylist() == [NIGHT]
     assert table["line"].to_pylist() == [2]
     # The row whose time cannot be read is not lost: the first night has it.
-    first = source.read(window_of("2025-02-01", "Europe/Berlin"))
+    first = source.read(window_of("2025-02-01", "Europe/Berlin")).rows
     assert [cell["claim_id"] for cell in cells(first)] == ["C4"]
-    assert source.read(window_of("2025-02-02", "Europe/Berlin")).num_rows == 0
+    assert source.read(window_of("2025-02-02", "Europe/Berlin")).rows.num_rows == 0
 
 
 def test_table_is_parsed_once_until_it_changes(
@@ -66,10 +66,10 @@ def test_table_is_parsed_once_until_it_changes(
     monkeypatch.setattr(table_module, "read_file", counted)
     spec = claims(tmp_path, source={"kind": "table", "files": [{"path": "in/all.csv"}]})
     before = case_source(spec, settings, {}).fingerprint(WINDOW)
-    assert case_source(spec, settings, {}).read(WINDOW).num_rows == 1
+    assert case_source(spec, settings, {}).read(WINDOW).rows.num_rows == 1
     assert len(reads) == 1
     path.write_text(path.read_text() + row(2) + "\n")
-    assert case_source(spec, settings, {}).read(WINDOW).num_rows == 2
+    assert case_source(spec, settings, {}).read(WINDOW).rows.num_rows == 2
     assert case_source(spec, settings, {}).fingerprint(WINDOW) != before
     path.unlink()
     with pytest.raises(SourceUnreadable, match="put it there"):
@@ -83,7 +83,7 @@ def test_spread_places_every_row_on_one_night_always_the_same(tmp_path: Path, se
     cases = case_source(claims(tmp_path, source=source), settings, {})
     nights = cases.nights_landed()
     assert nights == ["2025-03-01", "2025-03-02", "2025-03-03", "2025-03-04"]
-    ids = [[cell["claim_id"] for cell in cells(cases.read(window_of(n, "Europe/Berlin")))] for n in nights]
+    ids = [[cell["claim_id"] for cell in cells(cases.read(window_of(n, "Europe/Berlin")).rows)] for n in nights]
     assert sorted(case for night in ids for case in night) == sorted(f"C{n}" for n in range(200))
     assert min(map(len, ids)) > 25
     assert "C0" in ids[1]
@@ -106,7 +106,7 @@ def test_query_by_night_in_a_fixed_order(tmp_path: Path, settings: Settings, sql
         database.executemany("INSERT INTO claim VALUES (?, ?, ?)", rows)
     environ = {"PIPELINE_SOURCE_SHOP": f"sqlite:///{tmp_path / 'shop.db'}"}
     source = case_source(claims(tmp_path, source=sql), settings, environ)
-    table = source.read(WINDOW)
+    table = source.read(WINDOW).rows
     assert [(cell["claim_id"], cell["price"]) for cell in cells(table)] == [("C1", ""), ("C2", "1.5")]
     before = source.fingerprint(WINDOW)
     with sqlite3.connect(tmp_path / "shop.db") as database:
