@@ -10,7 +10,7 @@ from pipeline_project.partitions import nights
 from pipeline_project.ports.contracts import Contract, Contracts
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
-from pipeline_project.services.as_of import written
+from pipeline_project.services.as_of import stored
 from pipeline_project.services.clearance import CheckFinding, leave_verdict
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.output_contract import Noun, output_rules
@@ -46,8 +46,8 @@ def build_contract_checks(spec: WorkflowSpec, noun: Noun, contract_of: ContractO
         ledger: dg.ResourceParam[Ledger],
     ) -> Iterator[dg.AssetCheckResult]:
         night = context.partition_key
-        table, cases = written(lake, spec, noun, night), written(lake, spec, "cases", night)
-        verdicts = contract_of(contracts, cases, night).validate(table.to_pandas())
+        table, cases = stored(lake, spec, noun, night), stored(lake, spec, "cases", night)
+        verdicts = contract_of(contracts, cases.rows, night).validate(table.rows.to_pandas())
         for found in verdicts:
             arguments = verdict(found, dg.AssetCheckSeverity.ERROR)
             yield dg.AssetCheckResult(asset_key=asset, check_name=found.name, **arguments)

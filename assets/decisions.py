@@ -9,6 +9,7 @@ from assets.common import counted, from_tonight, key, night_asset, night_outputs
 from assets.contract_checks import build_contract_checks
 from assets.identity import hold_identity
 from pipeline_project.domain.core.schema import CASE_ID, Role
+from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.deciding.decisions import (
     DECISIONS,
     NightDecisions,
@@ -60,7 +61,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         keyring: dg.ResourceParam[Keyring],
         quality: dg.ResourceParam[Quality],
-        **tonight: pa.Table,
+        **tonight: StoredTable,
     ) -> Iterator[dg.MaterializeResult[pa.Table]]:
         """Decides the night as a whole and records it, with tasks and actions, in one transaction, fenced.
 
@@ -76,13 +77,14 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         basis = cleared(spec, lake, ledger, night, "decisions", tonight.values())
         ledger.record_workflow(spec.name, spec.spec_hash, spec.model_dump(mode="json"))
         attempt = ledger.begin_attempt(spec.name, night, context.run_id)
+        tables = {noun: table.rows for noun, table in tonight.items()}
         amount = spec.case_schema.by_role(Role.AMOUNT)
         decided = decide_night(
-            tonight["cases"], tonight["scores"], tonight.get("clusters"), spec.cost_matrix, spec.policy_terms,
+            tables["cases"], tables["scores"], tables.get("clusters"), spec.cost_matrix, spec.policy_terms,
             amount.name if amount else None,
-            circumstances(spec, lake, ledger, quality, window(spec, night), tonight["scores"]),
+            circumstances(spec, lake, ledger, quality, window(spec, night), tables["scores"]),
         )  # fmt: skip
-        work = _work(spec, lake, ledger, keyring, tonight, decided, night)
+        work = _work(spec, lake, ledger, keyring, tables, decided, night)
         standing = ledger.record_decisions(
             spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash), work, basis=basis
         )

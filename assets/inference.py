@@ -8,6 +8,7 @@ from assets.contract_checks import build_contract_checks
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import CASE_ID
+from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.deciding.decisions import unscored
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels
 from pipeline_project.domain.models.scoring import photos_of, texts_of
@@ -35,7 +36,7 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
     )
     def embeddings(
         context: dg.AssetExecutionContext,
-        cases: pa.Table,
+        cases: StoredTable,
         encoders: dg.ResourceParam[Encoders],
         sources: dg.ResourceParam[Sources],
         vectors: dg.ResourceParam[VectorStore],
@@ -44,13 +45,13 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
         texts = photos = None
         landed = {}
         if spec.text:
-            texts = embed_texts(texts_of(cases, spec.case_schema), encoders.text(spec), vectors)
+            texts = embed_texts(texts_of(cases.rows, spec.case_schema), encoders.text(spec), vectors)
         if spec.image:
-            named, source = photos_of(cases, spec.case_schema), sources.photos(spec)
+            named, source = photos_of(cases.rows, spec.case_schema), sources.photos(spec)
             # looked at before they are read: what changes in between is late, and read again
             landed = since(context, source.stamp(path for paths in named for path in paths))
             photos = embed_photos(named, source, encoders.image(spec), vectors)
-        table = embeddings_table(context.partition_key, cases[CASE_ID].to_pylist(), texts, photos)
+        table = embeddings_table(context.partition_key, cases.rows[CASE_ID].to_pylist(), texts, photos)
         kinds = {"text": texts, "photo": photos}
         return dg.MaterializeResult(
             value=table,

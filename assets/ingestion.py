@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from assets.common import counted, key, night_asset, night_outputs, night_step, rows, since, verdict
 from assets.identity import earlier_names, history_of, hold_identity, standing_of
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, contents_of, with_note
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT
+from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
 from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED
 from pipeline_project.domain.intake.accounting import CountedLines, balance
 from pipeline_project.domain.intake.admission import (
@@ -33,7 +34,7 @@ from pipeline_project.ports.contracts import Contracts
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.sources import Sources
-from pipeline_project.services.as_of import written
+from pipeline_project.services.as_of import stored
 from pipeline_project.services.clearance import CheckFinding, leave_verdict
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
@@ -59,7 +60,7 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
     @dg.asset(key=key(spec, "arrivals"), **night_asset(spec, {"deltalake", spec.source.kind}))
     def arrivals(
         context: dg.AssetExecutionContext, sources: dg.ResourceParam[Sources]
-    ) -> dg.MaterializeResult[pa.Table]:
+    ) -> dg.MaterializeResult[NotedTable]:
         """Every row that landed, as strings, with file, line and content hash; none when nothing landed."""
         night = window(spec, context.partition_key)
         source = sources.cases(spec)
@@ -71,7 +72,7 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
         detected = [f"- {reading.file}: {words}" for reading in readings for words in reading.detected]
         return dg.MaterializeResult(
             # what the check counts by stands in the same commit as the rows: neither is there without the other
-            value=with_note(table, {READINGS: json.dumps(as_json(readings))}),
+            value=NotedTable(table, {READINGS: json.dumps(as_json(readings))}),
             metadata={
                 "rows": rows(table),
                 "files": files,
@@ -114,8 +115,8 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
         night = context.partition_key
         read_at = sources.cases(spec).places()
         hold_identity(spec, ledger, night, read_at)
-        arrivals = written(lake, spec, "arrivals", night)
-        typed = read_rows(arrivals, spec.case_schema)
+        arrivals = stored(lake, spec, "arrivals", night)
+        typed = read_rows(arrivals.rows, spec.case_schema)
         verdicts = contracts.cases(spec).validate(typed)
         history = history_of(lake, spec.name)
         earlier = None if history is None else history.filter(pc.less(history[NIGHT], night))
@@ -132,7 +133,7 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
             metadata={"rows": rows(admission.quarantine), "reasons": counted(admission.reasons)},
         )
         # both outputs are stored by now: what is yielded is written before the next line runs
-        made = [written(lake, spec, noun, night) for noun in ("cases", "quarantine")]
+        made = [stored(lake, spec, noun, night) for noun in ("cases", "quarantine")]
         words = "; ".join(admission.systemic) or "the contract was evaluated whole"
         judged = CheckFinding("cases_contract", not admission.systemic, words)
         leave_verdict(spec, ledger, night, context.run_id, judged, [arrivals, *made])
@@ -270,10 +271,10 @@ def _nothing_vanished(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[Ledger]
     ) -> dg.AssetCheckResult:
         night = context.partition_key
-        looked_at = [written(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
-        came, admitted, refused = (table["row_sha256"].to_pylist() for table in looked_at)
+        looked_at = [stored(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
+        came, admitted, refused = (table.rows["row_sha256"].to_pylist() for table in looked_at)
         readings = _readings(spec, lake, looked_at[0])
-        lines = unaccounted(readings or [], looked_at[0])
+        lines = unaccounted(readings or [], looked_at[0].rows)
         earlier = _earlier(spec, lake, night, came, {*admitted, *refused})
         found = balance(came, admitted, refused, earlier, CountedLines(*lines, counted=readings is not None))
         judged = CheckFinding(NOTHING_VANISHED, found.holds, found.words)
@@ -300,8 +301,8 @@ def _night_is_sound(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[Ledger]
     ) -> dg.AssetCheckResult:
         night, limit = context.partition_key, spec.contract.quarantine_limit
-        looked_at = [written(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
-        arrivals, cases, quarantine = looked_at
+        looked_at = [stored(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
+        arrivals, cases, quarantine = (table.rows for table in looked_at)
         refused, repairs = len(quarantine), repaired(arrivals, cases["row_sha256"].to_pylist())
         raised = unevaluated(quarantine["reasons"].to_pylist())
         share, reasons = open_share(refused, repairs, len(arrivals)), reason_counts(quarantine["reasons"].to_pylist())
@@ -335,8 +336,7 @@ def _earlier(spec: WorkflowSpec, lake: Lake, night: str, came: list[str], kept: 
     return found
 
 
-def _readings(spec: WorkflowSpec, lake: Lake, arrivals: pa.Table) -> list[FileReading] | None:
+def _readings(spec: WorkflowSpec, lake: Lake, arrivals: StoredTable) -> list[FileReading] | None:
     """How the files of these very rows were read; None where that was not kept with them."""
-    (content,) = contents_of([arrivals]).values()
-    told = lake.note(spec.name, "arrivals", content).get(READINGS)
+    told = lake.note(spec.name, "arrivals", str(arrivals.content)).get(READINGS)
     return None if told is None else from_json(json.loads(told))

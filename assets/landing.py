@@ -13,7 +13,7 @@ from pipeline_project.partitions import nights
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.sources import Sources
-from pipeline_project.services.as_of import written
+from pipeline_project.services.as_of import stored
 from pipeline_project.services.clearance import CheckFinding, leave_verdict
 from pipeline_project.spec import WorkflowSpec
 
@@ -37,8 +37,8 @@ def build_landing_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         night, expected = context.partition_key, spec.source.expect.terms
         unread = sources.overlooked(spec, night)
-        arrivals = written(lake, spec, "arrivals", night)
-        rows = len(arrivals)
+        arrivals = stored(lake, spec, "arrivals", night)
+        rows = len(arrivals.rows)
         landed = judge(night, rows, expected, rows_of_earlier(spec, lake, night), unread)
         _tell(spec, ledger, night, landed)
         blocks = bool(expected.blocks and landed.broken)

@@ -14,7 +14,8 @@ from pipeline_project.domain.clusters.newcomers import Novelty, novelties_of
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.named_values import costs_told_now
 from pipeline_project.domain.core.nights import NightWindow, shifted
-from pipeline_project.domain.core.schema import NIGHT, versions_of
+from pipeline_project.domain.core.schema import NIGHT
+from pipeline_project.domain.core.stored_tables import versions_of
 from pipeline_project.domain.deciding.sentences import NightBounds
 from pipeline_project.domain.measures.maturity import Matured
 from pipeline_project.domain.reporting.concerns import KINDS, NO_CHAMPION, TELLS_WHY_NONE_DECIDES, concerns_of, key_of
@@ -29,7 +30,7 @@ from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.reports import Reports
 from pipeline_project.ports.sources import Sources
-from pipeline_project.services.as_of import matured_seen, written
+from pipeline_project.services.as_of import matured_seen, stored
 from pipeline_project.spec import WorkflowSpec
 
 #: Nights looked back on for outcomes that have become known.
@@ -99,7 +100,8 @@ def gather(stores: NightStores, night: NightWindow, nouns: list[str], timings: p
         timings: `timings.TIMINGS` of the night.
     """
     spec, lake, ledger = stores.spec, stores.lake, stores.ledger
-    tables = {noun: written(lake, spec, noun, night.night) for noun in nouns}
+    read = {noun: stored(lake, spec, noun, night.night) for noun in nouns}
+    tables = {noun: table.rows for noun, table in read.items()}
     arrivals, cases, quarantine, scores, decisions = (
         tables[noun] for noun in ("arrivals", "cases", "quarantine", "scores", "decisions")
     )
@@ -129,7 +131,7 @@ def gather(stores: NightStores, night: NightWindow, nouns: list[str], timings: p
             spec_hash=spec.spec_hash,
             model_version=models[0] if models else None,
             model_night=trained[0] if trained else None,
-            lake=versions_of(tables.values()),
+            lake=versions_of(read.values()),
             encoders=_encoder_versions(spec, stores.encoders),
         ),
         alerts=tuple(

@@ -10,7 +10,8 @@ from pipeline_project.domain.clusters.clustering import CLUSTERS
 from pipeline_project.domain.core.errors import TooFewOutcomes, TrainingRefused
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.core.schema import CASE_ID, cases_schema, versions_of
+from pipeline_project.domain.core.schema import CASE_ID, cases_schema
+from pipeline_project.domain.core.stored_tables import StoredTable, versions_of
 from pipeline_project.domain.lifecycle.promotion import judge
 from pipeline_project.domain.lifecycle.proposing import STARTED_BY, held_back_until
 from pipeline_project.domain.models import ESTIMATORS
@@ -103,16 +104,16 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
     )
     def challenger(
         context: dg.AssetExecutionContext,
-        training_set: pa.Table,
+        training_set: StoredTable,
         lake: dg.ResourceParam[Lake],
         registry: dg.ResourceParam[Registry],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.MaterializeResult[None]:
         """Fitted on the earlier outcomes, calibrated on the later ones; on data that forbids it nothing is trained."""
-        night = context.partition_key
+        night, known = context.partition_key, training_set.rows
         try:
-            check(training_set, spec.guard_terms, lake.read_span(spec.name, "decisions", None, night, DECIDED))
-            trained = {name: train(training_set, spec.training_plan_of(name), time.monotonic) for name in estimators}
+            check(known, spec.guard_terms, lake.read_span(spec.name, "decisions", None, night, DECIDED))
+            trained = {name: train(known, spec.training_plan_of(name), time.monotonic) for name in estimators}
         except (TooFewOutcomes, TrainingRefused) as refused:
             context.log.warning("nothing was trained: %s", refused)
             command = f"pipeline nights {spec.name} --from {night} --to {night} --retrain"
@@ -123,7 +124,7 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
         until = held_back(spec, lake, ledger, night)
         maker = context.run.tags.get(STARTED_BY, "dagster")
         facts = _card_facts(spec, lake, night, until, training_set_versions(training_set))
-        models = [_logged(spec, registry, training_set, model, facts, maker) for model in trained.values()]
+        models = [_logged(spec, registry, known, model, facts, maker) for model in trained.values()]
         return dg.MaterializeResult(
             metadata={
                 "trained": True,
@@ -198,7 +199,7 @@ def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
     )
     def champion(
         context: dg.AssetExecutionContext,
-        training_set: pa.Table,
+        training_set: StoredTable,
         registry: dg.ResourceParam[Registry],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.MaterializeResult[None]:
@@ -215,7 +216,7 @@ def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         # the estimator of the spec is trained before its challengers
         proposed = versions[-1]
         TrainedModel.from_files(registry.load(proposed))
-        found = judge(proposed.metrics, training_set, spec.labels, spec.model.calibration_share)
+        found = judge(proposed.metrics, training_set.rows, spec.labels, spec.model.calibration_share)
         if found.promote:
             ledger.close_alert(spec.name, FIRST_MODEL_ALERT)
         else:
@@ -240,6 +241,6 @@ def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
     return champion
 
 
-def training_set_versions(training_set: pa.Table) -> dict[str, int]:
+def training_set_versions(training_set: StoredTable) -> dict[str, int]:
     """The lake versions that a model rests on, as parameters of its run."""
     return {f"lake/{table}": version for table, version in versions_of([training_set]).items()}

@@ -12,6 +12,7 @@ from pipeline_project.domain.core.expressions import names_in
 from pipeline_project.domain.core.named_values import in_order_of
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
+from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.lifecycle.rollout.checking import (
     BreachResponse,
     LiveCheck,
@@ -44,7 +45,7 @@ def build_shadow_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
     )
     def shadow_scores(
         context: dg.AssetExecutionContext,
-        scores: pa.Table,
+        scores: StoredTable,
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[Ledger],
         registry: dg.ResourceParam[Registry],
@@ -56,7 +57,9 @@ def build_shadow_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
         found = [SCORES.empty_table()]
         if models is not None and models.champion is not None and models.challenger is not None:
             tonight = NightScorer(spec, lake, ledger, registry, night)
-            decided_by = dict(zip(scores[CASE_ID].to_pylist(), scores["model_version"].to_pylist(), strict=True))
+            decided_by = dict(
+                zip(scores.rows[CASE_ID].to_pylist(), scores.rows["model_version"].to_pylist(), strict=True)
+            )
             theirs = np.array([decided_by.get(case) == models.challenger.version for case in tonight.ids], dtype=bool)
             if not theirs.all():
                 found.append(challenged(context, tonight, models.challenger, ~theirs) or SCORES.empty_table())

@@ -20,7 +20,8 @@ import pyarrow as pa
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.core.nights import NightWindow, shifted, window_of
-from pipeline_project.domain.core.schema import ARRIVALS, note_of, with_contents, with_versions
+from pipeline_project.domain.core.schema import ARRIVALS
+from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
 from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, CheckVerdict
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.intake.admission import admit, read_rows
@@ -91,14 +92,18 @@ class MemoryLake:
         self.notes: dict[tuple[str, str, str], dict[str, str]] = {}
 
     def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
+        stored = self.stored_night(workflow, asset, night, version)
+        return None if stored is None else stored.rows
+
+    def stored_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> StoredTable | None:
+        name = f"{workflow}/{asset}"
         if version is not None:
             written = [t for v, n, t in self.log.get((workflow, asset), []) if n == night and v <= version]
-            return with_versions(written[-1], {f"{workflow}/{asset}": version}) if written else None
+            return StoredTable(written[-1], name, version) if written else None
         table = self.tables.get((workflow, asset), {}).get(night)
         if table is None:
             return None
-        written = self.content(workflow, asset, night)
-        return with_contents(self._stamped(workflow, asset, table), {f"{workflow}/{asset}": str(written)})
+        return StoredTable(table, name, self.versions[name], self.content(workflow, asset, night))
 
     def content(self, workflow: str, asset: str, night: str) -> str | None:
         written = [version for version, of, _ in self.log.get((workflow, asset), []) if of == night]
@@ -124,26 +129,29 @@ class MemoryLake:
             return None
         chosen = [held[night] for night in sorted(held) if (first or "") <= night < before]
         table = pa.concat_tables(chosen) if chosen else next(iter(held.values())).schema.empty_table()
-        return self._stamped(workflow, asset, table.select(list(columns)) if columns else table)
+        return table.select(list(columns)) if columns else table
 
-    def write_night(self, workflow: str, asset: str, night: str, table: pa.Table, evolve: bool = False) -> int:
+    def write_night(
+        self,
+        workflow: str,
+        asset: str,
+        night: str,
+        table: pa.Table,
+        evolve: bool = False,
+        note: Mapping[str, str] | None = None,
+    ) -> int:
         held = self.tables.setdefault((workflow, asset), {})
         for other in held.values():
             assert other.schema.equals(table.schema), f"{asset} would change its columns"
-        held[night] = table.replace_schema_metadata(None)
-        note = note_of(table)
+        held[night] = table
         self.versions[f"{workflow}/{asset}"] = version = self.versions.get(f"{workflow}/{asset}", -1) + 1
         self.log.setdefault((workflow, asset), []).append((version, night, held[night]))
-        self.notes[(workflow, asset, f"written {version}")] = note
+        self.notes[(workflow, asset, f"written {version}")] = dict(note or {})
         self.times[(workflow, asset, version)] = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=len(self.times))
         return version
 
     def keyed(self, workflow: str, hashes: Sequence[str]) -> list[str]:
         return [*hashes]
-
-    def _stamped(self, workflow: str, asset: str, table: pa.Table) -> pa.Table:
-        name = f"{workflow}/{asset}"
-        return with_versions(table, {name: self.versions[name]})
 
 
 class MemoryIO(dg.IOManager):
@@ -152,11 +160,12 @@ class MemoryIO(dg.IOManager):
     def __init__(self, lake: MemoryLake) -> None:
         self.lake = lake
 
-    def handle_output(self, context: dg.OutputContext, obj: pa.Table) -> None:
-        self.lake.write_night(*context.asset_key.path, context.partition_key, obj)
+    def handle_output(self, context: dg.OutputContext, obj: pa.Table | NotedTable) -> None:
+        table, note = (obj.rows, obj.note) if isinstance(obj, NotedTable) else (obj, None)
+        self.lake.write_night(*context.asset_key.path, context.partition_key, table, note=note)
 
-    def load_input(self, context: dg.InputContext) -> pa.Table:
-        table = self.lake.read_night(*context.asset_key.path, context.partition_key)
+    def load_input(self, context: dg.InputContext) -> StoredTable:
+        table = self.lake.stored_night(*context.asset_key.path, context.partition_key)
         assert table is not None, f"{context.asset_key.to_user_string()} was never written"
         return table
 

@@ -9,12 +9,18 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from pipeline_project.domain.core.stored_tables import StoredTable
+
 
 class Lake(Protocol):
     """Delta tables by night; one table per workflow and asset."""
 
     def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
-        """One night of one table with its version noted (`schema.versions_of`), or None if it was never written.
+        """The rows of `stored_night`."""
+        ...
+
+    def stored_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> StoredTable | None:
+        """One night of one table, or None if it was never written.
 
         Args:
             version: the table's version to read, instead of the newest.
@@ -37,15 +43,15 @@ class Lake(Protocol):
         before: str,
         columns: Sequence[str] | None = None,
     ) -> pa.Table | None:
-        """The nights first <= night < before, in night order, with the version noted; None if there is no table."""
+        """The nights first <= night < before, in night order; None if there is no table."""
         ...
 
     def content(self, workflow: str, asset: str, night: str) -> str | None:
-        """Which writing of a night stands now (`schema.contents_of`); None if it was never written."""
+        """Which writing of a night stands now (`StoredTable.content`); None if it was never written."""
         ...
 
     def note(self, workflow: str, asset: str, content: str) -> Mapping[str, str]:
-        """What was kept in the commit of one writing of a night (`schema.with_note`); empty where nothing was."""
+        """What was kept in the commit of one writing of a night (`NotedTable`); empty where nothing was."""
         ...
 
     def write_night(self, workflow: str, asset: str, night: str, table: pa.Table, evolve: bool = False) -> int:

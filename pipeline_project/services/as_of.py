@@ -13,6 +13,7 @@ from pipeline_project.domain.core.errors import NightMissing
 from pipeline_project.domain.core.named_values import told_of
 from pipeline_project.domain.core.nights import NightWindow, night_of, shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, Role, number_columns
+from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.features.building import Past
 from pipeline_project.domain.measures.intervals import customers_of
 from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, seen_from
@@ -29,16 +30,21 @@ from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 
-def written(lake: Lake, spec: WorkflowSpec, noun: str, night: str) -> pa.Table:
+def stored(lake: Lake, spec: WorkflowSpec, noun: str, night: str) -> StoredTable:
     """One night of one asset that must be there.
 
     Raises:
         NightMissing: it was never materialized; the message has the command to run.
     """
-    table = lake.read_night(spec.name, noun, night)
+    table = lake.stored_night(spec.name, noun, night)
     if table is None:
         raise never_written(spec, noun, night)
     return table
+
+
+def written(lake: Lake, spec: WorkflowSpec, noun: str, night: str) -> pa.Table:
+    """The rows of `stored`."""
+    return stored(lake, spec, noun, night).rows
 
 
 def never_written(spec: WorkflowSpec, noun: str, night: str) -> NightMissing:

@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from pipeline_project.domain.core.schema import contents_of
+from pipeline_project.domain.core.stored_tables import StoredTable, contents_of
 from pipeline_project.domain.deciding.clearance import ALWAYS, LANDED_CHECK, SPEC, Basis, CheckVerdict, Step, clear
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
@@ -23,15 +21,15 @@ class CheckFinding:
 
 
 def leave_verdict(
-    spec: WorkflowSpec, ledger: Ledger, night: str, run_id: str, found: CheckFinding, looked_at: Iterable[pa.Table]
+    spec: WorkflowSpec, ledger: Ledger, night: str, run_id: str, found: CheckFinding, looked_at: Iterable[StoredTable]
 ) -> None:
     """Keeps what a blocking check found, with the tables that it looked at, each of this one night."""
-    judged = {SPEC: spec.spec_hash, **_by_noun(contents_of(looked_at))}
+    judged = {SPEC: spec.spec_hash, **contents_of(looked_at)}
     ledger.record_verdict(spec.name, night, CheckVerdict(found.check, found.passed, found.words, judged), run_id)
 
 
 def cleared(
-    spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: str, step: Step, used: Iterable[pa.Table] = ()
+    spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: str, step: Step, used: Iterable[StoredTable] = ()
 ) -> Basis:
     """The basis of a night's decisions or of its release, once every check has passed on it.
 
@@ -42,7 +40,7 @@ def cleared(
         NightBlocked: a check has not passed on these tables, or was not made on them.
         NightMissing: one of them was never written.
     """
-    read = _by_noun(contents_of(used))
+    read = contents_of(used)
     judged = {SPEC: spec.spec_hash}
     for noun in _tables(spec, step):
         content = read.get(noun) or lake.content(spec.name, noun, night)
@@ -65,7 +63,3 @@ def _tables(spec: WorkflowSpec, step: Step) -> list[str]:
         "scores",
         *(["decisions"] if step == "release" else []),
     ]
-
-
-def _by_noun(contents: dict[str, str]) -> dict[str, str]:
-    return {name.rpartition("/")[2]: content for name, content in contents.items()}

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.core.errors import NightMissing
-from pipeline_project.domain.core.schema import NIGHT, versions_of
+from pipeline_project.domain.core.schema import NIGHT
+from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
 from resources.lake.lake import DeltaLake
 
 _SPEC_HASH = "spec_hash"
@@ -19,7 +20,7 @@ _NO_NIGHT = date.min.isoformat()
 
 
 class LakeIOManager(dg.IOManager):
-    """Keeps `pa.Table` outputs of assets keyed `[workflow, asset]` and partitioned by night.
+    """Keeps outputs of assets keyed `[workflow, asset]` and partitioned by night; inputs say which writing they are.
 
     New columns are allowed only when the asset's definition metadata `spec_hash` differs from the one recorded with
     the table's last night, that is, when somebody changed the workflow's spec since.
@@ -29,14 +30,15 @@ class LakeIOManager(dg.IOManager):
         self.lake = lake
         self._versions_read: dict[tuple[str, str], dict[str, int]] = {}
 
-    def handle_output(self, context: dg.OutputContext, obj: pa.Table) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: pa.Table | NotedTable) -> None:
         """Replaces each night of the output in one commit and says so in the materialization's metadata.
 
         Raises:
             TypeError: the output is no Arrow table.
             LakeSchemaChanged, LakeUnavailable: see `DeltaLake.write_night`.
         """
-        if not isinstance(obj, pa.Table):
+        table, noted = (obj.rows, obj.note) if isinstance(obj, NotedTable) else (obj, {})
+        if not isinstance(table, pa.Table):
             raise TypeError(
                 f"{context.asset_key.to_user_string()} returned {type(obj).__name__}; return a pyarrow.Table"
             )
@@ -44,14 +46,14 @@ class LakeIOManager(dg.IOManager):
         nights = _nights(context)
         spec_hash = _text((context.definition_metadata or {}).get(_SPEC_HASH))
         changed = spec_hash is not None and spec_hash != self.lake.last_note(workflow, asset).get(_SPEC_HASH)
-        note = {} if spec_hash is None else {_SPEC_HASH: spec_hash}
-        for night, rows in _split(obj, nights).items():
+        note = {**noted, **({} if spec_hash is None else {_SPEC_HASH: spec_hash})}
+        for night, rows in _split(table, nights).items():
             version = self.lake.write_night(workflow, asset, night, rows, evolve=changed, note=note)
         step = _step(context)
         read = self._versions_read.get(step, {}) if step else {}
-        context.add_output_metadata(_metadata(obj, version, self.lake.uri(workflow, asset), read))
+        context.add_output_metadata(_metadata(table, version, self.lake.uri(workflow, asset), read))
 
-    def load_input(self, context: dg.InputContext) -> pa.Table:
+    def load_input(self, context: dg.InputContext) -> StoredTable:
         """The night of the partition, or the nights of its window in order, all of one version of the table.
 
         Raises:
@@ -66,24 +68,30 @@ class LakeIOManager(dg.IOManager):
         written = self.lake.nights(workflow, asset, version)
         if absent := [night for night in nights if night not in written]:
             raise _missing(workflow, asset, absent)
-        table = self._read(workflow, asset, nights, version)
-        self._remember(context, versions_of([table]))
-        return table
+        stored = self._read(workflow, asset, nights, version)
+        self._remember(context, stored)
+        return stored
 
-    def _remember(self, context: dg.InputContext, versions: Mapping[str, int]) -> None:
+    def _remember(self, context: dg.InputContext, stored: StoredTable) -> None:
         """Keeps what a step read until its output is written, whose metadata says it."""
         if step := _step(context):
             self._versions_read = {key: read for key, read in self._versions_read.items() if key[0] == step[0]}
-            self._versions_read.setdefault(step, {}).update(versions)
+            self._versions_read.setdefault(step, {})[stored.name] = stored.version
 
-    def _read(self, workflow: str, asset: str, nights: Sequence[str], version: int) -> pa.Table:
+    def _read(self, workflow: str, asset: str, nights: Sequence[str], version: int) -> StoredTable:
         """The nights' rows; a window has few gaps, so it is read at once and what lies in a gap is left out."""
+        if len(nights) == 1:
+            stored = self.lake.stored_night(workflow, asset, nights[0], version)
+            if stored is None:
+                raise _missing(workflow, asset, nights)
+            return stored
         first = nights[0] if nights else _NO_NIGHT
         before = _day_after(nights[-1]) if nights else _NO_NIGHT
         span = self.lake.read_span(workflow, asset, first, before, version=version)
         if span is None:
             raise _missing(workflow, asset, nights)
-        return span.filter(pc.is_in(span[NIGHT], value_set=pa.array(nights, pa.string())))
+        rows = span.filter(pc.is_in(span[NIGHT], value_set=pa.array(nights, pa.string())))
+        return StoredTable(rows, f"{workflow}/{asset}", version)
 
 
 def _step(context: dg.OutputContext | dg.InputContext) -> tuple[str, str] | None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipeline_project.domain.core.errors import LakeDamaged, LakeSchemaChanged, LakeUnavailable
-from pipeline_project.domain.core.schema import NIGHT, note_of, with_contents, with_versions
+from pipeline_project.domain.core.schema import NIGHT
+from pipeline_project.domain.core.stored_tables import StoredTable
 from resources.lake.columns import agreed_schema, fitted, lake_schema
 from resources.lake.delta import DeltaStore, Tidied, checked, damaged, error_number, reachable, verified, verify_once
 
@@ -70,6 +71,11 @@ class DeltaLake:
         return [*hashes]
 
     def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
+        """The rows of `stored_night`."""
+        stored = self.stored_night(workflow, asset, night, version)
+        return None if stored is None else stored.rows
+
+    def stored_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> StoredTable | None:
         """One night, rows as they were written; without rows if it was empty, None if it was never written.
 
         Args:
@@ -110,7 +116,7 @@ class DeltaLake:
         span = [(NIGHT, "<", _valid_night(before))]
         if first is not None:
             span.append((NIGHT, ">=", _valid_night(first)))
-        return self._read(table, workflow, asset, span, columns)
+        return self._read(table, workflow, asset, span, columns).rows
 
     def write_night(
         self,
@@ -126,8 +132,7 @@ class DeltaLake:
         Writers of other nights do not disturb it; of two writers of the same night the later one stands whole.
 
         Args:
-            table: the night's rows; a column `night`, if present, holds this night only. What it carries as
-                `schema.with_note` is kept with the commit as well.
+            table: the night's rows; a column `night`, if present, holds this night only.
             evolve: columns may be added, and columns left out are filled with null.
             note: kept with the commit (`history`).
 
@@ -138,7 +143,7 @@ class DeltaLake:
         """
         uri = self.uri(workflow, asset)
         rows = _rows_of(table, _valid_night(night))
-        kept = {_NIGHT: night, _ROWS: rows.num_rows, _NOTE: {**note_of(table), **(note or {})}}
+        kept = {_NIGHT: night, _ROWS: rows.num_rows, _NOTE: {**(note or {})}}
 
         def replace(standing: DeltaTable | None) -> int:
             if standing is None:
@@ -263,7 +268,7 @@ class DeltaLake:
         asset: str,
         where: list[tuple[str, str, str]],
         columns: Sequence[str] | None,
-    ) -> pa.Table:
+    ) -> StoredTable:
         name = f"{workflow}/{asset}"
         schema = _schema(table)
         if unknown := set(columns or ()) - set(schema.names):
@@ -280,10 +285,10 @@ class DeltaLake:
             parts = list(by_night.values())
             wanted = pa.schema([schema.field(column) for column in names])
             if not parts:
-                return with_versions(wanted.empty_table(), {name: table.version()})
+                return StoredTable(wanted.empty_table(), name, table.version())
             whole = _rows(files, parts, names)
-        noted = with_versions(whole.cast(wanted), {name: table.version()})
-        return with_contents(noted, {name: _content(parts[0].path)}) if len(parts) == 1 else noted
+        content = _content(parts[0].path) if len(parts) == 1 else None
+        return StoredTable(whole.cast(wanted), name, table.version(), content)
 
 
 def _rows(files: Any, parts: Sequence[Any], names: Sequence[str]) -> pa.Table:

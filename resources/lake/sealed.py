@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.core.schema import CASE_ID, CONTENT, FieldType
+from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.privacy.fields import PersonalFields, as_text, from_text, row_parts, row_token
 from pipeline_project.domain.privacy.hashes import KEYED
 from pipeline_project.domain.privacy.masking import mask, without_values
@@ -65,13 +67,14 @@ class SealedLake(DeltaLake):
     def keyring(self) -> PostgresKeyring:
         return self._open_keyring()
 
-    def read_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> pa.Table | None:
-        """As `DeltaLake.read_night`.
+    def stored_night(self, workflow: str, asset: str, night: str, version: int | None = None) -> StoredTable | None:
+        """As `DeltaLake.stored_night`.
 
         Raises:
             KeysUnusable, SealBroken: see `PostgresKeyring.open`.
         """
-        return self._opened(workflow, asset, super().read_night(workflow, asset, night, version))
+        stored = super().stored_night(workflow, asset, night, version)
+        return None if stored is None else replace(stored, rows=self._opened(workflow, asset, stored.rows))
 
     def read_span(
         self,
@@ -87,7 +90,8 @@ class SealedLake(DeltaLake):
         Raises:
             KeysUnusable, SealBroken: see `PostgresKeyring.open`.
         """
-        return self._opened(workflow, asset, super().read_span(workflow, asset, first, before, columns, version))
+        span = super().read_span(workflow, asset, first, before, columns, version)
+        return None if span is None else self._opened(workflow, asset, span)
 
     def write_night(
         self,
@@ -107,7 +111,8 @@ class SealedLake(DeltaLake):
 
     def read_sealed(self, workflow: str, asset: str, night: str) -> pa.Table | None:
         """One night as it lies in the lake, tokens and all."""
-        return super().read_night(workflow, asset, night)
+        stored = super().stored_night(workflow, asset, night)
+        return None if stored is None else stored.rows
 
     def write_sealed(
         self, workflow: str, asset: str, night: str, table: pa.Table, note: Mapping[str, str] | None = None
@@ -162,9 +167,9 @@ class SealedLake(DeltaLake):
         table = self._with_keyed_hashes(table)
         return self._sealed_cases(table, fields) if asset == CASES else self._sealed_rows(table, fields)
 
-    def _opened(self, workflow: str, asset: str, table: pa.Table | None) -> pa.Table | None:
-        fields = None if table is None else self._fields(workflow, asset)
-        if table is None or fields is None:
+    def _opened(self, workflow: str, asset: str, table: pa.Table) -> pa.Table:
+        fields = self._fields(workflow, asset)
+        if fields is None:
             return table
         if asset == TRAINING:
             return self._opened_columns(table, fields.features)
@@ -268,6 +273,6 @@ if TYPE_CHECKING:
 
 
 def _with(table: pa.Table, name: str, values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Table:
-    """The table with other values in one column; what it says of its versions stays."""
+    """The table with other values in one column."""
     kind = kind or pa.string()
     return table.set_column(table.column_names.index(name), pa.field(name, kind), pa.array(values, kind))

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from assets.common import BOUNDS
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.deciding.context import Circumstances
 from pipeline_project.domain.deciding.decisions import DECISIONS
@@ -123,8 +122,8 @@ def test_a_night_without_proof_goes_to_people_and_says_so() -> None:
     facts = metadata(result, "decisions")
     assert (facts["promise_kept"], facts["promise_evidence"]) == (False, 0)
     assert (facts["places"], facts["surge_usual"], facts["beyond"]) == (3, CASES, 2 * CASES - 3)
-    assert any("does not hold yet" in sentence for sentence in facts[BOUNDS])
-    assert any("A surge" in sentence for sentence in facts[BOUNDS])
+    assert any("does not hold yet" in sentence for sentence in facts["bounds"])
+    assert any("A surge" in sentence for sentence in facts["bounds"])
     page = world.reports.written[NIGHT]
     assert "does not hold yet" in page
     assert "A surge" in page

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -210,54 +209,6 @@ def cases_schema(schema: CaseSchema) -> pa.Schema:
 def reserved_names() -> frozenset[str]:
     """Names a field may not take because the tables use them."""
     return frozenset({NIGHT, CASE_ID, CONTENT, "row_sha256", "file", "line", "raw", "problem", "reasons"})
-
-
-# -- versions read: a table that came from the lake says which version it is ---------------------------------
-
-_VERSIONS, _CONTENTS, _NOTE = b"lake.versions", b"lake.contents", b"lake.note"
-
-
-def with_versions(table: pa.Table, versions: dict[str, int]) -> pa.Table:
-    """The same table, remembering the lake versions it was read from, as {"workflow/asset": version}."""
-    kept = {**(table.schema.metadata or {}), _VERSIONS: json.dumps(versions, sort_keys=True).encode()}
-    return table.replace_schema_metadata(kept)
-
-
-def versions_of(tables: Iterable[pa.Table]) -> dict[str, int]:
-    """The lake versions that these tables were read from, merged."""
-    merged: dict[str, int] = {}
-    for table in tables:
-        merged.update(json.loads((table.schema.metadata or {}).get(_VERSIONS, b"{}")))
-    return merged
-
-
-def with_contents(table: pa.Table, contents: Mapping[str, str]) -> pa.Table:
-    """The same table of one night, remembering which writing of the night it is, as {"workflow/asset": content}.
-
-    A table's version rises with every night that is written; what is called content here changes only when this very
-    night is written again.
-    """
-    kept = {**(table.schema.metadata or {}), _CONTENTS: json.dumps(dict(contents), sort_keys=True).encode()}
-    return table.replace_schema_metadata(kept)
-
-
-def contents_of(tables: Iterable[pa.Table]) -> dict[str, str]:
-    """Which writings of their nights these tables are, merged."""
-    merged: dict[str, str] = {}
-    for table in tables:
-        merged.update(json.loads((table.schema.metadata or {}).get(_CONTENTS, b"{}")))
-    return merged
-
-
-def with_note(table: pa.Table, note: Mapping[str, str]) -> pa.Table:
-    """The same table, with words that the lake keeps in the very commit that writes it (`ports.Lake.note`)."""
-    kept = {**(table.schema.metadata or {}), _NOTE: json.dumps(dict(note), sort_keys=True).encode()}
-    return table.replace_schema_metadata(kept)
-
-
-def note_of(table: pa.Table) -> dict[str, str]:
-    """What is to be kept with a table that is written; empty where nothing is."""
-    return dict(json.loads((table.schema.metadata or {}).get(_NOTE, b"{}")))
 
 
 def number_columns(cases: pa.Table) -> dict[str, np.ndarray]:

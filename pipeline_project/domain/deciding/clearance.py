@@ -41,7 +41,7 @@ class CheckVerdict:
     Attributes:
         check: its name.
         words: what it found, as a person reads it; it quotes no value of a case.
-        judged: what it looked at: noun of a table -> which writing of the night (`schema.contents_of`), and `SPEC`.
+        judged: what it looked at: noun of a table -> which writing of the night (`StoredTable.content`), and `SPEC`.
     """
 
     check: str

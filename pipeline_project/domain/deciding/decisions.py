@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms, case_costs
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns, versions_of
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
+from pipeline_project.domain.core.stored_tables import StoredTable, versions_of
 from pipeline_project.domain.deciding.context import Circumstances
 from pipeline_project.domain.deciding.policy import PolicyResult, decide
 from pipeline_project.domain.models.scores import SCORES
@@ -168,7 +169,7 @@ def _probabilities(scores: list[dict[str, Any]], labels: int) -> np.ndarray:
     return np.array([row["probabilities"] or nothing for row in scores], dtype=float).reshape(len(scores), labels)
 
 
-def ledger_rows(decided: NightDecisions, read: Mapping[str, pa.Table], spec_hash: str) -> list[dict[str, Any]]:
+def ledger_rows(decided: NightDecisions, read: Mapping[str, StoredTable], spec_hash: str) -> list[dict[str, Any]]:
     """What the ledger keeps of each decision, so that it can be explained from there alone.
 
     Args:
@@ -178,9 +179,9 @@ def ledger_rows(decided: NightDecisions, read: Mapping[str, pa.Table], spec_hash
     """
     versions = versions_of(read.values())
     contract = {
-        "arrivals": read["arrivals"].num_rows,
-        "admitted": read["cases"].num_rows,
-        "quarantined": read["quarantine"].num_rows,
+        "arrivals": read["arrivals"].rows.num_rows,
+        "admitted": read["cases"].rows.num_rows,
+        "quarantined": read["quarantine"].rows.num_rows,
     }
     return [
         {

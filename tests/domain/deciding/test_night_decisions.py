@@ -12,7 +12,8 @@ import pytest
 from benchmarks.passed import passed
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.core.schema import number_columns, with_versions
+from pipeline_project.domain.core.schema import number_columns
+from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.deciding.decisions import (
     DECISIONS,
     NightDecisions,
@@ -102,12 +103,16 @@ def test_scores_of_other_cases_are_refused() -> None:
             decide_night(cases(a=1.0, b=1.0), told, None, MATRIX, TERMS, "price")
 
 
+def read_of(table: pa.Table) -> dict[str, StoredTable]:
+    return {noun: StoredTable(table, f"claims/{noun}", 0) for noun in ("arrivals", "cases", "quarantine")}
+
+
 def test_a_night_without_cases() -> None:
     result = decide_night(cases(), scores(), None, MATRIX, TERMS, None)
     table = standing_table(result, as_standing(result))
     assert table.schema.equals(DECISIONS)
     assert (table.num_rows, option_counts(table), asked(table), changed(table)) == (0, {}, {}, 0)
-    assert ledger_rows(result, {n: cases() for n in ("arrivals", "cases", "quarantine")}, "s") == []
+    assert ledger_rows(result, read_of(cases()), "s") == []
 
 
 def test_the_ledger_is_told_the_order_in_which_costs_stand() -> None:
@@ -115,8 +120,7 @@ def test_the_ledger_is_told_the_order_in_which_costs_stand() -> None:
     odd = CostMatrix(("kept", "worn"), ("zz", "b", "aaa"), ((0, "price"), ("price", 0), (5, 7)))
     terms = PolicyTerms((False, False, False), review_cost=400.0, capacity=1, exploration=0.0, seed="claims")
     result = decide_night(cases(a=100.0), scores(a=0.25), None, odd, terms, "price")
-    read = {name: with_versions(cases(a=100.0), {}) for name in ("arrivals", "cases", "quarantine")}
-    (row,) = ledger_rows(result, read, "s")
+    (row,) = ledger_rows(result, read_of(cases(a=100.0)), "s")
     assert dict(zip(row["option_order"], row["expected_costs"], strict=True)) == pytest.approx(
         {"zz": 25.0, "b": 75.0, "aaa": 5.5}
     )
@@ -157,10 +161,10 @@ def test_the_ledger_takes_the_rows_and_keeps_what_explains_them(ledger: Postgres
     ledger.record_model(MODEL)
     result = decided()
     read = {
-        "arrivals": with_versions(cases(a=1.0, b=1.0, c=1.0, d=1.0, e=1.0, f=1.0, g=1.0), {"claims/arrivals": 4}),
-        "cases": with_versions(cases(a=1.0, b=1.0, c=1.0, d=1.0, e=1.0), {"claims/cases": 2}),
-        "quarantine": cases(f=1.0),
-        "scores": with_versions(scores(a=0.1), {"claims/scores": 9}),
+        "arrivals": StoredTable(cases(a=1.0, b=1.0, c=1.0, d=1.0, e=1.0, f=1.0, g=1.0), "claims/arrivals", 4),
+        "cases": StoredTable(cases(a=1.0, b=1.0, c=1.0, d=1.0, e=1.0), "claims/cases", 2),
+        "quarantine": StoredTable(cases(f=1.0), "claims/quarantine", 3),
+        "scores": StoredTable(scores(a=0.1), "claims/scores", 9),
     }
     attempt = ledger.begin_attempt("claims", NIGHT, "run-1")
     standing = ledger.record_decisions(
@@ -172,7 +176,12 @@ def test_the_ledger_takes_the_rows_and_keeps_what_explains_them(ledger: Postgres
 
     kept = ledger.decision("claims", "b")
     assert kept is not None
-    assert kept["data_versions"] == {"claims/arrivals": 4, "claims/cases": 2, "claims/scores": 9}
+    assert kept["data_versions"] == {
+        "claims/arrivals": 4,
+        "claims/cases": 2,
+        "claims/quarantine": 3,
+        "claims/scores": 9,
+    }
     assert kept["contract"] == {"arrivals": 7, "admitted": 5, "quarantined": 1}
     assert (kept["option"], kept["reason"], kept["spec_hash"], kept["model_version"]) == (
         "ask_person",

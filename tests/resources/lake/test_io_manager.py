@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.core.errors import LakeSchemaChanged, NightMissing
-from pipeline_project.domain.core.schema import versions_of
+from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable, versions_of
 from resources.lake.io_manager import LakeIOManager
 from resources.lake.lake import DeltaLake
 
@@ -43,7 +43,7 @@ def producer(make: Callable[[str], pa.Table], spec_hash: str | None = "one") -> 
     return made
 
 
-def consumer(seen: list[pa.Table], mapping: dg.PartitionMapping | None = None) -> dg.AssetsDefinition:
+def consumer(seen: list[StoredTable], mapping: dg.PartitionMapping | None = None) -> dg.AssetsDefinition:
     """returns/scores, which keeps what it was given in `seen`."""
 
     @dg.asset(
@@ -51,9 +51,9 @@ def consumer(seen: list[pa.Table], mapping: dg.PartitionMapping | None = None) -
         partitions_def=NIGHTS,
         ins={"cases": dg.AssetIn(["returns", "cases"], partition_mapping=mapping)},
     )
-    def scores(context: dg.AssetExecutionContext, cases: pa.Table) -> pa.Table:
+    def scores(context: dg.AssetExecutionContext, cases: StoredTable) -> pa.Table:
         seen.append(cases)
-        return pa.table({"n": [cases.num_rows]})
+        return pa.table({"n": [cases.rows.num_rows]})
 
     return scores
 
@@ -76,41 +76,51 @@ def test_an_output_is_a_night_and_says_what_was_written(lake: DeltaLake) -> None
     assert [(column.name, column.type) for column in columns] == [("night", "string"), ("case_id", "string")]
 
 
+def test_what_is_noted_stands_in_the_commit_beside_the_spec(lake: DeltaLake) -> None:
+    @dg.asset(key=["returns", "cases"], partitions_def=NIGHTS, metadata={"spec_hash": "one"})
+    def noted(context: dg.AssetExecutionContext) -> NotedTable:
+        return NotedTable(cases(FIRST, "a"), {"readings": "[]"})
+
+    run(lake, noted, night=FIRST)
+    content = str(lake.content("returns", "cases", FIRST))
+    assert lake.note("returns", "cases", content) == {"readings": "[]", "spec_hash": "one"}
+
+
 def test_an_input_is_the_same_night_with_its_version(lake: DeltaLake) -> None:
-    seen: list[pa.Table] = []
+    seen: list[StoredTable] = []
     make = producer(lambda night: cases(night, night))
     run(lake, make, night=FIRST)
     run(lake, make, consumer(seen), night=SECOND)
-    assert seen[0]["case_id"].to_pylist() == [SECOND]
+    assert seen[0].rows["case_id"].to_pylist() == [SECOND]
     assert versions_of(seen) == {"returns/cases": lake.version("returns", "cases")}
 
 
 def test_an_empty_night_is_an_input_without_rows(lake: DeltaLake) -> None:
-    seen: list[pa.Table] = []
+    seen: list[StoredTable] = []
     run(lake, producer(cases), consumer(seen), night=FIRST)
-    assert seen[0].num_rows == 0
-    assert seen[0].column_names == ["night", "case_id"]
+    assert seen[0].rows.num_rows == 0
+    assert seen[0].rows.column_names == ["night", "case_id"]
 
 
 def test_a_window_is_its_nights_in_order(lake: DeltaLake) -> None:
-    seen: list[pa.Table] = []
+    seen: list[StoredTable] = []
     make = producer(lambda night: cases(night, f"{night}-b", f"{night}-a"))
     for night in (THIRD, FIRST, SECOND):
         run(lake, make, night=night)
     window = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=0)
     run(lake, make, consumer(seen, window), night=THIRD, selection=dg.AssetSelection.assets(["returns", "scores"]))
-    assert seen[0]["case_id"].to_pylist() == [f"{SECOND}-b", f"{SECOND}-a", f"{THIRD}-b", f"{THIRD}-a"]
+    assert seen[0].rows["case_id"].to_pylist() == [f"{SECOND}-b", f"{SECOND}-a", f"{THIRD}-b", f"{THIRD}-a"]
     assert versions_of(seen) == {"returns/cases": lake.version("returns", "cases")}
 
 
 def test_nights_in_the_gap_of_a_window_are_not_read(lake: DeltaLake) -> None:
-    seen: list[pa.Table] = []
+    seen: list[StoredTable] = []
     make = producer(lambda night: cases(night, night))
     for night in (FIRST, SECOND, THIRD):
         run(lake, make, night=night)
     two = dg.SpecificPartitionsPartitionMapping([THIRD, FIRST])
     run(lake, make, consumer(seen, two), night=THIRD, selection=dg.AssetSelection.assets(["returns", "scores"]))
-    assert seen[0]["case_id"].to_pylist() == [FIRST, THIRD]
+    assert seen[0].rows["case_id"].to_pylist() == [FIRST, THIRD]
     assert versions_of(seen) == {"returns/cases": lake.version("returns", "cases")}
 
 
@@ -128,7 +138,7 @@ def test_an_output_says_which_versions_its_step_read(lake: DeltaLake) -> None:
 def test_a_night_can_be_loaded_outside_of_a_run(lake: DeltaLake) -> None:
     lake.write_night("returns", "cases", FIRST, cases(FIRST, "a"))
     defs = dg.Definitions([producer(cases)], resources={"io_manager": LakeIOManager(lake)})
-    assert defs.load_asset_value(["returns", "cases"], partition_key=FIRST)["case_id"].to_pylist() == ["a"]
+    assert defs.load_asset_value(["returns", "cases"], partition_key=FIRST).rows["case_id"].to_pylist() == ["a"]
 
 
 @pytest.mark.parametrize(("others", "said"), [((), "the night 2024-03-02"), ((FIRST,), "the night 2024-03-02")])

@@ -260,7 +260,7 @@ def test_nested_names(tmp_path: Path, format_: str) -> None:
     )
     lines = json.dumps(OBJECTS) if format_ == "json" else "\n".join(map(json.dumps, OBJECTS))
     table = read(tmp_path, lines.encode(), "a.j", {"format": format_}, fields=spec)
-    frame = read_rows(table, claims(tmp_path, fields=spec).case_schema).frame
+    frame = read_rows(table.rows, claims(tmp_path, fields=spec).case_schema).frame
     assert frame["who"].tolist() == ["n1", "n2"]
     assert frame["tag"].tolist() == ["b", "b"]
     plain = read(tmp_path, lines.encode(), "a.j", {"format": format_})
