@@ -8,7 +8,7 @@ from assets.common import RETRIES, key
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import night_of
-from pipeline_project.domain.lifecycle.proposing import STARTED_BY
+from pipeline_project.domain.core.run_tags import STARTED_BY
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.reporting.replay_page import PageTerms, replay_markdown
 from pipeline_project.partitions import window

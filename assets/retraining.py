@@ -10,10 +10,11 @@ from pipeline_project.domain.clusters.clustering import CLUSTERS
 from pipeline_project.domain.core.errors import TooFewOutcomes, TrainingRefused
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.run_tags import STARTED_BY
 from pipeline_project.domain.core.schema import CASE_ID, cases_schema
 from pipeline_project.domain.core.stored_tables import StoredTable, versions_of
 from pipeline_project.domain.lifecycle.promotion import judge
-from pipeline_project.domain.lifecycle.proposing import STARTED_BY, held_back_until
+from pipeline_project.domain.lifecycle.proposing import held_back_until
 from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.models.card import CardFacts, model_card
 from pipeline_project.domain.models.training import TrainedModel, train, training_table

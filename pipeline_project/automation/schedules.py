@@ -3,7 +3,7 @@
 import dagster as dg
 
 from pipeline_project.automation.jobs import Job
-from pipeline_project.domain.lifecycle.proposing import STARTED_BY
+from pipeline_project.domain.core.run_tags import STARTED_BY
 from pipeline_project.domain.lifecycle.retraining_due import is_due
 from pipeline_project.partitions import just_ended
 from pipeline_project.spec import WorkflowSpec

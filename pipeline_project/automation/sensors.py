@@ -19,10 +19,10 @@ from pipeline_project.automation.progress import (
     unfinished,
 )
 from pipeline_project.automation.training import training_due
+from pipeline_project.domain.core.run_tags import STARTED_BY
 from pipeline_project.domain.deciding.clearance import LANDED_CHECK
 from pipeline_project.domain.intake.due_nights import ATTEMPTS, in_turns, nights_to_run
 from pipeline_project.domain.intake.landing import LATE_ALERT
-from pipeline_project.domain.lifecycle.proposing import STARTED_BY
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.sources import CaseSource

@@ -24,7 +24,7 @@ from pipeline_project.dagster_internals import (
     RunQueueConfig,
 )
 from pipeline_project.domain.core.errors import NightOutOfTurn
-from pipeline_project.domain.lifecycle.proposing import PROCESS
+from pipeline_project.domain.core.run_tags import PROCESS
 
 if TYPE_CHECKING:
     from dagster import AssetKey, DagsterInstance, DagsterRun

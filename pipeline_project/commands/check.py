@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,11 +14,10 @@ from pipeline_project.commands.shared.options import (
     command_app,
     example,
 )
-from pipeline_project.domain.intake.first_look import Seen
-from pipeline_project.spec.base import dotted
-from pipeline_project.spec.load import Mistake, check_file, load_spec, workflow_files
-from pipeline_project.spec.naming import disallowed
-from pipeline_project.spec.tree import decoded, read_tree
+
+if TYPE_CHECKING:
+    from pipeline_project.domain.intake.first_look import Seen
+    from pipeline_project.spec.load import Mistake
 
 NOT_LOOKED = "The data were not looked at: `pipeline check --data` opens the first files, photos and encoders."
 
@@ -51,6 +50,8 @@ def run_check(files: list[Path], as_json: bool, data: bool = False) -> int:
     Args:
         data: also open what the sound ones name, and say what of the spec it does not bear out.
     """
+    from pipeline_project.spec.load import check_file
+
     found: dict[str, list[Mistake]] = {str(f): check_file(f) for f in files} if files else _known()
     notes: list[Mistake] = []
     for name, file in _sound(files).items():
@@ -78,6 +79,8 @@ def run_check(files: list[Path], as_json: bool, data: bool = False) -> int:
 
 def _sound(files: list[Path]) -> dict[str, Path]:
     """The files that can be used, by the name under which their mistakes are told."""
+    from pipeline_project.spec.load import check_file, load_spec, workflow_files
+
     if files:
         return {str(file): file for file in files if not check_file(file)}
     known = [file for file in workflow_files(settings().workflow_folders) if not check_file(file)]
@@ -90,6 +93,11 @@ def _document(mistake: Mistake, kind: str, data: bool) -> dict[str, object]:
 
 def _not_allowed(file: Path) -> list[Mistake]:
     """The variables of the environment that a sound file names and may not; its nights would stop at them."""
+    from pipeline_project.spec.base import dotted
+    from pipeline_project.spec.load import Mistake, load_spec
+    from pipeline_project.spec.naming import disallowed
+    from pipeline_project.spec.tree import decoded, read_tree
+
     tree = read_tree(decoded(file.read_bytes()))
     return [
         Mistake(file, *tree.place(where), dotted(where), sentence)
@@ -100,6 +108,9 @@ def _not_allowed(file: Path) -> list[Mistake]:
 def _seen(file: Path) -> tuple[list[Mistake], list[Mistake]]:
     """What stands against a sound file in its data, and what is only worth knowing; at the lines of the spec."""
     from pipeline_project.operations.first_look import look
+    from pipeline_project.spec.base import dotted
+    from pipeline_project.spec.load import Mistake, load_spec
+    from pipeline_project.spec.tree import decoded, read_tree
 
     tree = read_tree(decoded(file.read_bytes()))
 

@@ -19,7 +19,6 @@ from pipeline_project.commands.shared.options import (
     port_option,
 )
 from pipeline_project.domain.core.errors import SettingInvalid
-from pipeline_project.ports.sources import PhotoSource
 from pipeline_project.serving.ports import Ports
 from resources.files.small_files import made_once, set_aside
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pipeline_project.desk.backend import Doors, Frame, Provider
+    from pipeline_project.ports.sources import PhotoSource
     from pipeline_project.spec import WorkflowSpec
 
 #: Connections of the desk: as many people at the same moment as may wait for the database.

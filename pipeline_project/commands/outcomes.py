@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import typer
 
 from pipeline_project.commands.shared.app_context import lake, prepare, workflow
@@ -17,13 +16,10 @@ from pipeline_project.commands.shared.options import (
     count,
     example,
 )
-from pipeline_project.domain.core.schema import CASE_ID
-from pipeline_project.domain.intake.outcomes import contradictions_in_words
-from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity, immature_nights
 
 if TYPE_CHECKING:
-    from pipeline_project.ports.lake import Lake
-    from pipeline_project.ports.ledger import Ledger
+    from pipeline_project.domain.measures.label_delay import DelayCurve, Maturity
+    from pipeline_project.services.known_outcomes import KnownOutcomes
     from pipeline_project.spec import WorkflowSpec
 
 _LISTED = 5
@@ -47,24 +43,10 @@ def outcomes(
     raise typer.Exit(show_outcomes(workflow, last, as_json))
 
 
-@dataclass(frozen=True)
-class OutcomesFound:
-    """What the ledger knows of a workflow's cases.
-
-    Attributes:
-        curve, nights: see `learning.delay`; every night, in order.
-        unknown: ids that have an outcome and no case.
-        contradictions: as `Ledger.contradictions`.
-    """
-
-    curve: DelayCurve
-    nights: list[Maturity]
-    unknown: list[str]
-    contradictions: pd.DataFrame
-
-
 def show_outcomes(name: str, last: int, as_json: bool) -> int:
     """Prints the delay curve, the last nights and what contradicts itself or has no case."""
+    from pipeline_project.services.known_outcomes import outcomes_of
+
     spec = workflow(name)
     context = prepare()
     found = outcomes_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
@@ -78,19 +60,9 @@ def show_outcomes(name: str, last: int, as_json: bool) -> int:
     return Exit.DONE
 
 
-def outcomes_of(spec: WorkflowSpec, tables: Lake, ledger: Ledger, now: datetime) -> OutcomesFound:
-    """What is known of a workflow's outcomes at a moment, and how late they come."""
-    from pipeline_project.services.as_of import maturity_seen
+def _document(spec: WorkflowSpec, found: KnownOutcomes, last: int) -> dict[str, Any]:
+    from pipeline_project.domain.measures.label_delay import immature_nights
 
-    read = tables.read_span(spec.name, "cases", None, "9999-12-31", [CASE_ID])
-    known = set() if read is None else set(read[CASE_ID].to_pylist())
-    history = ledger.outcome_history(spec.name, now)
-    curve, nights = maturity_seen(spec, tables, ledger, now)
-    unknown = sorted(set(history[CASE_ID]) - known)
-    return OutcomesFound(curve, nights, unknown, ledger.contradictions(spec.name))
-
-
-def _document(spec: WorkflowSpec, found: OutcomesFound, last: int) -> dict[str, Any]:
     curve = found.curve
     return {
         "workflow": spec.name,
@@ -111,7 +83,10 @@ def _document(spec: WorkflowSpec, found: OutcomesFound, last: int) -> dict[str, 
     }
 
 
-def _report(spec: WorkflowSpec, found: OutcomesFound, last: int) -> None:
+def _report(spec: WorkflowSpec, found: KnownOutcomes, last: int) -> None:
+    from pipeline_project.domain.intake.outcomes import contradictions_in_words
+    from pipeline_project.domain.measures.label_delay import immature_nights
+
     curve, share = found.curve, spec.outcome.mature_share
     if curve.outcomes:
         _report_curve(spec, curve)

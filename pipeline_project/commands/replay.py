@@ -21,12 +21,10 @@ from pipeline_project.commands.shared.options import (
     example,
 )
 from pipeline_project.domain.core.nights import night_of
-from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
-from pipeline_project.domain.reporting.replay_page import headline, spread
 from pipeline_project.domain.reporting.sentences import percent
-from pipeline_project.spec.load import load_spec
 
 if TYPE_CHECKING:
+    from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
     from pipeline_project.spec import WorkflowSpec
     from resources.ledger.replays.store import PostgresReplays
     from resources.registry.registry import MlflowRegistry
@@ -90,6 +88,7 @@ def replay_nights(
     """
     from pipeline_project.services.candidates import candidate_of, mature_span
     from pipeline_project.services.past_nights import keep_replay, run_replay
+    from pipeline_project.spec.load import load_spec
 
     spec, context = workflow(name), prepare()
     tables, registry, now = lake(context.settings), _registry(context), datetime.now(UTC)
@@ -113,6 +112,8 @@ def replay_nights(
 
 
 def _report(spec: WorkflowSpec, result: ReplayResult, candidate: str, number: int) -> None:
+    from pipeline_project.domain.reporting.replay_page import headline, spread
+
     say(f"Replay {number} of {spec.name}, {candidate}: {len(result.nights)} nights, {result.first} to {result.last}.")
     paragraph(headline(result, spec.currency), indent="")
     if result.money is None:

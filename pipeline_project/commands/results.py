@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import typer
 
 from pipeline_project.commands.shared.alerts import alerts_of, report_alerts
@@ -19,17 +16,10 @@ from pipeline_project.commands.shared.options import (
     command_app,
     example,
 )
-from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.core.schema import NIGHT
-from pipeline_project.domain.intake.duplicates import contradicting, repeated
-from pipeline_project.domain.reporting.results import Results, compare
 
 if TYPE_CHECKING:
-    from pipeline_project.ports.lake import Lake
-    from pipeline_project.ports.ledger import Ledger
+    from pipeline_project.domain.reporting.results import Results
     from pipeline_project.spec import WorkflowSpec
-
-_EVER = "9999-12-31"
 
 app = command_app()
 
@@ -44,6 +34,8 @@ def results(workflow: Workflow, as_json: AsJson = False) -> None:
 
 def show_results(name: str, as_json: bool) -> int:
     """Prints the tables in Markdown, from the lake's decisions and the ledger's outcomes."""
+    from pipeline_project.services.results import results_of
+
     spec = workflow(name)
     context = prepare()
     found = results_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
@@ -56,44 +48,6 @@ def show_results(name: str, as_json: bool) -> int:
         report_results(spec, found)
         report_alerts(alerts_of(context.ledger, name))
     return Exit.DONE
-
-
-def results_of(spec: WorkflowSpec, tables: Lake, ledger: Ledger, now: datetime) -> Results | None:
-    """What the decided nights came to, as known at a moment; None where nothing was decided."""
-    from pipeline_project.domain.measures.probabilities import all_metrics
-    from pipeline_project.services.as_of import matured_seen
-
-    first = spec.nights.decide_from.isoformat()
-    matured = matured_seen(spec, tables, ledger, first, _EVER, now)
-    if matured is None:
-        return None
-    told = matured.decisions
-    scored = told[told["probabilities"].notna() & told["label"].isin(spec.labels)]
-    labels = scored["label"].map({label: i for i, label in enumerate(spec.labels)}).to_numpy(dtype=int)
-    figures = all_metrics(np.array(scored["probabilities"].tolist()), labels) if len(scored) else {}
-    found = compare(matured, spec.cost_matrix, spec.policy_terms, figures)
-    dropped = _dropped(spec, tables, first)
-    return replace(found, duplicates=dropped[0], duplicates_contradicting=dropped[1])
-
-
-def _dropped(spec: WorkflowSpec, tables: Lake, first: str) -> tuple[int, int]:
-    """Exact duplicates that were dropped since a night, and how many of them tell another outcome."""
-    arrivals, *kept = (
-        tables.read_span(spec.name, noun, first, "9999-12-31", [NIGHT, "row_sha256"])
-        for noun in ("arrivals", "cases", "quarantine")
-    )
-    if arrivals is None:
-        return 0, 0
-    # a night that stopped before its rows were sorted has dropped none
-    sorted_nights = pa.array(sorted(tables.nights(spec.name, "cases")), pa.string())
-    arrivals = arrivals.filter(pc.is_in(arrivals[NIGHT], value_set=sorted_nights))
-    dropped = len(arrivals) - sum(len(table) for table in kept if table is not None)
-    cell, again = spec.outcome_cell, repeated(arrivals)
-    if cell is None or not len(again):
-        return dropped, 0
-    nights = again[NIGHT].to_pylist()
-    rows = tables.read_span(spec.name, "arrivals", min(nights), shifted(max(nights), 1), [NIGHT, "row_sha256", "raw"])
-    return dropped, 0 if rows is None else contradicting(repeated(rows), cell)
 
 
 def report_results(spec: WorkflowSpec, found: Results) -> None:

@@ -29,7 +29,6 @@ from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.intake.due_nights import looked_at, looked_back_too_early
 from pipeline_project.domain.intake.landing import LANDING, LATE_ALERT
-from pipeline_project.spec.source import FilesSource
 
 if TYPE_CHECKING:
     from pipeline_project.spec import WorkflowSpec
@@ -59,6 +58,8 @@ def show_status(name: str | None, as_json: bool) -> int:
     """Nights, decisions, champion, quarantine and open alerts of every workflow, or of one with its nights."""
     if name is not None:
         return _one(workflow(name), as_json)
+    from pipeline_project.spec.source import FilesSource
+
     loaded = workflows()
     context = prepare()
     alerts = context.ledger.open_alerts()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,9 @@ from pipeline_project.commands.shared.options import (
     example,
 )
 from pipeline_project.domain.core.reasons import ASK_PERSON, words_of
-from pipeline_project.spec.past import Said, said_of
+
+if TYPE_CHECKING:
+    from pipeline_project.spec.past import Said
 
 #: What is listed of labels and options, where there are many.
 LISTED = 8
@@ -38,6 +40,7 @@ def why(
 
 def explain(name: str, case: str, as_json: bool) -> int:
     """Prints everything the ledger knows about one case."""
+    from pipeline_project.spec.past import said_of
     from resources.ledger.nights.story import PostgresStories
 
     context = prepare()

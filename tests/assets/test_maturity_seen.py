@@ -8,14 +8,14 @@ import pyarrow as pa
 import pytest
 
 from assets.night_page import LOOK_BACK
-from pipeline_project.commands.outcomes import outcomes_of
-from pipeline_project.commands.results import results_of
 from pipeline_project.domain.core.nights import shifted, window_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import cases_schema
 from pipeline_project.domain.deciding.decisions import DECISIONS
 from pipeline_project.domain.measures.label_delay import immature_nights
 from pipeline_project.services.as_of import mature_decided, matured_seen, maturity_seen
+from pipeline_project.services.known_outcomes import outcomes_of
+from pipeline_project.services.results import results_of
 from pipeline_project.spec import WorkflowSpec
 from tests.doubles import NIGHT, World, claims
 

@@ -12,7 +12,7 @@ import pytest
 
 from assets.night_page import NightStores, gather
 from pipeline_project.commands import replay as of_replay
-from pipeline_project.commands.results import report_results, results_of
+from pipeline_project.commands.results import report_results
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.lifecycle.gates import judge_gates
@@ -25,6 +25,7 @@ from pipeline_project.domain.reporting.timings import timings_table
 from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
 from pipeline_project.services.candidates import Candidate
 from pipeline_project.services.past_nights import run_replay, titles
+from pipeline_project.services.results import results_of
 from pipeline_project.spec import WorkflowSpec
 from tests.doubles import NEXT, NIGHT, WARM, MemoryRegistry, World, arrival, claims
 

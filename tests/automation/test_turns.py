@@ -21,7 +21,7 @@ from pipeline_project.automation.turns import (
 )
 from pipeline_project.dagster_internals import BulkActionStatus, PartitionBackfill
 from pipeline_project.domain.core.errors import NightOutOfTurn
-from pipeline_project.domain.lifecycle.proposing import PROCESS
+from pipeline_project.domain.core.run_tags import PROCESS
 from tests.dagster_internals import (
     AssetBackfillData,
     AssetGraphSubset,

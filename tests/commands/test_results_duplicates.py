@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline_project.commands.results import _dropped
 from pipeline_project.domain.core.schema import ARRIVALS
+from pipeline_project.services.results import dropped_duplicates
 from pipeline_project.spec import WorkflowSpec
 from resources.lake.lake import DeltaLake
 from tests.doubles import NEXT, NIGHT, claims
@@ -47,7 +47,9 @@ def lake_of(folder: Path, spec: WorkflowSpec) -> DeltaLake:
 def test_dropped_rows_are_counted_and_the_contradicting_among_them(tmp_path: Path) -> None:
     spec = claims(outcome=OUTCOME)
     lake = lake_of(tmp_path, spec)
-    assert _dropped(spec, lake, NIGHT) == (3, 1)
-    assert _dropped(spec, lake, NEXT) == (1, 0), "what came before the nights asked about is not looked at"
-    assert _dropped(claims(), lake, NIGHT) == (3, 0), "outcomes in files of their own contradict each other there"
-    assert _dropped(spec, DeltaLake(str(tmp_path / "empty")), NIGHT) == (0, 0)
+    assert dropped_duplicates(spec, lake, NIGHT) == (3, 1)
+    assert dropped_duplicates(spec, lake, NEXT) == (1, 0), "what came before the nights asked about is not looked at"
+    assert dropped_duplicates(claims(), lake, NIGHT) == (3, 0), (
+        "outcomes in files of their own contradict each other there"
+    )
+    assert dropped_duplicates(spec, DeltaLake(str(tmp_path / "empty")), NIGHT) == (0, 0)

@@ -19,9 +19,9 @@ from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
 from pipeline_project.domain.core.errors import NightBlocked, waits_for_a_person
 from pipeline_project.domain.core.nights import nights_between
+from pipeline_project.domain.core.run_tags import STARTED_BY
 from pipeline_project.domain.deciding.clearance import BLOCKING, LANDED_CHECK, way_out
 from pipeline_project.domain.intake.due_nights import is_done, looked_at
-from pipeline_project.domain.lifecycle.proposing import STARTED_BY
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.ports.ledger import Ledger
 

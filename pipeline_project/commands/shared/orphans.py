@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from pipeline_project.domain.lifecycle.proposing import PROCESS
+from pipeline_project.domain.core.run_tags import PROCESS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

@@ -14,11 +14,6 @@ from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.gates import GateVerdict, passed
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 
-#: The tag of a run that says who started it; what it trains, that person may not sign.
-STARTED_BY = "pipeline/started_by"
-#: The tag by which a run names the process of the command that runs it.
-PROCESS = "pipeline/process"
-
 
 @dataclass(frozen=True)
 class ModelProposal:
