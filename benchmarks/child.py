@@ -68,12 +68,12 @@ class Runner:
 @contextmanager
 def runner() -> Iterator[Runner]:
     context = prepare()
-    from pipeline_project.container.night import SourceDoors, open_ledger
+    from pipeline_project.container.night import OpenedSources, open_ledger
     from pipeline_project.definitions import build_definitions
 
     definitions = build_definitions(os.environ)
     with dagster_instance(context) as instance:
-        sources, ledger = SourceDoors(context.settings), open_ledger(context.settings)
+        sources, ledger = OpenedSources(context.settings), open_ledger(context.settings)
         yield Runner(NightRunner(workflow(WORKFLOW), definitions, instance, sources, ledger))
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
-from pipeline_project.commands.dispatch import usable_destinations
+from pipeline_project.container.outbox import usable_destinations
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.operations.dispatch import Dispatcher
 from pipeline_project.operations.reconciliation import declared, where

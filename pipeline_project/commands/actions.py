@@ -22,7 +22,6 @@ from pipeline_project.commands.shared.options import (
 from pipeline_project.domain.core.errors import ActionRefused
 
 if TYPE_CHECKING:
-    from resources.ledger.outbox.overview import PostgresOutbox
     from resources.ledger.outbox.redelivery import RedeliveryRequest
 
 app = command_app()
@@ -82,7 +81,7 @@ def actions(
 
 def show_actions(name: str, state: str | None, night: str | None, limit: int, as_json: bool) -> int:
     """Counts by state, then the actions asked for."""
-    spec, outbox = workflow(name), _outbox()
+    spec, outbox = workflow(name), prepare().stores.outbox
     rows = outbox.listed(name, state, night, limit=limit)
     counts, switch = outbox.counts(name, night), outbox.switch(name)
     asked = outbox.asked(name)
@@ -116,7 +115,7 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
 def flip_switch(name: str, reason: str, stop: bool, as_json: bool) -> int:
     """The kill switch of a workflow."""
     workflow(name)
-    outbox, person = _outbox(), shell_user()
+    outbox, person = prepare().stores.outbox, shell_user()
     (outbox.stop if stop else outbox.resume)(name, reason, person)
     if as_json:
         emit(outbox.switch(name))
@@ -131,7 +130,7 @@ def let_go(key: str, held: bool, reason: str, dry_run: bool, as_json: bool) -> i
     Raises:
         ActionRefused: it is not in that state, no reason is given, or too many went within a minute.
     """
-    outbox = _outbox()
+    outbox = prepare().stores.outbox
     act = outbox.let_go if held else outbox.replay
     return _report_request(act(_key(key), shell_user(), reason, dry_run), as_json)
 
@@ -142,7 +141,7 @@ def agree_to(replay: int, as_json: bool) -> int:
     Raises:
         SecondPersonNeeded: it was the same person, or the action has changed since.
     """
-    return _report_request(_outbox().approve(replay, shell_user()), as_json)
+    return _report_request(prepare().stores.outbox.approve(replay, shell_user()), as_json)
 
 
 def resolve(key: str, happened: bool, reason: str, as_json: bool) -> int:
@@ -151,7 +150,7 @@ def resolve(key: str, happened: bool, reason: str, as_json: bool) -> int:
     Raises:
         ActionRefused: it is none, or no reason is given.
     """
-    _outbox().resolve(_key(key), happened, shell_user(), reason)
+    prepare().stores.outbox.resolve(_key(key), happened, shell_user(), reason)
     if as_json:
         emit({"key": key, "happened": happened})
     else:
@@ -182,12 +181,6 @@ def _key(key: str) -> UUID:
         return UUID(key)
     except ValueError:
         raise ActionRefused(f"{key!r} is no key; `pipeline actions WORKFLOW` lists them") from None
-
-
-def _outbox() -> PostgresOutbox:
-    from resources.ledger.outbox.overview import PostgresOutbox
-
-    return PostgresOutbox(prepare().databases.ledger_url)
 
 
 def _table_row(row: dict[str, Any]) -> tuple[str, ...]:

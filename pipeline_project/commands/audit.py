@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline_project.commands.shared.app_context import AppContext, prepare
+from pipeline_project.commands.shared.app_context import prepare
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, heading, paragraph, say, table
 from pipeline_project.commands.shared.options import (
     command_app,
@@ -25,8 +25,7 @@ from pipeline_project.domain.core.people import PersonRole
 
 if TYPE_CHECKING:
     from resources.ledger.audit.breaks import Parted
-    from resources.ledger.audit.checkpoints import Checkpoints
-    from resources.ledger.audit.trail import AuditTrail, Checked, Entry
+    from resources.ledger.audit.trail import Checked, Entry
 
 FINDINGS_SHOWN = 30
 #: What a ledger that was restored looks like until somebody accepts that.
@@ -156,8 +155,8 @@ class SearchQuery:
 def run_verify(public_key: Path | None, tables: bool, as_json: bool) -> int:
     """The verdict on the chain and on the tables beside it."""
     context = prepare()
-    checkpoints = _signer(context).read(public_key)
-    checked = _trail(context).verify(checkpoints, tables)
+    checkpoints = context.stores.checkpoints.read(public_key)
+    checked = context.stores.trail.verify(checkpoints, tables)
     verdict = checked.verdict
     if as_json:
         emit(_document(checked))
@@ -211,7 +210,7 @@ def _document(checked: Checked) -> dict[str, Any]:
 
 def run_checkpoint(anew: bool, as_json: bool) -> int:
     """Signs what was added since the last checkpoint."""
-    signer = _signer(prepare())
+    signer = prepare().stores.checkpoints
     signed = signer.checkpoint(anew)
     if as_json:
         emit({"signed": None if signed is None else _checkpoint(signed), "folder": str(signer.folder)})
@@ -230,7 +229,7 @@ def run_accept_break(person: str, reason: str, password_file: Path | None, dry_r
         SignInRefused: name or password is wrong.
     """
     context = prepare()
-    signer = _signer(context)
+    signer = context.stores.checkpoints
     if dry_run:
         found = signer.parted()
         ends = {name: vars(getattr(found, name)) for name in ("agreed", "lost", "kept")}
@@ -275,7 +274,7 @@ def run_search(asked: SearchQuery, as_json: bool) -> int:
     until = asked.last.replace(tzinfo=UTC) + timedelta(days=1) if asked.last else None
     since = asked.first.replace(tzinfo=UTC) if asked.first else None
     sought = Sought(asked.case, asked.person, asked.kind, asked.workflow, since, until)
-    page = _trail(prepare()).search(sought, asked.limit, before)
+    page = prepare().stores.trail.search(sought, asked.limit, before)
     older = f"{page.older[0]}:{page.older[1]}" if page.older else None
     if as_json:
         emit({"entries": [asdict(entry) for entry in page.entries], "older": older})
@@ -301,7 +300,7 @@ def run_proof(batch: int, row: int, public_key: Path | None, as_json: bool) -> i
     from pipeline_project.domain.audit.proofs import holds
 
     context = prepare()
-    proof = _trail(context).proof(batch, row, _signer(context).read(public_key))
+    proof = context.stores.trail.proof(batch, row, context.stores.checkpoints.read(public_key))
     if proof is None:
         complain(f"there is no row {row} in batch {batch}; `pipeline audit search` shows what there is")
         return Exit.NOT_FOUND
@@ -332,15 +331,3 @@ def _signed_words(number: int, at: datetime) -> str:
 
 def _checkpoint(checkpoint: Any) -> dict[str, Any]:
     return {name: getattr(checkpoint, name) for name in ("number", "hash", "signed_at")}
-
-
-def _trail(context: AppContext) -> AuditTrail:
-    from resources.ledger.audit.trail import AuditTrail
-
-    return AuditTrail(context.databases.ledger_url)
-
-
-def _signer(context: AppContext) -> Checkpoints:
-    from resources.ledger.audit.checkpoints import Checkpoints
-
-    return Checkpoints(context.databases.ledger_url, context.settings.checkpoints, context.settings.keys)

@@ -6,8 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,12 +17,6 @@ from pipeline_project.commands.shared.options import (
     count,
     example,
 )
-from pipeline_project.domain.core.errors import SettingInvalid, SourceUnreadable
-from pipeline_project.settings import Settings
-
-if TYPE_CHECKING:
-    from pipeline_project.spec import WorkflowSpec
-    from resources.destinations import Destination
 
 app = command_app()
 
@@ -42,16 +35,17 @@ def dispatch(
 
 def run_dispatcher(workers: int, drain: bool, as_json: bool) -> int:
     """Sends actions of every workflow; SIGTERM and Ctrl-C let what is in hand be written down first."""
+    from pipeline_project.container.outbox import dispatcher_engine, usable_destinations
     from pipeline_project.operations.dispatch import Dispatcher, run_workers
-    from resources.ledger.roles import DISPATCHER
-    from resources.postgres.databases import pooled_engine, url_as
 
     stopping = threading.Event()
     context = prepare()
     specs = workflows().specs
     known, left_alone = usable_destinations(specs, context.settings, os.environ)
+    for (workflow, place), why in left_alone.items():
+        complain(f"Actions of {workflow} to {place} wait: {why}")
     owners = {name: spec.owners[0] for name, spec in specs.items()}
-    engine = pooled_engine(url_as(context.databases.ledger_url, DISPATCHER), workers + 1)
+    engine = dispatcher_engine(context.databases, workers)
     here = f"{socket.gethostname()}/{os.getpid()}"
     dispatchers = [
         Dispatcher(engine, known, owners, f"{here}/{number}", left_alone=left_alone, stopping=stopping)
@@ -67,22 +61,3 @@ def run_dispatcher(workers: int, drain: bool, as_json: bool) -> int:
     elif drain:
         say(f"{claimed} tries; nothing is left to send.")
     return Exit.DONE
-
-
-def usable_destinations(
-    specs: Mapping[str, WorkflowSpec], chosen: Settings, environ: Mapping[str, str]
-) -> tuple[dict[tuple[str, str], Destination], set[tuple[str, str]]]:
-    """The destinations of all workflows, and those that cannot be used from here: their actions wait."""
-    from resources.destinations import destination
-
-    known: dict[tuple[str, str], Destination] = {}
-    left_alone = set()
-    for name, spec in specs.items():
-        for place, part in (spec.actions.destinations if spec.actions else {}).items():
-            try:
-                known[(name, place)] = destination(part, spec, chosen, environ)
-            except (SettingInvalid, SourceUnreadable) as error:
-                # one workflow's missing secret must not stop the actions of all others
-                left_alone.add((name, place))
-                complain(f"Actions of {name} to {place} wait: {error}")
-    return known, left_alone

@@ -131,11 +131,9 @@ def _mlflow() -> str:
 
 
 def _encoder() -> str:
-    from pipeline_project.spec.encoders import TextSpec
-    from resources.encoders import text_encoder
+    from pipeline_project.container.night import default_text_encoder
 
-    terms = TextSpec()
-    return text_encoder(terms.encoder, terms.tokens_per_batch, terms.max_tokens, settings().device).version
+    return default_text_encoder(settings().device).version
 
 
 def _workflows() -> str:

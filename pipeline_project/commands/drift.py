@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,9 +16,6 @@ from pipeline_project.commands.shared.options import (
     example,
     night_option,
 )
-
-if TYPE_CHECKING:
-    from resources.ledger.drift.store import PostgresQuality
 
 #: Trainings asked for that are shown.
 REQUESTS = 5
@@ -55,7 +52,8 @@ def drift(
 
 def run_drift(name: str, night: str | None, as_json: bool) -> int:
     """A night's signals, breached ones first."""
-    quality = _quality(name)
+    workflow(name)  # a name that is none is told before anything is looked up
+    quality = prepare().stores.quality
     night = night or quality.last_night(name)
     signals = quality.night_signals(name, night) if night else []
     requests = quality.requests(name)[-REQUESTS:]
@@ -90,16 +88,10 @@ def run_drift(name: str, night: str | None, as_json: bool) -> int:
 
 def run_follow(name: str, since: int) -> int:
     """The signals after an id, one JSON object a line, in the order in which they became visible."""
-    quality = _quality(name)
+    workflow(name)  # a name that is none is told before anything is looked up
+    quality = prepare().stores.quality
     while page := quality.signals(name, since):
         for row in page:
             typer.echo(json.dumps(row, default=str, ensure_ascii=False))
         since = int(page[-1]["id"])
     return Exit.DONE
-
-
-def _quality(name: str) -> PostgresQuality:
-    from resources.ledger.drift.store import PostgresQuality
-
-    workflow(name)  # a name that is none is told before anything is looked up
-    return PostgresQuality(prepare().ledger.url)

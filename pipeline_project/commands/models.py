@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline_project.commands.shared.alerts import alerts_of, report_alerts
-from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
+from pipeline_project.commands.shared.app_context import prepare, workflow
 from pipeline_project.commands.shared.console import AsJson, Exit, emit, paragraph, say, table
 from pipeline_project.commands.shared.options import (
     Workflow,
@@ -21,7 +21,7 @@ from pipeline_project.domain.core.errors import PromotionRefused
 from pipeline_project.domain.core.people import PersonRole
 
 if TYPE_CHECKING:
-    from resources.ledger.models.proposals import PostgresPromotions
+    from pipeline_project.container.owner import OwnerStores
 
 app = command_app()
 
@@ -71,7 +71,7 @@ def show_models(name: str, as_json: bool) -> int:
     """The champion's history, and what was proposed."""
     workflow(name)
     context = prepare()
-    promotions, alerts = _promotions(context), alerts_of(context.ledger, name)
+    promotions, alerts = context.stores.promotions, alerts_of(context.ledger, name)
     champions, proposals = promotions.champions(name), promotions.proposals(name)
     waiting = {each["id"] for each in promotions.awaiting()}
     if as_json:
@@ -105,7 +105,7 @@ def show_proposal(name: str, number: int, as_json: bool) -> int:
         PromotionRefused: the workflow has no such proposal.
     """
     workflow(name)
-    found = _proposal(_promotions(prepare()), name, number)
+    found = _proposal(prepare().stores, name, number)
     if as_json:
         emit(found)
         return Exit.DONE
@@ -131,8 +131,8 @@ def answer(
         SignInRefused: name or password is wrong.
     """
     spec, context = workflow(name), prepare()
-    promotions = _promotions(context)
-    found = _proposal(promotions, name, number)
+    promotions = context.stores.promotions
+    found = _proposal(context.stores, name, number)
     signer = signed_in(context, person, password_file, PersonRole.MODEL_APPROVER, PromotionRefused)
     if sign:
         night = promotions.sign(number, shown_hash or found["hash"], signer.name, spec.rollout, note or None)
@@ -149,17 +149,11 @@ def answer(
     return Exit.DONE
 
 
-def _proposal(promotions: PostgresPromotions, name: str, number: int) -> Mapping[str, Any]:
-    found = promotions.proposal(number)
+def _proposal(stores: OwnerStores, name: str, number: int) -> Mapping[str, Any]:
+    found = stores.promotions.proposal(number)
     if found is None or found["workflow"] != name:
         raise PromotionRefused(f"{name} has no proposal {number}; `pipeline models {name}` lists them")
     return found
-
-
-def _promotions(context: AppContext) -> PostgresPromotions:
-    from resources.ledger.models.proposals import PostgresPromotions
-
-    return PostgresPromotions(context.databases.ledger_url)
 
 
 def _money(proposal: Mapping[str, Any]) -> str:

@@ -114,19 +114,19 @@ def _retraining(retrain: bool | None) -> str:
 
 
 def _last_landed(spec: WorkflowSpec) -> date | None:
-    from pipeline_project.container.night import SourceDoors
+    from pipeline_project.container.night import OpenedSources
     from pipeline_project.partitions import last_ended
 
-    source = SourceDoors(settings()).cases(spec)
+    source = OpenedSources(settings()).cases(spec)
     landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= last_ended(spec)]
     return date.fromisoformat(landed[-1]) if landed else None
 
 
 def overlooked(spec: WorkflowSpec) -> list[str]:
     """The first of what lies at the sources and is read for no night, in words."""
-    from pipeline_project.container.night import SourceDoors
+    from pipeline_project.container.night import OpenedSources
 
-    sentences = list(dict.fromkeys(each.sentence for each in SourceDoors(settings()).overlooked(spec)))
+    sentences = list(dict.fromkeys(each.sentence for each in OpenedSources(settings()).overlooked(spec)))
     more = [f"and {len(sentences) - OVERLOOKED_LISTED} more like these"] if len(sentences) > OVERLOOKED_LISTED else []
     return [*sentences[:OVERLOOKED_LISTED], *more]
 
@@ -146,7 +146,7 @@ def run_nights(
     context = prepare()
     from pipeline_project.automation.turns import out_of_turn, unfinished
     from pipeline_project.commands.shared.night_runner import NightRunner
-    from pipeline_project.container.night import SourceDoors, open_ledger, open_turns
+    from pipeline_project.container.night import OpenedSources, open_ledger, open_turns
     from pipeline_project.definitions import build_definitions
 
     definitions = build_definitions(os.environ)
@@ -162,7 +162,7 @@ def run_nights(
         end_orphans(instance, home)
         if earlier := sorted(night for night in unfinished(instance).get(spec.name, ()) if night < first.isoformat()):
             raise out_of_turn(spec.name, earlier[0], first.isoformat())
-        sources, ledger = SourceDoors(context.settings), open_ledger(context.settings)
+        sources, ledger = OpenedSources(context.settings), open_ledger(context.settings)
         runner = NightRunner(spec, definitions, instance, sources, ledger, mark)
         return runner.run(first, last, again, retrain, lambda run: _report_night(bar, spec.name, run))
 

@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -94,7 +94,7 @@ def add_person(
     Raises:
         PersonRefused: the name is taken or no name, or the password is too short.
     """
-    people = _people()
+    people = prepare().stores.people
     password, made_up = (None, False) if invited else _password(password_file)
     person = people.add(name, shown or name, roles, shell_user(), password, email, skills)
     held = sorted(role.value for role in person.roles)
@@ -117,7 +117,7 @@ def show_link(name: str, as_json: bool) -> int:
     Raises:
         PersonRefused: nobody has this name.
     """
-    if _people().person(name) is None:
+    if prepare().stores.people.person(name) is None:
         raise PersonRefused(f"nobody is called {name}; `pipeline people list` shows who there is")
     link = _link(name)
     if as_json:
@@ -129,7 +129,7 @@ def show_link(name: str, as_json: bool) -> int:
 
 def list_people(as_json: bool) -> int:
     """Everybody with roles and skills."""
-    rows = _people().everyone()
+    rows = prepare().stores.people.everyone()
     if as_json:
         emit(
             [
@@ -162,7 +162,7 @@ def list_people(as_json: bool) -> int:
 
 def turn_role(name: str, role: PersonRole, granted: bool, as_json: bool) -> int:
     """Grants or revokes a role."""
-    people = _people()
+    people = prepare().stores.people
     (people.grant if granted else people.revoke)(name, role, shell_user())
     if as_json:
         emit({"name": name, "role": role.value, "granted": granted})
@@ -173,7 +173,7 @@ def turn_role(name: str, role: PersonRole, granted: bool, as_json: bool) -> int:
 
 def remove_person(name: str, as_json: bool) -> int:
     """Closes an account and ends its sessions."""
-    _people().close(name, shell_user())
+    prepare().stores.people.close(name, shell_user())
     if as_json:
         emit({"name": name, "active": False})
     else:
@@ -183,7 +183,7 @@ def remove_person(name: str, as_json: bool) -> int:
 
 def reset_password(name: str, password_file: Path | None, as_json: bool) -> int:
     """Gives a new password and ends the person's sessions."""
-    people = _people()
+    people = prepare().stores.people
     password, made_up = _password(password_file)
     people.set_password(name, password, shell_user())
     if as_json:
@@ -209,14 +209,7 @@ def _password(file: Path | None) -> tuple[str, bool]:
 
 
 def _link(name: str) -> str:
-    from pipeline_project.commands.desk import open_frame
+    from pipeline_project.commands.desk import frame_at
     from pipeline_project.desk.known import link
-    from pipeline_project.serving.ports import Ports
 
-    return link(open_frame(prepare(), Ports.desk), name)
-
-
-def _people() -> Any:
-    from resources.ledger.people.accounts import PostgresPeople
-
-    return PostgresPeople(prepare().databases.ledger_url)
+    return link(frame_at(prepare()), name)

@@ -99,10 +99,10 @@ def run_recall(
         RecallRefused: nothing is touched, nobody decides now, the model that is recalled still does, or the corrected
             data are no other, or no good.
     """
-    from resources.ledger.rollout.recalls import RecallResult, Recalls
+    from resources.ledger.rollout.recalls import RecallResult
 
     spec, context = workflow(name), prepare()
-    recalls = Recalls(context.databases.ledger_url)
+    recalls = context.stores.recalls
     if apply and not reason.strip():
         raise RecallRefused("say why with --reason: it stands beside every decision that is taken back")
     named = recalls.policy_hash(name, named) if kind == "policy" else named
@@ -137,9 +137,7 @@ def _close_alerts(context: AppContext, name: str, version: str) -> None:
 
 def _champion(context: AppContext, name: str, kind: Kind, named: str) -> ModelVersion:
     """The model that decides the next night."""
-    from resources.ledger.rollout.rollback import Turning
-
-    standing = Turning(context.databases.ledger_url).standing(name)
+    standing = context.stores.turning.standing(name)
     champion = context.ledger.champion(name, standing["night"])
     if champion is None:
         raise RecallRefused(f"no model of {name} decides now, so nothing can be decided again; train one first")

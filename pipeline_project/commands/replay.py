@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline_project.commands.shared.app_context import AppContext, lake, prepare, workflow
+from pipeline_project.commands.shared.app_context import lake, prepare, workflow
 from pipeline_project.commands.shared.console import AsJson, Exit, emit, paragraph, say, table
 from pipeline_project.commands.shared.options import (
     First,
@@ -26,8 +26,6 @@ from pipeline_project.domain.reporting.sentences import percent
 if TYPE_CHECKING:
     from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
     from pipeline_project.spec import WorkflowSpec
-    from resources.ledger.replays.store import PostgresReplays
-    from resources.registry.registry import MlflowRegistry
 
 Span = tuple[date | None, date | None]
 
@@ -91,7 +89,7 @@ def replay_nights(
     from pipeline_project.spec.load import load_spec
 
     spec, context = workflow(name), prepare()
-    tables, registry, now = lake(context.settings), _registry(context), datetime.now(UTC)
+    tables, registry, now = lake(context.settings), context.stores.registry, datetime.now(UTC)
     candidate = candidate_of(spec, registry, model, policy, load_spec)
     first, last = (day.isoformat() if day else None for day in span)
     if first is None or last is None:
@@ -102,7 +100,7 @@ def replay_nights(
     result = run_replay(
         spec, tables, context.ledger, registry, candidate, (first, last), now, knows_the_future=knows_the_future
     ).result
-    number, page = keep_replay(spec, registry, _replays(context), candidate, result, _starter())
+    number, page = keep_replay(spec, registry, context.stores.replays, candidate, result, _starter())
     if as_json:
         emit({"replay": number, "candidate": candidate.name, "page": str(page), "result": asdict(result)})
     else:
@@ -144,18 +142,3 @@ def _starter() -> str:
         return f"person:{getpass.getuser()}"
     except (KeyError, OSError):
         return "person:unknown"
-
-
-def _registry(context: AppContext) -> MlflowRegistry:
-    from resources.registry.registry import MlflowRegistry
-
-    return MlflowRegistry(context.databases.mlflow_url, context.settings.home / "models", context.settings.keys)
-
-
-def _replays(context: AppContext) -> PostgresReplays:
-    from resources.ledger.replays.store import PostgresReplays
-
-    settings = context.settings
-    return PostgresReplays(
-        context.databases.ledger_url, settings.home / "reports", settings.reports_url, settings.desk_url
-    )

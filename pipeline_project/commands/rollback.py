@@ -48,9 +48,7 @@ def run_rollback(name: str, to: str | None, review_all: bool, reopen: bool, reas
     Raises:
         RollbackRefused: no reason is given, there is nobody to go back to, or it was done already.
     """
-    from resources.ledger.rollout.rollback import Turning
-
-    spec, turning = workflow(name), Turning(prepare().databases.ledger_url)
+    spec, turning = workflow(name), prepare().stores.turning
     terms = spec.rollout
     if review_all:
         turned = turning.review_all(name, reason, shell_user(), terms)

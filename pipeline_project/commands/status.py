@@ -158,7 +158,7 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
 
 def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[Mapping[str, Any]]) -> NightsOverview:
     from pipeline_project.automation.progress import late_photos, stale_nights, taken_at, taken_nights
-    from pipeline_project.container.night import SourceDoors
+    from pipeline_project.container.night import OpenedSources
 
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
     gathered = lake(context.settings).nights(spec.name, deepest)
@@ -167,14 +167,14 @@ def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[Mapping[st
     decided = [night for night in context.ledger.decided_nights(spec.name) if night not in stopped]
     warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)
     today = night_of(datetime.now(UTC), spec.nights.time_zone)
-    source = SourceDoors(context.settings).cases(spec)
+    source = OpenedSources(context.settings).cases(spec)
     try:
         landed = source.nights_landed()
         with dagster_instance(context) as instance:
             taken = taken_nights(instance, spec)
             # each night of a query costs one
             asked = taken[-QUERIES:] if spec.source.kind == "sql" else taken
-            photos = late_photos(instance, spec, SourceDoors(context.settings), looked_at(taken, alerts))
+            photos = late_photos(instance, spec, OpenedSources(context.settings), looked_at(taken, alerts))
             stale = sorted({*stale_nights(instance, spec, source, asked), *photos})
             looked_back = looked_back_too_early(taken_at(instance, spec, taken))
     except PipelineError as error:
@@ -197,11 +197,11 @@ def _looked_back_words(nights: NightsOverview) -> str | None:
 def _overlooked(context: AppContext, spec: WorkflowSpec) -> list[str]:
     """What lies at the sources and is read for no night, in words; nothing where they cannot be looked at, which is
     said elsewhere."""
-    from pipeline_project.container.night import SourceDoors
+    from pipeline_project.container.night import OpenedSources
 
     try:
         return list(
-            dict.fromkeys(each.sentence for each in SourceDoors(context.settings).overlooked(spec) if each.sure)
+            dict.fromkeys(each.sentence for each in OpenedSources(context.settings).overlooked(spec) if each.sure)
         )
     except PipelineError:
         return []

@@ -16,7 +16,6 @@ from pipeline_project.commands.shared.options import (
     example,
     port_option,
 )
-from pipeline_project.domain.core.errors import DatabaseUnreachable
 from pipeline_project.serving.home_lock import only_one, served_addresses, write_addresses
 from pipeline_project.serving.ports import Ports
 from pipeline_project.serving.processes import SHOP_URL, services
@@ -126,24 +125,9 @@ def _stop_database(context: AppContext) -> None:
     from resources.postgres.databases import embedded
 
     deadline = time.monotonic() + SESSION_SECONDS
-    while (others := _sessions(context)) and time.monotonic() < deadline:
+    while (others := context.stores.sessions()) and time.monotonic() < deadline:
         time.sleep(0.1)
     if others:
         complain(f"The database runs on: other commands use it ({others} sessions). `pipeline down` stops it.")
     else:
         embedded(context.settings).stop()
-
-
-def _sessions(context: AppContext) -> int:
-    """Sessions on the server beside this one; those of services just stopped are gone in a moment."""
-    from sqlalchemy import text
-
-    from resources.ledger.unit_of_work import unit_of_work
-    from resources.postgres.databases import engine_of
-
-    query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    try:
-        with unit_of_work(engine_of(context.databases.ledger_url)) as connection:
-            return int(connection.execute(text(query)).scalar_one())
-    except DatabaseUnreachable:
-        return 0

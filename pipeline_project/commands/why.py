@@ -41,10 +41,9 @@ def why(
 def explain(name: str, case: str, as_json: bool) -> int:
     """Prints everything the ledger knows about one case."""
     from pipeline_project.spec.past import said_of
-    from resources.ledger.nights.story import PostgresStories
 
     context = prepare()
-    story = PostgresStories(context.databases.ledger_url).story(name, case)
+    story = context.stores.stories.story(name, case)
     if story is None:
         spec = workflow(name)
         complain(

@@ -49,7 +49,7 @@ class SourcesResource(OverSettings[Sources]):
     """Files, tables and queries that cases, photos and outcomes come from."""
 
     def open(self, settings: Settings) -> Sources:
-        return night.SourceDoors(settings)
+        return night.OpenedSources(settings)
 
 
 class LakeResource(OverSettings[Lake]):
@@ -140,14 +140,14 @@ class EncodersResource(OverSettings[Encoders]):
     """Text and image encoders, on the device of the settings."""
 
     def open(self, settings: Settings) -> Encoders:
-        return night.EncoderDoors(settings.device)
+        return night.OpenedEncoders(settings.device)
 
 
 class ContractsResource(dg.ConfigurableResource[Contracts]):
     """Great Expectations suites built from the specs."""
 
     def create_resource(self, context: dg.InitResourceContext) -> Contracts:
-        return night.ContractDoors()
+        return night.OpenedContracts()
 
 
 class ReportsResource(OverSettings[Reports]):

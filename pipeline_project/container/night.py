@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SourceDoors:
+class OpenedSources:
     """Opens the sources that a spec names, together with what was posted for its workflow."""
 
     settings: Settings
@@ -88,7 +88,7 @@ class SourceDoors:
 
 
 @dataclass(frozen=True)
-class EncoderDoors:
+class OpenedEncoders:
     """The encoders that a spec names, on the device of the settings; weights are loaded once per process."""
 
     device: str
@@ -106,6 +106,15 @@ class EncoderDoors:
         return _image_encoder(terms.encoder, terms.batch, terms.max_pixels, self.device, spec.folder)
 
 
+def default_text_encoder(device: str) -> TextEncoder:
+    """The text encoder of a workflow that names none."""
+    from pipeline_project.spec.encoders import TextSpec
+    from resources.encoders import text_encoder
+
+    terms = TextSpec()
+    return text_encoder(terms.encoder, terms.tokens_per_batch, terms.max_tokens, device)
+
+
 @lru_cache(maxsize=4)
 def _text_encoder(name: str, tokens_per_batch: int, max_tokens: int, device: str, base: Path) -> TextEncoder:
     from resources.encoders import text_encoder
@@ -120,7 +129,7 @@ def _image_encoder(name: str, batch: int, max_pixels: int, device: str, base: Pa
     return image_encoder(name, batch, max_pixels, device, base)
 
 
-class ContractDoors:
+class OpenedContracts:
     """The contracts that a spec declares, and those over what the pipeline itself writes."""
 
     def cases(self, spec: WorkflowSpec) -> CasesContract:

@@ -1,4 +1,4 @@
-"""What the desk asks of the outside, as Protocols; `commands/desk.py` hands over the real ones."""
+"""What the desk asks of the outside, as Protocols; `container/desk.py` opens the real ones."""
 
 from __future__ import annotations
 

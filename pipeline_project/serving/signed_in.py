@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -171,10 +170,7 @@ async def _refuse(refused: Response, scope: Scope, receive: Receive, send: Send)
 
 def before(app: ASGIApp, what: str, chosen: Settings, environ: Mapping[str, str] = os.environ) -> ASGIApp:
     """An application behind the sign-in of the desk of these settings."""
+    from pipeline_project.container.desk import open_sessions
     from pipeline_project.desk.backend import Frame
-    from resources.ledger.people.sessions import PostgresSessions
-    from resources.ledger.roles import DESK
-    from resources.postgres.databases import databases, pooled_engine, url_as
 
-    store = PostgresSessions(url_as(databases(chosen).ledger_url, DESK), partial(pooled_engine, size=4))
-    return SignedIn(app, store, ROLES[what], Frame(chosen.desk_url, ""), environ.get(PROBE, ""))
+    return SignedIn(app, open_sessions(chosen), ROLES[what], Frame(chosen.desk_url, ""), environ.get(PROBE, ""))

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from benchmarks.passed import passed
 from pipeline_project.commands.desk import open_desk
-from pipeline_project.commands.dispatch import usable_destinations
+from pipeline_project.container.outbox import usable_destinations
 from pipeline_project.desk.signatures import secret_variable, signed_headers
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.night_work import NightWork

@@ -13,7 +13,7 @@ import pytest
 
 from assets import ingestion
 from pipeline_project.automation.progress import LANDED
-from pipeline_project.container.night import SourceDoors
+from pipeline_project.container.night import OpenedSources
 from pipeline_project.definitions import build_definitions
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
@@ -58,7 +58,7 @@ def wanted(house: House) -> set[str]:
     with house.instance() as (_, instance):
         repository = build_definitions(os.environ).get_repository_def()
         sensor = repository.get_sensor_def(f"{house.name}_landing")
-        resources = {"sources": SourceDoors(house.settings), "ledger": house.ledger}
+        resources = {"sources": OpenedSources(house.settings), "ledger": house.ledger}
         with dg.build_sensor_context(instance=instance, repository_def=repository, resources=resources) as context:
             told = sensor.evaluate_tick(context)
     # the first decided night calls for a training as long as there is none; here it is about the nights

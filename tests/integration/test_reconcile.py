@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from sqlalchemy import Connection, text
 
-from pipeline_project.commands.dispatch import usable_destinations
+from pipeline_project.container.outbox import usable_destinations
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.operations.dispatch import Dispatcher

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.commands.shared.console import complain
+from pipeline_project.container.owner import OwnerStores, migrated
 from pipeline_project.domain.core.errors import HomeUnusable, SettingInvalid, WorkflowUnknown
 from pipeline_project.settings import Settings
 from resources.files.small_files import write_whole
@@ -39,11 +40,12 @@ class AppContext:
     environ: dict[str, str]
 
     @property
-    def ledger(self) -> PostgresLedger:
-        # not through container.night: it imports Dagster, which a command that only reads does not need
-        from resources.ledger.nights.ledger import PostgresLedger
+    def stores(self) -> OwnerStores:
+        return OwnerStores(self.settings, self.databases)
 
-        return PostgresLedger(self.databases.ledger_url)
+    @property
+    def ledger(self) -> PostgresLedger:
+        return self.stores.ledger
 
 
 def settings() -> Settings:
@@ -66,15 +68,9 @@ def prepare() -> AppContext:
         SettingInvalid: the file that configures Dagster cannot be read.
         DatabaseUnreachable, DatabaseMissing: with the URL (never its password) and what to do.
     """
-    from resources.ledger.audit.adopt import adopt
-    from resources.ledger.migrate import upgrade
-    from resources.postgres.databases import databases
-
     chosen = settings()
     usable(chosen.home)
-    found = databases(chosen)
-    upgrade(found.ledger_url)
-    taken = adopt(found.ledger_url)
+    found, taken = migrated(chosen)
     if taken:
         complain(
             f"The audit chain took in {taken:,} rows of a ledger from before it vouched for all of it, once: "

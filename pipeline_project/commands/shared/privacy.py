@@ -29,11 +29,7 @@ class Privacy:
     lake: SealedLake
 
     def retaining(self, spec: WorkflowSpec) -> Retaining:
-        from pipeline_project.operations.retention import Retaining
-        from resources.postgres.databases import engine_of
-
-        engine = engine_of(self.context.databases.ledger_url)
-        return Retaining(self.lake, engine, spec.name, PersonalFields.of(spec.case_schema))
+        return self.context.stores.retaining(self.lake, spec)
 
     def cases_of(self, pseudonym: str) -> dict[str, list[tuple[str, str]]]:
         """Night and id of a subject's cases, by workflow, in every workflow with personal fields."""
@@ -52,12 +48,7 @@ class Privacy:
 def open_privacy() -> Privacy:
     """Opens them over a prepared home."""
     from pipeline_project.container.privacy import open_sealed_lake
-    from resources.ledger.privacy.forgetting import Forgetting
-    from resources.ledger.privacy.keyring import PostgresKeyring
-    from resources.postgres.databases import engine_of
 
     context = prepare()
-    engine = engine_of(context.databases.ledger_url)
-    return Privacy(
-        context, PostgresKeyring(engine, context.settings.keys), Forgetting(engine), open_sealed_lake(context.settings)
-    )
+    stores = context.stores
+    return Privacy(context, stores.keyring, stores.forgetting, open_sealed_lake(context.settings))

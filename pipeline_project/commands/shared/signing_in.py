@@ -24,9 +24,7 @@ def signed_in(
         SignInRefused: name or password is wrong.
         The error given: there is no password to be had, or the role is missing.
     """
-    from resources.ledger.people.accounts import PostgresPeople
-
-    signer = PostgresPeople(context.databases.ledger_url).verify(person, _password(person, file, refused))
+    signer = context.stores.people.verify(person, _password(person, file, refused))
     if role not in signer.roles:
         words = role.replace("_", " ")
         raise refused(f"{signer.name} is no {words}; an admin grants that role: pipeline people grant {person} {role}")

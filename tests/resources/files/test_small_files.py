@@ -117,12 +117,12 @@ def test_every_small_file_of_the_house_is_written_in_the_one_way() -> None:
 
 @pytest.mark.parametrize("left", ["", "abc"])
 def test_the_desks_secret_is_never_empty_or_half(tmp_path: Path, left: str) -> None:
-    from pipeline_project.commands.desk import _secret
+    from pipeline_project.container.desk import desk_secret
 
     (tmp_path / "desk.secret").write_text(left)
-    made = _secret(tmp_path)
+    made = desk_secret(tmp_path)
     assert len(made) >= 48
-    assert _secret(tmp_path) == made
+    assert desk_secret(tmp_path) == made
     assert (tmp_path / "desk.secret").stat().st_mode & 0o777 == 0o600
 
 

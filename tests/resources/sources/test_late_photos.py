@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline_project.automation.progress import late_photos, night_states, taken_at
-from pipeline_project.container.night import SourceDoors
+from pipeline_project.container.night import OpenedSources
 from pipeline_project.domain.intake.due_nights import is_done
 from pipeline_project.ports.sources import CaseSource, OutcomeSource
 from pipeline_project.settings import Settings
@@ -25,7 +25,7 @@ from tests.doubles import FIELDS, NIGHT, World, checks, claims, metadata
 GATHERED = ("arrivals", "cases", "quarantine", "embeddings", "outcomes")
 
 
-class Files(SourceDoors):
+class Files(OpenedSources):
     """The doors without what was posted, which is kept in a database."""
 
     def cases(self, spec: WorkflowSpec) -> CaseSource:

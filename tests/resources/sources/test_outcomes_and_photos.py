@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline_project.container.night import SourceDoors
+from pipeline_project.container.night import OpenedSources
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.admission import FUTURE_ALLOWED
@@ -221,7 +221,7 @@ def test_of_a_night_its_own_photos_are_looked_at_once_and_none_is_read(
     stat = Path.stat
     monkeypatch.setattr(Path, "stat", lambda path, **more: (looked.append(path.name), stat(path, **more))[1])
     monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("a photo was read"))
-    doors = SourceDoors(settings)
+    doors = OpenedSources(settings)
     assert doors.photo_stamp(spec, NIGHT) == doors.photos(spec).stamp(["a.jpg", "b.jpg"])
     assert sorted(name for name in looked if name.endswith(".jpg")) == ["a.jpg", "a.jpg", "b.jpg", "b.jpg"]
     assert doors.photo_stamp(spec, "2025-03-09") is None

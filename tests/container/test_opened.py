@@ -8,7 +8,13 @@ import dagster as dg
 import pytest
 
 from pipeline_project.container.dagster_resources import build_resources
-from pipeline_project.container.night import ContractDoors, EncoderDoors, SourceDoors, open_io_manager, open_reports
+from pipeline_project.container.night import (
+    OpenedContracts,
+    OpenedEncoders,
+    OpenedSources,
+    open_io_manager,
+    open_reports,
+)
 from pipeline_project.ports.contracts import Contracts
 from pipeline_project.ports.sources import Sources
 from pipeline_project.settings import Settings
@@ -60,8 +66,8 @@ def test_only_what_a_step_asks_for_is_opened(tmp_path: Path) -> None:
 
     @dg.asset
     def asks(contracts: dg.ResourceParam[Contracts], sources: dg.ResourceParam[Sources]) -> dg.MaterializeResult:
-        assert isinstance(contracts, ContractDoors)
-        assert isinstance(sources, SourceDoors)
+        assert isinstance(contracts, OpenedContracts)
+        assert isinstance(sources, OpenedSources)
         assert sources.settings is settings
         return dg.MaterializeResult()
 
@@ -72,13 +78,13 @@ def test_only_what_a_step_asks_for_is_opened(tmp_path: Path) -> None:
 
 def test_encoders_that_a_workflow_does_not_declare_are_refused() -> None:
     spec = load_all().specs["order_returns"]
-    for open_one in (EncoderDoors("cpu").text, EncoderDoors("cpu").image):
+    for open_one in (OpenedEncoders("cpu").text, OpenedEncoders("cpu").image):
         with pytest.raises(ValueError, match="order_returns declares no"):
             open_one(spec)
 
 
 def test_sources_are_those_of_the_spec_and_the_settings(tmp_path: Path, postgres_server: str) -> None:
-    doors = SourceDoors(Settings(home=tmp_path, sample_folder=tmp_path / "sample", postgres_url=postgres_server))
+    doors = OpenedSources(Settings(home=tmp_path, sample_folder=tmp_path / "sample", postgres_url=postgres_server))
     (tmp_path / "sample/returns/claims/2025-03-01").mkdir(parents=True)
     (tmp_path / "sample/returns/claims/2025-03-01/a.csv").write_text("claim_id\n1\n", encoding="utf-8")
     assert doors.cases(load_all().specs["returns"]).nights_landed() == ["2025-03-01"]

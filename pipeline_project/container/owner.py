@@ -1,0 +1,163 @@
+"""The stores that a command works with: the ledger as its owner, the registry, the replays; each opened when asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline_project.operations.retention import Retaining
+    from pipeline_project.settings import Settings
+    from pipeline_project.spec import WorkflowSpec
+    from resources.lake.sealed import SealedLake
+    from resources.ledger.audit.checkpoints import Checkpoints
+    from resources.ledger.audit.trail import AuditTrail
+    from resources.ledger.drift.store import PostgresQuality
+    from resources.ledger.models.proposals import PostgresPromotions
+    from resources.ledger.nights.ledger import PostgresLedger
+    from resources.ledger.nights.story import PostgresStories
+    from resources.ledger.outbox.overview import PostgresOutbox
+    from resources.ledger.people.accounts import PostgresPeople
+    from resources.ledger.privacy.forgetting import Forgetting
+    from resources.ledger.privacy.keyring import PostgresKeyring
+    from resources.ledger.replays.store import PostgresReplays
+    from resources.ledger.rollout.recalls import Recalls
+    from resources.ledger.rollout.rollback import Turning
+    from resources.postgres.databases import Databases
+    from resources.registry.registry import MlflowRegistry
+
+
+def migrated(settings: Settings) -> tuple[Databases, int]:
+    """The databases of a home, there and migrated; how many rows of a ledger from before it the audit chain took in.
+
+    Raises:
+        DatabaseUnreachable, DatabaseMissing: with the URL (never its password) and what to do.
+    """
+    from resources.ledger.audit.adopt import adopt
+    from resources.ledger.migrate import upgrade
+    from resources.postgres.databases import databases
+
+    found = databases(settings)
+    upgrade(found.ledger_url)
+    return found, adopt(found.ledger_url)
+
+
+@dataclass(frozen=True)
+class OwnerStores:
+    """Stores over databases that are there and migrated; none holds a connection."""
+
+    settings: Settings
+    databases: Databases
+
+    @property
+    def ledger(self) -> PostgresLedger:
+        from resources.ledger.nights.ledger import PostgresLedger
+
+        return PostgresLedger(self.databases.ledger_url)
+
+    def sessions(self) -> int:
+        """Sessions on the server beside this one; none where it cannot be reached."""
+        from sqlalchemy import text
+
+        from pipeline_project.domain.core.errors import DatabaseUnreachable
+        from resources.ledger.unit_of_work import unit_of_work
+        from resources.postgres.databases import engine_of
+
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        try:
+            with unit_of_work(engine_of(self.databases.ledger_url)) as connection:
+                return int(connection.execute(text(query)).scalar_one())
+        except DatabaseUnreachable:
+            return 0
+
+    @property
+    def people(self) -> PostgresPeople:
+        from resources.ledger.people.accounts import PostgresPeople
+
+        return PostgresPeople(self.databases.ledger_url)
+
+    @property
+    def stories(self) -> PostgresStories:
+        from resources.ledger.nights.story import PostgresStories
+
+        return PostgresStories(self.databases.ledger_url)
+
+    @property
+    def outbox(self) -> PostgresOutbox:
+        from resources.ledger.outbox.overview import PostgresOutbox
+
+        return PostgresOutbox(self.databases.ledger_url)
+
+    @property
+    def promotions(self) -> PostgresPromotions:
+        from resources.ledger.models.proposals import PostgresPromotions
+
+        return PostgresPromotions(self.databases.ledger_url)
+
+    @property
+    def quality(self) -> PostgresQuality:
+        from resources.ledger.drift.store import PostgresQuality
+
+        return PostgresQuality(self.databases.ledger_url)
+
+    @property
+    def recalls(self) -> Recalls:
+        from resources.ledger.rollout.recalls import Recalls
+
+        return Recalls(self.databases.ledger_url)
+
+    @property
+    def turning(self) -> Turning:
+        from resources.ledger.rollout.rollback import Turning
+
+        return Turning(self.databases.ledger_url)
+
+    @property
+    def trail(self) -> AuditTrail:
+        from resources.ledger.audit.trail import AuditTrail
+
+        return AuditTrail(self.databases.ledger_url)
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        from resources.ledger.audit.checkpoints import Checkpoints
+
+        return Checkpoints(self.databases.ledger_url, self.settings.checkpoints, self.settings.keys)
+
+    @property
+    def keyring(self) -> PostgresKeyring:
+        from resources.ledger.privacy.keyring import PostgresKeyring
+        from resources.postgres.databases import engine_of
+
+        return PostgresKeyring(engine_of(self.databases.ledger_url), self.settings.keys)
+
+    @property
+    def forgetting(self) -> Forgetting:
+        from resources.ledger.privacy.forgetting import Forgetting
+        from resources.postgres.databases import engine_of
+
+        return Forgetting(engine_of(self.databases.ledger_url))
+
+    def retaining(self, lake: SealedLake, spec: WorkflowSpec) -> Retaining:
+        """What erases of one workflow what is kept long enough."""
+        from pipeline_project.domain.privacy.fields import PersonalFields
+        from pipeline_project.operations.retention import Retaining
+        from resources.postgres.databases import engine_of
+
+        engine = engine_of(self.databases.ledger_url)
+        return Retaining(lake, engine, spec.name, PersonalFields.of(spec.case_schema))
+
+    @property
+    def registry(self) -> MlflowRegistry:
+        from resources.registry.registry import MlflowRegistry
+
+        return MlflowRegistry(self.databases.mlflow_url, self.settings.home / "models", self.settings.keys)
+
+    @property
+    def replays(self) -> PostgresReplays:
+        from resources.ledger.replays.store import PostgresReplays
+
+        pages = self.settings.home / "reports"
+        return PostgresReplays(self.databases.ledger_url, pages, self.settings.reports_url, self.settings.desk_url)
