@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
+import pandas as pd
 import pyarrow as pa
 
 from assets.common import counted, from_tonight, key, night_asset, night_outputs, night_step, rows
@@ -23,6 +24,7 @@ from pipeline_project.domain.deciding.decisions import (
 )
 from pipeline_project.domain.deciding.sentences import BOUNDS, NightBounds, sentences
 from pipeline_project.domain.reporting.sentences import money
+from pipeline_project.domain.review.content import CaseContext, Personal
 from pipeline_project.domain.review.night_work import NightWork, asked_cases, night_work
 from pipeline_project.partitions import window
 from pipeline_project.ports.contracts import Contract, Contracts
@@ -38,21 +40,20 @@ from pipeline_project.spec import WorkflowSpec
 
 #: The asset that says what bounded a night's decisions, made with them: it cannot be read off their rows.
 BOUNDED_BY = "decision_bounds"
+DESCRIBED = {
+    "decisions": "The option chosen for each case of the night, once, as it stands in the ledger.",
+    BOUNDED_BY: "What bounded the night's decisions beyond costs: places for people, and sentences on the rest.",
+}
 
 
 def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """Act, or ask a person, at the lowest expected cost; only cases never decided before get a new decision."""
     nouns = ["arrivals", "cases", "quarantine", "scores", *(["clusters"] if spec.clusters else [])]
-    own, bounded_by = key(spec, "decisions"), key(spec, BOUNDED_BY)
-    described = {
-        "decisions": "The option chosen for each case of the night, once, as it stands in the ledger.",
-        BOUNDED_BY: "What bounded the night's decisions beyond costs: places for people, and sentences on the rest.",
-    }
 
     @dg.multi_asset(
         name=f"{spec.name}__decisions",
         ins=from_tonight(spec, *nouns),
-        outs=night_outputs(spec, {"deltalake", "postgres"}, described),
+        outs=night_outputs(spec, {"deltalake", "postgres"}, DESCRIBED),
         **night_step(spec),
     )
     def decisions(
@@ -69,9 +70,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         """
         night = context.partition_key
         if spec.warms_up(night):
-            for asset, schema in ((own, DECISIONS), (bounded_by, BOUNDS)):
-                metadata = {"rows": 0, "warm_up": True}
-                yield dg.MaterializeResult(asset_key=asset, value=schema.empty_table(), metadata=metadata)
+            yield from _nothing_decided(spec)
             return
         hold_identity(spec, ledger, night)
         basis = cleared(spec, lake, ledger, night, "decisions", tonight.values())
@@ -84,56 +83,71 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
             amount.name if amount else None,
             circumstances(spec, lake, ledger, quality, window(spec, night), tables["scores"]),
         )  # fmt: skip
-        work = _work(spec, lake, ledger, keyring, tables, decided, night)
+        to_people = asked_cases(decided)
+        known = known_beside(spec, lake, ledger, window(spec, night), tables["cases"], to_people)
+        work = _work(spec, tables, decided, known, sealed_values(spec, keyring, tables["cases"], to_people))
         standing = ledger.record_decisions(
             spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash), work, basis=basis
         )
-        table = standing_table(decided, standing)
-        said = sentences(decided.result, lambda amount: money(amount, spec.currency))
-        yield dg.MaterializeResult(
-            asset_key=own,
-            value=table,
-            metadata={
-                "rows": rows(table),
-                "options": option_counts(table),
-                "asked": counted(asked(table)),
-                "new": int(standing["new"].sum()),
-                "actions": sum(len(planned) for planned in work.actions.values()),
-                "would_change": changed(table),
-                "places": decided.result.places,
-                "shadow_price": decided.result.shadow_price,
-                **told(decided.result),
-                "bounds": said,
-                "attempt": attempt,
-            },
-        )
-        bounds = NightBounds(decided.result.places, tuple(said))
-        yield dg.MaterializeResult(asset_key=bounded_by, value=bounds.table(night))
+        yield from _made(spec, night, decided, standing, work, attempt)
 
     return decisions
 
 
+def _made(
+    spec: WorkflowSpec, night: str, decided: NightDecisions, standing: pd.DataFrame, work: NightWork, attempt: int
+) -> Iterator[dg.MaterializeResult[pa.Table]]:
+    """The night's decisions as they stand in the ledger, and what bounded them."""
+    table, result = standing_table(decided, standing), decided.result
+    bounds = NightBounds(result.places, tuple(sentences(result, lambda amount: money(amount, spec.currency))))
+    yield dg.MaterializeResult(
+        asset_key=key(spec, "decisions"),
+        value=table,
+        metadata={
+            "rows": rows(table),
+            "options": option_counts(table),
+            "asked": counted(asked(table)),
+            "new": int(standing["new"].sum()),
+            "actions": sum(len(planned) for planned in work.actions.values()),
+            "would_change": changed(table),
+            "places": result.places,
+            "shadow_price": result.shadow_price,
+            **told(result),
+            "bounds": [*bounds.sentences],
+            "attempt": attempt,
+        },
+    )
+    yield dg.MaterializeResult(asset_key=key(spec, BOUNDED_BY), value=bounds.table(night))
+
+
+def _nothing_decided(spec: WorkflowSpec) -> Iterator[dg.MaterializeResult[pa.Table]]:
+    for noun, schema in (("decisions", DECISIONS), (BOUNDED_BY, BOUNDS)):
+        metadata = {"rows": 0, "warm_up": True}
+        yield dg.MaterializeResult(asset_key=key(spec, noun), value=schema.empty_table(), metadata=metadata)
+
+
 def _work(
     spec: WorkflowSpec,
-    lake: Lake,
-    ledger: Ledger,
-    keyring: Keyring,
     tonight: Mapping[str, pa.Table],
     decided: NightDecisions,
-    night: str,
+    known: Mapping[str, CaseContext],
+    personal: Mapping[str, Personal],
 ) -> NightWork:
-    """What the night's decisions ask of people and of the outside."""
-    cases, asked = tonight["cases"], asked_cases(decided)
+    """What the night's decisions ask of people and of the outside.
+
+    Args:
+        known, personal: of the cases that people are asked about, by case.
+    """
     problems = dict(zip(*(tonight["scores"][column].to_pylist() for column in (CASE_ID, "problem")), strict=True))
     return night_work(
         decided,
-        cases,
+        tonight["cases"],
         spec.case_schema,
         spec.cost_matrix,
         spec.review_terms,
         spec.action_terms,
-        known=known_beside(spec, lake, ledger, window(spec, night), cases, asked),
-        personal=sealed_values(spec, keyring, cases, asked),
+        known=known,
+        personal=personal,
         problems=problems,
     )
 

@@ -1,6 +1,6 @@
 """A challenger's replay, the gates over it, and the proposal that a person may sign."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
@@ -46,7 +46,11 @@ def build_promotion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         night = context.partition_key
         base = ledger.champion(spec.name, night)
         versions = [v for v in reversed(registry.trained(spec.name, night)) if base and v.version != base.version]
-        judged = [_judged(context, spec, lake, ledger, registry, v, base) for v in versions if base]
+
+        def replayed(version: ModelVersion) -> ReplayResult:
+            return replay_challenger(spec, lake, ledger, registry, version, night)
+
+        judged = [_judged(context, spec, registry, replayed, v, base) for v in versions if base]
         numbers = promotions.propose(judged) if judged else []
         yield dg.MaterializeResult(
             metadata={
@@ -63,9 +67,8 @@ def build_promotion(spec: WorkflowSpec) -> dg.AssetsDefinition:
 def _judged(
     context: dg.AssetExecutionContext,
     spec: WorkflowSpec,
-    lake: Lake,
-    ledger: Ledger,
     registry: Registry,
+    replayed: Callable[[ModelVersion], ReplayResult],
     version: ModelVersion,
     base: ModelVersion,
 ) -> Judged:
@@ -73,7 +76,7 @@ def _judged(
     result: ReplayResult | None = None
     if problem is None:
         try:
-            result = replay_challenger(spec, lake, ledger, registry, version, context.partition_key)
+            result = replayed(version)
         except PipelineError as error:
             # what cannot be replayed cannot be judged: the gates say so, and the training has not failed
             context.log.warning("version %s cannot be replayed: %s", version.version, error)

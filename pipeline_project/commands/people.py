@@ -6,6 +6,7 @@ import getpass
 import secrets
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +47,7 @@ def add(
     """Adds somebody. Without a terminal and a file a password is made up and printed once."""
     if invited and not email:
         raise typer.BadParameter("--invited needs --email, by which the provider names the person")
-    raise typer.Exit(add_person(name, role, shown, email, skill or [], password_file, invited, as_json))
+    raise typer.Exit(add_person(NewPerson(name, role, shown, email, skill or [], invited), password_file, as_json))
 
 
 @app.command("list", epilog=example("pipeline people list"))
@@ -85,18 +86,27 @@ def remove(name: Name, as_json: AsJson = False) -> None:
     raise typer.Exit(remove_person(name, as_json))
 
 
-def add_person(
-    name: str, roles: Sequence[PersonRole], shown: str, email: str | None, skills: Sequence[str],
-    password_file: Path | None, invited: bool, as_json: bool,
-) -> int:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    """Who is to be added; `shown` is the name on pages, `invited` has no password and signs in at the provider."""
+
+    name: str
+    roles: Sequence[PersonRole]
+    shown: str
+    email: str | None
+    skills: Sequence[str]
+    invited: bool
+
+
+def add_person(new: NewPerson, password_file: Path | None, as_json: bool) -> int:
     """Makes an account; without a file or a terminal a password is made up and printed once.
 
     Raises:
         PersonRefused: the name is taken or no name, or the password is too short.
     """
     people = prepare().stores.people
-    password, made_up = (None, False) if invited else _password(password_file)
-    person = people.add(name, shown or name, roles, shell_user(), password, email, skills)
+    password, made_up = (None, False) if new.invited else _password(password_file)
+    person = people.add(new.name, new.shown or new.name, new.roles, shell_user(), password, new.email, new.skills)
     held = sorted(role.value for role in person.roles)
     link = None if password is None else _link(person.name)
     if as_json:
