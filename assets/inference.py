@@ -11,7 +11,7 @@ from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.deciding.decisions import unscored
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels
-from pipeline_project.domain.models.scoring import photos_of, texts_of
+from pipeline_project.domain.vectors.modalities import MODALITIES, file_modalities
 from pipeline_project.partitions import window
 from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.lake import Lake, VectorStore
@@ -19,14 +19,14 @@ from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.lifecycle import Live
 from pipeline_project.ports.registry import Registry
 from pipeline_project.ports.sources import Sources
-from pipeline_project.services.embedding import embed_photos, embed_texts, embeddings_table
+from pipeline_project.services.embedding import embed_named, embed_texts, embeddings_table, named_files
 from pipeline_project.services.night_scoring import NightScorer, canary_share, challenged, merged
 from pipeline_project.spec import WorkflowSpec
 
 
 def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """One vector per admitted case and kind, computed in batches on the GPU pool."""
-    encoders_named = "+".join(part.encoder for part in (spec.text, spec.image) if part)
+    encoders_named = "+".join(terms.encoder for terms in spec.encoders.values())
 
     @dg.asset(
         key=key(spec, "embeddings"),
@@ -42,24 +42,24 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
         vectors: dg.ResourceParam[VectorStore],
     ) -> dg.MaterializeResult[pa.Table]:
         """Unit-length vectors aligned with the cases; a content met before is not encoded again."""
-        texts = photos = None
-        landed = {}
-        if spec.text:
-            texts = embed_texts(texts_of(cases.rows, spec.case_schema), encoders.text(spec), vectors)
-        if spec.image:
-            named, source = photos_of(cases.rows, spec.case_schema), sources.photos(spec)
+        made, landed = embed_texts(spec, cases.rows, encoders, vectors), {}
+        if spec.reads_files:
+            named, source = named_files(spec, cases.rows), sources.photos(spec)
             # looked at before they are read: what changes in between is late, and read again
-            landed = since(context, source.stamp(path for paths in named for path in paths))
-            photos = embed_photos(named, source, encoders.image(spec), vectors)
-        table = embeddings_table(context.partition_key, cases.rows[CASE_ID].to_pylist(), texts, photos)
-        kinds = {"text": texts, "photo": photos}
+            landed = since(context, source.stamp(path for paths in named.values() for case in paths for path in case))
+            made |= embed_named(spec, named, source, encoders, vectors)
+        table = embeddings_table(context.partition_key, cases.rows[CASE_ID].to_pylist(), made)
+        plurals = {MODALITIES[name].plural: embedded for name, embedded in made.items()}
         return dg.MaterializeResult(
             value=table,
             metadata={
                 "rows": rows(table),
-                **{f"{kind}s_encoded": made.encoded for kind, made in kinds.items() if made},
-                **{f"{kind}s_reused": made.reused for kind, made in kinds.items() if made},
-                "photos_failed": len(table) - table["image_problem"].null_count,
+                **{f"{plural}_encoded": embedded.encoded for plural, embedded in plurals.items()},
+                **{f"{plural}_reused": embedded.reused for plural, embedded in plurals.items()},
+                **{
+                    f"{modality.plural}_failed": len(table) - table[modality.problem_column].null_count
+                    for modality in file_modalities()
+                },
                 **landed,
             },
         )

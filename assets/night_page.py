@@ -24,6 +24,7 @@ from pipeline_project.domain.reporting.index import index_row
 from pipeline_project.domain.reporting.page import night_markdown, render_night
 from pipeline_project.domain.reporting.summary import summarize
 from pipeline_project.domain.reporting.timings import latest_timings, timings_table
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.partitions import window
 from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.lake import Lake
@@ -183,8 +184,7 @@ def _shadow_price(decisions: pa.Table) -> float:
 
 
 def _encoder_versions(spec: WorkflowSpec, encoders: Encoders) -> dict[str, str]:
-    versions = {"text": encoders.text(spec).version} if spec.text else {}
-    return versions | ({"photos": encoders.image(spec).version} if spec.image else {})
+    return {MODALITIES[name].feature: encoders.version(spec, MODALITIES[name]) for name in spec.encoders}
 
 
 def _of_run(context: dg.AssetExecutionContext, night: str) -> pa.Table:
@@ -202,7 +202,7 @@ def _of_run(context: dg.AssetExecutionContext, night: str) -> pa.Table:
 
 
 def _photos(spec: WorkflowSpec, sources: Sources) -> Callable[[str], bytes | None] | None:
-    if spec.image is None:
+    if not spec.reads_files:
         return None
     photos = sources.photos(spec)
 

@@ -19,7 +19,7 @@ from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.models.card import CardFacts, model_card
 from pipeline_project.domain.models.training import TrainedModel, train, training_table
 from pipeline_project.domain.models.training_guards import check
-from pipeline_project.domain.vectors.stored import EMBEDDINGS
+from pipeline_project.domain.vectors.modalities import EMBEDDINGS
 from pipeline_project.partitions import earlier_nights, window
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger

@@ -192,7 +192,7 @@ class _Memorizer(BoostedTrees):
 def memorizer(house: House) -> Candidate:
     """Knows every training case by heart, and no calibration tells it that it does not know the others."""
     honest = house.training
-    settings = EstimatorSettings(LABELS, PLAN.text_dimensions, PLAN.image_dimensions, PLAN.masked)
+    settings = EstimatorSettings(LABELS, PLAN.dimensions, PLAN.masked)
     learned = _Memorizer(settings).fit(honest.features, honest.label, seed=PLAN.seed)
     return Candidate(model=replace(house.good, estimator=learned, calibration=Calibration()))
 
@@ -290,12 +290,12 @@ def _noise_of(features: FeatureTable) -> FeatureTable:
         numbers=features.numbers[:, kept],
         category_names=(),
         categories=features.categories[:, :0],
-        text=None,
+        vectors={},
     )
 
 
 def _with_vectors(features: FeatureTable, order: np.ndarray) -> FeatureTable:
-    return features if features.text is None else replace(features, text=features.text[:, order])
+    return replace(features, vectors={name: held[:, order] for name, held in features.vectors.items()})
 
 
 def _scaled(good: TrainedModel, scale: float, shift: np.ndarray | None = None) -> TrainedModel:

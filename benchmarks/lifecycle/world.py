@@ -125,7 +125,7 @@ def make_cases(nights: int, each: int, seed: int = 7) -> Cases:
         numbers=np.column_stack([price, days_kept, returns_before, noise]),
         category_names=("kind", "channel"),
         categories=np.column_stack([np.array(KINDS, dtype=object)[kind], np.array(CHANNELS, dtype=object)[channel]]),
-        text=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        vectors={"text": vectors / np.linalg.norm(vectors, axis=1, keepdims=True)},
     )
     customers = np.array([f"customer-{i}" for i in random.integers(max(n // 3, 1), size=n)], dtype=object)
     return Cases(features, label, price, customers)

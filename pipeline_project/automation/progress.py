@@ -86,7 +86,7 @@ def late_photos(instance: DagsterInstance, spec: WorkflowSpec, door: Photos, nig
 
     Costs a look at every photo of these nights, so only a few nights are asked for (`domain.reconciling.in_turns`).
     """
-    if not spec.image:
+    if not spec.reads_files:
         return {}
     records = last_materializations(instance, spec, "embeddings", list(nights))
     read = {night: stamp for night, record in records.items() if (stamp := _landed(record)) is not None}
@@ -98,7 +98,7 @@ def taken_at(instance: DagsterInstance, spec: WorkflowSpec, nights: Iterable[str
     """When each of these nights was taken in, and when something late last was."""
     wanted = list(nights)
     records = last_materializations(instance, spec, "arrivals", wanted)
-    photos = last_materializations(instance, spec, "embeddings", wanted) if spec.image else {}
+    photos = last_materializations(instance, spec, "embeddings", wanted) if spec.reads_files else {}
     late = {night: [late_at(record), late_at(photos.get(night))] for night, record in records.items()}
     last = {night: max((at for at in times if at is not None), default=None) for night, times in late.items()}
     return {night: Taken(record.timestamp, last[night]) for night, record in records.items()}

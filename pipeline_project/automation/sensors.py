@@ -128,7 +128,7 @@ def _stale_check(spec: WorkflowSpec, night: str) -> dg.AssetCheckEvaluation:
 def _turn(context: dg.SensorEvaluationContext, spec: WorkflowSpec) -> list[str]:
     """Nights to look at again where each costs something: a database does not say for which nights it has something
     new, and of photos each is looked at. The latest are looked at every time, the others in turns."""
-    if spec.source.kind != "sql" and not spec.image:
+    if spec.source.kind != "sql" and not spec.reads_files:
         return []
     turn = int(context.cursor or 0)
     context.update_cursor(str(turn + 1))

@@ -24,6 +24,7 @@ from pipeline_project.commands.shared.options import (
 )
 from pipeline_project.domain.core.errors import ModelUnavailable, RecallRefused
 from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Kind, Touched, beside, spans
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
 if TYPE_CHECKING:
     from pipeline_project.domain.core.model_version import ModelVersion
@@ -177,7 +178,7 @@ def _on_corrected_data(
     from pipeline_project.container.night import open_registry
     from pipeline_project.container.privacy import open_sealed_lake
     from pipeline_project.domain.core.nights import shifted
-    from pipeline_project.domain.core.schema import CASE_ID, FieldType
+    from pipeline_project.domain.core.schema import CASE_ID
     from pipeline_project.domain.lifecycle.recall.corrected import beside_corrected, differing, overlaid, with_cases
     from pipeline_project.domain.lifecycle.replay.decide import decide_again
     from pipeline_project.domain.models.trained import TrainedModel
@@ -200,7 +201,9 @@ def _on_corrected_data(
             f"no decided case of {night} says anything else than when it was decided; give the corrected rows with "
             f"--data FILE, or correct the source and run {again}"
         )
-    seen = {field.name for field in spec.case_schema.of_type(FieldType.TEXT, FieldType.IMAGE)}
+    seen = {
+        field.name for field in spec.case_schema.of_type(*(modality.field_type for modality in MODALITIES.values()))
+    }
     if spec.encodes and given is not None and differing(replace(past, cases=newest), cases, seen):
         raise RecallRefused(
             f"the corrected rows change texts or photos, which have no vectors yet; correct the source, run {again}, "

@@ -119,7 +119,7 @@ def _photos(specs: Mapping[str, WorkflowSpec], settings: Settings, workflow: str
     from resources.sources import photo_source
 
     spec = specs.get(workflow)
-    return photo_source(spec, settings) if spec and spec.image else None
+    return photo_source(spec, settings) if spec and spec.reads_files else None
 
 
 def desk_secret(keys: Path) -> str:

@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pipeline_project.container.privacy import open_sealed_lake
 from pipeline_project.domain.core.errors import LakeSchemaChanged
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.core.schema import FieldType
 from pipeline_project.domain.intake.landing import Overlooked
+from pipeline_project.domain.vectors.modalities import (
+    EncoderTerms,
+    FileModality,
+    InlineModality,
+    Modality,
+    TextTerms,
+    file_modalities,
+)
 from pipeline_project.ports.contracts import CasesContract, Contract
-from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
+from pipeline_project.ports.encoders import FileEncoder, TextEncoder
 from pipeline_project.ports.sources import CaseSource, OutcomeSource, PhotoSource
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -67,10 +74,10 @@ class OpenedSources:
 
         Costs a look at each photo of that night.
         """
-        from pipeline_project.domain.models.scoring import photos_of
         from resources.lake.lake import DeltaLake
 
-        names = [field.name for field in spec.case_schema.of_type(FieldType.IMAGE)]
+        named = [modality for modality in file_modalities() if modality.name in spec.encoders]
+        names = [field.name for modality in named for field in spec.case_schema.of_type(modality.field_type)]
         try:
             cases = DeltaLake(self.settings.lake_url).read_span(spec.name, "cases", night, shifted(night, 1), names)
         except LakeSchemaChanged:
@@ -78,7 +85,8 @@ class OpenedSources:
             return None
         if not cases:
             return None
-        return self.photos(spec).stamp(path for paths in photos_of(cases, spec.case_schema) for path in paths)
+        every = (modality.paths(cases, spec.case_schema) for modality in named)
+        return self.photos(spec).stamp(path for per_case in every for paths in per_case for path in paths)
 
     def overlooked(self, spec: WorkflowSpec, night: str | None = None) -> list[Overlooked]:
         from resources.sources.overlooked import overlooked
@@ -93,40 +101,33 @@ class OpenedEncoders:
 
     device: str
 
-    def text(self, spec: WorkflowSpec) -> TextEncoder:
-        if spec.text is None:
-            raise ValueError(f"{spec.name} declares no `text`")
-        terms = spec.text
-        return _text_encoder(terms.encoder, terms.tokens_per_batch, terms.max_tokens, self.device, spec.folder)
+    def inline(self, spec: WorkflowSpec, modality: InlineModality) -> TextEncoder:
+        return cast(TextEncoder, self._of(spec, modality))
 
-    def image(self, spec: WorkflowSpec) -> ImageEncoder:
-        if spec.image is None:
-            raise ValueError(f"{spec.name} declares no `image`")
-        terms = spec.image
-        return _image_encoder(terms.encoder, terms.batch, terms.max_pixels, self.device, spec.folder)
+    def files(self, spec: WorkflowSpec, modality: FileModality) -> FileEncoder:
+        return cast(FileEncoder, self._of(spec, modality))
+
+    def version(self, spec: WorkflowSpec, modality: Modality) -> str:
+        return self._of(spec, modality).version
+
+    def _of(self, spec: WorkflowSpec, modality: Modality) -> TextEncoder | FileEncoder:
+        if modality.name not in spec.encoders:
+            raise ValueError(f"{spec.name} declares no `{modality.name}`")
+        return _encoder(modality.name, spec.encoders[modality.name], self.device, spec.folder)
 
 
 def default_text_encoder(device: str) -> TextEncoder:
     """The text encoder of a workflow that names none."""
-    from pipeline_project.spec.encoders import TextSpec
-    from resources.encoders import text_encoder
+    from resources.encoders import encoder_of
 
-    terms = TextSpec()
-    return text_encoder(terms.encoder, terms.tokens_per_batch, terms.max_tokens, device)
+    return cast(TextEncoder, encoder_of("text", TextTerms(), device))
 
 
-@lru_cache(maxsize=4)
-def _text_encoder(name: str, tokens_per_batch: int, max_tokens: int, device: str, base: Path) -> TextEncoder:
-    from resources.encoders import text_encoder
+@lru_cache(maxsize=8)
+def _encoder(modality: str, terms: EncoderTerms, device: str, base: Path) -> TextEncoder | FileEncoder:
+    from resources.encoders import encoder_of
 
-    return text_encoder(name, tokens_per_batch, max_tokens, device, base)
-
-
-@lru_cache(maxsize=4)
-def _image_encoder(name: str, batch: int, max_pixels: int, device: str, base: Path) -> ImageEncoder:
-    from resources.encoders import image_encoder
-
-    return image_encoder(name, batch, max_pixels, device, base)
+    return encoder_of(modality, terms, device, base)
 
 
 class OpenedContracts:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
 from pipeline_project.domain.core.errors import PhotoUnreadable, PipelineError
-from pipeline_project.domain.core.schema import ARRIVALS, FieldType
+from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.domain.intake.file_hints import column_advice
 from pipeline_project.domain.intake.first_look import (
     Seen,
@@ -20,7 +20,9 @@ from pipeline_project.domain.intake.first_look import (
 )
 from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes
 from pipeline_project.domain.intake.typed_rows import read_rows
+from pipeline_project.domain.vectors.modalities import MODALITIES, InlineModality, file_modalities
 from pipeline_project.partitions import last_ended, window
+from pipeline_project.ports.encoders import TextEncoder
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
@@ -136,7 +138,7 @@ def _keys(raw: str) -> list[str]:
 
 
 def _photos(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
-    fields = [field for field in spec.case_schema.fields if field.holds == FieldType.IMAGE]
+    fields = spec.case_schema.of_type(*(modality.field_type for modality in file_modalities()))
     if not fields:
         return
     from resources.sources import photo_source
@@ -165,21 +167,17 @@ def _opens(photos: object, path: str) -> bool:
 
 
 def _encoders(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
-    from resources.encoders import image_encoder, text_encoder
+    from resources.encoders import encoder_of
 
-    device = chosen.device
-    if spec.text is not None:
+    for name, terms in spec.encoders.items():
         try:
-            terms = spec.text
-            text_encoder(terms.encoder, terms.tokens_per_batch, terms.max_tokens, device, spec.folder).encode(["a"])
+            encoder = encoder_of(name, terms, chosen.device, spec.folder)
+            if isinstance(MODALITIES[name], InlineModality):
+                cast(TextEncoder, encoder).encode(["a"])
+            else:
+                _ = encoder.dimension
         except UNLOADABLE as error:
-            yield Seen(("text", "encoder"), f"cannot be loaded: {error}")
-    if spec.image is not None:
-        try:
-            known = spec.image
-            _ = image_encoder(known.encoder, known.batch, known.max_pixels, device, spec.folder).dimension
-        except UNLOADABLE as error:
-            yield Seen(("image", "encoder"), f"cannot be loaded: {error}")
+            yield Seen((name, "encoder"), f"cannot be loaded: {error}")
 
 
 def _unread(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:

@@ -1,4 +1,4 @@
-"""What makes vectors of texts and photos."""
+"""What makes vectors of the contents of cases."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from pipeline_project.domain.vectors.modalities import FileModality, InlineModality, Modality
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -27,8 +28,8 @@ class TextEncoder(Protocol):
         ...
 
 
-class ImageEncoder(Protocol):
-    """Turns photos into vectors."""
+class FileEncoder(Protocol):
+    """Turns the contents of files into vectors."""
 
     @property
     def version(self) -> str: ...
@@ -36,14 +37,18 @@ class ImageEncoder(Protocol):
     @property
     def dimension(self) -> int: ...
 
-    def encode(self, images: Sequence[bytes]) -> tuple[np.ndarray, list[str | None]]:
-        """Unit-length float32 vectors (zeros where a photo failed) and, aligned, why each failed or None."""
+    def encode(self, contents: Sequence[bytes], /) -> tuple[np.ndarray, list[str | None]]:
+        """Unit-length float32 vectors (zeros where a file failed) and, aligned, why each failed or None."""
         ...
 
 
 class Encoders(Protocol):
     """The encoders that a spec names."""
 
-    def text(self, spec: WorkflowSpec) -> TextEncoder: ...
+    def inline(self, spec: WorkflowSpec, modality: InlineModality) -> TextEncoder: ...
 
-    def image(self, spec: WorkflowSpec) -> ImageEncoder: ...
+    def files(self, spec: WorkflowSpec, modality: FileModality) -> FileEncoder: ...
+
+    def version(self, spec: WorkflowSpec, modality: Modality) -> str:
+        """Of the encoder of one of the workflow's modalities."""
+        ...

@@ -1,4 +1,4 @@
-"""Vectors of a night's cases: each content is encoded once per encoder, and a bad photo costs only itself."""
+"""Vectors of a night's cases: each content is encoded once per encoder, and a bad file costs only itself."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-from pipeline_project.domain.vectors.stored import (
-    EMBEDDINGS,
-    Floats,
-    as_stored,
-    clean_text,
-    pack,
-    photo_key,
-    text_key,
-    unit,
+from pipeline_project.domain.vectors.modalities import (
+    MODALITIES,
+    FileModality,
+    embeddings_schema,
+    file_modalities,
+    inline_modalities,
 )
-from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
+from pipeline_project.domain.vectors.stored import Floats, as_stored, clean_text, pack, photo_key, text_key, unit
+from pipeline_project.ports.encoders import Encoders, FileEncoder, TextEncoder
 from pipeline_project.ports.lake import VectorStore
 from pipeline_project.ports.sources import PhotoSource
+from pipeline_project.spec import WorkflowSpec
 
 # What is stored together: little enough that a killed night repeats only seconds of work, and that the bytes of
-# a chunk of photos fit in memory.
+# a chunk of files fit in memory.
 _TEXTS_AT_ONCE = 4096
-_PHOTOS_AT_ONCE = 128
+_FILES_AT_ONCE = 128
 _LONGEST_PROBLEM = 300
 
 T = TypeVar("T")
@@ -36,30 +35,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Embedded:
-    """Text vectors, aligned with the cases.
+    """Vectors of one modality, aligned with the cases.
 
     Attributes:
-        vectors: unit-length float32, shape (cases, dimension); zeros where there is no text.
-        keys: the content key of each case's text, or None.
+        vectors: unit-length float32, shape (cases, dimension); of several files their mean; zeros where there is none.
+        keys: content keys of each case's good contents, each once, in their order.
+        problems: why files of a case failed, or None.
         encoded, reused: distinct contents that were encoded now, and that the store had.
-    """
-
-    vectors: Floats
-    keys: list[str | None]
-    encoded: int
-    reused: int
-
-
-@dataclass(frozen=True)
-class EmbeddedPhotos:
-    """Photo vectors, aligned with the cases.
-
-    Attributes:
-        vectors: unit mean of each case's good photos, float32, shape (cases, dimension); zeros where there is none.
-        keys: content keys of each case's good photos, each once, in their order.
-        problems: why photos of a case failed, or None.
-        encoded, reused: distinct photos that were encoded now, and that the store had.
-        failed: photos that gave no vector.
+        failed: files that gave no vector.
     """
 
     vectors: Floats
@@ -70,7 +53,39 @@ class EmbeddedPhotos:
     failed: int = 0
 
 
-def embed_texts(texts: Sequence[str | None], encoder: TextEncoder, store: VectorStore) -> Embedded:
+def embed_texts(spec: WorkflowSpec, cases: pa.Table, encoders: Encoders, store: VectorStore) -> dict[str, Embedded]:
+    """By modality, the vectors of what stands in the cases' own fields."""
+    return {
+        modality.name: embed_inline(modality.contents(cases, spec.case_schema), encoders.inline(spec, modality), store)
+        for modality in inline_modalities()
+        if modality.name in spec.encoders
+    }
+
+
+def named_files(spec: WorkflowSpec, cases: pa.Table) -> dict[FileModality, list[list[str]]]:
+    """By modality, the files that each case names."""
+    return {
+        modality: modality.paths(cases, spec.case_schema)
+        for modality in file_modalities()
+        if modality.name in spec.encoders
+    }
+
+
+def embed_named(
+    spec: WorkflowSpec,
+    named: Mapping[FileModality, Sequence[Sequence[str]]],
+    source: PhotoSource,
+    encoders: Encoders,
+    store: VectorStore,
+) -> dict[str, Embedded]:
+    """By modality, the vectors of `named_files`."""
+    return {
+        modality.name: embed_files(modality, paths, source, encoders.files(spec, modality), store)
+        for modality, paths in named.items()
+    }
+
+
+def embed_inline(texts: Sequence[str | None], encoder: TextEncoder, store: VectorStore) -> Embedded:
     """One vector per text; equal texts, after `clean_text`, are encoded once, and never again by later nights."""
     cleaned = [clean_text(text) for text in texts]
     keys = [text_key(text) if text else None for text in cleaned]
@@ -86,20 +101,25 @@ def embed_texts(texts: Sequence[str | None], encoder: TextEncoder, store: Vector
     for row, key in enumerate(keys):
         if key is not None:
             vectors[row] = known[key]
-    return Embedded(vectors, keys, encoded=len(known) - reused, reused=reused)
+    held = [[key] if key is not None else [] for key in keys]
+    return Embedded(vectors, held, [None] * len(keys), encoded=len(known) - reused, reused=reused)
 
 
-def embed_photos(
-    paths_per_case: Sequence[Sequence[str]], photos: PhotoSource, encoder: ImageEncoder, store: VectorStore
-) -> EmbeddedPhotos:
-    """One vector per case, the mean of its photos; a photo that cannot be read or decoded becomes a problem.
+def embed_files(
+    modality: FileModality,
+    paths_per_case: Sequence[Sequence[str]],
+    source: PhotoSource,
+    encoder: FileEncoder,
+    store: VectorStore,
+) -> Embedded:
+    """One vector per case, the mean of its files; a file that cannot be read or decoded becomes a problem.
 
-    Photos are read in chunks, so memory does not grow with the night.
+    Files are read in chunks, so memory does not grow with the night.
     """
     distinct = list(dict.fromkeys(path for paths in paths_per_case for path in paths))
     album = _Album()
-    for chunk in _chunks(distinct, _PHOTOS_AT_ONCE):
-        _embed_chunk(chunk, photos, encoder, store, album)
+    for chunk in _chunks(distinct, _FILES_AT_ONCE):
+        _embed_chunk(chunk, source, encoder, store, album)
     vectors = np.zeros((len(paths_per_case), _width(album.vectors, encoder)), np.float32)
     keys: list[list[str]] = []
     problems: list[str | None] = []
@@ -108,13 +128,13 @@ def embed_photos(
         if good:
             vectors[row] = unit(np.mean([album.vectors[key] for key in good], axis=0))
         keys.append(good)
-        problems.append(_problem(paths, album.problems))
-    return EmbeddedPhotos(vectors, keys, problems, album.encoded, album.reused, len(album.problems))
+        problems.append(_problem(modality.singular, paths, album.problems))
+    return Embedded(vectors, keys, problems, album.encoded, album.reused, len(album.problems))
 
 
 @dataclass
 class _Album:
-    """What is known so far of a night's photos: by path the content key or the problem, by key the vector."""
+    """What is known so far of a night's files: by path the content key or the problem, by key the vector."""
 
     keys: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
@@ -124,13 +144,13 @@ class _Album:
 
 
 def _embed_chunk(
-    paths: Sequence[str], photos: PhotoSource, encoder: ImageEncoder, store: VectorStore, album: _Album
+    paths: Sequence[str], source: PhotoSource, encoder: FileEncoder, store: VectorStore, album: _Album
 ) -> None:
     contents: dict[str, bytes] = {}
     keys: dict[str, str] = {}
     for path in paths:
         try:
-            content = photos.read(path)
+            content = source.read(path)
         except PhotoUnreadable as problem:
             album.problems[path] = str(problem)
         except OSError as problem:
@@ -155,9 +175,9 @@ def _embed_chunk(
 
 
 def _encode(
-    keys: Sequence[str], contents: Mapping[str, bytes], encoder: ImageEncoder
+    keys: Sequence[str], contents: Mapping[str, bytes], encoder: FileEncoder
 ) -> tuple[dict[str, Floats], dict[str, str]]:
-    """Vectors of the photos that are good, and why the others are not."""
+    """Vectors of the files that are good, and why the others are not."""
     if not keys:
         return {}, {}
     vectors, problems = encoder.encode([contents[key] for key in keys])
@@ -166,13 +186,13 @@ def _encode(
     return good, {key: problem for key, _, problem in found if problem is not None}
 
 
-def _problem(paths: Sequence[str], problems: Mapping[str, str]) -> str | None:
-    parts = [f"photo {place}: {problems[path]}" for place, path in enumerate(paths, start=1) if path in problems]
+def _problem(what: str, paths: Sequence[str], problems: Mapping[str, str]) -> str | None:
+    parts = [f"{what} {place}: {problems[path]}" for place, path in enumerate(paths, start=1) if path in problems]
     joined = "; ".join(parts)
     return (joined if len(joined) <= _LONGEST_PROBLEM else f"{joined[: _LONGEST_PROBLEM - 1]}…") or None
 
 
-def _width(known: Mapping[str, Floats], encoder: TextEncoder | ImageEncoder) -> int:
+def _width(known: Mapping[str, Floats], encoder: TextEncoder | FileEncoder) -> int:
     """The length of a vector, without loading the encoder when the store had them all."""
     return next((len(vector) for vector in known.values()), None) or encoder.dimension
 
@@ -181,19 +201,17 @@ def _chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-def embeddings_table(
-    night: str, case_ids: Sequence[str], texts: Embedded | None, photos: EmbeddedPhotos | None
-) -> pa.Table:
-    """The `embeddings` of a night (`EMBEDDINGS`); columns of what the workflow does not have are null."""
+def embeddings_table(night: str, case_ids: Sequence[str], made: Mapping[str, Embedded]) -> pa.Table:
+    """The `embeddings` of a night (`EMBEDDINGS`); columns of what the workflow does not have are null.
+
+    Args:
+        made: by modality.
+    """
     cases = len(case_ids)
-    nothing = pa.nulls(cases)
-    columns = {
-        NIGHT: pa.array([night] * cases, pa.string()),
-        CASE_ID: pa.array(list(case_ids), pa.string()),
-        "text_vector": pack(texts.vectors) if texts else nothing.cast(pa.binary()),
-        "image_vector": pack(photos.vectors) if photos else nothing.cast(pa.binary()),
-        "image_problem": pa.array(photos.problems if photos else [None] * cases, pa.string()),
-        "photo_keys": pa.array(photos.keys if photos else [[] for _ in range(cases)], pa.list_(pa.string())),
-        "text_key": pa.array(texts.keys if texts else [None] * cases, pa.string()),
-    }
-    return pa.table(columns, schema=EMBEDDINGS)
+    columns = {NIGHT: pa.array([night] * cases, pa.string()), CASE_ID: pa.array(list(case_ids), pa.string())}
+    for name, modality in MODALITIES.items():
+        embedded = made.get(name) or Embedded(np.zeros((cases, 0), np.float32), [[]] * cases, [None] * cases, 0, 0)
+        columns[modality.vector_column] = pack(embedded.vectors) if name in made else pa.nulls(cases, pa.binary())
+        columns |= modality.further(embedded.keys, embedded.problems)
+    schema = embeddings_schema(tuple(MODALITIES.values()))
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from pipeline_project.domain.core.quantities import Portion, Seconds
 from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.models.training import TrainingPlan
 from pipeline_project.domain.models.training_guards import GuardTerms
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.spec.base import Part
 
 
@@ -39,8 +40,8 @@ else:
     EstimatorName = Literal[tuple(ESTIMATORS)]
 
 
-class ModelSpec(Part):
-    """How a case is scored."""
+class _Estimation(Part):
+    """What learns, from which fields."""
 
     estimator: EstimatorName = Field(
         next(iter(ESTIMATORS)),
@@ -66,10 +67,24 @@ class ModelSpec(Part):
     basket: tuple[tuple[str, ...], ...] = Field(
         (), description="Groups of fields that make one basket within a night, for instance [customer, time]."
     )
-    text_dimensions: int = Field(
-        TrainingPlan.text_dimensions, ge=0, description="The text's vectors are reduced to this many features."
+
+
+if TYPE_CHECKING:
+    _Reduction = _Estimation
+else:
+    _Reduction = create_model(
+        "_Reduction",
+        __base__=_Estimation,
+        **{
+            f"{name}_dimensions": (int, Field(modality.dimensions, ge=0, description=modality.reduced))
+            for name, modality in MODALITIES.items()
+        },
     )
-    image_dimensions: int = Field(TrainingPlan.image_dimensions, ge=0, description="The same for photos.")
+
+
+class ModelSpec(_Reduction):
+    """How a case is scored."""
+
     training_nights: int | None = Field(None, ge=1, description="Nights looked back in training; all if not given.")
     calibration_share: Portion = Field(
         TrainingPlan.calibration_share,
@@ -81,3 +96,8 @@ class ModelSpec(Part):
         TrainingPlan.seed, ge=0, description="Starts every random draw, so that a training can be repeated."
     )
     retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When to train again.")
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """By modality, to how many features its vectors are reduced."""
+        return {name: getattr(self, f"{name}_dimensions") for name in MODALITIES}

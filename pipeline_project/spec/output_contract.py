@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.spec.workflow import WorkflowSpec
 
 Noun = Literal["embeddings", "scores", "decisions"]
@@ -20,7 +21,7 @@ def output_rules(spec: WorkflowSpec, noun: Noun) -> dict[str, str]:
 
 
 def _embeddings(spec: WorkflowSpec) -> dict[str, str]:
-    kinds = ["text_vector"] * (spec.text is not None) + ["image_vector"] * (spec.image is not None)
+    kinds = [MODALITIES[name].vector_column for name in spec.encoders]
     return {f"{kind}_unit_length": f"{kind} is finite and of unit length where there is one" for kind in kinds}
 
 

@@ -40,8 +40,10 @@ def feature_plan(spec: WorkflowSpec) -> FeaturePlan:
         ages=ages,
         history=tuple((entity.by, entity.nights) for entity in model.history),
         basket=model.basket,
-        text_dimensions=max(model.text_dimensions, int("text" in seen)) if spec.text else 0,
-        image_dimensions=max(model.image_dimensions, int("image" in seen)) if spec.image else 0,
+        dimensions={
+            name: max(asked, int(name in seen)) if name in spec.encoders else 0
+            for name, asked in model.dimensions.items()
+        },
         clusters=spec.clusters is not None,
         late=frozenset(field.name for field in schema.fields if field.known_later),
     )
@@ -66,8 +68,9 @@ def training_plan(
         seed=model.seed,
         minimum_outcomes=model.retrain.minimum_outcomes,
         minimum_per_label=model.retrain.minimum_per_label,
-        text_dimensions=_width("text", plan.text_dimensions, model.text_dimensions, chosen),
-        image_dimensions=_width("image", plan.image_dimensions, model.image_dimensions, chosen),
+        dimensions={
+            name: _width(name, plan.dimensions[name], asked, chosen) for name, asked in model.dimensions.items()
+        },
         masked=plan.masked,
         watched=plan.plain_numbers,
         segments=model.segments,

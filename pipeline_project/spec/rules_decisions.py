@@ -11,15 +11,15 @@ import numpy as np
 from pipeline_project.domain.core import schema as domain
 from pipeline_project.domain.core.expressions import ExpressionError, evaluate, names_in
 from pipeline_project.domain.models import ESTIMATORS
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.spec.base import SpecFinding, Where
 from pipeline_project.spec.draft import (
     CATEGORY,
-    IMAGE,
     NUMBER,
-    TEXT,
     TIME,
     Draft,
     Rule,
+    any_of,
     closest,
     is_field,
     there_are,
@@ -140,14 +140,15 @@ def _vectors(draft: Draft) -> Iterator[SpecFinding]:
         return
     types = {spec.holds for spec in draft.fields.values()}
     features = {spec.holds for spec in draft.fields.values() if spec.effective_role == domain.Role.FEATURE}
-    for section, kind in (("text", TEXT), ("image", IMAGE)):
-        if getattr(draft, section) and kind not in types:
-            yield SpecFinding((section,), f"there is no field of type {kind}; take `{section}` out or add the field")
-    if draft.clusters and not (draft.text or draft.image or {TEXT, IMAGE} & features):
-        yield SpecFinding(
-            ("clusters",), "there is nothing to cluster without a field of type text or image; take it out"
-        )
-    there = {kind for kind in (TEXT, IMAGE) if getattr(draft, kind) or kind in features}
+    for name, modality in MODALITIES.items():
+        if getattr(draft, name) and modality.field_type not in types:
+            yield SpecFinding(
+                (name,), f"there is no field of type {modality.field_type}; take `{name}` out or add the field"
+            )
+    there = {name for name, modality in MODALITIES.items() if getattr(draft, name) or modality.field_type in features}
+    if draft.clusters and not there:
+        kinds = any_of(modality.field_type for modality in MODALITIES.values())
+        yield SpecFinding(("clusters",), f"there is nothing to cluster without a field of type {kinds}; take it out")
     trained: list[tuple[Where, str, str]] = [
         (("model", "estimator"), draft.model.estimator, f"write {next(iter(ESTIMATORS))}")
     ]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -33,12 +34,12 @@ from pipeline_project.domain.models.training import TrainingPlan
 from pipeline_project.domain.models.training_guards import GuardTerms
 from pipeline_project.domain.reporting.facts import ReportTerms
 from pipeline_project.domain.review.new_tasks import ReviewRules, ReviewTerms
+from pipeline_project.domain.vectors.modalities import MODALITIES, EncoderTerms, file_modalities
 from pipeline_project.spec import plans
 from pipeline_project.spec.actions import ActionsSpec
 from pipeline_project.spec.base import Part, refusal
 from pipeline_project.spec.cases import ContractSpec, TwinsSpec
 from pipeline_project.spec.draft import Draft
-from pipeline_project.spec.encoders import ImageSpec, TextSpec
 from pipeline_project.spec.fields import FieldSpec
 from pipeline_project.spec.model import ModelSpec
 from pipeline_project.spec.nights import NightsSpec
@@ -56,8 +57,8 @@ Owner = Annotated[
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
-class WorkflowSpec(Part):
-    """One kind of case and everything declared about it: one YAML file."""
+class _CaseSpec(Part):
+    """What a case is, and where it comes from."""
 
     workflow: Slug = Field(description="The name: lower case, digits and underscores.")
     title: Words = Field(description="In words, for people.")
@@ -98,12 +99,43 @@ class WorkflowSpec(Part):
         default_factory=TwinsSpec, description="What is meant by cases that say the same under other ids."
     )
     contract: ContractSpec = Field(default_factory=ContractSpec, description="What rows must meet.")
-    text: TextSpec | None = Field(
-        None, description="How texts become vectors; with text features it need not be written."
+
+    @field_validator("renamed_from", mode="before")
+    @classmethod
+    def _one_name(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @property
+    def case_schema(self) -> domain.CaseSchema:
+        return domain.CaseSchema(
+            fields=tuple(field.named(name) for name, field in self.fields.items()),
+            time_zone=self.nights.time_zone,
+            missing=frozenset({"", *self.missing}),
+            id_from=self.id_from,
+            time_formats=self.time_formats,
+            decimal=self.decimal,
+            thousands=(self.thousands,) if isinstance(self.thousands, str) else self.thousands,
+            number_forms=self.number_forms,
+            currency=self.currency,
+        )
+
+
+if TYPE_CHECKING:
+    _EncodedSpec = _CaseSpec
+else:
+    _EncodedSpec = create_model(
+        "_EncodedSpec",
+        __base__=_CaseSpec,
+        **{
+            name: (modality.terms | None, Field(None, description=modality.about))
+            for name, modality in MODALITIES.items()
+        },
     )
-    image: ImageSpec | None = Field(
-        None, description="How photos become vectors; with image features it need not be written."
-    )
+
+
+class WorkflowSpec(_EncodedSpec):
+    """One kind of case and everything declared about it: one YAML file."""
+
     clusters: ClusterTerms | None = Field(None, description="Only where there are vectors.")
     labels: tuple[Slug, ...] = Field(
         min_length=2, max_length=1000, description="What can turn out to be true of a case."
@@ -125,25 +157,16 @@ class WorkflowSpec(Part):
 
     _folder: Path | None = PrivateAttr(None)
 
-    @field_validator("renamed_from", mode="before")
-    @classmethod
-    def _one_name(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
     @model_validator(mode="after")
     def _holds_together(self) -> WorkflowSpec:
         found = findings(Draft({name: getattr(self, name) for name in type(self).model_fields}))
         if found:
             raise refusal(found)
-        # Frozen for everyone else; what a text or a photo needs by default becomes part of the spec and its hash.
-        for section, kind, default in (
-            ("text", domain.FieldType.TEXT, TextSpec),
-            ("image", domain.FieldType.IMAGE, ImageSpec),
-        ):
-            if getattr(self, section) is None and any(
-                f.holds == kind and f.role == domain.Role.FEATURE for f in self.case_schema.fields
-            ):
-                object.__setattr__(self, section, default())
+        # Frozen for everyone else; what a content needs by default becomes part of the spec and its hash.
+        features = {field.holds for field in self.case_schema.fields if field.role == domain.Role.FEATURE}
+        for name, modality in MODALITIES.items():
+            if getattr(self, name) is None and modality.field_type in features:
+                object.__setattr__(self, name, modality.terms())
         return self
 
     # -- what the other rooms read ----------------------------------------------------------------------
@@ -169,20 +192,6 @@ class WorkflowSpec(Part):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     @property
-    def case_schema(self) -> domain.CaseSchema:
-        return domain.CaseSchema(
-            fields=tuple(field.named(name) for name, field in self.fields.items()),
-            time_zone=self.nights.time_zone,
-            missing=frozenset({"", *self.missing}),
-            id_from=self.id_from,
-            time_formats=self.time_formats,
-            decimal=self.decimal,
-            thousands=(self.thousands,) if isinstance(self.thousands, str) else self.thousands,
-            number_forms=self.number_forms,
-            currency=self.currency,
-        )
-
-    @property
     def outcome_cell(self) -> OutcomeCell | None:
         """Where the truth stands in the rows themselves; None where it comes in files."""
         told = self.outcome
@@ -191,9 +200,19 @@ class WorkflowSpec(Part):
         )
 
     @property
+    def encoders(self) -> dict[str, EncoderTerms]:
+        """By modality that the cases have, how its contents become vectors."""
+        return {name: terms for name in MODALITIES if (terms := getattr(self, name)) is not None}
+
+    @property
     def encodes(self) -> bool:
         """Whether cases have vectors."""
-        return self.text is not None or self.image is not None
+        return bool(self.encoders)
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether cases name files whose contents have vectors."""
+        return any(modality.name in self.encoders for modality in file_modalities())
 
     def warms_up(self, night: str) -> bool:
         """Whether a night (a partition key) comes before the first one that is decided."""
@@ -289,10 +308,10 @@ def read_schema(recorded: Mapping[str, Any]) -> domain.CaseSchema | None:
         recorded: the spec as the ledger keeps it.
     """
     try:
-        kinds: dict[str, Any] = {name: WorkflowSpec.model_fields[name].annotation for name in _READING}
+        kinds: dict[str, Any] = {name: _CaseSpec.model_fields[name].annotation for name in _READING}
         parts = {
             name: TypeAdapter(kind).validate_python(recorded[name]) for name, kind in kinds.items() if name in recorded
         }
-        return WorkflowSpec.model_construct(**parts).case_schema
+        return _CaseSpec.model_construct(**parts).case_schema
     except (AttributeError, ValidationError):
         return None

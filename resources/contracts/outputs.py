@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.intake.expectation import Expectation
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.ports.contracts import Contract
 from pipeline_project.spec.output_contract import SUM_TOLERANCE, output_rules
 from pipeline_project.spec.workflow import WorkflowSpec
@@ -96,7 +97,7 @@ def decisions_contract(spec: WorkflowSpec, expected: Sequence[str]) -> Contract:
 
 def embeddings_contract(spec: WorkflowSpec) -> Contract:
     """Vectors are finite and of unit length, or null."""
-    kinds = ["text_vector"] * (spec.text is not None) + ["image_vector"] * (spec.image is not None)
+    kinds = [MODALITIES[name].vector_column for name in spec.encoders]
     return OutputContract(
         output_rules(spec, "embeddings"), {f"{kind}_unit_length": (kind, _unit_length(kind)) for kind in kinds}
     )

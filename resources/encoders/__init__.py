@@ -8,22 +8,26 @@ is why the encoder that comes with the package has a forward pass of its own (`b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
+from pipeline_project.domain.vectors.modalities import EncoderTerms
+from pipeline_project.ports.encoders import FileEncoder, TextEncoder
 from resources.encoders.hub import HubImageEncoder, HubTextEncoder
 from resources.encoders.minilm import MiniLmTextEncoder
 from resources.encoders.photo_statistics import PhotoStatisticsEncoder
 from resources.encoders.weights import FolderWeights, HubWeights, Weights
 
 __all__ = [
+    "ENCODERS",
     "IMAGE_ENCODERS",
+    "NAMED",
     "TEXT_ENCODERS",
     "HubImageEncoder",
     "HubTextEncoder",
     "MiniLmTextEncoder",
     "PhotoStatisticsEncoder",
+    "encoder_of",
     "image_encoder",
     "text_encoder",
 ]
@@ -31,7 +35,7 @@ __all__ = [
 #: Encoders with a name of their own, made from what a spec says of batches and bounds; any other name is a model of the
 #: hub or a folder.
 TEXT_ENCODERS: Mapping[str, Callable[..., TextEncoder]] = {"all-minilm-l6-v2": MiniLmTextEncoder}
-IMAGE_ENCODERS: Mapping[str, Callable[..., ImageEncoder]] = {
+IMAGE_ENCODERS: Mapping[str, Callable[..., FileEncoder]] = {
     "photo-statistics-v1": lambda max_pixels, **_: PhotoStatisticsEncoder(max_pixels=max_pixels)
 }
 
@@ -65,7 +69,7 @@ def image_encoder(
     max_pixels: int = 50_000_000,
     device: str = "cpu",
     base: Path | None = None,
-) -> ImageEncoder:
+) -> FileEncoder:
     """The image encoder a spec names: `photo-statistics-v1`, `hf:owner/name@commit` or a folder.
 
     Args and errors as for `text_encoder`.
@@ -74,6 +78,20 @@ def image_encoder(
         return IMAGE_ENCODERS[name](batch=batch, max_pixels=max_pixels, device=device)
     weights = _weights(name, base, IMAGE_ENCODERS)
     return HubImageEncoder(weights, batch=batch, max_pixels=max_pixels, device=device)
+
+
+#: By modality, what makes the encoder that its terms name.
+ENCODERS: Mapping[str, Callable[..., TextEncoder | FileEncoder]] = {"text": text_encoder, "image": image_encoder}
+#: By modality, the encoders with a name of their own.
+NAMED: Mapping[str, Collection[str]] = {"text": TEXT_ENCODERS, "image": IMAGE_ENCODERS}
+
+
+def encoder_of(
+    modality: str, terms: EncoderTerms, device: str = "cpu", base: Path | None = None
+) -> TextEncoder | FileEncoder:
+    """The encoder of a modality that its terms name; arguments and errors as for `text_encoder`."""
+    given = dict(vars(terms))
+    return ENCODERS[modality](given.pop("encoder"), **given, device=device, base=base)
 
 
 def _weights(name: str, base: Path | None, known: Iterable[str]) -> Weights:

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_project.domain.vectors.stored import EMBEDDINGS, pack, unit
+from pipeline_project.domain.vectors.modalities import EMBEDDINGS
+from pipeline_project.domain.vectors.stored import pack, unit
 from tests.doubles import World, checks, claims, metadata
 
 FIRST, SECOND = "2025-02-27", "2025-02-28"

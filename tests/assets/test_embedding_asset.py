@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.vectors.modalities import FileModality
 from pipeline_project.spec import WorkflowSpec
 from tests.doubles import FIELDS, NIGHT, Sources, World, arrival, claims, metadata
 
@@ -43,7 +44,7 @@ class WithPhotos(Sources):
 class Encoders:
     version, dimension = "v", 2
 
-    def image(self, spec: WorkflowSpec) -> Encoders:
+    def files(self, spec: WorkflowSpec, modality: FileModality) -> Encoders:
         return self
 
     def encode(self, images: Sequence[bytes]) -> tuple[np.ndarray, list[str | None]]:

@@ -22,7 +22,8 @@ from pipeline_project.domain.reporting.replay_page import PageTerms, render_repl
 from pipeline_project.domain.reporting.sentences import money, percent
 from pipeline_project.domain.reporting.summary import summarize
 from pipeline_project.domain.reporting.timings import timings_table
-from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
+from pipeline_project.domain.vectors.modalities import FileModality, InlineModality, Modality
+from pipeline_project.ports.encoders import FileEncoder, TextEncoder
 from pipeline_project.services.candidates import Candidate
 from pipeline_project.services.past_nights import run_replay, titles
 from pipeline_project.services.results import results_of
@@ -70,10 +71,13 @@ def world() -> World:
 class NoEncoders:
     """What a workflow without text or photos never asks for."""
 
-    def text(self, spec: WorkflowSpec) -> TextEncoder:
+    def inline(self, spec: WorkflowSpec, modality: InlineModality) -> TextEncoder:
         raise AssertionError("nothing is encoded here")
 
-    def image(self, spec: WorkflowSpec) -> ImageEncoder:
+    def files(self, spec: WorkflowSpec, modality: FileModality) -> FileEncoder:
+        raise AssertionError("nothing is encoded here")
+
+    def version(self, spec: WorkflowSpec, modality: Modality) -> str:
         raise AssertionError("nothing is encoded here")
 
 

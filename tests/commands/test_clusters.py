@@ -36,8 +36,8 @@ def test_one_night_one_cluster_or_both() -> None:
 
 
 def test_the_report_tells_the_least_likely_first_and_counts_accounts() -> None:
-    ordinary = Novelty("c-2", 14, 14, 7, 6, 0.88, None, 0, 0.027)
-    sure = Novelty("c-1", 10, 9, 10, 9, 0.96, 0.84, 2, 1e-9)
+    ordinary = Novelty("c-2", 14, 14, 7, 6, {"text": 0.88}, 0, 0.027)
+    sure = Novelty("c-1", 10, 9, 10, 9, {"text": 0.96, "image": 0.84}, 2, 1e-9)
     first, second = newcomer_lines((ordinary, sure))
     assert (first.cluster, second.cluster) == ("c-1", "c-2")
     assert "10 recent cases from 9 accounts" in first.sentence

@@ -14,7 +14,7 @@ import pytest
 from pipeline_project.commands.shared.console import Exit
 from pipeline_project.container.privacy import open_sealed_lake
 from pipeline_project.domain.core.schema import ARRIVALS, cases_schema
-from pipeline_project.domain.vectors.stored import EMBEDDINGS
+from pipeline_project.domain.vectors.modalities import EMBEDDINGS
 from pipeline_project.spec.load import load_spec
 from resources.lake.sealed import SealedLake
 from resources.ledger.privacy.forgetting import Forgetting

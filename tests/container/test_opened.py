@@ -15,6 +15,7 @@ from pipeline_project.container.night import (
     open_io_manager,
     open_reports,
 )
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.ports.contracts import Contracts
 from pipeline_project.ports.sources import Sources
 from pipeline_project.settings import Settings
@@ -78,9 +79,9 @@ def test_only_what_a_step_asks_for_is_opened(tmp_path: Path) -> None:
 
 def test_encoders_that_a_workflow_does_not_declare_are_refused() -> None:
     spec = load_all().specs["order_returns"]
-    for open_one in (OpenedEncoders("cpu").text, OpenedEncoders("cpu").image):
-        with pytest.raises(ValueError, match="order_returns declares no"):
-            open_one(spec)
+    for modality in MODALITIES.values():
+        with pytest.raises(ValueError, match=f"order_returns declares no `{modality.name}`"):
+            OpenedEncoders("cpu").version(spec, modality)
 
 
 def test_sources_are_those_of_the_spec_and_the_settings(tmp_path: Path, postgres_server: str) -> None:

@@ -34,7 +34,8 @@ from pipeline_project.domain.models.scoring import score_features
 from pipeline_project.domain.models.segments import SegmentMaps
 from pipeline_project.domain.models.trained import TrainedModel
 from pipeline_project.domain.models.training import train, training_table
-from pipeline_project.domain.vectors.stored import EMBEDDINGS, pack, unit
+from pipeline_project.domain.vectors.modalities import EMBEDDINGS
+from pipeline_project.domain.vectors.stored import pack, unit
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.plans import training_plan
 

@@ -12,11 +12,12 @@ from pipeline_project.domain.clusters.lineage import cluster_events
 from pipeline_project.domain.clusters.newcomers import ClusterWindow, novelties
 from pipeline_project.domain.clusters.similarity import vectors_of
 from pipeline_project.domain.clusters.terms import ClusterTerms
-from pipeline_project.ports.encoders import ImageEncoder, TextEncoder
+from pipeline_project.domain.vectors.modalities import PhotoModality
+from pipeline_project.ports.encoders import FileEncoder, TextEncoder
 from pipeline_project.sample.claims import Claim, claims_of
 from pipeline_project.sample.shots import photos_of
 from pipeline_project.sample.words import write_message
-from pipeline_project.services.embedding import embed_photos, embed_texts, embeddings_table
+from pipeline_project.services.embedding import embed_files, embed_inline, embeddings_table
 from resources.encoders import image_encoder, text_encoder
 
 SEED, PER_NIGHT, FIRST, NIGHTS = 7, 100, date(2025, 2, 5), 3
@@ -40,14 +41,14 @@ class Album:
 
 
 def embedded(
-    night: str, claims: tuple[Claim, ...], album: Album, words: TextEncoder, shots_of: ImageEncoder
+    night: str, claims: tuple[Claim, ...], album: Album, words: TextEncoder, shots_of: FileEncoder
 ) -> pa.Table:
     photos = [photos_of(claim) for claim in claims]
     album.photos = {name: content for shots in photos for name, content in shots}
-    texts = embed_texts([write_message(claim) for claim in claims], words, album)
+    texts = embed_inline([write_message(claim) for claim in claims], words, album)
     paths = [[name for name, _ in shots] for shots in photos]
-    images = embed_photos(paths, album, shots_of, album)
-    return embeddings_table(night, [claim.claim_id for claim in claims], texts, images)
+    images = embed_files(PhotoModality(), paths, album, shots_of, album)
+    return embeddings_table(night, [claim.claim_id for claim in claims], {"text": texts, "image": images})
 
 
 def test_a_ring_is_reported_the_night_it_appears() -> None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline_project.domain.core.errors import PhotoUnreadable
-from pipeline_project.domain.vectors.stored import EMBEDDINGS, photo_key, text_key, unit, unpack
+from pipeline_project.domain.vectors.modalities import EMBEDDINGS, PhotoModality
+from pipeline_project.domain.vectors.stored import photo_key, text_key, unit, unpack
 from pipeline_project.services import embedding
-from pipeline_project.services.embedding import embed_photos, embed_texts, embeddings_table
+from pipeline_project.services.embedding import embed_files, embed_inline, embeddings_table
 
 
 class Store:
@@ -61,14 +62,15 @@ class Folder:
 def test_each_text_is_encoded_once_and_never_again():
     encoder, store = Letters(), Store()
     texts = ["torn seam", None, "too small", "torn\tseam", "", "\x00"]
-    first = embed_texts(texts, encoder, store)
+    first = embed_inline(texts, encoder, store)
     assert encoder.asked == ["torn seam", "too small"]
     assert (first.encoded, first.reused) == (2, 0)
-    assert first.keys == [text_key("torn seam"), None, text_key("too small"), text_key("torn seam"), None, None]
+    torn, small = text_key("torn seam"), text_key("too small")
+    assert first.keys == [[torn], [], [small], [torn], [], []]
     np.testing.assert_array_equal(first.vectors[0], first.vectors[3])
     np.testing.assert_allclose(np.linalg.norm(first.vectors, axis=1), [1, 0, 1, 1, 0, 0], atol=1e-3)
 
-    second = embed_texts(texts, encoder, store)
+    second = embed_inline(texts, encoder, store)
     assert len(encoder.asked) == 2
     assert (second.encoded, second.reused) == (0, 2)
     np.testing.assert_array_equal(second.vectors, first.vectors)
@@ -76,8 +78,8 @@ def test_each_text_is_encoded_once_and_never_again():
 
 def test_another_encoder_version_encodes_again():
     store = Store()
-    embed_texts(["torn"], Letters("letters-1"), store)
-    assert embed_texts(["torn"], Letters("letters-2"), store).encoded == 1
+    embed_inline(["torn"], Letters("letters-1"), store)
+    assert embed_inline(["torn"], Letters("letters-2"), store).encoded == 1
 
 
 def test_vectors_are_the_same_fresh_and_stored_in_16_bits():
@@ -87,7 +89,7 @@ def test_vectors_are_the_same_fresh_and_stored_in_16_bits():
 
     store = Half()
     texts = ["abcd", "abbccc", "xyzzy"]
-    fresh, again = (embed_texts(texts, Letters(), store) for _ in range(2))
+    fresh, again = (embed_inline(texts, Letters(), store) for _ in range(2))
     np.testing.assert_array_equal(fresh.vectors, again.vectors)
 
 
@@ -102,23 +104,25 @@ def test_a_killed_night_keeps_what_was_encoded(monkeypatch):
 
     store = Store()
     try:
-        embed_texts(["a", "b", "c"], Dies(), store)
+        embed_inline(["a", "b", "c"], Dies(), store)
     except KeyboardInterrupt:
         pass
     else:
         raise AssertionError("the encoder was meant to die")
-    assert embed_texts(["a", "b", "c"], Letters(), store).encoded == 1
+    assert embed_inline(["a", "b", "c"], Letters(), store).encoded == 1
 
 
 def test_no_texts_at_all():
-    nothing = embed_texts([None, ""], Letters(), Store())
+    nothing = embed_inline([None, ""], Letters(), Store())
     assert nothing.vectors.shape == (2, 26) and not nothing.vectors.any()
-    assert embed_texts([], Letters(), Store()).vectors.shape == (0, 26)
+    assert embed_inline([], Letters(), Store()).vectors.shape == (0, 26)
 
 
 def test_a_bad_photo_costs_only_itself():
     folder = Folder(a=b"aa", b=b"bb", same=b"aa", broken=b"!")
-    found = embed_photos([["a", "b"], ["gone", "broken", "same"], [], ["disk"]], folder, Bytes(), Store())
+    found = embed_files(
+        PhotoModality(), [["a", "b"], ["gone", "broken", "same"], [], ["disk"]], folder, Bytes(), Store()
+    )
     assert found.keys == [[photo_key(b"aa"), photo_key(b"bb")], [photo_key(b"aa")], [], []]
     assert found.problems == [
         None,
@@ -133,26 +137,26 @@ def test_a_bad_photo_costs_only_itself():
 
 
 def test_each_photo_is_read_and_encoded_once(monkeypatch):
-    monkeypatch.setattr(embedding, "_PHOTOS_AT_ONCE", 2)
+    monkeypatch.setattr(embedding, "_FILES_AT_ONCE", 2)
     folder, encoder, store = Folder(a=b"aa", b=b"bb", c=b"aa"), Bytes(), Store()
-    first = embed_photos([["a", "b"], ["b", "c"]], folder, encoder, store)
+    first = embed_files(PhotoModality(), [["a", "b"], ["b", "c"]], folder, encoder, store)
     assert sorted(folder.read_paths) == ["a", "b", "c"]
     assert encoder.asked == ["aa", "bb"]
-    second = embed_photos([["a", "b"], ["b", "c"]], folder, encoder, store)
+    second = embed_files(PhotoModality(), [["a", "b"], ["b", "c"]], folder, encoder, store)
     assert len(encoder.asked) == 2
     assert (second.encoded, second.reused) == (0, 2)
     np.testing.assert_array_equal(first.vectors, second.vectors)
 
 
 def test_many_problems_are_cut_to_a_sentence():
-    found = embed_photos([[f"missing-{number}" for number in range(100)]], Folder(), Bytes(), Store())
+    found = embed_files(PhotoModality(), [[f"missing-{number}" for number in range(100)]], Folder(), Bytes(), Store())
     assert found.problems[0] is not None and len(found.problems[0]) == 300
 
 
 def test_the_table_of_a_night():
-    texts = embed_texts(["torn", None], Letters(), Store())
-    photos = embed_photos([["a"], ["b"]], Folder(a=b"aa"), Bytes(), Store())
-    table = embeddings_table("2025-03-01", ["k1", "k2"], texts, photos)
+    texts = embed_inline(["torn", None], Letters(), Store())
+    photos = embed_files(PhotoModality(), [["a"], ["b"]], Folder(a=b"aa"), Bytes(), Store())
+    table = embeddings_table("2025-03-01", ["k1", "k2"], {"text": texts, "image": photos})
     assert table.schema.equals(EMBEDDINGS)
     assert table["night"].to_pylist() == ["2025-03-01"] * 2
     assert table["text_vector"].null_count == table["image_vector"].null_count == 1
@@ -162,8 +166,8 @@ def test_the_table_of_a_night():
 
 
 def test_a_workflow_without_photos_or_without_cases_has_a_table_too():
-    table = embeddings_table("2025-03-01", ["k1"], embed_texts(["x"], Letters(), Store()), None)
+    table = embeddings_table("2025-03-01", ["k1"], {"text": embed_inline(["x"], Letters(), Store())})
     assert table["image_vector"].null_count == 1 and table["photo_keys"].to_pylist() == [[]]
-    empty = embeddings_table("2025-03-01", [], embed_texts([], Letters(), Store()), None)
+    empty = embeddings_table("2025-03-01", [], {"text": embed_inline([], Letters(), Store())})
     assert empty.num_rows == 0 and empty.schema.equals(EMBEDDINGS)
-    assert embeddings_table("2025-03-01", ["k1"], None, None).schema.equals(EMBEDDINGS)
+    assert embeddings_table("2025-03-01", ["k1"], {}).schema.equals(EMBEDDINGS)

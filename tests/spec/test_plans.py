@@ -37,9 +37,9 @@ def test_times_are_ages_unless_the_features_are_named_without_them() -> None:
 def test_vectors_only_where_they_are_declared() -> None:
     tickets = shipped("support_tickets")
 
-    assert (tickets.feature_plan.text_dimensions > 0, tickets.feature_plan.image_dimensions) == (True, 0)
+    assert tickets.feature_plan.dimensions["text"] > 0 == tickets.feature_plan.dimensions["image"]
     assert tickets.training_plan.estimator == "logistic"
-    assert shipped("order_returns").feature_plan.text_dimensions == 0
+    assert shipped("order_returns").feature_plan.dimensions == {"text": 0, "image": 0}
 
 
 def test_the_rule_for_retraining_starts_with_the_first_decided_night() -> None:
@@ -57,10 +57,10 @@ def test_every_estimator_has_a_plan_of_its_own() -> None:
     trees, joined = spec.training_plan, spec.training_plan_of("fusion")
     assert (trees.estimator, joined.estimator) == ("boosting", "fusion")
     # the vectors that the network needs are there, and the trees, which were told to leave them out, do
-    assert spec.feature_plan.text_dimensions > 0 < spec.feature_plan.image_dimensions
-    assert (trees.text_dimensions, trees.image_dimensions) == (0, 0)
-    assert joined.text_dimensions > 0 < joined.image_dimensions
-    assert plain.feature_plan.text_dimensions == 0
+    assert min(spec.feature_plan.dimensions.values()) > 0
+    assert trees.dimensions == {"text": 0, "image": 0}
+    assert min(joined.dimensions.values()) > 0
+    assert plain.feature_plan.dimensions["text"] == 0
     assert trees.segments == joined.segments == ("channel",)
     assert (trees.search.seconds, trees.search.candidates) == (60, None)
     assert training_plan(spec, "fusion", search_candidates=4).search.candidates == 4

@@ -18,6 +18,7 @@ from pipeline_project.domain.clusters.neighbours import density_labels
 from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.vectors.joint import centred, reduced
+from pipeline_project.domain.vectors.modalities import MODALITIES, file_keys
 from pipeline_project.domain.vectors.near_duplicates import Twins, twins
 from pipeline_project.domain.vectors.stored import Floats, unit, unpack
 
@@ -91,15 +92,15 @@ def night_groups(
     tonight = window_embeddings.filter(pc.equal(window_embeddings[NIGHT], night))
     window = _window(window_embeddings, night, terms.window_nights)
     case_ids, nights = window[CASE_ID].to_pylist(), window[NIGHT].to_pylist()
-    text, image = (_vectors(window, tonight, name) for name in ("text_vector", "image_vector"))
+    kinds = [_vectors(window, tonight, modality.vector_column) for modality in MODALITIES.values()]
     known = {case: _name(subjects.get(case)) for case in case_ids}
 
-    labels = cluster(centred(text, image), case_ids, terms)
+    labels = cluster(centred(*kinds), case_ids, terms)
     tracked = track(labels, case_ids, nights, night, _earlier(earlier, night, terms.window_nights))
     asked = np.array([n == night for n in nights], dtype=bool)
-    keys = [value or [] for value in window["photo_keys"].to_pylist()]
+    keys = file_keys(window)
     recent = len(case_ids) - min(len(case_ids), max(twin_limit, int(asked.sum())))
-    alike = twins(unit(np.hstack([text[recent:], image[recent:]])), case_ids, known, keys, asked)
+    alike = twins(unit(np.hstack([kind[recent:] for kind in kinds])), case_ids, known, keys, asked)
     table = clusters_table(night, case_ids, labels, tracked, known, asked, alike)
     order = {case: row for row, case in enumerate(table[CASE_ID].to_pylist())}
     rows = pa.array([order[case] for case in tonight[CASE_ID].to_pylist()], pa.int64())

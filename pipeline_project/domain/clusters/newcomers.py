@@ -14,6 +14,7 @@ from pipeline_project.domain.clusters.lineage import ClusterEvent, Kind, by_clus
 from pipeline_project.domain.clusters.similarity import Likeness, Vectors, likeness
 from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.core.schema import NIGHT
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
 #: One row per cluster and night, ended clusters on the night they ended. No case and no account is named in it.
 EVENTS = pa.schema(
@@ -28,8 +29,7 @@ EVENTS = pa.schema(
         pa.field("accounts", pa.int64()),
         pa.field("alike", pa.int64()),
         pa.field("alike_accounts", pa.int64()),
-        pa.field("word_similarity", pa.float64()),
-        pa.field("photo_similarity", pa.float64()),
+        *(pa.field(modality.similarity_column, pa.float64()) for modality in MODALITIES.values()),
         pa.field("shared_photos", pa.int64()),
         pa.field("chance", pa.float64()),
         pa.field("reported", pa.bool_(), nullable=False),
@@ -44,7 +44,7 @@ class Novelty:
     Attributes:
         members, accounts: of the whole cluster, in the window.
         growth: cases of the latest nights that are alike across accounts, and `growth_accounts` of how many accounts.
-        word_similarity, photo_similarity: mean cosine between the alike; None where there is nothing to compare.
+        similarity: by modality, mean cosine between the alike; None where there is nothing to compare.
         shared_photos: photos that more than one account sent.
         chance: that an ordinary new cluster grows so.
     """
@@ -54,8 +54,7 @@ class Novelty:
     accounts: int
     growth: int
     growth_accounts: int
-    word_similarity: float | None
-    photo_similarity: float | None
+    similarity: Mapping[str, float | None]
     shared_photos: int
     chance: float
 
@@ -135,8 +134,7 @@ def _novelty(event: ClusterEvent, alike: Likeness, chance: float, terms: Cluster
         accounts=event.accounts,
         growth=alike.cases,
         growth_accounts=alike.accounts,
-        word_similarity=alike.words,
-        photo_similarity=alike.photos,
+        similarity=alike.similarity,
         shared_photos=alike.shared_photos,
         chance=chance,
     )
@@ -151,8 +149,7 @@ def novelties_of(events: pa.Table) -> list[Novelty]:
             accounts=row["accounts"],
             growth=row["alike"],
             growth_accounts=row["alike_accounts"],
-            word_similarity=row["word_similarity"],
-            photo_similarity=row["photo_similarity"],
+            similarity={name: row[modality.similarity_column] for name, modality in MODALITIES.items()},
             shared_photos=row["shared_photos"],
             chance=row["chance"],
         )
@@ -184,8 +181,7 @@ def _row(event: ClusterEvent, alike: Likeness | None, chance: float | None, repo
         "accounts": event.accounts,
         "alike": alike and alike.cases,
         "alike_accounts": alike and alike.accounts,
-        "word_similarity": alike and alike.words,
-        "photo_similarity": alike and alike.photos,
+        **{modality.similarity_column: alike and alike.similarity[name] for name, modality in MODALITIES.items()},
         "shared_photos": alike and alike.shared_photos,
         "chance": chance,
         "reported": reported,

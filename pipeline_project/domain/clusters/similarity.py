@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.core.schema import CASE_ID
+from pipeline_project.domain.vectors.modalities import MODALITIES, file_keys
 from pipeline_project.domain.vectors.stored import Floats, unit, unpack
 
 # Every pair is compared, so of a huge cluster only so many cases are: what is counted is then a lower bound.
@@ -24,14 +25,13 @@ class Likeness:
 
     Attributes:
         cases, accounts: how many, and of how many accounts.
-        words, photos: mean cosine over the pairs of them that have both; None where there is no pair.
+        similarity: by modality, mean cosine over the pairs of them that have both; None where there is no pair.
         shared_photos: photos that more than one account sent.
     """
 
     cases: int
     accounts: int
-    words: float | None
-    photos: float | None
+    similarity: Mapping[str, float | None]
     shared_photos: int
 
 
@@ -41,20 +41,19 @@ class Vectors:
 
     Attributes:
         row: case id to row.
-        text, image: shape (cases, d), unit length; a row of zeros where there is none. d may be 0.
+        kinds: by modality, shape (cases, d), unit length; a row of zeros where there is none. d may be 0.
         keys: content keys of each case's photos.
     """
 
     row: Mapping[str, int]
-    text: Floats
-    image: Floats
+    kinds: Mapping[str, Floats]
     keys: Sequence[Sequence[str]]
 
     @cached_property
     def joint(self) -> Floats:
         """Words and photos together, unit length; zeros for a case that lacks one of the kinds the others have."""
-        joint = unit(np.hstack([self.text, self.image]))
-        for part in (self.text, self.image):
+        joint = unit(np.hstack(list(self.kinds.values())))
+        for part in self.kinds.values():
             if part.any():
                 # half of a case is no match: many write the same few words, and send no photo
                 joint[~part.any(axis=1)] = 0.0
@@ -70,9 +69,8 @@ def vectors_of(embeddings: pa.Table, cases: Sequence[str]) -> Vectors:
     wanted = embeddings.filter(pc.is_in(embeddings[CASE_ID], pa.array(list(cases), pa.string())))
     last = {case: row for row, case in enumerate(wanted[CASE_ID].to_pylist())}
     table = wanted.take(pa.array(list(last.values()), pa.int64()))
-    keys = [value or [] for value in table["photo_keys"].to_pylist()]
-    text, image = (_unpacked(table[name]) for name in ("text_vector", "image_vector"))
-    return Vectors({case: row for row, case in enumerate(last)}, text, image, keys)
+    kinds = {name: _unpacked(table[modality.vector_column]) for name, modality in MODALITIES.items()}
+    return Vectors({case: row for row, case in enumerate(last)}, kinds, file_keys(table))
 
 
 def likeness(cases: Sequence[str], subjects: Mapping[str, str | None], vectors: Vectors, similarity: float) -> Likeness:
@@ -97,8 +95,7 @@ def likeness(cases: Sequence[str], subjects: Mapping[str, str | None], vectors: 
     return Likeness(
         cases=int(linked.sum()),
         accounts=len(set(owners[linked])),
-        words=_mean_cosine(vectors.text[rows[linked]]),
-        photos=_mean_cosine(vectors.image[rows[linked]]),
+        similarity={name: _mean_cosine(kind[rows[linked]]) for name, kind in vectors.kinds.items()},
         shared_photos=len(shared),
     )
 

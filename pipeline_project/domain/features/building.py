@@ -14,6 +14,7 @@ from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType
 from pipeline_project.domain.features.history import Askers, Asking, PastCases, codes, entity_history, past_cases
 from pipeline_project.domain.features.plan import FeaturePlan
 from pipeline_project.domain.features.table import FeatureTable, floats, stacked, strings
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.domain.vectors.stored import unpack
 
 __all__ = ["SEASON", "FeaturePlan", "FeatureTable", "Past", "build_features", "no_cases", "no_past"]
@@ -61,7 +62,7 @@ def build_features(
 
     Args:
         as_of: the time before which each night may know, as a rule its start, in UTC.
-        embeddings: rows of these cases, with `text_vector` and `image_vector`.
+        embeddings: rows of these cases, with the vectors of the plan's modalities.
         clusters: rows of these cases and, for what is known of a cluster's past, of earlier cases.
 
     Raises:
@@ -86,21 +87,21 @@ def build_features(
         numbers=stacked(list(numbers.values()), len(cases), np.float64),
         category_names=tuple(f.name for f in kinds),
         categories=stacked([strings(cases.column(f.name)) for f in kinds], len(cases), object),
-        text=_vectors(cases, embeddings, "text_vector") if plan.text_dimensions else None,
-        image=_vectors(cases, embeddings, "image_vector") if plan.image_dimensions else None,
+        vectors={
+            name: _vectors(cases, embeddings, modality.vector_column)
+            for name, modality in MODALITIES.items()
+            if plan.dimensions.get(name)
+        },
     )
 
 
 def _sizes(cases: pa.Table, plan: FeaturePlan) -> dict[str, np.ndarray]:
     """Characters of each text and number of photos; a missing one has none."""
-    columns = {}
-    for field in plan.of_type(FieldType.TEXT):
-        texts = strings(cases.column(field.name))
-        columns[f"{field.name}_length"] = np.array([len(t or "") for t in texts], dtype=np.float64)
-    for field in plan.of_type(FieldType.IMAGE):
-        photos = cases.column(field.name).to_pylist()
-        columns[f"{field.name}_count"] = np.array([len(p or ()) for p in photos], dtype=np.float64)
-    return columns
+    return dict(
+        modality.size(field.name, cases.column(field.name))
+        for modality in MODALITIES.values()
+        for field in plan.of_type(modality.field_type)
+    )
 
 
 def _times(cases: pa.Table, plan: FeaturePlan, starts: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pipeline_project.domain.core.schema import Field, FieldType
 
@@ -18,7 +19,7 @@ class FeaturePlan:
         time_zone: IANA zone in which weekday and hour are read.
         history: (field, nights looked back or None for all) of each entity whose past counts.
         basket: groups of fields whose equal values make one basket within a night.
-        text_dimensions, image_dimensions: vectors are reduced to this many; 0 means they are not used.
+        dimensions: vectors of each modality are reduced to this many; those without a number are not used.
         labels: in the spec's order.
         clusters: whether the workflow has clusters.
 
@@ -34,8 +35,7 @@ class FeaturePlan:
     ages: tuple[Field, ...] = ()
     history: tuple[tuple[str, int | None], ...] = ()
     basket: tuple[tuple[str, ...], ...] = ()
-    text_dimensions: int = 0
-    image_dimensions: int = 0
+    dimensions: Mapping[str, int] = field(default_factory=dict, hash=False)
     clusters: bool = False
     late: frozenset[str] = frozenset()
 

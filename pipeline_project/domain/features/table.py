@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline_project.domain.core.schema import CASE_ID
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.domain.vectors.stored import pack, unpack
 
 #: The night of the case; in the lake's `training_set` the column `night` is the night of the training.
 CASE_NIGHT = "case_night"
 _NUMBER, _CATEGORY = "number_", "category_"
-_TEXT, _IMAGE = "text_vector", "image_vector"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class FeatureTable:
         case_ids, nights: shape (n,), strings.
         number_names, numbers: float64 of shape (n, numbers); a missing number is NaN.
         category_names, categories: objects of shape (n, categories), strings or None.
-        text, image: float32 of shape (n, dimension), a zero row where there is none; None when the workflow has none.
+        vectors: of the modalities that the workflow has, by name, float32 of shape (n, dimension), a zero row where
+            there is none.
     """
 
     case_ids: np.ndarray
@@ -34,29 +35,25 @@ class FeatureTable:
     numbers: np.ndarray
     category_names: tuple[str, ...]
     categories: np.ndarray
-    text: np.ndarray | None = None
-    image: np.ndarray | None = None
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.case_ids)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every feature's name; all of a text's or photo's dimensions are one feature."""
-        vectors = [name for name, held in (("text", self.text), ("photos", self.image)) if held is not None]
-        return (*self.number_names, *self.category_names, *vectors)
+        """Every feature's name; all dimensions of a modality are one feature."""
+        return (*self.number_names, *self.category_names, *(MODALITIES[name].feature for name in self.vectors))
 
     def select(self, rows: np.ndarray) -> FeatureTable:
         """The rows of a mask, or at positions."""
-        return FeatureTable(
+        return replace(
+            self,
             case_ids=self.case_ids[rows],
             nights=self.nights[rows],
-            number_names=self.number_names,
             numbers=self.numbers[rows],
-            category_names=self.category_names,
             categories=self.categories[rows],
-            text=None if self.text is None else self.text[rows],
-            image=None if self.image is None else self.image[rows],
+            vectors={name: held[rows] for name, held in self.vectors.items()},
         )
 
     def number(self, name: str) -> np.ndarray:
@@ -72,16 +69,7 @@ class FeatureTable:
     def without_numbers(self, names: Sequence[str]) -> FeatureTable:
         """The same table less some numbers."""
         kept = [i for i, name in enumerate(self.number_names) if name not in names]
-        return FeatureTable(
-            case_ids=self.case_ids,
-            nights=self.nights,
-            number_names=tuple(self.number_names[i] for i in kept),
-            numbers=self.numbers[:, kept],
-            category_names=self.category_names,
-            categories=self.categories,
-            text=self.text,
-            image=self.image,
-        )
+        return replace(self, number_names=tuple(self.number_names[i] for i in kept), numbers=self.numbers[:, kept])
 
     def to_arrow(self, label: Sequence[str] | None = None, known_at: pa.Array | None = None) -> pa.Table:
         """As the lake keeps it: case_night, case_id, label and known_at if given, then one column for each feature."""
@@ -97,10 +85,8 @@ class FeatureTable:
             columns[_NUMBER + name] = pa.array(self.numbers[:, i], pa.float64())
         for i, name in enumerate(self.category_names):
             columns[_CATEGORY + name] = pa.array(self.categories[:, i], pa.string())
-        if self.text is not None:
-            columns[_TEXT] = pack(self.text)
-        if self.image is not None:
-            columns[_IMAGE] = pack(self.image)
+        for name, held in self.vectors.items():
+            columns[MODALITIES[name].vector_column] = pack(held)
         return pa.table(columns)
 
     @classmethod
@@ -115,8 +101,11 @@ class FeatureTable:
             numbers=stacked([floats(table.column(name)) for name in numbers], len(table), np.float64),
             category_names=tuple(name.removeprefix(_CATEGORY) for name in categories),
             categories=stacked([strings(table.column(name)) for name in categories], len(table), object),
-            text=unpack(table.column(_TEXT)) if _TEXT in table.column_names else None,
-            image=unpack(table.column(_IMAGE)) if _IMAGE in table.column_names else None,
+            vectors={
+                name: unpack(table.column(modality.vector_column))
+                for name, modality in MODALITIES.items()
+                if modality.vector_column in table.column_names
+            },
         )
 
 

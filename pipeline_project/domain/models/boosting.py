@@ -14,6 +14,7 @@ from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.columns import Columns
 from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.explanations import spoken, weighty
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
 if TYPE_CHECKING:
     import xgboost
@@ -60,8 +61,7 @@ class BoostedTrees:
         seed: int = 7,
         like: Self | None = None,
     ) -> Self:
-        dimensions = {"text": self.settings.text_dimensions, "image": self.settings.image_dimensions}
-        self.columns_ = Columns().fit(table, dimensions)
+        self.columns_ = Columns().fit(table, self.settings.dimensions)
         matrix = self.columns_.matrix(table)
         weight = np.ones(len(y)) if weights is None else weights
         self.parameters_ = self._parameters(len(y), seed)
@@ -150,8 +150,7 @@ class BoostedTrees:
     def files(self) -> dict[str, bytes]:
         settings = {
             "labels": list(self.settings.labels),
-            "text_dimensions": self.settings.text_dimensions,
-            "image_dimensions": self.settings.image_dimensions,
+            **{f"{kind}_dimensions": width for kind, width in self.settings.dimensions.items()},
             "masked": sorted(self.settings.masked),
             "rounds": self.rounds_,
             "parameters": self.parameters_,
@@ -172,8 +171,7 @@ class BoostedTrees:
             model = cls(
                 EstimatorSettings(
                     labels=tuple(content["labels"]),
-                    text_dimensions=content["text_dimensions"],
-                    image_dimensions=content["image_dimensions"],
+                    dimensions={kind: content.get(f"{kind}_dimensions", 0) for kind in MODALITIES},
                     masked=frozenset(content["masked"]),
                 )
             )

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
 #: A category value seen less often than this shares one code with values never seen.
 RARE = 20
@@ -29,7 +30,7 @@ class Columns:
         numbers: names of the numbers used; constant ones are left out.
         values: per category, the values with a code of their own; code i + 1 is values[i], code 0 all others.
         quartiles: per number, the lower and upper quartile seen in training.
-        means, components: per kind of vector (text, image), what reduces it; shapes (d,) and (kept, d).
+        means, components: per kind of vector (modality), what reduces it; shapes (d,) and (kept, d).
     """
 
     numbers: list[str] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Columns:
             values, counts = np.unique(column[column != np.array(None)].astype(str), return_counts=True)
             often = sorted(zip(-counts, values, strict=True))[:_MOST_VALUES]
             self.values[name] = sorted(str(value) for count, value in often if -count >= RARE)
-        for kind, vectors in _vectors(table).items():
+        for kind, vectors in table.vectors.items():
             kept = vectors[vectors.any(axis=1)]
             width = min(dimensions.get(kind, 0), len(kept) - 1, vectors.shape[1])
             if width >= 1:
@@ -76,7 +77,7 @@ class Columns:
         """
         lacking = [n for n in self.numbers if n not in table.number_names]
         lacking += [n for n in self.values if n not in table.category_names]
-        vectors = _vectors(table)
+        vectors = table.vectors
         lacking += [kind for kind in self.components if kind not in vectors]
         if lacking:
             raise ModelUnavailable(
@@ -102,7 +103,7 @@ class Columns:
 
     @classmethod
     def from_parts(cls, content: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Columns:
-        kinds = [kind for kind in ("text", "image") if f"{kind}.mean" in tensors]
+        kinds = [kind for kind in MODALITIES if f"{kind}.mean" in tensors]
         return cls(
             numbers=list(content["numbers"]),
             values={name: list(values) for name, values in content["values"]},
@@ -110,10 +111,6 @@ class Columns:
             means={kind: tensors[f"{kind}.mean"] for kind in kinds},
             components={kind: tensors[f"{kind}.components"] for kind in kinds},
         )
-
-
-def _vectors(table: FeatureTable) -> dict[str, np.ndarray]:
-    return {kind: held for kind, held in (("text", table.text), ("image", table.image)) if held is not None}
 
 
 def _reduce(vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:

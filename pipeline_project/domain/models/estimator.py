@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.vectors.modalities import usual_dimensions
 
 
 @dataclass(frozen=True)
@@ -17,14 +18,13 @@ class EstimatorSettings:
 
     Attributes:
         labels: in the spec's order; the columns of every probability.
-        text_dimensions, image_dimensions: vectors are reduced to this many.
+        dimensions: the vectors of each modality are reduced to this many.
         masked: features whose values are personal, so that reasons do not show them.
         choices: hyper-parameters of the estimator's `GRID` that replace the ones it comes with.
     """
 
     labels: tuple[str, ...]
-    text_dimensions: int = 24
-    image_dimensions: int = 16
+    dimensions: Mapping[str, int] = field(default_factory=usual_dimensions, hash=False)
     masked: frozenset[str] = frozenset()
     choices: tuple[tuple[str, float], ...] = ()
 
@@ -35,7 +35,7 @@ class Estimator(Protocol):
     Attributes:
         ABOUT: what it learns on, in a few words; docs/workflows.md prints them.
         LIBRARY: what it learns with, as Dagster's UI calls it.
-        VECTORS: of `text` and `image`, those that it sees in full; of the others it sees what the spec asks for.
+        VECTORS: of `MODALITIES`, those that it sees in full; of the others it sees what the spec asks for.
         REQUIRES: of these, those without which it has nothing to learn from.
         GRID: hyper-parameters worth trying, and their values; see `search`.
     """

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models.columns import Columns
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
 #: In log-odds; what counts for less is not said.
 _SMALLEST_REASON = 0.05
@@ -26,13 +27,13 @@ _PHRASES = (
     (r"^(.+)_days_ago$", r"days since \1"),
     (r"^(.+)_rate$", r"past rate of \1"),
     (r"^season_(sin|cos)$", "season"),
-    (r"^text$", "what the text says"),
-    (r"^image$", "what the photos show"),
 )
 
 
 def phrase(name: str) -> str:
     """A feature's name in words."""
+    if name in MODALITIES:
+        return MODALITIES[name].shows
     for pattern, words in _PHRASES:
         if re.match(pattern, name):
             return re.sub(pattern, words, name).replace("_", " ")

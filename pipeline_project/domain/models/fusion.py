@@ -71,8 +71,7 @@ class FusionNetwork:
         Raises:
             ModelUnavailable: the cases have no feature at all that says anything.
         """
-        dimensions = {"text": self.settings.text_dimensions, "image": self.settings.image_dimensions}
-        self.inputs_ = FusionInputs().fit(table, dimensions)
+        self.inputs_ = FusionInputs().fit(table, self.settings.dimensions)
         self.recipe_ = Recipe(**dict(self.settings.choices))
         weight = np.ones(len(y)) if weights is None else weights
         batch = self._batch(table)

@@ -1,4 +1,4 @@
-"""Features as the groups a network joins: numbers, categories, text and image."""
+"""Features as the groups a network joins: numbers, categories and the vectors of each modality."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models.columns import Columns
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
-#: Vectors keep more of themselves here than for trees, which look at one component at a time.
-_WIDTHS = {"text": 96, "image": 64}
 #: Standardized numbers further out than this say no more.
 _FURTHEST = 4.0
 
@@ -37,7 +36,8 @@ class FusionInputs:
         Args:
             dimensions: of each kind of vector; 0 leaves it out, another number is the least that is kept.
         """
-        widths = {kind: max(width, _WIDTHS[kind]) if width else 0 for kind, width in dimensions.items()}
+        # vectors keep more of themselves here than for trees, which look at one component at a time
+        widths = {kind: max(width, MODALITIES[kind].width) if width else 0 for kind, width in dimensions.items()}
         self.columns = Columns().fit(table, widths)
         matrix = self.columns.matrix(table).astype(np.float64)
         numbers = np.arcsinh(matrix[:, : len(self.columns.numbers)])

@@ -132,9 +132,9 @@ class LogisticOnEmbeddings:
 
 
 def _text_of(table: FeatureTable) -> np.ndarray:
-    if table.text is None:
+    if "text" not in table.vectors:
         raise ModelUnavailable("logistic works on the text's vectors and these cases have none; set `text` in the spec")
-    return table.text
+    return table.vectors["text"]
 
 
 def _softmax(vectors: np.ndarray, coefficients: np.ndarray, intercepts: np.ndarray) -> np.ndarray:

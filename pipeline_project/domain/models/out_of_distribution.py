@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline_project.domain.features.table import FeatureTable
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
 #: About two normal cases in a thousand are flagged.
 _QUANTILE = 0.998
@@ -29,7 +30,7 @@ class Familiar:
         ranges: per watched number, the ends of its usual range (after asinh, so that money's long tail is no news).
         references: per kind of vector, unit-length rows drawn from training, shape (r, d).
         always: kinds of vector that nearly every training case had.
-        limits: largest distance that is still familiar: categories, numbers, text, image.
+        limits: largest distance that is still familiar: categories, numbers, each modality.
     """
 
     values: dict[str, list[str]] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Familiar:
             if len(seen):
                 low, high = np.quantile(seen, [0.001, 0.999])
                 self.ranges[name] = (float(low), float(high))
-        for kind, vectors in _vectors(table).items():
+        for kind, vectors in table.vectors.items():
             there = np.flatnonzero(vectors.any(axis=1))
             if len(there):
                 if len(there) >= _QUANTILE * len(vectors):
@@ -60,12 +61,12 @@ class Familiar:
     def limit(self, table: FeatureTable) -> Familiar:
         """Sets the limits so that about two in a thousand of these normal cases pass one of them."""
         slack = _SLACK if len(table) >= _FEW else _SLACK_WHEN_FEW
-        least = {"categories": 1.0, "numbers": _LEAST_STEP, "text": _LEAST_DISTANCE, "image": _LEAST_DISTANCE}
+        least = {"categories": 1.0, "numbers": _LEAST_STEP}
         distances = self.distances(table)
         quantile = 1 - (1 - _QUANTILE) / max(len(distances), 1)
         for kind, distance in distances.items():
             found = float(np.quantile(distance, quantile)) if len(distance) else 0.0
-            self.limits[kind] = max(found * (1.0 if kind == "categories" else slack), least[kind])
+            self.limits[kind] = max(found * (1.0 if kind == "categories" else slack), least.get(kind, _LEAST_DISTANCE))
         return self
 
     def distances(self, table: FeatureTable) -> dict[str, np.ndarray]:
@@ -80,7 +81,7 @@ class Familiar:
         if self.ranges:
             outside = [self._outside(np.arcsinh(table.number(name)), name) for name in self.ranges]
             found["numbers"] = np.max(outside, axis=0)
-        for kind, vectors in _vectors(table).items():
+        for kind, vectors in table.vectors.items():
             if kind in self.references:
                 found[kind] = self._apart(vectors, kind)
         return found
@@ -118,12 +119,7 @@ class Familiar:
         return cls(
             values={name: list(values) for name, values in content["values"].items()},
             ranges={name: (low, high) for name, (low, high) in content["ranges"].items()},
-            references={kind: tensors[kind] for kind in ("text", "image") if kind in tensors},
+            references={kind: tensors[kind] for kind in MODALITIES if kind in tensors},
             always=list(content["always"]),
             limits=dict(content["limits"]),
         )
-
-
-def _vectors(table: FeatureTable) -> dict[str, np.ndarray]:
-    held = {"text": table.text, "image": table.image}
-    return {kind: vectors for kind, vectors in held.items() if vectors is not None}

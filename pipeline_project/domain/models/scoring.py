@@ -8,23 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.core.reasons import Reason
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, FieldType
+from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.features.building import FeatureTable
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.models.training import TrainedModel
-
-
-def texts_of(cases: pa.Table, schema: CaseSchema) -> list[str | None]:
-    """The words of each case: its text fields in the spec's order, one after the other; None when all are empty."""
-    columns = [cases[field.name].to_pylist() for field in schema.of_type(FieldType.TEXT)]
-    return ["\n".join(filter(None, parts)) or None for parts in zip(*columns, strict=True)]
-
-
-def photos_of(cases: pa.Table, schema: CaseSchema) -> list[list[str]]:
-    """The photos of each case, of all image fields together."""
-    columns = [cases[field.name].to_pylist() for field in schema.of_type(FieldType.IMAGE)]
-    return [[path for paths in row for path in paths or ()] for row in zip(*columns, strict=True)]
+from pipeline_project.domain.vectors.modalities import file_modalities
 
 
 def score_features(
@@ -68,16 +56,11 @@ def summing_to_one(probabilities: np.ndarray) -> list[float]:
 
 def problems_of(cases: pa.Table, embeddings: pa.Table | None, unusual: Sequence[str | None]) -> list[str | None]:
     """Why each case may not be decided by the model, or None; a photo that failed comes first."""
-    failed: set[str] = set()
+    failed: dict[str, str] = {}
     if embeddings is not None:
-        failed = {
-            case
-            for case, problem in zip(
-                embeddings[CASE_ID].to_pylist(), embeddings["image_problem"].to_pylist(), strict=True
+        for modality in reversed(file_modalities()):
+            problems = zip(
+                embeddings[CASE_ID].to_pylist(), embeddings[modality.problem_column].to_pylist(), strict=True
             )
-            if problem
-        }
-    return [
-        Reason.FAILED_PHOTO.value if case in failed else problem
-        for case, problem in zip(cases[CASE_ID].to_pylist(), unusual, strict=True)
-    ]
+            failed |= {case: modality.failure.value for case, problem in problems if problem}
+    return [failed.get(case, problem) for case, problem in zip(cases[CASE_ID].to_pylist(), unusual, strict=True)]

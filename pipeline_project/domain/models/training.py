@@ -26,6 +26,7 @@ from pipeline_project.domain.models.search import Budget, Choices, Clock, Found,
 from pipeline_project.domain.models.segments import SegmentMaps, fit_segments, slice_metrics, slices
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
 from pipeline_project.domain.models.training_guards import GuardTerms
+from pipeline_project.domain.vectors.modalities import usual_dimensions
 
 __all__ = ["Prediction", "TrainedModel", "TrainingPlan", "learned_from", "train", "training_set", "training_table"]
 
@@ -45,6 +46,7 @@ class TrainingPlan:
         labels: in the spec's order.
         calibration_share: latest share of the outcomes that the calibration, not the model, is fitted on.
         minimum_outcomes, minimum_per_label: with fewer, nothing is trained.
+        dimensions: the vectors of each modality are reduced to this many.
         masked: features whose values are personal.
         watched: numbers whose range says whether a case is familiar.
         segments: categories by whose values probabilities are calibrated and figures are given.
@@ -58,8 +60,7 @@ class TrainingPlan:
     seed: int = 7
     minimum_outcomes: int = 200
     minimum_per_label: int = 10
-    text_dimensions: int = 24
-    image_dimensions: int = 16
+    dimensions: Mapping[str, int] = field(default_factory=usual_dimensions, hash=False)
     masked: frozenset[str] = frozenset()
     watched: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
@@ -68,8 +69,7 @@ class TrainingPlan:
 
     @property
     def settings(self) -> EstimatorSettings:
-        dimensions = (self.text_dimensions, self.image_dimensions)
-        return EstimatorSettings(self.labels, *dimensions, self.masked, self.choices)
+        return EstimatorSettings(self.labels, self.dimensions, self.masked, self.choices)
 
 
 def training_set(features: FeatureTable, outcomes: pd.DataFrame) -> pa.Table:

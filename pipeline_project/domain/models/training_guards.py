@@ -20,6 +20,7 @@ from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.features.timeline import later_share
 from pipeline_project.domain.models.single_feature_leakage import alone
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
 #: More of the later rows that the earlier ones hold already, beyond what chance explains, are copies if their labels
 #: agree as those of copies do, ...
@@ -33,7 +34,6 @@ CENSORED_LIMIT = 0.01
 _FEWEST = 50
 _AGE = "_days_ago"
 _HOUR = "hour"
-_TEXT, _IMAGE = "text", "photos"
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,12 @@ def _copies(codes: pd.DataFrame, labels: np.ndarray, later: np.ndarray) -> Copie
         return Copies(len(codes), distinct, 0.0, 0.0)
     earlier = int((~later).sum())
     chance = np.ones(int(later.sum()))
+    contents = {modality.feature for modality in MODALITIES.values()}
     for name in codes.columns:
         code = codes[name].to_numpy()
         share = np.bincount(code[~later], minlength=int(code.max()) + 1) / earlier
         # that two texts or photos are equal to the last byte is no coincidence; 0 stands for none at all
-        share = np.where(np.arange(len(share)) == 0, share, 0.0) if name in (_TEXT, _IMAGE) else share
+        share = np.where(np.arange(len(share)) == 0, share, 0.0) if name in contents else share
         chance *= share[code[later]]
     again = np.isin(keys[later], keys[~later])
     by_chance = float((1 - (1 - chance) ** earlier).mean())
@@ -206,11 +207,11 @@ def _codes(features: FeatureTable, content: Collection[str], as_days: Collection
     for i, name in enumerate(features.category_names):
         if name in content:
             columns[f"category {name}"] = pd.factorize(features.categories[:, i], use_na_sentinel=False)[0]
-    for name, vectors in ((_TEXT, features.text), (_IMAGE, features.image)):
-        if vectors is not None and vectors.size:
+    for kind, vectors in features.vectors.items():
+        if vectors.size:
             raw = np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.itemsize * vectors.shape[1])))
             found = pd.factorize(pd.Series([row.tobytes() for row in raw.ravel()], dtype=object))[0]
-            columns[name] = np.where(vectors.any(axis=1), found + 1, 0)
+            columns[MODALITIES[kind].feature] = np.where(vectors.any(axis=1), found + 1, 0)
     return pd.DataFrame(columns, index=range(len(features)))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipeline_project.domain.clusters.newcomers import Novelty
 from pipeline_project.domain.reporting import sentences as words
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def _sentence(novelty: Novelty) -> str:
         f"{words.count(novelty.growth, 'recent case')} from {words.count(novelty.growth_accounts, 'account')} "
         f"are alike, of {words.count(novelty.members, 'case')} in the cluster"
     )
-    alike = (("words", novelty.word_similarity), ("photos", novelty.photo_similarity))
+    alike = ((modality.alike, novelty.similarity.get(name)) for name, modality in MODALITIES.items())
     said = [f"{what} {value:.2f}" for what, value in alike if value is not None]
     text += f"; similarity of {' and '.join(said)}" if said else ""
     if novelty.shared_photos:

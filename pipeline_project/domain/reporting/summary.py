@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from pipeline_project.domain.reporting.people import (
     waiting_cases,
 )
 from pipeline_project.domain.reporting.states import Banner, ReportState, banners, state_of
+from pipeline_project.domain.vectors.modalities import MODALITIES, file_modalities
 
 CONFIDENCE_BINS = 20
 MOST_CLUSTERS = 6
@@ -42,12 +44,17 @@ class Confidence:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What was turned into vectors; `contents` counts distinct texts and photos."""
+    """What was turned into vectors.
 
-    texts: int
-    photos: int
-    contents: int
-    failed_photos: int
+    Attributes:
+        contents: how many of each modality, by what one of them is called.
+        distinct: how many different ones of all together.
+        failed: cases with a file that could not be read, by what such a file is called.
+    """
+
+    contents: Mapping[str, int]
+    distinct: int
+    failed: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -231,13 +238,11 @@ def _confidence(scores: pa.Table | None, decisions: pd.DataFrame) -> Confidence 
 def _encoded(embeddings: pa.Table | None) -> Encoded | None:
     if embeddings is None or embeddings.num_rows == 0:
         return None
-    texts = [key for key in embeddings["text_key"].to_pylist() if key]
-    photos = [key for keys in embeddings["photo_keys"].to_pylist() for key in keys or ()]
+    keys = {m.singular: [key for case in m.keys_of(embeddings) for key in case] for m in MODALITIES.values()}
     return Encoded(
-        texts=len(texts),
-        photos=len(photos),
-        contents=len(set(texts)) + len(set(photos)),
-        failed_photos=embeddings.num_rows - embeddings["image_problem"].null_count,
+        contents={singular: len(held) for singular, held in keys.items()},
+        distinct=sum(len(set(held)) for held in keys.values()),
+        failed={m.singular: len(embeddings) - embeddings[m.problem_column].null_count for m in file_modalities()},
     )
 
 

@@ -1,4 +1,4 @@
-"""Text and image vectors as one, in few dimensions, for what looks at both."""
+"""The vectors of all modalities as one, in few dimensions, for what looks at them together."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ _ROWS_AT_ONCE = 8192
 _LENDERS, _LENT_BY = 4096, 5
 
 
-def centred(text: Floats, image: Floats) -> Floats:
-    """Text and image vectors side by side for clustering, shape (cases, dt + di).
+def centred(*vectors: Floats) -> Floats:
+    """The vectors of all modalities side by side for clustering, shape (cases, sum of their dimensions).
 
     Each kind is centred on the cases that have it and scaled to a like spread, so that neither outweighs the other.
-    A case without one of them (a zero row) borrows it from the cases nearest by the other, so that having sent no
+    A case without one of them (a zero row) borrows it from the cases nearest by the others, so that having sent no
     photo makes no group of its own.
     """
-    kinds = [_scaled(vectors) for vectors in (text, image)]
-    return np.hstack([_borrowed(kinds[0], kinds[1]), _borrowed(kinds[1], kinds[0])])
+    kinds = [_scaled(kind) for kind in vectors]
+    others = [np.hstack([*kinds[:place], *kinds[place + 1 :]]) for place in range(len(kinds))]
+    return np.hstack([_borrowed(kind, other) for kind, other in zip(kinds, others, strict=True)])
 
 
 def _scaled(vectors: Floats) -> Floats:

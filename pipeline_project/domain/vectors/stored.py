@@ -10,8 +10,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-
 Floats = npt.NDArray[np.float32]
 
 #: Longest text that is hashed and encoded, in characters. Encoders read some 2,000 at most, so a text of 1 MB
@@ -115,17 +113,3 @@ def text_key(text: str) -> str:
 def photo_key(content: bytes) -> str:
     """The content key of a photo: sha256 hex of its bytes."""
     return hashlib.sha256(content).hexdigest()
-
-
-#: Vectors are packed by `vectors.pack`. `image_problem` says why photos failed; null means fine, or no photos.
-EMBEDDINGS = pa.schema(
-    [
-        pa.field(NIGHT, pa.string(), nullable=False),
-        pa.field(CASE_ID, pa.string(), nullable=False),
-        pa.field("text_vector", pa.binary()),
-        pa.field("image_vector", pa.binary()),
-        pa.field("image_problem", pa.string()),
-        pa.field("photo_keys", pa.list_(pa.string())),
-        pa.field("text_key", pa.string()),
-    ]
-)

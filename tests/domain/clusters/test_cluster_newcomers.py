@@ -15,6 +15,7 @@ from pipeline_project.domain.clusters.newcomers import (
 )
 from pipeline_project.domain.clusters.similarity import Vectors, likeness
 from pipeline_project.domain.clusters.terms import ClusterTerms
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.domain.vectors.stored import unit
 
 NIGHT, LATE, LONG_AGO = "2025-03-20", "2025-03-18", "2025-03-08"
@@ -33,7 +34,11 @@ def vectors(cases: list[str], spread: float, keys: dict[str, list[str]] | None =
     """Words and photos of one kind, scattered by `spread`."""
     rng = np.random.default_rng(3)
     parts = [unit((rng.normal(size=24) + spread * rng.normal(size=(len(cases), 24))).astype(np.float32)) for _ in "ab"]
-    return Vectors({case: row for row, case in enumerate(cases)}, *parts, [(keys or {}).get(c, []) for c in cases])
+    return Vectors(
+        {case: row for row, case in enumerate(cases)},
+        dict(zip(MODALITIES, parts, strict=True)),
+        [(keys or {}).get(c, []) for c in cases],
+    )
 
 
 def judged(
@@ -60,8 +65,7 @@ def history(alike: list[int]) -> pa.Table:
 def test_like_cases_of_many_accounts_that_came_lately_are_reported() -> None:
     (found,), rows = judged(group(8), earlier=history([0] * 20))
     assert (found.members, found.accounts, found.growth, found.growth_accounts) == (8, 8, 8, 8)
-    assert found.word_similarity is not None
-    assert found.word_similarity > 0.9
+    assert (found.similarity["text"] or 0) > 0.9
     assert found.chance < 0.001
     assert novelties_of(rows) == [found]
 
@@ -119,7 +123,7 @@ def test_photos_of_one_account_are_not_shared() -> None:
 def test_words_alone_are_no_match_where_others_send_photos() -> None:
     cases = ["a", "b", "c"]
     some = vectors(cases, 0.0)
-    some.image[:2] = 0.0
+    some.kinds["image"][:2] = 0.0
     assert likeness(cases, dict(zip(cases, "xyz", strict=True)), some, 0.9).cases == 0
 
 

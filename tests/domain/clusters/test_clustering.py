@@ -10,8 +10,9 @@ from pipeline_project.domain.clusters.clustering import CLUSTERS, cluster, night
 from pipeline_project.domain.clusters.neighbours import density_labels
 from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.vectors.joint import centred
+from pipeline_project.domain.vectors.modalities import EMBEDDINGS
 from pipeline_project.domain.vectors.near_duplicates import twins
-from pipeline_project.domain.vectors.stored import EMBEDDINGS, pack, unit
+from pipeline_project.domain.vectors.stored import pack, unit
 
 TERMS = ClusterTerms(window_nights=5, minimum_size=6)
 DIMENSION = 64

@@ -220,7 +220,7 @@ def test_a_field_known_later_is_no_feature() -> None:
 
 
 def test_vectors_are_aligned_with_the_cases() -> None:
-    plan = FeaturePlan(inputs=(PRICE,), labels=("a", "b"), time_zone="UTC", text_dimensions=2)
+    plan = FeaturePlan(inputs=(PRICE,), labels=("a", "b"), time_zone="UTC", dimensions={"text": 2})
     table = cases(case("a", "2024-03-01"), case("b", "2024-03-01"), case("c", "2024-03-01"))
     embeddings = pa.table(
         {
@@ -231,8 +231,7 @@ def test_vectors_are_aligned_with_the_cases() -> None:
     )
     told = build_features(table, plan, no_past(), {"2024-03-01": start("2024-03-01")}, embeddings)
 
-    assert told.text is not None
-    assert told.text.tolist() == [[1, 0], [0, 0], [0, 1]]
+    assert told.vectors["text"].tolist() == [[1, 0], [0, 0], [0, 1]]
 
 
 def test_a_table_survives_the_lake() -> None:

@@ -17,7 +17,7 @@ from pipeline_project.domain.models.fusion import FusionNetwork
 from pipeline_project.domain.models.network import InputBatch, average_case, contributions, logits
 
 LABELS = ("kept", "returned", "lost")
-SETTINGS = EstimatorSettings(LABELS, 8, 8, masked=frozenset({"age", "town"}))
+SETTINGS = EstimatorSettings(LABELS, {"text": 8, "image": 8}, masked=frozenset({"age", "town"}))
 DIRECTIONS = np.random.default_rng(0).normal(size=(2, 3, 12))
 
 
@@ -30,15 +30,15 @@ def cases(rows: int, seed: int, telling: frozenset[str] = frozenset({"price", "b
     price[random.random(rows) < 0.05] = np.nan
     brand = [f"brand{(2 * label + random.integers(3)) % 6}" for label in of["brand"]]
     categories = np.array([[name, f"town{random.integers(3)}"] for name in brand], dtype=object)
-    vectors = []
+    vectors = {}
     for direction, part in zip(DIRECTIONS, ("text", "image"), strict=True):
         held = (direction[of[part]] + 3.0 * random.normal(size=(rows, 12))).astype(np.float32)
-        vectors.append(held / np.linalg.norm(held, axis=1, keepdims=True))
-    vectors[1][random.random(rows) < 0.1] = 0
+        vectors[part] = held / np.linalg.norm(held, axis=1, keepdims=True)
+    vectors["image"][random.random(rows) < 0.1] = 0
     nights = np.array([f"2024-03-{1 + i * 28 // rows:02d}" for i in range(rows)], dtype=object)
     ids = np.array([f"case{i}" for i in range(rows)], dtype=object)
     numbers = np.column_stack([price, random.normal(40, 9, rows)])
-    return FeatureTable(ids, nights, ("price", "age"), numbers, ("brand", "town"), categories, *vectors), y
+    return FeatureTable(ids, nights, ("price", "age"), numbers, ("brand", "town"), categories, vectors), y
 
 
 @lru_cache(maxsize=8)
@@ -122,7 +122,7 @@ def test_values_never_seen_and_missing_ones_are_told_of() -> None:
     fresh.categories[0, 0], fresh.categories[1, 0] = "brand of tomorrow", None
     fresh.numbers[2] = np.nan
     fresh.numbers[3, 0] = 1e300
-    fresh.text[:] = 0
+    fresh.vectors["text"][:] = 0
     clipped, missing = fresh.select(np.arange(4)), fresh.select(np.arange(4))
     missing.categories[0, 0] = None
     clipped.numbers[3, 0] = 1e9
@@ -191,14 +191,12 @@ def test_cases_that_lack_a_feature_or_have_other_vectors_are_refused() -> None:
     with pytest.raises(ModelUnavailable, match=r"price.*train a model for it"):
         learned().probabilities(fresh.without_numbers(["price"]))
     with pytest.raises(ModelUnavailable, match="encoder has changed"):
-        learned().probabilities(replace(fresh, text=np.ones((5, 5), dtype=np.float32)))
+        learned().probabilities(replace(fresh, vectors={**fresh.vectors, "text": np.ones((5, 5), dtype=np.float32)}))
 
 
 def test_workflows_without_vectors_or_categories_have_a_network_too() -> None:
     table, y = cases(600, 1)
-    numbers_alone = replace(
-        table, text=None, image=None, category_names=(), categories=np.empty((600, 0), dtype=object)
-    )
+    numbers_alone = replace(table, vectors={}, category_names=(), categories=np.empty((600, 0), dtype=object))
     model = FusionNetwork(SETTINGS).fit(numbers_alone, y)
     assert log_loss(model.probabilities(numbers_alone), y) < np.log(3) - 0.05
     assert FusionNetwork.from_files(model.files()).files() == model.files()

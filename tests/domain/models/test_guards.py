@@ -39,7 +39,7 @@ class Healthy:
             numbers=np.column_stack(list(self.numbers.values())),
             category_names=tuple(self.categories),
             categories=np.column_stack(list(self.categories.values())),
-            text=self.text,
+            vectors={} if self.text is None else {"text": self.text},
         )
 
     def table(self) -> pa.Table:

@@ -15,9 +15,9 @@ from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, cases_schema
 from pipeline_project.domain.features.building import FeaturePlan, Past, build_features
 from pipeline_project.domain.models.scores import SCORES
-from pipeline_project.domain.models.scoring import photos_of, score_features, texts_of
+from pipeline_project.domain.models.scoring import score_features
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
-from pipeline_project.domain.vectors.stored import EMBEDDINGS
+from pipeline_project.domain.vectors.modalities import EMBEDDINGS, PhotoModality, TextModality
 
 SCHEMA = CaseSchema(
     fields=(
@@ -62,12 +62,12 @@ def scored(prediction: Prediction, of: pa.Table, embeddings: pa.Table | None = N
 
 def test_words_in_the_order_of_the_spec() -> None:
     told = cases({"title": "a", "message": "b"}, {"message": "b"}, {}, {"title": "", "message": "c"})
-    assert texts_of(told, SCHEMA) == ["a\nb", "b", None, "c"]
+    assert TextModality().contents(told, SCHEMA) == ["a\nb", "b", None, "c"]
 
 
 def test_photos_of_all_fields() -> None:
     told = cases({"front": ["1"], "rest": ["2", "3"]}, {"rest": []}, {"front": ["4"]})
-    assert photos_of(told, SCHEMA) == [["1", "2", "3"], [], ["4"]]
+    assert PhotoModality().paths(told, SCHEMA) == [["1", "2", "3"], [], ["4"]]
 
 
 def test_each_case_says_who_scored_it_and_why_not() -> None:

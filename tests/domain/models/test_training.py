@@ -49,7 +49,7 @@ def table(rows: int, seed: int, labels: int) -> tuple[FeatureTable, np.ndarray]:
     names = ("price", "age", "season_sin", "constant")
     nights = np.array([NIGHTS[i * len(NIGHTS) // rows] for i in range(rows)], dtype=object)
     ids = np.array([f"case{i}" for i in range(rows)], dtype=object)
-    return FeatureTable(ids, nights, names, numbers, ("size", "brand"), categories, text), y
+    return FeatureTable(ids, nights, names, numbers, ("size", "brand"), categories, {"text": text}), y
 
 
 def known(features: FeatureTable, y: np.ndarray, plan: TrainingPlan) -> pa.Table:
@@ -152,7 +152,7 @@ def test_slow_labels_are_not_underestimated() -> None:
     """Half of all cases come back; at training the last nights know only of those, since they are known sooner."""
     features, _ = table(6000, 1, 2)
     features = features.without_numbers(features.number_names[:3])
-    features = replace(features, categories=np.full((6000, 2), "same", dtype=object), text=None)
+    features = replace(features, categories=np.full((6000, 2), "same", dtype=object), vectors={})
     y = np.random.default_rng(4).integers(0, 2, 6000)
     begun = pd.to_datetime(features.nights, utc=True)
     when = begun + pd.to_timedelta(np.where(y == 1, 1, 12), unit="D")
@@ -167,8 +167,8 @@ def test_slow_labels_are_not_underestimated() -> None:
 def test_strange_cases_are_flagged() -> None:
     fresh, _ = table(4, 2, 2)
     fresh.numbers[1, 0] = 1e7
-    fresh.text[2] = 0
-    fresh.text[3] = -fresh.text[3]
+    text = fresh.vectors["text"]
+    text[2], text[3] = 0, -text[3]
     problems = model_of(TWO).predict(fresh).problems
 
     assert problems[:3] == [None, OUT_OF_DISTRIBUTION, OUT_OF_DISTRIBUTION]
@@ -337,7 +337,7 @@ def test_cases_without_a_trained_feature_are_refused() -> None:
     with pytest.raises(ModelUnavailable, match=r"price.*train a model for it"):
         model_of(TWO).predict(fresh.without_numbers(["price"]))
     with pytest.raises(ModelUnavailable, match="encoder has changed"):
-        model_of(MANY).predict(replace(fresh, text=np.ones((5, 8), dtype=np.float32)))
+        model_of(MANY).predict(replace(fresh, vectors={"text": np.ones((5, 8), dtype=np.float32)}))
 
 
 def test_an_unknown_estimator_is_named() -> None:

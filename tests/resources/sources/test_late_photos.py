@@ -14,6 +14,7 @@ import pytest
 from pipeline_project.automation.progress import late_photos, night_states, taken_at
 from pipeline_project.container.night import OpenedSources
 from pipeline_project.domain.intake.due_nights import is_done
+from pipeline_project.domain.vectors.modalities import FileModality
 from pipeline_project.ports.sources import CaseSource, OutcomeSource
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
@@ -38,7 +39,7 @@ class Files(OpenedSources):
 class Encoders:
     version, dimension = "v", 2
 
-    def image(self, spec: WorkflowSpec) -> Encoders:
+    def files(self, spec: WorkflowSpec, modality: FileModality) -> Encoders:
         return self
 
     def encode(self, images: Sequence[bytes]) -> tuple[np.ndarray, list[str | None]]:

@@ -24,6 +24,7 @@ from pipeline_project.domain.lifecycle.drift.counts import (
     count_places,
     merge_counts,
 )
+from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.domain.vectors.stored import unpack
 
 #: Directions on which vectors are looked at; the same on every machine and for every night.
@@ -111,7 +112,7 @@ def sketch_night(
     """
     return merge(
         sketch_cases(night, cases.to_batches(_CASES_AT_ONCE), schema),
-        *(_sketch_vectors(embeddings, kind) for kind in ("text", "image") if embeddings is not None),
+        *(_sketch_vectors(embeddings, kind) for kind in MODALITIES if embeddings is not None),
         *([_named(CLUSTERS, clusters["cluster"])] if clusters is not None else []),
         *([sketch_scores(scores.to_batches(_CASES_AT_ONCE))] if scores is not None else []),
         Sketch(outcomes=dict(outcomes or {})),
@@ -149,7 +150,7 @@ def sketch_scores(batches: Iterable[pa.RecordBatch]) -> Sketch:
 
 def _sketch_vectors(embeddings: pa.Table, kind: str) -> Sketch:
     """Where vectors lie on fixed directions; for unit vectors of any kind about N(0, 1) when they point anywhere."""
-    column = f"{kind}_vector"
+    column = MODALITIES[kind].vector_column
 
     def each() -> Iterator[Sketch]:
         for batch in embeddings.select([column]).to_batches(_CASES_AT_ONCE // 8):

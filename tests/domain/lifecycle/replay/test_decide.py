@@ -18,7 +18,8 @@ from pipeline_project.domain.lifecycle.replay.decide import PastNights, decide_a
 from pipeline_project.domain.models.columns import Columns
 from pipeline_project.domain.models.trained import TrainedModel
 from pipeline_project.domain.models.training import TrainingPlan, train, training_set
-from pipeline_project.domain.vectors.stored import EMBEDDINGS, pack
+from pipeline_project.domain.vectors.modalities import EMBEDDINGS
+from pipeline_project.domain.vectors.stored import pack
 from tests.domain.lifecycle.replay.replay_nights import MATRIX, policy
 
 NIGHTS = [f"2025-03-{day:02}" for day in range(1, 25)]
@@ -27,7 +28,7 @@ AMOUNT = Field("amount", FieldType.NUMBER, "amount", Role.AMOUNT)
 KINDS = (("kind", FieldType.CATEGORY), ("note", FieldType.TEXT))
 PLAN = FeaturePlan(
     inputs=(AMOUNT, *(Field(name, kind, name, Role.FEATURE) for name, kind in KINDS)),
-    labels=MATRIX.labels, time_zone="UTC", amount=AMOUNT, history=(("customer", None),), text_dimensions=8,
+    labels=MATRIX.labels, time_zone="UTC", amount=AMOUNT, history=(("customer", None),), dimensions={"text": 8},
 )  # fmt: skip
 PER_NIGHT = 16
 
@@ -72,7 +73,7 @@ def past() -> PastNights:
 @pytest.fixture(scope="module")
 def model(past: PastNights) -> TrainedModel:
     features = build_features(past.cases, PLAN, past.past, past.as_of, past.embeddings)
-    plan = TrainingPlan("boosting", MATRIX.labels, text_dimensions=8, minimum_outcomes=50)
+    plan = TrainingPlan("boosting", MATRIX.labels, dimensions={"text": 8, "image": 16}, minimum_outcomes=50)
     return train(training_set(features, past.past.outcomes), plan)
 
 
@@ -130,7 +131,7 @@ def test_reduced_vectors_of_a_case_do_not_hang_on_how_many_others_there_are() ->
     names = np.array([f"C{i}" for i in range(600)], dtype=object)
     numbers, nights = draw.normal(size=(600, 1)), np.array(["2025-03-01"] * 600, dtype=object)
     nothing = np.empty((600, 0), dtype=object)
-    table = FeatureTable(names, nights, ("x",), numbers, (), nothing, vectors)
+    table = FeatureTable(names, nights, ("x",), numbers, (), nothing, {"text": vectors})
     columns = Columns().fit(table, {"text": 24, "image": 0})
     whole = columns.matrix(table)
     for first, last in ((0, 1), (3, 20), (100, 333)):
