@@ -24,6 +24,7 @@ from resources.keys.checkpoint_key import signing_key
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import FILE
 from resources.ledger.audit.checkpoints import Checkpoints
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.trail import Checked, check
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of
@@ -58,7 +59,7 @@ def write_chain(url: str, folder: Path, keys: Path, batches: int = 24, rows: int
             connection.execute(text("SET LOCAL session_replication_role = replica"))
             decided = [_decision(random, f"C-{number:04}-{i:04}") for i in range(random.randint(3, rows))]
             connection.execute(text(_INSERT), [{**row, "data_versions": '{"cases": 3}'} for row in decided])
-            append(connection, "decisions", WORKFLOW, [{"table": "decisions", **row} for row in decided])
+            append(connection, "decisions", WORKFLOW, [Fact("decisions", row) for row in decided])
         if number in signed:
             signer.checkpoint()
     return signer

@@ -40,7 +40,7 @@ from benchmarks.chaos.verdicts import Seen, tell
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.comparison import compare_table
 from resources.ledger.audit.coverage import MATRIX
-from resources.ledger.audit.facts import TABLE, key_columns
+from resources.ledger.audit.facts import Fact, key_columns
 from resources.ledger.audit.reading import check_chain
 from resources.ledger.schema import metadata
 from resources.ledger.tables.inbound import inbound_chained
@@ -89,7 +89,7 @@ def fill(connection: Connection) -> None:
                 connection.execute(text(f'ALTER TABLE {name} ALTER COLUMN "{column.name}" DROP IDENTITY'))
         made = [row_of(name, number) for number in range(1, ROWS + 1)]
         connection.execute(insert(table), made)
-        facts = [{TABLE: name, **{key: row[key] for key in key_columns(table)}} for row in made]
+        facts = [Fact(name, {key: row[key] for key in key_columns(table)}) for row in made]
         append(connection, "made_up", "", facts)
     # which of the posted events must stand in the chain
     connection.execute(insert(inbound_chained), [{"event": 10 * number} for number in range(1, ROWS + 2)])

@@ -16,6 +16,7 @@ from pipeline_project.domain.privacy.retention import DataClass, Due, Holds, due
 from pipeline_project.domain.privacy.seal import NOBODY, NOTE, parsed
 from resources.lake.sealed import CASES, RAW, REASONS, ROWS, SealedLake
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.privacy.forgetting import destroy, holds, holds_of
 from resources.ledger.unit_of_work import unit_of_work
 
@@ -177,7 +178,9 @@ class Retaining:
         return [Erased(DataClass.NOTES, of_month[name], int(not held), int(held)) for name in names]
 
     def _record(self, done: list[Erased]) -> None:
-        facts = [{"data": one.data.value, "night": one.when, "rows": one.rows, "held": one.held} for one in done]
+        facts = [
+            Fact(None, {"data": one.data.value, "night": one.when, "rows": one.rows, "held": one.held}) for one in done
+        ]
         with unit_of_work(self._engine) as connection:
             append(connection, "erased", self._workflow, facts)
 

@@ -15,6 +15,7 @@ from pipeline_project.domain.core.people import PersonRole
 from resources.ledger.audit.adopt import adopt
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import FILE
+from resources.ledger.audit.facts import Fact
 from resources.ledger.people.accounts import PostgresPeople
 from resources.postgres.databases import databases, engine_of
 from tests.commands.conftest import NAME, REFUNDED, Call, Home, Said
@@ -26,7 +27,7 @@ def audit(call: Call, home: Home) -> Iterator[Any]:
     url = databases(home.settings).ledger_url
     adopt(url)
     with engine_of(url).begin() as connection:
-        append(connection, "answers", NAME, [{"case_id": REFUNDED, "person": "anna", "option": "refund"}])
+        append(connection, "answers", NAME, [Fact(None, {"case_id": REFUNDED, "person": "anna", "option": "refund"})])
 
     def called(*words: object) -> Said:
         return call("audit", *words, **home.environ)
@@ -105,7 +106,7 @@ def cut(home: Home, audit: Any, untouched: None) -> int:
     audit("checkpoint")
     first = len(file.read_text().splitlines())
     with engine_of(url).begin() as connection:
-        append(connection, "answers", NAME, [{"case_id": REFUNDED, "person": "anna", "option": "refund"}])
+        append(connection, "answers", NAME, [Fact(None, {"case_id": REFUNDED, "person": "anna", "option": "refund"})])
     audit("checkpoint")
     lines = file.read_text().splitlines()
     assert len(lines) == first + 1

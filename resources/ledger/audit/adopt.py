@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, Table, select, text
 
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.coverage import BEFORE, MATRIX
-from resources.ledger.audit.facts import TABLE, held, key_columns, key_of
+from resources.ledger.audit.facts import Fact, held, key_columns, key_of
 from resources.ledger.audit.reading import stream
 from resources.ledger.schema import metadata
 from resources.ledger.tables.audit import audit_batches, audit_rows
@@ -45,7 +45,7 @@ def adopt(url: str) -> int:
         for name, columns in lacking.items():
             known = name in marked or (begun and not marked and name in BEFORE)
             taken += _take_in(connection, metadata.tables[name], columns, only_known=known)
-        marks = [{_MARK: name, _COLUMNS: sorted(MATRIX[name].columns)} for name in lacking]
+        marks = [Fact(None, {_MARK: name, _COLUMNS: sorted(MATRIX[name].columns)}) for name in lacking]
         append(connection, KIND, "", marks)
     return taken
 
@@ -77,9 +77,7 @@ def _take_in(connection: Connection, table: Table, columns: frozenset[str], only
     return taken
 
 
-def _facts(
-    connection: Connection, table: Table, columns: frozenset[str], only_known: bool
-) -> Iterator[Mapping[str, Any]]:
+def _facts(connection: Connection, table: Table, columns: frozenset[str], only_known: bool) -> Iterator[Fact]:
     query: Select[Any] = select(table)
     condition = MATRIX[table.name].rows
     if condition is not None:
@@ -87,9 +85,8 @@ def _facts(
     keys = key_columns(table)
     for record in stream(connection, query):
         there = held(table, dict(record._mapping))
-        fact = {TABLE: table.name, **{name: there[name] for name in {*keys, *columns}}}
         if not only_known or _is_known(connection, table, there):
-            yield fact
+            yield Fact(table.name, {name: there[name] for name in {*keys, *columns}})
 
 
 def _is_known(connection: Connection, table: Table, there: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from pipeline_project.domain.audit.findings import AcceptedBreak, Checkpoint, En
 from pipeline_project.domain.core.errors import BreakRefused
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import BREAK_KIND
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.trail import check
 from resources.ledger.tables.audit import audit_batches, audit_rows
 
@@ -96,10 +97,10 @@ def _refuse_unsound(connection: Connection, checkpoints: Sequence[Checkpoint], f
         )
 
 
-def fact_of(accepted: AcceptedBreak) -> Mapping[str, Any]:
+def fact_of(accepted: AcceptedBreak) -> Fact:
     """What the chain itself holds of a break."""
     ends = {name: vars(getattr(accepted, name)) for name in ("agreed", "lost", "kept")}
-    return {"break": ends, "person": accepted.by, "reason": accepted.reason, "record": accepted.record}
+    return Fact(None, {"break": ends, "person": accepted.by, "reason": accepted.reason, "record": accepted.record})
 
 
 def tell(connection: Connection, accepted: AcceptedBreak) -> None:

@@ -6,16 +6,15 @@ committed before it began, and one that waits for a lock began before it got it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Integer, Text, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.audit.chain import GENESIS, ChainBatch, hash_of
 from pipeline_project.domain.audit.merkle import leaf_hash, merkle_root
-from resources.ledger.audit.facts import Fact, fact_of
+from resources.ledger.audit.facts import ChainRow, Fact, chain_row
 from resources.ledger.audit.rows import completed
 from resources.ledger.tables.audit import audit_batches, audit_rows
 from resources.postgres.locks import CHAIN
@@ -23,7 +22,7 @@ from resources.postgres.locks import CHAIN
 _COLUMNS = ("body", "source", "key", "case_id", "person")
 
 
-def append(connection: Connection, kind: str, workflow: str, facts: Sequence[Mapping[str, Any]]) -> int:
+def append(connection: Connection, kind: str, workflow: str, facts: Sequence[Fact]) -> int:
     """Adds one batch to the chain; call it as the last statement of the transaction that makes the facts true.
 
     The chain stays locked until that transaction ends: whatever is waited for after it, everybody else waits for too.
@@ -31,9 +30,9 @@ def append(connection: Connection, kind: str, workflow: str, facts: Sequence[Map
     Args:
         kind: decisions, actions, answers ...
         workflow: whose facts they are; "" for those of no workflow.
-        facts: mappings without anything personal. With `table` a fact is a row of that table: name the columns as the
-            table does, its key among them (`facts.key_columns`), and `pipeline audit verify` compares the two. Columns
-            of `coverage.MATRIX` that are left out are read from the row; one that may change is named where it did.
+        facts: with nothing personal. With `table` name the columns as the table does, its key among them
+            (`facts.key_columns`), and `pipeline audit verify` compares the two. Columns of `coverage.MATRIX` that are
+            left out are read from the row; one that may change is named where it did.
 
     Returns:
         The batch's number; 0 where there are no facts and nothing is added.
@@ -43,7 +42,7 @@ def append(connection: Connection, kind: str, workflow: str, facts: Sequence[Map
     """
     if not facts:
         return 0
-    rows = [fact_of(fact) for fact in completed(connection, facts)]
+    rows = [chain_row(fact) for fact in completed(connection, facts)]
     leaves = [leaf_hash(position, row.body) for position, row in enumerate(rows)]
     root = merkle_root(leaves)
     CHAIN.take(connection)
@@ -63,7 +62,7 @@ def _next_batch(connection: Connection, kind: str, workflow: str, root: str, cou
     return replace(batch, hash=hash_of(batch))
 
 
-def _insert_rows(connection: Connection, number: int, leaves: list[str], rows: Sequence[Fact]) -> None:
+def _insert_rows(connection: Connection, number: int, leaves: list[str], rows: Sequence[ChainRow]) -> None:
     # one array per column: several times quicker than as many parameters
     names = ("position", "leaf", *_COLUMNS)
     sent = func.unnest(

@@ -17,6 +17,7 @@ from resources.keys import checkpoint_key as keys
 from resources.ledger.audit import breaks, checkpoint_file
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import KIND
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.reading import check_chain, snapshot
 from resources.ledger.tables.audit import audit_batches
 from resources.ledger.unit_of_work import unit_of_work
@@ -178,7 +179,7 @@ class Checkpoints:
             )
 
     def _remember(self, verdict: ChainVerdict, now: datetime, anew: bool) -> None:
-        fact = {"checkpoint": verdict.tip, "hash": verdict.tip_hash, "signed_at": now, "anew": anew}
+        fact = Fact(None, {"checkpoint": verdict.tip, "hash": verdict.tip_hash, "signed_at": now, "anew": anew})
         with unit_of_work(engine_of(self.url)) as connection:
             append(connection, KIND, "", [fact])
 

@@ -1,8 +1,7 @@
 """How a row of a table becomes a fact of the chain, such that the same fact can be made again from the table.
 
-A fact is a mapping; with `table` it says that its other keys are columns of one row of that table. Values are spelled
-by the column's type, so that a number that went in as 40 and comes back as 40.0 is one number. Only the columns given
-are covered: hand over the whole row where a change to any of it should be found.
+Values are spelled by the column's type, so that a number that went in as 40 and comes back as 40.0 is one number. Only
+the columns given are covered: hand over the whole row where a change to any of it should be found.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Date, DateTime, Double, Float, Numeric, Table, UniqueConstraint
+from sqlalchemy import Date, DateTime, Double, Float, Numeric, Row, Table, UniqueConstraint
 
 from pipeline_project.domain.audit.canonical import as_floats, decimal_text, moment, plain, spelled
 from resources.ledger.audit.coverage import MATRIX, state_of_action
@@ -33,8 +32,26 @@ PEOPLE = (
 _PERSON = "person:"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fact:
+    """What a writer tells the chain.
+
+    Attributes:
+        table: the values are columns of one row of it; None where no row stands behind the fact.
+        values: nothing personal; in a spelled fact those that the chain holds.
+    """
+
+    table: str | None
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, table: str, row: Row[*tuple[Any, ...]]) -> Fact:
+        """A row as the database gave it."""
+        return cls(table, row._asdict())
+
+
+@dataclass(frozen=True)
+class ChainRow:
     """One row of the chain before it has a place in it.
 
     Attributes:
@@ -50,21 +67,17 @@ class Fact:
     person: str | None
 
 
-def fact_of(given: Mapping[str, Any]) -> Fact:
-    """The fact of a mapping.
+def chain_row(fact: Fact) -> ChainRow:
+    """A fact as the chain holds it.
 
     Raises:
         ValueError: a value has no spelling, or a key is no column of the table of facts that is named.
     """
-    source = given.get(TABLE)
-    table = _tables().get(str(source)) if source is not None else None
-    said = plain(given) if table is None else {TABLE: table.name, **row_values(table, given)}
-    return told(said)
-
-
-def told(said: Mapping[str, Any]) -> Fact:
-    """The fact of a mapping that is spelled already."""
-    return Fact(spelled(said), *columns_of(said))
+    if fact.table is None:
+        said = plain(fact.values)
+    else:
+        said = {TABLE: fact.table, **row_values(_tables()[fact.table], fact.values)}
+    return ChainRow(spelled(said), *columns_of(said))
 
 
 def columns_of(said: Mapping[str, Any]) -> tuple[str | None, str | None, str | None, str | None]:
@@ -86,12 +99,10 @@ def row_values(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: a key is no column of the table, whose rows are facts.
     """
     readers = _readers(table)
-    unknown = row.keys() - readers.keys() - {TABLE}
+    unknown = row.keys() - readers.keys()
     if unknown and table.name in _facts():
         raise ValueError(f"{', '.join(sorted(unknown))}: no column of {table.name}; leave it out of the fact")
-    return {
-        name: None if value is None else readers.get(name, plain)(value) for name, value in row.items() if name != TABLE
-    }
+    return {name: None if value is None else readers.get(name, plain)(value) for name, value in row.items()}
 
 
 def key_of(table: Table, said: Mapping[str, Any]) -> str | None:
@@ -180,16 +191,16 @@ def digest_of(table: Table, column: str, spelling: Mapping[str, Any]) -> str | N
     return DIGEST + sha256(spelled(parts).encode()).hexdigest()
 
 
-def needed(table: Table, fact: Mapping[str, Any]) -> frozenset[str]:
+def needed(table: Table, values: Mapping[str, Any]) -> frozenset[str]:
     """The columns that a fact must say and whose values are read from its row.
 
     One that names a column that may change tells of that change and no more; any other tells the whole row.
     """
     kept = MATRIX[table.name]
-    changed = fact.keys() & kept.latest_columns
+    changed = values.keys() & kept.latest_columns
     if changed:
         return frozenset(changed)
-    return kept.columns - (fact.keys() - kept.digested_columns)
+    return kept.columns - (values.keys() - kept.digested_columns)
 
 
 def same(one: Any, other: Any) -> bool:

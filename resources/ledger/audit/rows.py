@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DataError
 
 from resources.ledger.audit.coverage import MATRIX
-from resources.ledger.audit.facts import TABLE, held, key_columns, key_of, needed, row_values, same
+from resources.ledger.audit.facts import Fact, held, key_columns, key_of, needed, row_values, same
 from resources.ledger.schema import metadata
 from resources.ledger.tables.audit import audit_rows
 
@@ -83,7 +83,7 @@ def _unlike(table: Table, row: Mapping[str, Any], said: Mapping[str, Any] | None
     )
 
 
-def completed(connection: Connection, facts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def completed(connection: Connection, facts: Sequence[Fact]) -> list[Fact]:
     """The facts with what the chain must hold of their rows, as the rows stand in this transaction.
 
     What a writer leaves out (a time that the database gave, a payload) is read here, so that no writer can forget it.
@@ -91,20 +91,20 @@ def completed(connection: Connection, facts: Sequence[Mapping[str, Any]]) -> lis
     whole = list(facts)
     by_table: dict[str, list[int]] = {}
     for place, fact in enumerate(whole):
-        if fact.get(TABLE) in MATRIX:
-            by_table.setdefault(str(fact[TABLE]), []).append(place)
+        if fact.table in MATRIX:
+            by_table.setdefault(str(fact.table), []).append(place)
     for name, places in by_table.items():
         for start in range(0, len(places), _AT_ONCE):
             _complete(connection, metadata.tables[name], whole, places[start : start + _AT_ONCE])
     return whole
 
 
-def _complete(connection: Connection, table: Table, whole: list[Mapping[str, Any]], places: Iterable[int]) -> None:
+def _complete(connection: Connection, table: Table, whole: list[Fact], places: Iterable[int]) -> None:
     keys, wanted = key_columns(table), {}
     for place in places:
-        fact = whole[place]
-        spelled = {name: row_values(table, {name: fact[name]})[name] for name in keys if fact.get(name) is not None}
-        key, columns = key_of(table, spelled), needed(table, fact)
+        values = whole[place].values
+        spelled = row_values(table, {name: values[name] for name in keys if values.get(name) is not None})
+        key, columns = key_of(table, spelled), needed(table, values)
         if key is not None and columns:
             wanted[place] = (key, columns, spelled)
     if not wanted:
@@ -116,4 +116,4 @@ def _complete(connection: Connection, table: Table, whole: list[Mapping[str, Any
     for place, (key, lacking, _) in wanted.items():
         if key in rows:
             there = held(table, rows[key])
-            whole[place] = {**whole[place], **{name: there[name] for name in lacking}}
+            whole[place] = Fact(table.name, {**whole[place].values, **{name: there[name] for name in lacking}})

@@ -13,6 +13,7 @@ from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.drift.sketch import Sketch
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.tables.drift import night_sketches, quality_signals, training_requests
 from resources.ledger.unit_of_work import LedgerStore
 from resources.postgres.locks import QUALITY
@@ -161,7 +162,7 @@ class PostgresQuality(LedgerStore):
             if connection.scalar(near):
                 return False
             connection.execute(insert(training_requests), row)
-            append(connection, "training_requests", workflow, [{"table": "training_requests", **row}])
+            append(connection, "training_requests", workflow, [Fact("training_requests", row)])
         return True
 
     def requests(self, workflow: str) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from pipeline_project.domain.intake.inbound.events import (
 )
 from pipeline_project.domain.intake.inbound.placing import night_for
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.rows import UNREADABLE, unlike
 from resources.ledger.inbound.sealing import RowSealer
 from resources.ledger.tables.inbound import inbound_chained, inbound_events, inbound_refusals
@@ -81,8 +82,12 @@ class PostgresInbound:
     def _conflict(self, event: InboundEvent) -> None:
         with unit_of_work(self.engine) as connection:
             _count(connection, event.workflow, "other body")
-            told = {"event_id": event.event_id, "kind": event.kind.value, "refused": "its id stands for another body"}
-            append(connection, "inbound", event.workflow, [told])
+            conflict = {
+                "event_id": event.event_id,
+                "kind": event.kind.value,
+                "refused": "its id stands for another body",
+            }
+            append(connection, "inbound", event.workflow, [Fact(None, conflict)])
 
     def refuse(self, workflow: str, reason: str) -> None:
         """As `InboundStore.refuse`."""
@@ -98,7 +103,7 @@ class PostgresInbound:
                 facts = connection.execute(
                     select(*(_known[name] for name in _FACT)).where(_known.id.in_(new)).order_by(_known.id)
                 )
-                told = [{"table": inbound_events.name, **row._mapping} for row in facts]
+                told = [Fact.of(inbound_events.name, row) for row in facts]
                 append(connection, "inbound", workflow, told)
             added += len(new)
             if len(new) < BATCH:

@@ -16,6 +16,7 @@ from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.proposing import ModelProposal, plain
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import champion_history, insert_model
 from resources.ledger.rollout.rollouts import begin_rollout, lock_rollouts, open_rollout
 from resources.ledger.tables import nights as tables
@@ -48,10 +49,15 @@ class PostgresPromotions(LedgerStore):
                     here = (known.workflow == proposal.workflow, known.hash == proposal.hash)
                     made = connection.execute(select(known.id).where(*here)).scalar_one()
                 else:
-                    facts.append({"table": "model_proposals", **row})
+                    facts.append(Fact("model_proposals", row))
                 numbers.append(int(made))
-            for workflow in dict.fromkeys(fact["workflow"] for fact in facts):
-                append(connection, "model_proposals", workflow, [f for f in facts if f["workflow"] == workflow])
+            for workflow in dict.fromkeys(fact.values["workflow"] for fact in facts):
+                append(
+                    connection,
+                    "model_proposals",
+                    workflow,
+                    [fact for fact in facts if fact.values["workflow"] == workflow],
+                )
         return numbers
 
     def proposals(self, workflow: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
@@ -103,7 +109,7 @@ class PostgresPromotions(LedgerStore):
             begin_rollout(
                 connection, found["workflow"], found["version"], night, found["promised_error"], number, person, terms
             )
-            append(connection, "model_signatures", found["workflow"], [{"table": "model_signatures", **row}])
+            append(connection, "model_signatures", found["workflow"], [Fact("model_signatures", row)])
             return night
 
     def refuse(self, number: int, shown_hash: str, person: str, note: str) -> None:
@@ -117,7 +123,7 @@ class PostgresPromotions(LedgerStore):
         with self._transaction() as connection:
             found = _to_answer(connection, number, shown_hash)
             row = self._answer(connection, found, person, "refuse", note)
-            append(connection, "model_signatures", found["workflow"], [{"table": "model_signatures", **row}])
+            append(connection, "model_signatures", found["workflow"], [Fact("model_signatures", row)])
 
     def _answer(
         self, connection: Connection, found: Mapping[str, Any], person: str, verdict: str, note: str | None

@@ -10,6 +10,7 @@ from sqlalchemy.sql import bindparam
 
 from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict, Step
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.rows import jsonable
 from resources.ledger.tables.clearing import night_clearances, night_verdicts
 
@@ -28,7 +29,7 @@ def add_verdict(connection: Connection, workflow: str, night: str, verdict: Chec
     }
     made = connection.execute(insert(night_verdicts).values(row).returning(night_verdicts)).one()
     if not verdict.passed:
-        append(connection, "verdicts", workflow, [_fact("night_verdicts", made)])
+        append(connection, "verdicts", workflow, [Fact.of("night_verdicts", made)])
 
 
 def verdicts_of(workflow: str, night: str) -> Select[Any]:
@@ -46,7 +47,7 @@ def verdicts_of(workflow: str, night: str) -> Select[Any]:
 
 def clear(
     connection: Connection, workflow: str, night: str, step: Step, attempt: int, run_id: str, basis: Basis
-) -> list[dict[str, Any]]:
+) -> list[Fact]:
     """Lets a night be decided or released on a basis; the database refuses one on which a check has not passed.
 
     Returns:
@@ -73,9 +74,5 @@ def clear(
         .where(known.workflow == workflow, known.night == night, about)
         .order_by(known.check_name, known.id.desc())
     )
-    found = [_fact("night_verdicts", each) for each in connection.execute(behind)]
-    return [*found, _fact("night_clearances", made)]
-
-
-def _fact(table: str, row: Any) -> dict[str, Any]:
-    return {"table": table, **row._mapping}
+    found = [Fact.of("night_verdicts", each) for each in connection.execute(behind)]
+    return [*found, Fact.of("night_clearances", made)]

@@ -16,6 +16,7 @@ from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict
 from pipeline_project.domain.review.night_work import NightWork
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights import contradicting
 from resources.ledger.nights.clearing import add_verdict, clear, verdicts_of
 from resources.ledger.nights.night_work import commit_work, release
@@ -52,7 +53,7 @@ class PostgresLedger(LedgerStore):
             known = tables.workflow_versions
             new = insert(known).values(**row).on_conflict_do_nothing().returning(known.c.spec_hash)
             if connection.execute(new).first() is not None:
-                fact = {"table": known.name, "workflow": workflow, "spec_hash": spec_hash}
+                fact = Fact(known.name, {"workflow": workflow, "spec_hash": spec_hash})
                 append(connection, "workflows", workflow, [fact])
 
     def workflow_spec(self, spec_hash: str) -> dict[str, Any] | None:
@@ -81,7 +82,7 @@ class PostgresLedger(LedgerStore):
             if rows:
                 known = tables.source_readers
                 new = insert(known).values(rows).on_conflict_do_nothing().returning(known)
-                facts = [{"table": known.name, **row._mapping} for row in connection.execute(new)]
+                facts = [Fact.of(known.name, row) for row in connection.execute(new)]
                 append(connection, "workflows", workflow, facts)
 
     def source_readers(self) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from pipeline_project.domain.core.errors import NightUndecided
 from pipeline_project.domain.deciding.clearance import Basis
 from pipeline_project.domain.review.night_work import NightWork
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.clearing import clear
 from resources.ledger.outbox.outbox import enqueue, release_night
 from resources.ledger.review.tasks import open_tasks
@@ -23,7 +24,7 @@ def commit_work(
     night: str,
     new: Sequence[Mapping[str, Any]],
     work: NightWork | None,
-    cleared: Sequence[Mapping[str, Any]],
+    cleared: Sequence[Fact],
 ) -> None:
     """Tasks, actions and the audit row of decisions that were just added; the chain comes last, because it is locked.
 
@@ -33,7 +34,7 @@ def commit_work(
         cleared: the facts on which the night may be decided, and that it was.
     """
     cases = [row["case_id"] for row in new]
-    facts = [*cleared, *({"table": "decisions", **row} for row in new)]
+    facts = [*cleared, *(Fact("decisions", row) for row in new)]
     if new and work is not None:
         facts += enqueue(connection, work.actions_of(cases), work.acting).facts
         facts += open_tasks(connection, workflow, night, work.tasks_of(cases), work.review)

@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from pipeline_project.domain.core.errors import LedgerRefused, StaleAttempt
 from pipeline_project.domain.core.model_version import ModelVersion
+from resources.ledger.audit.facts import Fact
 from resources.ledger.rows import jsonable
 from resources.ledger.tables import nights as tables
 
@@ -36,7 +37,7 @@ def model_of(row: Row[Any]) -> ModelVersion:
     )  # fmt: skip
 
 
-def insert_model(connection: Connection, model: ModelVersion) -> list[dict[str, Any]]:
+def insert_model(connection: Connection, model: ModelVersion) -> list[Fact]:
     """Keeps a model version.
 
     Returns:
@@ -53,12 +54,10 @@ def insert_model(connection: Connection, model: ModelVersion) -> list[dict[str, 
             f"version {model.version} of {model.workflow} is in the ledger with another digest: its files were changed "
             "after it was registered; train a new version instead"
         )
-    return [] if made is None else [{"table": "model_versions", "workflow": model.workflow, "version": model.version}]
+    return [] if made is None else [Fact("model_versions", {"workflow": model.workflow, "version": model.version})]
 
 
-def insert_champion(
-    connection: Connection, workflow: str, version: str, night: str, reason: str
-) -> list[dict[str, Any]]:
+def insert_champion(connection: Connection, workflow: str, version: str, night: str, reason: str) -> list[Fact]:
     """From `night` on this version decides; the same fact twice is one row.
 
     Returns:
@@ -67,7 +66,7 @@ def insert_champion(
     row = {"workflow": workflow, "version": version, "from_night": night, "reason": reason}
     known = insert(tables.champions).on_conflict_do_nothing(index_elements=["workflow", "from_night", "version"])
     made = connection.execute(known.values(row).returning(tables.champions.c.id)).scalar()
-    return [] if made is None else [{"table": "champions", **row}]
+    return [] if made is None else [Fact("champions", row)]
 
 
 def champion_history(workflow: str) -> Select[Any]:
@@ -81,12 +80,12 @@ def champion_history(workflow: str) -> Select[Any]:
     )
 
 
-def outcome_facts(connection: Connection, numbers: Sequence[Any]) -> list[dict[str, Any]]:
+def outcome_facts(connection: Connection, numbers: Sequence[Any]) -> list[Fact]:
     """Outcomes that were just added, for the audit chain."""
     known = tables.outcomes.c
     columns = (known.workflow, known.case_id, known.label, known.true_at, known.known_at, known.source)
     query = select(*columns).where(known.id == any_(literal([int(each) for each in numbers], ARRAY(BigInteger))))
-    return [{"table": "outcomes", **row._mapping} for row in connection.execute(query.order_by(known.id))]
+    return [Fact.of("outcomes", row) for row in connection.execute(query.order_by(known.id))]
 
 
 def standing_decisions(workflow: str) -> Select[Any]:
@@ -114,12 +113,12 @@ def hold_fence(connection: Connection, workflow: str, night: str, attempt: int) 
     return str(row.run_id)
 
 
-def decided_whole(connection: Connection, workflow: str, night: str) -> list[dict[str, Any]]:
+def decided_whole(connection: Connection, workflow: str, night: str) -> list[Fact]:
     """A night's attempt is over; returns the fact for the audit chain where it is the first that was."""
     known = tables.attempts.c
     here = (known.workflow == workflow, known.night == night, known.decided_at.is_(None))
     first = connection.execute(update(tables.attempts).where(*here).values(decided_at=func.now())).rowcount
-    return [{"table": "attempts", "workflow": workflow, "night": night}] if first else []
+    return [Fact("attempts", {"workflow": workflow, "night": night})] if first else []
 
 
 def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]], key: str) -> list[str]:

@@ -6,7 +6,7 @@ are unique for ever, so asking twice is asking once; asking something else under
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ from pipeline_project.domain.core.errors import KeyTaken
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.delivery.planning import OutboxAction, plan_compensations
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import insert_new
 from resources.ledger.tables.actions import actions, night_spending, releases
 
@@ -38,7 +39,7 @@ class Enqueued:
     new: int = 0
     ready: int = 0
     held: int = 0
-    facts: tuple[dict[str, Any], ...] = field(default=(), compare=False, repr=False)
+    facts: tuple[Fact, ...] = field(default=(), compare=False, repr=False)
 
 
 def enqueue(connection: Connection, planned: Sequence[PlannedAction], terms: ActionTerms) -> Enqueued:
@@ -59,7 +60,7 @@ def enqueue(connection: Connection, planned: Sequence[PlannedAction], terms: Act
     added = [each for each in ordered if each.key in new]
     if not added:
         return Enqueued()
-    capped: list[dict[str, Any]] = []
+    capped: list[Fact] = []
     held = _reserve(connection, added, terms, capped) if terms.live else []
     ready = 0
     for night in {each.night for each in added}:
@@ -90,9 +91,8 @@ def _row(planned: PlannedAction, live: bool) -> dict[str, Any]:
     }
 
 
-def _fact(planned: PlannedAction) -> dict[str, Any]:
-    return {
-        "table": "actions",
+def _fact(planned: PlannedAction) -> Fact:
+    columns = {
         "workflow": planned.workflow,
         "key": planned.key,
         "night": planned.night,
@@ -103,6 +103,7 @@ def _fact(planned: PlannedAction) -> dict[str, Any]:
         "fingerprint": planned.fingerprint,
         "undoes": planned.undoes,
     }
+    return Fact("actions", columns)
 
 
 def _refuse_other_content(connection: Connection, known: Sequence[PlannedAction]) -> None:
@@ -120,7 +121,7 @@ def _refuse_other_content(connection: Connection, known: Sequence[PlannedAction]
 
 
 def _reserve(
-    connection: Connection, added: Sequence[PlannedAction], terms: ActionTerms, facts: list[dict[str, Any]]
+    connection: Connection, added: Sequence[PlannedAction], terms: ActionTerms, facts: list[Fact]
 ) -> list[PlannedAction]:
     """Takes the money out of each night's cap; returns the first actions of the cases that no longer fit.
 
@@ -148,14 +149,14 @@ def _reserve(
     return held
 
 
-def _left(connection: Connection, terms: ActionTerms, night: str, facts: list[dict[str, Any]]) -> Decimal | None:
+def _left(connection: Connection, terms: ActionTerms, night: str, facts: list[Fact]) -> Decimal | None:
     """What the night may still pay out, its row locked; None without a cap."""
     cap = None if terms.spend_cap is None else Decimal(str(terms.spend_cap))
     here = {"workflow": terms.workflow, "night": night}
     known = night_spending.c
     new = insert(night_spending).values(**here, cap=cap).on_conflict_do_nothing().returning(known.night)
     if connection.execute(new).first() is not None:
-        facts.append({"table": "night_spending", **here})
+        facts.append(Fact("night_spending", here))
     query = select(known.cap, known.reserved).where(known.workflow == terms.workflow, known.night == night)
     row = connection.execute(query.with_for_update()).one()
     return None if row.cap is None else row.cap - row.reserved
@@ -200,7 +201,7 @@ def release_night(
     night: str,
     attempt: int,
     run_id: str,
-    cleared: Sequence[Mapping[str, Any]] = (),
+    cleared: Sequence[Fact] = (),
 ) -> int:
     """Lets a night's actions out; returns how many became ready. Released twice is released once.
 
@@ -211,7 +212,7 @@ def release_night(
     row = {"workflow": workflow, "night": night, "attempt": attempt, "run_id": run_id}
     new = connection.execute(insert(releases).values(**row).on_conflict_do_nothing().returning(releases.c.night)).all()
     ready = advance(connection, workflow, actions.c.night == night) if new else 0
-    released = [{"table": "releases", **row}] if new else []
+    released = [Fact("releases", row)] if new else []
     append(connection, "release" if new else "clearances", workflow, [*cleared, *released])
     return ready
 
@@ -235,7 +236,7 @@ def take_back(connection: Connection, workflow: str, case_id: str, epoch: int, t
         stop = update(actions).where(actions.c.key.in_(plan.cancelled))
         connection.execute(stop.values(state="cancelled", held_reason=None, owner=None, settled_at=func.now()))
     added = enqueue(connection, plan.compensations, terms)
-    cancelled = [{"table": "actions", "key": key, "state": "cancelled"} for key in plan.cancelled]
+    cancelled = [Fact("actions", {"key": key, "state": "cancelled"}) for key in plan.cancelled]
     append(connection, "actions", workflow, [*cancelled, *added.facts])
     return {"cancelled": len(plan.cancelled), "compensations": added.new, "for_good": len(plan.for_good)}
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from pipeline_project.domain.core.errors import ActionRefused, SecondPersonNeeded
 from pipeline_project.domain.delivery.keys import fingerprint
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.outbox.leases import seconds
 from resources.ledger.outbox.outbox import OVER_CAP, advance, is_released, of_cases
 from resources.ledger.tables.actions import action_events, actions, night_spending, replay_approvals, replays, switches
@@ -41,7 +42,7 @@ class RedeliveryRequest:
     gone: bool = False
 
 
-def hold_unsent(connection: Connection, workflow: str, above: float, reason: str, by: str) -> list[dict[str, Any]]:
+def hold_unsent(connection: Connection, workflow: str, above: float, reason: str, by: str) -> list[Fact]:
     """Holds what has not left and pays out more than an amount, until people let it go.
 
     Returns:
@@ -55,7 +56,7 @@ def hold_unsent(connection: Connection, workflow: str, above: float, reason: str
     for row in rows:
         _note(connection, row.id, "held", 0, by)
     told = {"held": LARGE, "above": above, "reason": reason, "by": by}
-    return [{"table": "actions", "key": row.key, "case_id": row.case_id, "state": "held", **told} for row in rows]
+    return [Fact("actions", {"key": row.key, "case_id": row.case_id, "state": "held", **told}) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Steering(LedgerStore):
                 connection,
                 "switches",
                 workflow,
-                [{"table": "switches", "workflow": workflow, **row, "changed_at": None}],
+                [Fact("switches", {"workflow": workflow, **row, "changed_at": None})],
             )
 
     def hold_above(self, workflow: str, amount: float, reason: str, person: str) -> int:
@@ -148,7 +149,7 @@ class Steering(LedgerStore):
                 "reason": reason,
             }
             number = int(connection.execute(insert(replays).values(**asked).returning(replays.c.id)).scalar_one())
-            facts = [{"table": "replays", "id": number, **asked}, _of(row, number)]
+            facts = [Fact("replays", {"id": number, **asked}), _of(row, number)]
             if not money:
                 facts += _go(connection, row, money, person)
             append(connection, "replays", row.workflow, facts)
@@ -177,7 +178,7 @@ class Steering(LedgerStore):
             except IntegrityError as error:
                 raise SecondPersonNeeded(_why_not(error)) from None
             gone = _go(connection, row, money, person)
-            facts = [{"table": "replay_approvals", **said}, _of(row, replay), *gone]
+            facts = [Fact("replay_approvals", said), _of(row, replay), *gone]
             append(connection, "replays", row.workflow, facts)
         return RedeliveryRequest({**row._asdict(), "money": float(row.money)}, money, replay, gone=True)
 
@@ -202,13 +203,13 @@ class Steering(LedgerStore):
             else:
                 connection.execute(here.values(uncertain=False, first_sent_at=None))
             _note(connection, row.id, "happened" if happened else "never_happened", row.attempts, person)
-            stands = {"table": "actions", "key": row.key, "case_id": row.case_id, "state": None}
-            append(connection, "replays", row.workflow, [{**stands, **told}])
+            stands = {"key": row.key, "case_id": row.case_id, "state": None}
+            append(connection, "replays", row.workflow, [Fact("actions", {**stands, **told})])
 
 
-def _go(connection: Connection, row: Row[Any], money: float, person: str) -> list[dict[str, Any]]:
+def _go(connection: Connection, row: Row[Any], money: float, person: str) -> list[Fact]:
     """Lets an action go; only once it has been settled who may. Returns what the audit chain must learn."""
-    facts: list[dict[str, Any]] = [{"table": "actions", "key": row.key, "case_id": row.case_id, "state": "let go"}]
+    facts: list[Fact] = [Fact("actions", {"key": row.key, "case_id": row.case_id, "state": "let go"})]
     back = update(actions).where(actions.c.id == row.id)
     fresh = {"held_reason": None, "attempts": 0, "settled_at": None, "owner": None, "next_at": func.clock_timestamp()}
     if row.state == "held":
@@ -216,7 +217,7 @@ def _go(connection: Connection, row: Row[Any], money: float, person: str) -> lis
             spent = night_spending.c
             room = update(night_spending).where(spent.workflow == row.workflow, spent.night == row.night)
             connection.execute(room.values(cap=spent.cap + money, reserved=spent.reserved + money))
-            facts.append({"table": "night_spending", "workflow": row.workflow, "night": row.night, "cap": "raised"})
+            facts.append(Fact("night_spending", {"workflow": row.workflow, "night": row.night, "cap": "raised"}))
         connection.execute(back.values(state="waiting", **fresh))
         if is_released(connection, row.workflow, row.night):
             advance(connection, row.workflow, of_cases([row.case_id]))
@@ -261,9 +262,9 @@ def _why_not(error: IntegrityError) -> str:
     return "the action is no longer as it was when this was asked for; ask again"
 
 
-def _of(row: Row[Any], replay: int) -> dict[str, Any]:
+def _of(row: Row[Any], replay: int) -> Fact:
     """The fact by which a case's story finds its replay."""
-    return {"replay": replay, "key": row.key, "case_id": row.case_id, "kind": row.kind}
+    return Fact(None, {"replay": replay, "key": row.key, "case_id": row.case_id, "kind": row.kind})
 
 
 def _explained(reason: str) -> None:

@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from pipeline_project.domain.delivery.backoff import Breaker, DeliveryResult, Fate, retries_left, wait_before
 from pipeline_project.domain.delivery.claimed_action import Sent
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.outbox.leases import Place, note, remember, seconds
 from resources.ledger.outbox.outbox import advance, of_cases
 from resources.ledger.rows import jsonable
@@ -178,9 +179,8 @@ def _breakers(connection: Connection, settled: Sequence[Settled]) -> None:
         )
 
 
-def _fact(each: Settled) -> dict[str, Any]:
-    return {
-        "table": "actions",
+def _fact(each: Settled) -> Fact:
+    columns = {
         "key": each.action.key,
         "kind": each.action.kind,
         "case_id": each.action.case_id,
@@ -190,3 +190,4 @@ def _fact(each: Settled) -> dict[str, Any]:
         "attempt": each.action.attempt,
         "error_class": each.answer.error_class,
     }
+    return Fact("actions", columns)

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipeline_project.domain.core.errors import PersonRefused, SignInRefused
 from pipeline_project.domain.core.people import Person, PersonRole
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.tables.people import people, person_roles, person_skills, sign_ins
 from resources.ledger.unit_of_work import LedgerStore
 from resources.postgres.locks import ROLES, SIGN_IN
@@ -86,11 +87,11 @@ class PostgresPeople(LedgerStore):
                 raise PersonRefused(f"{name}, or that e-mail address, has an account already")
             for skill in sorted(set(skills)):
                 connection.execute(insert(person_skills).values(person=name, skill=skill))
-            learned = [{"table": "person_skills", "person": name, "skill": skill} for skill in sorted(set(skills))]
+            learned = [Fact("person_skills", {"person": name, "skill": skill}) for skill in sorted(set(skills))]
             grants = [
                 {"person": name, "role": role.value, "granted": True, "granted_by": by} for role in sorted(set(roles))
             ]
-            told = {"table": "people", "name": name, "person": name, "added_by": by}
+            told = Fact("people", {"name": name, "person": name, "added_by": by})
             append(connection, "people", "", [told, *_write_grants(connection, grants), *learned])
         return Person(name, row["shown"] or name, frozenset(roles), frozenset(skills))
 
@@ -113,8 +114,8 @@ class PostgresPeople(LedgerStore):
                 raise _nobody(name)
             end = text("UPDATE sessions SET revoked_at = now() WHERE person = :name AND revoked_at IS NULL")
             connection.execute(end, {"name": name})
-            told = {"table": "people", "name": name, **dict.fromkeys(values), "person": name, what: True}
-            append(connection, "people", "", [{**told, "changed_by": by}])
+            told = {"name": name, **dict.fromkeys(values), "person": name, what: True, "changed_by": by}
+            append(connection, "people", "", [Fact("people", told)])
 
     def grant(self, name: str, role: PersonRole, by: str) -> None:
         """Gives a role.
@@ -200,7 +201,7 @@ class PostgresPeople(LedgerStore):
                 rehashed = True
             person = _person(connection, people.c.name == name) if right else None
             if rehashed:
-                append(connection, "people", "", [{"table": "people", "name": name, "password_hash": None}])
+                append(connection, "people", "", [Fact("people", {"name": name, "password_hash": None})])
         if person is None:
             raise SignInRefused(REFUSED)
         return person
@@ -218,7 +219,7 @@ class PostgresPeople(LedgerStore):
                 came = update(people).where(*invited).values(issuer=issuer, subject=subject)
                 named = connection.execute(came.returning(people.c.name)).scalars().all()
                 known = _person(connection, (people.c.issuer == issuer) & (people.c.subject == subject))
-                told = [{"table": "people", "name": name, "issuer": None, "subject": None} for name in named]
+                told = [Fact("people", {"name": name, "issuer": None, "subject": None}) for name in named]
                 append(connection, "people", "", told)
         if known is None:
             raise SignInRefused("nobody invited you here; ask an admin to add you with your e-mail address")
@@ -235,12 +236,11 @@ def _nobody(name: str) -> PersonRefused:
     return PersonRefused(f"nobody is called {name}; `pipeline people list` shows who there is")
 
 
-def _write_grants(connection: Connection, grants: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _write_grants(connection: Connection, grants: list[dict[str, Any]]) -> list[Fact]:
     """Keeps grants and revocations; returns them for the audit chain."""
     new = insert(person_roles).returning(person_roles.c.id)
     return [
-        {"table": "person_roles", "id": connection.execute(new.values(**grant)).scalar_one(), **grant}
-        for grant in grants
+        Fact("person_roles", {"id": connection.execute(new.values(**grant)).scalar_one(), **grant}) for grant in grants
     ]
 
 

@@ -13,6 +13,7 @@ from pipeline_project.domain.core.errors import ForgettingRefused, HoldRefused
 from pipeline_project.domain.privacy.retention import Holds
 from pipeline_project.domain.privacy.seal import NOBODY
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.unit_of_work import unit_of_work
 from resources.postgres.locks import SUBJECT_KEYS
 
@@ -91,8 +92,8 @@ class Forgetting:
             if before.gone:
                 return False
             gone = destroy(connection, [pseudonym], by)
-            fact = connection.execute(_FORGOTTEN, _named(pseudonym, workflow, by, reason)).one()
-            append(connection, "forgotten", workflow, [{"table": "forgettings", **fact._mapping}, *gone])
+            forgotten = connection.execute(_FORGOTTEN, _named(pseudonym, workflow, by, reason)).one()
+            append(connection, "forgotten", workflow, [Fact.of("forgettings", forgotten), *gone])
         return True
 
     def hold(self, workflow: str | None, pseudonym: str | None, reason: str, by: str) -> int:
@@ -111,7 +112,7 @@ class Forgetting:
                 raise HoldRefused("a hold stands there already; `pipeline hold list` shows it")
             number = connection.execute(_PLACE, _named(pseudonym, workflow, by, reason)).scalar_one()
             said = {"hold": number, "on": pseudonym or workflow, "by": by, "reason": reason, "what": "placed"}
-            append(connection, "holds", workflow or "", [{"table": "legal_holds", "id": number}, said])
+            append(connection, "holds", workflow or "", [Fact("legal_holds", {"id": number}), Fact(None, said)])
         return int(number)
 
     def lift(self, number: int, by: str) -> None:
@@ -125,8 +126,8 @@ class Forgetting:
             if row is None:
                 raise HoldRefused(f"no hold {number} stands; `pipeline hold list` shows those that do")
             said = {"hold": number, "on": row.pseudonym or row.workflow, "by": by, "what": "lifted"}
-            lifted = {"table": "legal_holds", "id": number, "lifted_by": by, "lifted_at": None}
-            append(connection, "holds", row.workflow or "", [lifted, said])
+            lifted = Fact("legal_holds", {"id": number, "lifted_by": by, "lifted_at": None})
+            append(connection, "holds", row.workflow or "", [lifted, Fact(None, said)])
 
     def holds(self) -> list[Hold]:
         """The holds that stand, oldest first."""
@@ -169,7 +170,7 @@ def holds_of(standing: Iterable[Hold], workflow: str) -> Holds:
     )
 
 
-def destroy(connection: Connection, names: list[str], by: str) -> list[dict[str, str | None]]:
+def destroy(connection: Connection, names: list[str], by: str) -> list[Fact]:
     """Destroys keys and keeps tombstones.
 
     Returns:
@@ -177,7 +178,7 @@ def destroy(connection: Connection, names: list[str], by: str) -> list[dict[str,
     """
     gone = connection.scalars(_DESTROY, {"names": names, "by": by}).all()
     emptied = dict.fromkeys(("wrapped_key", "sealed_id", "forgotten_at", "forgotten_by"))
-    return [{"table": "subject_keys", "pseudonym": name, **emptied} for name in sorted(gone)]
+    return [Fact("subject_keys", {"pseudonym": name, **emptied}) for name in sorted(gone)]
 
 
 def _named(pseudonym: str | None, workflow: str | None, by: str, reason: str) -> dict[str, str | None]:

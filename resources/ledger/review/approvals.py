@@ -15,9 +15,10 @@ from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.new_tasks import ReviewTerms
 from pipeline_project.domain.review.tasks import TaskState
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.rows import UNREADABLE, unlike
 from resources.ledger.review.deciding import planned
-from resources.ledger.review.settling import Fact, WeighedAnswer, fact, lock_cluster, settled
+from resources.ledger.review.settling import WeighedAnswer, fact, lock_cluster, settled
 from resources.ledger.review.statements import NOBODY, back_in_queue, ended, known, moved, one
 from resources.ledger.tables.review import review_approvals, review_proposals
 

@@ -25,6 +25,7 @@ from pipeline_project.domain.review.new_tasks import ReviewTerms
 from pipeline_project.domain.review.order import WEIGHTS, due_worth
 from pipeline_project.domain.review.tasks import TaskState
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.outbox.outbox import enqueue
 from resources.ledger.review import assigning, proposals
 from resources.ledger.review.clusters import PostgresClusters
@@ -138,7 +139,7 @@ def _noticed(connection: Connection, where: ColumnElement[bool], kind: str, leve
 
 
 def _told(connection: Connection, workflow: str, notices: Sequence[Any]) -> int:
-    append(connection, "notices", workflow, [{"table": "review_notices", **row._mapping} for row in notices])
+    append(connection, "notices", workflow, [Fact.of("review_notices", row) for row in notices])
     return len({row.task_id for row in notices})
 
 
@@ -208,7 +209,7 @@ def _lapse_one(
     notices = _noticed(connection, known.id == task_id, "lapse", 1) if task is not None else []
     if not notices:
         return "moved_on"
-    facts = [{"table": "review_notices", **row._mapping} for row in notices]
+    facts = [Fact.of("review_notices", row) for row in notices]
     if default is None or task.kind != "case" or _second_needed(connection, task, default, terms, actions):
         append(connection, "notices", task.workflow, facts)
         return "stayed"

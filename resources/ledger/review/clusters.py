@@ -25,6 +25,7 @@ from pipeline_project.domain.review.new_tasks import ReviewTerms
 from pipeline_project.domain.review.spread import Member, SpreadPlan, drawn, eligible, members_hash
 from pipeline_project.domain.review.typical import typical_and_different
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.review import cluster_tasks
 from resources.ledger.review.cluster_money import weighed
 from resources.ledger.review.cluster_rows import review_of, reviews_query
@@ -279,9 +280,7 @@ def _written(
     return review_of(connection.execute(reviews_query().where(_known.id == made)).one())
 
 
-def _held(
-    connection: Connection, review: ClusterReview, members: Sequence[Member], excluded: list[str]
-) -> list[Mapping[str, Any]]:
+def _held(connection: Connection, review: ClusterReview, members: Sequence[Member], excluded: list[str]) -> list[Fact]:
     """Draws the sample, takes the other members out of the queue, and says so for the audit chain."""
     named = f"{review.night}/{review.position}"
     picked = set(drawn(review.workflow, named, [m.case_id for m in members], review.sample_size))
@@ -311,6 +310,6 @@ def _held(
         "alpha": review.alpha,
         "share_limit": review.limit,
     }
-    opening = {"table": "cluster_reviews", **opened, **plan, "reason": review.reason}
-    facts: list[Mapping[str, Any]] = [opening, *({"table": "cluster_members", **row} for row in rows)]
-    return [*facts, *({"table": "review_tasks", "id": task, "kind": None} for task in sampled)]
+    opening = Fact("cluster_reviews", {**opened, **plan, "reason": review.reason})
+    facts: list[Fact] = [opening, *(Fact("cluster_members", row) for row in rows)]
+    return [*facts, *(Fact("review_tasks", {"id": task, "kind": None}) for task in sampled)]

@@ -12,6 +12,7 @@ from pipeline_project.domain.core.errors import ActionInvalid, AnswerRefused, Le
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.answers import REVIEW
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.rows import unlike
 from resources.ledger.nights.statements import standing_decisions
 from resources.ledger.tables import nights as tables
@@ -33,7 +34,7 @@ class WrittenDecision:
     """A decision that was just written: its row, as a fact for the audit chain."""
 
     epoch: int
-    fact: Mapping[str, Any]
+    fact: Fact
 
 
 def values_of(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def decide(
         "made_by": made_by,
     }
     connection.execute(insert(tables.decisions), row)
-    return WrittenDecision(task.epoch + 1, {"table": "decisions", **row})
+    return WrittenDecision(task.epoch + 1, Fact("decisions", row))
 
 
 def as_recorded(connection: Connection, task: Row[Any]) -> None:
@@ -103,7 +104,7 @@ def as_recorded(connection: Connection, task: Row[Any]) -> None:
         )
 
 
-def learn(connection: Connection, task: Row[Any], label: str) -> Mapping[str, Any]:
+def learn(connection: Connection, task: Row[Any], label: str) -> Fact:
     """Writes what a person found true of a case, known from now on; returns it as a fact for the audit chain."""
     row = {
         "workflow": task.workflow,
@@ -113,4 +114,4 @@ def learn(connection: Connection, task: Row[Any], label: str) -> Mapping[str, An
         "source": REVIEW,
     }
     connection.execute(insert(tables.outcomes), row)
-    return {"table": "outcomes", **row}
+    return Fact("outcomes", row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,10 @@ from sqlalchemy import Connection, insert, select
 
 from pipeline_project.domain.review.agreement import Agreement, Repeat, agreements, is_repeated
 from pipeline_project.domain.review.new_tasks import ReviewTerms
+from resources.ledger.audit.facts import Fact
 from resources.ledger.review import cluster_tasks
 from resources.ledger.tables.clusters import repeat_answers, repeats
 from resources.ledger.unit_of_work import LedgerStore
-
-Fact = Mapping[str, Any]
 
 
 def ask_again(
@@ -54,7 +53,7 @@ def ask_again(
         "first_label": label,
     }
     connection.execute(insert(repeats), row)
-    return [{"table": "review_tasks", "id": made}, {"table": "repeats", **row}]
+    return [Fact("review_tasks", {"id": made}), Fact("repeats", row)]
 
 
 def answered_again(connection: Connection, task_id: int, answered_by: str, option: str, label: str) -> list[Fact]:
@@ -65,7 +64,7 @@ def answered_again(connection: Connection, task_id: int, answered_by: str, optio
     """
     row = {"task_id": task_id, "answered_by": answered_by, "second_option": option, "second_label": label}
     connection.execute(insert(repeat_answers), row)
-    return [{"table": "repeat_answers", **row}]
+    return [Fact("repeat_answers", row)]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,12 @@ from pipeline_project.domain.review import answers as rules
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.new_tasks import ReviewTerms
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.outbox.outbox import enqueue
 from resources.ledger.review import proposals, repeats, spreading
 from resources.ledger.review.deciding import decide, learn, payout, planned
 from resources.ledger.review.statements import known
 from resources.ledger.tables.review import review_answers
-
-Fact = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -111,4 +110,4 @@ def write_answer(
 
 def fact(table: str, row: Row[Any]) -> Fact:
     """A row for the audit chain, without its note: free text may name people, and the row's hash covers it."""
-    return {"table": table, **{name: value for name, value in row._mapping.items() if name != "note"}}
+    return Fact(table, {name: value for name, value in row._asdict().items() if name != "note"})

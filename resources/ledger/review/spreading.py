@@ -12,6 +12,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionTerms, Planne
 from pipeline_project.domain.review.cluster_reviews import CLUSTER_REVIEW, ClusterReview, ClusterState
 from pipeline_project.domain.review.new_tasks import ReviewTerms
 from pipeline_project.domain.review.spread import SampleStanding, standing
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import insert_new, standing_decisions
 from resources.ledger.outbox.outbox import enqueue
 from resources.ledger.review import cluster_tasks
@@ -22,7 +23,6 @@ from resources.ledger.rows import jsonable
 from resources.ledger.tables import clusters as cluster_tables
 from resources.ledger.tables import nights as tables
 
-Fact = Mapping[str, Any]
 #: By what the audit chain knows a review.
 _NAMED = ("workflow", "night", "position", "id")
 
@@ -60,7 +60,7 @@ def after_answer(
     # counted in a statement of its own: it sees what those committed who held the lock before
     answered, disagreements = _counted(connection, review.id)
     found = standing(review.plan(), answered, disagreements)
-    facts: list[Fact] = [{"table": "cluster_verdicts", **verdict}]
+    facts: list[Fact] = [Fact("cluster_verdicts", verdict)]
     if found.spread is None:
         return facts + _move(connection, review, ClusterState.SAMPLING, disagreements, found, None)
     held = cluster_tasks.held(connection, review.id)
@@ -145,7 +145,7 @@ def _move(
     if connection.execute(update(known).where(*here).values(values)).rowcount != 1:
         raise LedgerRefused(f"cluster review {review.id} was closed meanwhile; nothing was written, answer again")
     named = {name: getattr(review, name) for name in _NAMED}
-    return [{"table": known.name, **named, **dict.fromkeys(values.keys() - {"version", "closed_at"})}]
+    return [Fact(known.name, {**named, **dict.fromkeys(values.keys() - {"version", "closed_at"})})]
 
 
 def _supersede(connection: Connection, review: ClusterReview, earlier: bool) -> list[Fact]:
@@ -163,7 +163,7 @@ def _supersede(connection: Connection, review: ClusterReview, earlier: bool) -> 
     newer = {"state": ClusterState.SUPERSEDED, "version": known.c.version + 1}
     over = update(known).where(*which, known.c.state == ClusterState.SPREAD).values(newer)
     gone = connection.execute(over.returning(*(known.c[name] for name in _NAMED)))
-    return [{"table": known.name, **row._mapping, "state": None} for row in gone]
+    return [Fact(known.name, {**row._asdict(), "state": None}) for row in gone]
 
 
 def _reached(held: Sequence[Row[Any]], before: Mapping[str, Row[Any]], money: WeighedCluster) -> list[Row[Any]]:
@@ -194,7 +194,7 @@ def _spread(
         )
     outcomes = _outcomes(connection, review, made)
     cluster_tasks.complete(connection, [row.id for row in reached])
-    return [{"table": "decisions", **row} for row in rows] + [{"table": "outcomes", **row} for row in outcomes]
+    return [Fact("decisions", row) for row in rows] + [Fact("outcomes", row) for row in outcomes]
 
 
 def _decisions(

@@ -33,6 +33,7 @@ from pipeline_project.domain.review.tasks import (
     TaskState,
 )
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.rows import UNREADABLE
 from resources.ledger.nights.statements import insert_new
 from resources.ledger.review import assigning, proposals
@@ -74,7 +75,7 @@ def open_tasks(
     tasks: Sequence[NewTask],
     terms: ReviewTerms,
     epoch: int = FIRST_EPOCH,
-) -> list[dict[str, Any]]:
+) -> list[Fact]:
     """Opens the tasks that a night's decisions ask for, in the caller's transaction.
 
     Args:
@@ -92,9 +93,9 @@ def open_tasks(
     return [task_fact(number) for number in insert_new(connection, review_tasks, rows, "id")]
 
 
-def task_fact(number: Any) -> dict[str, Any]:
+def task_fact(number: Any) -> Fact:
     """A task that was just opened, for the audit chain, which reads the rest of it."""
-    return {"table": "review_tasks", "id": int(number)}
+    return Fact("review_tasks", {"id": int(number)})
 
 
 def _new_row(
@@ -367,6 +368,6 @@ def _reveal(connection: Connection, task_id: int, person: str, name: str, token:
     if name not in sealed and not (name == PHOTOS and row.content.get(PHOTOS)):
         raise TaskTaken(f"task {task_id} has no personal value of that name; open the task again")
     written = {"task_id": task_id, "workflow": row.workflow, "case_id": row.case_id, "person": person, "field": name}
-    fact = connection.execute(insert(reveals).values(written).returning(reveals)).one()
-    append(connection, "reveals", row.workflow, [{"table": "reveals", **fact._mapping}])
+    revealed = connection.execute(insert(reveals).values(written).returning(reveals)).one()
+    append(connection, "reveals", row.workflow, [Fact.of("reveals", revealed)])
     return sealed.get(name)

@@ -13,6 +13,7 @@ from pipeline_project.domain.core.errors import RecallRefused
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Kind, Touched
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import standing_decisions
 from resources.ledger.outbox.outbox import take_back
 from resources.ledger.tables import nights as tables
@@ -129,7 +130,7 @@ class Recalls(LedgerStore):
             first = connection.execute(select(recalls).where(*here)).first()
             if first is None:
                 number = connection.execute(insert(recalls).values(row).returning(known.id)).scalar_one()
-                append(connection, "recalls", workflow, [{"table": "recalls", **row}])
+                append(connection, "recalls", workflow, [Fact("recalls", row)])
                 return int(number), 1
             if all(first._mapping[name] == value for name, value in said.items()):
                 return int(first.id), 1
@@ -140,7 +141,7 @@ class Recalls(LedgerStore):
                     return int(first.id), int(other.round)
             later = {"recall": int(first.id), "round": len(others) + 2, "workflow": workflow, **said}
             connection.execute(insert(recalls_again).values(later))
-            append(connection, "recalls", workflow, [{"table": "recalls_again", **later}])
+            append(connection, "recalls", workflow, [Fact("recalls_again", later)])
             return int(first.id), len(others) + 2
 
     def _one(self, workflow: str, begun: tuple[int, int], each: Again, terms: ActionTerms) -> dict[str, int] | None:
@@ -169,5 +170,5 @@ class Recalls(LedgerStore):
                 "for_good": found["for_good"],
             }
             connection.execute(insert(recalled_decisions).values(row))
-            append(connection, "recalls", workflow, [{"table": "recalled_decisions", **row}])
+            append(connection, "recalls", workflow, [Fact("recalled_decisions", row)])
         return found

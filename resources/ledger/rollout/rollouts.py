@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipeline_project.domain.core.errors import RolloutRefused
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import champion_history, insert_champion
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.rollout import rollout_ends, rollouts
@@ -68,7 +69,7 @@ def begin_rollout(
     if number is None:
         here = (known.workflow == workflow, known.version == version, known.from_night == from_night)
         return int(connection.execute(select(known.id).where(*here)).scalar_one())
-    facts: list[dict[str, Any]] = [{"table": "rollouts", **row}]
+    facts: list[Fact] = [Fact("rollouts", row)]
     if not terms.shadow_nights and not terms.steps:
         facts += insert_champion(connection, workflow, version, from_night, AT_ONCE)
         facts += insert_end(connection, {"id": number, **row}, "completed", from_night, AT_ONCE, by)
@@ -126,7 +127,7 @@ def _with_end(workflow: str) -> Select[Any]:
 
 def insert_end(
     connection: Connection, rollout: Mapping[str, Any], kind: str, at_night: str, reason: str, by: str
-) -> list[dict[str, Any]]:
+) -> list[Fact]:
     """Ends a rollout, once; returns the fact for the audit chain, none where it had ended."""
     row = {
         "rollout": rollout["id"],
@@ -138,7 +139,7 @@ def insert_end(
         "by": by,
     }
     new = insert(rollout_ends).values(**row).on_conflict_do_nothing().returning(rollout_ends.c.rollout)
-    return [] if connection.scalar(new) is None else [{"table": "rollout_ends", **row}]
+    return [] if connection.scalar(new) is None else [Fact("rollout_ends", row)]
 
 
 def decided_nights(connection: Connection, workflow: str, first: str, before: str) -> list[str]:

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.errors import RollbackRefused
 from pipeline_project.domain.core.nights import shifted
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import champion_history
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.rollout import policy_states
@@ -28,13 +29,11 @@ def state_on(connection: Connection, workflow: str, night: str) -> dict[str, Any
     return None if row is None else dict(row._mapping)
 
 
-def insert_state(
-    connection: Connection, workflow: str, night: str, state: str, reason: str, by: str
-) -> list[dict[str, Any]]:
+def insert_state(connection: Connection, workflow: str, night: str, state: str, reason: str, by: str) -> list[Fact]:
     """From `night` on the policy is in this state; returns the fact for the audit chain."""
     row = {"workflow": workflow, "from_night": night, "state": state, "reason": reason, "by": by}
     number = connection.scalar(insert(policy_states).values(row).returning(policy_states.c.id))
-    return [{"table": "policy_states", "id": number, **row}]
+    return [Fact("policy_states", {"id": number, **row})]
 
 
 def champion_before(connection: Connection, workflow: str, version: str, night: str) -> str | None:

@@ -14,6 +14,7 @@ from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, LiveCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Stage, StageKind, Watched, stage_on
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import champion_history, insert_champion, model_of
 from resources.ledger.outbox.redelivery import hold_unsent
 from resources.ledger.rollout import rollouts, states
@@ -82,7 +83,7 @@ class PostgresLive(LedgerStore):
                 row = {"workflow": workflow, "night": night, **vars(check)}
                 new = insert(live_checks).values(row).on_conflict_do_nothing().returning(live_checks.c.id)
                 if connection.scalar(new) is not None:
-                    facts.append({"table": "live_checks", **{name: row[name] for name in row if name in known}})
+                    facts.append(Fact("live_checks", {name: row[name] for name in row if name in known}))
             append(connection, "live_checks", workflow, facts)
 
     def withdraw(self, workflow: str, version: str, at_night: str, reason: str, by: str = WATCH) -> bool:
@@ -140,7 +141,7 @@ class PostgresLive(LedgerStore):
                 "held": len(held),
             }
             connection.execute(insert(live_breaches).values(row))
-            append(connection, "breaches", workflow, [{"table": "live_breaches", **row}, *facts, *held])
+            append(connection, "breaches", workflow, [Fact("live_breaches", row), *facts, *held])
         return BreachResponse(str(row["answer"]), first, earlier if back else None, len(held))
 
     def checks(self, workflow: str, limit: int = 30) -> list[dict[str, Any]]:

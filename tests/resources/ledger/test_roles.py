@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from pipeline_project.domain.core.errors import RolesMissing
 from resources.ledger import migrate
 from resources.ledger.audit.chain import append
+from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.roles import CHANGES, DESK, GRANTS, ROLES, VERBS, create_missing
 from resources.ledger.schema import FACTS, metadata
@@ -171,12 +172,12 @@ def test_the_public_has_nothing(ledger: PostgresLedger) -> None:
 @pytest.mark.parametrize("role", ROLES[:3])
 def test_whoever_makes_facts_may_append_to_the_chain(ledger: PostgresLedger, role: str) -> None:
     with engine_of(url_as(ledger.url, role)).begin() as connection:
-        assert append(connection, "answers", "returns", [{"case_id": "C-1"}]) == 1
+        assert append(connection, "answers", "returns", [Fact(None, {"case_id": "C-1"})]) == 1
 
 
 def test_an_auditor_may_not_append(ledger: PostgresLedger) -> None:
     with pytest.raises(DBAPIError), engine_of(url_as(ledger.url, ROLES[3])).begin() as connection:
-        append(connection, "answers", "returns", [{"case_id": "C-1"}])
+        append(connection, "answers", "returns", [Fact(None, {"case_id": "C-1"})])
 
 
 def test_a_role_is_kept_beside_other_options() -> None:

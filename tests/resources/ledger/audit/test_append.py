@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +19,7 @@ from benchmarks.chaos import scenes
 from pipeline_project.domain.audit.chain import GENESIS
 from resources.ledger.audit import chain
 from resources.ledger.audit.chain import append
-from resources.ledger.audit.facts import fact_of, key_columns, same
+from resources.ledger.audit.facts import Fact, chain_row, key_columns, same
 from resources.ledger.audit.trail import AuditTrail
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.schema import metadata
@@ -27,7 +27,7 @@ from resources.postgres.databases import engine_of
 from resources.postgres.locks import AdvisoryLock
 
 THREADS, EACH = 8, 50
-DECISION = {"table": "decisions", "workflow": "returns", "case_id": "C-1", "epoch": 1}
+DECISION = {"workflow": "returns", "case_id": "C-1", "epoch": 1}
 
 
 def rows(url: str, question: str) -> list[tuple[Any, ...]]:
@@ -59,7 +59,12 @@ def race(url: str, add: Callable[[int], None]) -> list[BaseException]:
 def test_threads_that_append_at_once_make_one_chain_without_a_gap(ledger: PostgresLedger) -> None:
     def add(number: int) -> None:
         with engine_of(ledger.url).begin() as connection:
-            append(connection, "answers", "returns", [{"case_id": f"C-{number}", "row": row} for row in range(3)])
+            append(
+                connection,
+                "answers",
+                "returns",
+                [Fact(None, {"case_id": f"C-{number}", "row": row}) for row in range(3)],
+            )
 
     assert race(ledger.url, add) == []
     links = rows(ledger.url, "SELECT number, prev_hash, hash, count FROM audit_batches ORDER BY number")
@@ -74,7 +79,7 @@ def test_without_the_lock_the_database_refuses_a_fork(ledger: PostgresLedger, mo
 
     def add(number: int) -> None:
         with engine_of(ledger.url).begin() as connection:
-            append(connection, "answers", "returns", [{"case_id": f"C-{number}"}])
+            append(connection, "answers", "returns", [Fact(None, {"case_id": f"C-{number}"})])
 
     failed = race(ledger.url, add)
     assert failed and all(isinstance(error, IntegrityError) for error in failed)
@@ -83,20 +88,20 @@ def test_without_the_lock_the_database_refuses_a_fork(ledger: PostgresLedger, mo
 
 def _append_and_die(url: str) -> None:
     with engine_of(url).begin() as connection:
-        append(connection, "answers", "returns", [{"case_id": "C-dead"}])
+        append(connection, "answers", "returns", [Fact(None, {"case_id": "C-dead"})])
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_who_dies_before_the_commit_leaves_nothing_and_stops_nobody(ledger: PostgresLedger) -> None:
     with engine_of(ledger.url).begin() as connection:
-        append(connection, "answers", "returns", [{"case_id": "C-1"}])
+        append(connection, "answers", "returns", [Fact(None, {"case_id": "C-1"})])
     dying = multiprocessing.get_context("spawn").Process(target=_append_and_die, args=(ledger.url,))
     dying.start()
     dying.join(60)
     assert dying.exitcode == -signal.SIGKILL
     with engine_of(ledger.url).begin() as connection:
         connection.execute(text("SET LOCAL lock_timeout = '20s'"))
-        assert append(connection, "answers", "returns", [{"case_id": "C-2"}]) == 2
+        assert append(connection, "answers", "returns", [Fact(None, {"case_id": "C-2"})]) == 2
     assert AuditTrail(ledger.url).verify([]).verdict.intact
     assert rows(ledger.url, "SELECT case_id FROM audit_rows ORDER BY batch") == [("C-1",), ("C-2",)]
 
@@ -109,23 +114,23 @@ def test_no_facts_are_no_batch(ledger: PostgresLedger) -> None:
 
 def test_a_batch_without_its_transaction_never_was(ledger: PostgresLedger) -> None:
     with engine_of(ledger.url).connect() as connection:
-        assert append(connection, "answers", "returns", [{"case_id": "C-1"}]) == 1
+        assert append(connection, "answers", "returns", [Fact(None, {"case_id": "C-1"})]) == 1
         connection.rollback()
-        assert append(connection, "answers", "returns", [{"case_id": "C-2"}]) == 1
+        assert append(connection, "answers", "returns", [Fact(None, {"case_id": "C-2"})]) == 1
         connection.commit()
     assert rows(ledger.url, "SELECT case_id FROM audit_rows") == [("C-2",)]
 
 
 def test_a_clock_that_was_set_back_does_not_show(ledger: PostgresLedger) -> None:
     with engine_of(ledger.url).begin() as connection:
-        append(connection, "answers", "returns", [{"case_id": "C-1"}])
+        append(connection, "answers", "returns", [Fact(None, {"case_id": "C-1"})])
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text("DELETE FROM audit_rows"))
         connection.execute(text("DELETE FROM audit_batches"))
         ahead = chain.ChainBatch(1, "x", "", datetime(2999, 1, 1, tzinfo=UTC), GENESIS, "0" * 64, 1)
         made = {**vars(ahead), "hash": chain.hash_of(ahead)}
         connection.execute(chain.insert(chain.audit_batches), made)
-        append(connection, "answers", "returns", [{"case_id": "C-2"}])
+        append(connection, "answers", "returns", [Fact(None, {"case_id": "C-2"})])
     assert rows(ledger.url, "SELECT count(DISTINCT at) FROM audit_batches") == [(1,)]
 
 
@@ -134,13 +139,13 @@ def test_a_clock_that_was_set_back_does_not_show(ledger: PostgresLedger) -> None
 )
 def test_the_chain_refuses_changes(ledger: PostgresLedger, verb: str) -> None:
     with engine_of(ledger.url).begin() as connection:
-        append(connection, "answers", "returns", [{"case_id": "C-1"}])
+        append(connection, "answers", "returns", [Fact(None, {"case_id": "C-1"})])
     with pytest.raises(DBAPIError, match="are facts"), engine_of(ledger.url).begin() as connection:
         connection.execute(text(verb))
 
 
 def test_twenty_thousand_facts_are_one_statement(ledger: PostgresLedger) -> None:
-    facts = [{**DECISION, "case_id": f"C-{number}", "amount": number / 7} for number in range(20_000)]
+    facts = [Fact("decisions", {**DECISION, "case_id": f"C-{n}", "amount": n / 7}) for n in range(20_000)]
     with engine_of(ledger.url).begin() as connection:
         assert append(connection, "decisions", "returns", facts) == 1
     verdict = AuditTrail(ledger.url).verify([], tables=False).verdict
@@ -151,9 +156,9 @@ def test_twenty_thousand_facts_are_one_statement(ledger: PostgresLedger) -> None
 
 
 def test_a_fact_of_a_table_is_spelled_by_its_columns() -> None:
-    one = fact_of({**DECISION, "night": "2026-01-31", "amount": 40, "decided_at": "2026-02-01T01:00:00+02:00"})
-    other = fact_of({**DECISION, "night": datetime(2026, 1, 31).date(), "amount": Decimal(40),  # noqa: DTZ001
-                     "decided_at": datetime(2026, 1, 31, 23, tzinfo=UTC)})  # fmt: skip
+    given = {"night": "2026-01-31", "amount": 40, "decided_at": "2026-02-01T01:00:00+02:00"}
+    back = {"night": date(2026, 1, 31), "amount": Decimal(40), "decided_at": datetime(2026, 1, 31, 23, tzinfo=UTC)}
+    one, other = (chain_row(Fact("decisions", {**DECISION, **values})) for values in (given, back))
     assert one == other
     assert (one.source, one.key, one.case_id, one.person) == ("decisions", '["returns","C-1",1]', "C-1", None)
     assert one.body == (
@@ -163,16 +168,16 @@ def test_a_fact_of_a_table_is_spelled_by_its_columns() -> None:
 
 
 def test_money_keeps_its_scale() -> None:
-    assert fact_of({"table": "actions", "money": 12.3}) == fact_of({"table": "actions", "money": Decimal("12.30")})
+    assert chain_row(Fact("actions", {"money": 12.3})) == chain_row(Fact("actions", {"money": Decimal("12.30")}))
 
 
 def test_what_is_no_column_of_a_table_of_facts_is_refused() -> None:
     with pytest.raises(ValueError, match="mood: no column of decisions"):
-        fact_of({**DECISION, "mood": "good"})
+        chain_row(Fact("decisions", {**DECISION, "mood": "good"}))
 
 
 def test_a_fact_without_its_whole_key_has_none() -> None:
-    assert fact_of({"table": "decisions", "case_id": "C-1"}).key is None
+    assert chain_row(Fact("decisions", {"case_id": "C-1"})).key is None
 
 
 @pytest.mark.parametrize(
@@ -185,7 +190,7 @@ def test_a_fact_without_its_whole_key_has_none() -> None:
     ],
 )
 def test_who_did_it_is_found_in_a_fact(said: dict[str, str], person: str | None) -> None:
-    assert fact_of(said).person == person
+    assert chain_row(Fact(None, said)).person == person
 
 
 def test_keys_mean_something_where_they_can() -> None:

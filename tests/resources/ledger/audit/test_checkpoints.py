@@ -15,6 +15,7 @@ from resources.keys import checkpoint_key as keys
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import FILE
 from resources.ledger.audit.checkpoints import Checkpoints
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.trail import AuditTrail
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of
@@ -28,7 +29,7 @@ def signer(ledger: PostgresLedger, tmp_path: Path) -> Checkpoints:
 def add(signer: Checkpoints, times: int = 1) -> None:
     for _ in range(times):
         with engine_of(signer.url).begin() as connection:
-            append(connection, "answers", "returns", [{"case_id": "C-1"}, {"case_id": "C-2"}])
+            append(connection, "answers", "returns", [Fact(None, {"case_id": "C-1"}), Fact(None, {"case_id": "C-2"})])
 
 
 def tamper(signer: Checkpoints, statement: str) -> None:

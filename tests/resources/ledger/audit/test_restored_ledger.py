@@ -20,6 +20,7 @@ from pipeline_project.reconcile.chain import check_chain
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import FILE
 from resources.ledger.audit.checkpoints import Checkpoints
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.trail import AuditTrail, Sought
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.tables.audit import audit_batches, audit_rows
@@ -41,7 +42,7 @@ class Backups:
         """Batches that no other call makes; the chain is signed behind each."""
         for number in range(count):
             with engine_of(self.signer.url).begin() as connection:
-                append(connection, "answers", "returns", [{"case_id": f"{word}-{number}"}])
+                append(connection, "answers", "returns", [Fact(None, {"case_id": f"{word}-{number}"})])
             self.signer.checkpoint()
 
     def back_up(self) -> Copy:
@@ -125,7 +126,7 @@ def test_a_restored_ledger_is_signed_again_once_an_auditor_has_accepted_the_brea
     with engine_of(signer.url).begin() as connection:
         # nights go on meanwhile, past the batch that was signed last
         for number in range(8):
-            append(connection, "answers", "returns", [{"case_id": f"new-{number}"}])
+            append(connection, "answers", "returns", [Fact(None, {"case_id": f"new-{number}"})])
     assert Tampering.RECHAINED in backups.found() and backups.counted_again()[0]
     with pytest.raises(AuditBroken, match="accept-break"):
         signer.checkpoint()
@@ -185,7 +186,7 @@ def test_a_ledger_from_before_any_checkpoint_may_go_on_too(backups: Backups, lef
         for name in ("audit_rows", "audit_batches", "decisions", "workflow_versions"):
             connection.execute(text(f"DELETE FROM {name}"))
         if left != "nothing":
-            append(connection, "answers", "returns", [{"case_id": "first"}])
+            append(connection, "answers", "returns", [Fact(None, {"case_id": "first"})])
     accepted = backups.signer.accept_break("olga", WHY)
     assert accepted.agreed.number == 0 and accepted.kept.number == (0 if left == "nothing" else 1)
     backups.nights(2, "on")
@@ -214,7 +215,7 @@ def test_a_break_is_not_told_to_a_chain_that_it_does_not_accept(
     backups.restore(copy)
     with dying(monkeypatch):
         with engine_of(backups.signer.url).begin() as connection:
-            append(connection, "answers", "returns", [{"case_id": "kept"}])
+            append(connection, "answers", "returns", [Fact(None, {"case_id": "kept"})])
         backups.signer.accept_break("olga", WHY)
     backups.restore(copy)
     with pytest.raises(AuditBroken, match="accept-break"):

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from pipeline_project.domain.audit.proofs import holds
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoints import Checkpoints
+from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.trail import AuditTrail, Entry, Sought
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of
@@ -28,7 +29,7 @@ def trail(ledger: PostgresLedger) -> AuditTrail:
     ]
     for kind, workflow, rows in facts:
         with engine_of(ledger.url).begin() as connection:
-            append(connection, kind, workflow, rows)
+            append(connection, kind, workflow, [Fact(None, row) for row in rows])
     return AuditTrail(ledger.url)
 
 
@@ -107,7 +108,7 @@ def test_a_check_streams(ledger: PostgresLedger) -> None:
     def grow(batches: int) -> int:
         with engine_of(ledger.url).begin() as connection:
             for _ in range(batches):
-                append(connection, "answers", "returns", [{"case_id": "C", "words": "x" * 200}] * 500)
+                append(connection, "answers", "returns", [Fact(None, {"case_id": "C", "words": "x" * 200})] * 500)
         tracemalloc.start()
         assert AuditTrail(ledger.url).verify([]).verdict.intact
         _, most = tracemalloc.get_traced_memory()

@@ -23,7 +23,7 @@ def desk(ledger: PostgresLedger) -> Desk:
 def ask(desk: Desk, task: int, person: str = "anna", option: str = "refund", label: str = "defective") -> int:
     with engine_of(desk.ledger.url).begin() as connection:
         facts = ask_again(connection, task, person, option, label, desk.terms, desk.people)
-    return sum(fact["table"] == "repeats" for fact in facts)
+    return sum(fact.table == "repeats" for fact in facts)
 
 
 def again(desk: Desk, task: int, person: str, option: str, label: str) -> None:
