@@ -136,9 +136,9 @@ def gather(stores: NightStores, night: NightWindow, nouns: list[str], timings: p
             encoders=_encoder_versions(spec, stores.encoders),
         ),
         alerts=tuple(
-            Alert("warning", f"{alert['message']} (owner {alert['owner']}; next: {alert['next_command']})")
+            Alert("warning", f"{alert.message} (owner {alert.owner}; next: {alert.next_command})")
             for alert in ledger.open_alerts()
-            if alert["workflow"] == spec.name
+            if alert.workflow == spec.name
         ),
     )
 
@@ -159,7 +159,7 @@ def _hear(
     if not reasons:
         return
     found = concerns_of(spec.name, night, reasons, past, matrix.options, matrix.labels)
-    if {each.get("kind") for each in ledger.open_alerts() if each["workflow"] == spec.name} & TELLS_WHY_NONE_DECIDES:
+    if {alert.kind for alert in ledger.open_alerts() if alert.workflow == spec.name} & TELLS_WHY_NONE_DECIDES:
         found = [each for each in found if each.kind != NO_CHAMPION]
     for kind in {*KINDS} - {concern.kind for concern in found}:
         ledger.close_alert(spec.name, key_of(kind))

@@ -17,12 +17,14 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.core.nights import NightWindow, shifted, window_of
 from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
 from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, CheckVerdict
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.intake.admission import admit, read_rows
 from pipeline_project.domain.intake.expectation import Expectation
@@ -298,8 +300,9 @@ class MemoryLedger:
         self.closed.append(key)
         return self.alerts.pop(key, None) is not None
 
-    def open_alerts(self) -> list[dict[str, Any]]:
-        return list(self.alerts.values())
+    def open_alerts(self) -> list[OpenAlert]:
+        now = datetime.now(UTC)
+        return [OpenAlert(id=0, key=key, raised_at=now, **alert) for key, alert in self.alerts.items()]
 
     def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
         self.attempts[night] = self.attempts.get(night, 0) + 1
@@ -310,20 +313,20 @@ class MemoryLedger:
         workflow: str,
         night: str,
         attempt: int,
-        decisions: Sequence[Mapping[str, Any]],
+        decisions: Sequence[NewDecision],
         work: NightWork | None = None,
         *,
         basis: Basis,
     ) -> pd.DataFrame:
         if work is not None:
-            new = [d["case_id"] for d in decisions if d["case_id"] not in self.decisions]
+            new = [decision.case_id for decision in decisions if decision.case_id not in self.decisions]
             self.tasks += work.tasks_of(new)
             self.actions += work.actions_of(new)
         rows = []
         for decision in decisions:
-            new = decision["case_id"] not in self.decisions
-            stands = self.decisions.setdefault(decision["case_id"], {**decision, "night": night})
-            rows.append((decision["case_id"], stands["option"], "policy", stands["reason"], night, new))
+            new = decision.case_id not in self.decisions
+            stands = self.decisions.setdefault(decision.case_id, {**vars(decision), "night": night})
+            rows.append((decision.case_id, stands["option"], "policy", stands["reason"], night, new))
         return pd.DataFrame(rows, columns=["case_id", "option", "made_by", "reason", "night", "new"])
 
 

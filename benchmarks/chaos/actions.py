@@ -31,6 +31,7 @@ from benchmarks.chaos.dispatching import FLOW, NIGHT, SECRET, SILENT, UNRELEASED
 from benchmarks.chaos.verdicts import Seen
 from benchmarks.chaos.verdicts import tell as tell_driver
 from benchmarks.passed import let_through, passed
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.sample.shop_faults import Fault, Ordered, mixed
@@ -91,10 +92,7 @@ def ask(url: str, chaos: Chaos) -> None:
     ledger.record_workflow(FLOW, "spec", {"name": FLOW})
     for night, count in ((NIGHT, chaos.actions), (UNRELEASED, max(8, chaos.actions // 10))):
         cases = [f"C{night[-2:]}-{number:06}" for number in range(max(1, count // len(STEPS)))]
-        rows = [
-            {"case_id": case, "option": "refund", "reason": "cheapest", "spec_hash": "spec", "data_versions": {}}
-            for case in cases
-        ]
+        rows = [NewDecision(case, "refund", "cheapest", spec_hash="spec", data_versions={}) for case in cases]
         attempt = ledger.begin_attempt(FLOW, night, "chaos")
         ledger.record_decisions(FLOW, night, attempt, rows, basis=passed(ledger, FLOW, night))
         planned = [

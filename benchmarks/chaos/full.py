@@ -22,6 +22,7 @@ from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.chaos.verdicts import CannotMeasure
 from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.reporting.facts import ReportTerms
 from pipeline_project.domain.reporting.index import IndexRow
 from resources.lake.lake import DeltaLake
@@ -188,10 +189,9 @@ ROWS = 60_000
 def _decide(url: str) -> str | None:
     """Decides a large night; the name of the error that stopped it."""
     rows = [
-        {"case_id": f"C-{number:06}", "option": "refund", "reason": "cheapest", "spec_hash": "spec",
-         "data_versions": {"cases": 1}}
+        NewDecision(f"C-{number:06}", "refund", "cheapest", spec_hash="spec", data_versions={"cases": 1})
         for number in range(ROWS)
-    ]  # fmt: skip
+    ]
     ledger = PostgresLedger(url)
     try:
         attempt = ledger.begin_attempt(FLOW, "2025-03-05", "chaos")

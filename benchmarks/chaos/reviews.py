@@ -24,6 +24,7 @@ from benchmarks.chaos.verdicts import Seen, tell
 from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import StaleClaim, TaskTaken
 from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
@@ -138,13 +139,12 @@ class Race:
         ledger, random = PostgresLedger(self.url), Random(self.seed)
         ledger.record_workflow(WORKFLOW, "spec", {"name": WORKFLOW})
         cases = [f"C-{i:05}" for i in range(self.tasks)]
-        asked = {"option": "ask_person", "reason": "doubt", "spec_hash": "spec", "data_versions": {"cases": 1}}
         attempt = ledger.begin_attempt(WORKFLOW, NIGHT, "run")
         ledger.record_decisions(
             WORKFLOW,
             NIGHT,
             attempt,
-            [{**asked, "case_id": case} for case in cases],
+            [NewDecision(case, "ask_person", "doubt", spec_hash="spec", data_versions={"cases": 1}) for case in cases],
             basis=passed(ledger, WORKFLOW, NIGHT),
         )
         new = [

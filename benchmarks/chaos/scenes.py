@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import make_url, text
 
 from benchmarks.chaos.kills import Scene
 from benchmarks.passed import passed
 from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.answers import Answer
@@ -89,11 +91,11 @@ def _known(url: str) -> None:
 def _decide(url: str, cluster: str | None = None, asked: int = ASKED) -> None:
     ledger = PostgresLedger(url)
     attempt = ledger.begin_attempt(FLOW, NIGHT, "chaos")
-    common = {"spec_hash": "spec", "data_versions": {"cases": 1}, "propensity": 0.0, "amount": 20.0}
+    common: dict[str, Any] = {"spec_hash": "spec", "data_versions": {"cases": 1}, "propensity": 0.0, "amount": 20.0}
     paid = [f"C-{i:03}" for i in range(CASES)]
     people = [f"P-{i:03}" for i in range(asked)]
-    rows = [{**common, "case_id": case, "option": "refund", "reason": "cheapest"} for case in paid]
-    rows += [{**common, "case_id": case, "option": "ask_person", "reason": "doubt"} for case in people]
+    rows = [NewDecision(case, "refund", "cheapest", **common) for case in paid]
+    rows += [NewDecision(case, "ask_person", "doubt", **common) for case in people]
     tasks = {
         case: NewTask(case, "doubt", 3.0, 20.0, 0.4, f"s-{case}", cluster, {"fields": {"price": 20.0}, "sealed": {}})
         for case in people

@@ -101,7 +101,7 @@ def run_range(
         report_runs(name, runs)
         # a night that stopped was told on its line
         ran = {run.night for run in runs}
-        report_alerts([each for each in alerts_of(prepare().ledger, name) if not ran & {*NIGHT.findall(each["key"])}])
+        report_alerts([each for each in alerts_of(prepare().ledger, name) if not ran & {*NIGHT.findall(each.key)}])
     return Exit.DONE if all(run.went_well for run in runs) else Exit.NIGHT_FAILED
 
 

@@ -132,8 +132,8 @@ def run_recall(
 def _close_alerts(context: AppContext, name: str, version: str) -> None:
     """The breach of a version is dealt with once its decisions were recalled."""
     for alert in context.ledger.open_alerts():
-        if alert["workflow"] == name and alert["key"].startswith(f"breach/{version}/"):
-            context.ledger.close_alert(name, alert["key"])
+        if alert.workflow == name and alert.key.startswith(f"breach/{version}/"):
+            context.ledger.close_alert(name, alert.key)
 
 
 def _champion(context: AppContext, name: str, kind: Kind, named: str) -> ModelVersion:

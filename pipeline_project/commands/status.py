@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +24,7 @@ from pipeline_project.commands.shared.options import (
     example,
 )
 from pipeline_project.commands.shared.spans import ranges
+from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
@@ -156,13 +157,13 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
     return Exit.DONE
 
 
-def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[Mapping[str, Any]]) -> NightsOverview:
+def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[OpenAlert]) -> NightsOverview:
     from pipeline_project.automation.progress import late_photos, stale_nights, taken_at, taken_nights
     from pipeline_project.container.night import OpenedSources
 
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
     gathered = lake(context.settings).nights(spec.name, deepest)
-    stops = (alert["key"] for alert in alerts if alert["kind"] not in (LANDING, LATE_ALERT))
+    stops = (alert.key for alert in alerts if alert.kind not in (LANDING, LATE_ALERT))
     stopped = sorted({night for key in stops for night in NIGHT.findall(key)})
     decided = [night for night in context.ledger.decided_nights(spec.name) if night not in stopped]
     warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)

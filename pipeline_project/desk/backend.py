@@ -11,6 +11,7 @@ from uuid import UUID
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.people import Person, PersonRole, Session
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
+from pipeline_project.domain.reporting.story import CaseStory
 from pipeline_project.domain.review.agreement import Agreement
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview, OpenCluster
@@ -152,7 +153,7 @@ class Outbox(Protocol):
 class Stories(Protocol):
     """Everything the ledger knows of one case."""
 
-    def story(self, workflow: str, case_id: str) -> dict[str, list[dict[str, Any]]] | None: ...
+    def story(self, workflow: str, case_id: str) -> CaseStory | None: ...
 
 
 class DecidedNights(Protocol):

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.review.night_work import NightWork
 
 
@@ -97,8 +99,8 @@ class Ledger(Protocol):
 
     def close_alert(self, workflow: str, key: str) -> bool: ...
 
-    def open_alerts(self) -> list[dict[str, Any]]:
-        """Alerts nobody has closed: workflow, kind, key, message, owner, next_command, raised_at."""
+    def open_alerts(self) -> list[OpenAlert]:
+        """Alerts nobody has closed, oldest first."""
         ...
 
     def champion(self, workflow: str, night: str) -> ModelVersion | None:
@@ -114,7 +116,7 @@ class Ledger(Protocol):
         workflow: str,
         night: str,
         attempt: int,
-        decisions: Sequence[Mapping[str, Any]],
+        decisions: Sequence[NewDecision],
         work: NightWork | None = None,
         *,
         basis: Basis,

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline_project.domain.core.named_values import by_name, option_order
 from pipeline_project.domain.core.schema import Role
+from pipeline_project.domain.deciding.recorded import RecordedDecision
 from pipeline_project.spec.options import RIGHT, WRONG, full_costs
 
 
@@ -27,25 +28,24 @@ class Said:
     unordered: tuple[float, ...] = ()
 
 
-def said_of(decision: Mapping[str, Any], spec: Mapping[str, Any]) -> Said:
+def said_of(decision: RecordedDecision, spec: Mapping[str, Any]) -> Said:
     """Probabilities and expected costs of a decision, by name.
 
     Args:
-        decision: a row of the ledger.
         spec: the one it was made under; the order of its options may be any, that of its labels is the declared one.
     """
-    labels, costs = list(spec.get("labels") or ()), decision.get("expected_costs")
-    probabilities = by_name(labels, decision.get("probabilities"))
-    if costs is None:
+    labels, kept = list(spec.get("labels") or ()), decision.expected_costs
+    probabilities = by_name(labels, decision.probabilities)
+    if kept is None:
         return Said(probabilities, {})
-    costs = [math.nan if cost is None else float(cost) for cost in costs]
-    order = decision.get("option_order") or _order(decision, spec, labels)
+    costs = [math.nan if cost is None else float(cost) for cost in kept]
+    order = decision.option_order or _order(decision, spec, labels)
     if order is None:
         return Said(probabilities, {}, tuple(sorted(cost for cost in costs if math.isfinite(cost))))
     return Said(probabilities, {name: cost for name, cost in by_name(order, costs).items() if math.isfinite(cost)})
 
 
-def _order(decision: Mapping[str, Any], spec: Mapping[str, Any], labels: list[str]) -> list[str] | None:
+def _order(decision: RecordedDecision, spec: Mapping[str, Any], labels: list[str]) -> list[str] | None:
     """The order of the options where the decision does not say it itself."""
     options = spec.get("options") or {}
     if {RIGHT, WRONG} & options.keys():
@@ -55,12 +55,12 @@ def _order(decision: Mapping[str, Any], spec: Mapping[str, Any], labels: list[st
     cells = {name: full_costs(name, option["costs"], labels) for name, option in options.items()}
     known: dict[str, float] = {}
     amount = next((name for name, f in (spec.get("fields") or {}).items() if f.get("role") == Role.AMOUNT), None)
-    if amount is not None and decision.get("amount") is not None:
-        known[amount] = float(decision["amount"])
+    if amount is not None and decision.amount is not None:
+        known[amount] = float(decision.amount)
     found = option_order(
         tuple(options),
-        [math.nan if cost is None else float(cost) for cost in decision["expected_costs"]],
-        decision.get("probabilities") or (),
+        [math.nan if cost is None else float(cost) for cost in decision.expected_costs or ()],
+        decision.probabilities or (),
         {name: [row[label] for label in labels] for name, row in cells.items()},
         known,
     )

@@ -1,61 +1,111 @@
-"""What goes into the ledger's columns, from what assets hand over."""
+"""What goes into the ledger's columns, and rows of it as values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from sqlalchemy import Column, Connection, Row, Select, Table
+
+from pipeline_project.domain.deciding.recorded import NewDecision
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Value = TypeVar("Value", bound="DataclassInstance")
 
 FIRST_EPOCH = 1
 
-#: What a caller may say of a decision; all else comes from the attempt or the database.
-REQUIRED = ("case_id", "option", "reason", "spec_hash", "data_versions")
-OPTIONAL = (
-    "model_version", "contract", "cluster", "reasons", "probabilities", "expected_costs", "amount", "propensity",
-    "option_order",
+
+def columns(kind: type[DataclassInstance], table: Table) -> list[Column[Any]]:
+    """The columns of a table that a value of this class holds."""
+    return [table.c[field.name] for field in fields(kind)]
+
+
+def values(connection: Connection, kind: type[Value], query: Select[*tuple[Any, ...]]) -> list[Value]:
+    """The rows of a query as values of a class whose fields its columns are."""
+    return [kind(**row._asdict()) for row in connection.execute(query)]
+
+
+def value(connection: Connection, kind: type[Value], query: Select[*tuple[Any, ...]]) -> Value | None:
+    """The first row of a query, as `values` does; None where there is none."""
+    row = connection.execute(query).first()
+    return None if row is None else kind(**row._asdict())
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A row of `decisions` before it is there; the database adds its number and its time."""
+
+    workflow: str
+    case_id: str
+    epoch: int
+    night: str
+    option: str
+    reason: str
+    spec_hash: str
+    data_versions: Mapping[str, int]
+    attempt: int
+    run_id: str
+    made_by: str
+    model_version: str | None = None
+    contract: Mapping[str, int] | None = None
+    cluster: str | None = None
+    reasons: Sequence[str] | None = None
+    probabilities: Sequence[float] | None = None
+    expected_costs: Sequence[float | None] | None = None
+    amount: float | None = None
+    propensity: float | None = None
+    option_order: Sequence[str] | None = None
+
+
+#: What a further decision of a case repeats of the one that asked: what the machine knew when it did.
+_COPIED = (
+    "workflow", "case_id", "night", "spec_hash", "model_version", "data_versions", "contract", "cluster",
+    "probabilities", "expected_costs", "option_order", "amount", "propensity", "attempt", "run_id",
 )  # fmt: skip
-_SAID_ELSEWHERE = ("workflow", "night", "attempt", "run_id", "epoch", "made_by")
+
+
+def further_decision(asked: Row[*tuple[Any, ...]], option: str, reason: str, said: str, made_by: str) -> DecisionRow:
+    """The decision that follows the one that asked.
+
+    Args:
+        asked: the row of `decisions` that stood. said: why, in words.
+    """
+    copied = {name: getattr(asked, name) for name in _COPIED}
+    return DecisionRow(**copied, epoch=asked.epoch + 1, option=option, reason=reason, reasons=[said], made_by=made_by)
 
 
 def decision_rows(
-    workflow: str, night: str, attempt: int, run_id: str, decisions: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+    workflow: str, night: str, attempt: int, run_id: str, decisions: Sequence[NewDecision]
+) -> list[DecisionRow]:
     """Rows for the table `decisions`, ordered by case.
 
     Two transactions that insert the same cases in different orders would wait for each other for ever.
 
     Raises:
-        ValueError: a column is unknown or missing, disagrees with the arguments, or a case occurs twice.
+        ValueError: a case occurs twice.
     """
-    said = {
-        "workflow": workflow,
-        "night": night,
-        "attempt": attempt,
-        "run_id": run_id,
-        "epoch": FIRST_EPOCH,
-        "made_by": "policy",
-    }
-    rows = [_decision_row(decision, said) for decision in decisions]
-    rows.sort(key=lambda row: row["case_id"])
-    if any(one["case_id"] == other["case_id"] for one, other in pairwise(rows)):
+    rows = [
+        DecisionRow(
+            workflow=workflow,
+            night=night,
+            attempt=attempt,
+            run_id=run_id,
+            epoch=FIRST_EPOCH,
+            made_by="policy",
+            **jsonable(vars(decision)),
+        )
+        for decision in decisions
+    ]
+    rows.sort(key=lambda row: row.case_id)
+    if any(one.case_id == other.case_id for one, other in pairwise(rows)):
         raise ValueError(f"a case occurs twice among the decisions of night {night}; decide each case once")
     return rows
-
-
-def _decision_row(decision: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = decision.keys() - {*REQUIRED, *OPTIONAL, *_SAID_ELSEWHERE}
-    missing = [name for name in REQUIRED if decision.get(name) is None]
-    contrary = [name for name in _SAID_ELSEWHERE if name in decision and decision[name] != said[name]]
-    if unknown or missing or contrary:
-        raise ValueError(
-            f"a decision cannot be recorded: unknown {sorted(unknown)}, missing {missing}, contrary to the attempt "
-            f"{contrary}; the columns are {', '.join((*REQUIRED, *OPTIONAL))}"
-        )
-    plain = {name: jsonable(decision.get(name)) for name in (*REQUIRED, *OPTIONAL)}
-    return {**plain, **said}
 
 
 def jsonable(value: Any) -> Any:

@@ -26,7 +26,7 @@ def test_a_first_model_that_is_refused_is_told_until_one_decides(monkeypatch: py
     world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(4)]
     assert world.run(NIGHT, *DECIDE).success
     # one refusal is one alert
-    assert [each["kind"] for each in world.ledger.open_alerts()] == ["model_refused"]
+    assert [each.kind for each in world.ledger.open_alerts()] == ["model_refused"]
     assert "bare rates" in world.reports.written[NIGHT]
 
     after = shifted(NIGHT, 1)

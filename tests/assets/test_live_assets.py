@@ -103,7 +103,7 @@ def test_a_challenger_that_cannot_be_used_never_harms_the_night(world: World, br
     assert set(versions(world, "scores").values()) == {"1"}
     assert not [row for row in world.table("scores") if row["problem"]]
     assert world.table("shadow_scores") == []
-    (alert,) = [alert for alert in world.ledger.open_alerts() if alert["kind"] == "challenger_unavailable"]
+    (alert,) = [alert for alert in world.ledger.open_alerts() if alert.kind == "challenger_unavailable"]
     assert alert["owner"] == "team:claims"
     assert alert["next_command"].startswith("pipeline rollback claims")
 
@@ -142,7 +142,7 @@ def test_a_challenger_that_does_worse_is_withdrawn_and_only_once(world: World) -
     world.run(NIGHT, "live_check")
     assert len(world.live.withdrawn) == 1
     assert world.live.breaches == [], "the champion kept what it promised"
-    assert [alert["kind"] for alert in world.ledger.open_alerts()] == ["challenger_withdrawn"]
+    assert [alert.kind for alert in world.ledger.open_alerts()] == ["challenger_withdrawn"]
 
 
 def test_a_challenger_that_does_better_goes_on(world: World) -> None:

@@ -18,7 +18,7 @@ def world() -> World:
 
 
 def _open(world: World) -> list[str]:
-    return [alert["message"] for alert in world.ledger.open_alerts() if alert["kind"] == "does_not_add_up"]
+    return [alert.message for alert in world.ledger.open_alerts() if alert.kind == "does_not_add_up"]
 
 
 def test_a_night_that_does_not_add_up_goes_on_and_raises_an_alert_until_it_does(world: World) -> None:

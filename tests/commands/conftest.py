@@ -19,6 +19,7 @@ from pipeline_project import cli
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.schema import QUARANTINE, cases_schema
 from pipeline_project.domain.deciding.decisions import DECISIONS
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.load import load_spec
@@ -190,10 +191,14 @@ def _fill_ledger(ledger: PostgresLedger, spec: WorkflowSpec) -> None:
     ledger.record_workflow(NAME, spec.spec_hash, spec.model_dump(mode="json"))
     ledger.record_champion(NAME, ModelVersion(NAME, "3", NIGHT, "2" * 64, "run", {}), NIGHT, "first")
     for night, decided in _DECIDED.items():
-        more = {"spec_hash": spec.spec_hash, "data_versions": {f"{NAME}/cases": 4}, "model_version": "3"}
+        more: dict[str, Any] = {
+            "spec_hash": spec.spec_hash,
+            "data_versions": {f"{NAME}/cases": 4},
+            "model_version": "3",
+        }
         attempt = ledger.begin_attempt(NAME, night, "6ccbf624-33c6-4454-ac6c-ba336cba9456")
         ledger.record_decisions(
-            NAME, night, attempt, [{**d, **more} for d in decided], basis=passed(ledger, NAME, night)
+            NAME, night, attempt, [NewDecision(**d, **more) for d in decided], basis=passed(ledger, NAME, night)
         )
     for night in (LANDED, "2025-03-04", "2025-03-05"):
         message = f"{NAME}_nightly failed on {night} at cases; run 6ccbf624-33c6-4454-ac6c-ba336cba9456"

@@ -18,6 +18,7 @@ from pipeline_project.desk.app import build_app
 from pipeline_project.desk.backend import Desk, Doors, Frame
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms, SpreadTerms
 from pipeline_project.domain.review.night_work import NightWork
@@ -91,9 +92,14 @@ class DeskHouse:
         """Decides that people are asked about these cases; one more case is paid by the policy."""
         self.ledger.record_workflow(FLOW, "spec", {"name": FLOW})
         attempt = self.ledger.begin_attempt(FLOW, NIGHT, "run")
-        common = {"spec_hash": "spec", "data_versions": {"cases": 1}, "propensity": 0.0, "amount": amount}
-        rows = [{**common, "case_id": case, "option": "ask_person", "reason": "doubt"} for case in cases]
-        rows.append({**common, "case_id": "PAID", "option": "refund", "reason": "cheapest"})
+        common: dict[str, Any] = {
+            "spec_hash": "spec",
+            "data_versions": {"cases": 1},
+            "propensity": 0.0,
+            "amount": amount,
+        }
+        rows = [NewDecision(case, "ask_person", "doubt", **common) for case in cases]
+        rows.append(NewDecision("PAID", "refund", "cheapest", **common))
         tasks = {case: replace(self._task(case, amount, cluster), **changed) for case in cases}
         actions = {"PAID": plan_actions(ACTING, NIGHT, "PAID", 1, "refund", {"price": amount})}
         self.ledger.record_decisions(

@@ -205,7 +205,7 @@ class House:
 
     def alerts(self) -> Rows:
         """The workflow's open alerts."""
-        return [alert for alert in self.ledger.open_alerts() if alert["workflow"] == self.name]
+        return [alert for alert in self.ledger.open_alerts() if alert.workflow == self.name]
 
     def metadata(self, noun: str, night: str) -> Mapping[str, Any]:
         """What the last materialization of an asset said of itself."""

@@ -21,6 +21,7 @@ from benchmarks.passed import passed
 from pipeline_project.commands.desk import open_desk
 from pipeline_project.container.outbox import usable_destinations
 from pipeline_project.desk.signatures import secret_variable, signed_headers
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.night_work import NightWork
 from pipeline_project.operations.dispatch import Dispatcher, run_workers
@@ -124,8 +125,13 @@ def send_all(house: House, night: str) -> list[dict[str, Any]]:
     cases = {f"CASE-{how}": f"via_{how}" for how in ANSWERS}
     ledger.record_workflow(house.name, spec.spec_hash, spec.model_dump(mode="json"))
     attempt = ledger.begin_attempt(house.name, night, "run")
-    common = {"spec_hash": spec.spec_hash, "data_versions": {"cases": 1}, "propensity": 0.0, "amount": 1.0}
-    rows = [{**common, "case_id": case, "option": option, "reason": "cheapest"} for case, option in cases.items()]
+    common: dict[str, Any] = {
+        "spec_hash": spec.spec_hash,
+        "data_versions": {"cases": 1},
+        "propensity": 0.0,
+        "amount": 1.0,
+    }
+    rows = [NewDecision(case, option, "cheapest", **common) for case, option in cases.items()]
     plans = {case: plan_actions(spec.action_terms, night, case, 1, option, {}) for case, option in cases.items()}
     work = NightWork(spec.review_terms, spec.action_terms, {}, plans)
     ledger.record_decisions(house.name, night, attempt, rows, work, basis=passed(ledger, house.name, night))

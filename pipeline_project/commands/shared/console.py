@@ -7,6 +7,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from typing import Annotated, Any
 
@@ -65,6 +66,8 @@ def emit(document: Any) -> None:
 
 
 def _finite(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _finite(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -17,6 +17,7 @@ from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.automation.progress import landed_tag, late_photos, night_states
 from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
+from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.core.errors import NightBlocked, waits_for_a_person
 from pipeline_project.domain.core.nights import nights_between
 from pipeline_project.domain.core.run_tags import STARTED_BY
@@ -104,8 +105,8 @@ class NightRunner:
             report(run)
         return runs
 
-    def _alerts(self) -> list[dict[str, Any]]:
-        return [alert for alert in self.ledger.open_alerts() if alert["workflow"] == self.spec.name]
+    def _alerts(self) -> list[OpenAlert]:
+        return [alert for alert in self.ledger.open_alerts() if alert.workflow == self.spec.name]
 
     def _one(self, night: str, landed: str, retrain: bool | None) -> NightRun:
         started = time.monotonic()

@@ -17,6 +17,7 @@ from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
 from pipeline_project.domain.core.stored_tables import StoredTable, versions_of
 from pipeline_project.domain.deciding.context import Circumstances
 from pipeline_project.domain.deciding.policy import PolicyResult, decide
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.models.scores import SCORES
 
 #: The decision of each case. `option` is the one that stands in the ledger, `would_be` what the policy says now;
@@ -169,7 +170,7 @@ def _probabilities(scores: list[dict[str, Any]], labels: int) -> np.ndarray:
     return np.array([row["probabilities"] or nothing for row in scores], dtype=float).reshape(len(scores), labels)
 
 
-def ledger_rows(decided: NightDecisions, read: Mapping[str, StoredTable], spec_hash: str) -> list[dict[str, Any]]:
+def ledger_rows(decided: NightDecisions, read: Mapping[str, StoredTable], spec_hash: str) -> list[NewDecision]:
     """What the ledger keeps of each decision, so that it can be explained from there alone.
 
     Args:
@@ -184,13 +185,13 @@ def ledger_rows(decided: NightDecisions, read: Mapping[str, StoredTable], spec_h
         "quarantined": read["quarantine"].rows.num_rows,
     }
     return [
-        {
+        NewDecision(
             **{name: getattr(decision, name) for name in _KEPT},
-            "option_order": list(decided.options),
-            "spec_hash": spec_hash,
-            "data_versions": versions,
-            "contract": contract,
-        }
+            option_order=list(decided.options),
+            spec_hash=spec_hash,
+            data_versions=versions,
+            contract=contract,
+        )
         for decision in decided.cases
     ]
 

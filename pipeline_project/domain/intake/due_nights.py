@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.intake.landing import LATE_ALERT
 
 #: Runs that may fail for the same content before a person has to look.
@@ -95,11 +95,11 @@ def in_turns(nights: Iterable[str], turn: int, recent: int = RECENT, others: int
     return older[start : start + others] + latest
 
 
-def looked_at(nights: Iterable[str], alerts: Iterable[Mapping[str, Any]]) -> list[str]:
+def looked_at(nights: Iterable[str], alerts: Iterable[OpenAlert]) -> list[str]:
     """The nights to look at where each costs something and there are no turns: the latest, and those that an open alert
     calls stale already."""
     ordered = sorted(nights)
-    told = {str(alert["key"]).rpartition("/")[2] for alert in alerts if alert["kind"] == LATE_ALERT}
+    told = {alert.key.rpartition("/")[2] for alert in alerts if alert.kind == LATE_ALERT}
     return sorted({*ordered[-(RECENT + OTHERS) :], *(told & set(ordered))})
 
 

@@ -12,8 +12,10 @@ import pyarrow as pa
 from sqlalchemy import ARRAY, Text, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict
+from pipeline_project.domain.deciding.recorded import NewDecision, RecordedDecision
 from pipeline_project.domain.review.night_work import NightWork
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
@@ -32,7 +34,7 @@ from resources.ledger.nights.statements import (
     outcome_facts,
     standing_decisions,
 )
-from resources.ledger.rows import decision_rows, jsonable
+from resources.ledger.rows import decision_rows, jsonable, value, values
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.drift import training_requests
 from resources.ledger.unit_of_work import LedgerStore
@@ -167,7 +169,7 @@ class PostgresLedger(LedgerStore):
         workflow: str,
         night: str,
         attempt: int,
-        decisions: Sequence[Mapping[str, Any]],
+        decisions: Sequence[NewDecision],
         work: NightWork | None = None,
         *,
         basis: Basis,
@@ -177,7 +179,6 @@ class PostgresLedger(LedgerStore):
         It is fenced by `attempt`. Of `work` only what belongs to a new decision is added.
 
         Args:
-            decisions: one mapping per case with the keys `rows.REQUIRED` and any of `rows.OPTIONAL`.
             work: what the decisions ask for; without it they lead to nothing.
             basis: the tables that they rest on, and the checks that must have passed on them.
 
@@ -188,14 +189,14 @@ class PostgresLedger(LedgerStore):
         Raises:
             StaleAttempt: a newer attempt at this night has begun, or none.
             LedgerRefused: a check has not passed on the basis.
-            ValueError: a mapping has an unknown key or lacks one, or a case occurs twice.
+            ValueError: a case occurs twice.
         """
-        cases = [decision.get("case_id") for decision in decisions]
+        cases = [decision.case_id for decision in decisions]
         with self._transaction() as connection:
             run_id = hold_fence(connection, workflow, night, attempt)
             cleared = clear(connection, workflow, night, "decisions", attempt, run_id, basis)
             rows = decision_rows(workflow, night, attempt, run_id, decisions)
-            new = set(insert_new(connection, tables.decisions, rows, "case_id"))
+            new = set(insert_new(connection, tables.decisions, [vars(row) for row in rows], "case_id"))
             first = decided_whole(connection, workflow, night)
             # a statement of its own: it sees what another transaction, waited for by the insert, has committed
             columns = [tables.decisions.c[name] for name in _STANDING]
@@ -203,7 +204,7 @@ class PostgresLedger(LedgerStore):
             query = standing_decisions(workflow).with_only_columns(*columns).where(given)
             standing = {row.case_id: row for row in connection.execute(query, {"cases": cases})}
             commit_work(
-                connection, workflow, night, [row for row in rows if row["case_id"] in new], work, [*first, *cleared]
+                connection, workflow, night, [row for row in rows if row.case_id in new], work, [*first, *cleared]
             )
         found = [[getattr(standing[case], name) for name in _STANDING] for case in cases]
         frame = _frame(found, _STANDING).astype("str")
@@ -234,12 +235,11 @@ class PostgresLedger(LedgerStore):
             found = connection.execute(verdicts_of(workflow, night))
             return [CheckVerdict(row.check_name, row.passed, row.words, row.judged) for row in found]
 
-    def decision(self, workflow: str, case_id: str) -> dict[str, Any] | None:
-        """Everything the ledger knows of the standing decision of a case, by column, or None."""
+    def decision(self, workflow: str, case_id: str) -> RecordedDecision | None:
+        """The standing decision of a case, or None."""
         query = standing_decisions(workflow).where(tables.decisions.c.case_id == case_id)
         with self._transaction() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else dict(row._mapping)
+            return value(connection, RecordedDecision, query)
 
     def decided_nights(self, workflow: str) -> list[str]:
         """Nights that were decided whole, in order; a night without cases counts."""
@@ -369,12 +369,12 @@ class PostgresLedger(LedgerStore):
         with self._transaction() as connection:
             return bool(connection.execute(open_one.values(closed_at=func.now())).rowcount)
 
-    def open_alerts(self) -> list[dict[str, Any]]:
-        """Alerts nobody has closed, oldest first, by column."""
+    def open_alerts(self) -> list[OpenAlert]:
+        """Alerts nobody has closed, oldest first."""
         known = tables.alerts.c
         query = select(tables.alerts).where(known.closed_at.is_(None)).order_by(known.raised_at, known.id)
         with self._transaction() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
+            return values(connection, OpenAlert, query)
 
 
 def _frame(rows: Sequence[Sequence[Any]], columns: list[str]) -> pd.DataFrame:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
@@ -15,6 +14,7 @@ from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.clearing import clear
 from resources.ledger.outbox.outbox import enqueue, release_night
 from resources.ledger.review.tasks import open_tasks
+from resources.ledger.rows import DecisionRow
 from resources.ledger.tables import nights as tables
 
 
@@ -22,7 +22,7 @@ def commit_work(
     connection: Connection,
     workflow: str,
     night: str,
-    new: Sequence[Mapping[str, Any]],
+    new: Sequence[DecisionRow],
     work: NightWork | None,
     cleared: Sequence[Fact],
 ) -> None:
@@ -33,8 +33,8 @@ def commit_work(
         work: what all decisions of the night ask for.
         cleared: the facts on which the night may be decided, and that it was.
     """
-    cases = [row["case_id"] for row in new]
-    facts = [*cleared, *(Fact("decisions", row) for row in new)]
+    cases = [row.case_id for row in new]
+    facts = [*cleared, *(Fact("decisions", vars(row)) for row in new)]
     if new and work is not None:
         facts += enqueue(connection, work.actions_of(cases), work.acting).facts
         facts += open_tasks(connection, workflow, night, work.tasks_of(cases), work.review)

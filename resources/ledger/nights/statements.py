@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -121,7 +121,7 @@ def decided_whole(connection: Connection, workflow: str, night: str) -> list[Fac
     return [Fact("attempts", {"workflow": workflow, "night": night})] if first else []
 
 
-def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]], key: str) -> list[str]:
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
     """Inserts the rows that break no unique constraint and returns their `key`; waits for a transaction that is
     adding the same ones.
 
@@ -130,7 +130,7 @@ def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]],
     if not rows:
         return []
     names = list(rows[0])
-    sent = func.jsonb_to_recordset(bindparam("sent", rows, type_=JSONB))
+    sent = func.jsonb_to_recordset(bindparam("sent", list(rows), type_=JSONB))
     given = sent.table_valued(*[column(name, table.c[name].type) for name in names]).render_derived(with_types=True)
     statement = insert(table).from_select(names, select(given)).on_conflict_do_nothing().returning(table.c[key])
     return list(connection.scalars(statement))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Table, select
 
+from pipeline_project.domain.deciding.recorded import RecordedDecision
+from pipeline_project.domain.delivery.outbox_rows import OutboxRow
+from pipeline_project.domain.reporting import story as told
+from pipeline_project.domain.reporting.story import CaseStory
+from resources.ledger.rows import Value, columns, values
 from resources.ledger.tables.actions import action_events, actions, releases, replays
 from resources.ledger.tables.audit import audit_batches, audit_rows
 from resources.ledger.tables.nights import decisions, outcomes
@@ -21,60 +26,61 @@ from resources.ledger.tables.review import (
 )
 from resources.ledger.unit_of_work import LedgerStore
 
-#: Not told: what a task shows is long, and a claim's token is a secret.
-_UNTOLD = ("content", "claim_token")
-
 
 @dataclass(frozen=True)
 class PostgresStories(LedgerStore):
     """The whole stories of cases in one ledger."""
 
-    def story(self, workflow: str, case_id: str) -> dict[str, list[dict[str, Any]]] | None:
-        """Decisions, tasks, events, answers, proposals, approvals, reveals, outcomes, actions, deliveries, chain.
-
-        Each a list of rows by column, in the order in which they happened; None for a case that was never decided.
-        """
-
-        def of(table: Any) -> Select[Any]:
-            query = select(table).where(table.c.workflow == workflow, table.c.case_id == case_id)
-            return query.order_by(*table.primary_key.columns)
-
+    def story(self, workflow: str, case_id: str) -> CaseStory | None:
+        """What is known of a case; None for one that was never decided."""
         with self._transaction() as connection:
-            made = _rows(connection, of(decisions))
+            case = _OfCase(connection, workflow, case_id)
+            made = case.rows(RecordedDecision, decisions)
             if not made:
                 return None
-            tasks = _rows(connection, of(review_tasks))
-            sent = _rows(connection, of(actions))
-            proposed = _rows(connection, of(review_proposals))
-            return {
-                "decisions": made,
-                "release": _rows(
-                    connection,
-                    select(releases).where(releases.c.workflow == workflow, releases.c.night == made[0]["night"]),
+            tasks, proposed = case.rows(told.AskedTask, review_tasks), case.rows(told.ProposedAnswer, review_proposals)
+            sent = [replace(action, claim_token=None) for action in case.rows(OutboxRow, actions)]
+            asked, of_actions = [task.id for task in tasks], [action.id for action in sent]
+            released = (releases.c.workflow == workflow, releases.c.night == made[0].night)
+            return CaseStory(
+                decisions=made,
+                release=values(connection, told.NightRelease, select(releases).where(*released)),
+                tasks=tasks,
+                events=_of(connection, told.TaskChange, task_events, "task_id", asked),
+                notices=_of(connection, told.TaskNotice, review_notices, "task_id", asked),
+                reveals=_of(connection, told.Reveal, reveals, "task_id", asked),
+                answers=_of(connection, told.GivenAnswer, review_answers, "task_id", asked),
+                proposals=proposed,
+                approvals=_of(
+                    connection, told.SecondWord, review_approvals, "proposal_id", [made.id for made in proposed]
                 ),
-                "tasks": tasks,
-                "events": _of(connection, task_events, "task_id", tasks),
-                "notices": _of(connection, review_notices, "task_id", tasks),
-                "reveals": _of(connection, reveals, "task_id", tasks),
-                "answers": _of(connection, review_answers, "task_id", tasks),
-                "proposals": proposed,
-                "approvals": _of(connection, review_approvals, "proposal_id", proposed),
-                "outcomes": _rows(connection, of(outcomes)),
-                "actions": sent,
-                "deliveries": _of(connection, action_events, "action_id", sent),
-                "replays": _of(connection, replays, "action_id", sent),
-                "chain": _chain(connection, workflow, case_id),
-            }
+                outcomes=case.rows(told.LearnedOutcome, outcomes),
+                actions=sent,
+                deliveries=_of(connection, told.ActionEvent, action_events, "action_id", of_actions),
+                replays=_of(connection, told.AskedRedelivery, replays, "action_id", of_actions),
+                chain=_chain(connection, workflow, case_id),
+            )
 
 
-def _of(connection: Connection, table: Any, column: str, parents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _OfCase:
+    connection: Connection
+    workflow: str
+    case_id: str
+
+    def rows(self, kind: type[Value], table: Table) -> list[Value]:
+        query = select(*columns(kind, table)).where(table.c.workflow == self.workflow, table.c.case_id == self.case_id)
+        return values(self.connection, kind, query.order_by(*table.primary_key.columns))
+
+
+def _of(connection: Connection, kind: type[Value], table: Table, column: str, parents: Sequence[int]) -> list[Value]:
     if not parents:
         return []
-    query = select(table).where(table.c[column].in_([parent["id"] for parent in parents]))
-    return _rows(connection, query.order_by(*table.primary_key.columns))
+    query = select(*columns(kind, table)).where(table.c[column].in_(parents))
+    return values(connection, kind, query.order_by(*table.primary_key.columns))
 
 
-def _chain(connection: Connection, workflow: str, case_id: str) -> list[dict[str, Any]]:
+def _chain(connection: Connection, workflow: str, case_id: str) -> list[told.ChainedBatch]:
     """Which batches of the audit chain speak of the case."""
     query = (
         select(audit_batches.c.number, audit_batches.c.kind, audit_batches.c.at, audit_batches.c.hash)
@@ -83,9 +89,4 @@ def _chain(connection: Connection, workflow: str, case_id: str) -> list[dict[str
         .distinct()
         .order_by(audit_batches.c.number)
     )
-    return _rows(connection, query)
-
-
-def _rows(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
-    found = connection.execute(query)
-    return [{name: value for name, value in row._mapping.items() if name not in _UNTOLD} for row in found]
+    return values(connection, told.ChainedBatch, query)

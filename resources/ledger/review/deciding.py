@@ -15,14 +15,9 @@ from pipeline_project.domain.review.answers import REVIEW
 from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.rows import unlike
 from resources.ledger.nights.statements import standing_decisions
+from resources.ledger.rows import further_decision
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.review import review_tasks
-
-#: What a further decision of a case repeats of the one that asked: what the machine knew when it did.
-COPIED = (
-    "workflow", "case_id", "night", "spec_hash", "model_version", "data_versions", "contract", "cluster",
-    "probabilities", "expected_costs", "option_order", "amount", "propensity", "attempt", "run_id",
-)  # fmt: skip
 
 
 class Superseded(PipelineError):
@@ -78,16 +73,9 @@ def decide(
         raise LedgerRefused(f"task {task.id} asks about a case that was never decided; run the night again")
     if asked.epoch != task.epoch:
         raise Superseded(f"the case of task {task.id} was decided elsewhere meanwhile; take the next task")
-    row = {
-        **{name: getattr(asked, name) for name in COPIED},
-        "epoch": task.epoch + 1,
-        "option": option,
-        "reason": reason,
-        "reasons": [said],
-        "made_by": made_by,
-    }
-    connection.execute(insert(tables.decisions), row)
-    return WrittenDecision(task.epoch + 1, Fact("decisions", row))
+    row = further_decision(asked, option, reason, said, made_by)
+    connection.execute(insert(tables.decisions), vars(row))
+    return WrittenDecision(row.epoch, Fact("decisions", vars(row)))
 
 
 def as_recorded(connection: Connection, task: Row[Any]) -> None:

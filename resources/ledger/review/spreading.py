@@ -18,8 +18,7 @@ from resources.ledger.outbox.outbox import enqueue
 from resources.ledger.review import cluster_tasks
 from resources.ledger.review.cluster_money import WeighedCluster, weighed
 from resources.ledger.review.cluster_rows import review_of, reviews_query
-from resources.ledger.review.deciding import COPIED
-from resources.ledger.rows import jsonable
+from resources.ledger.rows import DecisionRow, further_decision, jsonable
 from resources.ledger.tables import clusters as cluster_tables
 from resources.ledger.tables import nights as tables
 
@@ -186,7 +185,7 @@ def _spread(
     found: SampleStanding,
 ) -> list[Fact]:
     rows = _decisions(review, reached, before, found)
-    made = insert_new(connection, tables.decisions, rows, "case_id")
+    made = insert_new(connection, tables.decisions, [vars(row) for row in rows], "case_id")
     if len(made) != len(reached):
         raise LedgerRefused(
             f"{len(reached) - len(made)} members of cluster {review.cluster} were decided elsewhere at this moment; "
@@ -194,26 +193,19 @@ def _spread(
         )
     outcomes = _outcomes(connection, review, made)
     cluster_tasks.complete(connection, [row.id for row in reached])
-    return [Fact("decisions", row) for row in rows] + [Fact("outcomes", row) for row in outcomes]
+    return [Fact("decisions", vars(row)) for row in rows] + [Fact("outcomes", row) for row in outcomes]
 
 
 def _decisions(
     review: ClusterReview, reached: Sequence[Row[Any]], before: Mapping[str, Row[Any]], found: SampleStanding
-) -> list[dict[str, Any]]:
+) -> list[DecisionRow]:
     """The next decision of each member: the person's option, with what the machine knew when it asked."""
     said = (
         f"Decided with its cluster (cluster review {review.id}): of {review.members} members {review.sample_size} were "
         f"decided blind, and at most {100 * (found.bound or 0.0):.1f} % of the others may disagree"
     )
     return [
-        {
-            **{name: getattr(before[row.case_id], name) for name in COPIED},
-            "epoch": row.epoch + 1,
-            "option": review.option,
-            "reason": review.reason,
-            "reasons": [said],
-            "made_by": f"person:{review.decided_by}",
-        }
+        further_decision(before[row.case_id], review.option, review.reason, said, f"person:{review.decided_by}")
         for row in reached
     ]
 

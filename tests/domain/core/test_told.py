@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,11 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_project.domain.core.named_values import by_name, costs_told_now, in_order_of, option_order
+from pipeline_project.domain.deciding.recorded import RecordedDecision
 from pipeline_project.spec.past import said_of
 
 SLUGS = st.from_regex(r"[a-z][a-z0-9_]{0,11}", fullmatch=True)
 #: Names that PostgreSQL's JSONB sorts otherwise than they were written: by length, then by bytes.
 ADVERSE = ("investigate", "pay", "zz", "a_very_long_name", "b")
+
+
+def recorded(**kept: Any) -> RecordedDecision:
+    """A decision of the ledger, of which only what is given matters."""
+    return RecordedDecision(**{**dict.fromkeys(RecordedDecision.__dataclass_fields__), **kept})
 
 
 def as_jsonb(value: Any) -> Any:
@@ -42,7 +49,7 @@ def test_costs_and_probabilities_are_those_of_their_names(data: st.DataObject) -
     costs = data.draw(st.lists(st.floats(0, 1e4), min_size=len(options), max_size=len(options)))
     told = data.draw(st.lists(st.floats(0, 1), min_size=len(labels), max_size=len(labels)))
     cells: dict[str, list[float | str]] = {name: [1.0] * len(labels) for name in options}
-    decision = {"probabilities": told, "expected_costs": costs, "option_order": options}
+    decision = recorded(probabilities=told, expected_costs=costs, option_order=options)
     said = said_of(decision, as_jsonb(spec_of(options, labels, cells)))
     for i, name in enumerate(options):
         assert said.costs[name] == costs[i]
@@ -50,13 +57,13 @@ def test_costs_and_probabilities_are_those_of_their_names(data: st.DataObject) -
         assert said.probabilities[name] == told[i]
 
 
-def early(cells: dict[str, list[float | str]], price: float | None = 80.0) -> tuple[dict[str, Any], dict[str, Any]]:
+def early(cells: dict[str, list[float | str]], price: float | None = 80.0) -> tuple[RecordedDecision, dict[str, Any]]:
     """A decision of before the order of options was kept, and its spec as the database gives it back."""
     told, labels = [0.25, 0.75], ("honest", "fraud")
     at = {"price": price or 0.0}
     costs = [sum(p * (eval(c, {}, at) if isinstance(c, str) else c) for p, c in zip(told, cells[n], strict=True))
              for n in cells]  # fmt: skip
-    decision = {"probabilities": told, "expected_costs": costs, "amount": price}
+    decision = recorded(probabilities=told, expected_costs=costs, amount=price)
     return decision, as_jsonb(spec_of(tuple(cells), labels, cells))
 
 
@@ -68,7 +75,7 @@ def test_the_order_of_an_early_decision_is_found_by_computing_it_again() -> None
     assert list(spec["options"]) != list(cells)
     assert said_of(decision, spec).costs == {"investigate": 60.0, "pay": 60.0, "zz": 17.5}
     # read in the order of the database it would be another
-    assert dict(zip(spec["options"], decision["expected_costs"], strict=True)) != said_of(decision, spec).costs
+    assert dict(zip(spec["options"], decision.expected_costs or (), strict=True)) != said_of(decision, spec).costs
 
 
 def test_one_option_that_cannot_be_computed_is_the_one_left_over() -> None:
@@ -76,8 +83,7 @@ def test_one_option_that_cannot_be_computed_is_the_one_left_over() -> None:
     decision, spec = early(cells)
     spec["options"]["pay"]["costs"]["fraud"] = "distance"
     assert said_of(decision, spec).costs == {"investigate": 60.0, "pay": 60.0}
-    decision["expected_costs"] = [60.0, 31.0]
-    assert said_of(decision, spec).costs == {"investigate": 60.0, "pay": 31.0}
+    assert said_of(replace(decision, expected_costs=[60.0, 31.0]), spec).costs == {"investigate": 60.0, "pay": 31.0}
 
 
 def test_an_order_that_nobody_can_tell_is_said_to_be_unknown() -> None:
@@ -93,7 +99,7 @@ def test_an_order_that_nobody_can_tell_is_said_to_be_unknown() -> None:
 def test_options_made_from_labels_stand_in_the_order_of_the_labels() -> None:
     labels = ["zz", "a_long_label", "b"]
     spec = as_jsonb({"labels": labels, "options": {"title": "Route to {label}", "right": 0, "wrong": 5}})
-    decision = {"probabilities": [0.2, 0.3, 0.5], "expected_costs": [4.0, 3.5, 2.5]}
+    decision = recorded(probabilities=[0.2, 0.3, 0.5], expected_costs=[4.0, 3.5, 2.5])
     assert said_of(decision, spec).costs == {"zz": 4.0, "a_long_label": 3.5, "b": 2.5}
 
 

@@ -121,10 +121,10 @@ def test_the_ledger_is_told_the_order_in_which_costs_stand() -> None:
     terms = PolicyTerms((False, False, False), review_cost=400.0, capacity=1, exploration=0.0, seed="claims")
     result = decide_night(cases(a=100.0), scores(a=0.25), None, odd, terms, "price")
     (row,) = ledger_rows(result, read_of(cases(a=100.0)), "s")
-    assert dict(zip(row["option_order"], row["expected_costs"], strict=True)) == pytest.approx(
+    assert dict(zip(row.option_order, row.expected_costs, strict=True)) == pytest.approx(
         {"zz": 25.0, "b": 75.0, "aaa": 5.5}
     )
-    assert (row["option"], row["option_order"]) == ("aaa", ["zz", "b", "aaa"])
+    assert (row.option, row.option_order) == ("aaa", ["zz", "b", "aaa"])
 
 
 def test_unscored_cases_all_go_to_people() -> None:
@@ -176,22 +176,22 @@ def test_the_ledger_takes_the_rows_and_keeps_what_explains_them(ledger: Postgres
 
     kept = ledger.decision("claims", "b")
     assert kept is not None
-    assert kept["data_versions"] == {
+    assert kept.data_versions == {
         "claims/arrivals": 4,
         "claims/cases": 2,
         "claims/quarantine": 3,
         "claims/scores": 9,
     }
-    assert kept["contract"] == {"arrivals": 7, "admitted": 5, "quarantined": 1}
-    assert (kept["option"], kept["reason"], kept["spec_hash"], kept["model_version"]) == (
+    assert kept.contract == {"arrivals": 7, "admitted": 5, "quarantined": 1}
+    assert (kept.option, kept.reason, kept.spec_hash, kept.model_version) == (
         "ask_person",
         "doubt",
         "spec",
         "3",
     )
-    assert kept["probabilities"] == pytest.approx([0.6, 0.4])
-    assert kept["expected_costs"] == pytest.approx([80.0, 120.0])
-    assert (float(kept["amount"]), kept["reasons"]) == (200.0, ["age"])
+    assert kept.probabilities == pytest.approx([0.6, 0.4])
+    assert kept.expected_costs == pytest.approx([80.0, 120.0])
+    assert (kept.amount, kept.reasons) == (200.0, ["age"])
 
     # decided again with other scores: what stands is what stood, beside what the policy says now
     other = decide_night(cases(a=1.0, b=200.0), scores(a=0.9, b=0.001), None, MATRIX, TERMS, "price")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import LedgerRefused, StaleAttempt
 from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.deciding.recorded import NewDecision
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import connected, engine_of
 
@@ -20,9 +22,8 @@ FLOW, NIGHT = "returns", "2026-03-04"
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def decision(case_id: str, option: str = "refund", **more: Any) -> dict[str, Any]:
-    row = {"case_id": case_id, "option": option, "reason": "cheapest", "spec_hash": "spec", "data_versions": {"a": 1}}
-    return {**row, **more}
+def decision(case_id: str, option: str = "refund", reason: str = "cheapest", **more: Any) -> NewDecision:
+    return NewDecision(case_id, option, reason, **{"spec_hash": "spec", "data_versions": {"a": 1}, **more})
 
 
 def model(version: str, night: str = "2026-02-01", digest: str = "d") -> ModelVersion:
@@ -158,16 +159,14 @@ def test_a_decision_is_explained_by_its_row_alone(known: PostgresLedger) -> None
     known.record_decisions(FLOW, NIGHT, attempt, [row], basis=passed(known, FLOW, NIGHT))
     kept = known.decision(FLOW, "a")
     assert kept is not None
-    assert {name: kept[name] for name in ("night", "option", "reason", "model_version", "cluster", "made_by")} == {
-        "night": NIGHT, "option": "ask_person", "reason": "doubt", "model_version": "3", "cluster": "ring",
-        "made_by": "policy",
-    }  # fmt: skip
-    assert (kept["probabilities"], kept["expected_costs"], kept["amount"]) == ([0.25, 0.75], [1.5, None], None)
-    assert kept["contract"] == {"passed": True, "share": None}
-    assert kept["reasons"] == ["photo seen before\ufffd"]
-    assert (kept["attempt"], kept["run_id"], kept["epoch"]) == (attempt, "run-1", 1)
-    assert known.workflow_spec(kept["spec_hash"]) == {"name": FLOW}
-    assert abs(datetime.now(UTC) - kept["decided_at"]) < timedelta(minutes=10)
+    assert (kept.night, kept.option, kept.reason) == (NIGHT, "ask_person", "doubt")
+    assert (kept.model_version, kept.cluster, kept.made_by) == ("3", "ring", "policy")
+    assert (kept.probabilities, kept.expected_costs, kept.amount) == ([0.25, 0.75], [1.5, None], None)
+    assert kept.contract == {"passed": True, "share": None}
+    assert kept.reasons == ["photo seen before\ufffd"]
+    assert (kept.attempt, kept.run_id, kept.epoch) == (attempt, "run-1", 1)
+    assert known.workflow_spec(kept.spec_hash) == {"name": FLOW}
+    assert abs(datetime.now(UTC) - kept.decided_at) < timedelta(minutes=10)
 
 
 def test_a_night_without_cases_is_decided_too(known: PostgresLedger) -> None:
@@ -187,21 +186,25 @@ def test_counts_are_by_night_and_option(known: PostgresLedger) -> None:
     assert known.counts("order_returns").empty
 
 
+@pytest.mark.parametrize("more", [{"would_be": "reject"}, {"night": "2026-03-09"}])
+def test_what_the_ledger_says_itself_is_no_part_of_a_new_decision(more: dict[str, str]) -> None:
+    with pytest.raises(TypeError, match=next(iter(more))):
+        decision("a", **more)
+
+
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("given", "refusal"),
     [
-        ([decision("a", would_be="reject")], "unknown.*would_be"),
-        ([{"case_id": "a"}], "missing.*option"),
-        ([decision("a", night="2026-03-09")], "contrary.*night"),
+        ([decision("b"), replace(decision("a"), option=None)], "null value in column"),
         ([decision("a"), decision("a")], "twice"),
     ],
 )
-def test_a_decision_of_the_wrong_shape_is_refused_before_anything_is_written(
-    known: PostgresLedger, rows: list[dict[str, Any]], said: str
+def test_a_decision_of_the_wrong_shape_is_refused_and_nothing_is_written(
+    known: PostgresLedger, given: list[NewDecision], refusal: str
 ) -> None:
     attempt = known.begin_attempt(FLOW, NIGHT, "run")
-    with pytest.raises(ValueError, match=said):
-        known.record_decisions(FLOW, NIGHT, attempt, rows, basis=passed(known, FLOW, NIGHT))
+    with pytest.raises((LedgerRefused, ValueError), match=refusal):
+        known.record_decisions(FLOW, NIGHT, attempt, given, basis=passed(known, FLOW, NIGHT))
     assert total(known) == 0
 
 

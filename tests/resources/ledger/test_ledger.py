@@ -168,13 +168,11 @@ def test_an_alert_is_raised_once_until_somebody_closes_it(ledger: PostgresLedger
         return ledger.raise_alert(FLOW, "run_failed", "run-1", message, "team", "pipeline nights returns")
 
     assert [alert("first"), alert("second")] == [True, False]
-    assert [row["message"] for row in ledger.open_alerts()] == ["first"]
+    assert [row.message for row in ledger.open_alerts()] == ["first"]
     assert [ledger.close_alert(FLOW, "run-1"), ledger.close_alert(FLOW, "run-1")] == [True, False]
     assert ledger.open_alerts() == []
     assert alert("third")
-    assert [(row["message"], row["next_command"]) for row in ledger.open_alerts()] == [
-        ("third", "pipeline nights returns")
-    ]
+    assert [(row.message, row.next_command) for row in ledger.open_alerts()] == [("third", "pipeline nights returns")]
 
 
 def test_it_is_a_ledger_that_can_be_sent_to_another_process(ledger: PostgresLedger) -> None:

@@ -4,17 +4,15 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from pipeline_project.domain.deciding.recorded import NewDecision
 from resources.ledger.rows import decision_rows, jsonable
 
 
 def test_rows_are_in_one_order_for_everybody_so_that_two_writers_never_block_each_other() -> None:
-    given = [
-        {"case_id": case, "option": "refund", "reason": "cheapest", "spec_hash": "spec", "data_versions": {}}
-        for case in ("b", "c", "a")
-    ]
+    given = [NewDecision(case, "refund", "cheapest", spec_hash="spec", data_versions={}) for case in ("b", "c", "a")]
     rows = decision_rows("returns", "2026-03-04", 2, "run", given)
-    assert [row["case_id"] for row in rows] == ["a", "b", "c"]
-    assert {(row["night"], row["attempt"], row["run_id"], row["epoch"], row["made_by"]) for row in rows} == {
+    assert [row.case_id for row in rows] == ["a", "b", "c"]
+    assert {(row.night, row.attempt, row.run_id, row.epoch, row.made_by) for row in rows} == {
         ("2026-03-04", 2, "run", 1, "policy")
     }
 

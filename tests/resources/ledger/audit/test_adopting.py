@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from benchmarks.passed import passed
+from pipeline_project.domain.deciding.recorded import NewDecision
 from resources.ledger.audit.adopt import adopt
 from resources.ledger.audit.comparison import compare_ledger
 from resources.ledger.audit.coverage import MATRIX
@@ -17,7 +18,7 @@ from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of
 
 FLOW, NIGHT = "claims", "2025-03-05"
-DECIDED = {"option": "refund", "reason": "cheapest", "spec_hash": "spec", "data_versions": {}}
+DECIDED = NewDecision("A", "refund", "cheapest", spec_hash="spec", data_versions={})
 
 
 def run(ledger: PostgresLedger, *statements: str) -> None:
@@ -39,7 +40,7 @@ def older(ledger: PostgresLedger) -> PostgresLedger:
     """A ledger whose chain holds decisions and nothing of people; one decision was put in past the chain."""
     ledger.record_workflow(FLOW, "spec", {"name": FLOW})
     attempt = ledger.begin_attempt(FLOW, NIGHT, "run")
-    ledger.record_decisions(FLOW, NIGHT, attempt, [{"case_id": "A", **DECIDED}], basis=passed(ledger, FLOW, NIGHT))
+    ledger.record_decisions(FLOW, NIGHT, attempt, [DECIDED], basis=passed(ledger, FLOW, NIGHT))
     run(
         ledger,
         "INSERT INTO people (name, shown, created_by) VALUES ('anna', 'Anna', 'shell:me'), ('bert', 'Bert', 'anna')",

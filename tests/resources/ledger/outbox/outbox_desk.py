@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 
 from benchmarks.passed import let_through, passed
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
 from pipeline_project.domain.delivery.claimed_action import Sent
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
@@ -41,10 +42,10 @@ class Desk:
     def decide(self, *cases: str, night: str = NIGHT) -> None:
         """Decisions without actions, for the foreign key."""
         attempt = self.ledger.begin_attempt(FLOW, night, "run")
-        row = {"option": "refund_and_restock", "reason": "cheapest", "spec_hash": "spec", "data_versions": {}}
-        self.ledger.record_decisions(
-            FLOW, night, attempt, [{"case_id": case, **row} for case in cases], basis=passed(self.ledger, FLOW, night)
-        )
+        rows = [
+            NewDecision(case, "refund_and_restock", "cheapest", spec_hash="spec", data_versions={}) for case in cases
+        ]
+        self.ledger.record_decisions(FLOW, night, attempt, rows, basis=passed(self.ledger, FLOW, night))
 
     def plan(
         self, case: str, option: str = "refund_and_restock", night: str = NIGHT, **fields: Any

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from benchmarks.passed import passed
 from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview
@@ -81,15 +82,15 @@ class Desk:
         """Decides that people are asked, and opens the tasks."""
         attempt = self.ledger.begin_attempt(FLOW, night, f"run-{night}")
         rows = [
-            {
-                "case_id": task.case_id,
-                "option": "ask_person",
-                "reason": task.why,
-                "spec_hash": "spec",
-                "data_versions": {"cases": 1},
-                "cluster": task.cluster,
-                "amount": task.amount,
-            }
+            NewDecision(
+                task.case_id,
+                "ask_person",
+                task.why,
+                spec_hash="spec",
+                data_versions={"cases": 1},
+                cluster=task.cluster,
+                amount=task.amount,
+            )
             for task in tasks
         ]
         self.ledger.record_decisions(FLOW, night, attempt, rows, basis=passed(self.ledger, FLOW, night))

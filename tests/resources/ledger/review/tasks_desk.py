@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from benchmarks.passed import passed
 from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.due import Ticked
@@ -63,8 +64,8 @@ class Desk:
     def ask(self, *tasks: NewTask, night: str = NIGHT) -> list[int]:
         """Decides that people are asked, and opens the tasks; their ids in the order given."""
         attempt = self.ledger.begin_attempt(FLOW, night, f"run-{night}")
-        asked = {"option": "ask_person", "spec_hash": "spec", "data_versions": {"cases": 1}, "propensity": 0.25}
-        rows = [{**asked, "case_id": t.case_id, "reason": t.why, "amount": t.amount} for t in tasks]
+        asked: dict[str, Any] = {"spec_hash": "spec", "data_versions": {"cases": 1}, "propensity": 0.25}
+        rows = [NewDecision(t.case_id, "ask_person", t.why, amount=t.amount, **asked) for t in tasks]
         self.ledger.record_decisions(FLOW, night, attempt, rows, basis=passed(self.ledger, FLOW, night))
         self.open(*tasks, night=night)
         found = self.rows("SELECT id, case_id FROM review_tasks")

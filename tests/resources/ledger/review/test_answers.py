@@ -41,7 +41,7 @@ def test_an_answer_decides_its_case(desk: Desk) -> None:
     decision = desk.ledger.decision(FLOW, "a")
     assert decision is not None
     told = ("option", "reason", "reasons", "made_by", "epoch", "night", "spec_hash", "propensity")
-    assert [decision[name] for name in told] == [
+    assert [getattr(decision, name) for name in told] == [
         "refund", "policy", ["The house rules say so"], "person:anna", 2, NIGHT, "spec", 0.25,
     ]  # fmt: skip
     assert desk.state(task) == "complete"

@@ -12,6 +12,7 @@ from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import RecallRefused
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Touched, beside, spans
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
 from resources.ledger.nights.ledger import PostgresLedger
@@ -149,11 +150,10 @@ def test_a_person_who_decided_in_the_meantime_has_the_last_word(desk: Desk, reca
 def test_what_is_touched_by_model_policy_and_night(desk: Desk, recalls: Recalls, ledger: PostgresLedger) -> None:
     ledger.record_model(ModelVersion(FLOW, "7", "2025-03-01", "7" * 64, "run-7", {}))
     ledger.record_workflow(FLOW, "spe2", {"name": FLOW})
-    base = {"option": "refund_and_restock", "reason": "cheapest", "data_versions": {}}
     attempt = ledger.begin_attempt(FLOW, NIGHT, "run")
     decided = [
-        {"case_id": "A", "spec_hash": "spec", "model_version": "7", **base},
-        {"case_id": "B", "spec_hash": "spe2", "model_version": None, **base},
+        NewDecision("A", "refund_and_restock", "cheapest", spec_hash="spec", data_versions={}, model_version="7"),
+        NewDecision("B", "refund_and_restock", "cheapest", spec_hash="spe2", data_versions={}),
     ]
     ledger.record_decisions(FLOW, NIGHT, attempt, decided, basis=passed(ledger, FLOW, NIGHT))
 
