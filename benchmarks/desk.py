@@ -18,6 +18,8 @@ from benchmarks.home import bench_home
 from benchmarks.tables import machine, table, verdict
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
+from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.tasks import Claim
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.answers import ReviewAnswers
 from resources.ledger.review.clock import tick
@@ -74,13 +76,17 @@ def measure(url: str, tasks: int, people: int, each: int) -> Times:
 
     def work(name: str) -> None:
         desk, answers = ReviewTasks(url, engine), ReviewAnswers(url, engine)
+        rules = ReviewRules(TERMS, ACTING)
         person = Person(name, name, frozenset({PersonRole.REVIEWER, PersonRole.APPROVER}))
         start.wait()
         for number in range(each):
             task = _timed(lambda: desk.next_task(person, WORKFLOW), taken)
             if task is None or task.token is None:
                 raise RuntimeError("the queue is empty; ask for more --tasks")
-            _timed(lambda t=task: answers.answer(t.id, t.version, t.token, name, said, TERMS, ACTING), answered)
+            _timed(
+                lambda t=task: answers.answer(Claim(t.id, t.version, t.token, name), said, rules),
+                answered,
+            )
             if number % 10 == 0:
                 _timed(lambda: desk.queue(limit=50), listed)
 

@@ -25,6 +25,8 @@ from benchmarks.chaos.throughput import Memory
 from pipeline_project.domain.core.errors import StaleClaim
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
+from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.tasks import Claim
 from pipeline_project.operations import dispatch as dispatching
 from pipeline_project.operations.dispatch import Dispatcher
 from resources.ledger.outbox import leases as claims
@@ -147,10 +149,9 @@ def _tasks(url: str, given: Given, tally: Tally) -> None:
         if task is None:
             break
         assert task.token is not None
+        claim = Claim(task.id, task.version, task.token, anna.name)
         try:
-            answers.answer(
-                task.id, task.version, task.token, anna.name, Answer("refund", "fine", "policy"), TERMS, ACTING
-            )
+            answers.answer(claim, Answer("refund", "fine", "policy"), ReviewRules(TERMS, ACTING))
         except Exception as error:  # noqa: BLE001 - what cannot be answered is set aside, and counted below
             refused[task.id] = f"{type(error).__name__}: {error}"
             with engine_of(url).begin() as connection:
@@ -158,7 +159,7 @@ def _tasks(url: str, given: Given, tally: Tally) -> None:
                 connection.execute(text(later), {"id": task.id})
             # one that cannot be carried out is no longer hers: it stands among those that failed
             with suppress(StaleClaim):
-                desk.give_back(task.id, task.version, task.token, anna.name)
+                desk.give_back(claim)
     try:
         tick(url, WORKFLOW, TERMS, ACTING)
     except Exception as error:  # noqa: BLE001

@@ -27,8 +27,8 @@ from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
-from pipeline_project.domain.review.tasks import Task
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms
+from pipeline_project.domain.review.tasks import Claim, Task
 from resources.ledger import migrate
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
@@ -169,7 +169,7 @@ class Race:
             self._note(name, "claimed", task)
             habit = random.choices(list(HABITS), list(HABITS.values()))[0]
             if habit == "gives_back":
-                self._try(name, "given_back", task, lambda t: desk.give_back(t.id, t.version, _token(t), name))
+                self._try(name, "given_back", task, lambda t: desk.give_back(Claim(t.id, t.version, _token(t), name)))
             elif habit == "comes_back_late":
                 self._oversleep(name, task)
                 late.append(task)
@@ -189,8 +189,8 @@ class Race:
 
     def _answer(self, name: str, task: Task, random: Random) -> None:
         said = Answer(random.choice(["refund", "reject"]), random.choice(["fine", "defective"]), "policy")
-        desk = ReviewAnswers(self.url, self._engine)
-        self._try(name, "answered", task, lambda t: desk.answer(t.id, t.version, _token(t), name, said, TERMS, ACTING))
+        desk, rules = ReviewAnswers(self.url, self._engine), ReviewRules(TERMS, ACTING)
+        self._try(name, "answered", task, lambda t: desk.answer(Claim(t.id, t.version, _token(t), name), said, rules))
 
     def _try(self, name: str, what: str, task: Task, act: Callable[[Task], object]) -> None:
         try:

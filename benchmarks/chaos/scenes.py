@@ -17,8 +17,9 @@ from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionT
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms, SpreadTerms
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms, SpreadTerms
 from pipeline_project.domain.review.night_work import NightWork
+from pipeline_project.domain.review.tasks import Claim
 from pipeline_project.operations.dispatch import Dispatcher
 from resources.destinations.file_drop import FileDrop
 from resources.ledger.nights.ledger import PostgresLedger
@@ -129,7 +130,11 @@ def _answer_all(url: str, person: Person, terms: ReviewTerms) -> None:
         if task is None:
             return
         assert task.token is not None
-        answers.answer(task.id, task.version, task.token, person.name, PAY, terms, ACTING, (ANNA.name, BERT.name))
+        answers.answer(
+            Claim(task.id, task.version, task.token, person.name),
+            PAY,
+            ReviewRules(terms, ACTING, (ANNA.name, BERT.name)),
+        )
 
 
 def _answer(url: str) -> None:
@@ -144,7 +149,7 @@ def _proposed(url: str) -> None:
 def _approve(url: str) -> None:
     answers = ReviewAnswers(url)
     for proposal in answers.waiting(FLOW):
-        answers.approve(proposal.id, proposal.hash, BERT.name, CAREFUL, ACTING)
+        answers.approve(proposal.id, proposal.hash, BERT.name, ReviewRules(CAREFUL, ACTING))
 
 
 def _alike(url: str) -> None:
@@ -157,7 +162,7 @@ def _cluster(url: str) -> None:
     clusters = PostgresClusters(url)
     if not clusters.reviews(FLOW):
         said = ClusterAnswer(PAY.option, PAY.label, PAY.reason)
-        clusters.decide_cluster(FLOW, "c-alike", ANNA.name, said, REVIEW, ACTING, (BERT.name,))
+        clusters.decide_cluster(FLOW, "c-alike", ANNA.name, said, ReviewRules(REVIEW, ACTING, (BERT.name,)))
     # those that are held for the cluster come to nobody; what comes is the sample
     _answer_all(url, BERT, REVIEW)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,8 +15,8 @@ from pipeline_project.domain.reporting.story import CaseStory
 from pipeline_project.domain.review.agreement import Agreement
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview, OpenCluster
-from pipeline_project.domain.review.new_tasks import ReviewTerms
-from pipeline_project.domain.review.tasks import Mine, Proposal, Queue, QueueFilter, Task
+from pipeline_project.domain.review.new_tasks import ReviewRules, ReviewTerms
+from pipeline_project.domain.review.tasks import Claim, Mine, Proposal, Queue, QueueFilter, Task
 from pipeline_project.ports.keyring import Keyring
 from pipeline_project.ports.sources import PhotoSource
 
@@ -65,9 +65,9 @@ class Tasks(Protocol):
 
     def claim(self, task_id: int, person: Person) -> Task: ...
 
-    def renew(self, task_id: int, version: int, token: UUID, person: str) -> datetime: ...
+    def renew(self, claim: Claim) -> datetime: ...
 
-    def give_back(self, task_id: int, version: int, token: UUID, person: str) -> None: ...
+    def give_back(self, claim: Claim) -> None: ...
 
     def task(self, task_id: int) -> Task | None: ...
 
@@ -83,15 +83,11 @@ class Tasks(Protocol):
 class Answers(Protocol):
     """What people say of cases, and second people of that."""
 
-    def answer(
-        self, task_id: int, version: int, token: UUID, person: str, answer: Answer, terms: ReviewTerms,
-        actions: ActionTerms, others: Collection[str] = (),
-    ) -> Answered: ...  # fmt: skip
+    def answer(self, claim: Claim, answer: Answer, rules: ReviewRules) -> Answered: ...
 
     def approve(
-        self, proposal: int, proposal_hash: str, person: str, terms: ReviewTerms, actions: ActionTerms,
-        note: str | None = None, others: Collection[str] = (),
-    ) -> Answered: ...  # fmt: skip
+        self, proposal: int, proposal_hash: str, person: str, rules: ReviewRules, note: str | None = None
+    ) -> Answered: ...
 
     def send_back(self, proposal: int, proposal_hash: str, person: str, note: str | None = None) -> None: ...
 
@@ -108,9 +104,8 @@ class Clusters(Protocol):
     def open_cluster(self, workflow: str, cluster: str, terms: ReviewTerms) -> OpenCluster: ...
 
     def decide_cluster(
-        self, workflow: str, cluster: str, person: str, answer: ClusterAnswer, terms: ReviewTerms,
-        actions: ActionTerms, others: Collection[str],
-    ) -> ClusterReview: ...  # fmt: skip
+        self, workflow: str, cluster: str, person: str, answer: ClusterAnswer, rules: ReviewRules
+    ) -> ClusterReview: ...
 
     def review(self, review: int) -> ClusterReview | None: ...
 
@@ -191,6 +186,10 @@ class Desk:
     review: ReviewTerms
     actions: ActionTerms
     rollout: RolloutTerms
+
+    def rules(self, reviewers: Iterable[Person]) -> ReviewRules:
+        """By what these people decide it."""
+        return ReviewRules(self.review, self.actions, [person.name for person in reviewers])
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,9 @@ def approve(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: 
     if made is None or made.workflow not in doors.desks:
         raise HTTPException(404)
     desk = doors.desks[made.workflow]
-    others = [each.name for each in doors.people.reviewers()]
-    person = session.person.name
     kept = _sealed(doors, made.workflow, made.subject, note)
-    doors.answers.approve(proposal, proposal_hash, person, desk.review, desk.actions, kept, others)
+    rules = desk.rules(doors.people.reviewers())
+    doors.answers.approve(proposal, proposal_hash, session.person.name, rules, kept)
     return RedirectResponse("/approvals?said=approved", 303)
 
 

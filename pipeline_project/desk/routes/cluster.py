@@ -69,11 +69,8 @@ def decide(
 ) -> Response:
     """Decides the cluster; it spreads only if the blind sample proves that it may."""
     desk = desk_of(doors, workflow)
-    others = [each.name for each in doors.people.reviewers()]
-    doors.clusters.decide_cluster(
-        workflow, cluster, session.person.name, ClusterAnswer(option, label, reason), desk.review,
-        desk.actions, others,
-    )  # fmt: skip
+    rules = desk.rules(doors.people.reviewers())
+    doors.clusters.decide_cluster(workflow, cluster, session.person.name, ClusterAnswer(option, label, reason), rules)
     return RedirectResponse("/clusters?said=decided", 303)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -10,6 +10,8 @@ from pydantic import Field
 
 from pipeline_project.domain.core.names import Slug, Words
 from pipeline_project.domain.core.quantities import Capacity, Hours, Minutes, Share
+
+from pipeline_project.domain.delivery.planned_actions import ActionTerms
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,23 @@ class ReviewTerms(ReviewRules):
     denies: frozenset[str]
     labels: tuple[str, ...]
     acts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ReviewRules:
+    """By what a workflow's people decide, what their options lead to, and who they are.
+
+    Attributes:
+        reviewers: names of those who may answer the workflow's tasks; who is asked again, or blind, is chosen of them.
+    """
+
+    terms: ReviewTerms
+    actions: ActionTerms
+    reviewers: Collection[str] = ()
+
+    def others(self, person: str) -> bool:
+        """Whether there is anybody but this person."""
+        return bool(set(self.reviewers) - {person})
 
 
 @dataclass(frozen=True)

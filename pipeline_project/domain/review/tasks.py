@@ -76,6 +76,16 @@ class Task(QueueRow):
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A task in a person's hand: the version that was seen and the token under which it was taken."""
+
+    task: int
+    version: int
+    token: UUID
+    person: str
+
+
+@dataclass(frozen=True)
 class QueueFilter:
     """What the queue shows; None means all.
 

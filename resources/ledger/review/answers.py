@@ -6,24 +6,20 @@ the audit chain a batch. Where a second person is needed it becomes a proposal i
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import UUID
 
 from sqlalchemy import Connection, Row, and_, select
 
 from pipeline_project.domain.core.errors import AnswerRefused, StaleClaim
-from pipeline_project.domain.delivery.planned_actions import ActionTerms
-from pipeline_project.domain.review import answers as rules
-from pipeline_project.domain.review.answers import Answer, Answered
-from pipeline_project.domain.review.new_tasks import ReviewTerms
-from pipeline_project.domain.review.tasks import Proposal, TaskState
+from pipeline_project.domain.review.answers import Answer, Answered, check, needs_second
+from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.tasks import Claim, Proposal, TaskState
 from resources.ledger.audit.chain import append
 from resources.ledger.review import proposals, repeats
 from resources.ledger.review.approvals import approved, proposed, sent_back
 from resources.ledger.review.deciding import Superseded, as_recorded
-from resources.ledger.review.settling import lock_cluster, settled, weigh, write_answer
+from resources.ledger.review.settling import WeighedAnswer, lock_cluster, settled, weigh, write_answer
 from resources.ledger.review.statements import ended, held, known, moved, stale
 from resources.ledger.tables.review import review_proposals, review_tasks
 from resources.ledger.unit_of_work import LedgerStore
@@ -40,45 +36,23 @@ class ReviewAnswers(LedgerStore):
     Every method raises DatabaseUnreachable when the database does not answer.
     """
 
-    def answer(
-        self,
-        task_id: int,
-        version: int,
-        token: UUID,
-        person: str,
-        answer: Answer,
-        terms: ReviewTerms,
-        actions: ActionTerms,
-        others: Collection[str] = (),
-    ) -> Answered:
+    def answer(self, claim: Claim, answer: Answer, rules: ReviewRules) -> Answered:
         """Takes the answer of whoever holds a task: it decides, or waits for a second person (`Answered.proposal`).
-
-        Args:
-            version, token: of the claim.
-            others: names of the people who may answer tasks of this workflow, for choosing who is asked again.
 
         Raises:
             AnswerRefused: the workflow does not know it, or it cannot be carried out; the task stays in hand.
             StaleClaim: the lease has ended, the task moved on, or the case was decided elsewhere.
         """
-        rules.check(answer, terms)
-        claim = _Claim(task_id, version, token, person)
+        check(answer, rules.terms)
         try:
-            return self._run(lambda connection: _answered(connection, claim, answer, terms, actions, others))
+            return self._run(lambda connection: _answered(connection, claim, answer, rules))
         except Superseded as error:
             why = str(error)
-            self._run(lambda connection: _fail(connection, task_id, why))
+            self._run(lambda connection: _fail(connection, claim.task, why))
             raise StaleClaim(why) from None
 
     def approve(
-        self,
-        proposal: int,
-        proposal_hash: str,
-        person: str,
-        terms: ReviewTerms,
-        actions: ActionTerms,
-        note: str | None = None,
-        others: Collection[str] = (),
+        self, proposal: int, proposal_hash: str, person: str, rules: ReviewRules, note: str | None = None
     ) -> Answered:
         """Agrees to what was proposed; the decision is then the proposer's, with this person's approval.
 
@@ -90,9 +64,7 @@ class ReviewAnswers(LedgerStore):
             StaleClaim: the proposal does not wait any more, or the case was decided elsewhere.
         """
         try:
-            return self._run(
-                lambda connection: approved(connection, proposal, proposal_hash, person, note, terms, actions, others)
-            )
+            return self._run(lambda connection: approved(connection, proposal, proposal_hash, person, rules, note))
         except Superseded as error:
             why = str(error)
             self._run(lambda connection: _fail_proposed(connection, proposal, why))
@@ -122,26 +94,11 @@ class ReviewAnswers(LedgerStore):
         return self._run(work)
 
 
-@dataclass(frozen=True)
-class _Claim:
-    task: int
-    version: int
-    token: UUID
-    person: str
-
-
 # -- answering ---------------------------------------------------------------------------------------------------
 
 
-def _answered(
-    connection: Connection,
-    claim: _Claim,
-    answer: Answer,
-    terms: ReviewTerms,
-    actions: ActionTerms,
-    others: Collection[str],
-) -> Answered:
-    mine = held(claim.task, claim.version, claim.token, claim.person)
+def _answered(connection: Connection, claim: Claim, answer: Answer, rules: ReviewRules) -> Answered:
+    mine, terms = held(claim), rules.terms
     lock_cluster(connection, claim.task)
     task = connection.execute(select(review_tasks).where(mine).with_for_update()).first()
     if task is None:
@@ -150,19 +107,19 @@ def _answered(
         raise AnswerRefused(f"task {task.id} is one of {task.workflow}, not of {terms.workflow}; open it again")
     as_recorded(connection, task)
     if task.kind == "repeat":
-        return _answered_again(connection, mine, task, claim.person, answer)
-    weighed = weigh(connection, task, answer, terms, actions)
-    if rules.needs_second(answer.option, weighed.amount, weighed.earlier, terms):
-        return proposed(connection, task, claim.person, claim.token, answer, weighed)
+        return _answered_again(connection, mine, task, WeighedAnswer(claim.person, answer))
+    given = weigh(connection, task, claim.person, answer, rules)
+    if needs_second(answer.option, given.amount, given.earlier, terms):
+        return proposed(connection, task, claim.token, given)
     moved(connection, mine, ended(TaskState.COMPLETE), "answer", claim.person)
-    return settled(connection, task, answer, claim.person, weighed, None, [], terms, actions, others)
+    return settled(connection, task, given, rules)
 
 
-def _answered_again(connection: Connection, mine: Any, task: Row[Any], person: str, answer: Answer) -> Answered:
+def _answered_again(connection: Connection, mine: Any, task: Row[Any], given: WeighedAnswer) -> Answered:
     """A case shown a second time: the answer is kept, and decides nothing."""
-    moved(connection, mine, ended(TaskState.COMPLETE), "answer", person)
-    written = write_answer(connection, task, answer, person, None, None, None)
-    again = repeats.answered_again(connection, task.id, person, answer.option, answer.label)
+    moved(connection, mine, ended(TaskState.COMPLETE), "answer", given.person)
+    written = write_answer(connection, task, given)
+    again = repeats.answered_again(connection, task.id, given.person, given.answer)
     append(connection, "answers", task.workflow, [written, *again])
     return Answered(task.id, None)
 

@@ -2,86 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, insert, select
 
 from pipeline_project.domain.core.errors import AnswerRefused, SecondPersonNeeded, StaleClaim
-from pipeline_project.domain.delivery.planned_actions import ActionTerms
-from pipeline_project.domain.review import answers as rules
-from pipeline_project.domain.review.answers import Answer, Answered
-from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.domain.review.answers import Answer, Answered, check, proposal_hash
+from pipeline_project.domain.review.new_tasks import ReviewRules
 from pipeline_project.domain.review.tasks import TaskState
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.rows import UNREADABLE, unlike
 from resources.ledger.review.deciding import planned
-from resources.ledger.review.settling import WeighedAnswer, fact, lock_cluster, settled
+from resources.ledger.review.settling import Approval, WeighedAnswer, fact, lock_cluster, settled
 from resources.ledger.review.statements import NOBODY, back_in_queue, ended, known, moved, one
 from resources.ledger.tables.review import review_approvals, review_proposals
 
 _made = review_proposals.c
 
 
-def proposed(
-    connection: Connection, task: Row[Any], person: str, token: UUID, answer: Answer, weighed: WeighedAnswer
-) -> Answered:
+def proposed(connection: Connection, task: Row[Any], token: UUID, given: WeighedAnswer) -> Answered:
     """The task waits, out of everybody's hand, until a second person has spoken."""
     row = {
         "task_id": task.id,
         "workflow": task.workflow,
         "case_id": task.case_id,
-        "proposer": person,
-        **vars(answer),
-        "amount": weighed.amount,
-        "total": (weighed.amount or 0.0) + weighed.earlier,
+        "proposer": given.person,
+        **vars(given.answer),
+        "amount": given.amount,
+        "total": (given.amount or 0.0) + given.earlier,
         "subject": task.subject,
         "claim": token,
-        "hash": rules.proposal_hash(dict(task._mapping), answer, person, weighed.amount, token),
+        "hash": proposal_hash(task._asdict(), given.answer, given.person, given.amount, token),
     }
     made = connection.execute(insert(review_proposals).values(row).returning(review_proposals)).one()
     waits = {**NOBODY, "version": known.version + 1, "proposal_id": made.id}
-    moved(connection, known.id == task.id, waits, "propose", person)
+    moved(connection, known.id == task.id, waits, "propose", given.person)
     append(connection, "proposals", task.workflow, [fact("review_proposals", made)])
     return Answered(task.id, None, made.id, made.hash)
 
 
 def approved(
-    connection: Connection,
-    proposal: int,
-    proposal_hash: str,
-    person: str,
-    note: str | None,
-    terms: ReviewTerms,
-    actions: ActionTerms,
-    others: Collection[str],
+    connection: Connection, proposal: int, shown_hash: str, person: str, rules: ReviewRules, note: str | None
 ) -> Answered:
     """The proposal is decided: the answer is its proposer's."""
     made, task = _waiting(connection, proposal)
-    if made.workflow != terms.workflow:
-        raise AnswerRefused(f"proposal {proposal} is one of {made.workflow}, not of {terms.workflow}; open it again")
+    if made.workflow != rules.terms.workflow:
+        raise AnswerRefused(
+            f"proposal {proposal} is one of {made.workflow}, not of {rules.terms.workflow}; open it again"
+        )
     answer = Answer(made.option, made.label, made.reason, made.note)
-    rules.check(answer, terms)
+    check(answer, rules.terms)
     # the row of a task may change: what is approved is what was seen, or nothing
-    if rules.proposal_hash(dict(task._mapping), answer, made.proposer, made.amount, made.claim) != made.hash:
+    if proposal_hash(task._asdict(), answer, made.proposer, made.amount, made.claim) != made.hash:
         raise SecondPersonNeeded("the case is not what it was when this was proposed; send it back")
-    (other,) = unlike(connection, review_proposals, [dict(made._mapping)])
+    (other,) = unlike(connection, review_proposals, [made._asdict()])
     if other is None or other:
         raise SecondPersonNeeded(
             "this is not what was proposed, as the audit chain has it; send it back and run `pipeline audit verify`"
         )
-    weighed = WeighedAnswer(planned(task, answer.option, actions), made.amount, 0.0)
-    approval = _verdict(connection, made, person, "approve", proposal_hash, note)
+    given = WeighedAnswer(made.proposer, answer, planned(task, answer.option, rules.actions), made.amount)
+    approval = Approval(made.id, _verdict(connection, made, person, "approve", shown_hash, note))
     moved(connection, known.id == task.id, ended(TaskState.COMPLETE), "approve", person)
-    return settled(connection, task, answer, made.proposer, weighed, made.id, [approval], terms, actions, others)
+    return settled(connection, task, given, rules, approval)
 
 
-def sent_back(connection: Connection, proposal: int, proposal_hash: str, person: str, note: str | None) -> None:
+def sent_back(connection: Connection, proposal: int, shown_hash: str, person: str, note: str | None) -> None:
     """The task is anybody's again."""
     made, task = _waiting(connection, proposal)
-    refusal = _verdict(connection, made, person, "send_back", proposal_hash, note)
+    refusal = _verdict(connection, made, person, "send_back", shown_hash, note)
     values = {**back_in_queue(), "assigned_to": None}
     moved(connection, known.id == task.id, values, "send_back", person)
     append(connection, "approvals", made.workflow, [refusal])
@@ -103,11 +93,11 @@ def _waiting(connection: Connection, proposal: int) -> tuple[Row[Any], Row[Any]]
 
 
 def _verdict(
-    connection: Connection, made: Row[Any], person: str, verdict: str, proposal_hash: str, note: str | None
+    connection: Connection, made: Row[Any], person: str, verdict: str, shown_hash: str, note: str | None
 ) -> Fact:
     row = {
         "proposal_id": made.id,
-        "proposal_hash": proposal_hash,
+        "proposal_hash": shown_hash,
         "proposer": made.proposer,
         "approver": person,
         "verdict": verdict,

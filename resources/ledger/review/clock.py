@@ -19,9 +19,9 @@ from pipeline_project.domain.core.errors import AnswerRefused, DatabaseUnreachab
 from pipeline_project.domain.core.people import Person
 from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
-from pipeline_project.domain.review import answers as rules
+from pipeline_project.domain.review.answers import at_stake, needs_second
 from pipeline_project.domain.review.due import Ticked, lapse_option, reminder_hours
-from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.domain.review.new_tasks import ReviewRules, ReviewTerms
 from pipeline_project.domain.review.order import WEIGHTS, due_worth
 from pipeline_project.domain.review.tasks import TaskState
 from resources.ledger.audit.chain import append
@@ -66,8 +66,8 @@ class ReviewClock:
 
     def newcomers(self, night: str, terms: ReviewTerms, actions: ActionTerms) -> int:
         """Tries the standing decisions of clusters on the members that a night brought; how many are sampled again."""
-        others = [person.name for person in self.people()]
-        return len(PostgresClusters(self.url).sample_later(terms.workflow, night, terms, actions, others))
+        rules = ReviewRules(terms, actions, [person.name for person in self.people()])
+        return len(PostgresClusters(self.url).sample_later(terms.workflow, night, rules))
 
 
 def tick(url: str, workflow: str, terms: ReviewTerms, actions: ActionTerms, reviewers: Sequence[Person] = ()) -> Ticked:
@@ -224,11 +224,11 @@ def _lapse_one(
 
 def _second_needed(connection: Connection, task: Any, default: str, terms: ReviewTerms, actions: ActionTerms) -> bool:
     """Where two people would have to agree, nobody at all is too few."""
-    amount = rules.at_stake(task.amount, payout(planned(task, default, actions)))
+    amount = at_stake(task.amount, payout(planned(task, default, actions)))
     if terms.second_above is None or task.subject is None:
-        return rules.needs_second(default, amount, 0.0, terms)
+        return needs_second(default, amount, 0.0, terms)
     proposals.lock_subject(connection, task.workflow, task.subject)
-    return rules.needs_second(default, amount, proposals.earlier_amounts(connection, task, terms), terms)
+    return needs_second(default, amount, proposals.earlier_amounts(connection, task, terms), terms)
 
 
 def _fail(connection: Connection, task_id: int, why: str) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from pipeline_project.domain.core.errors import AnswerRefused
-from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
+from pipeline_project.domain.delivery.planned_actions import PlannedAction
 from pipeline_project.domain.review.answers import at_stake
-from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.domain.review.new_tasks import ReviewRules
 from pipeline_project.domain.review.spread import Member, eligible
 from resources.ledger.review import proposals
 from resources.ledger.review.cluster_tasks import member_of
@@ -26,9 +26,7 @@ class WeighedCluster:
     actions: dict[int, list[PlannedAction]]
 
 
-def weighed(
-    connection: Connection, rows: Sequence[Row[Any]], option: str, terms: ReviewTerms, acting: ActionTerms
-) -> WeighedCluster:
+def weighed(connection: Connection, rows: Sequence[Row[Any]], option: str, rules: ReviewRules) -> WeighedCluster:
     """Those of some open tasks that a decision for `option` may stand for.
 
     A customer's amounts add up with what people decided before, as for a single answer, and stay locked until the
@@ -41,10 +39,11 @@ def weighed(
     members = []
     for row in rows:
         try:
-            actions[row.id] = planned(row, option, acting)
+            actions[row.id] = planned(row, option, rules.actions)
         except AnswerRefused:
             continue
         members.append(replace(member_of(row), amount=at_stake(row.amount, payout(actions[row.id]))))
+    terms = rules.terms
     if option not in terms.acts and option not in terms.denies:
         terms = replace(terms, second_above=None)
     if terms.second_above is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -11,7 +11,6 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from pipeline_project.domain.core.errors import ClusterRefused
-from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.review.cluster_reviews import (
     ClusterAnswer,
     ClusterReview,
@@ -21,7 +20,7 @@ from pipeline_project.domain.review.cluster_reviews import (
     check_answer,
     planned,
 )
-from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.domain.review.new_tasks import ReviewRules, ReviewTerms
 from pipeline_project.domain.review.spread import Member, SpreadPlan, drawn, eligible, members_hash
 from pipeline_project.domain.review.typical import typical_and_different
 from resources.ledger.audit.chain import append
@@ -60,33 +59,23 @@ class PostgresClusters(LedgerStore):
         return self._run(lambda connection: _shown(connection, workflow, cluster, terms))
 
     def decide_cluster(
-        self,
-        workflow: str,
-        cluster: str,
-        person: str,
-        answer: ClusterAnswer,
-        terms: ReviewTerms,
-        actions: ActionTerms,
-        others: Collection[str],
+        self, workflow: str, cluster: str, person: str, answer: ClusterAnswer, rules: ReviewRules
     ) -> ClusterReview:
         """Writes a person's decision for a cluster and draws the members that will be decided blind.
 
+        Where the workflow has a reviewer but `person`, the members drawn are not handed to `person`.
+
         Args:
             person: name of who decides.
-            others: names of the people who may answer tasks of this workflow. Where there is one but `person`, the
-                members drawn are not handed to `person`.
 
         Raises:
             ClusterRefused: nobody may decide this cluster so, or nothing would be saved, or somebody was quicker.
         """
-        check_answer(answer, terms)
-        return self._run(
-            lambda connection: _decided(connection, workflow, cluster, person, answer, terms, actions, others)
-        )
+        check_answer(answer, rules.terms)
+        decision = _ClusterDecision(workflow, cluster, person, answer)
+        return self._run(lambda connection: _decided(connection, decision, rules))
 
-    def sample_later(
-        self, workflow: str, night: str, terms: ReviewTerms, actions: ActionTerms, others: Collection[str]
-    ) -> list[ClusterReview]:
+    def sample_later(self, workflow: str, night: str, rules: ReviewRules) -> list[ClusterReview]:
         """Tries the standing decisions of clusters on the members that joined since: a new sample, a fresh alpha.
 
         Samples that can never be whole are given up first. Newcomers too few for a sample wait in the queue like any
@@ -95,11 +84,11 @@ class PostgresClusters(LedgerStore):
         Args:
             night: whose error is spent; newcomers of later nights are left for later.
         """
-        if terms.clusters is None:
+        if rules.terms.clusters is None:
             return []
         self._run(partial(_given_up, workflow))
         found = [
-            self._run(partial(_tried_again, workflow, cluster, night, terms, actions, others))
+            self._run(partial(_tried_again, workflow, cluster, night, rules))
             for cluster in self._run(lambda connection: _standing_clusters(connection, workflow))
         ]
         return [review for review in found if review is not None]
@@ -116,6 +105,23 @@ class PostgresClusters(LedgerStore):
         if night is not None:
             query = query.where(_known.night == night)
         return self._run(lambda connection: [review_of(row) for row in connection.execute(query)])
+
+
+@dataclass(frozen=True)
+class _ClusterDecision:
+    """One person's decision for a cluster.
+
+    Attributes:
+        follows: the review whose decision is tried on newcomers, or None.
+        night: newcomers of later nights are left for later; None for all open members.
+    """
+
+    workflow: str
+    cluster: str
+    person: str
+    answer: ClusterAnswer
+    follows: int | None = None
+    night: str | None = None
 
 
 def _open_clusters(connection: Connection, workflow: str, terms: ReviewTerms) -> list[OpenCluster]:
@@ -151,28 +157,18 @@ def _open(
     return OpenCluster(cluster, len(rows), len(members), at_stake(members), night, plan, sampling), members
 
 
-def _decided(
-    connection: Connection,
-    workflow: str,
-    cluster: str,
-    person: str,
-    answer: ClusterAnswer,
-    terms: ReviewTerms,
-    actions: ActionTerms,
-    others: Collection[str],
-) -> ClusterReview:
-    CLUSTER_REVIEWS.of(workflow=workflow).take(connection)
-    if _under_way(connection, workflow, cluster):
+def _decided(connection: Connection, decision: _ClusterDecision, rules: ReviewRules) -> ClusterReview:
+    CLUSTER_REVIEWS.of(workflow=decision.workflow).take(connection)
+    if _under_way(connection, decision.workflow, decision.cluster):
         raise ClusterRefused(
-            f"somebody decided cluster {cluster} just before, and a sample of it is being looked at; go on with other "
-            "cases"
+            f"somebody decided cluster {decision.cluster} just before, and a sample of it is being looked at; go on "
+            "with other cases"
         )
-    excluded = [person] if set(others) - {person} else []
-    opened = _opened(connection, workflow, cluster, None, person, answer, terms, actions, excluded, None)
+    opened = _opened(connection, decision, rules)
     if opened is None:
         raise ClusterRefused(
-            f"cluster {cluster} has too few open members left for a sample to prove anything; decide its cases one by "
-            "one, or raise review.clusters.limit"
+            f"cluster {decision.cluster} has too few open members left for a sample to prove anything; decide its "
+            "cases one by one, or raise review.clusters.limit"
         )
     return opened
 
@@ -182,21 +178,15 @@ def _given_up(workflow: str, connection: Connection) -> None:
 
 
 def _tried_again(
-    workflow: str,
-    cluster: str,
-    night: str,
-    terms: ReviewTerms,
-    actions: ActionTerms,
-    others: Collection[str],
-    connection: Connection,
+    workflow: str, cluster: str, night: str, rules: ReviewRules, connection: Connection
 ) -> ClusterReview | None:
     CLUSTER_REVIEWS.of(workflow=workflow).take(connection)
     review = _standing(connection, workflow, cluster)
     if review is None or _under_way(connection, workflow, cluster):
         return None
     answer = ClusterAnswer(review.option, review.label, review.reason)
-    excluded = [review.decided_by] if set(others) - {review.decided_by} else []
-    return _opened(connection, workflow, cluster, review.id, review.decided_by, answer, terms, actions, excluded, night)
+    decision = _ClusterDecision(workflow, cluster, review.decided_by, answer, review.id, night)
+    return _opened(connection, decision, rules)
 
 
 def _under_way(connection: Connection, workflow: str, cluster: str) -> int | None:
@@ -216,66 +206,51 @@ def _position(connection: Connection, workflow: str, night: str) -> int:
     return 1 + (connection.scalar(select(func.count()).select_from(cluster_reviews).where(*here)) or 0)
 
 
-def _opened(
-    connection: Connection,
-    workflow: str,
-    cluster: str,
-    follows: int | None,
-    person: str,
-    answer: ClusterAnswer,
-    terms: ReviewTerms,
-    actions: ActionTerms,
-    excluded: list[str],
-    night: str | None,
-) -> ClusterReview | None:
+def _opened(connection: Connection, decision: _ClusterDecision, rules: ReviewRules) -> ClusterReview | None:
     """A new review with its members drawn and held, or None where a sample would prove nothing."""
-    rows = cluster_tasks.free_members(connection, workflow, cluster, lock=True)
-    if night is not None:
-        rows = [row for row in rows if row.night <= night]
-    members = weighed(connection, rows, answer.option, terms, actions).members
+    workflow = decision.workflow
+    rows = cluster_tasks.free_members(connection, workflow, decision.cluster, lock=True)
+    if decision.night is not None:
+        rows = [row for row in rows if row.night <= decision.night]
+    members = weighed(connection, rows, decision.answer.option, rules).members
     fine = {member.task for member in members}
-    spent = night or max((row.night for row in rows if row.id in fine), default=None)
+    spent = decision.night or max((row.night for row in rows if row.id in fine), default=None)
     if spent is None:
         return None
     position = _position(connection, workflow, spent)
-    plan = planned(members, position, terms)
+    plan = planned(members, position, rules.terms)
     if plan is None:
         return None
-    said = {"workflow": workflow, "cluster": cluster, "night": spent, "position": position, "follows": follows}
-    review = _written(connection, said, person, answer, plan, members, terms)
-    facts = _held(connection, review, members, excluded)
-    append(connection, "answers", workflow, facts)
+    ceiling = rules.terms.clusters.ceiling if rules.terms.clusters else None
+    row = {**_row(decision, plan, members), "night": spent, "position": position, "ceiling": ceiling}
+    review = _written(connection, row)
+    excluded = [decision.person] if rules.others(decision.person) else []
+    append(connection, "answers", workflow, _held(connection, review, members, excluded))
     return review
 
 
-def _written(
-    connection: Connection,
-    said: Mapping[str, Any],
-    person: str,
-    answer: ClusterAnswer,
-    plan: SpreadPlan,
-    members: Sequence[Member],
-    terms: ReviewTerms,
-) -> ClusterReview:
-    row = {
-        **said,
-        "decided_by": person,
-        "option": answer.option,
-        "label": answer.label,
-        "reason": answer.reason,
+def _row(decision: _ClusterDecision, plan: SpreadPlan, members: Sequence[Member]) -> Mapping[str, object]:
+    return {
+        "workflow": decision.workflow,
+        "cluster": decision.cluster,
+        "follows": decision.follows,
+        "decided_by": decision.person,
+        **vars(decision.answer),
         "members": plan.members,
         "members_hash": members_hash([member.case_id for member in members]),
         "sample_size": plan.sample,
         "allowed_disagreements": plan.allowed,
         "alpha": plan.alpha,
         "share_limit": plan.limit,
-        "ceiling": terms.clusters.ceiling if terms.clusters else None,
     }
+
+
+def _written(connection: Connection, row: Mapping[str, object]) -> ClusterReview:
     try:
         made = connection.execute(insert(cluster_reviews).values(row).returning(_known.id)).scalar_one()
     except IntegrityError:
         raise ClusterRefused(
-            f"cluster {said['cluster']} was decided by somebody else at this moment; look again"
+            f"cluster {row['cluster']} was decided by somebody else at this moment; look again"
         ) from None
     return review_of(connection.execute(reviews_query().where(_known.id == made)).one())
 

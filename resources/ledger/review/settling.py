@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
-from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
-from pipeline_project.domain.review import answers as rules
-from pipeline_project.domain.review.answers import Answer, Answered
-from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.domain.delivery.planned_actions import PlannedAction
+from pipeline_project.domain.review.answers import Answer, Answered, answer_hash, at_stake
+from pipeline_project.domain.review.new_tasks import ReviewRules
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.outbox.outbox import enqueue
@@ -23,11 +22,25 @@ from resources.ledger.tables.review import review_answers
 
 @dataclass(frozen=True)
 class WeighedAnswer:
-    """What an answer would lead to: its actions, the money it decides about, and that of the customer's other cases."""
+    """A person's answer, and what it would lead to.
 
-    actions: list[PlannedAction]
-    amount: float | None
-    earlier: float
+    Attributes:
+        amount: money that it decides about, or None. earlier: that of the customer's other cases.
+    """
+
+    person: str
+    answer: Answer
+    actions: Sequence[PlannedAction] = ()
+    amount: float | None = None
+    earlier: float = 0.0
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A second person's yes to a proposal, as it was just written."""
+
+    proposal: int
+    fact: Fact
 
 
 def lock_cluster(connection: Connection, task_id: int) -> None:
@@ -36,72 +49,57 @@ def lock_cluster(connection: Connection, task_id: int) -> None:
         spreading.lock_cluster(connection, task_id)
 
 
-def weigh(
-    connection: Connection, task: Row[Any], answer: Answer, terms: ReviewTerms, actions: ActionTerms
-) -> WeighedAnswer:
+def weigh(connection: Connection, task: Row[Any], person: str, answer: Answer, rules: ReviewRules) -> WeighedAnswer:
     """Counts the money, the customer locked from then on, so that two answers at once cannot both slip below.
 
     Raises:
         AnswerRefused: the option cannot be carried out for this case.
     """
-    plan = planned(task, answer.option, actions)
-    amount = rules.at_stake(task.amount, payout(plan))
-    if terms.second_above is None or task.subject is None:
-        return WeighedAnswer(plan, amount, 0.0)
+    plan = planned(task, answer.option, rules.actions)
+    amount = at_stake(task.amount, payout(plan))
+    if rules.terms.second_above is None or task.subject is None:
+        return WeighedAnswer(person, answer, plan, amount)
     proposals.lock_subject(connection, task.workflow, task.subject)
-    return WeighedAnswer(plan, amount, proposals.earlier_amounts(connection, task, terms))
+    return WeighedAnswer(person, answer, plan, amount, proposals.earlier_amounts(connection, task, rules.terms))
 
 
 def settled(
-    connection: Connection,
-    task: Row[Any],
-    answer: Answer,
-    person: str,
-    weighed: WeighedAnswer,
-    proposal: int | None,
-    before: list[Fact],
-    terms: ReviewTerms,
-    actions: ActionTerms,
-    others: Collection[str],
+    connection: Connection, task: Row[Any], given: WeighedAnswer, rules: ReviewRules, approval: Approval | None = None
 ) -> Answered:
     """The decision, the outcome, the actions, what they mean for the task's cluster, and last the audit chain."""
-    said = terms.reasons[answer.reason]
+    answer, person = given.answer, given.person
+    said = rules.terms.reasons[answer.reason]
     decided = decide(connection, task, answer.option, answer.reason, f"person:{person}", said)
     outcome = learn(connection, task, answer.label)
-    said_row = write_answer(connection, task, answer, person, weighed.amount, decided.epoch, proposal)
-    facts = [*before, said_row, decided.fact, outcome]
+    proposal = None if approval is None else approval.proposal
+    written = write_answer(connection, task, given, decided.epoch, proposal)
+    facts = [*([] if approval is None else [approval.fact]), written, decided.fact, outcome]
     if task.kind == "sample":
-        facts += spreading.after_answer(connection, task.id, person, answer.option, answer.label, terms, actions)
-    facts += repeats.ask_again(connection, task.id, person, answer.option, answer.label, terms, others)
-    added = enqueue(connection, weighed.actions, actions)
+        facts += spreading.after_answer(connection, task.id, person, answer, rules)
+    facts += repeats.ask_again(connection, task.id, person, answer, rules)
+    added = enqueue(connection, given.actions, rules.actions)
     facts += added.facts
     # last: it locks the audit chain, for which everybody waits
-    append(connection, "answers" if proposal is None else "approvals", task.workflow, facts)
+    append(connection, "answers" if approval is None else "approvals", task.workflow, facts)
     return Answered(task.id, decided.epoch, actions=added.new)
 
 
 def write_answer(
-    connection: Connection,
-    task: Row[Any],
-    answer: Answer,
-    person: str,
-    amount: float | None,
-    epoch: int | None,
-    proposal: int | None,
+    connection: Connection, task: Row[Any], given: WeighedAnswer, epoch: int | None = None, proposal: int | None = None
 ) -> Fact:
-    """Keeps an answer; returns it for the audit chain."""
+    """Keeps an answer, with the epoch of the decision that it made; returns it for the audit chain."""
     row = {
         "task_id": task.id,
         "workflow": task.workflow,
         "case_id": task.case_id,
         "decided_epoch": epoch,
-        "person": person,
-        **vars(answer),
-        "amount": amount,
+        "person": given.person,
+        **vars(given.answer),
+        "amount": given.amount,
         "subject": task.subject,
         "proposal_id": proposal,
         "proposal_verdict": None if proposal is None else "approve",
-        "hash": rules.answer_hash(dict(task._mapping), answer, person, amount),
+        "hash": answer_hash(task._asdict(), given.answer, given.person, given.amount),
     }
     return fact(
         "review_answers", connection.execute(insert(review_answers).values(row).returning(review_answers)).one()

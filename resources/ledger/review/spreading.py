@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from pipeline_project.domain.core.errors import LedgerRefused
-from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
+from pipeline_project.domain.delivery.planned_actions import PlannedAction
+from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.cluster_reviews import CLUSTER_REVIEW, ClusterReview, ClusterState
-from pipeline_project.domain.review.new_tasks import ReviewTerms
+from pipeline_project.domain.review.new_tasks import ReviewRules
 from pipeline_project.domain.review.spread import SampleStanding, standing
 from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import insert_new, standing_decisions
@@ -27,13 +28,7 @@ _NAMED = ("workflow", "night", "position", "id")
 
 
 def after_answer(
-    connection: Connection,
-    task_id: int,
-    answered_by: str,
-    option: str,
-    label: str,
-    terms: ReviewTerms,
-    acting: ActionTerms,
+    connection: Connection, task_id: int, answered_by: str, answer: Answer, rules: ReviewRules
 ) -> list[Fact]:
     """Counts a drawn member's own answer for or against its cluster, and spreads or splits the cluster with the last.
 
@@ -48,7 +43,7 @@ def after_answer(
     review = lock_cluster(connection, task_id)
     if review is None:
         return []
-    agrees = (option, label) == (review.option, review.label)
+    agrees = (answer.option, answer.label) == (review.option, review.label)
     verdict = {
         "review_id": review.id,
         "task_id": task_id,
@@ -64,7 +59,7 @@ def after_answer(
         return facts + _move(connection, review, ClusterState.SAMPLING, disagreements, found, None)
     held = cluster_tasks.held(connection, review.id)
     before = _standing(connection, review.workflow, held) if found.spread else {}
-    money = weighed(connection, held, review.option, terms, acting) if found.spread else None
+    money = weighed(connection, held, review.option, rules) if found.spread else None
     reached = _reached(held, before, money) if money else []
     if found.spread:
         found = standing(review.plan(), answered, disagreements, len(reached))
@@ -81,7 +76,7 @@ def after_answer(
     kept = {row.id for row in reached}
     left = [row.id for row in held if row.id not in kept]
     cluster_tasks.give_back(connection, left, _why_back(review, answered, disagreements, bool(reached)))
-    facts += enqueue(connection, planned, acting).facts
+    facts += enqueue(connection, planned, rules.actions).facts
     return [*facts, *closed]
 
 

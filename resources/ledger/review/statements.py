@@ -24,7 +24,7 @@ from sqlalchemy import (
 from pipeline_project.domain.core.errors import PipelineError, StaleClaim
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review import order
-from pipeline_project.domain.review.tasks import QueueRow, Task, TaskState
+from pipeline_project.domain.review.tasks import Claim, QueueRow, Task, TaskState
 from resources.ledger.tables.review import review_tasks, task_events
 
 known = review_tasks.c
@@ -140,14 +140,14 @@ def ended(state: TaskState) -> dict[str, Any]:
     }
 
 
-def held(task_id: int, version: int, token: UUID, person: str) -> Any:
+def held(claim: Claim) -> Any:
     """What must be true for a claim's holder to write: the very claim, the version seen, a lease that has not ended."""
     return and_(
-        known.id == task_id,
-        known.version == version,
+        known.id == claim.task,
+        known.version == claim.version,
         known.state == "in_progress",
-        known.claim_token == token,
-        known.claimed_by == person,
+        known.claim_token == claim.token,
+        known.claimed_by == claim.person,
         known.lease_until > func.clock_timestamp(),
     )
 

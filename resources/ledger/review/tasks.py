@@ -23,6 +23,7 @@ from pipeline_project.domain.review.content import PHOTOS
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 from pipeline_project.domain.review.tasks import (
     OPEN,
+    Claim,
     Mine,
     Notice,
     Queue,
@@ -157,7 +158,7 @@ class ReviewTasks(LedgerStore):
         """
         return self._run(lambda connection: _claim(connection, task_id, person))
 
-    def renew(self, task_id: int, version: int, token: UUID, person: str) -> datetime:
+    def renew(self, claim: Claim) -> datetime:
         """Lets a lease begin anew and returns its end; the version stays.
 
         Raises:
@@ -165,16 +166,16 @@ class ReviewTasks(LedgerStore):
         """
 
         def work(connection: Connection) -> datetime:
-            values = {"lease_until": taken_by(person)["lease_until"]}
-            changed = update(review_tasks).where(held(task_id, version, token, person)).values(values)
+            values = {"lease_until": taken_by(claim.person)["lease_until"]}
+            changed = update(review_tasks).where(held(claim)).values(values)
             until = connection.scalar(changed.returning(known.lease_until))
             if until is None:
-                raise stale(connection, task_id, person)
+                raise stale(connection, claim.task, claim.person)
             return until
 
         return self._run(work)
 
-    def give_back(self, task_id: int, version: int, token: UUID, person: str) -> None:
+    def give_back(self, claim: Claim) -> None:
         """Puts a task back into the queue, where anybody may take it.
 
         Raises:
@@ -183,8 +184,8 @@ class ReviewTasks(LedgerStore):
 
         def work(connection: Connection) -> None:
             values = {**back_in_queue(), "assigned_to": None}
-            if not moved(connection, held(task_id, version, token, person), values, "give_back", person):
-                raise stale(connection, task_id, person)
+            if not moved(connection, held(claim), values, "give_back", claim.person):
+                raise stale(connection, claim.task, claim.person)
 
         self._run(work)
 

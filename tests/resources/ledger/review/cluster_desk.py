@@ -14,7 +14,8 @@ from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms, SpreadTerms
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms, SpreadTerms
+from pipeline_project.domain.review.tasks import Claim
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.answers import ReviewAnswers
@@ -98,7 +99,11 @@ class Desk:
             append(connection, "decisions", FLOW, open_tasks(connection, FLOW, night, tasks, self.terms))
 
     def decide(self, person: str = "anna", cluster: str = "kettles", answer: ClusterAnswer = REFUND) -> ClusterReview:
-        return self.clusters.decide_cluster(FLOW, cluster, person, answer, self.terms, ACTING, self.people)
+        return self.clusters.decide_cluster(FLOW, cluster, person, answer, self.rules)
+
+    @property
+    def rules(self) -> ReviewRules:
+        return ReviewRules(self.terms, ACTING, self.people)
 
     def rows(self, question: str, **given: Any) -> list[Mapping[str, Any]]:
         with engine_of(self.ledger.url).connect() as connection:
@@ -122,9 +127,7 @@ class Desk:
         taken = ReviewTasks(self.ledger.url).claim(task, who)
         assert taken.token is not None
         said = Answer(option, label, "policy")
-        return ReviewAnswers(self.ledger.url).answer(
-            task, taken.version, taken.token, person, said, self.terms, ACTING, self.people
-        )
+        return ReviewAnswers(self.ledger.url).answer(Claim(task, taken.version, taken.token, person), said, self.rules)
 
     def answer_all(self, review: ClusterReview, disagree: int = 0) -> ClusterReview:
         """The whole sample, or as much of it as the plan waits for; the first `disagree` answers differ."""

@@ -15,8 +15,8 @@ from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.due import Ticked
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
-from pipeline_project.domain.review.tasks import Task
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms
+from pipeline_project.domain.review.tasks import Claim, Task
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.answers import ReviewAnswers
@@ -100,16 +100,17 @@ class Desk:
 
     def say(self, task: Task, person: Person = ANNA, answer: Answer = REFUND, **more: Any) -> Answered:
         assert task.token is not None
-        return self.answers.answer(
-            task.id, task.version, task.token, person.name, answer, self.terms, self.acting, **more
-        )
+        claim = Claim(task.id, task.version, task.token, person.name)
+        return self.answers.answer(claim, answer, ReviewRules(self.terms, self.acting, **more))
 
     def decide(self, task: int, person: Person = ANNA, answer: Answer = REFUND) -> Answered:
         return self.say(self.take(task, person), person, answer)
 
     def approve(self, proposed: Answered, person: Person = CLEO, hash: str | None = None) -> Answered:
         assert proposed.proposal is not None and proposed.hash is not None
-        return self.answers.approve(proposed.proposal, hash or proposed.hash, person.name, self.terms, self.acting)
+        return self.answers.approve(
+            proposed.proposal, hash or proposed.hash, person.name, ReviewRules(self.terms, self.acting)
+        )
 
     def end_lease(self, task: int) -> None:
         self.write("UPDATE review_tasks SET lease_until = now() - interval '1 second' WHERE id = :id", id=task)

@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline_project.domain.core.errors import TaskTaken
 from pipeline_project.domain.review.agreement import is_repeated
+from pipeline_project.domain.review.answers import Answer
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.repeats import PostgresRepeats, answered_again, ask_again
 from resources.postgres.databases import engine_of
@@ -22,13 +23,13 @@ def desk(ledger: PostgresLedger) -> Desk:
 
 def ask(desk: Desk, task: int, person: str = "anna", option: str = "refund", label: str = "defective") -> int:
     with engine_of(desk.ledger.url).begin() as connection:
-        facts = ask_again(connection, task, person, option, label, desk.terms, desk.people)
+        facts = ask_again(connection, task, person, Answer(option, label, "policy"), desk.rules)
     return sum(fact.table == "repeats" for fact in facts)
 
 
 def again(desk: Desk, task: int, person: str, option: str, label: str) -> None:
     with engine_of(desk.ledger.url).begin() as connection:
-        answered_again(connection, task, person, option, label)
+        answered_again(connection, task, person, Answer(option, label, "policy"))
 
 
 def test_somebody_else_is_asked_in_the_same_words(desk: Desk) -> None:
