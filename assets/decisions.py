@@ -14,6 +14,7 @@ from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.deciding.decisions import (
     DECISIONS,
     NightDecisions,
+    NightPolicy,
     asked,
     changed,
     decide_night,
@@ -25,7 +26,8 @@ from pipeline_project.domain.deciding.decisions import (
 from pipeline_project.domain.deciding.sentences import BOUNDS, NightBounds, sentences
 from pipeline_project.domain.reporting.sentences import money
 from pipeline_project.domain.review.content import CaseContext, Personal
-from pipeline_project.domain.review.night_work import NightWork, asked_cases, night_work
+from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.night_work import AskedCases, NightWork, asked_cases, night_work
 from pipeline_project.partitions import window
 from pipeline_project.ports.contracts import Contract, Contracts
 from pipeline_project.ports.keyring import Keyring
@@ -79,10 +81,12 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         tables = {noun: table.rows for noun, table in tonight.items()}
         amount = spec.case_schema.by_role(Role.AMOUNT)
         decided = decide_night(
-            tables["cases"], tables["scores"], tables.get("clusters"), spec.cost_matrix, spec.policy_terms,
-            amount.name if amount else None,
+            tables["cases"],
+            tables["scores"],
+            tables.get("clusters"),
+            NightPolicy(spec.cost_matrix, spec.policy_terms, amount.name if amount else None),
             circumstances(spec, lake, ledger, quality, window(spec, night), tables["scores"]),
-        )  # fmt: skip
+        )
         to_people = asked_cases(decided)
         known = known_beside(spec, lake, ledger, window(spec, night), tables["cases"], to_people)
         work = _work(spec, tables, decided, known, sealed_values(spec, keyring, tables["cases"], to_people))
@@ -144,11 +148,8 @@ def _work(
         tonight["cases"],
         spec.case_schema,
         spec.cost_matrix,
-        spec.review_terms,
-        spec.action_terms,
-        known=known,
-        personal=personal,
-        problems=problems,
+        ReviewRules(spec.review_terms, spec.action_terms),
+        AskedCases(known=known, personal=personal, problems=problems),
     )
 
 

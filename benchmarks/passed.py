@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import Connection, select
 
 from pipeline_project.domain.deciding.clearance import ALWAYS, SPEC, Basis, CheckVerdict, Step
-from resources.ledger.nights.clearing import add_verdict, clear
+from resources.ledger.audit.facts import Fact
+from resources.ledger.nights.clearing import Clearance, add_verdict, clear
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.tables.clearing import night_verdicts
 from resources.postgres.databases import engine_of
@@ -41,15 +41,15 @@ def passed(ledger: PostgresLedger, workflow: str, night: str, step: Step = "deci
 
 def let_through(
     connection: Connection, workflow: str, night: str, step: Step, attempt: int = 1, run_id: str = "run"
-) -> list[dict[str, Any]]:
+) -> list[Fact]:
     """A night whose checks have passed may be decided, or released; the facts of it for the audit chain.
 
     A release needs that the night was decided: it is let through to that as well.
     """
     leave_passed(connection, workflow, night)
-    facts = clear(connection, workflow, night, "decisions", attempt, run_id, BASES["decisions"])
-    return (
-        facts
-        if step == "decisions"
-        else facts + clear(connection, workflow, night, "release", attempt, run_id, BASES["release"])
-    )
+    steps: tuple[Step, ...] = ("decisions",) if step == "decisions" else ("decisions", "release")
+    return [
+        fact
+        for one in steps
+        for fact in clear(connection, Clearance(workflow, night, one, attempt, run_id, BASES[one]))
+    ]

@@ -14,7 +14,7 @@ from pipeline_project.domain.core.model_terms import PromiseTerms
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.decisions import decide_night
+from pipeline_project.domain.deciding.decisions import NightPolicy, decide_night
 from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
 from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evidence_of
 from pipeline_project.domain.measures.intervals import upper_share
@@ -67,7 +67,7 @@ def again_under(
         evidence = _evidence(spec, frame[frame[NIGHT] < night], model, known, cases, row_of)
         of_cases = cases.take(pa.array(row_of.loc[tonight[CASE_ID]].to_numpy(), pa.int64()))
         told = Circumstances(evidence=evidence, model=model)
-        result = decide_night(of_cases, _scores(tonight), None, spec.cost_matrix, policy, None, told)
+        result = decide_night(of_cases, _scores(tonight), None, NightPolicy(spec.cost_matrix, policy, None), told)
         option = np.array([each.option for each in result.cases], dtype=object)
         label = np.array([spec.labels.index(label_of[case]) if case in label_of else -1 for case in tonight[CASE_ID]])
         matrix = case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases))

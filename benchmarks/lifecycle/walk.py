@@ -70,9 +70,7 @@ class Walk:
         nights = np.unique(of_night)
         for night in nights:
             here = pa.array(of_night == night)
-            found += decide_night(
-                cases.filter(here), scores.filter(here), None, policy.matrix, policy.terms, policy.amount
-            ).cases
+            found += decide_night(cases.filter(here), scores.filter(here), None, policy).cases
         as_of = {str(night): window(self.spec, str(night)).start for night in nights}
         standing = pd.DataFrame(found)[list(STANDING)]
         return PastNights(tuple(map(str, nights)), cases, standing, Past(None, self.outcomes), as_of)

@@ -161,7 +161,7 @@ def decided(
     table, told, rows = cases.table(), scores(cases, probabilities, version, problems), []
     for each in cases.nights:
         where = pa.array(cases.features.nights == each)
-        rows += decide_night(table.filter(where), told.filter(where), None, MATRIX, TERMS, "price").cases
+        rows += decide_night(table.filter(where), told.filter(where), None, POLICY).cases
     standing = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(STANDING))
     as_of = {each: datetime.fromisoformat(each).replace(tzinfo=UTC) for each in cases.nights}
     return PastNights(cases.nights, table, standing[list(STANDING)], no_past(), as_of)

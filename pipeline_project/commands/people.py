@@ -20,7 +20,7 @@ from pipeline_project.commands.shared.options import (
     example,
 )
 from pipeline_project.domain.core.errors import PersonRefused
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import NewAccount, PersonRole
 
 app = command_app(help="Accounts and roles at the review desk.")
 
@@ -106,7 +106,8 @@ def add_person(new: NewPerson, password_file: Path | None, as_json: bool) -> int
     """
     people = prepare().stores.people
     password, made_up = (None, False) if new.invited else _password(password_file)
-    person = people.add(new.name, new.shown or new.name, new.roles, shell_user(), password, new.email, new.skills)
+    account = NewAccount(new.name, new.shown or new.name, new.roles, password, new.email, new.skills)
+    person = people.add(account, shell_user())
     held = sorted(role.value for role in person.roles)
     link = None if password is None else _link(person.name)
     if as_json:

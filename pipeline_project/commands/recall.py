@@ -100,7 +100,7 @@ def run_recall(
         RecallRefused: nothing is touched, nobody decides now, the model that is recalled still does, or the corrected
             data are no other, or no good.
     """
-    from resources.ledger.rollout.recalls import RecallResult
+    from resources.ledger.rollout.recalls import RecallRequest, RecallResult
 
     spec, context = workflow(name), prepare()
     recalls = context.stores.recalls
@@ -119,7 +119,7 @@ def run_recall(
     done = RecallResult()
     if apply:
         on: Data = "decided" if data is None else "repaired"
-        done = recalls.apply(name, kind, named, flipped, reason, shell_user(), spec.action_terms, on)
+        done = recalls.apply(RecallRequest(name, kind, named, reason, shell_user(), on), flipped, spec.action_terms)
     if apply and kind == "model":
         _close_alerts(context, name, named)
     if as_json:
@@ -138,8 +138,7 @@ def _close_alerts(context: AppContext, name: str, version: str) -> None:
 
 def _champion(context: AppContext, name: str, kind: Kind, named: str) -> ModelVersion:
     """The model that decides the next night."""
-    standing = context.stores.turning.standing(name)
-    champion = context.ledger.champion(name, standing["night"])
+    champion = context.ledger.champion(name, context.stores.turning.next_night(name))
     if champion is None:
         raise RecallRefused(f"no model of {name} decides now, so nothing can be decided again; train one first")
     if kind == "model" and champion.version == named:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
-from pipeline_project.domain.core.people import Person, PersonRole, Session
+from pipeline_project.domain.core.people import NewAccount, Person, PersonRole, Session
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.reporting.story import CaseStory
 from pipeline_project.domain.review.agreement import Agreement
@@ -32,10 +32,7 @@ class People(Protocol):
 
     def reviewers(self) -> list[Person]: ...
 
-    def add(
-        self, name: str, shown: str, roles: Iterable[PersonRole], by: str, password: str | None = None,
-        email: str | None = None, skills: Iterable[str] = (),
-    ) -> Person: ...  # fmt: skip
+    def add(self, account: NewAccount, by: str) -> Person: ...
 
     def grant(self, name: str, role: PersonRole, by: str) -> None: ...
 

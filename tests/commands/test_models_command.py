@@ -10,7 +10,7 @@ import pytest
 from pipeline_project.commands.shared.console import Exit
 from pipeline_project.domain.core.model_terms import GateTerms
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import NewAccount, PersonRole
 from pipeline_project.domain.lifecycle.gates import judge_gates
 from pipeline_project.domain.lifecycle.proposing import proposal
 from resources.ledger.models.proposals import PostgresPromotions
@@ -37,8 +37,8 @@ def numbers(home: Home) -> tuple[int, int]:
         made.append(proposal(model, base, "5" * 64, judge_gates(result, GateTerms(fewest_nights=3), None), result))
     passed, stopped = PostgresPromotions(url).propose([(each, model) for each in made])
     people = PostgresPeople(url)
-    people.add("cleo.models", "Cleo", [PersonRole.MODEL_APPROVER], "test", PASSWORD)
-    people.add("rita.models", "Rita", [PersonRole.REVIEWER], "test", PASSWORD)
+    people.add(NewAccount("cleo.models", "Cleo", [PersonRole.MODEL_APPROVER], PASSWORD), "test")
+    people.add(NewAccount("rita.models", "Rita", [PersonRole.REVIEWER], PASSWORD), "test")
     return passed, stopped
 
 

@@ -25,7 +25,7 @@ from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import ARRIVALS, Role
-from pipeline_project.domain.deciding.decisions import Decision, NightDecisions, decide_night, unscored
+from pipeline_project.domain.deciding.decisions import Decision, NightDecisions, NightPolicy, decide_night, unscored
 from pipeline_project.domain.features.building import Past, build_features
 from pipeline_project.domain.intake.admission import admit
 from pipeline_project.domain.intake.typed_rows import read_rows
@@ -159,9 +159,7 @@ def decided() -> dict[str, Told]:
             tonight.cases,
             scores,
             clusters[at],
-            workflow.cost_matrix,
-            workflow.policy_terms,
-            amount.name if amount else None,
+            NightPolicy(workflow.cost_matrix, workflow.policy_terms, amount.name if amount else None),
         )
         found |= told(result, workflow.cost_matrix.options)
     return found

@@ -17,7 +17,7 @@ from benchmarks.passed import passed
 from pipeline_project.desk.app import build_app
 from pipeline_project.desk.backend import Desk, Doors, Frame
 from pipeline_project.domain.core.model_terms import RolloutTerms
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import NewAccount, PersonRole
 from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms, SpreadTerms
@@ -120,7 +120,7 @@ class DeskHouse:
         return NewTask(case, "doubt", 3.0, amount, 0.4, subject, cluster, content_of(amount, sealed))
 
     def add(self, name: str, *roles: PersonRole) -> str:
-        self.people.add(name, name.title(), roles, "test", PASSWORD)
+        self.people.add(NewAccount(name, name.title(), roles, PASSWORD), "test")
         return name
 
     def client(self, name: str | None = None) -> Client:

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from pipeline_project.desk.access import declarations, own_path
 from pipeline_project.desk.app import build_app
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import NewAccount, PersonRole
 from tests.desk.house import PASSWORD, DeskHouse
 
 R, A, M, U, D = PersonRole
@@ -85,7 +85,7 @@ def test_who_gets_in(house: DeskHouse, role: PersonRole | str | None) -> None:
         client = house.client()
     else:
         roles = [role] if isinstance(role, PersonRole) else []
-        house.people.add("somebody", "Somebody", roles, "test", PASSWORD)
+        house.people.add(NewAccount("somebody", "Somebody", roles, PASSWORD), "test")
         client = house.client("somebody")
         if not roles:
             # the page that holds the token is closed as well

@@ -19,7 +19,7 @@ from joserfc.jwk import RSAKey
 
 from pipeline_project.desk.app import build_app
 from pipeline_project.desk.backend import Provider
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import NewAccount, PersonRole
 from tests.desk.house import Client, DeskHouse
 
 CLIENT, SECRET = "desk", "a client's secret"
@@ -119,7 +119,7 @@ class SignIn:
 @pytest.fixture
 def sign_in(house: DeskHouse, provider: FakeProvider) -> SignIn:
     provider.signer, provider.algorithm = None, "RS256"
-    house.people.add("ada", "Ada", [PersonRole.REVIEWER], "test", email="ada@example.org")
+    house.people.add(NewAccount("ada", "Ada", [PersonRole.REVIEWER], email="ada@example.org"), "test")
     frame = replace(house.frame, provider=Provider(provider.issuer, CLIENT, SECRET))
     return SignIn(Client(build_app(house.doors, frame)), provider)
 

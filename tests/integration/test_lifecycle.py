@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import NewAccount, PersonRole
 from resources.ledger.models.proposals import PostgresPromotions
 from resources.ledger.people.accounts import PostgresPeople
 from tests.integration import shop
@@ -40,7 +40,7 @@ def house(new_house: NewHouse) -> House:
     (again,) = house.nights(LAST, again=True, retrain=True)
     assert again.outcome == "done"
     people = PostgresPeople(house.ledger.url)
-    people.add(f"cleo-{house.name}"[:40], "Cleo", [PersonRole.MODEL_APPROVER], "test", PASSWORD)
+    people.add(NewAccount(f"cleo-{house.name}"[:40], "Cleo", [PersonRole.MODEL_APPROVER], PASSWORD), "test")
     return house
 
 

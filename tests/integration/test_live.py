@@ -12,7 +12,7 @@ from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.lifecycle.rollout.stages import chosen
 from pipeline_project.domain.models.training import train
-from resources.ledger.rollout.rollouts import begin_rollout
+from resources.ledger.rollout.rollouts import SignedChallenger, begin_rollout
 from resources.postgres.databases import engine_of
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
@@ -66,7 +66,7 @@ def _trained(house: House, mistaken: bool) -> ModelVersion:
 
 def _begin(house: House, model: ModelVersion, night: str, terms: RolloutTerms) -> None:
     with engine_of(house.ledger.url).begin() as connection:
-        begin_rollout(connection, house.name, model.version, night, 0.05, None, "cleo", terms)
+        begin_rollout(connection, SignedChallenger(house.name, model.version, 0.05, None, "cleo"), night, terms)
 
 
 def _versions(house: House, noun: str, night: str) -> dict[str, str]:

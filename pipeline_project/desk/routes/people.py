@@ -12,7 +12,7 @@ from pipeline_project.desk.access import needs
 from pipeline_project.desk.dependencies import DoorsDep, FrameDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.errors import PersonRefused
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import NewAccount, PersonRole
 
 router = APIRouter()
 
@@ -46,8 +46,8 @@ def add(
     """Adds somebody with one role; more are granted in the list."""
     if not password and not (frame.provider and email):
         raise PersonRefused("give a first password, or an e-mail address where people sign in at a provider")
-    by = session.person.name
-    doors.people.add(name.strip().lower(), shown or name, [role], by, password or None, email or None)
+    account = NewAccount(name.strip().lower(), shown or name, [role], password or None, email or None)
+    doors.people.add(account, session.person.name)
     return RedirectResponse("/people", 303)
 
 

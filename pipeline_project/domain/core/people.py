@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -30,6 +31,23 @@ class Person:
     shown: str
     roles: frozenset[PersonRole]
     skills: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class NewAccount:
+    """An account before there is one.
+
+    Attributes:
+        shown: as pages show the person; the name where it is empty.
+        password: the first one; without it the person signs in at the OpenID provider, known by the e-mail.
+    """
+
+    name: str
+    shown: str
+    roles: Collection[PersonRole]
+    password: str | None = field(default=None, repr=False)
+    email: str | None = None
+    skills: Collection[str] = ()
 
 
 @dataclass(frozen=True)

@@ -102,13 +102,25 @@ def unscored(night: str, case_ids: Sequence[str], problem: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCORES)
 
 
+@dataclass(frozen=True)
+class NightPolicy:
+    """The part of a workflow that says what is done about probabilities.
+
+    Attributes:
+        matrix: options by labels.
+        amount: the field that holds the money at stake, or None.
+    """
+
+    matrix: CostMatrix
+    terms: PolicyTerms
+    amount: str | None
+
+
 def decide_night(
     cases: pa.Table,
     scores: pa.Table,
     clusters: pa.Table | None,
-    matrix: CostMatrix,
-    terms: PolicyTerms,
-    amount: str | None,
+    policy: NightPolicy,
     tonight: Circumstances | None = None,
 ) -> NightDecisions:
     """Decides every case of a night.
@@ -117,14 +129,12 @@ def decide_night(
         cases: the admitted cases.
         scores: as `SCORES`, for the same cases in any order.
         clusters: the night's clusters, for the record, or None.
-        matrix: options by labels.
-        terms: what bounds the policy.
-        amount: the field that holds the money at stake, or None.
         tonight: what promise and surge rest on, see `decide`.
 
     Raises:
         ValueError: cases and scores are not the same cases.
     """
+    matrix, amount = policy.matrix, policy.amount
     ids: list[str] = cases.column(CASE_ID).to_pylist()
     score_of = {row[CASE_ID]: row for row in scores.to_pylist()}
     if set(score_of) != set(ids) or len(score_of) != scores.num_rows:
@@ -135,9 +145,8 @@ def decide_night(
     if tonight is not None and tonight.model is not None:
         covered = np.array([row["model_version"] == tonight.model for row in ordered], dtype=bool)
         tonight = replace(tonight, covered=covered)
-    result = decide(
-        ids, probability, case_costs(matrix, columns, len(ids)), [row["problem"] for row in ordered], terms, tonight
-    )
+    costs, problems = case_costs(matrix, columns, len(ids)), [row["problem"] for row in ordered]
+    result = decide(ids, probability, costs, problems, policy.terms, tonight)
     cluster_of = {} if clusters is None else _column_by_case(clusters, "cluster")
     amounts = columns[amount] if amount else np.full(len(ids), np.nan)
     priced = np.isfinite(result.expected).all(axis=1)

@@ -33,14 +33,20 @@ def plan_actions(
     Raises:
         ActionInvalid: a field is missing, or the money is no amount of 0 or more.
     """
-    return [
-        _planned(terms, night, case_id, epoch, kind, step, fields) for step, kind in enumerate(terms.of_option(option))
-    ]
+    case = _DecidedCase(night, case_id, epoch, fields)
+    return [_planned(terms, kind, step, case) for step, kind in enumerate(terms.of_option(option))]
 
 
-def _planned(
-    terms: ActionTerms, night: str, case_id: str, epoch: int, kind: ActionKind, step: int, fields: Mapping[str, Any]
-) -> PlannedAction:
+@dataclass(frozen=True)
+class _DecidedCase:
+    night: str
+    case_id: str
+    epoch: int
+    fields: Mapping[str, Any]
+
+
+def _planned(terms: ActionTerms, kind: ActionKind, step: int, case: _DecidedCase) -> PlannedAction:
+    fields = case.fields
     missing = [name for name in kind.payload if name not in fields]
     if missing:
         raise ActionInvalid(
@@ -48,16 +54,16 @@ def _planned(
             "correct actions.kinds in the workflow's file"
         )
     money = money_of(kind, fields)
-    payload = _payload(terms, kind.name, case_id, money, {name: fields[name] for name in kind.payload})
+    payload = _payload(terms, kind.name, case.case_id, money, {name: fields[name] for name in kind.payload})
     return PlannedAction(
         workflow=terms.workflow,
-        night=night,
-        case_id=case_id,
-        epoch=epoch,
+        night=case.night,
+        case_id=case.case_id,
+        epoch=case.epoch,
         kind=kind.name,
         destination=kind.destination,
         step=step,
-        key=action_key(terms.tenant, terms.workflow, kind.name, case_id, epoch),
+        key=action_key(terms.tenant, terms.workflow, kind.name, case.case_id, case.epoch),
         payload=payload,
         fingerprint=fingerprint(payload),
         money=money,
@@ -68,7 +74,7 @@ def _planned(
 
 def _payload(
     terms: ActionTerms, kind: str, case_id: str, money: float, fields: Mapping[str, Any], **more: Any
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     paid = {"amount": round(money, 2), "currency": terms.currency} if money else {}
     return {"action": kind, "workflow": terms.workflow, "case": case_id, **paid, "fields": dict(fields), **more}
 

@@ -18,7 +18,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionTerms, Planne
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review import content
 from pipeline_project.domain.review.content import CaseContext, ModelView, Personal
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
+from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms
 
 #: The epoch of the policy's own decision; a person's answer is a later one.
 FIRST_EPOCH = 1
@@ -45,24 +45,34 @@ def asked_cases(decided: NightDecisions) -> list[str]:
     return [decision.case_id for decision in decided.cases if decision.option == ASK_PERSON]
 
 
+@dataclass(frozen=True)
+class AskedCases:
+    """What people see of cases beside their rows, by case.
+
+    Attributes:
+        known: what else was known of them.
+        personal: their sealed values.
+        problems: why no model looked at them.
+    """
+
+    known: Mapping[str, CaseContext] = field(default_factory=dict)
+    personal: Mapping[str, Personal] = field(default_factory=dict)
+    problems: Mapping[str, str | None] = field(default_factory=dict)
+
+
 def night_work(
     decided: NightDecisions,
     cases: pa.Table,
     schema: CaseSchema,
     matrix: CostMatrix,
-    review: ReviewTerms,
-    acting: ActionTerms,
-    known: Mapping[str, CaseContext],
-    personal: Mapping[str, Personal],
-    problems: Mapping[str, str | None],
+    rules: ReviewRules,
+    beside: AskedCases,
 ) -> NightWork:
     """Tasks for the cases that people are asked about, actions for those the policy decided.
 
     Args:
         cases: the admitted cases of the night.
-        known: what else was known of the cases that people are asked about, by case.
-        personal: their sealed values, by case.
-        problems: why no model looked at a case, by case.
+        beside: of the cases that people are asked about.
 
     Raises:
         ActionInvalid: an action's money cannot be computed from the case's fields.
@@ -82,20 +92,24 @@ def night_work(
             cheapest=decision.cheapest,
             reasons=decision.reasons,
             model_version=decision.model_version,
-            problem=problems.get(case),
+            problem=beside.problems.get(case),
         )
-        shown = content.build(
-            rows[case], schema, matrix, looked, known.get(case, CaseContext()), personal.get(case, Personal())
-        )
+        context, personal = beside.known.get(case, CaseContext()), beside.personal.get(case, Personal())
+        shown = content.build(rows[case], schema, matrix, looked, context, personal)
         tasks[case] = _task(decision, rows[case][subject.name] if subject else None, shown)
     actions = {
-        each.case_id: plan_actions(
-            acting, each.night, each.case_id, FIRST_EPOCH, each.option, plain_fields(rows[each.case_id])
+        decision.case_id: plan_actions(
+            rules.actions,
+            decision.night,
+            decision.case_id,
+            FIRST_EPOCH,
+            decision.option,
+            plain_fields(rows[decision.case_id]),
         )
-        for each in decided.cases
-        if each.option != ASK_PERSON and acting.by_option.get(each.option)
+        for decision in decided.cases
+        if decision.option != ASK_PERSON and rules.actions.by_option.get(decision.option)
     }
-    return NightWork(review, acting, tasks, actions)
+    return NightWork(rules.terms, rules.actions, tasks, actions)
 
 
 def _task(decision: Decision, subject: str | None, shown: Mapping[str, Any]) -> NewTask:

@@ -85,20 +85,31 @@ def writing(folder: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def write_line(
-    handle: int, folder: Path, key: Ed25519PrivateKey, tip: End, before: str, signed_at: datetime,
-    accepted: Mapping[str, Any] | None = None,
-) -> str:  # fmt: skip
-    """Signs and appends one line, on disk when this returns; gives its digest.
+@dataclass(frozen=True)
+class NewLine:
+    """What a checkpoint says before it is signed.
 
-    Args:
-        accepted: what the line says of a break: `agreed` and `lost` ends, `by`, `reason`.
+    Attributes:
+        before: digest of the line before.
+        accepted: of a break: `agreed` and `lost` ends, `by`, `reason`; None where there is none.
     """
-    said: dict[str, Any] = {"number": tip.number, "hash": tip.hash, "before": before, "signed_at": moment(signed_at)}
-    if accepted is not None:
-        said["break"] = accepted
-    said["signature"] = key.sign(canonical(said).encode()).hex()
-    content = canonical(said).encode() + b"\n"
+
+    tip: End
+    before: str
+    signed_at: datetime
+    accepted: Mapping[str, Any] | None = None
+
+    def signed(self, key: Ed25519PrivateKey) -> bytes:
+        """The line as it stands in the file, without its end."""
+        told = {"number": self.tip.number, "hash": self.tip.hash, "before": self.before}
+        broken = {} if self.accepted is None else {"break": self.accepted}
+        said = {**told, "signed_at": moment(self.signed_at), **broken}
+        return canonical({**said, "signature": key.sign(canonical(said).encode()).hex()}).encode()
+
+
+def write_line(handle: int, folder: Path, key: Ed25519PrivateKey, line: NewLine) -> str:
+    """Signs and appends one line, on disk when this returns; gives its digest."""
+    content = line.signed(key) + b"\n"
     size = _without_torn_end(handle, folder)
     if os.write(handle, content) != len(content):
         os.ftruncate(handle, size)

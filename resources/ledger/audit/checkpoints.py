@@ -16,7 +16,7 @@ from pipeline_project.domain.core.errors import AuditBroken, BreakRefused
 from resources.keys import checkpoint_key as keys
 from resources.ledger.audit import breaks, checkpoint_file
 from resources.ledger.audit.chain import append
-from resources.ledger.audit.checkpoint_file import KIND
+from resources.ledger.audit.checkpoint_file import KIND, NewLine
 from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.reading import check_chain, snapshot
 from resources.ledger.tables.audit import audit_batches
@@ -65,7 +65,7 @@ class Checkpoints:
                 now = connection.execute(select(func.clock_timestamp())).scalar_one()
             before = lines[-1].digest if lines else GENESIS
             tip = End(verdict.tip, verdict.tip_hash)
-            checkpoint_file.write_line(handle, self.folder, key, tip, before, now)
+            checkpoint_file.write_line(handle, self.folder, key, NewLine(tip, before, now))
             self._remember(verdict, now, anew)
         return Checkpoint(len(lines) + 1, verdict.tip, verdict.tip_hash, now)
 
@@ -102,9 +102,8 @@ class Checkpoints:
             self._last(lines)
             with snapshot(self.url) as connection:
                 found = breaks.parted(connection, [line.checkpoint for line in lines])
-            record = checkpoint_file.write_line(
-                handle, self.folder, key, found.kept, lines[-1].digest, found.at, found.said(by, reason)
-            )
+            line = NewLine(found.kept, lines[-1].digest, found.at, found.said(by, reason))
+            record = checkpoint_file.write_line(handle, self.folder, key, line)
             accepted = AcceptedBreak(found.agreed, found.lost, found.kept, by, reason, found.at, record)
             self._tell(accepted)
         self.checkpoint()

@@ -18,7 +18,7 @@ from pipeline_project.domain.lifecycle.proposing import ModelProposal, plain
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import champion_history, insert_model
-from resources.ledger.rollout.rollouts import begin_rollout, lock_rollouts, open_rollout
+from resources.ledger.rollout.rollouts import SignedChallenger, begin_rollout, lock_rollouts, open_rollout
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.models import model_proposals, model_signatures
 from resources.ledger.unit_of_work import LedgerStore
@@ -106,9 +106,8 @@ class PostgresPromotions(LedgerStore):
                 raise PromotionRefused(f"proposal {number}: {stale}")
             row = self._answer(connection, found, person, "sign", note)
             night = _next_night(connection, found["workflow"])
-            begin_rollout(
-                connection, found["workflow"], found["version"], night, found["promised_error"], number, person, terms
-            )
+            challenger = SignedChallenger(found["workflow"], found["version"], found["promised_error"], number, person)
+            begin_rollout(connection, challenger, night, terms)
             append(connection, "model_signatures", found["workflow"], [Fact("model_signatures", row)])
             return night
 
@@ -182,7 +181,7 @@ def _stale(connection: Connection, found: Mapping[str, Any]) -> str | None:
     champion = connection.execute(champion_history(workflow).limit(1)).first()
     running = open_rollout(connection, workflow)
     if running is not None:
-        return f"version {running['version']} is being rolled out; wait for its end, then train and compare again"
+        return f"version {running.version} is being rolled out; wait for its end, then train and compare again"
     if champion is None or champion.version != found["base_version"]:
         now = "no model" if champion is None else f"version {champion.version}"
         return f"it was compared with version {found['base_version']}, and {now} decides now; train and compare again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -45,20 +46,31 @@ def verdicts_of(workflow: str, night: str) -> Select[Any]:
     return select(last).order_by(last.c.id)
 
 
-def clear(
-    connection: Connection, workflow: str, night: str, step: Step, attempt: int, run_id: str, basis: Basis
-) -> list[Fact]:
+@dataclass(frozen=True)
+class Clearance:
+    """What lets an attempt at a night decide it, or release it."""
+
+    workflow: str
+    night: str
+    step: Step
+    attempt: int
+    run_id: str
+    basis: Basis
+
+
+def clear(connection: Connection, clearance: Clearance) -> list[Fact]:
     """Lets a night be decided or released on a basis; the database refuses one on which a check has not passed.
 
     Returns:
         The facts for the audit chain, which the caller appends last: the clearance and the verdicts behind it.
     """
+    workflow, night, basis = clearance.workflow, clearance.night, clearance.basis
     row = {
         "workflow": workflow,
         "night": night,
-        "step": step,
-        "attempt": attempt,
-        "run_id": run_id,
+        "step": clearance.step,
+        "attempt": clearance.attempt,
+        "run_id": clearance.run_id,
         "judged": dict(basis.judged),
         "checks": list(basis.checks),
     }

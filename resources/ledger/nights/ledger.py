@@ -20,7 +20,7 @@ from pipeline_project.domain.review.night_work import NightWork
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.nights import contradicting
-from resources.ledger.nights.clearing import add_verdict, clear, verdicts_of
+from resources.ledger.nights.clearing import Clearance, add_verdict, clear, verdicts_of
 from resources.ledger.nights.night_work import commit_work, release
 from resources.ledger.nights.past import DECIDED, decided_further, labels_of_model, past_decisions, past_outcomes
 from resources.ledger.nights.statements import (
@@ -194,7 +194,7 @@ class PostgresLedger(LedgerStore):
         cases = [decision.case_id for decision in decisions]
         with self._transaction() as connection:
             run_id = hold_fence(connection, workflow, night, attempt)
-            cleared = clear(connection, workflow, night, "decisions", attempt, run_id, basis)
+            cleared = clear(connection, Clearance(workflow, night, "decisions", attempt, run_id, basis))
             rows = decision_rows(workflow, night, attempt, run_id, decisions)
             new = set(insert_new(connection, tables.decisions, [vars(row) for row in rows], "case_id"))
             first = decided_whole(connection, workflow, night)

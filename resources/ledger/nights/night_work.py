@@ -11,7 +11,7 @@ from pipeline_project.domain.deciding.clearance import Basis
 from pipeline_project.domain.review.night_work import NightWork
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
-from resources.ledger.nights.clearing import clear
+from resources.ledger.nights.clearing import Clearance, clear
 from resources.ledger.outbox.outbox import enqueue, release_night
 from resources.ledger.review.tasks import open_tasks
 from resources.ledger.rows import DecisionRow
@@ -55,5 +55,5 @@ def release(connection: Connection, workflow: str, night: str, run_id: str, basi
             f"night {night} of {workflow} was never decided whole, so nothing of it may leave; run "
             f"pipeline nights {workflow} --from {night} --to {night}"
         )
-    cleared = clear(connection, workflow, night, "release", attempt, run_id, basis)
+    cleared = clear(connection, Clearance(workflow, night, "release", attempt, run_id, basis))
     return release_night(connection, workflow, night, attempt, run_id, cleared)

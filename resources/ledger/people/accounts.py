@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.errors import PersonRefused, SignInRefused
-from pipeline_project.domain.core.people import Person, PersonRole
+from pipeline_project.domain.core.people import NewAccount, Person, PersonRole
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.tables.people import people, person_roles, person_skills, sign_ins
@@ -54,45 +53,45 @@ class Account:
 
 
 @dataclass(frozen=True)
+class Grant:
+    """A role given, or taken away."""
+
+    person: str
+    role: PersonRole
+    granted: bool
+    granted_by: str
+
+
+@dataclass(frozen=True)
 class PostgresPeople(LedgerStore):
     """The accounts of one ledger."""
 
-    def add(
-        self,
-        name: str,
-        shown: str,
-        roles: Iterable[PersonRole],
-        by: str,
-        password: str | None = None,
-        email: str | None = None,
-        skills: Iterable[str] = (),
-    ) -> Person:
+    def add(self, account: NewAccount, by: str) -> Person:
         """Makes an account. Without a password the person signs in at the OpenID provider, known by the e-mail.
 
         Raises:
             PersonRefused: the name is taken or no name, the password is too short.
         """
+        name, roles, skills = account.name, sorted(set(account.roles)), sorted(set(account.skills))
         if not NAME.match(name):
             raise PersonRefused("a name is lower-case letters, digits, dots, dashes, and begins with a letter")
         row = {
             "name": name,
-            "shown": shown.strip() or name,
-            "email": email.strip().lower() if email else None,
-            "password_hash": None if password is None else _hashed(password),
+            "shown": account.shown.strip() or name,
+            "email": account.email.strip().lower() if account.email else None,
+            "password_hash": None if account.password is None else _hashed(account.password),
             "created_by": by,
         }
         with self._transaction() as connection:
             made = connection.execute(insert(people).values(**row).on_conflict_do_nothing().returning(people.c.name))
             if made.first() is None:
                 raise PersonRefused(f"{name}, or that e-mail address, has an account already")
-            for skill in sorted(set(skills)):
+            for skill in skills:
                 connection.execute(insert(person_skills).values(person=name, skill=skill))
-            learned = [Fact("person_skills", {"person": name, "skill": skill}) for skill in sorted(set(skills))]
-            grants = [
-                {"person": name, "role": role.value, "granted": True, "granted_by": by} for role in sorted(set(roles))
-            ]
-            told = Fact("people", {"name": name, "person": name, "added_by": by})
-            append(connection, "people", "", [told, *_write_grants(connection, grants), *learned])
+            learned = [Fact("person_skills", {"person": name, "skill": skill}) for skill in skills]
+            granted = [_grant(connection, Grant(name, role, True, by)) for role in roles]
+            added = Fact("people", {"name": name, "person": name, "added_by": by})
+            append(connection, "people", "", [added, *granted, *learned])
         return Person(name, row["shown"] or name, frozenset(roles), frozenset(skills))
 
     def set_password(self, name: str, password: str, by: str) -> None:
@@ -134,7 +133,6 @@ class PostgresPeople(LedgerStore):
         self._turn(name, role, False, by)
 
     def _turn(self, name: str, role: PersonRole, granted: bool, by: str) -> None:
-        row = {"person": name, "role": role.value, "granted": granted, "granted_by": by}
         with self._transaction() as connection:
             ROLES.take(connection)
             if connection.scalar(select(people.c.name).where(people.c.name == name)) is None:
@@ -144,7 +142,7 @@ class PostgresPeople(LedgerStore):
                 return
             if role is PersonRole.ADMIN and not granted and sum(role in each for each in held.values()) == 1:
                 raise PersonRefused(f"{name} is the only admin; make somebody else one first")
-            append(connection, "people", "", _write_grants(connection, [row]))
+            append(connection, "people", "", [_grant(connection, Grant(name, role, granted, by))])
 
     def person(self, name: str) -> Person | None:
         """An account that is open, or None."""
@@ -236,12 +234,11 @@ def _nobody(name: str) -> PersonRefused:
     return PersonRefused(f"nobody is called {name}; `pipeline people list` shows who there is")
 
 
-def _write_grants(connection: Connection, grants: list[dict[str, Any]]) -> list[Fact]:
-    """Keeps grants and revocations; returns them for the audit chain."""
-    new = insert(person_roles).returning(person_roles.c.id)
-    return [
-        Fact("person_roles", {"id": connection.execute(new.values(**grant)).scalar_one(), **grant}) for grant in grants
-    ]
+def _grant(connection: Connection, grant: Grant) -> Fact:
+    """Keeps a grant or a revocation; returns it for the audit chain."""
+    row = {**vars(grant), "role": grant.role.value}
+    number = connection.execute(insert(person_roles).values(row).returning(person_roles.c.id)).scalar_one()
+    return Fact("person_roles", {"id": number, **row})
 
 
 def _failures(connection: Connection, said: str) -> int:

@@ -88,38 +88,13 @@ def open_tasks(
     now: datetime = connection.execute(select(func.now())).scalar_one()
     due = now + timedelta(hours=terms.due_hours)
     level = order.due_level(terms.due_hours)
-    rows = [_new_row(task, workflow, night, epoch, terms, level, now, due) for task in tasks]
-    # in one order for everybody, or two that add the same tasks could wait for each other for ever
-    rows.sort(key=lambda row: str(row["case_id"]))
-    return [task_fact(number) for number in insert_new(connection, review_tasks, rows, "id")]
-
-
-def task_fact(number: Any) -> Fact:
-    """A task that was just opened, for the audit chain, which reads the rest of it."""
-    return Fact("review_tasks", {"id": int(number)})
-
-
-def _new_row(
-    task: NewTask,
-    workflow: str,
-    night: str,
-    epoch: int,
-    terms: ReviewTerms,
-    level: int,
-    now: datetime,
-    due: datetime,
-) -> dict[str, Any]:
-    worth = order.Worth(task.why, task.benefit, task.information, level)
-    plain: dict[str, Any] = jsonable(asdict(task))
-    return {
-        **plain,
+    alike = {
         "workflow": workflow,
         "night": night,
         "epoch": epoch,
         "skill": terms.skill,
         "lease_minutes": terms.lease_minutes,
         "currency": terms.currency,
-        "priority": order.priority(worth, terms.cost),
         "due_level": level,
         "opened_at": now.isoformat(),
         "due_at": due.isoformat(),
@@ -129,6 +104,18 @@ def _new_row(
         "version": 1,
         "excluded": [],
     }
+    # in one order for everybody, or two that add the same tasks could wait for each other for ever
+    ordered = sorted(tasks, key=lambda task: task.case_id)
+    rows = [
+        {**jsonable(asdict(task)), **alike, "priority": order.priority(_worth(task, level), terms.cost)}
+        for task in ordered
+    ]
+    # the chain reads the rest of a row that was just made
+    return [Fact("review_tasks", {"id": int(number)}) for number in insert_new(connection, review_tasks, rows, "id")]
+
+
+def _worth(task: NewTask, level: int) -> order.Worth:
+    return order.Worth(task.why, task.benefit, task.information, level)
 
 
 @dataclass(frozen=True)

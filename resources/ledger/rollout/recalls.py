@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -20,6 +19,23 @@ from resources.ledger.tables import nights as tables
 from resources.ledger.tables.rollout import recalled_decisions, recalls, recalls_again
 from resources.ledger.unit_of_work import LedgerStore
 from resources.postgres import locks
+
+
+@dataclass(frozen=True)
+class RecallRequest:
+    """What is recalled, why, and on which data its decisions were made again."""
+
+    workflow: str
+    kind: Kind
+    named: str
+    reason: str
+    by: str
+    data: Data = "decided"
+
+    @property
+    def said(self) -> Mapping[str, str]:
+        """What tells one recall of the same from another."""
+        return {"reason": self.reason, "by": self.by, "data": self.data}
 
 
 @dataclass(frozen=True)
@@ -89,30 +105,17 @@ class Recalls(LedgerStore):
                 for row in connection.execute(query)
             ]
 
-    def apply(
-        self,
-        workflow: str,
-        kind: Kind,
-        named: str,
-        flipped: Sequence[Again],
-        reason: str,
-        by: str,
-        terms: ActionTerms,
-        data: Data = "decided",
-    ) -> RecallResult:
+    def apply(self, recall: RecallRequest, flipped: Sequence[Again], terms: ActionTerms) -> RecallResult:
         """Takes back the actions of decisions that would be others now; each decision in a transaction of its own.
 
         What has not left is cancelled, what has is compensated up to the point of no return. A decision is recalled
         once: whoever asks again, or at the same time, adds nothing; after a broken run the rest is taken back. Whoever
         recalls the same for another reason, or on other data, stands beside what was taken back then.
-
-        Args:
-            data: on which data the decisions were made again.
         """
-        begun = self._begun(workflow, kind, named, {"reason": reason, "by": by, "data": data})
+        begun = self._begun(recall)
         made, cancelled, compensations, for_good = 0, 0, 0, []
         for each in flipped:
-            found = self._one(workflow, begun, each, terms)
+            found = self._one(recall.workflow, begun, each, terms)
             if found is None:
                 continue
             made, cancelled = made + 1, cancelled + found["cancelled"]
@@ -120,9 +123,10 @@ class Recalls(LedgerStore):
             for_good += [each.touched.case_id] * bool(found["for_good"])
         return RecallResult(made, cancelled, compensations, tuple(for_good))
 
-    def _begun(self, workflow: str, kind: Kind, named: str, said: dict[str, str]) -> tuple[int, int]:
+    def _begun(self, recall: RecallRequest) -> tuple[int, int]:
         """The recall and its round: the same person with the same words goes on with what was begun."""
         known, again = recalls.c, recalls_again.c
+        workflow, kind, named, said = recall.workflow, recall.kind, recall.named, recall.said
         row = {"workflow": workflow, "kind": kind, "named": named, **said}
         with self._transaction() as connection:
             locks.RECALL.of(workflow=workflow, kind=kind, named=named).take(connection)
@@ -157,7 +161,7 @@ class Recalls(LedgerStore):
             if connection.scalar(select(known.epoch).where(*here)) or connection.scalar(latest) != epoch:
                 return None
             found = take_back(connection, workflow, case, epoch, terms)
-            row: dict[str, Any] = {
+            row = {
                 "workflow": workflow,
                 "case_id": case,
                 "epoch": epoch,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -64,7 +63,7 @@ class Turning(PostgresLive):
                 facts += insert_champion(connection, workflow, champion, night, f"rolled back by {by}: {reason}")
             held = hold_unsent(connection, workflow, terms.hold_above, reason, by)
             append(connection, "rollouts", workflow, [*facts, *held])
-        return Turned(night, champion, None if running is None else running["version"], held=len(held))
+        return Turned(night, champion, None if running is None else running.version, held=len(held))
 
     def review_all(self, workflow: str, reason: str, by: str, terms: RolloutTerms) -> Turned:
         """From the next night on people decide everything; large actions that were not sent yet are held.
@@ -97,16 +96,10 @@ class Turning(PostgresLive):
             champion = _deciding(connection, workflow, night)
         return Turned(night, champion, closed=state == "review_all", held=len(held))
 
-    def standing(self, workflow: str) -> dict[str, Any]:
-        """How it stands for the next night: night, champion, rollout (or None), closed (why, or None)."""
+    def next_night(self, workflow: str) -> str:
+        """The night from which on what is changed by hand counts."""
         with self._transaction() as connection:
-            night = states.next_night(connection, workflow)
-            return {
-                "night": night,
-                "champion": _deciding(connection, workflow, night),
-                "rollout": rollouts.open_rollout(connection, workflow),
-                "closed": states.closed_on(connection, workflow, night),
-            }
+            return states.next_night(connection, workflow)
 
 
 def _deciding(connection: Connection, workflow: str, night: str) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, update
@@ -14,6 +15,7 @@ from pipeline_project.domain.core.model_terms import RolloutTerms
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import champion_history, insert_champion
+from resources.ledger.rows import value, values
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.rollout import rollout_ends, rollouts
 from resources.postgres.locks import ROLLOUT
@@ -21,23 +23,48 @@ from resources.postgres.locks import ROLLOUT
 AT_ONCE = "signed; the spec declares no shadow nights and no steps"
 
 
-def begin_rollout(
-    connection: Connection,
-    workflow: str,
-    version: str,
-    from_night: str,
-    promised_error: float | None,
-    proposal: int | None,
-    by: str,
-    terms: RolloutTerms,
-) -> int:
+@dataclass(frozen=True)
+class SignedChallenger:
+    """A version that a person signed.
+
+    Attributes:
+        seen_error: share of its decisions without people that were wrong in the replay; None promises nothing.
+        proposal: number of what was signed.
+    """
+
+    workflow: str
+    version: str
+    seen_error: float | None
+    proposal: int | None
+    signed_by: str
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A challenger's way, by column, with how it ended: `kind` of the end, `at_night` and `reason`; None before."""
+
+    id: int
+    workflow: str
+    version: str
+    from_night: str
+    base_version: str | None
+    promised_error: float | None
+    proposal: int | None
+    terms: Mapping[str, Any]
+    begun_by: str
+    begun_at: datetime
+    kind: str | None
+    at_night: str | None
+    reason: str | None
+
+
+def begin_rollout(connection: Connection, challenger: SignedChallenger, from_night: str, terms: RolloutTerms) -> int:
     """A signed challenger sets out on the schedule of `terms`; without shadow nights and steps it is champion at once.
 
     Call it inside the transaction of the signature. The same rollout twice is one row.
 
     Args:
-        promised_error: share of its decisions without people that were wrong in the replay; `terms.error` goes before
-            it, else `terms.slack` is added to it. None promises nothing.
+        terms: `error` is what is promised; without it the error seen and `slack`.
 
     Returns:
         The rollout's number.
@@ -45,11 +72,12 @@ def begin_rollout(
     Raises:
         RolloutRefused: another challenger of the workflow is on its way.
     """
+    workflow, version = challenger.workflow, challenger.version
     lock_rollouts(connection, workflow)
     running = open_rollout(connection, workflow)
-    if running is not None and (running["version"], running["from_night"]) != (version, from_night):
+    if running is not None and (running.version, running.from_night) != (version, from_night):
         raise RolloutRefused(
-            f"version {running['version']} of {workflow} is being rolled out since {running['from_night']}; wait for "
+            f"version {running.version} of {workflow} is being rolled out since {running.from_night}; wait for "
             f"its end, or withdraw it with pipeline rollback {workflow} --reason WORDS"
         )
     base = connection.execute(champion_history(workflow).where(tables.champions.c.from_night <= from_night)).first()
@@ -58,21 +86,21 @@ def begin_rollout(
         "version": version,
         "from_night": from_night,
         "base_version": None if base is None else base.version,
-        "promised_error": _promised(promised_error, terms),
-        "proposal": proposal,
+        "promised_error": _promised(challenger.seen_error, terms),
+        "proposal": challenger.proposal,
         "terms": asdict(terms),
-        "begun_by": by,
+        "begun_by": challenger.signed_by,
     }
     known = rollouts.c
-    new = insert(rollouts).values(**row).on_conflict_do_nothing().returning(known.id)
-    number = connection.scalar(new)
-    if number is None:
-        here = (known.workflow == workflow, known.version == version, known.from_night == from_night)
+    new = connection.scalar(insert(rollouts).values(**row).on_conflict_do_nothing().returning(known.id))
+    here = (known.workflow == workflow, known.version == version, known.from_night == from_night)
+    if new is None:
         return int(connection.execute(select(known.id).where(*here)).scalar_one())
     facts: list[Fact] = [Fact("rollouts", row)]
     if not terms.shadow_nights and not terms.steps:
+        (begun,) = values(connection, Rollout, _with_end(workflow).where(known.id == new))
         facts += insert_champion(connection, workflow, version, from_night, AT_ONCE)
-        facts += insert_end(connection, {"id": number, **row}, "completed", from_night, AT_ONCE, by)
+        facts += insert_end(connection, begun, "completed", from_night, AT_ONCE, challenger.signed_by)
     # what became of the challenger before is no news once the next one sets out
     alerts = tables.alerts.c
     told = update(tables.alerts).where(
@@ -80,7 +108,7 @@ def begin_rollout(
     )
     connection.execute(told.values(closed_at=func.now()))
     append(connection, "rollouts", workflow, facts)
-    return int(number)
+    return int(new)
 
 
 def _promised(seen: float | None, terms: RolloutTerms) -> float | None:
@@ -89,29 +117,26 @@ def _promised(seen: float | None, terms: RolloutTerms) -> float | None:
     return None if seen is None else min(1.0, seen + terms.slack)
 
 
-def open_rollout(connection: Connection, workflow: str) -> dict[str, Any] | None:
+def open_rollout(connection: Connection, workflow: str) -> Rollout | None:
     """The rollout of a workflow that has not ended, or None."""
-    row = connection.execute(_with_end(workflow).where(rollout_ends.c.rollout.is_(None))).first()
-    return None if row is None else dict(row._mapping)
+    return value(connection, Rollout, _with_end(workflow).where(rollout_ends.c.rollout.is_(None)))
 
 
-def rollout_on(connection: Connection, workflow: str, night: str) -> dict[str, Any] | None:
-    """The rollout that was on its way on a night, with `kind` and `at_night` of its end; None if there was none.
+def rollout_on(connection: Connection, workflow: str, night: str) -> Rollout | None:
+    """The rollout that was on its way on a night; None if there was none.
 
     One that ended before or on the night is not on its way; one that ended later was.
     """
     ended = rollout_ends.c
     under_way: ColumnElement[bool] = ended.at_night.is_(None) | (ended.at_night > night)
-    row = connection.execute(_with_end(workflow).where(rollouts.c.from_night <= night, under_way)).first()
-    return None if row is None else dict(row._mapping)
+    return value(connection, Rollout, _with_end(workflow).where(rollouts.c.from_night <= night, under_way))
 
 
-def promise_of(connection: Connection, workflow: str, version: str, night: str) -> dict[str, Any] | None:
+def promise_of(connection: Connection, workflow: str, version: str, night: str) -> Rollout | None:
     """The last rollout of a version that began by a night: what was promised of it; None for one that was never
     signed."""
     query = _with_end(workflow).where(rollouts.c.version == version, rollouts.c.from_night <= night)
-    row = connection.execute(query).first()
-    return None if row is None else dict(row._mapping)
+    return value(connection, Rollout, query)
 
 
 def _with_end(workflow: str) -> Select[Any]:
@@ -125,14 +150,12 @@ def _with_end(workflow: str) -> Select[Any]:
     )
 
 
-def insert_end(
-    connection: Connection, rollout: Mapping[str, Any], kind: str, at_night: str, reason: str, by: str
-) -> list[Fact]:
+def insert_end(connection: Connection, rollout: Rollout, kind: str, at_night: str, reason: str, by: str) -> list[Fact]:
     """Ends a rollout, once; returns the fact for the audit chain, none where it had ended."""
     row = {
-        "rollout": rollout["id"],
-        "workflow": rollout["workflow"],
-        "version": rollout["version"],
+        "rollout": rollout.id,
+        "workflow": rollout.workflow,
+        "version": rollout.version,
         "kind": kind,
         "at_night": at_night,
         "reason": reason,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -17,16 +15,11 @@ from resources.ledger.tables.rollout import policy_states
 
 def closed_on(connection: Connection, workflow: str, night: str) -> str | None:
     """Why people decide everything on a night, or None while the policy decides."""
-    row = state_on(connection, workflow, night)
-    return str(row["reason"]) if row is not None and row["state"] == "review_all" else None
-
-
-def state_on(connection: Connection, workflow: str, night: str) -> dict[str, Any] | None:
-    """The state that counts on a night: of those from a night until then the latest, of one night the last one said."""
     known = policy_states.c
-    query = select(policy_states).where(known.workflow == workflow, known.from_night <= night)
+    query = select(known.state, known.reason).where(known.workflow == workflow, known.from_night <= night)
+    # of those from a night until then the latest, of one night the last one said
     row = connection.execute(query.order_by(known.from_night.desc(), known.id.desc()).limit(1)).first()
-    return None if row is None else dict(row._mapping)
+    return row.reason if row is not None and row.state == "review_all" else None
 
 
 def insert_state(connection: Connection, workflow: str, night: str, state: str, reason: str, by: str) -> list[Fact]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,15 +39,15 @@ class PostgresLive(LedgerStore):
             champion = _champion(connection, workflow, night)
             over = rollout is not None and stage.kind == StageKind.CHAMPION
             if rollout is not None and over:
-                champion = _model(connection, workflow, rollout["version"])
+                champion = _model(connection, workflow, rollout.version)
                 rollout, stage = None, Stage(StageKind.NONE)
-            challenger = None if rollout is None else _model(connection, workflow, rollout["version"])
+            challenger = None if rollout is None else _model(connection, workflow, rollout.version)
             return NightModels(
                 champion=None if champion is None else model_of(champion),
                 challenger=None if challenger is None else model_of(challenger),
                 stage=stage,
                 closed=states.closed_on(connection, workflow, night),
-                since=None if rollout is None else rollout["from_night"],
+                since=None if rollout is None else rollout.from_night,
                 to_complete=over,
             )
 
@@ -66,11 +66,9 @@ class PostgresLive(LedgerStore):
             champion = _champion(connection, workflow, night)
             found = [] if champion is None else [_as_champion(connection, champion, night)]
             rollout = rollouts.rollout_on(connection, workflow, night)
-            if rollout is not None and champion is not None and rollout["version"] != champion.version:
+            if rollout is not None and champion is not None and rollout.version != champion.version:
                 found.append(
-                    Watched(
-                        rollout["version"], rollout["from_night"], rollout["promised_error"], True, champion.version
-                    )
+                    Watched(rollout.version, rollout.from_night, rollout.promised_error, True, champion.version)
                 )
         return tuple(found)
 
@@ -91,7 +89,7 @@ class PostgresLive(LedgerStore):
         with self._transaction() as connection:
             rollouts.lock_rollouts(connection, workflow)
             running = rollouts.open_rollout(connection, workflow)
-            if running is None or running["version"] != version:
+            if running is None or running.version != version:
                 return False
             facts = rollouts.insert_end(connection, running, "withdrawn", at_night, reason, by)
             append(connection, "rollouts", workflow, facts)
@@ -144,30 +142,23 @@ class PostgresLive(LedgerStore):
             append(connection, "breaches", workflow, [Fact("live_breaches", row), *facts, *held])
         return BreachResponse(str(row["answer"]), first, earlier if back else None, len(held))
 
-    def checks(self, workflow: str, limit: int = 30) -> list[dict[str, Any]]:
-        """What the watch saw, the latest first."""
-        query = select(live_checks).where(live_checks.c.workflow == workflow)
-        query = query.order_by(live_checks.c.night.desc(), live_checks.c.id.desc()).limit(limit)
-        with self._transaction() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
 
-
-def _stage(connection: Connection, rollout: Mapping[str, Any], night: str) -> Stage:
+def _stage(connection: Connection, rollout: rollouts.Rollout, night: str) -> Stage:
     """Where a rollout stood on a night; one that ended later did not become champion before."""
-    terms = RolloutTerms(**{**rollout["terms"], "steps": tuple(rollout["terms"]["steps"])})
-    first = rollout["from_night"]
-    decided = rollouts.decided_nights(connection, rollout["workflow"], first, night)
+    terms = RolloutTerms(**{**rollout.terms, "steps": tuple(rollout.terms["steps"])})
+    first = rollout.from_night
+    decided = rollouts.decided_nights(connection, rollout.workflow, first, night)
     stage = stage_on(night, first, decided, terms)
-    if stage.kind == StageKind.CHAMPION and rollout["kind"] is not None:
+    if stage.kind == StageKind.CHAMPION and rollout.kind is not None:
         return Stage(StageKind.CANARY, terms.steps[-1]) if terms.steps else Stage(StageKind.SHADOW)
     return stage
 
 
-def _complete(connection: Connection, rollout: Mapping[str, Any], night: str) -> None:
+def _complete(connection: Connection, rollout: rollouts.Rollout, night: str) -> None:
     """The version of a rollout becomes champion from `night` on, once."""
-    workflow, version = rollout["workflow"], rollout["version"]
+    workflow, version = rollout.workflow, rollout.version
     rollouts.lock_rollouts(connection, workflow)
-    reason = f"rolled out since {rollout['from_night']}; every step of the canary held"
+    reason = f"rolled out since {rollout.from_night}; every step of the canary held"
     ended = rollouts.insert_end(connection, rollout, "completed", night, reason, "rollout")
     if ended:
         facts = insert_champion(connection, workflow, version, night, reason)
@@ -187,9 +178,9 @@ def _model(connection: Connection, workflow: str, version: str) -> Row[Any] | No
 def _as_champion(connection: Connection, champion: Row[Any], night: str) -> Watched:
     """The champion, held to the promise of its own rollout; its time begins with that, or when it came back."""
     rollout = rollouts.promise_of(connection, champion.workflow, champion.version, night)
-    promised = None if rollout is None else rollout["promised_error"]
-    came_by_it = rollout is not None and rollout["kind"] == "completed" and rollout["at_night"] == champion.from_night
-    since = rollout["from_night"] if rollout is not None and came_by_it else champion.from_night
+    promised = None if rollout is None else rollout.promised_error
+    came_by_it = rollout is not None and rollout.kind == "completed" and rollout.at_night == champion.from_night
+    since = rollout.from_night if rollout is not None and came_by_it else champion.from_night
     return Watched(champion.version, since, promised)
 
 

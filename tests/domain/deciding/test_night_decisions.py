@@ -17,6 +17,7 @@ from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.deciding.decisions import (
     DECISIONS,
     NightDecisions,
+    NightPolicy,
     asked,
     changed,
     decide_night,
@@ -57,7 +58,7 @@ def decided() -> NightDecisions:
     told = scores(e=0.5, d="failed_photo", c=0.01, b=0.4, a=0.3)
     clusters = pa.table({"case_id": ["a", "b", "c"], "cluster": ["ring", None, "shoes"]})
     terms = PolicyTerms((False, True), 4.0, capacity=3, exploration=0.0, seed="claims")
-    return decide_night(prices, told, clusters, MATRIX, terms, "price")
+    return decide_night(prices, told, clusters, NightPolicy(MATRIX, terms, "price"))
 
 
 def as_standing(result: NightDecisions, **other: tuple[str, str]) -> pd.DataFrame:
@@ -100,7 +101,7 @@ def test_what_is_unknown_is_null_and_never_nan() -> None:
 def test_scores_of_other_cases_are_refused() -> None:
     for told in (scores(a=0.1), scores(a=0.1, b=0.1, c=0.1), pa.concat_tables([scores(a=0.1, b=0.1), scores(a=0.2)])):
         with pytest.raises(ValueError, match="not the same cases"):
-            decide_night(cases(a=1.0, b=1.0), told, None, MATRIX, TERMS, "price")
+            decide_night(cases(a=1.0, b=1.0), told, None, NightPolicy(MATRIX, TERMS, "price"))
 
 
 def read_of(table: pa.Table) -> dict[str, StoredTable]:
@@ -108,7 +109,7 @@ def read_of(table: pa.Table) -> dict[str, StoredTable]:
 
 
 def test_a_night_without_cases() -> None:
-    result = decide_night(cases(), scores(), None, MATRIX, TERMS, None)
+    result = decide_night(cases(), scores(), None, NightPolicy(MATRIX, TERMS, None))
     table = standing_table(result, as_standing(result))
     assert table.schema.equals(DECISIONS)
     assert (table.num_rows, option_counts(table), asked(table), changed(table)) == (0, {}, {}, 0)
@@ -119,7 +120,7 @@ def test_the_ledger_is_told_the_order_in_which_costs_stand() -> None:
     """Names in an order that no database and no sorting would give them."""
     odd = CostMatrix(("kept", "worn"), ("zz", "b", "aaa"), ((0, "price"), ("price", 0), (5, 7)))
     terms = PolicyTerms((False, False, False), review_cost=400.0, capacity=1, exploration=0.0, seed="claims")
-    result = decide_night(cases(a=100.0), scores(a=0.25), None, odd, terms, "price")
+    result = decide_night(cases(a=100.0), scores(a=0.25), None, NightPolicy(odd, terms, "price"))
     (row,) = ledger_rows(result, read_of(cases(a=100.0)), "s")
     assert dict(zip(row.option_order, row.expected_costs, strict=True)) == pytest.approx(
         {"zz": 25.0, "b": 75.0, "aaa": 5.5}
@@ -130,7 +131,7 @@ def test_the_ledger_is_told_the_order_in_which_costs_stand() -> None:
 def test_unscored_cases_all_go_to_people() -> None:
     told = unscored(NIGHT, ["a", "b"], "no_model")
     assert told.schema.equals(SCORES)
-    result = decide_night(cases(a=1.0, b=2.0), told, None, MATRIX, TERMS, "price")
+    result = decide_night(cases(a=1.0, b=2.0), told, None, NightPolicy(MATRIX, TERMS, "price"))
     assert [(each.option, each.reason, each.amount) for each in result.cases] == [
         ("ask_person", "no_model", 1.0),
         ("ask_person", "no_model", 2.0),
@@ -194,7 +195,7 @@ def test_the_ledger_takes_the_rows_and_keeps_what_explains_them(ledger: Postgres
     assert (kept.amount, kept.reasons) == (200.0, ["age"])
 
     # decided again with other scores: what stands is what stood, beside what the policy says now
-    other = decide_night(cases(a=1.0, b=200.0), scores(a=0.9, b=0.001), None, MATRIX, TERMS, "price")
+    other = decide_night(cases(a=1.0, b=200.0), scores(a=0.9, b=0.001), None, NightPolicy(MATRIX, TERMS, "price"))
     again = ledger.begin_attempt("claims", NIGHT, "run-2")
     table = standing_table(
         other,

@@ -10,11 +10,12 @@ import pytest
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.errors import ActionInvalid
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role, cases_schema
-from pipeline_project.domain.deciding.decisions import decide_night
+from pipeline_project.domain.deciding.decisions import NightPolicy, decide_night
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.review.content import Personal
-from pipeline_project.domain.review.night_work import NightWork, asked_cases, night_work
+from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.night_work import AskedCases, NightWork, asked_cases, night_work
 from tests.domain.review.review_terms import TERMS
 
 NIGHT = "2025-03-05"
@@ -56,10 +57,12 @@ def worked(prices: list[float | None], sure: list[float | None]) -> NightWork:
         }
         for i, p in enumerate(sure)
     ]  # fmt: skip
-    decided = decide_night(cases, pa.Table.from_pylist(scores, schema=SCORES), None, MATRIX, POLICY, "price")
+    decided = decide_night(
+        cases, pa.Table.from_pylist(scores, schema=SCORES), None, NightPolicy(MATRIX, POLICY, "price")
+    )
     problems = {row["case_id"]: row["problem"] for row in scores}
     personal = {case: Personal({"customer": f"sealed:{case}"}) for case in asked_cases(decided)}
-    return night_work(decided, cases, SCHEMA, MATRIX, TERMS, ACTING, {}, personal, problems)
+    return night_work(decided, cases, SCHEMA, MATRIX, ReviewRules(TERMS, ACTING), AskedCases({}, personal, problems))
 
 
 def test_a_task_for_who_is_asked_and_actions_for_who_is_decided() -> None:

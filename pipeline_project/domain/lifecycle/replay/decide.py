@@ -18,7 +18,7 @@ from pipeline_project.domain.core.errors import ReplayRefused
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.deciding.context import Circumstances
-from pipeline_project.domain.deciding.decisions import Decision, decide_night
+from pipeline_project.domain.deciding.decisions import Decision, NightPolicy, decide_night
 from pipeline_project.domain.features.building import FeaturePlan, Past, build_features
 from pipeline_project.domain.features.table import strings
 from pipeline_project.domain.models.scores import SCORES
@@ -58,17 +58,13 @@ class PastNights:
 
 
 @dataclass(frozen=True)
-class Policy:
-    """The part of a workflow that says what is done about probabilities.
+class Policy(NightPolicy):
+    """A policy with its name.
 
     Attributes:
-        amount: the field that holds the money at stake, or None.
         hash: sha256 of matrix and terms.
     """
 
-    matrix: CostMatrix
-    terms: PolicyTerms
-    amount: str | None
     hash: str
 
 
@@ -229,7 +225,7 @@ def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> ReplayedDeci
     spans = of_night.groupby(of_night, sort=True).indices
     cases: list[Decision] = []
     benefits, places = [], 0
-    terms = dataclasses.replace(policy.terms, promise=None)
+    unpromised = dataclasses.replace(policy, terms=dataclasses.replace(policy.terms, promise=None))
     for night in past.nights:
         taken = spans.get(night)
         if taken is None:
@@ -237,9 +233,12 @@ def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> ReplayedDeci
         # rows of a night stand together, so a slice does and nothing is copied
         first, count = int(taken[0]), len(taken)
         decided = decide_night(
-            past.cases.slice(first, count), scores.slice(first, count), None, policy.matrix, terms, policy.amount,
+            past.cases.slice(first, count),
+            scores.slice(first, count),
+            None,
+            unpromised,
             Circumstances(usual=past.usual.get(night)),
-        )  # fmt: skip
+        )
         cases += decided.cases
         benefits.append(np.asarray(decided.result.benefit, dtype=float))
         places += decided.result.places

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from pipeline_project.domain.core.errors import PersonRefused, SignInRefused
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import NewAccount, PersonRole
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.people.accounts import PostgresPeople
 from resources.postgres.databases import engine_of
@@ -41,37 +41,37 @@ def test_passwords_are_hashed_as_the_library_advises() -> None:
 @pytest.mark.parametrize("name", ["", "Ada", "1ada", "a b", "ada/..", "a" * 49, "ada\n"])
 def test_a_name_that_is_none_is_refused(people: PostgresPeople, name: str) -> None:
     with pytest.raises(PersonRefused, match="lower-case"):
-        people.add(name, "", [REVIEWER], "test", PASSWORD)
+        people.add(NewAccount(name, "", [REVIEWER], PASSWORD), "test")
 
 
 @pytest.mark.parametrize("password", ["", "too short", "x" * 1001])
 def test_a_password_has_its_length(people: PostgresPeople, password: str) -> None:
     with pytest.raises(PersonRefused, match="10 to 1000"):
-        people.add("ada", "", [REVIEWER], "test", password)
+        people.add(NewAccount("ada", "", [REVIEWER], password), "test")
     assert people.everyone() == []
 
 
 def test_a_name_and_an_address_are_given_once(people: PostgresPeople) -> None:
-    people.add("ada", "Ada", [REVIEWER], "test", PASSWORD, "Ada@example.org", ["photos"])
+    people.add(NewAccount("ada", "Ada", [REVIEWER], PASSWORD, "Ada@example.org", ["photos"]), "test")
     for name, email in (("ada", None), ("bob", "ada@EXAMPLE.org")):
         with pytest.raises(PersonRefused, match="already"):
-            people.add(name, "", [REVIEWER], "test", PASSWORD, email)
+            people.add(NewAccount(name, "", [REVIEWER], PASSWORD, email), "test")
     (only,) = people.everyone()
     assert (only.person.roles, only.person.skills, only.email) == ({REVIEWER}, {"photos"}, "ada@example.org")
 
 
 def test_the_last_admin_stays_one(people: PostgresPeople) -> None:
-    people.add("ada", "Ada", [ADMIN], "test", PASSWORD)
+    people.add(NewAccount("ada", "Ada", [ADMIN], PASSWORD), "test")
     with pytest.raises(PersonRefused, match="only admin"):
         people.revoke("ada", ADMIN, "ada")
-    people.add("bob", "Bob", [ADMIN], "ada", PASSWORD)
+    people.add(NewAccount("bob", "Bob", [ADMIN], PASSWORD), "ada")
     people.revoke("ada", ADMIN, "bob")
     assert people.person("ada") is not None
     assert people.person("ada").roles == frozenset()  # type: ignore[union-attr]
 
 
 def test_roles_are_a_history_that_nobody_changes(people: PostgresPeople) -> None:
-    people.add("ada", "Ada", [REVIEWER], "test", PASSWORD)
+    people.add(NewAccount("ada", "Ada", [REVIEWER], PASSWORD), "test")
     people.grant("ada", ADMIN, "bob")
     people.grant("ada", ADMIN, "bob")
     people.revoke("ada", REVIEWER, "cleo")
@@ -85,7 +85,7 @@ def test_roles_are_a_history_that_nobody_changes(people: PostgresPeople) -> None
 
 
 def test_a_closed_account_signs_in_no_more(people: PostgresPeople) -> None:
-    people.add("ada", "Ada", [REVIEWER], "test", PASSWORD)
+    people.add(NewAccount("ada", "Ada", [REVIEWER], PASSWORD), "test")
     assert people.verify("ada", PASSWORD).name == "ada"
     people.close("ada", "bob")
     with pytest.raises(SignInRefused):
@@ -95,7 +95,7 @@ def test_a_closed_account_signs_in_no_more(people: PostgresPeople) -> None:
 
 
 def test_a_new_password_ends_the_old_one(people: PostgresPeople) -> None:
-    people.add("ada", "Ada", [REVIEWER], "test", PASSWORD)
+    people.add(NewAccount("ada", "Ada", [REVIEWER], PASSWORD), "test")
     people.set_password("ada", "another long password", "ada")
     with pytest.raises(SignInRefused):
         people.verify("ada", PASSWORD)

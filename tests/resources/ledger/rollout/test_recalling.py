@@ -16,7 +16,7 @@ from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Touched, beside, spans
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
 from resources.ledger.nights.ledger import PostgresLedger
-from resources.ledger.rollout.recalls import RecallResult, Recalls
+from resources.ledger.rollout.recalls import RecallRequest, RecallResult, Recalls
 from resources.ledger.rollout.store import PostgresLive
 from resources.postgres.databases import engine_of
 from tests.resources.ledger.outbox.outbox_desk import FLOW, NIGHT, Desk
@@ -45,7 +45,7 @@ def flipped(recalls: Recalls, *cases: str) -> list[Again]:
 
 
 def apply(recalls: Recalls, desk: Desk, again: list[Again]) -> RecallResult:
-    return recalls.apply(FLOW, "night", NIGHT, again, "the source was wrong", BY, desk.terms)
+    return recalls.apply(RecallRequest(FLOW, "night", NIGHT, "the source was wrong", BY), again, desk.terms)
 
 
 def test_what_has_not_left_is_cancelled_once(desk: Desk, recalls: Recalls) -> None:
@@ -111,7 +111,8 @@ def test_a_second_recall_keeps_its_own_person_reason_and_data(desk: Desk, recall
     desk.ready("A", "B", "C")
 
     def ask(case: str, reason: str, by: str, data: Data = "decided") -> int:
-        return recalls.apply(FLOW, "night", NIGHT, flipped(recalls, case), reason, by, desk.terms, data).decisions
+        recall = RecallRequest(FLOW, "night", NIGHT, reason, by, data)
+        return recalls.apply(recall, flipped(recalls, case), desk.terms).decisions
 
     assert ask("A", "the source was wrong", BY) == 1
     assert ask("B", "the amounts were wrong too", "shell:bob", "repaired") == 1
