@@ -1,6 +1,6 @@
 """What a night was like, against what its champion learned from; and what is asked for when it is no longer alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -10,6 +10,7 @@ from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.lifecycle.drift.outcomes import matured_on
+from pipeline_project.domain.lifecycle.drift.recorded import RecordedSignal
 from pipeline_project.domain.lifecycle.drift.signals import (
     DRIFT_KINDS,
     Beside,
@@ -64,7 +65,7 @@ def build_drift(spec: WorkflowSpec) -> dg.AssetsDefinition:
         signals = _signals(spec, quality, champion, tonight)
         quality.record_signals(spec.name, night, context.run_id, signals)
         asked = asked_nights(quality.history(spec.name), terms)
-        there = {str(request[NIGHT]) for request in quality.requests(spec.name)}
+        there = {request.night for request in quality.requests(spec.name)}
         if closes_policy(asked.get(night), terms) and night not in there:
             # before the request: a run that dies between the two closes again, rather than never
             live.close(spec.name, night, asked[night], "drift")
@@ -151,16 +152,16 @@ def build_drift_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
     ) -> Iterator[dg.AssetCheckResult]:
         signals = quality.night_signals(spec.name, context.partition_key)
         for kind in DRIFT_KINDS.values():
-            mine = [each for each in signals if check_of(each["signal"]) == kind.check]
+            mine = [signal for signal in signals if check_of(signal.signal) == kind.check]
             yield _checked(asset, kind.check, mine)
 
     return [drift_checks]
 
 
-def _checked(asset: dg.AssetKey, name: str, signals: Sequence[Mapping[str, Any]]) -> dg.AssetCheckResult:
-    breached = [each for each in signals if each["breached"]]
-    grave = any(each["severity"] == Severity.ERROR for each in breached)
-    told = "; ".join(f"{each['signal']} {each['value']:.3f} > {each['threshold']:g}" for each in breached)
+def _checked(asset: dg.AssetKey, name: str, signals: Sequence[RecordedSignal]) -> dg.AssetCheckResult:
+    breached = [signal for signal in signals if signal.breached]
+    grave = any(signal.severity == Severity.ERROR for signal in breached)
+    told = "; ".join(f"{signal.signal} {signal.value:.3f} > {signal.threshold:g}" for signal in breached)
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=name,
@@ -170,8 +171,8 @@ def _checked(asset: dg.AssetKey, name: str, signals: Sequence[Mapping[str, Any]]
         metadata={
             "judged": len(signals),
             "breached": len(breached),
-            "values": {each["signal"]: float(each["value"]) for each in signals},
-            "noise": {each["signal"]: float(each["noise"]) for each in signals},
-            "cases": max((int(each["cases"]) for each in signals), default=0),
+            "values": {signal.signal: signal.value for signal in signals},
+            "noise": {signal.signal: signal.noise for signal in signals},
+            "cases": max((signal.cases for signal in signals), default=0),
         },
     )

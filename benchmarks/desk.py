@@ -19,7 +19,7 @@ from benchmarks.tables import machine, table, verdict
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.new_tasks import ReviewRules
-from pipeline_project.domain.review.tasks import Claim
+from pipeline_project.domain.review.tasks import TaskClaim
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.answers import ReviewAnswers
 from resources.ledger.review.clock import tick
@@ -84,7 +84,7 @@ def measure(url: str, tasks: int, people: int, each: int) -> Times:
             if task is None or task.token is None:
                 raise RuntimeError("the queue is empty; ask for more --tasks")
             _timed(
-                lambda t=task: answers.answer(Claim(t.id, t.version, t.token, name), said, rules),
+                lambda t=task: answers.answer(TaskClaim(t.id, t.version, t.token, name), said, rules),
                 answered,
             )
             if number % 10 == 0:

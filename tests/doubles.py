@@ -32,6 +32,7 @@ from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes, OutcomeProblem
 from pipeline_project.domain.intake.readings import ArrivedRows, FileReading
 from pipeline_project.domain.intake.typed_rows import TypedRows
+from pipeline_project.domain.lifecycle.drift.recorded import RecordedSignal, TrainingRequest
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
@@ -519,12 +520,13 @@ class MemoryQuality:
         self.told += [{"night": night, "run_id": run_id, "signal": each.name, **vars(each)} for each in signals]
         return len(signals)
 
-    def night_signals(self, workflow: str, night: str) -> list[dict[str, Any]]:
+    def night_signals(self, workflow: str, night: str) -> list[RecordedSignal]:
         rows = [row for row in self.told if row["night"] == night]
-        return [row for row in rows if row["run_id"] == rows[-1]["run_id"]]
+        last = [row for row in rows if row["run_id"] == rows[-1]["run_id"]]
+        return [RecordedSignal(id=0, workflow=workflow, recorded_at=datetime.now(UTC), **row) for row in last]
 
     def breached(self, workflow: str, night: str) -> list[str]:
-        return [row["signal"] for row in self.night_signals(workflow, night) if row["breached"]]
+        return [signal.signal for signal in self.night_signals(workflow, night) if signal.breached]
 
     def history(self, workflow: str) -> dict[str, list[str]]:
         return {night: self.breached(workflow, night) for night in sorted({row["night"] for row in self.told})}
@@ -534,7 +536,7 @@ class MemoryQuality:
         self.asked.setdefault(night, why)
         return new
 
-    def requests(self, workflow: str) -> list[dict[str, Any]]:
+    def requests(self, workflow: str) -> list[TrainingRequest]:
         return [{"night": night, "why": why} for night, why in sorted(self.asked.items())]
 
 

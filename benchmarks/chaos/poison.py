@@ -26,7 +26,7 @@ from pipeline_project.domain.core.errors import StaleClaim
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.new_tasks import ReviewRules
-from pipeline_project.domain.review.tasks import Claim
+from pipeline_project.domain.review.tasks import TaskClaim
 from pipeline_project.operations import dispatch as dispatching
 from pipeline_project.operations.dispatch import Dispatcher
 from resources.ledger.outbox import leases as claims
@@ -149,7 +149,7 @@ def _tasks(url: str, given: Given, tally: Tally) -> None:
         if task is None:
             break
         assert task.token is not None
-        claim = Claim(task.id, task.version, task.token, anna.name)
+        claim = TaskClaim(task.id, task.version, task.token, anna.name)
         try:
             answers.answer(claim, Answer("refund", "fine", "policy"), ReviewRules(TERMS, ACTING))
         except Exception as error:  # noqa: BLE001 - what cannot be answered is set aside, and counted below

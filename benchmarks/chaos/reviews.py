@@ -28,7 +28,7 @@ from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms
-from pipeline_project.domain.review.tasks import Claim, Task
+from pipeline_project.domain.review.tasks import Task, TaskClaim
 from resources.ledger import migrate
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
@@ -169,7 +169,7 @@ class Race:
             self._note(name, "claimed", task)
             habit = random.choices(list(HABITS), list(HABITS.values()))[0]
             if habit == "gives_back":
-                self._try(name, "given_back", task, lambda t: desk.give_back(Claim(t.id, t.version, _token(t), name)))
+                self._try(name, "given_back", task, lambda t: desk.give_back(_claim(t, name)))
             elif habit == "comes_back_late":
                 self._oversleep(name, task)
                 late.append(task)
@@ -190,7 +190,7 @@ class Race:
     def _answer(self, name: str, task: Task, random: Random) -> None:
         said = Answer(random.choice(["refund", "reject"]), random.choice(["fine", "defective"]), "policy")
         desk, rules = ReviewAnswers(self.url, self._engine), ReviewRules(TERMS, ACTING)
-        self._try(name, "answered", task, lambda t: desk.answer(Claim(t.id, t.version, _token(t), name), said, rules))
+        self._try(name, "answered", task, lambda t: desk.answer(_claim(t, name), said, rules))
 
     def _try(self, name: str, what: str, task: Task, act: Callable[[Task], object]) -> None:
         try:
@@ -223,8 +223,9 @@ class Race:
             return not connection.execute(text(left)).scalar_one()
 
 
-def _token(task: Task) -> Any:
-    return task.token
+def _claim(task: Task, person: str) -> TaskClaim:
+    token: Any = task.token
+    return TaskClaim(task.id, task.version, token, person)
 
 
 # -- the checker -------------------------------------------------------------------------------------------------
@@ -292,7 +293,7 @@ def _rows(url: str) -> dict[str, list[int]]:
 def without_claims() -> Iterator[None]:
     """Answers are then taken from anybody who ever had the task in hand: the race must notice."""
     kept = answering.held
-    answering.held = lambda task_id, *_: known.id == task_id
+    answering.held = lambda claim: known.id == claim.task
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms, SpreadTerms
 from pipeline_project.domain.review.night_work import NightWork
-from pipeline_project.domain.review.tasks import Claim
+from pipeline_project.domain.review.tasks import TaskClaim
 from pipeline_project.operations.dispatch import Dispatcher
 from resources.destinations.file_drop import FileDrop
 from resources.ledger.nights.ledger import PostgresLedger
@@ -131,7 +131,7 @@ def _answer_all(url: str, person: Person, terms: ReviewTerms) -> None:
             return
         assert task.token is not None
         answers.answer(
-            Claim(task.id, task.version, task.token, person.name),
+            TaskClaim(task.id, task.version, task.token, person.name),
             PAY,
             ReviewRules(terms, ACTING, (ANNA.name, BERT.name)),
         )

@@ -1,12 +1,13 @@
 """MLflow's alias `champion` follows the ledger: one sensor for the whole house."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import dagster as dg
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
 from pipeline_project.domain.lifecycle.champion_alias import alias_state
+from pipeline_project.domain.lifecycle.signing import ChampionEntry
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.registry import Registry
 from pipeline_project.spec import WorkflowSpec
@@ -18,7 +19,7 @@ CHAMPION = "champion"
 class Champions(Protocol):
     """What the sensor needs of the ledger."""
 
-    def champions(self, workflow: str) -> Sequence[Mapping[str, Any]]: ...
+    def champions(self, workflow: str) -> Sequence[ChampionEntry]: ...
 
 
 def build_aliases(specs: Sequence[WorkflowSpec]) -> dg.SensorDefinition:
@@ -43,7 +44,7 @@ def build_aliases(specs: Sequence[WorkflowSpec]) -> dg.SensorDefinition:
 
 def follow(spec: WorkflowSpec, registry: Registry, promotions: Champions, ledger: Ledger) -> str | None:
     """What was done about one workflow's alias, in words; None when it was right."""
-    history = [str(row["version"]) for row in promotions.champions(spec.name)]
+    history = [champion.version for champion in promotions.champions(spec.name)]
     if not history:
         return None
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -22,7 +23,7 @@ from pipeline_project.commands.shared.options import (
 from pipeline_project.domain.core.errors import ActionRefused
 
 if TYPE_CHECKING:
-    from resources.ledger.outbox.redelivery import RedeliveryRequest
+    from pipeline_project.domain.delivery.outbox_rows import KillSwitch, OutboxRow, RedeliveryRequest
 
 app = command_app()
 
@@ -86,15 +87,21 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
     counts, switch = outbox.counts(name, night), outbox.switch(name)
     asked = outbox.asked(name)
     if as_json:
-        emit({"counts": counts, "switch": switch, "live": spec.action_terms.live, "actions": rows, "asked": asked})
+        emit(
+            {
+                "counts": counts,
+                "switch": _document(name, switch),
+                "live": spec.action_terms.live,
+                "actions": rows,
+                "asked": asked,
+            }
+        )
         return Exit.DONE
-    if switch["stopped"]:
-        complain(f"{name} is stopped by {switch['changed_by']}: {switch['reason']}; --resume lifts it")
+    if switch.stopped:
+        complain(f"{name} is stopped by {switch.changed_by}: {switch.reason}; --resume lifts it")
     if not spec.action_terms.live:
         say(f"{name} is not live: its actions are rehearsed, never sent (`actions.live` in its file).")
-    facts(
-        (each, f"{found['actions']:,} actions, {found['money']:,.2f} {spec.currency}") for each, found in counts.items()
-    )
+    facts((each, f"{count.actions:,} actions, {count.money:,.2f} {spec.currency}") for each, count in counts.items())
     if rows:
         table(
             "",
@@ -104,10 +111,10 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
         )
     elif not counts:
         say(f"{name} has no actions yet.")
-    for each in asked:
+    for wish in asked:
         say(
-            f"{each['asked_by']} asks to let {each['kind']} of {each['case_id']} go ({each['money']:,.2f}: "
-            f"{each['reason']}); agree with pipeline actions {name} --agree {each['id']}"
+            f"{wish.asked_by} asks to let {wish.kind} of {wish.case_id} go ({wish.money:,.2f}: {wish.reason}); "
+            f"agree with pipeline actions {name} --agree {wish.id}"
         )
     return Exit.DONE
 
@@ -118,7 +125,7 @@ def flip_switch(name: str, reason: str, stop: bool, as_json: bool) -> int:
     outbox, person = prepare().stores.outbox, shell_user()
     (outbox.stop if stop else outbox.resume)(name, reason, person)
     if as_json:
-        emit(outbox.switch(name))
+        emit(_document(name, outbox.switch(name)))
     else:
         say(f"{name} is {'stopped: nothing more is sent' if stop else 'running again'}.")
     return Exit.DONE
@@ -163,7 +170,7 @@ def _report_request(asked: RedeliveryRequest, as_json: bool) -> int:
     if as_json:
         emit({"action": row, "money": asked.money, "replay": asked.replay, "gone": asked.gone})
         return Exit.DONE
-    what = f"{row['kind']} of {row['case_id']}"
+    what = f"{row.kind} of {row.case_id}"
     if asked.gone:
         say(f"{what} goes under its own key; {asked.money:,.2f} leaves.")
     elif asked.replay is None:
@@ -171,7 +178,7 @@ def _report_request(asked: RedeliveryRequest, as_json: bool) -> int:
     else:
         say(
             f"{what} would let {asked.money:,.2f} leave, so a second person must agree: "
-            f"pipeline actions {row['workflow']} --agree {asked.replay}"
+            f"pipeline actions {row.workflow} --agree {asked.replay}"
         )
     return Exit.DONE
 
@@ -183,15 +190,20 @@ def _key(key: str) -> UUID:
         raise ActionRefused(f"{key!r} is no key; `pipeline actions WORKFLOW` lists them") from None
 
 
-def _table_row(row: dict[str, Any]) -> tuple[str, ...]:
-    why = row["held_reason"] or row["error_class"] or ""
+def _document(name: str, switch: KillSwitch) -> Mapping[str, object]:
+    """A switch that somebody threw names its workflow."""
+    return vars(switch) if switch.changed_at is None else {"workflow": name, **vars(switch)}
+
+
+def _table_row(row: OutboxRow) -> tuple[str, ...]:
+    why = row.held_reason or row.error_class or ""
     return (
-        row["night"],
-        row["case_id"],
-        row["kind"],
-        row["state"],
-        f"{row['money']:,.2f}" if row["money"] else "",
-        str(row["attempts"]),
-        f"{why}, with {row['owner']}" if row["owner"] else why,
-        str(row["key"]),
+        row.night,
+        row.case_id,
+        row.kind,
+        row.state,
+        f"{row.money:,.2f}" if row.money else "",
+        str(row.attempts),
+        f"{why}, with {row.owner}" if row.owner else why,
+        str(row.key),
     )

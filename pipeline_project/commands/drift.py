@@ -66,23 +66,23 @@ def run_drift(name: str, night: str | None, as_json: bool) -> int:
             f"before it were sketched; run `pipeline nights {name}`"
         )
         return Exit.NOT_FOUND
-    breached = [each["signal"] for each in signals if each["breached"]]
+    breached = [each.signal for each in signals if each.breached]
     rows = [
         (
-            each["signal"],
-            f"{each['value']:.3f}",
-            f"{each['noise']:.3f}",
-            f"{each['threshold']:g}",
-            "" if each["psi"] is None else f"{each['psi']:.3f}",
-            f"{each['cases']:,}",
-            each["severity"] if each["breached"] else "",
+            each.signal,
+            f"{each.value:.3f}",
+            f"{each.noise:.3f}",
+            f"{each.threshold:g}",
+            "" if each.psi is None else f"{each.psi:.3f}",
+            f"{each.cases:,}",
+            each.severity if each.breached else "",
         )
-        for each in sorted(signals, key=lambda each: (not each["breached"], -each["value"]))
+        for each in sorted(signals, key=lambda each: (not each.breached, -each.value))
     ]
     columns = ("signal", "value", "noise", "threshold", "PSI", "cases", "breached")
     table(f"{name}, {night}", columns, rows, right=columns[1:-1])
     say()
-    facts([("breached", ", ".join(breached) or "nothing"), *((f"asked {r['night']}", r["why"]) for r in requests)])
+    facts([("breached", ", ".join(breached) or "nothing"), *((f"asked {r.night}", r.why) for r in requests)])
     return Exit.DONE
 
 
@@ -92,6 +92,6 @@ def run_follow(name: str, since: int) -> int:
     quality = prepare().stores.quality
     while page := quality.signals(name, since):
         for row in page:
-            typer.echo(json.dumps(row, default=str, ensure_ascii=False))
-        since = int(page[-1]["id"])
+            typer.echo(json.dumps(vars(row), default=str, ensure_ascii=False))
+        since = page[-1].id
     return Exit.DONE

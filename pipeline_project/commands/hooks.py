@@ -161,7 +161,7 @@ def list_hooks(as_json: bool) -> int:
             "workflow": spec.name,
             "url": f"{context.settings.desk_url}/hooks/{spec.name}/",
             "secrets": len(secrets_of(spec.name, os.environ)),
-            **store.overview(spec.name),
+            **vars(store.overview(spec.name)),
         }
         for spec in workflows().specs.values()
     ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +21,7 @@ from pipeline_project.domain.core.people import PersonRole
 
 if TYPE_CHECKING:
     from pipeline_project.container.owner import OwnerStores
+    from pipeline_project.domain.lifecycle.signing import StandingProposal
 
 app = command_app()
 
@@ -73,19 +73,17 @@ def show_models(name: str, as_json: bool) -> int:
     context = prepare()
     promotions, alerts = context.stores.promotions, alerts_of(context.ledger, name)
     champions, proposals = promotions.champions(name), promotions.proposals(name)
-    waiting = {each["id"] for each in promotions.awaiting()}
+    waiting = {each.id for each in promotions.awaiting()}
     if as_json:
         emit({"champions": champions, "proposals": proposals, "awaiting": sorted(waiting), "alerts": alerts})
         return Exit.DONE
     if champions:
-        rows = [(c["version"], c["from_night"], c["night"], c["reason"]) for c in champions]
+        rows = [(c.version, c.from_night, c.night, c.reason) for c in champions]
         table("Who decides, the newest first", ("version", "from night", "trained on", "because"), rows)
     else:
         say(f"No model of {name} decides yet; every case goes to a person.")
     if proposals:
-        lines = [
-            (str(p["id"]), p["version"], p["base_version"], _money(p), _state(p, p["id"] in waiting)) for p in proposals
-        ]
+        lines = [(str(p.id), p.version, p.base_version, _money(p), _state(p, p.id in waiting)) for p in proposals]
         table(
             "Challengers",
             ("proposal", "version", "against", "money per case", "state"),
@@ -109,13 +107,13 @@ def show_proposal(name: str, number: int, as_json: bool) -> int:
     if as_json:
         emit(found)
         return Exit.DONE
-    say(f"Proposal {number}: version {found['version']} of {name} instead of version {found['base_version']}.")
-    say(f"Trained on {found['night']} by {found['trained_by']}; hash {found['hash']}.")
-    for gate in found["gates"]:
+    say(f"Proposal {number}: version {found.version} of {name} instead of version {found.base_version}.")
+    say(f"Trained on {found.night} by {found.trained_by}; hash {found.hash}.")
+    for gate in found.gates:
         paragraph(f"{'passed    ' if gate['passed'] else 'NOT PASSED'} {gate['name']}: {gate['detail']}", indent="  ")
-    if found["verdict"]:
-        say(f"{found['verdict']} by {found['person']}: {found['note'] or 'without a note'}")
-    elif found["passed"]:
+    if found.verdict:
+        say(f"{found.verdict} by {found.person}: {found.note or 'without a note'}")
+    elif found.passed:
         say(f"A model approver signs it with pipeline models {name} --sign {number} --as NAME.")
     return Exit.DONE
 
@@ -135,11 +133,11 @@ def answer(
     found = _proposal(context.stores, name, number)
     signer = signed_in(context, person, password_file, PersonRole.MODEL_APPROVER, PromotionRefused)
     if sign:
-        night = promotions.sign(number, shown_hash or found["hash"], signer.name, spec.rollout, note or None)
+        night = promotions.sign(number, shown_hash or found.hash, signer.name, spec.rollout, note or None)
         done = {"proposal": number, "signed_by": signer.name, "from_night": night}
-        words = f"Signed by {signer.name}: version {found['version']} is rolled out from {night} on."
+        words = f"Signed by {signer.name}: version {found.version} is rolled out from {night} on."
     else:
-        promotions.refuse(number, shown_hash or found["hash"], signer.name, note)
+        promotions.refuse(number, shown_hash or found.hash, signer.name, note)
         done = {"proposal": number, "refused_by": signer.name}
         words = f"Refused by {signer.name}."
     if as_json:
@@ -149,21 +147,21 @@ def answer(
     return Exit.DONE
 
 
-def _proposal(stores: OwnerStores, name: str, number: int) -> Mapping[str, Any]:
+def _proposal(stores: OwnerStores, name: str, number: int) -> StandingProposal:
     found = stores.promotions.proposal(number)
-    if found is None or found["workflow"] != name:
+    if found is None or found.workflow != name:
         raise PromotionRefused(f"{name} has no proposal {number}; `pipeline models {name}` lists them")
     return found
 
 
-def _money(proposal: Mapping[str, Any]) -> str:
-    money = (proposal["replay"] or {}).get("money")
+def _money(proposal: StandingProposal) -> str:
+    money = (proposal.replay or {}).get("money")
     return f"{money['value']:+.4f} ({money['low']:+.4f} to {money['high']:+.4f})" if money else "unknown"
 
 
-def _state(proposal: Mapping[str, Any], waits: bool) -> str:
-    if proposal["verdict"]:
-        return f"{'signed' if proposal['verdict'] == 'sign' else 'refused'} by {proposal['person']}"
-    if not proposal["passed"]:
-        return "stopped by " + ", ".join(gate["name"] for gate in proposal["gates"] if not gate["passed"])
+def _state(proposal: StandingProposal, waits: bool) -> str:
+    if proposal.verdict:
+        return f"{'signed' if proposal.verdict == 'sign' else 'refused'} by {proposal.person}"
+    if not proposal.passed:
+        return "stopped by " + ", ".join(gate["name"] for gate in proposal.gates if not gate["passed"])
     return "waits for a signature" if waits else "no longer open"

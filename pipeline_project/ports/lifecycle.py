@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.lifecycle.drift.recorded import RecordedSignal, TrainingRequest
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
@@ -61,7 +62,7 @@ class Quality(Protocol):
         """Adds a night's signals as facts, each once for a run; returns how many are new."""
         ...
 
-    def night_signals(self, workflow: str, night: str) -> list[dict[str, Any]]:
+    def night_signals(self, workflow: str, night: str) -> list[RecordedSignal]:
         """A night's signals by name, of the run that recorded them last."""
         ...
 
@@ -77,7 +78,7 @@ class Quality(Protocol):
         """Asks for a training after a night, unless one was asked for within the cooldown before or after it."""
         ...
 
-    def requests(self, workflow: str) -> list[dict[str, Any]]:
+    def requests(self, workflow: str) -> list[TrainingRequest]:
         """The trainings that were asked for, by night."""
         ...
 

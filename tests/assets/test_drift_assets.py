@@ -93,7 +93,7 @@ def world() -> World:
 
 
 def values(world: World, night: str) -> dict[str, dict[str, Any]]:
-    return {row["signal"]: row for row in world.quality.night_signals("claims", night)}
+    return {signal.signal: vars(signal) for signal in world.quality.night_signals("claims", night)}
 
 
 def test_a_night_before_the_champion_is_sketched_and_not_judged(world: World) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from pipeline_project.automation.aliases import build_aliases, follow
 from pipeline_project.domain.core.errors import DatabaseUnreachable
 from pipeline_project.domain.lifecycle.champion_alias import alias_state
+from pipeline_project.domain.lifecycle.signing import ChampionEntry
 from tests.doubles import MemoryLedger, MemoryRegistry, claims
 
 
@@ -17,8 +17,9 @@ from tests.doubles import MemoryLedger, MemoryRegistry, claims
 class History:
     versions: list[str] = field(default_factory=list)
 
-    def champions(self, workflow: str) -> list[dict[str, Any]]:
-        return [{"version": version} for version in self.versions]
+    def champions(self, workflow: str) -> list[ChampionEntry]:
+        nothing = dict.fromkeys(ChampionEntry.__dataclass_fields__)
+        return [ChampionEntry(**{**nothing, "version": version}) for version in self.versions]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -179,9 +179,9 @@ def test_nobody_learns_which_workflows_there_are(client: TestClient, store: Post
         (401, json.dumps(NOBODY, separators=(",", ":")))
     }
     assert len({tuple(sorted(answer.headers)) for answer in answers}) == 1
-    assert store.overview("claims")["refused"] == {"bad signature": 1}
-    assert store.overview("nothing")["refused"] == {}, "names from outside are not kept"
-    assert store.overview("")["refused"] == {"bad signature": 3}
+    assert store.overview("claims").refused == {"bad signature": 1}
+    assert store.overview("nothing").refused == {}, "names from outside are not kept"
+    assert store.overview("").refused == {"bad signature": 3}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_who_can_sign_is_told_what_to_mend(client: TestClient, store: PostgresIn
     assert answer.status_code == 422
     assert why in answer.json()["detail"]
     assert kept(store) == 0
-    assert store.overview("claims")["refused"] == {"cannot be kept": 1}
+    assert store.overview("claims").refused == {"cannot be kept": 1}
 
 
 def test_another_body_under_a_known_id_is_a_conflict(client: TestClient, store: PostgresInbound) -> None:
@@ -239,7 +239,7 @@ def test_an_address_that_only_fails_is_slowed_down_and_who_can_sign_is_not(store
     client, raw = at(store, failures=3), body()
     bad = headers(raw, secret=WRONG)
     assert [post(client, raw, bad).status_code for _ in range(5)] == [401, 401, 401, 429, 429]
-    assert store.overview("claims")["refused"] == {"bad signature": 3}, "beyond the limit nothing is written"
+    assert store.overview("claims").refused == {"bad signature": 3}, "beyond the limit nothing is written"
     assert post(client, raw, headers(raw)).status_code == 202
 
 

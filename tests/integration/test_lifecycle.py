@@ -51,7 +51,7 @@ def _models(house: House, night: str, noun: str = "scores") -> set[str | None]:
 def test_the_second_model_is_proposed_and_decides_nothing_yet(house: House) -> None:
     promotions = PostgresPromotions(house.ledger.url)
     proposals = promotions.proposals(house.name)
-    assert [each["version"] for each in proposals] == ["2"], [(p["version"], p["night"]) for p in proposals]
+    assert [each.version for each in proposals] == ["2"], [(p.version, p.night) for p in proposals]
     proposed = proposals[0]
     assert proposed["passed"], [gate for gate in proposed["gates"] if not gate["passed"]]
     assert proposed["replay"]["encoded"] == 0

@@ -19,7 +19,7 @@ from pipeline_project.container.outbox import usable_destinations
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.new_tasks import ReviewRules
-from pipeline_project.domain.review.tasks import Claim
+from pipeline_project.domain.review.tasks import TaskClaim
 from pipeline_project.operations.dispatch import Dispatcher
 from pipeline_project.operations.reconciliation import declared, where
 from pipeline_project.reconcile.run import links
@@ -86,7 +86,9 @@ def _deliver(house: House) -> None:
         assert task is not None and task.token is not None
         said = Answer("pay", "honest", sorted(spec.review_terms.reasons)[0])
         answers.answer(
-            Claim(task.id, task.version, task.token, ANNA.name), said, ReviewRules(spec.review_terms, spec.action_terms)
+            TaskClaim(task.id, task.version, task.token, ANNA.name),
+            said,
+            ReviewRules(spec.review_terms, spec.action_terms),
         )
         known, _ = usable_destinations({house.name: spec}, house.settings, {"PIPELINE_SHOP_SECRET": SECRET})
         assert Dispatcher(engine_of(url), known, {house.name: "team:x"}, "test").drain() > 0

@@ -45,7 +45,7 @@ def actions(
         desks=doors.desks,
         destinations=doors.outbox.destinations(),
         asked=doors.outbox.asked(workflow or None),
-        older=rows[-1]["id"] if len(rows) == PAGE else None,
+        older=rows[-1].id if len(rows) == PAGE else None,
         said=_SAID.get(said),
     )
 
@@ -59,13 +59,13 @@ def again(
     dry_run: Annotated[bool, Form()] = False,
 ) -> Response:
     """Asks for a held or dead action to go; without money it goes at once."""
-    told = doors.outbox.ask(key, session.person.name, reason, dry_run)
-    said = "dry" if dry_run else "gone" if told["gone"] else "asked"
+    asked = doors.outbox.ask(key, session.person.name, reason, dry_run)
+    said = "dry" if dry_run else "gone" if asked.gone else "asked"
     return RedirectResponse(f"/actions?said={said}", 303)
 
 
 @router.post("/actions/requests/{number}/agree", dependencies=[SENDS])
 def agree(doors: DoorsDep, session: SessionDep, number: int) -> Response:
     """The second person's yes."""
-    doors.outbox.agree(number, session.person.name)
+    doors.outbox.approve(number, session.person.name)
     return RedirectResponse("/actions?said=gone", 303)

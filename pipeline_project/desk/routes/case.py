@@ -18,7 +18,7 @@ from pipeline_project.domain.core.people import PersonRole, Session
 from pipeline_project.domain.intake.photo_opener import as_jpeg
 from pipeline_project.domain.review.answers import LONGEST_NOTE, Answer
 from pipeline_project.domain.review.content import PHOTOS, in_order
-from pipeline_project.domain.review.tasks import OPEN, Claim, Task
+from pipeline_project.domain.review.tasks import OPEN, Task, TaskClaim
 
 router = APIRouter()
 
@@ -56,7 +56,7 @@ def renew(
     request: Request, doors: DoorsDep, session: SessionDep, task_id: int, version: Version, token: Token
 ) -> Response:
     """Lets the lease begin anew."""
-    until = doors.tasks.renew(Claim(task_id, version, token, session.person.name))
+    until = doors.tasks.renew(TaskClaim(task_id, version, token, session.person.name))
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"left": left(until)})
     return RedirectResponse(f"/tasks/{task_id}?claim={token}", 303)
@@ -65,7 +65,7 @@ def renew(
 @router.post("/tasks/{task_id}/give-back", dependencies=[ANSWERS])
 def give_back(doors: DoorsDep, session: SessionDep, task_id: int, version: Version, token: Token) -> Response:
     """Puts the task back into the queue."""
-    doors.tasks.give_back(Claim(task_id, version, token, session.person.name))
+    doors.tasks.give_back(TaskClaim(task_id, version, token, session.person.name))
     return RedirectResponse("/?said=back", 303)
 
 
@@ -105,7 +105,7 @@ def answer(
     task = _task(doors, task_id)
     desk = desk_of(doors, task.workflow)
     kept = doors.keyring.seal([task.subject], f"note/{task.workflow}", [note.strip()])[0] if note.strip() else None
-    claim = Claim(task_id, version, token, person.name)
+    claim = TaskClaim(task_id, version, token, person.name)
     done = doors.answers.answer(claim, Answer(option, label, reason, kept), desk.rules(doors.people.reviewers()))
     said = "proposed" if done.proposal else "decided"
     following = doors.tasks.next_task(person, task.workflow)

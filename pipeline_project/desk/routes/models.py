@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
@@ -13,6 +12,7 @@ from pipeline_project.desk.backend import Doors
 from pipeline_project.desk.dependencies import DoorsDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.lifecycle.signing import StandingProposal
 
 router = APIRouter()
 
@@ -29,10 +29,10 @@ EARLIER = 10
 def models(request: Request, doors: DoorsDep, said: str = "") -> Response:
     """What waits, who decides now, and what was answered."""
     awaiting = doors.models.awaiting()
-    waits = {each["id"] for each in awaiting}
+    waits = {each.id for each in awaiting}
     champions = {name: doors.models.champions(name)[:5] for name in sorted(doors.desks)}
     earlier = {
-        name: [each for each in doors.models.proposals(name, EARLIER) if each["id"] not in waits]
+        name: [each for each in doors.models.proposals(name, EARLIER) if each.id not in waits]
         for name in sorted(doors.desks)
     }
     told = {"signed": "Signed: it is rolled out from the next night on.", "refused": "Refused, with your reason."}
@@ -44,15 +44,15 @@ def show(request: Request, doors: DoorsDep, session: SessionDep, proposal: int) 
     """One proposal: gates, money, slices, flips, the model card."""
     made = _known(doors, proposal)
     person = session.person
-    waits = any(each["id"] == proposal for each in doors.models.awaiting())
+    waits = any(each.id == proposal for each in doors.models.awaiting())
     return page(
         request,
         "model.html",
         proposal=made,
-        replay=made["replay"],
-        currency=doors.desks[made["workflow"]].review.currency,
+        replay=made.replay,
+        currency=doors.desks[made.workflow].review.currency,
         waits=waits,
-        own=made["trained_by"].lower() == person.name.lower(),
+        own=made.trained_by.lower() == person.name.lower(),
         may_sign=PersonRole.MODEL_APPROVER in person.roles,
     )
 
@@ -60,7 +60,7 @@ def show(request: Request, doors: DoorsDep, session: SessionDep, proposal: int) 
 @router.post("/models/{proposal}/sign", dependencies=[SIGNS])
 def sign(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
     """Agrees to exactly what this page showed."""
-    terms = doors.desks[_known(doors, proposal)["workflow"]].rollout
+    terms = doors.desks[_known(doors, proposal).workflow].rollout
     doors.models.sign(proposal, proposal_hash, session.person.name, terms, note.strip() or None)
     return RedirectResponse("/models?said=signed", 303)
 
@@ -73,8 +73,8 @@ def refuse(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: H
     return RedirectResponse("/models?said=refused", 303)
 
 
-def _known(doors: Doors, proposal: int) -> Mapping[str, Any]:
+def _known(doors: Doors, proposal: int) -> StandingProposal:
     made = doors.models.proposal(proposal)
-    if made is None or made["workflow"] not in doors.desks:
+    if made is None or made.workflow not in doors.desks:
         raise HTTPException(404)
     return made

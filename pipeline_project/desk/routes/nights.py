@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
@@ -12,6 +12,7 @@ from pipeline_project.desk.backend import Doors
 from pipeline_project.desk.dependencies import DoorsDep, SessionDep, desk_of
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.delivery.outbox_rows import KillSwitch
 from pipeline_project.domain.review.tasks import QueueFilter
 
 router = APIRouter()
@@ -34,7 +35,7 @@ def nights(request: Request, doors: DoorsDep, workflow: str = "") -> Response:
         desks=doors.desks,
         nights=dict(sorted(by_night.items(), reverse=True)[:LISTED]),
         options=_titles(doors, chosen),
-        switch=doors.outbox.switch(chosen) if chosen else {},
+        switch=doors.outbox.switch(chosen) if chosen else KillSwitch(),
     )
 
 
@@ -84,5 +85,5 @@ def _by_night(doors: Doors, workflow: str) -> dict[str, dict[str, int]]:
     return found
 
 
-def _titles(doors: Doors, workflow: str) -> dict[str, Any]:
+def _titles(doors: Doors, workflow: str) -> dict[str, str]:
     return dict(doors.desks[workflow].review.options) if workflow in doors.desks else {}

@@ -48,3 +48,87 @@ class OutboxRow:
     receipt: Mapping[str, Any] | None
     created_at: datetime
     settled_at: datetime | None
+
+
+@dataclass(frozen=True)
+class StateCount:
+    """How many actions are in a state, and their money."""
+
+    actions: int
+    money: float
+
+
+@dataclass(frozen=True)
+class NightSpending:
+    """Whether a night is released, and what it pays out against its cap; None without one."""
+
+    released_at: datetime | None
+    cap: float | None
+    reserved: float
+
+
+@dataclass(frozen=True)
+class DestinationState:
+    """A destination's breaker, and its tries."""
+
+    workflow: str
+    destination: str
+    state: str
+    failures: int
+    opened: int
+    retry_at: datetime | None
+    first_tries: int
+    retries: int
+    saved: float
+    saved_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
+class KillSwitch:
+    """How a workflow's kill switch stands; one that nobody ever threw has no reason."""
+
+    stopped: bool = False
+    reason: str | None = None
+    changed_by: str | None = None
+    changed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RedeliveryWish:
+    """A wish to let an action go that waits for a second person.
+
+    Attributes:
+        content: hash of what was seen by whoever asked.
+        key, kind, case_id, workflow, state: of the action.
+    """
+
+    id: int
+    action_id: int
+    content: str
+    money: float
+    asked_by: str
+    reason: str
+    asked_at: datetime
+    key: UUID
+    kind: str
+    case_id: str
+    workflow: str
+    state: str
+
+
+@dataclass(frozen=True)
+class RedeliveryRequest:
+    """What became of somebody's wish to let an action go.
+
+    Attributes:
+        action: as it stood before.
+        money: what would leave, with what follows it.
+        replay: the number under which a second person agrees; None in a dry run.
+        gone: whether it goes; else it waits for a second person, or it was a dry run.
+    """
+
+    action: OutboxRow
+    money: float
+    replay: int | None = None
+    gone: bool = False

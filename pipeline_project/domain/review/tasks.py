@@ -76,7 +76,7 @@ class Task(QueueRow):
 
 
 @dataclass(frozen=True)
-class Claim:
+class TaskClaim:
     """A task in a person's hand: the version that was seen and the token under which it was taken."""
 
     task: int

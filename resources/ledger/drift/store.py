@@ -10,10 +10,12 @@ from sqlalchemy import Select, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.lifecycle.drift.recorded import RecordedSignal, TrainingRequest
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.drift.sketch import Sketch
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
+from resources.ledger.rows import Value, values
 from resources.ledger.tables.drift import night_sketches, quality_signals, training_requests
 from resources.ledger.unit_of_work import LedgerStore
 from resources.postgres.locks import QUALITY
@@ -97,19 +99,21 @@ class PostgresQuality(LedgerStore):
                 connection.execute(insert(quality_signals), new)
         return len(new)
 
-    def signals(self, workflow: str | None = None, since_id: int = 0, limit: int = PAGE) -> list[dict[str, Any]]:
+    def signals(self, workflow: str | None = None, since_id: int = 0, limit: int = PAGE) -> list[RecordedSignal]:
         """Signals with an id above `since_id`, in order: remember the last id, ask again, and none is missed."""
         query = select(quality_signals).where(quality_signals.c.id > since_id).order_by(quality_signals.c.id)
         if workflow is not None:
             query = query.where(quality_signals.c.workflow == workflow)
-        return self._rows(query.limit(limit))
+        return self._values(RecordedSignal, query.limit(limit))
 
-    def night_signals(self, workflow: str, night: str) -> list[dict[str, Any]]:
+    def night_signals(self, workflow: str, night: str) -> list[RecordedSignal]:
         """A night's signals by name, of the run that recorded them last; none if it was never judged."""
         known = quality_signals.c
         here = (known.workflow == workflow, known.night == night)
         last = select(known.run_id).where(*here).order_by(known.id.desc()).limit(1).scalar_subquery()
-        return self._rows(select(quality_signals).where(*here, known.run_id == last).order_by(known.signal))
+        return self._values(
+            RecordedSignal, select(quality_signals).where(*here, known.run_id == last).order_by(known.signal)
+        )
 
     def last_night(self, workflow: str) -> str | None:
         """The last night that has signals."""
@@ -119,7 +123,7 @@ class PostgresQuality(LedgerStore):
 
     def breached(self, workflow: str, night: str) -> list[str]:
         """The names of a night's breached signals."""
-        return [row["signal"] for row in self.night_signals(workflow, night) if row["breached"]]
+        return [signal.signal for signal in self.night_signals(workflow, night) if signal.breached]
 
     def history(self, workflow: str) -> dict[str, list[str]]:
         """Every judged night with the names of its breached signals, as the run that judged it last found them."""
@@ -138,7 +142,8 @@ class PostgresQuality(LedgerStore):
             .group_by(known.night)
             .order_by(known.night)
         )
-        return {row["night"]: sorted(row["names"] or []) for row in self._rows(query)}
+        with self._transaction() as connection:
+            return {row.night: sorted(row.names or []) for row in connection.execute(query)}
 
     def ask_training(self, workflow: str, night: str, why: str, cooldown_nights: int, run_id: str) -> bool:
         """Asks for a training after a night, unless one was asked for within the cooldown before or after it.
@@ -165,11 +170,12 @@ class PostgresQuality(LedgerStore):
             append(connection, "training_requests", workflow, [Fact("training_requests", row)])
         return True
 
-    def requests(self, workflow: str) -> list[dict[str, Any]]:
+    def requests(self, workflow: str) -> list[TrainingRequest]:
         """The trainings that drift asked for, by night."""
         known = training_requests.c
-        return self._rows(select(training_requests).where(known.workflow == workflow).order_by(known.night))
+        query = select(training_requests).where(known.workflow == workflow).order_by(known.night)
+        return self._values(TrainingRequest, query)
 
-    def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
+    def _values(self, kind: type[Value], query: Select[*tuple[Any, ...]]) -> list[Value]:
         with self._transaction() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
+            return values(connection, kind, query)

@@ -37,6 +37,17 @@ _known = inbound_events.c
 
 
 @dataclass(frozen=True)
+class InboundOverview:
+    """How much was posted for a workflow, when last, and what was turned away, by reason."""
+
+    events: int
+    rows: int
+    nights: int
+    last_at: datetime | None
+    refused: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class PostgresInbound:
     """Posted events in one database; as `InboundStore` for the door and `PostedEvents` for the sources.
 
@@ -162,8 +173,8 @@ class PostgresInbound:
 
     # -- people --------------------------------------------------------------------------------------------------
 
-    def overview(self, workflow: str) -> dict[str, Any]:
-        """How much was posted: events, rows, nights, last_at; and what was turned away, by reason."""
+    def overview(self, workflow: str) -> InboundOverview:
+        """How much was posted, and what was turned away."""
         posted = select(
             func.count().label("events"),
             func.coalesce(func.sum(_known.rows), 0).label("rows"),
@@ -173,9 +184,9 @@ class PostgresInbound:
         away = inbound_refusals.c
         refused = select(away.reason, func.sum(away.count)).where(away.workflow == workflow).group_by(away.reason)
         with unit_of_work(self.engine) as connection:
-            counts = dict(connection.execute(posted).one()._mapping)
+            counts = connection.execute(posted).one()._asdict()
             reasons = {reason: int(count) for reason, count in connection.execute(refused.order_by(away.reason))}
-        return {**counts, "refused": reasons}
+        return InboundOverview(**counts, refused=reasons)
 
 
 def _read(connection: Connection, mine: Sequence[Any]) -> list[tuple[Any, bool]]:

@@ -15,10 +15,12 @@ from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.proposing import ModelProposal, plain
+from pipeline_project.domain.lifecycle.signing import ChampionEntry, StandingProposal
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import champion_history, insert_model
 from resources.ledger.rollout.rollouts import SignedChallenger, begin_rollout, lock_rollouts, open_rollout
+from resources.ledger.rows import value, values
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.models import model_proposals, model_signatures
 from resources.ledger.unit_of_work import LedgerStore
@@ -60,31 +62,30 @@ class PostgresPromotions(LedgerStore):
                 )
         return numbers
 
-    def proposals(self, workflow: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+    def proposals(self, workflow: str | None = None, limit: int = 50) -> list[StandingProposal]:
         """Proposals with what was said to them, newest first; `verdict` is None while nobody has."""
         query = _with_signature().order_by(model_proposals.c.id.desc()).limit(limit)
         if workflow is not None:
             query = query.where(model_proposals.c.workflow == workflow)
         with self._transaction() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
+            return values(connection, StandingProposal, query)
 
-    def proposal(self, number: int) -> dict[str, Any] | None:
+    def proposal(self, number: int) -> StandingProposal | None:
         """One proposal with what was said to it, or None."""
         with self._transaction() as connection:
-            row = connection.execute(_with_signature().where(model_proposals.c.id == number)).first()
-        return None if row is None else dict(row._mapping)
+            return value(connection, StandingProposal, _with_signature().where(model_proposals.c.id == number))
 
-    def awaiting(self) -> list[dict[str, Any]]:
+    def awaiting(self) -> list[StandingProposal]:
         """Proposals that passed, were answered by nobody, and were compared with the model that still decides."""
         with self._transaction() as connection:
             query = _with_signature().where(model_proposals.c.passed, model_signatures.c.proposal_id.is_(None))
-            found = [dict(row._mapping) for row in connection.execute(query.order_by(model_proposals.c.id))]
-            return [each for each in found if _stale(connection, each) is None]
+            open_ones = values(connection, StandingProposal, query.order_by(model_proposals.c.id))
+            return [proposal for proposal in open_ones if _stale(connection, proposal) is None]
 
-    def champions(self, workflow: str) -> list[dict[str, Any]]:
+    def champions(self, workflow: str) -> list[ChampionEntry]:
         """Who decided from which night on, newest first."""
         with self._transaction() as connection:
-            return [dict(row._mapping) for row in connection.execute(champion_history(workflow))]
+            return values(connection, ChampionEntry, champion_history(workflow))
 
     def sign(self, number: int, shown_hash: str, person: str, terms: RolloutTerms, note: str | None = None) -> str:
         """A model approver's yes: from the next night on the challenger is rolled out by the spec's schedule.
@@ -105,10 +106,10 @@ class PostgresPromotions(LedgerStore):
             if stale:
                 raise PromotionRefused(f"proposal {number}: {stale}")
             row = self._answer(connection, found, person, "sign", note)
-            night = _next_night(connection, found["workflow"])
-            challenger = SignedChallenger(found["workflow"], found["version"], found["promised_error"], number, person)
+            night = _next_night(connection, found.workflow)
+            challenger = SignedChallenger(found.workflow, found.version, found.promised_error, number, person)
             begin_rollout(connection, challenger, night, terms)
-            append(connection, "model_signatures", found["workflow"], [Fact("model_signatures", row)])
+            append(connection, "model_signatures", found.workflow, [Fact("model_signatures", row)])
             return night
 
     def refuse(self, number: int, shown_hash: str, person: str, note: str) -> None:
@@ -122,14 +123,14 @@ class PostgresPromotions(LedgerStore):
         with self._transaction() as connection:
             found = _to_answer(connection, number, shown_hash)
             row = self._answer(connection, found, person, "refuse", note)
-            append(connection, "model_signatures", found["workflow"], [Fact("model_signatures", row)])
+            append(connection, "model_signatures", found.workflow, [Fact("model_signatures", row)])
 
     def _answer(
-        self, connection: Connection, found: Mapping[str, Any], person: str, verdict: str, note: str | None
-    ) -> dict[str, Any]:
+        self, connection: Connection, found: StandingProposal, person: str, verdict: str, note: str | None
+    ) -> Mapping[str, Any]:
         row = {
-            "proposal_id": found["id"], "proposal_hash": found["hash"], "trained_by": found["trained_by"],
-            "passed": found["passed"], "person": person, "verdict": verdict, "note": note,
+            "proposal_id": found.id, "proposal_hash": found.hash, "trained_by": found.trained_by,
+            "passed": found.passed, "person": person, "verdict": verdict, "note": note,
         }  # fmt: skip
         try:
             with connection.begin_nested():
@@ -143,7 +144,7 @@ class PostgresPromotions(LedgerStore):
                 "ck_model_signatures_only_what_passed": "a gate refused it; only what passed every gate can be signed",
             }
             raise PromotionRefused(
-                f"proposal {found['id']}: {words.get(str(rule), 'it is not what you were shown')}"
+                f"proposal {found.id}: {words.get(str(rule), 'it is not what you were shown')}"
             ) from None
         return row
 
@@ -155,7 +156,7 @@ def _with_signature() -> Select[Any]:
     )
 
 
-def _to_answer(connection: Connection, number: int, shown_hash: str) -> dict[str, Any]:
+def _to_answer(connection: Connection, number: int, shown_hash: str) -> StandingProposal:
     """The proposal, with its workflow's promotions locked until the transaction ends.
 
     Raises:
@@ -166,27 +167,26 @@ def _to_answer(connection: Connection, number: int, shown_hash: str) -> dict[str
         raise PromotionRefused(f"there is no proposal {number}; `pipeline models WORKFLOW` lists them")
     # a statement of its own, so that what comes after it sees what the one before has committed
     lock_rollouts(connection, workflow)
-    row = connection.execute(_with_signature().where(model_proposals.c.id == number)).one()
-    found = dict(row._mapping)
-    if found["verdict"] is not None:
-        raise PromotionRefused(f"proposal {number} was answered by {found['person']}: {found['verdict']}")
-    if found["hash"] != shown_hash:
+    (found,) = values(connection, StandingProposal, _with_signature().where(model_proposals.c.id == number))
+    if found.verdict is not None:
+        raise PromotionRefused(f"proposal {number} was answered by {found.person}: {found.verdict}")
+    if found.hash != shown_hash:
         raise PromotionRefused(f"proposal {number} is not what you were shown; look at it again")
     return found
 
 
-def _stale(connection: Connection, found: Mapping[str, Any]) -> str | None:
+def _stale(connection: Connection, found: StandingProposal) -> str | None:
     """Why a proposal can no longer be signed, or None."""
-    workflow = found["workflow"]
+    workflow = found.workflow
     champion = connection.execute(champion_history(workflow).limit(1)).first()
     running = open_rollout(connection, workflow)
     if running is not None:
         return f"version {running.version} is being rolled out; wait for its end, then train and compare again"
-    if champion is None or champion.version != found["base_version"]:
+    if champion is None or champion.version != found.base_version:
         now = "no model" if champion is None else f"version {champion.version}"
-        return f"it was compared with version {found['base_version']}, and {now} decides now; train and compare again"
-    if found["night"] < champion.night:
-        return f"it was trained on {found['night']}, before the champion ({champion.night}); train a newer one"
+        return f"it was compared with version {found.base_version}, and {now} decides now; train and compare again"
+    if found.night < champion.night:
+        return f"it was trained on {found.night}, before the champion ({champion.night}); train a newer one"
     return None
 
 

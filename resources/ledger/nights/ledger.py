@@ -146,11 +146,6 @@ class PostgresLedger(LedgerStore):
             row = connection.execute(query).first()
         return None if row is None else model_of(row)
 
-    def champions(self, workflow: str) -> list[dict[str, Any]]:
-        """The history of who decided, newest first: a model version's columns, from_night and reason."""
-        with self._transaction() as connection:
-            return [dict(row._mapping) for row in connection.execute(champion_history(workflow))]
-
     # -- decisions -----------------------------------------------------------------------------------------------
 
     def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:

@@ -6,7 +6,7 @@ are unique for ever, so asking twice is asking once; asking something else under
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -70,7 +70,7 @@ def enqueue(connection: Connection, planned: Sequence[PlannedAction], terms: Act
     return Enqueued(len(added), ready, len(held), (*(_fact(each) for each in added), *capped))
 
 
-def _row(planned: PlannedAction, live: bool) -> dict[str, Any]:
+def _row(planned: PlannedAction, live: bool) -> Mapping[str, Any]:
     return {
         "workflow": planned.workflow,
         "night": planned.night,

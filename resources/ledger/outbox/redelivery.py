@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline_project.domain.core.errors import ActionRefused, SecondPersonNeeded
 from pipeline_project.domain.delivery.keys import fingerprint
+from pipeline_project.domain.delivery.outbox_rows import OutboxRow, RedeliveryRequest
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.outbox.leases import seconds
@@ -23,23 +24,6 @@ from resources.ledger.unit_of_work import LedgerStore
 #: Actions of a workflow that may be let go within a minute.
 REPLAYS_A_MINUTE = 60
 LARGE = "amount"
-
-
-@dataclass(frozen=True)
-class RedeliveryRequest:
-    """What became of somebody's wish to let an action go.
-
-    Attributes:
-        action: the row as it stood before.
-        money: what would leave, with what follows it.
-        replay: the number under which a second person agrees; None in a dry run.
-        gone: whether it goes; else it waits for a second person, or it was a dry run.
-    """
-
-    action: Mapping[str, Any]
-    money: float
-    replay: int | None = None
-    gone: bool = False
 
 
 def hold_unsent(connection: Connection, workflow: str, above: float, reason: str, by: str) -> list[Fact]:
@@ -117,17 +101,13 @@ class Steering(LedgerStore):
         """
         return self._ask(key, ("held",), person, reason, dry_run)
 
-    def ask(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> dict[str, Any]:
-        """Asks that a dead or held action goes: action, money, replay, gone, as in `RedeliveryRequest`.
+    def ask(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> RedeliveryRequest:
+        """Asks that a dead or held action goes.
 
         Raises:
             ActionRefused: it is neither, no reason is given, or too many went within a minute.
         """
-        return vars(self._ask(key, ("dead", "held"), person, reason, dry_run))
-
-    def agree(self, request: int, person: str) -> dict[str, Any]:
-        """`approve`, told as `ask` does."""
-        return vars(self.approve(request, person))
+        return self._ask(key, ("dead", "held"), person, reason, dry_run)
 
     def _ask(self, key: UUID, states: Sequence[str], person: str, reason: str, dry_run: bool) -> RedeliveryRequest:
         _explained(reason)
@@ -137,9 +117,9 @@ class Steering(LedgerStore):
                 stands = "there is none with this key" if row is None else f"it is {row.state}"
                 raise ActionRefused(f"only an action that is {' or '.join(states)} can be let go in this way; {stands}")
             money = _money_behind(connection, row)
-            told = {**row._asdict(), "money": float(row.money)}
+            action = outbox_row(row)
             if dry_run:
-                return RedeliveryRequest(told, money)
+                return RedeliveryRequest(action, money)
             _within_the_rate(connection, row.workflow)
             asked = {
                 "action_id": row.id,
@@ -153,7 +133,7 @@ class Steering(LedgerStore):
             if not money:
                 facts += _go(connection, row, money, person)
             append(connection, "replays", row.workflow, facts)
-        return RedeliveryRequest(told, money, number, gone=not money)
+        return RedeliveryRequest(action, money, number, gone=not money)
 
     def approve(self, replay: int, person: str) -> RedeliveryRequest:
         """A second person agrees to what was asked; the action goes.
@@ -180,7 +160,7 @@ class Steering(LedgerStore):
             gone = _go(connection, row, money, person)
             facts = [Fact("replay_approvals", said), _of(row, replay), *gone]
             append(connection, "replays", row.workflow, facts)
-        return RedeliveryRequest({**row._asdict(), "money": float(row.money)}, money, replay, gone=True)
+        return RedeliveryRequest(outbox_row(row), money, replay, gone=True)
 
     def resolve(self, key: UUID, happened: bool, person: str, reason: str) -> None:
         """Somebody has looked what became of an action of which nobody could know.
@@ -205,6 +185,11 @@ class Steering(LedgerStore):
             _note(connection, row.id, "happened" if happened else "never_happened", row.attempts, person)
             stands = {"key": row.key, "case_id": row.case_id, "state": None}
             append(connection, "replays", row.workflow, [Fact("actions", {**stands, **told})])
+
+
+def outbox_row(row: Row[*tuple[Any, ...]]) -> OutboxRow:
+    """A row of `actions`."""
+    return OutboxRow(**{**row._asdict(), "money": float(row.money)})
 
 
 def _go(connection: Connection, row: Row[Any], money: float, person: str) -> list[Fact]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, Row, insert, select
 
 from pipeline_project.domain.lifecycle.proposing import plain
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
@@ -73,12 +73,12 @@ class PostgresReplays:
             path = self._written(result.workflow, number, page(number))
         return number, path
 
-    def replays(self, workflow: str, limit: int = 50) -> list[dict[str, Any]]:
-        """A workflow's replays, newest first: id, candidate, base, first, last, result, started_by, recorded_at, ..."""
+    def replays(self, workflow: str, limit: int = 50) -> Sequence[Row[*tuple[Any, ...]]]:
+        """A workflow's replays, newest first: rows of `candidate_replays`."""
         known = candidate_replays.c
         query = select(candidate_replays).where(known.workflow == workflow).order_by(known.id.desc()).limit(limit)
         with unit_of_work(self.engine(self.url)) as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
+            return connection.execute(query).all()
 
     def page_of(self, workflow: str, number: int) -> Path:
         """Where a replay's page lies."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, and_, select
 from pipeline_project.domain.core.errors import AnswerRefused, StaleClaim
 from pipeline_project.domain.review.answers import Answer, Answered, check, needs_second
 from pipeline_project.domain.review.new_tasks import ReviewRules
-from pipeline_project.domain.review.tasks import Claim, Proposal, TaskState
+from pipeline_project.domain.review.tasks import Proposal, TaskClaim, TaskState
 from resources.ledger.audit.chain import append
 from resources.ledger.review import proposals, repeats
 from resources.ledger.review.approvals import approved, proposed, sent_back
@@ -36,7 +36,7 @@ class ReviewAnswers(LedgerStore):
     Every method raises DatabaseUnreachable when the database does not answer.
     """
 
-    def answer(self, claim: Claim, answer: Answer, rules: ReviewRules) -> Answered:
+    def answer(self, claim: TaskClaim, answer: Answer, rules: ReviewRules) -> Answered:
         """Takes the answer of whoever holds a task: it decides, or waits for a second person (`Answered.proposal`).
 
         Raises:
@@ -97,7 +97,7 @@ class ReviewAnswers(LedgerStore):
 # -- answering ---------------------------------------------------------------------------------------------------
 
 
-def _answered(connection: Connection, claim: Claim, answer: Answer, rules: ReviewRules) -> Answered:
+def _answered(connection: Connection, claim: TaskClaim, answer: Answer, rules: ReviewRules) -> Answered:
     mine, terms = held(claim), rules.terms
     lock_cluster(connection, claim.task)
     task = connection.execute(select(review_tasks).where(mine).with_for_update()).first()

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from pipeline_project.domain.core.errors import PipelineError, StaleClaim
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review import order
-from pipeline_project.domain.review.tasks import Claim, QueueRow, Task, TaskState
+from pipeline_project.domain.review.tasks import QueueRow, Task, TaskClaim, TaskState
 from resources.ledger.tables.review import review_tasks, task_events
 
 known = review_tasks.c
@@ -140,7 +140,7 @@ def ended(state: TaskState) -> dict[str, Any]:
     }
 
 
-def held(claim: Claim) -> Any:
+def held(claim: TaskClaim) -> Any:
     """What must be true for a claim's holder to write: the very claim, the version seen, a lease that has not ended."""
     return and_(
         known.id == claim.task,

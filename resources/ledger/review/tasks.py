@@ -23,13 +23,13 @@ from pipeline_project.domain.review.content import PHOTOS
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 from pipeline_project.domain.review.tasks import (
     OPEN,
-    Claim,
     Mine,
     Notice,
     Queue,
     QueueFilter,
     QueueRow,
     Task,
+    TaskClaim,
     TaskEvent,
     TaskState,
 )
@@ -145,7 +145,7 @@ class ReviewTasks(LedgerStore):
         """
         return self._run(lambda connection: _claim(connection, task_id, person))
 
-    def renew(self, claim: Claim) -> datetime:
+    def renew(self, claim: TaskClaim) -> datetime:
         """Lets a lease begin anew and returns its end; the version stays.
 
         Raises:
@@ -162,7 +162,7 @@ class ReviewTasks(LedgerStore):
 
         return self._run(work)
 
-    def give_back(self, claim: Claim) -> None:
+    def give_back(self, claim: TaskClaim) -> None:
         """Puts a task back into the queue, where anybody may take it.
 
         Raises:

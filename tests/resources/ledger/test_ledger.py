@@ -13,6 +13,7 @@ from sqlalchemy import text
 from pipeline_project.domain.core.errors import DatabaseUnreachable, LedgerRefused
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.ports.ledger import Ledger
+from resources.ledger.models.proposals import PostgresPromotions
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import connected, engine_of
 
@@ -62,7 +63,10 @@ def test_of_two_champions_from_the_same_night_the_last_recorded_decides(ledger: 
     champion = ledger.champion(FLOW, NIGHT)
     assert champion is not None
     assert champion.version == "3"
-    assert [(row["version"], row["reason"]) for row in ledger.champions(FLOW)] == [("3", "chosen"), ("7", "chosen")]
+    assert [(row.version, row.reason) for row in PostgresPromotions(ledger.url).champions(FLOW)] == [
+        ("3", "chosen"),
+        ("7", "chosen"),
+    ]
     assert ledger.champion("order_returns", NIGHT) is None
 
 

@@ -52,14 +52,14 @@ def test_a_subscriber_reads_on_after_the_last_id_it_saw(quality: PostgresQuality
     quality.record_signals(FLOW, "2026-03-01", "run-1", [signal(), signal("clusters", True, 0.4)])
     quality.record_signals("returns", "2026-03-01", "run-2", [signal()])
     seen = quality.signals(FLOW)
-    assert [(row["night"], row["signal"], row["severity"]) for row in seen] == [
+    assert [(row.night, row.signal, row.severity) for row in seen] == [
         ("2026-03-01", "field/amount", "none"),
         ("2026-03-01", "clusters", "warn"),
     ]
-    assert quality.signals(FLOW, seen[-1]["id"]) == []
+    assert quality.signals(FLOW, seen[-1].id) == []
     quality.record_signals(FLOW, "2026-03-02", "run-3", [signal()])
-    assert [row["night"] for row in quality.signals(FLOW, seen[-1]["id"])] == ["2026-03-02"]
-    assert [row["workflow"] for row in quality.signals(since_id=seen[-1]["id"])] == ["returns", FLOW]
+    assert [row.night for row in quality.signals(FLOW, seen[-1].id)] == ["2026-03-02"]
+    assert [row.workflow for row in quality.signals(since_id=seen[-1].id)] == ["returns", FLOW]
     assert len(quality.signals(limit=1)) == 1
 
 
@@ -81,7 +81,7 @@ def test_no_id_becomes_visible_before_a_smaller_one(quality: PostgresQuality) ->
         )
     ahead.close()
     writer.join(10)
-    assert [row["run_id"] for row in quality.signals(FLOW)] == ["early", "late"]
+    assert [row.run_id for row in quality.signals(FLOW)] == ["early", "late"]
 
 
 def test_the_same_run_records_a_signal_once(quality: PostgresQuality) -> None:
@@ -98,7 +98,7 @@ def test_of_a_night_that_ran_again_the_last_run_holds(quality: PostgresQuality) 
     quality.record_signals(FLOW, "2026-03-01", "run-2", [signal()])
     assert quality.breached(FLOW, "2026-03-01") == []
     assert quality.history(FLOW) == {"2026-03-01": [], "2026-03-02": ["clusters"]}
-    assert [row["run_id"] for row in quality.night_signals(FLOW, "2026-03-01")] == ["run-2"]
+    assert [row.run_id for row in quality.night_signals(FLOW, "2026-03-01")] == ["run-2"]
     assert (quality.last_night(FLOW), quality.last_night("returns")) == ("2026-03-02", None)
 
 
@@ -109,7 +109,7 @@ def test_one_episode_asks_once_whatever_order_its_nights_come_in(quality: Postgr
     assert not quality.ask_training(FLOW, "2026-03-15", "drift", 5, "run-2")
     assert quality.ask_training(FLOW, "2026-03-16", "drift", 5, "run-3")
     assert quality.ask_training("returns", "2026-03-10", "drift", 5, "run-4")
-    assert [row["night"] for row in quality.requests(FLOW)] == ["2026-03-10", "2026-03-16"]
+    assert [row.night for row in quality.requests(FLOW)] == ["2026-03-10", "2026-03-16"]
     assert ledger.training_asked(FLOW, None, "2026-03-16") == "drift"
     assert ledger.training_asked(FLOW, None, "2026-03-10") is None
 

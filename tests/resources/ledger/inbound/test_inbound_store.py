@@ -68,7 +68,7 @@ def test_the_same_event_again_is_one_row_and_another_body_is_a_conflict(store: P
     assert store.accept(event()) == Receipt(EventVerdict.KNOWN, NIGHT)
     assert store.accept(event(name="somebody else")) == Receipt(EventVerdict.CONFLICT, "")
     assert cases(store) == ["C1-0"]
-    assert store.overview(WORKFLOW)["refused"] == {"other body": 1}
+    assert store.overview(WORKFLOW).refused == {"other body": 1}
     bodies = [row.body for row in sql(store, "SELECT body FROM audit_rows")]
     assert any("another body" in body and "evt_1" in body for body in bodies)
     assert store.accept(event(workflow="others")).verdict == EventVerdict.NEW, "ids belong to their workflow"
@@ -289,7 +289,7 @@ def test_a_workflow_or_a_night_that_is_not_there(store: PostgresInbound) -> None
     early = InboundEvent(WORKFLOW, early.kind, "e", datetime(2020, 1, 1, tzinfo=UTC), early.rows, early.body)
     with pytest.raises(EventRefused, match="no night"):
         store.accept(early)
-    assert store.overview(WORKFLOW)["events"] == 0
+    assert store.overview(WORKFLOW).events == 0
 
 
 def test_a_database_that_is_away_keeps_nothing_and_says_so(tmp_path: Path) -> None:
@@ -313,4 +313,4 @@ def test_refusals_are_counted_by_reason(store: PostgresInbound) -> None:
     for _ in range(3):
         store.refuse(WORKFLOW, "bad signature")
     store.refuse("", "bad signature")
-    assert store.overview(WORKFLOW)["refused"] == {"bad signature": 3}
+    assert store.overview(WORKFLOW).refused == {"bad signature": 3}

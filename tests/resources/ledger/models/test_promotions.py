@@ -54,7 +54,7 @@ def test_a_proposal_waits_until_it_is_signed_and_then_its_model_decides(
     number = proposal_of(promotions, made)
     assert proposal_of(promotions, made) == number, "the same one twice is one"
     (waits,) = promotions.awaiting()
-    assert (waits["id"], waits["hash"], waits["trained_by"]) == (number, made.hash, "anna")
+    assert (waits.id, waits.hash, waits.trained_by) == (number, made.hash, "anna")
 
     assert promotions.sign(number, made.hash, "cleo", AT_ONCE, "looks right") == "2025-04-01"
 
@@ -62,8 +62,8 @@ def test_a_proposal_waits_until_it_is_signed_and_then_its_model_decides(
     assert ledger.champion(FLOW, "2025-03-31") == FIRST
     assert ledger.champion(FLOW, "2025-04-01") == replace(SECOND, metrics={"auc": 0.8})
     found = promotions.proposal(number)
-    assert found is not None and (found["person"], found["verdict"], found["note"]) == ("cleo", "sign", "looks right")
-    assert [row["version"] for row in promotions.champions(FLOW)] == ["2", "1"]
+    assert found is not None and (found.person, found.verdict, found.note) == ("cleo", "sign", "looks right")
+    assert [row.version for row in promotions.champions(FLOW)] == ["2", "1"]
 
 
 @pytest.mark.parametrize("person", ["anna", "Anna", "ANNA"])
@@ -72,7 +72,7 @@ def test_nobody_signs_what_they_trained(promotions: PostgresPromotions, person: 
     number = proposal_of(promotions, made)
     with pytest.raises(PromotionRefused, match="you trained this model"):
         promotions.sign(number, made.hash, person, AT_ONCE)
-    assert [each["id"] for each in promotions.awaiting()] == [number]
+    assert [each.id for each in promotions.awaiting()] == [number]
 
 
 def test_a_signature_is_about_what_was_shown(promotions: PostgresPromotions) -> None:
@@ -114,7 +114,7 @@ def test_what_a_gate_stopped_is_kept_and_cannot_be_signed(promotions: PostgresPr
     made = proposed(passed=False)
     number = proposal_of(promotions, made)
     assert promotions.awaiting() == []
-    assert [each["id"] for each in promotions.proposals(FLOW)] == [number]
+    assert [each.id for each in promotions.proposals(FLOW)] == [number]
     with pytest.raises(PromotionRefused, match="a gate refused it"):
         promotions.sign(number, made.hash, "cleo", AT_ONCE)
 
@@ -162,7 +162,7 @@ def test_during_a_rollout_nobody_signs_another_one(promotions: PostgresPromotion
     two, three = promotions.propose([(made["2"], SECOND), (made["3"], third)])
     promotions.sign(two, made["2"].hash, "cleo", RolloutTerms())
     assert promotions.awaiting() == []
-    assert [row["version"] for row in promotions.champions(FLOW)] == ["1"], "it decides nothing yet"
+    assert [row.version for row in promotions.champions(FLOW)] == ["1"], "it decides nothing yet"
     with pytest.raises(PromotionRefused, match="version 2 is being rolled out"):
         promotions.sign(three, made["3"].hash, "cleo", RolloutTerms())
 
@@ -181,7 +181,7 @@ def test_before_the_first_decided_night_there_is_nothing_to_roll_out_on(ledger: 
     number = proposal_of(promotions, made)
     with pytest.raises(PromotionRefused, match="nothing to roll out on"):
         promotions.sign(number, made.hash, "cleo", AT_ONCE)
-    assert [each["id"] for each in promotions.awaiting()] == [number]
+    assert [each.id for each in promotions.awaiting()] == [number]
 
 
 def test_an_unknown_proposal_is_told(promotions: PostgresPromotions) -> None:

@@ -98,13 +98,14 @@ class Desk:
     def states(self, case: str | None = None) -> dict[str, str]:
         """State by kind, of one case; by case and kind, of all."""
         return {
-            (row["kind"] if case else f"{row['case_id']} {row['kind']}"): row["state"]
+            (row.kind if case else f"{row.case_id} {row.kind}"): row.state
             for row in self.outbox.listed(FLOW, limit=200)
-            if case in (None, row["case_id"])
+            if case in (None, row.case_id)
         }
 
     def row(self, case: str, kind: str) -> dict[str, Any]:
-        return next(row for row in self.outbox.of_case(FLOW, case) if row["kind"] == kind)
+        rows = self.outbox.listed(FLOW, limit=200)
+        return next(vars(row) for row in rows if (row.case_id, row.kind) == (case, kind))
 
     def count(self, state: str) -> int:
         with engine_of(self.url).connect() as connection:

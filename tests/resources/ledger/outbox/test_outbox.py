@@ -78,7 +78,8 @@ def test_what_exceeds_the_cap_is_held_with_its_whole_case(ledger: PostgresLedger
     shelf = Shelf()
     desk.drain(shelf)
     assert desk.states("C") == {"hold": "held", "restock": "waiting", "notice": "waiting", "refund": "waiting"}
-    assert desk.outbox.night(FLOW, NIGHT) == {**desk.outbox.night(FLOW, NIGHT), "cap": 100.0, "reserved": 80.0}
+    spent = desk.outbox.night(FLOW, NIGHT)
+    assert (spent.cap, spent.reserved) == (100.0, 80.0)
     assert desk.states("D") == {"rejection": "done"}
     assert {action.payload["case"] for action in shelf.sent} == {"A", "B", "D"}
 
@@ -96,7 +97,7 @@ def test_two_transactions_cannot_spend_the_cap_twice(ledger: PostgresLedger, led
 
     with ThreadPoolExecutor(len(cases)) as pool:
         assert sum(pool.map(ask, cases)) == len(cases) - 2
-    assert desk.outbox.night(FLOW, NIGHT)["reserved"] == 80.0
+    assert desk.outbox.night(FLOW, NIGHT).reserved == 80.0
 
 
 def test_the_database_itself_refuses_more_than_the_cap(ledger: PostgresLedger, ledger_database: str) -> None:
@@ -114,7 +115,7 @@ def test_a_workflow_that_is_not_live_rehearses_and_spends_nothing(ledger: Postgr
     assert desk.drain(shelf) == 4
     assert set(desk.states("A").values()) == {"rehearsed"}
     assert shelf.sent == []
-    assert desk.outbox.night(FLOW, NIGHT)["reserved"] == 0
+    assert desk.outbox.night(FLOW, NIGHT).reserved == 0
 
 
 def test_what_was_asked_for_and_released_joins_the_chain(desk: Desk) -> None:

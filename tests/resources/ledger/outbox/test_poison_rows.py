@@ -125,7 +125,7 @@ def test_what_is_dead_because_it_was_changed_says_nothing_of_its_destination(des
     desk.run("UPDATE actions SET payload = '{}'")
     desk.drain(Shelf())
     assert desk.outbox.destinations() == []
-    assert FLOW in {row["workflow"] for row in desk.outbox.listed(state="dead")}
+    assert FLOW in {row.workflow for row in desk.outbox.listed(state="dead")}
 
 
 def test_what_was_changed_with_its_fingerprint_is_still_not_what_was_decided(desk: Desk) -> None:

@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from pipeline_project.domain.core.errors import ActionRefused, PipelineError, SecondPersonNeeded
+from pipeline_project.domain.delivery.outbox_rows import StateCount
 from resources.ledger.audit.comparison import compare_ledger
 from resources.ledger.audit.reading import read_batches
 from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.nights.story import PostgresStories
 from resources.ledger.outbox import redelivery as replaying
 from resources.postgres.databases import engine_of
 from tests.domain.delivery.terms import terms
@@ -70,7 +72,7 @@ def test_money_needs_a_second_person(desk: Desk, refund: dict[str, object]) -> N
     assert not asked.gone
     assert asked.replay is not None
     assert desk.drain(Shelf()) == 0
-    assert [each["id"] for each in desk.outbox.asked(FLOW)] == [asked.replay]
+    assert [each.id for each in desk.outbox.asked(FLOW)] == [asked.replay]
     with pytest.raises(SecondPersonNeeded, match="whoever asked may not agree"):
         desk.outbox.approve(asked.replay, PERSON)
     assert desk.outbox.approve(asked.replay, OTHER).gone
@@ -193,7 +195,7 @@ def test_what_exceeds_the_cap_goes_when_two_people_agree(ledger: PostgresLedger,
     desk.outbox.approve(asked.replay, OTHER)
     desk.drain(shelf)
     assert set(desk.states(held).values()) == {"done"}
-    assert desk.outbox.night(FLOW, NIGHT)["reserved"] == 80.0
+    assert desk.outbox.night(FLOW, NIGHT).reserved == 80.0
 
 
 def test_a_held_action_of_a_night_that_is_not_released_still_waits(
@@ -234,24 +236,25 @@ def test_what_people_did_joins_the_chain(desk: Desk, refund: dict[str, object]) 
         kinds = [batch.kind for batch in read_batches(connection)]
     assert kinds.count("replays") == 2
     assert kinds[-1] == "switches"
-    assert desk.outbox.switch(FLOW)["changed_by"] == PERSON
+    assert desk.outbox.switch(FLOW).changed_by == PERSON
 
 
 def test_pages_counts_and_the_story_of_a_case(desk: Desk) -> None:
     desk.ready("A", "B")
     desk.drain(Shelf(REFUSED))
     first = desk.outbox.listed(FLOW, limit=3)
-    rest = desk.outbox.listed(FLOW, after=first[-1]["id"])
+    rest = desk.outbox.listed(FLOW, after=first[-1].id)
     assert [len(first), len(rest)] == [3, 5]
-    assert [row["kind"] for row in desk.outbox.listed(FLOW, state="dead")] == ["hold"]
+    assert [row.kind for row in desk.outbox.listed(FLOW, state="dead")] == ["hold"]
     assert desk.outbox.counts(FLOW, NIGHT) == {
-        "dead": {"actions": 1, "money": 0.0},
-        "done": {"actions": 4, "money": 40.0},
-        "waiting": {"actions": 3, "money": 40.0},
+        "dead": StateCount(1, 0.0),
+        "done": StateCount(4, 40.0),
+        "waiting": StateCount(3, 40.0),
     }
-    dead = desk.outbox.listed(FLOW, state="dead")[0]["case_id"]
-    story = desk.outbox.of_case(FLOW, dead)
-    assert [event["event"] for event in story[0]["events"]] == ["claimed", "dead"]
+    (dead,) = desk.outbox.listed(FLOW, state="dead")
+    story = PostgresStories(desk.url).story(FLOW, dead.case_id)
+    assert story is not None
+    assert [event.event for event in story.deliveries if event.action_id == dead.id] == ["claimed", "dead"]
 
 
 def test_the_chain_knows_actions_and_replays_as_they_stand_in_the_ledger(desk: Desk, refund: dict[str, object]) -> None:

@@ -59,10 +59,10 @@ def test_a_result_and_its_page_are_kept_and_nothing_else_changes(
     after = digests(ledger)
     assert {name for name in after if after[name] != before[name]} == {"candidate_replays"}
     row = store.replays("claims")[0]
-    assert (row["id"], row["candidate"], row["base"], row["started_by"]) == (number, "v3", "3", "person:cleo")
-    assert (row["first"], row["last"], row["cases"], row["policy_hash"]) == ("2025-03-01", "2025-03-02", 100, HASH)
-    assert row["result"]["money"] == {"value": -0.5, "low": -0.9, "high": -0.1}
-    assert row["result"]["slices"][0]["amount"] is None
+    assert (row.id, row.candidate, row.base, row.started_by) == (number, "v3", "3", "person:cleo")
+    assert (row.first, row.last, row.cases, row.policy_hash) == ("2025-03-01", "2025-03-02", 100, HASH)
+    assert row.result["money"] == {"value": -0.5, "low": -0.9, "high": -0.1}
+    assert row.result["slices"][0]["amount"] is None
     assert [file.name for file in page.parent.iterdir()] == [page.name]
 
 
@@ -92,7 +92,7 @@ def test_results_never_change(store: PostgresReplays, ledger: PostgresLedger) ->
 
 def test_the_newest_come_first_and_each_workflow_has_its_own(store: PostgresReplays) -> None:
     numbers = [keep(store)[0] for _ in range(3)]
-    assert [row["id"] for row in store.replays("claims", limit=2)] == numbers[:0:-1]
+    assert [row.id for row in store.replays("claims", limit=2)] == numbers[:0:-1]
     assert store.replays("other") == []
 
 

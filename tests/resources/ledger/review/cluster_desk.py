@@ -15,7 +15,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionT
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms, SpreadTerms
-from pipeline_project.domain.review.tasks import Claim
+from pipeline_project.domain.review.tasks import TaskClaim
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.answers import ReviewAnswers
@@ -127,7 +127,9 @@ class Desk:
         taken = ReviewTasks(self.ledger.url).claim(task, who)
         assert taken.token is not None
         said = Answer(option, label, "policy")
-        return ReviewAnswers(self.ledger.url).answer(Claim(task, taken.version, taken.token, person), said, self.rules)
+        return ReviewAnswers(self.ledger.url).answer(
+            TaskClaim(task, taken.version, taken.token, person), said, self.rules
+        )
 
     def answer_all(self, review: ClusterReview, disagree: int = 0) -> ClusterReview:
         """The whole sample, or as much of it as the plan waits for; the first `disagree` answers differ."""

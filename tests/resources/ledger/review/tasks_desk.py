@@ -16,7 +16,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionT
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.due import Ticked
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms
-from pipeline_project.domain.review.tasks import Claim, Task
+from pipeline_project.domain.review.tasks import Task, TaskClaim
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.answers import ReviewAnswers
@@ -100,7 +100,7 @@ class Desk:
 
     def say(self, task: Task, person: Person = ANNA, answer: Answer = REFUND, **more: Any) -> Answered:
         assert task.token is not None
-        claim = Claim(task.id, task.version, task.token, person.name)
+        claim = TaskClaim(task.id, task.version, task.token, person.name)
         return self.answers.answer(claim, answer, ReviewRules(self.terms, self.acting, **more))
 
     def decide(self, task: int, person: Person = ANNA, answer: Answer = REFUND) -> Answered:

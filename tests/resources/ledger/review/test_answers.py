@@ -188,11 +188,11 @@ def test_a_case_decided_elsewhere_closes_its_task(desk: Desk) -> None:
 def test_a_case_shown_again_decides_nothing(desk: Desk) -> None:
     desk.terms = replace(TERMS, repeats=1.0)
     (task,) = desk.ask(new_task("a"))
-    desk.say(desk.take(task), others=["anna", "bert"])
+    desk.say(desk.take(task), reviewers=["anna", "bert"])
     again = desk.tasks.next_task(BERT)
     assert again is not None and again.case_id == "a" and desk.tasks.next_task(ANNA) is None
     before = written(desk)
-    answered = desk.say(again, BERT, replace(REFUND, option="keep", label="fine"), others=["anna", "bert"])
+    answered = desk.say(again, BERT, replace(REFUND, option="keep", label="fine"), reviewers=["anna", "bert"])
     assert answered.epoch is None
     assert written(desk) == {**before, "review_answers": 2}
     assert desk.column("SELECT option FROM decisions WHERE epoch = 2") == ["refund"]

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pipeline_project.domain.core.errors import StaleClaim, TaskTaken
 from pipeline_project.domain.core.people import PersonRole
-from pipeline_project.domain.review.tasks import Claim, QueueFilter, TaskState
+from pipeline_project.domain.review.tasks import QueueFilter, TaskClaim, TaskState
 from resources.ledger.nights.ledger import PostgresLedger
 from tests.domain.review.review_terms import FLOW, somebody
 from tests.resources.ledger.review.tasks_desk import ANNA, BERT, CLEO, Desk, new_task
@@ -112,7 +112,7 @@ def test_escalated_tasks_are_for_approvers(desk: Desk) -> None:
     assert desk.tasks.next_task(ANNA) is None
     found = desk.tasks.next_task(CLEO)
     assert found is not None and found.token is not None
-    desk.tasks.give_back(Claim(found.id, found.version, found.token, "cleo"))
+    desk.tasks.give_back(TaskClaim(found.id, found.version, found.token, "cleo"))
     assert desk.state(found.id) == "escalated"
 
 
@@ -147,9 +147,9 @@ def test_a_task_in_hand_cannot_be_had_until_its_lease_ends(desk: Desk) -> None:
     assert second.token != first.token and second.version == first.version + 1
     assert first.token is not None
     with pytest.raises(StaleClaim, match="somebody else took task"):
-        desk.tasks.renew(Claim(task, first.version, first.token, "anna"))
+        desk.tasks.renew(TaskClaim(task, first.version, first.token, "anna"))
     with pytest.raises(StaleClaim):
-        desk.tasks.give_back(Claim(task, first.version, first.token, "anna"))
+        desk.tasks.give_back(TaskClaim(task, first.version, first.token, "anna"))
     assert desk.rows("SELECT event, person FROM task_events ORDER BY version") == [
         {"event": "claim", "person": "anna"},
         {"event": "claim", "person": "bert"},
@@ -161,7 +161,7 @@ def test_every_part_of_a_claim_must_be_right(desk: Desk, wrong: str) -> None:
     (task,) = desk.ask(new_task("a"))
     held = desk.take(task)
     assert held.token is not None
-    claim = Claim(task, held.version, held.token, "anna")
+    claim = TaskClaim(task, held.version, held.token, "anna")
     bad = {"version": held.version + 1, "token": uuid4(), "person": "bert"}
     with pytest.raises(StaleClaim):
         desk.tasks.renew(replace(claim, **{wrong: bad[wrong]}))  # type: ignore[arg-type]
@@ -176,7 +176,7 @@ def test_a_lease_ends_by_the_clock_of_the_database(desk: Desk) -> None:
     assert float(left) == pytest.approx(15)
     desk.end_lease(task)
     with pytest.raises(StaleClaim, match="your claim of task"):
-        desk.tasks.renew(Claim(task, held.version, held.token, "anna"))
+        desk.tasks.renew(TaskClaim(task, held.version, held.token, "anna"))
 
 
 def test_taking_a_task_again_ends_the_older_token(desk: Desk) -> None:
@@ -184,8 +184,8 @@ def test_taking_a_task_again_ends_the_older_token(desk: Desk) -> None:
     first, second = desk.take(task), desk.take(task)
     assert first.token is not None and second.token is not None
     with pytest.raises(StaleClaim):
-        desk.tasks.give_back(Claim(task, first.version, first.token, "anna"))
-    desk.tasks.give_back(Claim(task, second.version, second.token, "anna"))
+        desk.tasks.give_back(TaskClaim(task, first.version, first.token, "anna"))
+    desk.tasks.give_back(TaskClaim(task, second.version, second.token, "anna"))
     assert desk.state(task) == "pending"
 
 

@@ -15,6 +15,7 @@ from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.rollout.checking import LiveCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, StageKind, Watched
+from resources.ledger.models.proposals import PostgresPromotions
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.rollout.rollback import Turning
 from resources.ledger.rollout.rollouts import SignedChallenger, begin_rollout
@@ -81,13 +82,13 @@ def stages(live: Turning, *days: int) -> list[tuple[str | None, str | None, str,
 def test_asking_who_scores_a_night_changes_nothing(live: Turning, ledger: PostgresLedger) -> None:
     begin(live, terms=RolloutTerms(1, (), 1))
     decide(ledger, 2)
-    before = ledger.champions(FLOW)
+    before = PostgresPromotions(ledger.url).champions(FLOW)
     asked = live.night_models(FLOW, night(3))
     assert asked.champion is not None
     assert (asked.champion.version, asked.challenger, asked.stage.kind) == ("2", None, StageKind.NONE)
-    assert ledger.champions(FLOW) == before
+    assert PostgresPromotions(ledger.url).champions(FLOW) == before
     assert scored(live, night(3)) == replace(asked, to_complete=False)
-    assert len(ledger.champions(FLOW)) == len(before) + 1
+    assert len(PostgresPromotions(ledger.url).champions(FLOW)) == len(before) + 1
 
 
 def test_a_rollout_goes_its_way_by_decided_nights_and_ends_as_champion(live: Turning, ledger: PostgresLedger) -> None:
@@ -100,7 +101,10 @@ def test_a_rollout_goes_its_way_by_decided_nights_and_ends_as_champion(live: Tur
         ("1", "2", "shadow", 0.0), ("1", "2", "canary", 0.2), ("1", "2", "canary", 0.5), ("2", None, "none", 0.0),
     ]  # fmt: skip
     assert stages(live, 2, 3, 4, 5) == seen, "whoever looks again sees what held then"
-    assert [(c["version"], c["from_night"]) for c in ledger.champions(FLOW)] == [("2", night(5)), ("1", night(1))]
+    assert [(c.version, c.from_night) for c in PostgresPromotions(ledger.url).champions(FLOW)] == [
+        ("2", night(5)),
+        ("1", night(1)),
+    ]
     assert rows(live, "SELECT kind, at_night::text FROM rollout_ends") == [{"kind": "completed", "at_night": night(5)}]
 
 
@@ -159,7 +163,7 @@ def test_a_withdrawn_challenger_never_became_champion_before(live: Turning, ledg
     assert live.withdraw(FLOW, "2", night(10), "it costs more")
     decide(ledger, 3, 4, 5)
     assert stages(live, 9) == [("1", "2", "canary", 0.5)]
-    assert len(ledger.champions(FLOW)) == 1
+    assert len(PostgresPromotions(ledger.url).champions(FLOW)) == 1
 
 
 def rolled_out(live: Turning, ledger: PostgresLedger) -> Watched:
