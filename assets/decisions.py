@@ -26,7 +26,7 @@ from pipeline_project.domain.deciding.decisions import (
 from pipeline_project.domain.deciding.sentences import BOUNDS, NightBounds, sentences
 from pipeline_project.domain.reporting.sentences import money
 from pipeline_project.domain.review.content import CaseContext, Personal
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.night_work import AskedCases, NightWork, asked_cases, night_work
 from pipeline_project.partitions import window
 from pipeline_project.ports.contracts import Contract, Contracts
@@ -148,7 +148,7 @@ def _work(
         tonight["cases"],
         spec.case_schema,
         spec.cost_matrix,
-        ReviewRules(spec.review_terms, spec.action_terms),
+        DeskRules(spec.review_terms, spec.action_terms),
         AskedCases(known=known, personal=personal, problems=problems),
     )
 

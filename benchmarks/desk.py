@@ -18,7 +18,7 @@ from benchmarks.home import bench_home
 from benchmarks.tables import machine, table, verdict
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.tasks import TaskClaim
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review.answers import ReviewAnswers
@@ -76,7 +76,7 @@ def measure(url: str, tasks: int, people: int, each: int) -> Times:
 
     def work(name: str) -> None:
         desk, answers = ReviewTasks(url, engine), ReviewAnswers(url, engine)
-        rules = ReviewRules(TERMS, ACTING)
+        rules = DeskRules(TERMS, ACTING)
         person = Person(name, name, frozenset({PersonRole.REVIEWER, PersonRole.APPROVER}))
         start.wait()
         for number in range(each):

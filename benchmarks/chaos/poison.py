@@ -25,7 +25,7 @@ from benchmarks.chaos.throughput import Memory
 from pipeline_project.domain.core.errors import StaleClaim
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.tasks import TaskClaim
 from pipeline_project.operations import dispatch as dispatching
 from pipeline_project.operations.dispatch import Dispatcher
@@ -151,7 +151,7 @@ def _tasks(url: str, given: Given, tally: Tally) -> None:
         assert task.token is not None
         claim = TaskClaim(task.id, task.version, task.token, anna.name)
         try:
-            answers.answer(claim, Answer("refund", "fine", "policy"), ReviewRules(TERMS, ACTING))
+            answers.answer(claim, Answer("refund", "fine", "policy"), DeskRules(TERMS, ACTING))
         except Exception as error:  # noqa: BLE001 - what cannot be answered is set aside, and counted below
             refused[task.id] = f"{type(error).__name__}: {error}"
             with engine_of(url).begin() as connection:

@@ -27,7 +27,7 @@ from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms
+from pipeline_project.domain.review.new_tasks import DeskRules, NewTask, ReviewTerms
 from pipeline_project.domain.review.tasks import Task, TaskClaim
 from resources.ledger import migrate
 from resources.ledger.audit.chain import append
@@ -189,7 +189,7 @@ class Race:
 
     def _answer(self, name: str, task: Task, random: Random) -> None:
         said = Answer(random.choice(["refund", "reject"]), random.choice(["fine", "defective"]), "policy")
-        desk, rules = ReviewAnswers(self.url, self._engine), ReviewRules(TERMS, ACTING)
+        desk, rules = ReviewAnswers(self.url, self._engine), DeskRules(TERMS, ACTING)
         self._try(name, "answered", task, lambda t: desk.answer(_claim(t, name), said, rules))
 
     def _try(self, name: str, what: str, task: Task, act: Callable[[Task], object]) -> None:

@@ -17,7 +17,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionT
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms, SpreadTerms
+from pipeline_project.domain.review.new_tasks import DeskRules, NewTask, ReviewTerms, SpreadTerms
 from pipeline_project.domain.review.night_work import NightWork
 from pipeline_project.domain.review.tasks import TaskClaim
 from pipeline_project.operations.dispatch import Dispatcher
@@ -133,7 +133,7 @@ def _answer_all(url: str, person: Person, terms: ReviewTerms) -> None:
         answers.answer(
             TaskClaim(task.id, task.version, task.token, person.name),
             PAY,
-            ReviewRules(terms, ACTING, (ANNA.name, BERT.name)),
+            DeskRules(terms, ACTING, (ANNA.name, BERT.name)),
         )
 
 
@@ -149,7 +149,7 @@ def _proposed(url: str) -> None:
 def _approve(url: str) -> None:
     answers = ReviewAnswers(url)
     for proposal in answers.waiting(FLOW):
-        answers.approve(proposal.id, proposal.hash, BERT.name, ReviewRules(CAREFUL, ACTING))
+        answers.approve(proposal.id, proposal.hash, BERT.name, DeskRules(CAREFUL, ACTING))
 
 
 def _alike(url: str) -> None:
@@ -162,7 +162,7 @@ def _cluster(url: str) -> None:
     clusters = PostgresClusters(url)
     if not clusters.reviews(FLOW):
         said = ClusterAnswer(PAY.option, PAY.label, PAY.reason)
-        clusters.decide_cluster(FLOW, "c-alike", ANNA.name, said, ReviewRules(REVIEW, ACTING, (BERT.name,)))
+        clusters.decide_cluster(FLOW, "c-alike", ANNA.name, said, DeskRules(REVIEW, ACTING, (BERT.name,)))
     # those that are held for the cluster come to nobody; what comes is the sample
     _answer_all(url, BERT, REVIEW)
 

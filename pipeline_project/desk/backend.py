@@ -25,7 +25,7 @@ from pipeline_project.domain.reporting.story import CaseStory
 from pipeline_project.domain.review.agreement import Agreement
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview, OpenCluster
-from pipeline_project.domain.review.new_tasks import ReviewRules, ReviewTerms
+from pipeline_project.domain.review.new_tasks import DeskRules, ReviewTerms
 from pipeline_project.domain.review.tasks import Mine, Proposal, Queue, QueueFilter, Task, TaskClaim
 from pipeline_project.ports.keyring import Keyring
 from pipeline_project.ports.sources import PhotoSource
@@ -90,10 +90,10 @@ class Tasks(Protocol):
 class Answers(Protocol):
     """What people say of cases, and second people of that."""
 
-    def answer(self, claim: TaskClaim, answer: Answer, rules: ReviewRules) -> Answered: ...
+    def answer(self, claim: TaskClaim, answer: Answer, rules: DeskRules) -> Answered: ...
 
     def approve(
-        self, proposal: int, proposal_hash: str, person: str, rules: ReviewRules, note: str | None = None
+        self, proposal: int, proposal_hash: str, person: str, rules: DeskRules, note: str | None = None
     ) -> Answered: ...
 
     def send_back(self, proposal: int, proposal_hash: str, person: str, note: str | None = None) -> None: ...
@@ -111,7 +111,7 @@ class Clusters(Protocol):
     def open_cluster(self, workflow: str, cluster: str, terms: ReviewTerms) -> OpenCluster: ...
 
     def decide_cluster(
-        self, workflow: str, cluster: str, person: str, answer: ClusterAnswer, rules: ReviewRules
+        self, workflow: str, cluster: str, person: str, answer: ClusterAnswer, rules: DeskRules
     ) -> ClusterReview: ...
 
     def review(self, review: int) -> ClusterReview | None: ...
@@ -194,9 +194,9 @@ class Desk:
     actions: ActionTerms
     rollout: RolloutTerms
 
-    def rules(self, reviewers: Iterable[Person]) -> ReviewRules:
+    def rules(self, reviewers: Iterable[Person]) -> DeskRules:
         """By what these people decide it."""
-        return ReviewRules(self.review, self.actions, [person.name for person in reviewers])
+        return DeskRules(self.review, self.actions, [person.name for person in reviewers])
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from pipeline_project.container.outbox import usable_destinations
 from pipeline_project.domain.core.people import Person, PersonRole
 from pipeline_project.domain.review.answers import Answer
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.tasks import TaskClaim
 from pipeline_project.operations.dispatch import Dispatcher
 from pipeline_project.operations.reconciliation import declared, where
@@ -88,7 +88,7 @@ def _deliver(house: House) -> None:
         answers.answer(
             TaskClaim(task.id, task.version, task.token, ANNA.name),
             said,
-            ReviewRules(spec.review_terms, spec.action_terms),
+            DeskRules(spec.review_terms, spec.action_terms),
         )
         known, _ = usable_destinations({house.name: spec}, house.settings, {"PIPELINE_SHOP_SECRET": SECRET})
         assert Dispatcher(engine_of(url), known, {house.name: "team:x"}, "test").drain() > 0

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from pipeline_project.domain.core.names import Slug, Words
 from pipeline_project.domain.core.quantities import Capacity, Hours, Minutes, Share
-
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 
 
@@ -109,7 +108,7 @@ class ReviewTerms(ReviewRules):
 
 
 @dataclass(frozen=True)
-class ReviewRules:
+class DeskRules:
     """By what a workflow's people decide, what their options lead to, and who they are.
 
     Attributes:

@@ -18,7 +18,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionTerms, Planne
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review import content
 from pipeline_project.domain.review.content import CaseContext, ModelView, Personal
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms
+from pipeline_project.domain.review.new_tasks import DeskRules, NewTask, ReviewTerms
 
 #: The epoch of the policy's own decision; a person's answer is a later one.
 FIRST_EPOCH = 1
@@ -65,7 +65,7 @@ def night_work(
     cases: pa.Table,
     schema: CaseSchema,
     matrix: CostMatrix,
-    rules: ReviewRules,
+    rules: DeskRules,
     beside: AskedCases,
 ) -> NightWork:
     """Tasks for the cases that people are asked about, actions for those the policy decided.

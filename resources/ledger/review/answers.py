@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, and_, select
 
 from pipeline_project.domain.core.errors import AnswerRefused, StaleClaim
 from pipeline_project.domain.review.answers import Answer, Answered, check, needs_second
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.tasks import Proposal, TaskClaim, TaskState
 from resources.ledger.audit.chain import append
 from resources.ledger.review import proposals, repeats
@@ -36,7 +36,7 @@ class ReviewAnswers(LedgerStore):
     Every method raises DatabaseUnreachable when the database does not answer.
     """
 
-    def answer(self, claim: TaskClaim, answer: Answer, rules: ReviewRules) -> Answered:
+    def answer(self, claim: TaskClaim, answer: Answer, rules: DeskRules) -> Answered:
         """Takes the answer of whoever holds a task: it decides, or waits for a second person (`Answered.proposal`).
 
         Raises:
@@ -52,7 +52,7 @@ class ReviewAnswers(LedgerStore):
             raise StaleClaim(why) from None
 
     def approve(
-        self, proposal: int, proposal_hash: str, person: str, rules: ReviewRules, note: str | None = None
+        self, proposal: int, proposal_hash: str, person: str, rules: DeskRules, note: str | None = None
     ) -> Answered:
         """Agrees to what was proposed; the decision is then the proposer's, with this person's approval.
 
@@ -97,7 +97,7 @@ class ReviewAnswers(LedgerStore):
 # -- answering ---------------------------------------------------------------------------------------------------
 
 
-def _answered(connection: Connection, claim: TaskClaim, answer: Answer, rules: ReviewRules) -> Answered:
+def _answered(connection: Connection, claim: TaskClaim, answer: Answer, rules: DeskRules) -> Answered:
     mine, terms = held(claim), rules.terms
     lock_cluster(connection, claim.task)
     task = connection.execute(select(review_tasks).where(mine).with_for_update()).first()

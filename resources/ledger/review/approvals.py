@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, insert, select
 
 from pipeline_project.domain.core.errors import AnswerRefused, SecondPersonNeeded, StaleClaim
 from pipeline_project.domain.review.answers import Answer, Answered, check, proposal_hash
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.tasks import TaskState
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
@@ -44,7 +44,7 @@ def proposed(connection: Connection, task: Row[Any], token: UUID, given: Weighed
 
 
 def approved(
-    connection: Connection, proposal: int, shown_hash: str, person: str, rules: ReviewRules, note: str | None
+    connection: Connection, proposal: int, shown_hash: str, person: str, rules: DeskRules, note: str | None
 ) -> Answered:
     """The proposal is decided: the answer is its proposer's."""
     made, task = _waiting(connection, proposal)

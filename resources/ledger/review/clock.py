@@ -21,7 +21,7 @@ from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.review.answers import at_stake, needs_second
 from pipeline_project.domain.review.due import Ticked, lapse_option, reminder_hours
-from pipeline_project.domain.review.new_tasks import ReviewRules, ReviewTerms
+from pipeline_project.domain.review.new_tasks import DeskRules, ReviewTerms
 from pipeline_project.domain.review.order import WEIGHTS, due_worth
 from pipeline_project.domain.review.tasks import TaskState
 from resources.ledger.audit.chain import append
@@ -66,7 +66,7 @@ class ReviewClock:
 
     def newcomers(self, night: str, terms: ReviewTerms, actions: ActionTerms) -> int:
         """Tries the standing decisions of clusters on the members that a night brought; how many are sampled again."""
-        rules = ReviewRules(terms, actions, [person.name for person in self.people()])
+        rules = DeskRules(terms, actions, [person.name for person in self.people()])
         return len(PostgresClusters(self.url).sample_later(terms.workflow, night, rules))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 from pipeline_project.domain.core.errors import AnswerRefused
 from pipeline_project.domain.delivery.planned_actions import PlannedAction
 from pipeline_project.domain.review.answers import at_stake
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.spread import Member, eligible
 from resources.ledger.review import proposals
 from resources.ledger.review.cluster_tasks import member_of
@@ -26,7 +26,7 @@ class WeighedCluster:
     actions: dict[int, list[PlannedAction]]
 
 
-def weighed(connection: Connection, rows: Sequence[Row[Any]], option: str, rules: ReviewRules) -> WeighedCluster:
+def weighed(connection: Connection, rows: Sequence[Row[Any]], option: str, rules: DeskRules) -> WeighedCluster:
     """Those of some open tasks that a decision for `option` may stand for.
 
     A customer's amounts add up with what people decided before, as for a single answer, and stay locked until the

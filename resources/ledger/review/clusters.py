@@ -20,7 +20,7 @@ from pipeline_project.domain.review.cluster_reviews import (
     check_answer,
     planned,
 )
-from pipeline_project.domain.review.new_tasks import ReviewRules, ReviewTerms
+from pipeline_project.domain.review.new_tasks import DeskRules, ReviewTerms
 from pipeline_project.domain.review.spread import Member, SpreadPlan, drawn, eligible, members_hash
 from pipeline_project.domain.review.typical import typical_and_different
 from resources.ledger.audit.chain import append
@@ -59,7 +59,7 @@ class PostgresClusters(LedgerStore):
         return self._run(lambda connection: _shown(connection, workflow, cluster, terms))
 
     def decide_cluster(
-        self, workflow: str, cluster: str, person: str, answer: ClusterAnswer, rules: ReviewRules
+        self, workflow: str, cluster: str, person: str, answer: ClusterAnswer, rules: DeskRules
     ) -> ClusterReview:
         """Writes a person's decision for a cluster and draws the members that will be decided blind.
 
@@ -75,7 +75,7 @@ class PostgresClusters(LedgerStore):
         decision = _ClusterDecision(workflow, cluster, person, answer)
         return self._run(lambda connection: _decided(connection, decision, rules))
 
-    def sample_later(self, workflow: str, night: str, rules: ReviewRules) -> list[ClusterReview]:
+    def sample_later(self, workflow: str, night: str, rules: DeskRules) -> list[ClusterReview]:
         """Tries the standing decisions of clusters on the members that joined since: a new sample, a fresh alpha.
 
         Samples that can never be whole are given up first. Newcomers too few for a sample wait in the queue like any
@@ -157,7 +157,7 @@ def _open(
     return OpenCluster(cluster, len(rows), len(members), at_stake(members), night, plan, sampling), members
 
 
-def _decided(connection: Connection, decision: _ClusterDecision, rules: ReviewRules) -> ClusterReview:
+def _decided(connection: Connection, decision: _ClusterDecision, rules: DeskRules) -> ClusterReview:
     CLUSTER_REVIEWS.of(workflow=decision.workflow).take(connection)
     if _under_way(connection, decision.workflow, decision.cluster):
         raise ClusterRefused(
@@ -178,7 +178,7 @@ def _given_up(workflow: str, connection: Connection) -> None:
 
 
 def _tried_again(
-    workflow: str, cluster: str, night: str, rules: ReviewRules, connection: Connection
+    workflow: str, cluster: str, night: str, rules: DeskRules, connection: Connection
 ) -> ClusterReview | None:
     CLUSTER_REVIEWS.of(workflow=workflow).take(connection)
     review = _standing(connection, workflow, cluster)
@@ -206,7 +206,7 @@ def _position(connection: Connection, workflow: str, night: str) -> int:
     return 1 + (connection.scalar(select(func.count()).select_from(cluster_reviews).where(*here)) or 0)
 
 
-def _opened(connection: Connection, decision: _ClusterDecision, rules: ReviewRules) -> ClusterReview | None:
+def _opened(connection: Connection, decision: _ClusterDecision, rules: DeskRules) -> ClusterReview | None:
     """A new review with its members drawn and held, or None where a sample would prove nothing."""
     workflow = decision.workflow
     rows = cluster_tasks.free_members(connection, workflow, decision.cluster, lock=True)

@@ -9,14 +9,14 @@ from sqlalchemy import Connection, insert, select
 
 from pipeline_project.domain.review.agreement import Agreement, Repeat, agreements, is_repeated
 from pipeline_project.domain.review.answers import Answer
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from resources.ledger.audit.facts import Fact
 from resources.ledger.review import cluster_tasks
 from resources.ledger.tables.clusters import repeat_answers, repeats
 from resources.ledger.unit_of_work import LedgerStore
 
 
-def ask_again(connection: Connection, task_id: int, answered_by: str, answer: Answer, rules: ReviewRules) -> list[Fact]:
+def ask_again(connection: Connection, task_id: int, answered_by: str, answer: Answer, rules: DeskRules) -> list[Fact]:
     """Perhaps asks an answered case again, in the transaction of its answer; which cases is a matter of their hash.
 
     Somebody else is asked where there is anybody else, or the same person once a day has passed.

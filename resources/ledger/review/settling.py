@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, select
 
 from pipeline_project.domain.delivery.planned_actions import PlannedAction
 from pipeline_project.domain.review.answers import Answer, Answered, answer_hash, at_stake
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.outbox.outbox import enqueue
@@ -49,7 +49,7 @@ def lock_cluster(connection: Connection, task_id: int) -> None:
         spreading.lock_cluster(connection, task_id)
 
 
-def weigh(connection: Connection, task: Row[Any], person: str, answer: Answer, rules: ReviewRules) -> WeighedAnswer:
+def weigh(connection: Connection, task: Row[Any], person: str, answer: Answer, rules: DeskRules) -> WeighedAnswer:
     """Counts the money, the customer locked from then on, so that two answers at once cannot both slip below.
 
     Raises:
@@ -64,7 +64,7 @@ def weigh(connection: Connection, task: Row[Any], person: str, answer: Answer, r
 
 
 def settled(
-    connection: Connection, task: Row[Any], given: WeighedAnswer, rules: ReviewRules, approval: Approval | None = None
+    connection: Connection, task: Row[Any], given: WeighedAnswer, rules: DeskRules, approval: Approval | None = None
 ) -> Answered:
     """The decision, the outcome, the actions, what they mean for the task's cluster, and last the audit chain."""
     answer, person = given.answer, given.person

@@ -11,7 +11,7 @@ from pipeline_project.domain.core.errors import LedgerRefused
 from pipeline_project.domain.delivery.planned_actions import PlannedAction
 from pipeline_project.domain.review.answers import Answer
 from pipeline_project.domain.review.cluster_reviews import CLUSTER_REVIEW, ClusterReview, ClusterState
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.spread import SampleStanding, standing
 from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.statements import insert_new, standing_decisions
@@ -28,7 +28,7 @@ _NAMED = ("workflow", "night", "position", "id")
 
 
 def after_answer(
-    connection: Connection, task_id: int, answered_by: str, answer: Answer, rules: ReviewRules
+    connection: Connection, task_id: int, answered_by: str, answer: Answer, rules: DeskRules
 ) -> list[Fact]:
     """Counts a drawn member's own answer for or against its cluster, and spreads or splits the cluster with the last.
 

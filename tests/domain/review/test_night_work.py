@@ -14,7 +14,7 @@ from pipeline_project.domain.deciding.decisions import NightPolicy, decide_night
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.review.content import Personal
-from pipeline_project.domain.review.new_tasks import ReviewRules
+from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.night_work import AskedCases, NightWork, asked_cases, night_work
 from tests.domain.review.review_terms import TERMS
 
@@ -62,7 +62,7 @@ def worked(prices: list[float | None], sure: list[float | None]) -> NightWork:
     )
     problems = {row["case_id"]: row["problem"] for row in scores}
     personal = {case: Personal({"customer": f"sealed:{case}"}) for case in asked_cases(decided)}
-    return night_work(decided, cases, SCHEMA, MATRIX, ReviewRules(TERMS, ACTING), AskedCases({}, personal, problems))
+    return night_work(decided, cases, SCHEMA, MATRIX, DeskRules(TERMS, ACTING), AskedCases({}, personal, problems))
 
 
 def test_a_task_for_who_is_asked_and_actions_for_who_is_decided() -> None:

@@ -14,7 +14,7 @@ from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms, SpreadTerms
+from pipeline_project.domain.review.new_tasks import DeskRules, NewTask, ReviewTerms, SpreadTerms
 from pipeline_project.domain.review.tasks import TaskClaim
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
@@ -102,8 +102,8 @@ class Desk:
         return self.clusters.decide_cluster(FLOW, cluster, person, answer, self.rules)
 
     @property
-    def rules(self) -> ReviewRules:
-        return ReviewRules(self.terms, ACTING, self.people)
+    def rules(self) -> DeskRules:
+        return DeskRules(self.terms, ACTING, self.people)
 
     def rows(self, question: str, **given: Any) -> list[Mapping[str, Any]]:
         with engine_of(self.ledger.url).connect() as connection:

@@ -15,7 +15,7 @@ from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionKind, ActionTerms
 from pipeline_project.domain.review.answers import Answer, Answered
 from pipeline_project.domain.review.due import Ticked
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, ReviewTerms
+from pipeline_project.domain.review.new_tasks import DeskRules, NewTask, ReviewTerms
 from pipeline_project.domain.review.tasks import Task, TaskClaim
 from resources.ledger.audit.chain import append
 from resources.ledger.nights.ledger import PostgresLedger
@@ -101,7 +101,7 @@ class Desk:
     def say(self, task: Task, person: Person = ANNA, answer: Answer = REFUND, **more: Any) -> Answered:
         assert task.token is not None
         claim = TaskClaim(task.id, task.version, task.token, person.name)
-        return self.answers.answer(claim, answer, ReviewRules(self.terms, self.acting, **more))
+        return self.answers.answer(claim, answer, DeskRules(self.terms, self.acting, **more))
 
     def decide(self, task: int, person: Person = ANNA, answer: Answer = REFUND) -> Answered:
         return self.say(self.take(task, person), person, answer)
@@ -109,7 +109,7 @@ class Desk:
     def approve(self, proposed: Answered, person: Person = CLEO, hash: str | None = None) -> Answered:
         assert proposed.proposal is not None and proposed.hash is not None
         return self.answers.approve(
-            proposed.proposal, hash or proposed.hash, person.name, ReviewRules(self.terms, self.acting)
+            proposed.proposal, hash or proposed.hash, person.name, DeskRules(self.terms, self.acting)
         )
 
     def end_lease(self, task: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline_project.domain.core.errors import ClusterRefused, DatabaseUnreachable, LedgerRefused
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer, ClusterReview, ClusterState
-from pipeline_project.domain.review.new_tasks import NewTask, ReviewRules, SpreadTerms
+from pipeline_project.domain.review.new_tasks import DeskRules, NewTask, SpreadTerms
 from pipeline_project.domain.review.spread import budget, drawn, members_hash
 from resources.ledger.audit.comparison import compare_ledger
 from resources.ledger.nights.ledger import PostgresLedger
@@ -134,7 +134,7 @@ def test_the_audit_chain_holds_all_of_it(desk: Desk) -> None:
     desk.ask(kettles(60))
     desk.answer_all(desk.decide())
     desk.ask(kettles(60, start=500), LATER)
-    desk.answer_all(desk.clusters.sample_later(FLOW, LATER, ReviewRules(TERMS, ACTING, desk.people))[0], disagree=1)
+    desk.answer_all(desk.clusters.sample_later(FLOW, LATER, DeskRules(TERMS, ACTING, desk.people))[0], disagree=1)
     with engine_of(desk.ledger.url).connect() as connection:
         compared = {table.table: table for table in compare_ledger(connection)}
     assert [finding for table in compared.values() for finding in table.findings] == []
@@ -458,11 +458,11 @@ def test_a_sample_that_can_never_be_whole_is_given_up(desk: Desk) -> None:
     *others, last = desk.sampled(review)
     for task in others:
         desk.answer(task)
-    assert desk.clusters.sample_later(FLOW, NIGHT, ReviewRules(TERMS, ACTING, desk.people)) == []
+    assert desk.clusters.sample_later(FLOW, NIGHT, DeskRules(TERMS, ACTING, desk.people)) == []
     found = desk.clusters.review(review.id)
     assert found is not None and found.state == "sampling"
     desk.write(f"UPDATE review_tasks SET state = 'failed', closed_at = now() WHERE id = {last}")
-    desk.clusters.sample_later(FLOW, NIGHT, ReviewRules(TERMS, ACTING, desk.people))
+    desk.clusters.sample_later(FLOW, NIGHT, DeskRules(TERMS, ACTING, desk.people))
     found = desk.clusters.review(review.id)
     assert found is not None and (found.state, found.answered) == ("split", 19)
     assert states(desk) == {"complete": 19, "failed": 1, "pending": 40}
@@ -487,7 +487,7 @@ def test_members_that_join_later_are_sampled_again(desk: Desk) -> None:
     found = desk.answer_all(second)
     assert (found.state, found.spread_to) == ("spread", 40)
     assert [r.state for r in desk.clusters.reviews(FLOW)] == ["spread", "superseded"]
-    assert desk.clusters.sample_later(FLOW, LATER, ReviewRules(TERMS, ACTING, desk.people)) == []
+    assert desk.clusters.sample_later(FLOW, LATER, DeskRules(TERMS, ACTING, desk.people)) == []
 
 
 def test_newcomers_that_do_not_fit_end_the_standing_decision(desk: Desk) -> None:
@@ -497,7 +497,7 @@ def test_newcomers_that_do_not_fit_end_the_standing_decision(desk: Desk) -> None
     assert desk.answer_all(second, disagree=1).state == "split"
     assert [r.state for r in desk.clusters.reviews(FLOW)] == ["split", "superseded"]
     desk.ask(kettles(60, start=800), "2026-03-07")
-    assert desk.clusters.sample_later(FLOW, "2026-03-07", ReviewRules(TERMS, ACTING, desk.people)) == []
+    assert desk.clusters.sample_later(FLOW, "2026-03-07", DeskRules(TERMS, ACTING, desk.people)) == []
 
 
 def test_too_few_newcomers_wait_in_the_queue(desk: Desk) -> None:
@@ -506,12 +506,12 @@ def test_too_few_newcomers_wait_in_the_queue(desk: Desk) -> None:
     assert later(desk, 12) == []
     assert states(desk) == {"complete": 60, "pending": 12}
     desk.ask(kettles(48, start=700), "2026-03-07")
-    assert len(desk.clusters.sample_later(FLOW, LATER, ReviewRules(TERMS, ACTING, desk.people))) == 0
-    assert len(desk.clusters.sample_later(FLOW, "2026-03-07", ReviewRules(TERMS, ACTING, desk.people))) == 1
+    assert len(desk.clusters.sample_later(FLOW, LATER, DeskRules(TERMS, ACTING, desk.people))) == 0
+    assert len(desk.clusters.sample_later(FLOW, "2026-03-07", DeskRules(TERMS, ACTING, desk.people))) == 1
 
 
 def test_a_cluster_that_never_spread_gains_nothing(desk: Desk) -> None:
     desk.ask(kettles(60))
-    assert desk.clusters.sample_later(FLOW, NIGHT, ReviewRules(TERMS, ACTING, desk.people)) == []
+    assert desk.clusters.sample_later(FLOW, NIGHT, DeskRules(TERMS, ACTING, desk.people)) == []
     desk.decide()
-    assert desk.clusters.sample_later(FLOW, NIGHT, ReviewRules(TERMS, ACTING, desk.people)) == []
+    assert desk.clusters.sample_later(FLOW, NIGHT, DeskRules(TERMS, ACTING, desk.people)) == []
