@@ -19,6 +19,7 @@ from pipeline_project.domain.deciding.recorded import NewDecision, RecordedDecis
 from pipeline_project.domain.review.night_work import NightWork
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
+from resources.ledger.decisions import decision_rows, standing_decisions
 from resources.ledger.nights import contradicting
 from resources.ledger.nights.clearing import Clearance, add_verdict, clear, verdicts_of
 from resources.ledger.nights.night_work import commit_work, release
@@ -29,12 +30,10 @@ from resources.ledger.nights.statements import (
     hold_fence,
     insert_champion,
     insert_model,
-    insert_new,
     model_of,
     outcome_facts,
-    standing_decisions,
 )
-from resources.ledger.rows import decision_rows, jsonable, value, values
+from resources.ledger.rows import insert_new, jsonable, value, values
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.drift import training_requests
 from resources.ledger.unit_of_work import LedgerStore

@@ -11,10 +11,10 @@ from pipeline_project.domain.deciding.clearance import Basis
 from pipeline_project.domain.review.night_work import NightWork
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
+from resources.ledger.decisions import DecisionRow
 from resources.ledger.nights.clearing import Clearance, clear
 from resources.ledger.outbox.outbox import enqueue, release_night
 from resources.ledger.review.tasks import open_tasks
-from resources.ledger.rows import DecisionRow
 from resources.ledger.tables import nights as tables
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from resources.ledger.rows import FIRST_EPOCH
+from resources.ledger.decisions import FIRST_EPOCH
 from resources.ledger.tables import nights as tables
 
 #: Columns of a past decision, as `ports.Ledger.decided` promises them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -11,16 +11,13 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
-    Table,
     any_,
-    bindparam,
-    column,
     func,
     literal,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.errors import LedgerRefused, StaleAttempt
 from pipeline_project.domain.core.model_version import ModelVersion
@@ -88,17 +85,6 @@ def outcome_facts(connection: Connection, numbers: Sequence[Any]) -> list[Fact]:
     return [Fact.of("outcomes", row) for row in connection.execute(query.order_by(known.id))]
 
 
-def standing_decisions(workflow: str) -> Select[Any]:
-    """A workflow's decisions, of each case the one that holds."""
-    known = tables.decisions.c
-    return (
-        select(tables.decisions)
-        .distinct(known.case_id)
-        .where(known.workflow == workflow)
-        .order_by(known.case_id, known.epoch.desc())
-    )
-
-
 def hold_fence(connection: Connection, workflow: str, night: str, attempt: int) -> str:
     """The run id of an attempt, whose row stays locked until the transaction ends, so that no newer one can begin."""
     known = tables.attempts.c
@@ -119,18 +105,3 @@ def decided_whole(connection: Connection, workflow: str, night: str) -> list[Fac
     here = (known.workflow == workflow, known.night == night, known.decided_at.is_(None))
     first = connection.execute(update(tables.attempts).where(*here).values(decided_at=func.now())).rowcount
     return [Fact("attempts", {"workflow": workflow, "night": night})] if first else []
-
-
-def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
-    """Inserts the rows that break no unique constraint and returns their `key`; waits for a transaction that is
-    adding the same ones.
-
-    All rows travel as one JSON parameter: several times quicker than as many parameters.
-    """
-    if not rows:
-        return []
-    names = list(rows[0])
-    sent = func.jsonb_to_recordset(bindparam("sent", list(rows), type_=JSONB))
-    given = sent.table_valued(*[column(name, table.c[name].type) for name in names]).render_derived(with_types=True)
-    statement = insert(table).from_select(names, select(given)).on_conflict_do_nothing().returning(table.c[key])
-    return list(connection.scalars(statement))

@@ -20,7 +20,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionTerms, Planne
 from pipeline_project.domain.delivery.planning import OutboxAction, plan_compensations
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
-from resources.ledger.nights.statements import insert_new
+from resources.ledger.rows import insert_new
 from resources.ledger.tables.actions import actions, night_spending, releases
 
 #: States in which an action stands in nobody's way any more.

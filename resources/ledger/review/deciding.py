@@ -14,8 +14,7 @@ from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.domain.review.answers import REVIEW
 from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.rows import unlike
-from resources.ledger.nights.statements import standing_decisions
-from resources.ledger.rows import further_decision
+from resources.ledger.decisions import further_decision, standing_decisions
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.review import review_tasks
 

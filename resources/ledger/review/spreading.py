@@ -14,12 +14,12 @@ from pipeline_project.domain.review.cluster_reviews import CLUSTER_REVIEW, Clust
 from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.spread import SampleStanding, standing
 from resources.ledger.audit.facts import Fact
-from resources.ledger.nights.statements import insert_new, standing_decisions
+from resources.ledger.decisions import DecisionRow, further_decision, standing_decisions
 from resources.ledger.outbox.outbox import enqueue
 from resources.ledger.review import cluster_tasks
 from resources.ledger.review.cluster_money import WeighedCluster, weighed
 from resources.ledger.review.cluster_rows import review_of, reviews_query
-from resources.ledger.rows import DecisionRow, further_decision, jsonable
+from resources.ledger.rows import insert_new, jsonable
 from resources.ledger.tables import clusters as cluster_tables
 from resources.ledger.tables import nights as tables
 

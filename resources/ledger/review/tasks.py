@@ -36,7 +36,7 @@ from pipeline_project.domain.review.tasks import (
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.rows import UNREADABLE
-from resources.ledger.nights.statements import insert_new
+from resources.ledger.decisions import FIRST_EPOCH
 from resources.ledger.review import assigning, proposals
 from resources.ledger.review.statements import (
     NOT_UNDERSTOOD,
@@ -57,7 +57,7 @@ from resources.ledger.review.statements import (
     taken_by,
     task_of,
 )
-from resources.ledger.rows import FIRST_EPOCH, jsonable
+from resources.ledger.rows import insert_new, jsonable
 from resources.ledger.tables.review import reveals, review_notices, review_tasks, task_events
 from resources.ledger.unit_of_work import LedgerStore
 

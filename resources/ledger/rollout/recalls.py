@@ -13,7 +13,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Kind, Touched
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
-from resources.ledger.nights.statements import standing_decisions
+from resources.ledger.decisions import standing_decisions
 from resources.ledger.outbox.outbox import take_back
 from resources.ledger.tables import nights as tables
 from resources.ledger.tables.rollout import recalled_decisions, recalls, recalls_again

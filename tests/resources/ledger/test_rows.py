@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pipeline_project.domain.deciding.recorded import NewDecision
-from resources.ledger.rows import decision_rows, jsonable
+from resources.ledger.decisions import decision_rows
+from resources.ledger.rows import jsonable
 
 
 def test_rows_are_in_one_order_for_everybody_so_that_two_writers_never_block_each_other() -> None:

@@ -1,0 +1,98 @@
+"""Decisions as rows: which one of a case stands, and which one comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from pipeline_project.domain.deciding.recorded import NewDecision
+from resources.ledger.rows import jsonable
+from resources.ledger.tables import nights as tables
+
+FIRST_EPOCH = 1
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A row of `decisions` before it is there; the database adds its number and its time."""
+
+    workflow: str
+    case_id: str
+    epoch: int
+    night: str
+    option: str
+    reason: str
+    spec_hash: str
+    data_versions: Mapping[str, int]
+    attempt: int
+    run_id: str
+    made_by: str
+    model_version: str | None = None
+    contract: Mapping[str, int] | None = None
+    cluster: str | None = None
+    reasons: Sequence[str] | None = None
+    probabilities: Sequence[float] | None = None
+    expected_costs: Sequence[float | None] | None = None
+    amount: float | None = None
+    propensity: float | None = None
+    option_order: Sequence[str] | None = None
+
+
+#: What a further decision of a case repeats of the one that asked: what the machine knew when it did.
+_COPIED = (
+    "workflow", "case_id", "night", "spec_hash", "model_version", "data_versions", "contract", "cluster",
+    "probabilities", "expected_costs", "option_order", "amount", "propensity", "attempt", "run_id",
+)  # fmt: skip
+
+
+def further_decision(asked: Row[*tuple[Any, ...]], option: str, reason: str, said: str, made_by: str) -> DecisionRow:
+    """The decision that follows the one that asked.
+
+    Args:
+        asked: the row of `decisions` that stood. said: why, in words.
+    """
+    copied = {name: getattr(asked, name) for name in _COPIED}
+    return DecisionRow(**copied, epoch=asked.epoch + 1, option=option, reason=reason, reasons=[said], made_by=made_by)
+
+
+def decision_rows(
+    workflow: str, night: str, attempt: int, run_id: str, decisions: Sequence[NewDecision]
+) -> list[DecisionRow]:
+    """Rows for the table `decisions`, ordered by case.
+
+    Two transactions that insert the same cases in different orders would wait for each other for ever.
+
+    Raises:
+        ValueError: a case occurs twice.
+    """
+    rows = [
+        DecisionRow(
+            workflow=workflow,
+            night=night,
+            attempt=attempt,
+            run_id=run_id,
+            epoch=FIRST_EPOCH,
+            made_by="policy",
+            **jsonable(vars(decision)),
+        )
+        for decision in decisions
+    ]
+    rows.sort(key=lambda row: row.case_id)
+    if any(one.case_id == other.case_id for one, other in pairwise(rows)):
+        raise ValueError(f"a case occurs twice among the decisions of night {night}; decide each case once")
+    return rows
+
+
+def standing_decisions(workflow: str) -> Select[Any]:
+    """A workflow's decisions, of each case the one that holds."""
+    known = tables.decisions.c
+    return (
+        select(tables.decisions)
+        .distinct(known.case_id)
+        .where(known.workflow == workflow)
+        .order_by(known.case_id, known.epoch.desc())
+    )
