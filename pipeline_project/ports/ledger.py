@@ -21,7 +21,7 @@ class Ledger(Protocol):
 
     def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None: ...
 
-    def workflow_specs(self, workflow: str) -> dict[str, dict[str, Any]]:
+    def workflow_specs(self, workflow: str) -> Mapping[str, Mapping[str, Any]]:
         """Every spec under which a workflow has decided, by hash, in the order in which they came."""
         ...
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from pipeline_project.reconcile.stores import Rows
 from pipeline_project.reconcile.told import Link, Span
 
 _BATCHES = "SELECT number, kind, workflow, count AS rows, root, prev_hash, hash, at FROM audit_batches ORDER BY number"
@@ -22,7 +24,7 @@ _FACTS = (
 )
 
 #: What the chain holds about a workflow, by table; `deliveries` and `replays` for what became of actions.
-Facts = dict[str, list[dict[str, Any]]]
+Facts = dict[str, Rows]
 
 
 def check_chain(connection: Connection, checkpoints: Path) -> Link:
@@ -57,7 +59,7 @@ def check_chain(connection: Connection, checkpoints: Path) -> Link:
     link.expect_none("batches whose root or count is not that of their rows", broken["root"])
     link.expect_none("batches that do not follow the one before", broken["link"])
     link.expect_none("batches whose number is out of turn, or rows without a batch", broken["number"])
-    signed, breaks = _standing(list(_signed(checkpoints)))
+    signed, breaks = _standing(_signed(checkpoints))
     link.expect_none(
         "checkpoints that name another end than the chain has there",
         [number for number, tip in signed if hashes.get(number) != tip],
@@ -84,7 +86,7 @@ def facts(connection: Connection) -> dict[str, Facts]:
     return found
 
 
-def check_facts(link: Link, span: Span, ledger: dict[str, list[dict[str, Any]]], facts: Facts) -> Link:
+def check_facts(link: Link, span: Span, ledger: Mapping[str, Rows], facts: Facts) -> Link:
     """Decisions, actions, releases and deliveries of the ledger beside what the chain says of them."""
     decided = {(row["case_id"], row["epoch"]): row["option"] for row in ledger["decisions"] if row["night"] in span}
     chained = {
@@ -160,7 +162,21 @@ def _hash(batch: Any) -> str:
     return sha256(b"\x02" + json.dumps(said, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
-def _signed(folder: Path) -> Iterator[dict[str, Any]]:
+#: Number and hash of a batch.
+_End = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class _Signed:
+    """What a checkpoint says: the chain's end, and of an accepted break the end that is lost and the one agreed on."""
+
+    number: int
+    hash: str
+    lost: _End | None = None
+    agreed: _End | None = None
+
+
+def _signed(folder: Path) -> Iterator[_Signed]:
     """What every checkpoint says; a line that cannot be read names batch -1, which there never is."""
     path = folder / "checkpoints.jsonl"
     if not path.exists():
@@ -168,12 +184,19 @@ def _signed(folder: Path) -> Iterator[dict[str, Any]]:
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             said = json.loads(line)
-            yield {**said, "number": int(said["number"]), "hash": str(said["hash"])}
+            number, digest, ends = int(said["number"]), str(said["hash"]), said.get("break")
+            lost, agreed = (_end(ends, name) for name in ("lost", "agreed")) if isinstance(ends, dict) else (None, None)
+            yield _Signed(number, digest, lost, agreed)
         except (ValueError, KeyError, TypeError):
-            yield {"number": -1, "hash": ""}
+            yield _Signed(-1, "")
 
 
-def _standing(lines: list[dict[str, Any]]) -> tuple[list[tuple[int, str]], int]:
+def _end(ends: Mapping[str, Any], name: str) -> _End:
+    end = ends.get(name) or {}
+    return end.get("number"), end.get("hash")
+
+
+def _standing(lines: Iterable[_Signed]) -> tuple[list[tuple[int, str]], int]:
     """Number and hash of the checkpoints that no later line calls lost; and how many lines do so.
 
     A line that accepts a restored ledger names the checkpoint before it, which is lost, and up to which one before that
@@ -181,14 +204,11 @@ def _standing(lines: list[dict[str, Any]]) -> tuple[list[tuple[int, str]], int]:
     """
     standing: list[tuple[int, str]] = []
     breaks = 0
-    for said in lines:
-        ends = said.get("break")
-        if isinstance(ends, dict):
-            lost, agreed = ends.get("lost") or {}, ends.get("agreed") or {}
-            if standing and (lost.get("number"), lost.get("hash")) == standing[-1]:
-                named = (agreed.get("number"), agreed.get("hash"))
-                left = 0 if named == (0, "0" * 64) else standing.index(named) + 1 if named in standing else None
-                if left is not None and left < len(standing):
-                    standing, breaks = standing[:left], breaks + 1
-        standing.append((said["number"], said["hash"]))
+    for line in lines:
+        if line.agreed is not None and standing and line.lost == standing[-1]:
+            named = line.agreed
+            left = 0 if named == (0, "0" * 64) else standing.index(named) + 1 if named in standing else None
+            if left is not None and left < len(standing):
+                standing, breaks = standing[:left], breaks + 1
+        standing.append((line.number, line.hash))
     return standing, breaks

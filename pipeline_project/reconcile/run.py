@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -100,7 +99,7 @@ def _under_earlier_names(declared: DeclaredWorkflow, where: Where) -> set[str]:
     return found
 
 
-def document(links: Sequence[Link]) -> dict[str, Any]:
+def document(links: Sequence[Link]) -> Mapping[str, object]:
     """What was found, for scripts."""
     from dataclasses import asdict
 

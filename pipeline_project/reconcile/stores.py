@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from pipeline_project.reconcile.told import Span
 
-Rows = list[dict[str, Any]]
+Row: TypeAlias = Mapping[str, Any]
+Rows: TypeAlias = list[Row]
 
 _SPAN = "workflow = :w AND (CAST(:a AS date) IS NULL OR night >= :a) AND (CAST(:b AS date) IS NULL OR night <= :b)"
 _OF_TASKS = f"WHERE task_id IN (SELECT id FROM review_tasks WHERE {_SPAN})"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline_project.reconcile.rows import WorkflowTables
-from pipeline_project.reconcile.stores import Rows
+from pipeline_project.reconcile.stores import Row, Rows
 from pipeline_project.reconcile.told import DeclaredWorkflow, Link, Span
 
 ASKED = "ask_person"
@@ -107,7 +108,7 @@ def check_actions(workflow: str, span: Span, ledger: Ledger) -> Link:
     """Every decision has the actions that its option asks for in the spec it was decided under, for its money."""
     link = Link(workflow, "decisions ↔ actions")
     specs = {row["spec_hash"]: row for row in ledger["specs"]}
-    there: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    there: dict[tuple[str, int], Rows] = defaultdict(list)
     for row in ledger["actions"]:
         if row["night"] in span and row["undoes"] is None:
             there[(row["case_id"], row["epoch"])].append(row)
@@ -214,9 +215,9 @@ def check_book(
         link.expect_none("deliveries, and there is no book", done)
         return link
     effects, unread, out_of_turn = _read(book)
-    own = [each for each in effects if _of(each, workflow)]
-    times = Counter(each["key"] for each in own)
-    spanned = [each for each in own if each["key"] in here]
+    own = [effect for effect in effects if effect.belongs(workflow)]
+    times = Counter(effect.key for effect in own)
+    spanned = [effect for effect in own if effect.key in here]
     link.counted = (len(done), len(spanned))
     link.expect_none("deliveries that are not in the book", done - times.keys())
     link.expect_none("effects that happened more than once", (key for key, count in times.items() if count > 1))
@@ -225,15 +226,27 @@ def check_book(
                      (k for k in times.keys() & here.keys()
                       if here[k]["state"] in _NOT_LEFT and not here[k]["uncertain"]))  # fmt: skip
     link.expect_none("effects that say something else than their action",
-                     (each["key"] for each in spanned if each["said"] != _sent(here[each["key"]])))  # fmt: skip
+                     (effect.key for effect in spanned if effect.said != _sent(here[effect.key])))  # fmt: skip
     link.expect_none("lines of the book that cannot be read", unread)
     link.expect_none("effects whose number is out of turn: lines of the book are missing or added", out_of_turn)
     return link
 
 
-def _read(book: Path) -> tuple[list[dict[str, Any]], list[int], list[int]]:
+@dataclass(frozen=True)
+class _Effect:
+    """What the shop's book says happened."""
+
+    number: int
+    key: str
+    said: Any
+
+    def belongs(self, workflow: str) -> bool:
+        return isinstance(self.said, dict) and self.said.get("workflow") == workflow
+
+
+def _read(book: Path) -> tuple[list[_Effect], list[int], list[int]]:
     """Effects, the lines that cannot be read, and the numbers that do not follow the one before."""
-    effects: list[dict[str, Any]] = []
+    effects: list[_Effect] = []
     unread, out_of_turn = [], []
     # what follows the last line break was cut off before anybody was told
     for number, line in enumerate(book.read_bytes().split(b"\n")[:-1], 1):
@@ -241,17 +254,13 @@ def _read(book: Path) -> tuple[list[dict[str, Any]], list[int], list[int]]:
             said = json.loads(line)
             if "again" in said:
                 continue
-            effects.append({"number": said["effect"], "key": str(said["key"]), "said": said["said"]})
+            effects.append(_Effect(said["effect"], str(said["key"]), said["said"]))
         except (ValueError, KeyError, TypeError):
             unread.append(number)
             continue
-        if effects[-1]["number"] != len(effects) + len(unread):
-            out_of_turn.append(effects[-1]["number"])
+        if effects[-1].number != len(effects) + len(unread):
+            out_of_turn.append(effects[-1].number)
     return effects, unread, out_of_turn[:1]
-
-
-def _of(effect: Mapping[str, Any], workflow: str) -> bool:
-    return isinstance(effect["said"], dict) and effect["said"].get("workflow") == workflow
 
 
 def _said(content: bytes) -> Any:
@@ -261,6 +270,6 @@ def _said(content: bytes) -> Any:
         return None
 
 
-def _sent(action: Mapping[str, Any]) -> dict[str, Any]:
+def _sent(action: Row) -> Mapping[str, Any]:
     """What an action says when it is sent: its payload, and its key."""
     return {"key": action["key"], **action["payload"]}

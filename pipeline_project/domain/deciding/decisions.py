@@ -173,7 +173,7 @@ def decide_night(
     return NightDecisions(decided, result, matrix.options)
 
 
-def _probabilities(scores: list[dict[str, Any]], labels: int) -> np.ndarray:
+def _probabilities(scores: Sequence[Mapping[str, Any]], labels: int) -> np.ndarray:
     """Shape (cases, labels); NaN where a case has none."""
     nothing = [math.nan] * labels
     return np.array([row["probabilities"] or nothing for row in scores], dtype=float).reshape(len(scores), labels)
@@ -239,9 +239,9 @@ def asked(decisions: pa.Table) -> dict[str, int]:
     return {reason.value: reasons.count(reason.value) for reason in Reason if reason.value in reasons}
 
 
-def told(result: PolicyResult) -> dict[str, Any]:
+def told(result: PolicyResult) -> Mapping[str, Any]:
     """What bounded a night beyond costs and places, as metadata: beyond, exploration_*, promise_*, surge_*."""
-    parts: dict[str, Any] = {"exploration": result.exploration, "promise": result.promise, "surge": result.surge}
+    parts = {"exploration": result.exploration, "promise": result.promise, "surge": result.surge}
     figures = {
         f"{name}_{key}": list(value) if isinstance(value, tuple) else value
         for name, part in parts.items()

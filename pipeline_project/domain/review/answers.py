@@ -109,7 +109,7 @@ def answer_hash(task: Mapping[str, Any], answer: Answer, person: str, amount: fl
     return _digest(kind="answer", **_of_task(task), **vars(answer), person=person, amount=amount)
 
 
-def _of_task(task: Mapping[str, Any]) -> dict[str, Any]:
+def _of_task(task: Mapping[str, Any]) -> Mapping[str, object]:
     content = json.dumps(task["content"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     seen = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
     return {

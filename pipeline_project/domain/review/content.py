@@ -100,7 +100,7 @@ def build(
     looked: ModelView,
     known: CaseContext,
     personal: Personal,
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """The content of one task; see the module's table of keys.
 
     Args:
@@ -142,7 +142,7 @@ def build(
     }
 
 
-def _labels(matrix: CostMatrix, looked: ModelView) -> dict[str, dict[str, Any]]:
+def _labels(matrix: CostMatrix, looked: ModelView) -> Mapping[str, Mapping[str, object]]:
     """Every label; the likeliest first."""
     best = [_best(matrix, looked.costs[:, i]) for i in range(len(matrix.labels))]
     likely = looked.probabilities
@@ -157,7 +157,7 @@ def _best(matrix: CostMatrix, costs: np.ndarray) -> str | None:
     return matrix.options[int(np.nanargmin(costs))] if np.isfinite(costs).any() else None
 
 
-def _options(matrix: CostMatrix, looked: ModelView) -> dict[str, dict[str, Any]]:
+def _options(matrix: CostMatrix, looked: ModelView) -> Mapping[str, Mapping[str, object]]:
     """The cheapest options first, with their costs under the likeliest labels; where there are many, not all."""
     likely = looked.probabilities
     labels = range(len(matrix.labels)) if likely is None else sorted(range(len(likely)), key=lambda i: -likely[i])
@@ -172,7 +172,7 @@ def _options(matrix: CostMatrix, looked: ModelView) -> dict[str, dict[str, Any]]
     }
 
 
-def _history(earlier: Sequence[EarlierCase] | None) -> dict[str, Any] | None:
+def _history(earlier: Sequence[EarlierCase] | None) -> Mapping[str, object] | None:
     if earlier is None:
         return None
     known = Counter(case.label for case in earlier if case.label is not None)
@@ -209,7 +209,7 @@ NOTHING: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def in_order(content: Mapping[str, Any]) -> dict[str, Any]:
+def in_order(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """A content read back: whole, and in the order in which it was built, which JSONB forgets.
 
     Tasks of an early version kept no order; of them labels stand by probability and options by cost.
@@ -224,7 +224,7 @@ def in_order(content: Mapping[str, Any]) -> dict[str, Any]:
     likely = _ordered(labels, kept.get("labels"), lambda name: -(labels[name].get("probability") or 0))
     place = {name: i for i, name in enumerate(likely)}
 
-    def ordered(costs: Mapping[str, Any]) -> dict[str, Any]:
+    def ordered(costs: Mapping[str, float | None]) -> Mapping[str, float | None]:
         return {name: costs[name] for name in sorted(costs, key=lambda name: place.get(name, len(place)))}
 
     return {

@@ -126,7 +126,7 @@ def _task(decision: Decision, subject: str | None, shown: Mapping[str, Any]) -> 
     )
 
 
-def plain_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+def plain_fields(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """A case's values as a payload takes them: no NaN, times as ISO 8601."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value

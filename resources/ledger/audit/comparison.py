@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Connection, Table, Text, bindparam, func, select, 
 from pipeline_project.domain.audit.findings import AuditFinding, Tampering
 from pipeline_project.domain.audit.verify import FINDINGS_KEPT
 from resources.ledger.audit.coverage import MATRIX
-from resources.ledger.audit.facts import held, key_columns, key_of, row_values, same
+from resources.ledger.audit.facts import Spelling, held, key_columns, key_of, row_values, same
 from resources.ledger.audit.reading import stream
 from resources.ledger.audit.rows import UNREADABLE, rows_of
 from resources.ledger.schema import metadata
@@ -23,7 +23,7 @@ _AT_ONCE = 2_000
 
 
 #: Facts of one row, oldest first: as they stand in the chain, and what they say.
-_Told = list[tuple[Any, dict[str, Any]]]
+_Told = list[tuple[Any, Spelling]]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _by_key(table: Table, records: Iterable[Any]) -> Iterator[list[_Told]]:
         yield chunk
 
 
-def _said(table: Table, record: Any) -> dict[str, Any] | None:
+def _said(table: Table, record: Any) -> Spelling | None:
     """What a body says; None where it was changed so that it no longer has its key, which the chain's check tells."""
     try:
         said = json.loads(record.body)

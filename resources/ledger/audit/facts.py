@@ -6,13 +6,13 @@ the columns given are covered: hand over the whole row where a change to any of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Date, DateTime, Double, Float, Numeric, Row, Table, UniqueConstraint
 
@@ -21,6 +21,9 @@ from resources.ledger.audit.coverage import MATRIX, state_of_action
 from resources.ledger.tables.nights import NightColumn
 
 TABLE = "table"
+
+#: Values of one row in the chain's spelling, by column.
+Spelling: TypeAlias = Mapping[str, Any]
 #: What a digest begins with.
 DIGEST = "sha256:"
 
@@ -80,7 +83,7 @@ def chain_row(fact: Fact) -> ChainRow:
     return ChainRow(spelled(said), *columns_of(said))
 
 
-def columns_of(said: Mapping[str, Any]) -> tuple[str | None, str | None, str | None, str | None]:
+def columns_of(said: Spelling) -> tuple[str | None, str | None, str | None, str | None]:
     """Source, key, case and person of a spelled mapping."""
     source, case = said.get(TABLE), said.get("case_id", said.get("case"))
     table = None if source is None else _tables().get(str(source))
@@ -92,7 +95,7 @@ def columns_of(said: Mapping[str, Any]) -> tuple[str | None, str | None, str | N
     )
 
 
-def row_values(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+def row_values(table: Table, row: Mapping[str, Any]) -> Spelling:
     """A row's values in the chain's spelling, by column.
 
     Raises:
@@ -105,7 +108,7 @@ def row_values(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value is None else readers.get(name, plain)(value) for name, value in row.items()}
 
 
-def key_of(table: Table, said: Mapping[str, Any]) -> str | None:
+def key_of(table: Table, said: Spelling) -> str | None:
     """The spelling of a row's key, or None where some of it is missing."""
     columns = key_columns(table)
     if any(said.get(name) is None for name in columns):
@@ -142,11 +145,11 @@ def _facts() -> frozenset[str]:
 
 
 @lru_cache(maxsize=256)
-def _readers(table: Table) -> dict[str, Any]:
+def _readers(table: Table) -> Mapping[str, Callable[[Any], Any]]:
     return {column.name: _reader(column.type) for column in table.columns}
 
 
-def _reader(kind: Any) -> Any:
+def _reader(kind: Any) -> Callable[[Any], Any]:
     if isinstance(kind, NightColumn | Date):
         return _day
     if isinstance(kind, DateTime):
@@ -171,10 +174,11 @@ def _to_scale(value: Any, scale: int | None) -> Decimal:
     return number if scale is None or not number.is_finite() else round(number, scale)
 
 
-def held(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+def held(table: Table, row: Mapping[str, Any]) -> Spelling:
     """What the chain holds of a row as it stands in its table: spelled, long and secret columns as digests."""
     kept = MATRIX[table.name]
-    spelling = row_values(table, {name: row[name] for name in row.keys() & (kept.columns | set(key_columns(table)))})
+    chosen = row.keys() & (kept.columns | set(key_columns(table)))
+    spelling = dict(row_values(table, {name: row[name] for name in chosen}))
     for name in kept.digested_columns & spelling.keys():
         spelling[name] = digest_of(table, name, spelling)
     if table.name == "actions" and "state" in spelling:
@@ -182,7 +186,7 @@ def held(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
     return spelling
 
 
-def digest_of(table: Table, column: str, spelling: Mapping[str, Any]) -> str | None:
+def digest_of(table: Table, column: str, spelling: Spelling) -> str | None:
     """A column's digest, made with the row's key: the same text in two rows has two."""
     value = spelling[column]
     if value is None:
@@ -213,7 +217,7 @@ def same(one: Any, other: Any) -> bool:
     return spelled(one) == spelled(other) or spelled(as_floats(one)) == spelled(as_floats(other))
 
 
-def _person(said: Mapping[str, Any]) -> str | None:
+def _person(said: Spelling) -> str | None:
     for name in PEOPLE:
         value = said.get(name)
         if isinstance(value, str) and (name not in ("made_by", "actor", "by") or value.startswith(_PERSON)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DataError
 
 from resources.ledger.audit.coverage import MATRIX
-from resources.ledger.audit.facts import Fact, held, key_columns, key_of, needed, row_values, same
+from resources.ledger.audit.facts import Fact, Spelling, held, key_columns, key_of, needed, row_values, same
 from resources.ledger.schema import metadata
 from resources.ledger.tables.audit import audit_rows
 
@@ -21,8 +22,8 @@ UNREADABLE = (ValueError, ArithmeticError, RecursionError, DataError)
 
 
 def rows_of(
-    connection: Connection, table: Table, said: Sequence[Mapping[str, Any]], columns: Collection[str] | None = None
-) -> dict[str, dict[str, Any]]:
+    connection: Connection, table: Table, said: Sequence[Spelling], columns: Collection[str] | None = None
+) -> Mapping[str, Mapping[str, Any]]:
     """The table's rows with the keys of these facts, as they stand there, by key.
 
     Args:
@@ -45,15 +46,15 @@ def _and(table: Table, given: Any, keys: Sequence[str]) -> Any:
     return condition
 
 
-def recorded(connection: Connection, table: Table, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+def recorded(connection: Connection, table: Table, keys: Collection[str]) -> Mapping[str, Spelling]:
     """What the chain says of rows, by key: of a column that never changes the first word, of others the newest."""
     known = audit_rows.c
     given = known.key == any_(literal(list(keys), ARRAY(Text)))
     query = select(known.key, known.body).where(known.source == table.name, given)
     kept = MATRIX[table.name]
-    told: dict[str, dict[str, Any]] = {}
+    told = defaultdict[str, dict[str, object]](dict)
     for record in connection.execute(query.order_by(known.batch, known.position)):
-        said = told.setdefault(record.key, {})
+        said = told[record.key]
         for name, value in json.loads(record.body).items():
             if name in kept.latest_columns:
                 said[name] = value
@@ -72,7 +73,7 @@ def unlike(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
     return [_unlike(table, row, told.get(key)) for row, key in zip(rows, keys, strict=True)]
 
 
-def _unlike(table: Table, row: Mapping[str, Any], said: Mapping[str, Any] | None) -> list[str] | None:
+def _unlike(table: Table, row: Mapping[str, Any], said: Spelling | None) -> list[str] | None:
     if said is None:
         return None
     there, plain = held(table, row), row_values(table, row)

@@ -205,7 +205,7 @@ def _untold_breaks(checkpoints: Sequence[Checkpoint], told: Collection[Any]) -> 
     ]
 
 
-def _said(body: str) -> dict[str, Any]:
+def _said(body: str) -> Mapping[str, Any]:
     try:
         said = json.loads(body)
     except ValueError:

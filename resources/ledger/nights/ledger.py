@@ -57,7 +57,7 @@ class PostgresLedger(LedgerStore):
                 fact = Fact(known.name, {"workflow": workflow, "spec_hash": spec_hash})
                 append(connection, "workflows", workflow, [fact])
 
-    def workflow_spec(self, spec_hash: str) -> dict[str, Any] | None:
+    def workflow_spec(self, spec_hash: str) -> Mapping[str, Any] | None:
         """The spec with a hash, or None; its keys in the order in which it was declared, where that was kept."""
         known = tables.workflow_versions.c
         query = select(known.spec, known.in_order).where(known.spec_hash == spec_hash).limit(1)
@@ -65,10 +65,9 @@ class PostgresLedger(LedgerStore):
             found = connection.execute(query).first()
         if found is None:
             return None
-        spec: dict[str, Any] = found.spec if found.in_order is None else json.loads(found.in_order)
-        return spec
+        return found.spec if found.in_order is None else json.loads(found.in_order)
 
-    def workflow_specs(self, workflow: str) -> dict[str, dict[str, Any]]:
+    def workflow_specs(self, workflow: str) -> Mapping[str, Mapping[str, Any]]:
         """Every spec under which a workflow has decided, by hash, in the order in which they came."""
         known = tables.workflow_versions.c
         query = select(known.spec_hash, known.spec).where(known.workflow == workflow)

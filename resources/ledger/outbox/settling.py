@@ -11,6 +11,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    ColumnElement,
     Connection,
     Double,
     Integer,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    null,
     select,
     update,
 )
@@ -157,11 +159,9 @@ def _breakers(connection: Connection, settled: Sequence[Settled]) -> None:
         row = connection.execute(select(breakers, passed).where(*here).with_for_update()).one()
         before = Breaker(row.state, row.failures, row.opened)
         after = before.after(answered, len(answers) - answered)
-        changed: dict[str, Any] = {}
-        if after.state == "closed":
-            changed = {"retry_at": None}
-        elif after.opened != before.opened:
-            changed = {"retry_at": func.clock_timestamp() + seconds(literal(after.open_seconds))}
+        retry: ColumnElement[Any] = null() if after.state == "closed" else breakers.c.retry_at
+        if after.state != "closed" and after.opened != before.opened:
+            retry = func.clock_timestamp() + seconds(literal(after.open_seconds))
         connection.execute(
             update(breakers)
             .where(*here)
@@ -174,7 +174,7 @@ def _breakers(connection: Connection, settled: Sequence[Settled]) -> None:
                 saved=retries_left(row.saved, float(row.seconds), first),
                 saved_at=func.clock_timestamp(),
                 changed_at=func.now(),
-                **changed,
+                retry_at=retry,
             )
         )
 

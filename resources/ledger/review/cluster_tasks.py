@@ -93,7 +93,7 @@ def member_of(row: Row[Any]) -> Member:
     return Member(row.id, row.case_id, row.amount, row.subject, row.why)
 
 
-def contents(connection: Connection, tasks: Sequence[int]) -> list[dict[str, Any]]:
+def contents(connection: Connection, tasks: Sequence[int]) -> list[Mapping[str, Any]]:
     """What the tasks show, in the order given."""
     found = dict(connection.execute(select(_known.id, _known.content).where(_known.id.in_(tasks))).tuples().all())
     return [found[task] for task in tasks]

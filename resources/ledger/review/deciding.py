@@ -31,7 +31,7 @@ class WrittenDecision:
     fact: Fact
 
 
-def values_of(content: Mapping[str, Any]) -> dict[str, Any]:
+def values_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """A task's values as actions take them; personal ones stand in it sealed."""
     texts = {text["name"]: text["value"] for text in content.get("text", ())}
     return {**texts, **content.get("sealed", {}), **content.get("fields", {})}

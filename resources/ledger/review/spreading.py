@@ -132,14 +132,13 @@ def _move(
 ) -> list[Fact]:
     """Writes how far a review has come; returns it for the audit chain."""
     known = cluster_tables.cluster_reviews
-    values: dict[str, Any] = {"state": state, "disagreements": disagreements, "version": known.c.version + 1}
-    if state != ClusterState.SAMPLING:
-        values |= {"bound": found.bound, "spread_to": spread_to, "closed_at": func.now()}
+    over = {"bound": found.bound, "spread_to": spread_to, "closed_at": func.now()}
+    told = {"state": state, "disagreements": disagreements, **({} if state == ClusterState.SAMPLING else over)}
     here = (known.c.id == review.id, known.c.version == review.version, known.c.state == ClusterState.SAMPLING)
-    if connection.execute(update(known).where(*here).values(values)).rowcount != 1:
+    if connection.execute(update(known).where(*here).values(**told, version=known.c.version + 1)).rowcount != 1:
         raise LedgerRefused(f"cluster review {review.id} was closed meanwhile; nothing was written, answer again")
     named = {name: getattr(review, name) for name in _NAMED}
-    return [Fact(known.name, {**named, **dict.fromkeys(values.keys() - {"version", "closed_at"})})]
+    return [Fact(known.name, {**named, **dict.fromkeys(told.keys() - {"closed_at"})})]
 
 
 def _supersede(connection: Connection, review: ClusterReview, earlier: bool) -> list[Fact]:
@@ -188,7 +187,7 @@ def _spread(
         )
     outcomes = _outcomes(connection, review, made)
     cluster_tasks.complete(connection, [row.id for row in reached])
-    return [Fact("decisions", vars(row)) for row in rows] + [Fact("outcomes", row) for row in outcomes]
+    return [*(Fact("decisions", vars(row)) for row in rows), *outcomes]
 
 
 def _decisions(
@@ -205,7 +204,7 @@ def _decisions(
     ]
 
 
-def _outcomes(connection: Connection, review: ClusterReview, cases: Sequence[str]) -> list[dict[str, Any]]:
+def _outcomes(connection: Connection, review: ClusterReview, cases: Sequence[str]) -> list[Fact]:
     """Labels nobody saw: never beside one that is known, which the latest would hide."""
     known = tables.outcomes.c
     there = set(
@@ -214,7 +213,7 @@ def _outcomes(connection: Connection, review: ClusterReview, cases: Sequence[str
     same = {"label": review.label, "known_at": connection.scalar(select(func.now())), "source": CLUSTER_REVIEW}
     rows = [{"workflow": review.workflow, "case_id": case, **same} for case in sorted(cases) if case not in there]
     insert_new(connection, tables.outcomes, jsonable(rows), "id")
-    return rows
+    return [Fact("outcomes", row) for row in rows]
 
 
 def _why_back(review: ClusterReview, answered: int, disagreements: int, spread: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
@@ -48,7 +48,10 @@ class NotUnderstood(PipelineError):
         self.task = task
 
 
-NOBODY: dict[str, Any] = {"claim_token": None, "claimed_by": None, "claimed_at": None, "lease_until": None}
+#: New values of a task's columns, or expressions of the database that make them.
+Changes: TypeAlias = Mapping[str, Any]
+
+NOBODY: Changes = {"claim_token": None, "claimed_by": None, "claimed_at": None, "lease_until": None}
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -67,7 +70,7 @@ def task_of(row: Row[Any], token: UUID | None = None) -> Task:
     return Task(**_said(row), content=row.content, token=token)
 
 
-def _said(row: Row[Any]) -> dict[str, Any]:
+def _said(row: Row[Any]) -> Mapping[str, Any]:
     worth = order.Worth(row.why, row.benefit, row.information, row.due_level)
     return {
         **{name: getattr(row, name) for name in _PLAIN},
@@ -109,7 +112,7 @@ def lease_ended() -> Any:
 # -- changing ----------------------------------------------------------------------------------------------------
 
 
-def taken_by(person: str) -> dict[str, Any]:
+def taken_by(person: str) -> Changes:
     """The values of a claim; the lease begins and ends by the database's clock."""
     now = func.clock_timestamp()
     return {
@@ -122,13 +125,13 @@ def taken_by(person: str) -> dict[str, Any]:
     }
 
 
-def back_in_queue() -> dict[str, Any]:
+def back_in_queue() -> Changes:
     """The values of a task that nobody holds any more."""
     waiting = case((known.escalated_at.is_(None), "pending"), else_="escalated")
     return {**NOBODY, "state": waiting, "version": known.version + 1, "proposal_id": None}
 
 
-def ended(state: TaskState) -> dict[str, Any]:
+def ended(state: TaskState) -> Changes:
     """The values of a task that has come to its end."""
     return {
         **NOBODY,
@@ -152,9 +155,7 @@ def held(claim: TaskClaim) -> Any:
     )
 
 
-def moved(
-    connection: Connection, where: Any, values: Mapping[str, Any], event: str, person: str | None
-) -> list[Row[Any]]:
+def moved(connection: Connection, where: Any, values: Changes, event: str, person: str | None) -> list[Row[Any]]:
     """Changes tasks and notes each new version; returns their ids and new versions."""
     changed = update(review_tasks).where(where).values(values).returning(known.id, known.version)
     rows = list(connection.execute(changed))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -45,7 +45,7 @@ _WAITING = "state = 'pending' AND held_by IS NULL"
 _OPEN = "state IN ('pending', 'in_progress', 'escalated')"
 
 
-class Content(TypeDecorator[dict[str, Any]]):
+class Content(TypeDecorator[Mapping[str, Any]]):
     """What a task's page shows. One that nobody can read is one task's trouble, and must not stop the whole queue."""
 
     impl = JSONB(none_as_null=True)
@@ -55,8 +55,8 @@ class Content(TypeDecorator[dict[str, Any]]):
         # as text: what the driver reads by itself it raises about
         return type_coerce(cast(column, Text), self)
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], dict[str, Any] | None]:
-        def read(text: str | None) -> dict[str, Any] | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], Mapping[str, Any] | None]:
+        def read(text: str | None) -> Mapping[str, Any] | None:
             try:
                 return None if text is None else json.loads(text)
             except (RecursionError, ValueError):
