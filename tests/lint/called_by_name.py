@@ -53,6 +53,15 @@ _.alarm_nights
 _.alarm_similarity
 _.alarm_chance
 
+# -- columns of the ledger: read by `vars` and `fields`, for documents and rows -----------------------------------
+_.answered_at
+_.asked_at
+_.decided_epoch
+_.granted_by
+_.last_at
+_.promoted_at
+_.proposal_verdict
+
 # -- declared for whoever checks the house -----------------------------------------------------------------------
 APART  # a test holds every table against it: kept in the chain, or here with the reason why not
 PUBLIC_ROUTES  # a test holds the routes of the public application against it

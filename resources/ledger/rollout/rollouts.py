@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, update
@@ -41,21 +40,16 @@ class SignedChallenger:
 
 @dataclass(frozen=True)
 class Rollout:
-    """A challenger's way, by column, with how it ended: `kind` of the end, `at_night` and `reason`; None before."""
+    """A challenger's way, with how it ended: `kind` of the end and `at_night`; None before."""
 
     id: int
     workflow: str
     version: str
     from_night: str
-    base_version: str | None
     promised_error: float | None
-    proposal: int | None
     terms: Mapping[str, Any]
-    begun_by: str
-    begun_at: datetime
     kind: str | None
     at_night: str | None
-    reason: str | None
 
 
 def begin_rollout(connection: Connection, challenger: SignedChallenger, from_night: str, terms: RolloutTerms) -> int:
@@ -141,9 +135,10 @@ def promise_of(connection: Connection, workflow: str, version: str, night: str) 
 
 def _with_end(workflow: str) -> Select[Any]:
     """A workflow's rollouts, the latest first, with how they ended."""
-    ended = rollout_ends.c
+    begun, ended = rollouts.c, rollout_ends.c
+    named = (begun.id, begun.workflow, begun.version, begun.from_night, begun.promised_error, begun.terms)
     return (
-        select(rollouts, ended.kind, ended.at_night, ended.reason)
+        select(*named, ended.kind, ended.at_night)
         .join_from(rollouts, rollout_ends, ended.rollout == rollouts.c.id, isouter=True)
         .where(rollouts.c.workflow == workflow)
         .order_by(rollouts.c.from_night.desc(), rollouts.c.id.desc())
