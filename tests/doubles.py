@@ -523,7 +523,11 @@ class MemoryQuality:
     def night_signals(self, workflow: str, night: str) -> list[RecordedSignal]:
         rows = [row for row in self.told if row["night"] == night]
         last = [row for row in rows if row["run_id"] == rows[-1]["run_id"]]
-        return [RecordedSignal(id=0, workflow=workflow, recorded_at=datetime.now(UTC), **row) for row in last]
+        known, now = RecordedSignal.__dataclass_fields__.keys(), datetime.now(UTC)
+        return [
+            RecordedSignal(id=0, workflow=workflow, recorded_at=now, **{name: row[name] for name in row.keys() & known})
+            for row in last
+        ]
 
     def breached(self, workflow: str, night: str) -> list[str]:
         return [signal.signal for signal in self.night_signals(workflow, night) if signal.breached]
@@ -537,7 +541,8 @@ class MemoryQuality:
         return new
 
     def requests(self, workflow: str) -> list[TrainingRequest]:
-        return [{"night": night, "why": why} for night, why in sorted(self.asked.items())]
+        now = datetime.now(UTC)
+        return [TrainingRequest(0, workflow, night, why, 0, "run", now) for night, why in sorted(self.asked.items())]
 
 
 @dataclass

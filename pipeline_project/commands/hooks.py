@@ -8,6 +8,7 @@ import os
 import secrets as randomness
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,8 @@ from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.inbound.events import EventKind
 
 if TYPE_CHECKING:
+    import httpx
+
     from pipeline_project.desk.routes.hooks import HookDoor
     from pipeline_project.spec import WorkflowSpec
 
@@ -131,7 +134,7 @@ def send_file(name: str, file: Path, url: str | None, kind: str, night: date | N
         return Exit.WRONG_CALL
     event_kind = EventKind(kind.removesuffix("s"))
     address = f"{(url or settings().desk_url).rstrip('/')}/hooks/{spec.name}/{event_kind.value}s"
-    answers: list[dict[str, Any]] = []
+    answers: list[_Answer] = []
     with httpx.Client(timeout=30) as client:
         for rows in _portions(_rows(spec, file, event_kind)):
             body = _body(spec, event_kind, rows, night)
@@ -143,7 +146,7 @@ def send_file(name: str, file: Path, url: str | None, kind: str, night: date | N
             except httpx.HTTPError as error:
                 complain(f"{address} does not answer ({type(error).__name__}); start it with `pipeline up`")
                 return Exit.ENVIRONMENT_MISSING
-            answers.append({"event": event_id, "rows": len(rows), "status": answer.status_code, **_verdict(answer)})
+            answers.append(_answer(event_id, len(rows), answer))
             if answer.status_code != httpx.codes.ACCEPTED:
                 break
     return _report(address, answers, as_json)
@@ -236,32 +239,45 @@ def _portions(rows: Sequence[dict[str, str]]) -> Iterator[Sequence[dict[str, str
 
 
 def _body(spec: WorkflowSpec, kind: EventKind, rows: Sequence[dict[str, str]], night: date | None) -> bytes:
-    event: dict[str, Any] = {"type": kind.value, "workflow": spec.name, "data": list(rows)}
+    timed = {}
     if night is not None:
         window = window_of(night, spec.nights.time_zone)
-        event["timestamp"] = (window.start + (window.end - window.start) / 2).isoformat()
+        timed = {"timestamp": (window.start + (window.end - window.start) / 2).isoformat()}
+    event = {"type": kind.value, "workflow": spec.name, "data": list(rows), **timed}
     return json.dumps(event, separators=(",", ":")).encode()
 
 
-def _verdict(answer: Any) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Answer:
+    """What became of one event that was sent; the verdict is None where it was refused."""
+
+    event: str
+    rows: int
+    status: int
+    verdict: str | None
+    night: str | None
+    detail: str | None
+
+
+def _answer(event: str, rows: int, answer: httpx.Response) -> _Answer:
     try:
         body = answer.json()
     except ValueError:
-        return {"detail": "no JSON came back; is this the desk's address?"}
-    return {"verdict": body.get("status"), "night": body.get("night"), "detail": body.get("detail")}
+        body = {"detail": "no JSON came back; is this the desk's address?"}
+    return _Answer(event, rows, answer.status_code, body.get("status"), body.get("night"), body.get("detail"))
 
 
-def _report(address: str, answers: list[dict[str, Any]], as_json: bool) -> int:
-    refused = [answer for answer in answers if answer["verdict"] is None] if answers else []
+def _report(address: str, answers: Sequence[_Answer], as_json: bool) -> int:
+    refused = [answer for answer in answers if answer.verdict is None]
     if as_json:
         emit({"url": address, "events": answers})
     elif not answers:
         complain("the file holds no row; nothing was sent")
     else:
         for answer in answers:
-            came = answer.get("verdict") or f"refused: {answer.get('detail')}"
-            where = f", night {answer['night']}" if answer.get("night") else ""
-            say(f"{answer['event']}: {answer['rows']} rows, {answer['status']}, {came}{where}")
+            came = answer.verdict or f"refused: {answer.detail}"
+            where = f", night {answer.night}" if answer.night else ""
+            say(f"{answer.event}: {answer.rows} rows, {answer.status}, {came}{where}")
     return Exit.WRONG_CALL if refused or not answers else Exit.DONE
 
 

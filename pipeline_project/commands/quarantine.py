@@ -8,10 +8,12 @@ import json
 import re
 import shlex
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,7 +28,6 @@ from pipeline_project.commands.shared.options import (
 )
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.privacy.csv_cells import harmless, harmless_row
 from resources.files.small_files import write_whole
 
@@ -82,37 +83,59 @@ def run_quarantine(name: str, night: date | None, export: Path | None, repair: P
     return Exit.DONE
 
 
-def _refused(spec: WorkflowSpec, night: date | None) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _RefusedRow:
+    """A row in quarantine: where it stood, why it was refused, and itself, as JSON."""
+
+    night: str
+    file: str
+    line: int
+    reasons: Sequence[str]
+    raw: str
+
+
+@dataclass(frozen=True)
+class _ShownRow:
+    """A refused row without its content: no value of it is repeated."""
+
+    night: str
+    file: str
+    line: int
+    reasons: Sequence[str]
+
+
+def _refused(spec: WorkflowSpec, night: date | None) -> list[_RefusedRow]:
     first, before = (night.isoformat(), shifted(night.isoformat(), 1)) if night else (None, "9999-12-31")
-    found = lake(settings()).read_span(spec.name, "quarantine", first, before)
-    return [] if found is None else sorted(found.to_pylist(), key=lambda row: (row[NIGHT], row["file"], row["line"]))
+    columns = list(_RefusedRow.__dataclass_fields__)
+    kept = lake(settings()).read_span(spec.name, "quarantine", first, before, columns)
+    rows = [] if kept is None else [_RefusedRow(**row) for row in kept.to_pylist()]
+    return sorted(rows, key=lambda row: (row.night, row.file, row.line))
 
 
-def _shown(spec: WorkflowSpec, row: dict[str, Any]) -> dict[str, Any]:
-    """A refused row without its content: where it stands and why it was refused, no value of it repeated."""
+def _shown(spec: WorkflowSpec, row: _RefusedRow) -> _ShownRow:
     from pipeline_project.domain.privacy.masking import mask, secrets_of_raw, without_values
 
-    secrets = secrets_of_raw(spec.case_schema, row["raw"])
-    reasons = [mask(without_values(reason), secrets) for reason in row["reasons"]]
-    return {NIGHT: row[NIGHT], "file": row["file"], "line": row["line"], "reasons": reasons}
+    secrets = secrets_of_raw(spec.case_schema, row.raw)
+    reasons = [mask(without_values(reason), secrets) for reason in row.reasons]
+    return _ShownRow(row.night, row.file, row.line, reasons)
 
 
-def _report(spec: WorkflowSpec, night: date | None, rows: list[dict[str, Any]]) -> None:
+def _report(spec: WorkflowSpec, night: date | None, rows: Sequence[_ShownRow]) -> None:
     where = f"{spec.name} {night}" if night else spec.name
     if not rows:
         say(f"{where}: nothing in quarantine")
         return
     say(f"{where}: {len(rows)} {'row' if len(rows) == 1 else 'rows'} refused")
-    counts = Counter(_kind(reason) for row in rows for reason in row["reasons"])
+    counts = Counter(_kind(reason) for row in rows for reason in row.reasons)
     table("Why", ("rows", "reason"), [(times, kind) for kind, times in counts.most_common()], right=("rows",))
-    for (of, file), lines in groupby(rows[:SHOWN], key=lambda row: (row[NIGHT], row["file"])):
+    for (of, file), lines in groupby(rows[:SHOWN], key=lambda row: (row.night, row.file)):
         heading(f"Night {of}, {file}")
-        facts((f"line {row['line']}", "; ".join(row["reasons"])) for row in lines)
+        facts((f"line {row.line}", "; ".join(row.reasons)) for row in lines)
     say()
     if len(rows) > SHOWN:
         say(f"… and {len(rows) - SHOWN} more; --night shows one night, --json lists all")
     say("To repair:")
-    chosen = night or rows[0][NIGHT]
+    chosen = night or rows[0].night
     say(f"  pipeline quarantine {spec.name} --night {chosen} --export to_repair.csv")
     say("  mend the rows in to_repair.csv, leave out what cannot be mended")
     say(f"  pipeline quarantine {spec.name} --night {chosen} --repair to_repair.csv")
@@ -124,7 +147,7 @@ def _kind(reason: str) -> str:
     return "`".join(_NUMBERS.sub("…", part) if at % 2 == 0 else part for at, part in enumerate(parts))
 
 
-def _export(spec: WorkflowSpec, rows: list[dict[str, Any]], target: Path, as_json: bool) -> int:
+def _export(spec: WorkflowSpec, rows: Sequence[_RefusedRow], target: Path, as_json: bool) -> int:
     if not rows:
         complain("nothing is in quarantine there, so no file is written")
         return Exit.NOT_FOUND
@@ -134,7 +157,7 @@ def _export(spec: WorkflowSpec, rows: list[dict[str, Any]], target: Path, as_jso
     from resources.sources import repair_format
 
     how = repair_format(spec, target)
-    raw = [json.loads(row["raw"]) for row in rows]
+    raw = [json.loads(row.raw) for row in rows]
     columns = list(dict.fromkeys(column for row in raw for column in row))
     written = io.StringIO(newline="")
     # customers wrote these cells, and a spreadsheet would compute those that look like formulas
