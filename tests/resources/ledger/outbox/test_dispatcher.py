@@ -387,6 +387,6 @@ def test_the_dispatchers_and_the_desks_own_roles_suffice(desk: Desk) -> None:
         give_up_leases(connection, "test")
     at_the_desk = PostgresOutbox(url_as(desk.url, DESK))
     dead = at_the_desk.listed(FLOW, state="dead")[0]
-    assert at_the_desk.ask(dead["key"], PERSON, "the shop is back")["gone"]
+    assert at_the_desk.ask(dead.key, PERSON, "the shop is back").gone
     at_the_desk.stop(FLOW, "recall", PERSON)
     assert at_the_desk.asked(FLOW) == []
