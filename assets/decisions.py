@@ -77,7 +77,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         hold_identity(spec, ledger, night)
         basis = cleared(spec, lake, ledger, night, "decisions", tonight.values())
         ledger.record_workflow(spec.name, spec.spec_hash, spec.model_dump(mode="json"))
-        attempt = ledger.begin_attempt(spec.name, night, context.run_id)
+        attempt = ledger.begin_attempt(spec.name, night, context.run.run_id)
         tables = {noun: table.rows for noun, table in tonight.items()}
         amount = spec.case_schema.by_role(Role.AMOUNT)
         decided = decide_night(
@@ -172,7 +172,7 @@ def build_release(spec: WorkflowSpec) -> dg.AssetsDefinition:
         if spec.warms_up(night):
             return dg.MaterializeResult(metadata={"ready": 0, "warm_up": True})
         basis = cleared(spec, lake, ledger, night, "release")
-        ready = ledger.release(spec.name, night, context.run_id, basis=basis)
+        ready = ledger.release(spec.name, night, context.run.run_id, basis=basis)
         sampled = reviews.newcomers(night, spec.review_terms, spec.action_terms)
         return dg.MaterializeResult(metadata={"ready": ready, "clusters_sampled_again": sampled})
 

@@ -56,14 +56,14 @@ def build_drift(spec: WorkflowSpec) -> dg.AssetsDefinition:
         live: dg.ResourceParam[PolicyState],
     ) -> dg.MaterializeResult[None]:
         """The nights that the champion learned from are the reference; without one a night is only sketched."""
-        night, terms = context.partition_key, spec.drift
+        night, run, terms = context.partition_key, context.run.run_id, spec.drift
         champion = None if spec.warms_up(night) else ledger.champion(spec.name, night)
         tonight = PastNight(night, champion.version if champion else None, _sketch(spec, lake, ledger, night))
         quality.put_sketch(spec.name, tonight)
         if champion is None:
             return dg.MaterializeResult(metadata={"cases": tonight.sketch.cases, "judged": False})
         signals = _signals(spec, quality, champion, tonight)
-        quality.record_signals(spec.name, night, context.run_id, signals)
+        quality.record_signals(spec.name, night, run, signals)
         asked = asked_nights(quality.history(spec.name), terms)
         there = {request.night for request in quality.requests(spec.name)}
         if closes_policy(asked.get(night), terms) and night not in there:
@@ -71,7 +71,7 @@ def build_drift(spec: WorkflowSpec) -> dg.AssetsDefinition:
             live.close(spec.name, night, asked[night], "drift")
         # a night that is run late may complete the breaches of nights after it
         later = [each for each in sorted(asked) if each >= night]
-        new = [n for n in later if quality.ask_training(spec.name, n, asked[n], terms.cooldown_nights, context.run_id)]
+        new = [n for n in later if quality.ask_training(spec.name, n, asked[n], terms.cooldown_nights, run)]
         _tell(spec, ledger, quality, night, asked.get(night) if night in new else None)
         return dg.MaterializeResult(metadata=_metadata(tonight.sketch, signals, asked.get(night)))
 

@@ -136,7 +136,7 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
         made = [stored(lake, spec, noun, night) for noun in ("cases", "quarantine")]
         words = "; ".join(admission.systemic) or "the contract was evaluated whole"
         judged = CheckFinding("cases_contract", not admission.systemic, words)
-        leave_verdict(spec, ledger, night, context.run_id, judged, [arrivals, *made])
+        leave_verdict(spec, ledger, night, context.run.run_id, judged, [arrivals, *made])
         for found in verdicts:
             severity = dg.AssetCheckSeverity.ERROR if found.systemic else dg.AssetCheckSeverity.WARN
             yield dg.AssetCheckResult(asset_key=cases_key, check_name=found.name, **verdict(found, severity))

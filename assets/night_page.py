@@ -196,7 +196,7 @@ def _of_run(context: dg.AssetExecutionContext, night: str) -> pa.Table:
             "began": datetime.fromtimestamp(step.start_time, UTC),
             "seconds": step.end_time - step.start_time,
         }
-        for step in context.instance.get_run_step_stats(context.run_id)
+        for step in context.instance.get_run_step_stats(context.run.run_id)
         if step.start_time and step.end_time
     )
 

@@ -8,7 +8,6 @@ import dagster as dg
 from dagster import AssetSelection
 
 from pipeline_project.dagster_internals import UnresolvedAssetJobDefinition
-from pipeline_project.partitions import nights
 from pipeline_project.spec import WorkflowSpec
 
 #: A job over assets, before Dagster has resolved them.
@@ -44,7 +43,6 @@ def build_jobs(spec: WorkflowSpec) -> dict[str, Job]:
         kind: dg.define_asset_job(
             job_name(spec, kind),
             selection=selection,
-            partitions_def=nights(spec),
             description=words,
             tags={"pipeline/workflow": spec.name, "pipeline/kind": kind, **PRIORITY.get(kind, {})},
             executor_def=dg.in_process_executor,

@@ -180,7 +180,7 @@ class DeltaLake:
         if table is None:
             return None
         # the same order as in reading: of two that came first together the last one counts
-        files = sorted(table.file_uris(partition_filters=[(NIGHT, "=", _valid_night(night))]))
+        files = sorted(table.file_uris(file_pruning_predicate=[(NIGHT, "=", _valid_night(night))]))
         return _content(files[-1]) if files else None
 
     def history(self, workflow: str, asset: str, limit: int | None = None) -> list[Commit]:
@@ -240,7 +240,7 @@ class DeltaLake:
 
     def _files(self, uri: str, night: str) -> int:
         table = self.store.open(uri)
-        return 0 if table is None else len(table.file_uris(partition_filters=[(NIGHT, "=", night)]))
+        return 0 if table is None else len(table.file_uris(file_pruning_predicate=[(NIGHT, "=", night)]))
 
     def _commit_night(self, table: DeltaTable, uri: str, night: str, rows: pa.Table, kept: dict[str, Any]) -> int:
         from deltalake import CommitProperties, Schema, Transaction

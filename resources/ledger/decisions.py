@@ -92,7 +92,7 @@ def standing_decisions(workflow: str) -> Select[Any]:
     known = tables.decisions.c
     return (
         select(tables.decisions)
-        .distinct(known.case_id)
+        .ext(distinct_on(known.case_id))
         .where(known.workflow == workflow)
         .order_by(known.case_id, known.epoch.desc())
     )

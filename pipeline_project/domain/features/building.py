@@ -113,9 +113,9 @@ def _times(cases: pa.Table, plan: FeaturePlan, starts: np.ndarray) -> dict[str, 
     if plan.time is not None:
         utc = _moments(cases.column(plan.time.name)).fillna(utc)
     local = utc.dt.tz_convert(plan.time_zone).dt
-    angle = 2 * np.pi * local.dayofyear.to_numpy(np.float64) / 365.25
+    angle = 2 * np.pi * local.day_of_year.to_numpy(np.float64) / 365.25
     columns = {
-        "weekday": local.weekday.to_numpy(np.float64),
+        "weekday": local.day_of_week.to_numpy(np.float64),
         "hour": (local.hour + local.minute / 60).to_numpy(np.float64),
         SEASON[0]: np.sin(angle),
         SEASON[1]: np.cos(angle),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, func, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pipeline_project.domain.core.nights import shifted
@@ -130,7 +131,7 @@ class PostgresQuality(LedgerStore):
         known = quality_signals.c
         last = (
             select(known.night, known.run_id)
-            .distinct(known.night)
+            .ext(distinct_on(known.night))
             .where(known.workflow == workflow)
             .order_by(known.night, known.id.desc())
             .subquery()

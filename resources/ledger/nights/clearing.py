@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.sql import bindparam
 
 from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict, Step
@@ -38,7 +38,7 @@ def verdicts_of(workflow: str, night: str) -> Select[Any]:
     known = night_verdicts.c
     last = (
         select(night_verdicts)
-        .distinct(known.check_name, known.judged)
+        .ext(distinct_on(known.check_name, known.judged))
         .where(known.workflow == workflow, known.night == night)
         .order_by(known.check_name, known.judged, known.id.desc())
         .subquery()
@@ -82,7 +82,7 @@ def clear(connection: Connection, clearance: Clearance) -> list[Fact]:
     about = bindparam("used", dict(basis.judged), type_=JSONB).op("@>")(known.judged)
     behind = (
         select(night_verdicts)
-        .distinct(known.check_name)
+        .ext(distinct_on(known.check_name))
         .where(known.workflow == workflow, known.night == night, about)
         .order_by(known.check_name, known.id.desc())
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import ARRAY, Text, any_, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.core.model_version import ModelVersion
@@ -281,7 +281,7 @@ class PostgresLedger(LedgerStore):
         known = tables.outcomes.c
         query = (
             select(known.case_id, known.label, known.known_at)
-            .distinct(known.case_id)
+            .ext(distinct_on(known.case_id))
             .where(known.workflow == workflow, known.known_at < as_of)
             .order_by(known.case_id, known.known_at.desc(), known.id.desc())
         )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from resources.ledger.decisions import FIRST_EPOCH
 from resources.ledger.tables import nights as tables
@@ -29,7 +30,7 @@ def decided_further(workflow: str, first: str, before: str) -> Select[Any]:
     known = tables.decisions.c
     return (
         select(known.case_id, known.option)
-        .distinct(known.case_id)
+        .ext(distinct_on(known.case_id))
         .where(known.workflow == workflow, known.epoch > FIRST_EPOCH, known.night >= first, known.night < before)
         .order_by(known.case_id, known.epoch.desc())
     )

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from pipeline_project.domain.core.errors import PersonRefused, SignInRefused
 from pipeline_project.domain.core.people import NewAccount, Person, PersonRole
@@ -253,7 +253,7 @@ def _failures(connection: Connection, said: str) -> int:
 def _roles(connection: Connection) -> dict[str, frozenset[PersonRole]]:
     last = (
         select(person_roles.c.person, person_roles.c.role, person_roles.c.granted)
-        .distinct(person_roles.c.person, person_roles.c.role)
+        .ext(distinct_on(person_roles.c.person, person_roles.c.role))
         .order_by(person_roles.c.person, person_roles.c.role, person_roles.c.id.desc())
     )
     found: dict[str, set[PersonRole]] = {}
@@ -281,7 +281,7 @@ def person_of(connection: Connection, name: str, shown: str) -> Person:
     """An account's person, with the roles and skills of this moment."""
     last = (
         select(person_roles.c.role, person_roles.c.granted)
-        .distinct(person_roles.c.role)
+        .ext(distinct_on(person_roles.c.role))
         .where(person_roles.c.person == name)
         .order_by(person_roles.c.role, person_roles.c.id.desc())
     )

@@ -63,7 +63,7 @@ class Forgetting:
             if row is None:
                 return None
             counted = text("SELECT workflow, count(*) FROM review_tasks WHERE subject = :name GROUP BY 1 ORDER BY 1")
-            tasks = connection.execute(counted, {"name": pseudonym}).tuples().all()
+            tasks = connection.execute(counted, {"name": pseudonym}).all()
             return KnownSubject(row.created_at, row.forgotten_at, dict(tasks))
 
     def forget(self, pseudonym: str, workflow: str, by: str, reason: str, workflows: Iterable[str] = ()) -> bool:

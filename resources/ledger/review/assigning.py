@@ -59,4 +59,4 @@ def _load(connection: Connection, people: Sequence[Person]) -> dict[str, int]:
         known.claimed_by.in_(names) & (known.state == "in_progress"),
     )
     counted = select(person, func.count()).where(open_ones).group_by(person)
-    return dict.fromkeys(names, 0) | dict(connection.execute(counted).tuples().all())
+    return dict.fromkeys(names, 0) | dict(connection.execute(counted).all())

@@ -95,7 +95,7 @@ def member_of(row: Row[Any]) -> Member:
 
 def contents(connection: Connection, tasks: Sequence[int]) -> list[Mapping[str, Any]]:
     """What the tasks show, in the order given."""
-    found = dict(connection.execute(select(_known.id, _known.content).where(_known.id.in_(tasks))).tuples().all())
+    found = dict(connection.execute(select(_known.id, _known.content).where(_known.id.in_(tasks))).all())
     return [found[task] for task in tasks]
 
 

@@ -327,7 +327,7 @@ def _queue(connection: Connection, filters: QueueFilter, limit: int, after: tupl
         query = query.where(known.priority <= priority, or_(known.priority < priority, known.id > last))
     rows = [queue_row(row) for row in connection.execute(query)]
     found = _filtered(select(known.state, func.count()), filters).group_by(known.state)
-    counts = {state.value: 0 for state in OPEN} | dict(connection.execute(found).tuples().all())
+    counts = {state.value: 0 for state in OPEN} | dict(connection.execute(found).all())
     page = rows[:limit]
     more = (page[-1].priority, page[-1].id) if len(rows) > limit else None
     return Queue(page, counts, more)
