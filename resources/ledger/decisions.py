@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Row, Select, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipeline_project.domain.deciding.recorded import NewDecision
 from resources.ledger.rows import jsonable
