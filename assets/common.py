@@ -85,16 +85,19 @@ def night_asset(spec: WorkflowSpec, kinds: set[str], code_version: str = CODE_VE
 def night_outputs(spec: WorkflowSpec, kinds: set[str], described: Mapping[str, str]) -> dict[str, dg.AssetOut]:
     """The outputs of a step that makes several tables of a night, by noun, with what each holds."""
     common = night_output(spec, kinds)
-    return {noun: dg.AssetOut(key=key(spec, noun), description=words, **common) for noun, words in described.items()}
+    return {
+        asset_name: dg.AssetOut(key=key(spec, asset_name), description=words, **common)
+        for asset_name, words in described.items()
+    }
 
 
-def key(spec: WorkflowSpec, noun: str) -> dg.AssetKey:
-    return dg.AssetKey([spec.name, noun])
+def key(spec: WorkflowSpec, asset_name: str) -> dg.AssetKey:
+    return dg.AssetKey([spec.name, asset_name])
 
 
-def from_tonight(spec: WorkflowSpec, *nouns: str) -> dict[str, dg.AssetIn]:
+def from_tonight(spec: WorkflowSpec, *asset_names: str) -> dict[str, dg.AssetIn]:
     """The same night of other assets of the workflow."""
-    return {noun: dg.AssetIn(key(spec, noun)) for noun in nouns}
+    return {asset_name: dg.AssetIn(key(spec, asset_name)) for asset_name in asset_names}
 
 
 def verdict(expectation: Expectation, severity: dg.AssetCheckSeverity) -> dict[str, Any]:

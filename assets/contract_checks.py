@@ -19,7 +19,7 @@ from pipeline_project.spec.output_contract import Noun, output_rules
 ContractOf = Callable[[Contracts, pa.Table, str], Contract]
 
 
-def build_contract_checks(spec: WorkflowSpec, noun: Noun, contract_of: ContractOf) -> dg.AssetChecksDefinition:
+def build_contract_checks(spec: WorkflowSpec, asset_name: Noun, contract_of: ContractOf) -> dg.AssetChecksDefinition:
     """One check per rule over a table, and `<table>_contract`, which keeps the night from going on.
 
     Only that last check blocks: a blocking check that fails ends the step, and the other verdicts would be lost.
@@ -27,16 +27,16 @@ def build_contract_checks(spec: WorkflowSpec, noun: Noun, contract_of: ContractO
     Args:
         contract_of: the contract of one night.
     """
-    asset, words = key(spec, noun), output_rules(spec, noun)
+    asset, words = key(spec, asset_name), output_rules(spec, asset_name)
 
     def declared(name: str, rule: str, blocking: bool = False) -> dg.AssetCheckSpec:
         return dg.AssetCheckSpec(name, asset=asset, description=rule, blocking=blocking, partitions_def=nights(spec))
 
     @dg.multi_asset_check(
-        name=f"{spec.name}__{noun}_contract",
+        name=f"{spec.name}__{asset_name}_contract",
         specs=[
             *(declared(name, rule) for name, rule in words.items()),
-            declared(f"{noun}_contract", "every rule over the table holds", blocking=True),
+            declared(f"{asset_name}_contract", "every rule over the table holds", blocking=True),
         ],
     )
     def contract_checks(
@@ -46,13 +46,13 @@ def build_contract_checks(spec: WorkflowSpec, noun: Noun, contract_of: ContractO
         ledger: dg.ResourceParam[Ledger],
     ) -> Iterator[dg.AssetCheckResult]:
         night = context.partition_key
-        table, cases = stored(lake, spec, noun, night), stored(lake, spec, "cases", night)
+        table, cases = stored(lake, spec, asset_name, night), stored(lake, spec, "cases", night)
         verdicts = contract_of(contracts, cases.rows, night).validate(table.rows.to_pandas())
         for found in verdicts:
             arguments = verdict(found, dg.AssetCheckSeverity.ERROR)
             yield dg.AssetCheckResult(asset_key=asset, check_name=found.name, **arguments)
-        whole = merged(verdicts, asset, f"{noun}_contract")
-        judged = CheckFinding(f"{noun}_contract", whole.passed, whole.description or "")
+        whole = merged(verdicts, asset, f"{asset_name}_contract")
+        judged = CheckFinding(f"{asset_name}_contract", whole.passed, whole.description or "")
         leave_verdict(spec, ledger, night, context.run.run_id, judged, [table, cases])
         yield whole
 

@@ -37,7 +37,7 @@ from pipeline_project.ports.lifecycle import Quality
 from pipeline_project.ports.review import Reviews
 from pipeline_project.services.case_context import known_beside, sealed_values
 from pipeline_project.services.clearance import cleared
-from pipeline_project.services.decision_context import circumstances
+from pipeline_project.services.decision_context import decision_context
 from pipeline_project.spec import WorkflowSpec
 
 #: The asset that says what bounded a night's decisions, made with them: it cannot be read off their rows.
@@ -50,11 +50,11 @@ DESCRIBED = {
 
 def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """Act, or ask a person, at the lowest expected cost; only cases never decided before get a new decision."""
-    nouns = ["arrivals", "cases", "quarantine", "scores", *(["clusters"] if spec.clusters else [])]
+    asset_names = ["arrivals", "cases", "quarantine", "scores", *(["clusters"] if spec.clusters else [])]
 
     @dg.multi_asset(
         name=f"{spec.name}__decisions",
-        ins=from_tonight(spec, *nouns),
+        ins=from_tonight(spec, *asset_names),
         outs=night_outputs(spec, {"deltalake", "postgres"}, DESCRIBED),
         **night_step(spec),
     )
@@ -78,14 +78,14 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         basis = cleared(spec, lake, ledger, night, "decisions", tonight.values())
         ledger.record_workflow(spec.name, spec.spec_hash, spec.model_dump(mode="json"))
         attempt = ledger.begin_attempt(spec.name, night, context.run.run_id)
-        tables = {noun: table.rows for noun, table in tonight.items()}
+        tables = {asset_name: table.rows for asset_name, table in tonight.items()}
         amount = spec.case_schema.by_role(Role.AMOUNT)
         decided = decide_night(
             tables["cases"],
             tables["scores"],
             tables.get("clusters"),
             NightPolicy(spec.cost_matrix, spec.policy_terms, amount.name if amount else None),
-            circumstances(spec, lake, ledger, quality, window(spec, night), tables["scores"]),
+            decision_context(spec, lake, ledger, quality, window(spec, night), tables["scores"]),
         )
         to_people = asked_cases(decided)
         known = known_beside(spec, lake, ledger, window(spec, night), tables["cases"], to_people)
@@ -125,9 +125,9 @@ def _made(
 
 
 def _nothing_decided(spec: WorkflowSpec) -> Iterator[dg.MaterializeResult[pa.Table]]:
-    for noun, schema in (("decisions", DECISIONS), (BOUNDED_BY, BOUNDS)):
+    for asset_name, schema in (("decisions", DECISIONS), (BOUNDED_BY, BOUNDS)):
         metadata = {"rows": 0, "warm_up": True}
-        yield dg.MaterializeResult(asset_key=key(spec, noun), value=schema.empty_table(), metadata=metadata)
+        yield dg.MaterializeResult(asset_key=key(spec, asset_name), value=schema.empty_table(), metadata=metadata)
 
 
 def _work(

@@ -41,11 +41,11 @@ LONGEST_WAIT = 366
 
 def build_drift(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """The sketch of each night and its signals; a breach on enough nights asks for a training, once."""
-    nouns = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
+    asset_names = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
 
     @dg.asset(
         key=key(spec, "drift"),
-        deps=[key(spec, noun) for noun in (*nouns, "scores", "decisions", "outcomes")],
+        deps=[key(spec, asset_name) for asset_name in (*asset_names, "scores", "decisions", "outcomes")],
         **night_asset(spec, {"postgres"}),
     )
     def drift(

@@ -16,7 +16,7 @@ from pipeline_project.partitions import window
 from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.lake import Lake, VectorStore
 from pipeline_project.ports.ledger import Ledger
-from pipeline_project.ports.lifecycle import Live
+from pipeline_project.ports.lifecycle import RolloutMonitoring
 from pipeline_project.ports.registry import Registry
 from pipeline_project.ports.sources import Sources
 from pipeline_project.services.embedding import embed_named, embed_texts, embeddings_table, named_files
@@ -69,11 +69,11 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
 def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """Calibrated probabilities and reasons from the model that decides; of a canary's share that is the challenger."""
-    nouns = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
+    asset_names = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
 
     @dg.asset(
         key=key(spec, "scores"),
-        deps=[key(spec, noun) for noun in (*nouns, "champion")],
+        deps=[key(spec, asset_name) for asset_name in (*asset_names, "champion")],
         **night_asset(spec, {"deltalake", "mlflow"}),
     )
     def scores(
@@ -81,7 +81,7 @@ def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[Ledger],
         registry: dg.ResourceParam[Registry],
-        live: dg.ResourceParam[Live],
+        live: dg.ResourceParam[RolloutMonitoring],
     ) -> dg.MaterializeResult[pa.Table]:
         """One row per case; without a model that can be loaded every case says why and goes to a person."""
         night = window(spec, context.partition_key)

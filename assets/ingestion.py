@@ -133,7 +133,7 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
             metadata={"rows": rows(admission.quarantine), "reasons": counted(admission.reasons)},
         )
         # both outputs are stored by now: what is yielded is written before the next line runs
-        made = [stored(lake, spec, noun, night) for noun in ("cases", "quarantine")]
+        made = [stored(lake, spec, asset_name, night) for asset_name in ("cases", "quarantine")]
         words = "; ".join(admission.systemic) or "the contract was evaluated whole"
         judged = CheckFinding("cases_contract", not admission.systemic, words)
         leave_verdict(spec, ledger, night, context.run.run_id, judged, [arrivals, *made])
@@ -271,7 +271,7 @@ def _nothing_vanished(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[Ledger]
     ) -> dg.AssetCheckResult:
         night = context.partition_key
-        looked_at = [stored(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
+        looked_at = [stored(lake, spec, asset_name, night) for asset_name in ("arrivals", "cases", "quarantine")]
         came, admitted, refused = (table.rows["row_sha256"].to_pylist() for table in looked_at)
         readings = _readings(spec, lake, looked_at[0])
         lines = unaccounted(readings or [], looked_at[0].rows)
@@ -301,7 +301,7 @@ def _night_is_sound(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[Ledger]
     ) -> dg.AssetCheckResult:
         night, limit = context.partition_key, spec.contract.quarantine_limit
-        looked_at = [stored(lake, spec, noun, night) for noun in ("arrivals", "cases", "quarantine")]
+        looked_at = [stored(lake, spec, asset_name, night) for asset_name in ("arrivals", "cases", "quarantine")]
         arrivals, cases, quarantine = (table.rows for table in looked_at)
         refused, repairs = len(quarantine), repaired(arrivals, cases["row_sha256"].to_pylist())
         raised = unevaluated(quarantine["reasons"].to_pylist())

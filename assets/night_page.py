@@ -40,14 +40,14 @@ LOOK_BACK = 60
 
 def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """One self-contained page per night."""
-    nouns = ["arrivals", "cases", "quarantine", "scores", "decisions"]
+    asset_names = ["arrivals", "cases", "quarantine", "scores", "decisions"]
     told = ["cluster_events"] * (spec.clusters is not None)
-    nouns += ["embeddings"] * spec.encodes + ["clusters"] * (spec.clusters is not None)
+    asset_names += ["embeddings"] * spec.encodes + ["clusters"] * (spec.clusters is not None)
 
     @dg.asset(
         key=key(spec, "night_report"),
         # the page comes last: a night with a page is done, and must not be passed over before it was released
-        deps=[key(spec, noun) for noun in (*nouns, *told, BOUNDED_BY, "outcomes", "release")],
+        deps=[key(spec, asset_name) for asset_name in (*asset_names, *told, BOUNDED_BY, "outcomes", "release")],
         **night_asset(spec, {"html", "deltalake"}),
     )
     def night_report(
@@ -63,7 +63,7 @@ def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
         for job in ("nightly", "warm_up"):
             ledger.close_alert(spec.name, f"{job}/{night.night}")
         timings = latest_timings(lake.read_night(spec.name, "night_report", night.night), _of_run(context, night.night))
-        facts = gather(NightStores(spec, lake, ledger, encoders), night, nouns, timings)
+        facts = gather(NightStores(spec, lake, ledger, encoders), night, asset_names, timings)
         report = summarize(spec.report_terms, facts)
         page = render_night(report, _photos(spec, sources))
         address = reports.write(
@@ -94,17 +94,17 @@ class NightStores:
     encoders: Encoders
 
 
-def gather(stores: NightStores, night: NightWindow, nouns: list[str], timings: pa.Table) -> NightFacts:
+def gather(stores: NightStores, night: NightWindow, asset_names: list[str], timings: pa.Table) -> NightFacts:
     """The night's facts, read from the lake and the ledger.
 
     Args:
         timings: `timings.TIMINGS` of the night.
     """
     spec, lake, ledger = stores.spec, stores.lake, stores.ledger
-    read = {noun: stored(lake, spec, noun, night.night) for noun in nouns}
-    tables = {noun: table.rows for noun, table in read.items()}
+    read = {asset_name: stored(lake, spec, asset_name, night.night) for asset_name in asset_names}
+    tables = {asset_name: table.rows for asset_name, table in read.items()}
     arrivals, cases, quarantine, scores, decisions = (
-        tables[noun] for noun in ("arrivals", "cases", "quarantine", "scores", "decisions")
+        tables[asset_name] for asset_name in ("arrivals", "cases", "quarantine", "scores", "decisions")
     )
     past = matured_seen(spec, lake, ledger, shifted(night.night, -LOOK_BACK), night.night, night.start)
     if not spec.warms_up(night.night):

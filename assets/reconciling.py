@@ -9,7 +9,7 @@ from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.partitions import nights
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.reports import NightChecker
-from pipeline_project.reconcile.told import Link
+from pipeline_project.reconcile.scope import Link
 from pipeline_project.spec import WorkflowSpec
 
 ALERT = "does_not_add_up"

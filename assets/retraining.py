@@ -42,12 +42,12 @@ PREVIEW = 200
 
 def build_training_set(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """Cases with a known outcome and the features they had on their own night."""
-    nouns = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
+    asset_names = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
 
     @dg.asset(
         key=key(spec, "training_set"),
         deps=[
-            *(dg.AssetDep(key(spec, noun), partition_mapping=earlier_nights(3650)) for noun in nouns),
+            *(dg.AssetDep(key(spec, asset_name), partition_mapping=earlier_nights(3650)) for asset_name in asset_names),
             dg.AssetDep(key(spec, "outcomes"), partition_mapping=earlier_nights(3650)),
         ],
         **night_asset(spec, {"deltalake"}),
@@ -61,7 +61,7 @@ def build_training_set(spec: WorkflowSpec) -> dg.AssetsDefinition:
         until = window(spec, held_back(spec, lake, ledger, context.partition_key))
         back = spec.model.training_nights
         first = shifted(until.night, -back) if back else None
-        read = {noun: _earlier(spec, lake, noun, first, until.night) for noun in nouns}
+        read = {asset_name: _earlier(spec, lake, asset_name, first, until.night) for asset_name in asset_names}
         table = training_table(read, spec.feature_plan, past_of(spec, lake, ledger, until), spec.nights.time_zone)
         labels = table["label"].to_pylist()
         return dg.MaterializeResult(
@@ -85,13 +85,13 @@ def held_back(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: str) -> str
     return held_back_until(night, mature, spec.gates.nights)
 
 
-def _earlier(spec: WorkflowSpec, lake: Lake, noun: str, first: str | None, before: str) -> pa.Table:
+def _earlier(spec: WorkflowSpec, lake: Lake, asset_name: str, first: str | None, before: str) -> pa.Table:
     """The nights before this one; without rows when it is the first that there is."""
-    table = lake.read_span(spec.name, noun, first, before)
+    table = lake.read_span(spec.name, asset_name, first, before)
     if table is not None:
         return table
     schemas = {"cases": cases_schema(spec.case_schema), "embeddings": EMBEDDINGS, "clusters": CLUSTERS}
-    return schemas[noun].empty_table()
+    return schemas[asset_name].empty_table()
 
 
 def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:

@@ -15,18 +15,18 @@ from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.lifecycle.rollout.checking import (
     BreachResponse,
-    LiveCheck,
+    RolloutCheck,
     check_promise,
     checks_of_comparison,
 )
-from pipeline_project.domain.lifecycle.rollout.comparing import compare_live
+from pipeline_project.domain.lifecycle.rollout.comparing import compare_rollout
 from pipeline_project.domain.lifecycle.rollout.judgeable import LOOKED_AT, Streams, streams
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.partitions import nights, window
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
-from pipeline_project.ports.lifecycle import Live
+from pipeline_project.ports.lifecycle import RolloutMonitoring
 from pipeline_project.ports.registry import Registry
 from pipeline_project.services.as_of import mature_decided
 from pipeline_project.services.night_scoring import NightScorer, challenged
@@ -49,7 +49,7 @@ def build_shadow_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[Ledger],
         registry: dg.ResourceParam[Registry],
-        live: dg.ResourceParam[Live],
+        live: dg.ResourceParam[RolloutMonitoring],
     ) -> dg.MaterializeResult[pa.Table]:
         """The challenger's word on the champion's cases, and the champion's on the challenger's; none without both."""
         night = window(spec, context.partition_key)
@@ -88,7 +88,7 @@ def build_live_check(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=asset,
-        deps=[key(spec, noun) for noun in ("cases", "decisions", "outcomes", "shadow_scores")],
+        deps=[key(spec, asset_name) for asset_name in ("cases", "decisions", "outcomes", "shadow_scores")],
         check_specs=[
             dg.AssetCheckSpec(
                 CHECK,
@@ -104,13 +104,13 @@ def build_live_check(spec: WorkflowSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[Ledger],
-        live: dg.ResourceParam[Live],
+        live: dg.ResourceParam[RolloutMonitoring],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """Each version that decided tonight, on every decision of its own whose truth is known by now."""
         night = context.partition_key
         watched = () if spec.warms_up(night) else live.watched(spec.name, night)
         told: list[str] = []
-        checks: list[LiveCheck] = []
+        checks: list[RolloutCheck] = []
         for each in watched:
             found, said = _look(spec, lake, ledger, live, each, night)
             checks += found
@@ -136,8 +136,8 @@ def build_live_check(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
 
 def _look(
-    spec: WorkflowSpec, lake: Lake, ledger: Ledger, live: Live, watched: Watched, night: str
-) -> tuple[list[LiveCheck], list[str]]:
+    spec: WorkflowSpec, lake: Lake, ledger: Ledger, live: RolloutMonitoring, watched: Watched, night: str
+) -> tuple[list[RolloutCheck], list[str]]:
     """What was seen of a version by a night, and what followed from it in words."""
     terms = spec.rollout
     truth = _truth(spec, lake, ledger, watched.since, night)
@@ -146,7 +146,7 @@ def _look(
     found = [check_promise(truth, spec.cost_matrix.options, watched, terms.alpha)]
     if watched.rolling and watched.base is not None:
         sides = _both_words(lake, ledger, spec, watched, night)
-        compared = compare_live(truth, sides[watched.base], sides[watched.version], spec.policy_terms, terms.alpha)
+        compared = compare_rollout(truth, sides[watched.base], sides[watched.version], spec.policy_terms, terms.alpha)
         found += checks_of_comparison(watched.version, compared, terms.alpha)
     broken = [check for check in found if check.breached]
     if not broken:
@@ -183,9 +183,9 @@ def _both_words(
     """Probabilities by case of the challenger and of the champion, whoever of them decided it; of today's labels."""
     sides: dict[str, dict[str, Sequence[float] | None]] = {str(watched.base): {}, watched.version: {}}
     labels = ledger.labels_of_models(spec.name, sides)
-    for noun in ("scores", "shadow_scores"):
+    for asset_name in ("scores", "shadow_scores"):
         table = lake.read_span(
-            spec.name, noun, watched.since, shifted(night, 1), [CASE_ID, "model_version", "probabilities"]
+            spec.name, asset_name, watched.since, shifted(night, 1), [CASE_ID, "model_version", "probabilities"]
         )
         for row in [] if table is None else table.to_pylist():
             if row["model_version"] in sides:
@@ -194,7 +194,9 @@ def _both_words(
     return dict(sides)
 
 
-def _withdrawn(spec: WorkflowSpec, ledger: Ledger, live: Live, watched: Watched, night: str, why: str) -> str:
+def _withdrawn(
+    spec: WorkflowSpec, ledger: Ledger, live: RolloutMonitoring, watched: Watched, night: str, why: str
+) -> str:
     """A challenger that is worse, or breaks its promise, goes no further."""
     said = f"{why}; it decides nothing from {shifted(night, 1)} on"
     command = f"pipeline models {spec.name}"
@@ -203,7 +205,9 @@ def _withdrawn(spec: WorkflowSpec, ledger: Ledger, live: Live, watched: Watched,
     return said
 
 
-def _turned_back(spec: WorkflowSpec, ledger: Ledger, live: Live, watched: Watched, night: str, why: str) -> str:
+def _turned_back(
+    spec: WorkflowSpec, ledger: Ledger, live: RolloutMonitoring, watched: Watched, night: str, why: str
+) -> str:
     """A champion that breaks its promise decides no more; answered once, told by every night that sees it."""
     if live.breach_answered(spec.name, watched):
         return f"{why}; this was answered"
@@ -221,7 +225,7 @@ def _answer(made: BreachResponse) -> str:
     return f"{who} from {made.from_night} on, and {made.held} actions that were not sent are held"
 
 
-def _line(check: LiveCheck) -> str:
+def _line(check: RolloutCheck) -> str:
     if check.kind == "promise":
         promised = "nothing was promised" if check.promised_error is None else f"promised {check.promised_error:.2%}"
         seen = f"{check.errors} of {check.seen} judged decisions were wrong ({check.low:.2%} to {check.high:.2%})"

@@ -179,11 +179,11 @@ def graph(chromium: Browser, address: str, name: str) -> bytes:
         warnings.simplefilter("ignore")
         assets = build_assets(workflow(name))
     # what lies in a group of its own, as the replays do, is drawn on another page
-    nouns = [key.path[-1] for asset in assets for key, group in asset.group_names_by_key.items() if group == name]
+    asset_names = [key.path[-1] for asset in assets for key, group in asset.group_names_by_key.items() if group == name]
     page = chromium.new_page(viewport={"width": GRAPH_WIDTH, "height": GRAPH_HEIGHT})
     page.add_init_script(REMEMBERED)
     page.goto(f"{address}/locations/__repository__@pipeline_project/asset-groups/{name}/lineage")
-    left, top, right, bottom = zip(*_settled(page, nouns), strict=True)
+    left, top, right, bottom = zip(*_settled(page, asset_names), strict=True)
     x, y = min(left) - MARGIN, min(top) - MARGIN
     return page.screenshot(clip={"x": x, "y": y, "width": max(right) + MARGIN - x, "height": max(bottom) + MARGIN - y})
 
@@ -216,12 +216,12 @@ def kept(picture: bytes, target: Path) -> None:
     say(f"{target.relative_to(ROOT)}: {image.width} x {image.height}, {size:,} bytes")
 
 
-def _settled(page: Page, nouns: list[str]) -> list[list[float]]:
+def _settled(page: Page, asset_names: list[str]) -> list[list[float]]:
     """The boxes of the nodes in CSS pixels, as [left, top, right, bottom], once nothing moves any more."""
     from playwright.sync_api import TimeoutError as NeverSettled
 
     try:
-        handle: Any = page.wait_for_function(SETTLED, arg=nouns, timeout=DRAWN_MILLISECONDS, polling=200)
+        handle: Any = page.wait_for_function(SETTLED, arg=asset_names, timeout=DRAWN_MILLISECONDS, polling=200)
     except NeverSettled:
         raise PictureMissing(
             f"{page.url} was not drawn within {DRAWN_MILLISECONDS // 1000} seconds; open it in a browser to see why"

@@ -45,7 +45,7 @@ COMMANDS: Mapping[str, str] = {
     "replay": "Past nights decided by a candidate, beside what decided them.",
     "people": "Accounts and roles at the review desk.",
     "audit": "The audit chain: check it, search it, prove a fact.",
-    "hooks": "The webhook door: other systems post arrivals and outcomes.",
+    "hooks": "The webhook receiver: other systems post arrivals and outcomes.",
     "hold": "Legal holds: what may not be forgotten or erased.",
     "keys": "Turns the master key of personal values.",
 }

@@ -36,11 +36,11 @@ from pipeline_project.domain.lifecycle.drift.recorded import RecordedSignal, Tra
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
-from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, LiveCheck
+from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, RolloutCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 from pipeline_project.domain.review.night_work import NightWork
-from pipeline_project.reconcile.told import Link
+from pipeline_project.reconcile.scope import Link
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 from pipeline_project.spec.output_contract import output_rules
@@ -558,12 +558,12 @@ class Proposals:
 
 @dataclass
 class MemoryLive:
-    """`pipeline_project.ports.lifecycle.Live`: the ledger's champion, and whatever a test says of tonight."""
+    """`RolloutMonitoring`: the champion of the ledger, and whatever a test says of tonight."""
 
     ledger: MemoryLedger
     models: NightModels | None = None
     watching: tuple[Watched, ...] = ()
-    checks: list[LiveCheck] = field(default_factory=list)
+    checks: list[RolloutCheck] = field(default_factory=list)
     withdrawn: list[tuple[str, str, str]] = field(default_factory=list)
     completed: list[str] = field(default_factory=list)
     breaches: list[tuple[str, str]] = field(default_factory=list)
@@ -578,7 +578,7 @@ class MemoryLive:
     def watched(self, workflow: str, night: str) -> tuple[Watched, ...]:
         return self.watching
 
-    def record_checks(self, workflow: str, night: str, checks: Sequence[LiveCheck]) -> None:
+    def record_checks(self, workflow: str, night: str, checks: Sequence[RolloutCheck]) -> None:
         self.checks += checks
 
     def withdraw(self, workflow: str, version: str, at_night: str, reason: str) -> bool:
@@ -680,11 +680,13 @@ class World:
             "io_manager": MemoryIO(self.lake),
         }
 
-    def run(self, night: str, *nouns: str, instance: dg.DagsterInstance | None = None) -> dg.ExecuteInProcessResult:
+    def run(
+        self, night: str, *asset_names: str, instance: dg.DagsterInstance | None = None
+    ) -> dg.ExecuteInProcessResult:
         with patch("assets.common.RETRIES", None):  # a step that fails would wait before it tries again
             workflow = build_workflow(self.spec)
         assets = [asset for asset in workflow.assets if isinstance(asset, dg.AssetsDefinition)]
-        asked = {dg.AssetKey([self.spec.name, noun]) for noun in nouns}
+        asked = {dg.AssetKey([self.spec.name, asset_name]) for asset_name in asset_names}
         return dg.materialize(
             [*workflow.assets, *workflow.asset_checks],
             # what one step makes is made together
@@ -701,17 +703,21 @@ class World:
         window = window_of(night, self.spec.nights.time_zone)
         arrivals = self.sources.read(window).rows
         admitted = admit(read_rows(arrivals, self.spec.case_schema), [], None, window)
-        for noun, table in [("arrivals", arrivals), ("cases", admitted.cases), ("quarantine", admitted.quarantine)]:
-            self.lake.write_night(self.spec.name, noun, night, table)
+        for asset_name, table in [
+            ("arrivals", arrivals),
+            ("cases", admitted.cases),
+            ("quarantine", admitted.quarantine),
+        ]:
+            self.lake.write_night(self.spec.name, asset_name, night, table)
         self.ledger.record_outcomes(self.spec.name, self.sources.outcomes(self.spec).read(window).rows)
         gathered = ("arrivals", "cases", "quarantine")
-        judged = {noun: str(self.lake.content(self.spec.name, noun, night)) for noun in gathered}
+        judged = {asset_name: str(self.lake.content(self.spec.name, asset_name, night)) for asset_name in gathered}
         for check in (NOTHING_VANISHED, NIGHT_IS_SOUND, "cases_contract"):
             verdict = CheckVerdict(check, True, "it holds", {SPEC: self.spec.spec_hash, **judged})
             self.ledger.record_verdict(self.spec.name, night, verdict, "run")
 
-    def table(self, noun: str, night: str = NIGHT) -> list[dict[str, Any]]:
-        return self.lake.tables[(self.spec.name, noun)][night].to_pylist()
+    def table(self, asset_name: str, night: str = NIGHT) -> list[dict[str, Any]]:
+        return self.lake.tables[(self.spec.name, asset_name)][night].to_pylist()
 
 
 def made(result: dg.ExecuteInProcessResult) -> set[str]:
@@ -719,9 +725,9 @@ def made(result: dg.ExecuteInProcessResult) -> set[str]:
     return {event.asset_key.path[-1] for event in result.get_asset_materialization_events()}
 
 
-def metadata(result: dg.ExecuteInProcessResult, noun: str) -> dict[str, Any]:
+def metadata(result: dg.ExecuteInProcessResult, asset_name: str) -> dict[str, Any]:
     """What the materialization of a noun says."""
-    of = [e for e in result.get_asset_materialization_events() if e.asset_key.path[-1] == noun]
+    of = [e for e in result.get_asset_materialization_events() if e.asset_key.path[-1] == asset_name]
     return {name: value.value for name, value in of[0].materialization.metadata.items()}
 
 

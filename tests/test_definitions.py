@@ -133,12 +133,12 @@ def test_a_workflow_has_only_what_it_declares(repository: dg.RepositoryDefinitio
 
 
 def test_every_asset_says_whose_it_is(repository: dg.RepositoryDefinition, spec: WorkflowSpec) -> None:
-    for noun in nouns_of(spec):
-        node = repository.asset_graph.get(dg.AssetKey([spec.name, noun]))
+    for asset_name in nouns_of(spec):
+        node = repository.asset_graph.get(dg.AssetKey([spec.name, asset_name]))
         assert node.group_name == spec.name
         assert list(node.owners) == list(spec.owners)
-        assert node.kinds, noun
-        assert node.description, noun
+        assert node.kinds, asset_name
+        assert node.description, asset_name
         assert node.metadata["spec_hash"] == spec.spec_hash
         partitions = node.partitions_def
         assert isinstance(partitions, dg.DailyPartitionsDefinition)
@@ -159,10 +159,14 @@ def test_every_step_tries_again_with_backoff_and_jitter(
 def test_every_expectation_is_a_check(repository: dg.RepositoryDefinition, spec: WorkflowSpec) -> None:
     graph = repository.asset_graph
     mine = {key for key in graph.asset_check_keys if key.asset_key.path[0] == spec.name}
-    nouns = ("scores", "decisions", *(("embeddings",) if spec.encodes else ()))
+    asset_names = ("scores", "decisions", *(("embeddings",) if spec.encodes else ()))
     embeddings = {"embeddings_contract"} if spec.encodes else set()
     expected = {("cases", rule.name) for rule in rules(spec)}
-    expected |= {(noun, rule) for noun in nouns for rule in (*output_rules(spec, noun), f"{noun}_contract")}
+    expected |= {
+        (asset_name, rule)
+        for asset_name in asset_names
+        for rule in (*output_rules(spec, asset_name), f"{asset_name}_contract")
+    }
     expected |= {
         ("arrivals", "landed_as_expected"),
         ("cases", "nothing_vanished"),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.clusters.similarity import vectors_of
-from pipeline_project.domain.core.reasons import ALONE, Reason, ReasonWords, Trait, words_of
+from pipeline_project.domain.core.reasons import AUTOMATED, Reason, ReasonWords, Trait, words_of
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType
 from pipeline_project.domain.features.building import build_features, no_past
 from pipeline_project.domain.features.plan import FeaturePlan
@@ -26,7 +26,7 @@ from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.models.boosting import BoostedTrees
 from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.fusion import FusionNetwork
-from pipeline_project.domain.models.out_of_distribution import Familiar
+from pipeline_project.domain.models.out_of_distribution import OutOfDistributionDetector
 from pipeline_project.domain.privacy.fields import OPENED
 from pipeline_project.domain.vectors.modalities import (
     EMBEDDINGS,
@@ -58,10 +58,10 @@ def test_words_of_reasons_tell_them_apart() -> None:
 
 
 def test_what_follows_from_a_reason_goes_together() -> None:
-    assert Reason.having(Trait.ALONE) == ALONE
-    assert Reason.having(Trait.TURNED_AWAY) < ALONE
+    assert Reason.having(Trait.AUTOMATED) == AUTOMATED
+    assert Reason.having(Trait.TURNED_AWAY) < AUTOMATED
     people = (Trait.BARRED, Trait.UNSCORED, Trait.DOUBT, Trait.INDIVIDUAL)
-    assert [(trait, reason) for trait, reason in product(people, ALONE) if trait in reason.traits] == []
+    assert [(trait, reason) for trait, reason in product(people, AUTOMATED) if trait in reason.traits] == []
 
 
 def test_a_reason_that_another_version_wrote_is_said_to_be_unknown() -> None:
@@ -168,7 +168,7 @@ def test_another_modality_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
         again = kind.from_files(model.files())
         assert (again.probabilities(features).argmax(axis=1) == y).mean() > 0.9
         assert "what the second text says" in str(again.reasons(features, again.probabilities(features), 3))
-    strange = Familiar().fit(features, (), seed=7).limit(features)
+    strange = OutOfDistributionDetector().fit(features, (), seed=7).limit(features)
     assert strange.limits.keys() == {"second"}
     assert {key.split("/")[1] for key in sketch_night("2025-03-01", cases, schema, embeddings).parts} >= {"second"}
     assert vectors_of(embeddings, ids).kinds["second"].shape == (60, 4)

@@ -22,8 +22,8 @@ from benchmarks.chaos.actions import ask
 from benchmarks.chaos.dispatching import FIRST_WAIT, FLOW, LONGEST_WAIT, NIGHT, REST, Chaos
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from pipeline_project.domain.delivery import backoff as pace
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.operations import dispatch as dispatching
 from pipeline_project.operations.dispatch import Dispatcher, run_workers
 from resources.postgres.databases import engine_of, pooled_engine
@@ -53,20 +53,20 @@ class Shop:
     longest_seconds: float = 1.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def send(self, action: Sent) -> DeliveryResult:
+    def send(self, action: ClaimedAction) -> DeliveryResult:
         sent = replace(action, key=uuid4()) if self.keyless else action
         time.sleep(self.draw.choice([0.001, 0.005, 0.03]))
         with self._lock:
             if not self.happened[sent.key]:
                 self.happened[sent.key] += 1
                 self.of_action[action.id] += 1
-        return DeliveryResult(Fate.DONE, receipt={"status": 200})
+        return DeliveryResult(DeliveryStatus.DONE, receipt={"status": 200})
 
-    def look_up(self, action: Sent) -> DeliveryResult | None:
+    def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         return (
-            DeliveryResult(Fate.DONE)
+            DeliveryResult(DeliveryStatus.DONE)
             if self.happened[action.key]
-            else DeliveryResult(Fate.AGAIN, "never_seen", "never seen")
+            else DeliveryResult(DeliveryStatus.AGAIN, "never_seen", "never seen")
         )
 
     def remembers(self, seconds: float) -> bool:

@@ -25,8 +25,8 @@ from uuid import UUID
 import httpx
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from resources.destinations.http import HttpService
 
 TIMEOUT = 1.0
@@ -185,20 +185,22 @@ def judged(address: str, success: bool, draw: Random) -> tuple[Came, str]:
     took = time.monotonic() - began
     if took > service.longest_seconds + BUSY:
         return Came.SILENT, f"it took {took:.1f} s of a promised {service.longest_seconds:g}"
-    if answer.fate is Fate.DONE and not success:
+    if answer.status is DeliveryStatus.DONE and not success:
         return Came.LOST, "called done without a word of success"
-    if answer.fate is Fate.REFUSED and success:
+    if answer.status is DeliveryStatus.REFUSED and success:
         return Came.LOST, "refused although it may have happened"
     return Came.WELL, ""
 
 
-def _action(draw: Random) -> Sent:
+def _action(draw: Random) -> ClaimedAction:
     values: dict[str, Any] = {
         "id": 1, "workflow": "chaos", "case_id": "C-1", "destination": "shop", "kind": "refund",
         "key": UUID(int=draw.getrandbits(128), version=4), "fingerprint": "0" * 64, "payload": {"case": "C-1"},
         "money": 1.0, "live": True, "attempt": 1, "seconds": 0.0, "uncertain": False,
     }  # fmt: skip
-    return Sent(**{name: value for name, value in values.items() if name in Sent.__dataclass_fields__})
+    return ClaimedAction(
+        **{name: value for name, value in values.items() if name in ClaimedAction.__dataclass_fields__}
+    )
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from typing import Any
 from uuid import uuid4
 
 from pipeline_project.domain.delivery import backoff as pace
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.operations import dispatch as dispatching
 from pipeline_project.operations.dispatch import Dispatcher
 from resources.destinations.http import HttpService
@@ -143,17 +143,17 @@ class _Place:
     def longest_seconds(self) -> float:
         return self.service.longest_seconds
 
-    def send(self, action: Sent) -> DeliveryResult:
+    def send(self, action: ClaimedAction) -> DeliveryResult:
         self.mine.meet(Point.BEFORE_SEND)
         # taken out: a key for each try, as somebody would have who makes them from the attempt
         sent = replace(action, key=uuid4()) if self.without is Protection.KEYS else action
         answer = self.service.send(sent)
         self.mine.meet(Point.AFTER_SEND)
-        if self.without is Protection.UNKNOWN and answer.fate is Fate.UNKNOWN:
-            return DeliveryResult(Fate.DONE)
+        if self.without is Protection.UNKNOWN and answer.status is DeliveryStatus.UNKNOWN:
+            return DeliveryResult(DeliveryStatus.DONE)
         return answer
 
-    def look_up(self, action: Sent) -> DeliveryResult | None:
+    def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         return self.service.look_up(action)
 
     def remembers(self, seconds: float) -> bool:

@@ -113,11 +113,11 @@ def _job(house: House) -> dict[str, Any]:
 
 def _graph(house: House, chosen: Sequence[str], checks: bool) -> dict[str, Any]:
     """What the UI sends for assets that were marked in the graph, for one night."""
-    nouns = [noun for step in chosen for noun in STEPS[step]]
-    paths = [{"path": [house.name, noun]} for noun in nouns]
+    asset_names = [asset_name for step in chosen for asset_name in STEPS[step]]
+    paths = [{"path": [house.name, asset_name]} for asset_name in asset_names]
     selected: dict[str, Any] = {"assetSelection": paths}
     if not checks:
-        selected["assetCheckSelection"] = list(_rules(house)) if RULES_OF in nouns else []
+        selected["assetCheckSelection"] = list(_rules(house)) if RULES_OF in asset_names else []
     return _wanted("__ASSET_JOB", selected)
 
 

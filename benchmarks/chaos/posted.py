@@ -26,7 +26,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from pipeline_project.desk.routes.hooks import HookDoor, HookLimits, build_hooks_app
+from pipeline_project.desk.routes.hooks import HookLimits, HookReceiver, build_hooks_app
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.admission import admit
@@ -129,7 +129,7 @@ class _House:
     def __init__(self, store: PostgresInbound, folder: Path, url: str) -> None:
         self.store, self.url = store, url
         limits = HookLimits(events=10_000_000)
-        self.door = TestClient(build_hooks_app(HookDoor(store, lambda _: (SECRET,), limits)))
+        self.door = TestClient(build_hooks_app(HookReceiver(store, lambda _: (SECRET,), limits)))
         (folder / "in").mkdir()
         self.spec = claims(folder)
         self.source = InboundCases(self.spec, case_source(self.spec, Settings(home=folder / "home"), {}), store)

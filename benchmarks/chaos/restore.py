@@ -25,11 +25,11 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from benchmarks.home import bench_home
 from pipeline_project.container.outbox import usable_destinations
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.operations.dispatch import Dispatcher
 from pipeline_project.operations.reconciliation import declared, where
 from pipeline_project.reconcile.run import reconcile
-from pipeline_project.reconcile.told import Span
+from pipeline_project.reconcile.scope import Span
 from resources.destinations.file_drop import FileDrop
 from resources.postgres.databases import LEDGER, MLFLOW, engine_of
 from resources.postgres.embedded import EmbeddedServer
@@ -188,7 +188,7 @@ def _without(protection: str | None) -> Iterator[None]:
         return
     whole: Callable[..., object] = FileDrop.send
 
-    def keyless(self: FileDrop, action: Sent) -> object:
+    def keyless(self: FileDrop, action: ClaimedAction) -> object:
         return whole(self, replace(action, key=uuid4()))
 
     with mock.patch.object(FileDrop, "send", keyless):

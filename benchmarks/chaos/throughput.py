@@ -17,8 +17,8 @@ from sqlalchemy import NullPool, create_engine, func, make_url, select, text
 from benchmarks.chaos.actions import ask
 from benchmarks.chaos.dispatching import FLOW, Chaos
 from benchmarks.chaos.verdicts import Seen, tell
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.operations.dispatch import BATCH, Dispatcher, run_workers
 from resources.ledger.migrate import upgrade
 from resources.ledger.tables.actions import actions
@@ -38,15 +38,15 @@ class Memory:
     longest_seconds: float = 0.0
     happened: Counter[UUID] = field(default_factory=Counter)
 
-    def send(self, action: Sent) -> DeliveryResult:
+    def send(self, action: ClaimedAction) -> DeliveryResult:
         self.happened[action.key] += 1
-        return DeliveryResult(Fate.DONE, receipt={"status": 200})
+        return DeliveryResult(DeliveryStatus.DONE, receipt={"status": 200})
 
-    def look_up(self, action: Sent) -> DeliveryResult | None:
+    def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         return (
-            DeliveryResult(Fate.DONE)
+            DeliveryResult(DeliveryStatus.DONE)
             if self.happened[action.key]
-            else DeliveryResult(Fate.AGAIN, "never_seen", "never seen")
+            else DeliveryResult(DeliveryStatus.AGAIN, "never_seen", "never seen")
         )
 
     def remembers(self, seconds: float) -> bool:

@@ -176,7 +176,7 @@ def _nights(
     model.predict(table.select(np.arange(1)))
     # the rest without reasons, which take most of the time and change no decision
     told = model.calibration.apply(model.estimator.probabilities(table))
-    problems = [OUT_OF_DISTRIBUTION if odd else None for odd in model.familiar.strange(table)]
+    problems = [OUT_OF_DISTRIBUTION if odd else None for odd in model.ood_detector.strange(table)]
     return decided(cases, told / told.sum(axis=1, keepdims=True), version, problems)
 
 

@@ -13,7 +13,7 @@ from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.model_terms import PromiseTerms
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
-from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.context import DecisionContext
 from pipeline_project.domain.deciding.decisions import NightPolicy, decide_night
 from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
 from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evidence_of
@@ -66,7 +66,7 @@ def again_under(
         known = outcomes[outcomes["known_at"] <= window(spec, night).start]
         evidence = _evidence(spec, frame[frame[NIGHT] < night], model, known, cases, row_of)
         of_cases = cases.take(pa.array(row_of.loc[tonight[CASE_ID]].to_numpy(), pa.int64()))
-        told = Circumstances(evidence=evidence, model=model)
+        told = DecisionContext(evidence=evidence, model=model)
         result = decide_night(of_cases, _scores(tonight), None, NightPolicy(spec.cost_matrix, policy, None), told)
         option = np.array([each.option for each in result.cases], dtype=object)
         label = np.array([spec.labels.index(label_of[case]) if case in label_of else -1 for case in tonight[CASE_ID]])

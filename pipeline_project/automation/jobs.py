@@ -30,8 +30,8 @@ def job_name(spec: WorkflowSpec, kind: str) -> str:
 def build_jobs(spec: WorkflowSpec) -> dict[str, Job]:
     """The jobs by kind. One run of a workflow at a time, in order: a night builds on the nights before it."""
 
-    def named(nouns: tuple[str, ...]) -> AssetSelection:
-        return AssetSelection.assets(*([spec.name, noun] for noun in nouns))
+    def named(asset_names: tuple[str, ...]) -> AssetSelection:
+        return AssetSelection.assets(*([spec.name, asset_name] for asset_name in asset_names))
 
     night = AssetSelection.groups(spec.name) - named(TRAINING)
     selections = {

@@ -49,7 +49,7 @@ def night_states(
     """
     wanted = list(nights)
     taken = last_materializations(instance, spec, "arrivals", wanted)
-    ends = {noun: last_materializations(instance, spec, noun, wanted) for noun in _ends(spec)}
+    ends = {asset_name: last_materializations(instance, spec, asset_name, wanted) for asset_name in _ends(spec)}
     states = {}
     for night in wanted:
         landed = source.fingerprint(window(spec, night))
@@ -57,7 +57,8 @@ def night_states(
             landed = sha256(f"{landed} {photos[night]}".encode()).hexdigest()
         arrivals = taken.get(night)
         finished = arrivals is not None and all(
-            night in ends[noun] and ends[noun][night].timestamp >= arrivals.timestamp for noun in _ends_of(spec, night)
+            night in ends[asset_name] and ends[asset_name][night].timestamp >= arrivals.timestamp
+            for asset_name in _ends_of(spec, night)
         )
         fingerprint = _landed(arrivals)
         state = NightProgress(landed, fingerprint, finished)
@@ -126,12 +127,12 @@ def failed_runs(instance: DagsterInstance, job: str, night: str) -> int:
 
 
 def last_materializations(
-    instance: DagsterInstance, spec: WorkflowSpec, noun: str, nights: list[str]
+    instance: DagsterInstance, spec: WorkflowSpec, asset_name: str, nights: list[str]
 ) -> dict[str, dg.EventLogRecord]:
     """The latest materialization of an asset on each of these nights, by night."""
     latest: dict[str, dg.EventLogRecord] = {}
     for start in range(0, len(nights), _PAGE):
-        chosen = AssetRecordsFilter(AssetKey([spec.name, noun]), asset_partitions=nights[start : start + _PAGE])
+        chosen = AssetRecordsFilter(AssetKey([spec.name, asset_name]), asset_partitions=nights[start : start + _PAGE])
         cursor, more = None, True
         while more:
             page = instance.fetch_materializations(chosen, limit=_PAGE, cursor=cursor)

@@ -1,4 +1,4 @@
-"""`pipeline desk`: the review desk with the webhook door, over what the container opens."""
+"""`pipeline desk`: the review desk with the webhook receiver, over what the container opens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ app = command_app()
     epilog=example("pipeline desk", "pipeline desk --port 3104"),
 )
 def desk(port: Annotated[int, port_option("The desk's.")] = 3004) -> None:
-    """Serves the review desk and the webhook door on this machine until Ctrl-C."""
+    """Serves the review desk and the webhook receiver on this machine until Ctrl-C."""
     raise typer.Exit(serve_desk(port))
 
 
@@ -47,7 +47,7 @@ def serve_desk(port: int) -> int:
 
 def open_desk(context: AppContext, port: int) -> FastAPI:
     """The desk of a home, with every guard and every room."""
-    from pipeline_project.commands.hooks import open_door
+    from pipeline_project.commands.hooks import open_hook_receiver
     from pipeline_project.container.desk import open_doors
     from pipeline_project.desk.app import build_app
     from pipeline_project.desk.routes.hooks import PREFIX, build_hooks_router
@@ -55,7 +55,7 @@ def open_desk(context: AppContext, port: int) -> FastAPI:
     specs = workflows().specs
     app = build_app(open_doors(context.stores, specs), frame_at(context, port), elsewhere=(PREFIX,))
     # after the desk's own rooms: the door's ticket is a signature, not a session
-    app.include_router(build_hooks_router(open_door()))
+    app.include_router(build_hooks_router(open_hook_receiver()))
     return app
 
 

@@ -1,4 +1,4 @@
-"""`pipeline hooks`: the webhook door's secrets, events sent to it for trying out, and what came through it."""
+"""`pipeline hooks`: the webhook receiver's secrets, events sent to it for trying out, and what came through it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pipeline_project.domain.intake.inbound.events import EventKind
 if TYPE_CHECKING:
     import httpx
 
-    from pipeline_project.desk.routes.hooks import HookDoor
+    from pipeline_project.desk.routes.hooks import HookReceiver
     from pipeline_project.spec import WorkflowSpec
 
 #: Rows and bytes of an event that `send` makes, below the most that the door takes.
@@ -42,7 +42,7 @@ _SECRET_BYTES = 32
 _NAMES = uuid.UUID("5c1b3a52-1a04-4f7f-9d2c-3d1f7a1e6c11")
 
 app = command_app(
-    help="The webhook door: other systems post arrivals and outcomes.",
+    help="The webhook receiver: other systems post arrivals and outcomes.",
     epilog=example(
         "pipeline hooks secret returns",
         "pipeline hooks send returns claims.csv --night 2025-03-05",
@@ -88,14 +88,14 @@ def send(
 
 @app.command("list", epilog=example("pipeline hooks list"), short_help="Which doors are open, and what came in.")
 def list_(as_json: AsJson = False) -> None:
-    """Each workflow's door: how many secrets are valid, what was kept, what was refused and why."""
+    """Each workflow's receiver: how many secrets are valid, what was kept, what was refused and why."""
     raise typer.Exit(list_hooks(as_json))
 
 
 @app.command(epilog=example("pipeline hooks serve --port 3008"), short_help="The door alone, without the desk.")
 def serve(port: Annotated[int, port_option("The door's.")] = 3008) -> None:
-    """Serves the webhook door by itself, on this machine; `pipeline up` has it as part of the desk."""
-    raise typer.Exit(serve_door(port))
+    """Serves the webhook receiver by itself, on this machine; `pipeline up` has it as part of the desk."""
+    raise typer.Exit(serve_hooks(port))
 
 
 def show_secret(name: str, as_json: bool) -> int:
@@ -153,7 +153,7 @@ def send_file(name: str, file: Path, url: str | None, kind: str, night: date | N
 
 
 def list_hooks(as_json: bool) -> int:
-    """Each workflow's door: whether it is open, and what came through it."""
+    """Each workflow's receiver: whether it is open, and what came through it."""
     from pipeline_project.container.inbound import open_inbound
     from pipeline_project.desk.signatures import secrets_of
 
@@ -180,33 +180,35 @@ def list_hooks(as_json: bool) -> int:
     return Exit.DONE
 
 
-def serve_door(port: int) -> int:
+def serve_hooks(port: int) -> int:
     """The door alone, on this machine, until Ctrl-C."""
     import uvicorn
 
     from pipeline_project.desk.routes.hooks import build_hooks_app
 
     prepare()
-    say(f"The webhook door listens on http://127.0.0.1:{port}/hooks/; Ctrl-C stops it")
-    uvicorn.run(build_hooks_app(open_door()), host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    say(f"The webhook receiver listens on http://127.0.0.1:{port}/hooks/; Ctrl-C stops it")
+    uvicorn.run(
+        build_hooks_app(open_hook_receiver()), host="127.0.0.1", port=port, log_level="warning", access_log=False
+    )
     return Exit.DONE
 
 
-def open_door() -> HookDoor:
+def open_hook_receiver() -> HookReceiver:
     """The door of this process's settings and environment, for the desk or alone. The home must be prepared.
 
     Raises:
         SettingInvalid: a variable with secrets holds something else.
     """
     from pipeline_project.container.inbound import open_store
-    from pipeline_project.desk.routes.hooks import HookDoor
+    from pipeline_project.desk.routes.hooks import HookReceiver
     from pipeline_project.desk.signatures import secrets_of
 
     chosen = settings()
     specs = workflows().specs
     # read now: a variable that is wrong stops the start, not the first event
     secrets = {name: secrets_of(name, os.environ) for name in specs}
-    return HookDoor(open_store(chosen, specs.values()), lambda name: secrets.get(name, ()))
+    return HookReceiver(open_store(chosen, specs.values()), lambda name: secrets.get(name, ()))
 
 
 def _rows(spec: WorkflowSpec, file: Path, kind: EventKind) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from pipeline_project.commands.shared.options import (
     example,
 )
 from pipeline_project.reconcile import run
-from pipeline_project.reconcile.told import Link, Span
+from pipeline_project.reconcile.scope import Link, Span
 
 NOTES_SHOWN = 12
 

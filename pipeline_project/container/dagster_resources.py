@@ -22,7 +22,7 @@ from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.keyring import Keyring
 from pipeline_project.ports.lake import Lake, VectorStore
 from pipeline_project.ports.ledger import Ledger
-from pipeline_project.ports.lifecycle import Live, Promotions, Quality, Replays
+from pipeline_project.ports.lifecycle import Promotions, Quality, Replays, RolloutMonitoring
 from pipeline_project.ports.registry import Registry
 from pipeline_project.ports.reports import NightChecker, Reports
 from pipeline_project.ports.review import Reviews
@@ -129,11 +129,11 @@ class QualityResource(OverSettings[Quality]):
         return night.open_quality(settings)
 
 
-class LiveResource(OverSettings[Live]):
+class RolloutMonitoringResource(OverSettings[RolloutMonitoring]):
     """Who scores a night: champion, shadow and canary; the watch, and the way back."""
 
-    def open(self, settings: Settings) -> Live:
-        return night.open_live(settings)
+    def open(self, settings: Settings) -> RolloutMonitoring:
+        return night.open_rollout_monitoring(settings)
 
 
 class EncodersResource(OverSettings[Encoders]):
@@ -202,7 +202,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource | d
         "promotions": PromotionsResource(settings=settings),
         "replays": ReplaysResource(settings=settings),
         "quality": QualityResource(settings=settings),
-        "live": LiveResource(settings=settings),
+        "live": RolloutMonitoringResource(settings=settings),
         "encoders": EncodersResource(settings=settings),
         "contracts": ContractsResource(),
         "reports": ReportsResource(settings=settings),

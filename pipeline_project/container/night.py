@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from resources.ledger.nights.ledger import PostgresLedger
     from resources.ledger.replays.store import PostgresReplays
     from resources.ledger.review.clock import ReviewClock
-    from resources.ledger.rollout.store import PostgresLive
+    from resources.ledger.rollout.store import PostgresRolloutMonitoring
     from resources.ledger.turns import Turns
     from resources.postgres.databases import Databases
     from resources.registry.registry import MlflowRegistry
@@ -221,11 +221,11 @@ def open_quality(settings: Settings) -> PostgresQuality:
     return PostgresQuality(ledger_url(settings))
 
 
-def open_live(settings: Settings) -> PostgresLive:
+def open_rollout_monitoring(settings: Settings) -> PostgresRolloutMonitoring:
     """Who scores a night, and the watch over who decides."""
-    from resources.ledger.rollout.store import PostgresLive
+    from resources.ledger.rollout.store import PostgresRolloutMonitoring
 
-    return PostgresLive(ledger_url(settings))
+    return PostgresRolloutMonitoring(ledger_url(settings))
 
 
 def open_registry(settings: Settings) -> MlflowRegistry:

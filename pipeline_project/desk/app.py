@@ -46,7 +46,7 @@ def build_app(doors: Doors, frame: Frame, elsewhere: tuple[str, ...] = ()) -> Fa
     """The desk.
 
     Args:
-        elsewhere: beginnings of paths that guard themselves, such as the webhook door's.
+        elsewhere: beginnings of paths that guard themselves, such as the webhook receiver's.
 
     Raises:
         RuntimeError: a route does not declare who may open it.
@@ -68,7 +68,7 @@ def build_app(doors: Doors, frame: Frame, elsewhere: tuple[str, ...] = ()) -> Fa
         await run_in_threadpool(doors.alive)
         return PlainTextResponse("ok")
 
-    _troubles(app)
+    _error_pages(app)
     guard(app, doors, frame, elsewhere)
     # carries a provider's sign-in over to its answer, for ten minutes; sessions themselves are the database's
     app.add_middleware(
@@ -81,7 +81,7 @@ def build_app(doors: Doors, frame: Frame, elsewhere: tuple[str, ...] = ()) -> Fa
     return app
 
 
-def _troubles(app: FastAPI) -> None:
+def _error_pages(app: FastAPI) -> None:
     """What people see when something goes wrong: what to do next, and nothing of the inside."""
 
     @app.exception_handler(SignInFirst)

@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Engine
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, LedgerRefused
-from pipeline_project.domain.delivery.backoff import LEASE_SECONDS, DeliveryResult, Fate, lease_seconds
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import LEASE_SECONDS, DeliveryResult, DeliveryStatus, lease_seconds
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from resources.destinations import Destination
 from resources.ledger.outbox.leases import Place, Terms, anything_left, claim, give_up_leases, stopped
 from resources.ledger.outbox.settling import Settled, next_state, settle
@@ -76,7 +76,7 @@ class Dispatcher:
             )
         return len(taken)
 
-    def _take(self, connection: Connection, token: UUID) -> tuple[list[Sent], frozenset[str]]:
+    def _take(self, connection: Connection, token: UUID) -> tuple[list[ClaimedAction], frozenset[str]]:
         give_up_leases(connection, self.worker)
         taken = claim(connection, token, self._terms, self.worker)
         return taken, stopped(connection) if taken else frozenset()
@@ -95,10 +95,12 @@ class Dispatcher:
 
     def _bare(self, each: Settled) -> Settled:
         if each.state in ("done", "rehearsed"):
-            return replace(each, answer=DeliveryResult(Fate.DONE))
+            return replace(each, answer=DeliveryResult(DeliveryStatus.DONE))
         words = "what became of it could not be written down; look at the destination yourself"
         owner = self.owners.get(each.action.workflow, "unknown")
-        return replace(each, state="dead", answer=DeliveryResult(Fate.REFUSED, UNWRITABLE, words), owner=owner)
+        return replace(
+            each, state="dead", answer=DeliveryResult(DeliveryStatus.REFUSED, UNWRITABLE, words), owner=owner
+        )
 
     def drain(self) -> int:
         """Until nothing is left that may leave, retries included; returns how many were claimed."""
@@ -131,7 +133,7 @@ class Dispatcher:
     def _terms(self) -> Terms:
         return Terms(self.batch, self.lease_seconds, self.left_alone)
 
-    def _sent(self, taken: Sequence[Sent], until: float, switched_off: frozenset[str]) -> list[Settled]:
+    def _sent(self, taken: Sequence[ClaimedAction], until: float, switched_off: frozenset[str]) -> list[Settled]:
         settled, looked = [], time.monotonic()
         for action in taken:
             if time.monotonic() - looked > SWITCH_SECONDS:
@@ -147,16 +149,16 @@ class Dispatcher:
                 settled.append(self._settled(action, *self._tried(action, place)))
         return settled
 
-    def _tried(self, action: Sent, place: Destination | None) -> tuple[DeliveryResult, bool]:
+    def _tried(self, action: ClaimedAction, place: Destination | None) -> tuple[DeliveryResult, bool]:
         """What became of it, and whether it may have had its effect although that answer does not say so."""
         if action.wrong is not None:
             words = f"{action.wrong}: it was not sent; run `pipeline audit verify` and look at who may write the ledger"
-            return DeliveryResult(Fate.REFUSED, TAMPERED, words), action.uncertain
+            return DeliveryResult(DeliveryStatus.REFUSED, TAMPERED, words), action.uncertain
         if not action.live:
-            return DeliveryResult(Fate.DONE), False
+            return DeliveryResult(DeliveryStatus.DONE), False
         if place is None:
             words = "the workflow's file no longer declares this destination"
-            return DeliveryResult(Fate.REFUSED, NO_DESTINATION, words), action.uncertain
+            return DeliveryResult(DeliveryStatus.REFUSED, NO_DESTINATION, words), action.uncertain
         try:
             return self._asked_and_sent(action, place)
         except DatabaseUnreachable:
@@ -164,24 +166,24 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - one action that breaks its try must not stop the others
             log.warning("a try of an action of %s broke: %s", action.workflow, type(error).__name__)
             words = f"{type(error).__name__}: the try broke, and may have had its effect"
-            return DeliveryResult(Fate.UNKNOWN, BROKE, words, maybe=True), True
+            return DeliveryResult(DeliveryStatus.UNKNOWN, BROKE, words, maybe=True), True
 
-    def _asked_and_sent(self, action: Sent, place: Destination) -> tuple[DeliveryResult, bool]:
+    def _asked_and_sent(self, action: ClaimedAction, place: Destination) -> tuple[DeliveryResult, bool]:
         uncertain = action.uncertain
         # within its promise the destination answers the same key instead of acting again; after that it has to be asked
         if uncertain and not place.remembers(action.seconds):
             known = place.look_up(action)
             if known is None:
                 words = "it may have happened, and the destination no longer remembers its keys; look there yourself"
-                return DeliveryResult(Fate.REFUSED, NOBODY_KNOWS, words), True
-            if known.fate is not Fate.AGAIN:
-                return known, known.fate is not Fate.DONE
+                return DeliveryResult(DeliveryStatus.REFUSED, NOBODY_KNOWS, words), True
+            if known.status is not DeliveryStatus.AGAIN:
+                return known, known.status is not DeliveryStatus.DONE
             uncertain = False
         answer = place.send(action)
-        return answer, answer.fate is not Fate.DONE and (answer.maybe or uncertain)
+        return answer, answer.status is not DeliveryStatus.DONE and (answer.maybe or uncertain)
 
-    def _settled(self, action: Sent, answer: DeliveryResult, uncertain: bool) -> Settled:
-        if not action.live and answer.fate is Fate.DONE:
+    def _settled(self, action: ClaimedAction, answer: DeliveryResult, uncertain: bool) -> Settled:
+        if not action.live and answer.status is DeliveryStatus.DONE:
             return Settled(action, "rehearsed", answer)
         place = self.destinations.get((action.workflow, action.destination))
         attempts = place.attempts if place else 1
@@ -191,9 +193,9 @@ class Dispatcher:
         return Settled(action, state, answer, wait, uncertain, owner, heard=heard)
 
 
-def _put_back(action: Sent) -> Settled:
+def _put_back(action: ClaimedAction) -> Settled:
     answer = DeliveryResult(
-        Fate.AGAIN, PUT_BACK, "not sent: the dispatcher was stopped, or its lease would not have lasted"
+        DeliveryStatus.AGAIN, PUT_BACK, "not sent: the dispatcher was stopped, or its lease would not have lasted"
     )
     return Settled(action, "unknown" if action.uncertain else "ready", answer, uncertain=action.uncertain, tried=False)
 

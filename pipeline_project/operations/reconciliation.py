@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, SourceUnreadable
-from pipeline_project.reconcile.told import ActionDestination, DeclaredWorkflow, Link, SourceFiles, Where
+from pipeline_project.reconcile.scope import ActionDestination, DeclaredWorkflow, Link, SourceFiles, Where
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.actions import FileDestination, HttpDestination

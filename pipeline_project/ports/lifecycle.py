@@ -12,7 +12,7 @@ from pipeline_project.domain.lifecycle.drift.recorded import RecordedSignal, Tra
 from pipeline_project.domain.lifecycle.drift.signals import PastNight, Signal
 from pipeline_project.domain.lifecycle.proposing import ModelProposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
-from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, LiveCheck
+from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, RolloutCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
 
 
@@ -83,7 +83,7 @@ class Quality(Protocol):
         ...
 
 
-class Live(Protocol):
+class RolloutMonitoring(Protocol):
     """Who scores a night, what the watch saw of it, and what follows from that."""
 
     def complete_rollout(self, workflow: str, night: str) -> None:
@@ -98,7 +98,7 @@ class Live(Protocol):
         """The versions that decide on a night, the champion first, with what was promised of each."""
         ...
 
-    def record_checks(self, workflow: str, night: str, checks: Sequence[LiveCheck]) -> None:
+    def record_checks(self, workflow: str, night: str, checks: Sequence[RolloutCheck]) -> None:
         """Keeps what was seen by a night; the same once more is one row."""
         ...
 

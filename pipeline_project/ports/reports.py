@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pipeline_project.domain.reporting.facts import ReportTerms
 from pipeline_project.domain.reporting.index import IndexRow
-from pipeline_project.reconcile.told import Link
+from pipeline_project.reconcile.scope import Link
 from pipeline_project.spec import WorkflowSpec
 
 

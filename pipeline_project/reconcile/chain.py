@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from pipeline_project.reconcile.scope import Link, Span
 from pipeline_project.reconcile.stores import Rows
-from pipeline_project.reconcile.told import Link, Span
 
 _BATCHES = "SELECT number, kind, workflow, count AS rows, root, prev_hash, hash, at FROM audit_batches ORDER BY number"
 _ROWS = "SELECT batch, position, leaf, body FROM audit_rows ORDER BY batch, position"

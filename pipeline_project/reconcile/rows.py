@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline_project.reconcile.lines import Counted, count
+from pipeline_project.reconcile.scope import DeclaredWorkflow, Link, Span, Where
 from pipeline_project.reconcile.stores import Rows
-from pipeline_project.reconcile.told import DeclaredWorkflow, Link, Span, Where
 
 _REPAIR, _POSTED = "repair:", "webhook"
 #: How contents begin that are kept under a key, which this checker does not have.
@@ -36,11 +36,11 @@ class WorkflowTables:
     def of(cls, tables: Mapping[str, tuple[Rows, set[str]]]) -> WorkflowTables:
         """The nights of tables named arrivals, cases and quarantine, from their rows and the nights written."""
         lake = cls()
-        for noun, (rows, written) in tables.items():
+        for asset_name, (rows, written) in tables.items():
             for night in written:
-                setattr(lake.nights[night], noun, [])
+                setattr(lake.nights[night], asset_name, [])
             for row in rows:
-                getattr(lake.nights[row["night"]], noun).append(row)
+                getattr(lake.nights[row["night"]], asset_name).append(row)
         return lake
 
 

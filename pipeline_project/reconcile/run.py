@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from pipeline_project.reconcile.chain import check_chain, check_facts, facts
 from pipeline_project.reconcile.rows import WorkflowTables, check_lines, check_rows
+from pipeline_project.reconcile.scope import DeclaredWorkflow, Link, Span, Where
 from pipeline_project.reconcile.stores import Rows, keys_of_all, lake_rows, ledger_of, snapshot
-from pipeline_project.reconcile.told import DeclaredWorkflow, Link, Span, Where
 from pipeline_project.reconcile.work import (
     check_actions,
     check_book,
@@ -64,14 +64,14 @@ def _inside(declared: DeclaredWorkflow, where: Where, span: Span, ledger: dict[s
     """Lake and ledger. A table of the lake that cannot be read is a break of its own."""
     tables: dict[str, tuple[Rows, set[str]]] = {}
     unreadable = Link(declared.name, "the lake's own files")
-    for noun, columns in _COLUMNS.items():
+    for asset_name, columns in _COLUMNS.items():
         # whether a row came before hangs on all earlier cases
-        wanted = Span(None, span.last) if noun == "cases" else span
+        wanted = Span(None, span.last) if asset_name == "cases" else span
         try:
-            tables[noun] = lake_rows(where.lake_url, declared.name, noun, columns, wanted)
+            tables[asset_name] = lake_rows(where.lake_url, declared.name, asset_name, columns, wanted)
         except Exception as error:  # noqa: BLE001 - whatever a damaged file makes a library raise
-            tables[noun] = ([], set())
-            unreadable.expect_none(f"{noun} cannot be read", [type(error).__name__])
+            tables[asset_name] = ([], set())
+            unreadable.expect_none(f"{asset_name} cannot be read", [type(error).__name__])
     try:
         earlier = _under_earlier_names(declared, where)
     except Exception as error:  # noqa: BLE001 - as above

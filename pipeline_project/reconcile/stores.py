@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from pipeline_project.reconcile.told import Span
+from pipeline_project.reconcile.scope import Span
 
 Row: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = list[Row]
@@ -59,7 +59,9 @@ def keys_of_all(connection: Connection) -> set[str]:
     return set(connection.scalars(text("SELECT key::text FROM actions")))
 
 
-def lake_rows(lake_url: str, workflow: str, noun: str, columns: Sequence[str], span: Span) -> tuple[Rows, set[str]]:
+def lake_rows(
+    lake_url: str, workflow: str, asset_name: str, columns: Sequence[str], span: Span
+) -> tuple[Rows, set[str]]:
     """Rows of one lake table in a span of nights, and the nights that were written, empty ones included.
 
     Raises:
@@ -67,7 +69,7 @@ def lake_rows(lake_url: str, workflow: str, noun: str, columns: Sequence[str], s
     """
     from deltalake import DeltaTable
 
-    uri = f"{lake_url.rstrip('/')}/{workflow}/{noun}"
+    uri = f"{lake_url.rstrip('/')}/{workflow}/{asset_name}"
     if not DeltaTable.is_deltatable(uri):
         return [], set()
     import pyarrow.compute as pc

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_project.reconcile.rows import WorkflowTables
+from pipeline_project.reconcile.scope import DeclaredWorkflow, Link, Span
 from pipeline_project.reconcile.stores import Row, Rows
-from pipeline_project.reconcile.told import DeclaredWorkflow, Link, Span
 
 ASKED = "ask_person"
 #: What an action may be when nothing of it can have arrived.

@@ -151,8 +151,8 @@ def _ring_text(claim: Claim, rng: Random) -> str:
     for slot in rng.sample(sorted(words), changes):
         words[slot] = rng.choice(scripts["words"][slot])
     fixed = Random(ring.script)
-    nouns, parts = phrases()["nouns"]["en"][ring.category], phrases()["parts"]["en"][ring.category]
-    text = str(template.format(item=fixed.choice(nouns), part=fixed.choice(parts), **words))
+    asset_names, parts = phrases()["nouns"]["en"][ring.category], phrases()["parts"]["en"][ring.category]
+    text = str(template.format(item=fixed.choice(asset_names), part=fixed.choice(parts), **words))
     return _mistyped(text, rng) if rng.random() < 0.3 else text
 
 

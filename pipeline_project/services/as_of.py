@@ -30,39 +30,39 @@ from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
 
 
-def stored(lake: Lake, spec: WorkflowSpec, noun: str, night: str) -> StoredTable:
+def stored(lake: Lake, spec: WorkflowSpec, asset_name: str, night: str) -> StoredTable:
     """One night of one asset that must be there.
 
     Raises:
         NightMissing: it was never materialized; the message has the command to run.
     """
-    table = lake.stored_night(spec.name, noun, night)
+    table = lake.stored_night(spec.name, asset_name, night)
     if table is None:
-        raise never_written(spec, noun, night)
+        raise never_written(spec, asset_name, night)
     return table
 
 
-def written(lake: Lake, spec: WorkflowSpec, noun: str, night: str) -> pa.Table:
+def written(lake: Lake, spec: WorkflowSpec, asset_name: str, night: str) -> pa.Table:
     """The rows of `stored`."""
-    return stored(lake, spec, noun, night).rows
+    return stored(lake, spec, asset_name, night).rows
 
 
-def never_written(spec: WorkflowSpec, noun: str, night: str) -> NightMissing:
+def never_written(spec: WorkflowSpec, asset_name: str, night: str) -> NightMissing:
     """What to raise where a night of an asset must be there and is not."""
     return NightMissing(
-        f"{spec.name}/{noun} was never materialized for {night}; run "
+        f"{spec.name}/{asset_name} was never materialized for {night}; run "
         f"pipeline nights {spec.name} --from {night} --to {night}"
     )
 
 
-def written_span(lake: Lake, spec: WorkflowSpec, noun: str, first: str, before: str) -> pa.Table:
+def written_span(lake: Lake, spec: WorkflowSpec, asset_name: str, first: str, before: str) -> pa.Table:
     """The nights first <= night < before of one asset that must be there.
 
     Raises:
         NightMissing: it was never materialized; the message has the command to run.
     """
-    table = lake.read_span(spec.name, noun, first, before)
-    return written(lake, spec, noun, shifted(before, -1)) if table is None else table
+    table = lake.read_span(spec.name, asset_name, first, before)
+    return written(lake, spec, asset_name, shifted(before, -1)) if table is None else table
 
 
 def clusters_until(spec: WorkflowSpec, lake: Lake, night: NightWindow) -> pa.Table | None:

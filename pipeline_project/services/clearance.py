@@ -42,11 +42,11 @@ def cleared(
     """
     read = contents_of(used)
     judged = {SPEC: spec.spec_hash}
-    for noun in _tables(spec, step):
-        content = read.get(noun) or lake.content(spec.name, noun, night)
+    for asset_name in _tables(spec, step):
+        content = read.get(asset_name) or lake.content(spec.name, asset_name, night)
         if content is None:
-            raise never_written(spec, noun, night)
-        judged[noun] = content
+            raise never_written(spec, asset_name, night)
+        judged[asset_name] = content
     declared = {"embeddings_contract": spec.encodes, LANDED_CHECK: spec.source.expect.terms.blocks}
     checks = (*ALWAYS[step], *(check for check, there in declared.items() if there))
     basis = Basis(judged, checks)

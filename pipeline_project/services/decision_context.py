@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.nights import NightWindow, shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, number_columns
-from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.context import DecisionContext
 from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
 from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence, evidence_of
 from pipeline_project.domain.deciding.surge import usual_cases
@@ -23,9 +23,9 @@ LOOK_BACK = 60
 USUAL_NIGHTS = 28
 
 
-def circumstances(
+def decision_context(
     spec: WorkflowSpec, lake: Lake, ledger: Ledger, quality: Quality, night: NightWindow, scores: pa.Table
-) -> Circumstances:
+) -> DecisionContext:
     """What is known at the night's start, as far as the spec asks for it.
 
     Args:
@@ -34,10 +34,10 @@ def circumstances(
     terms = spec.policy_terms
     usual = None if terms.surge is None else usual_cases(_sizes(spec, lake, night.night))
     if terms.promise is None:
-        return Circumstances(usual=usual)
+        return DecisionContext(usual=usual)
     versions = Counter(v for v in scores["model_version"].to_pylist() if v is not None)
     model = versions.most_common(1)[0][0] if versions else None
-    return Circumstances(
+    return DecisionContext(
         evidence=_evidence(spec, lake, ledger, night, model, _trained(scores, model)),
         signals=_breached_before(spec, quality, night.night),
         model=model,

@@ -237,26 +237,26 @@ class _Reading:
                 older.append(found)
         return first_of_each([*older, newest])
 
-    def _as_decided(self, noun: str, decided: pd.DataFrame) -> pa.Table:
+    def _as_decided(self, asset_name: str, decided: pd.DataFrame) -> pa.Table:
         """The rows of each night at the versions that its decisions name; the newest where they name none."""
-        name = f"{self.spec.name}/{noun}"
-        newest = self._span(noun)
-        commits = self.lake.night_commits(self.spec.name, noun)
+        name = f"{self.spec.name}/{asset_name}"
+        newest = self._span(asset_name)
+        commits = self.lake.night_commits(self.spec.name, asset_name)
         older = current_versions(decided, name, commits)
         if not older:
             return newest
         read = {
-            (night, version): self.lake.read_night(self.spec.name, noun, night, version)
+            (night, version): self.lake.read_night(self.spec.name, asset_name, night, version)
             for night, version in sorted(set(older.values()))
         }
         return pinned_rows(newest, older, read)
 
-    def _span(self, noun: str) -> pa.Table:
-        table = self.lake.read_span(self.spec.name, noun, self.nights[0], shifted(self.nights[-1], 1))
+    def _span(self, asset_name: str) -> pa.Table:
+        table = self.lake.read_span(self.spec.name, asset_name, self.nights[0], shifted(self.nights[-1], 1))
         if table is None:
             raise ReplayRefused(
-                f"the lake has no table {self.spec.name}/{noun}, which these nights were decided on; restore it from "
-                "its backup"
+                f"the lake has no table {self.spec.name}/{asset_name}, which these nights were decided on; "
+                "restore it from its backup"
             )
         return table
 

@@ -40,8 +40,8 @@ def results_of(spec: WorkflowSpec, tables: Lake, ledger: Ledger, now: datetime) 
 def dropped_duplicates(spec: WorkflowSpec, tables: Lake, first: str) -> tuple[int, int]:
     """Exact duplicates that were dropped since a night, and how many of them tell another outcome."""
     arrivals, *kept = (
-        tables.read_span(spec.name, noun, first, EVER, [NIGHT, "row_sha256"])
-        for noun in ("arrivals", "cases", "quarantine")
+        tables.read_span(spec.name, asset_name, first, EVER, [NIGHT, "row_sha256"])
+        for asset_name in ("arrivals", "cases", "quarantine")
     )
     if arrivals is None:
         return 0, 0

@@ -24,7 +24,7 @@ class ContractSpec(Part):
     )
 
 
-class TwinsSpec(Part):
+class NearDuplicatesSpec(Part):
     """Cases that say the same under different ids; without a word here the later one goes to quarantine."""
 
     real: Words | None = Field(

@@ -15,9 +15,9 @@ SUM_TOLERANCE = 1e-6
 _EVERY_TABLE = {"case_id_has_value": "every row names its case", "case_id_once": "every case has one row"}
 
 
-def output_rules(spec: WorkflowSpec, noun: Noun) -> dict[str, str]:
+def output_rules(spec: WorkflowSpec, asset_name: Noun) -> dict[str, str]:
     """The rules over one of the tables, in a fixed order."""
-    return _EVERY_TABLE | {"embeddings": _embeddings, "scores": _scores, "decisions": _decisions}[noun](spec)
+    return _EVERY_TABLE | {"embeddings": _embeddings, "scores": _scores, "decisions": _decisions}[asset_name](spec)
 
 
 def _embeddings(spec: WorkflowSpec) -> dict[str, str]:

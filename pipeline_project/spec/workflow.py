@@ -38,7 +38,7 @@ from pipeline_project.domain.vectors.modalities import MODALITIES, EncoderTerms,
 from pipeline_project.spec import plans
 from pipeline_project.spec.actions import ActionsSpec
 from pipeline_project.spec.base import Part, refusal
-from pipeline_project.spec.cases import ContractSpec, TwinsSpec
+from pipeline_project.spec.cases import ContractSpec, NearDuplicatesSpec
 from pipeline_project.spec.draft import Draft
 from pipeline_project.spec.fields import FieldSpec
 from pipeline_project.spec.model import ModelSpec
@@ -95,8 +95,8 @@ class _CaseSpec(Part):
         None, description="After a change of ids or of the name: the first night whose cases are new ones."
     )
     fields: dict[Slug, FieldSpec] = Field(min_length=1, description="The fields of a case, by name.")
-    twins: TwinsSpec = Field(
-        default_factory=TwinsSpec, description="What is meant by cases that say the same under other ids."
+    twins: NearDuplicatesSpec = Field(
+        default_factory=NearDuplicatesSpec, description="What is meant by cases that say the same under other ids."
     )
     contract: ContractSpec = Field(default_factory=ContractSpec, description="What rows must meet.")
 

@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from typing import Any, Protocol, Self, TypeVar
 
 from pipeline_project.domain.delivery.backoff import DeliveryResult
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.base import Part
@@ -33,11 +33,11 @@ class Destination(Protocol):
         """How long one try may take; a dispatcher begins none that its lease would not outlast."""
         ...
 
-    def send(self, action: Sent) -> DeliveryResult:
+    def send(self, action: ClaimedAction) -> DeliveryResult:
         """Sends one action and says what became of it; never raises for what the other side did."""
         ...
 
-    def look_up(self, action: Sent) -> DeliveryResult | None:
+    def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         """What became of an action sent before: DONE, AGAIN if it was never seen, None where that cannot be asked."""
         ...
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.actions import FileDestination
@@ -38,14 +38,14 @@ class FileDrop:
     def longest_seconds(self) -> float:
         return _LONGEST
 
-    def send(self, action: Sent) -> DeliveryResult:
+    def send(self, action: ClaimedAction) -> DeliveryResult:
         """Writes the file, or finds it written."""
         try:
             return left_after(_LONGEST / 2, lambda: self._written(action))
         except TimeoutError:
-            return DeliveryResult(Fate.UNKNOWN, "no_answer", "the folder did not answer in time", maybe=True)
+            return DeliveryResult(DeliveryStatus.UNKNOWN, "no_answer", "the folder did not answer in time", maybe=True)
 
-    def _written(self, action: Sent) -> DeliveryResult:
+    def _written(self, action: ClaimedAction) -> DeliveryResult:
         file, draft = self._file(action), self.folder / f".{action.key}.{secrets.token_hex(8)}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -62,34 +62,40 @@ class FileDrop:
                 draft.unlink()
             self._sync_folder()
         except OSError as error:
-            return DeliveryResult(Fate.AGAIN, "folder_unwritable", f"{error.strerror}: the folder cannot be written")
-        return DeliveryResult(Fate.DONE, receipt={"file": file.name})
+            return DeliveryResult(
+                DeliveryStatus.AGAIN, "folder_unwritable", f"{error.strerror}: the folder cannot be written"
+            )
+        return DeliveryResult(DeliveryStatus.DONE, receipt={"file": file.name})
 
-    def look_up(self, action: Sent) -> DeliveryResult | None:
+    def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         try:
             return left_after(_LONGEST / 2, lambda: self._found(action))
         except (TimeoutError, OSError) as error:
-            return DeliveryResult(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked")
+            return DeliveryResult(
+                DeliveryStatus.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked"
+            )
 
-    def _found(self, action: Sent) -> DeliveryResult:
+    def _found(self, action: ClaimedAction) -> DeliveryResult:
         return (
             self._same(action)
             if self._file(action).exists()
-            else DeliveryResult(Fate.AGAIN, "never_seen", "no such file")
+            else DeliveryResult(DeliveryStatus.AGAIN, "never_seen", "no such file")
         )
 
     def remembers(self, seconds: float) -> bool:
         return True
 
-    def _file(self, action: Sent) -> Path:
+    def _file(self, action: ClaimedAction) -> Path:
         return self.folder / f"{action.key}.json"
 
-    def _same(self, action: Sent) -> DeliveryResult:
+    def _same(self, action: ClaimedAction) -> DeliveryResult:
         file, body = self._file(action), action.body
         # its size first: what somebody else put there may be of any
         if file.is_file() and file.stat().st_size == len(body) and file.read_bytes() == body:
-            return DeliveryResult(Fate.DONE, receipt={"file": file.name})
-        return DeliveryResult(Fate.REFUSED, "other_content", "a file with this key and another content is there")
+            return DeliveryResult(DeliveryStatus.DONE, receipt={"file": file.name})
+        return DeliveryResult(
+            DeliveryStatus.REFUSED, "other_content", "a file with this key and another content is there"
+        )
 
     def _sync_folder(self) -> None:
         folder = os.open(self.folder, os.O_RDONLY)

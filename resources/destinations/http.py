@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from pipeline_project.domain.core.variables import Use
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate, fate_of_status
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus, delivery_status
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.actions import HttpDestination
@@ -119,7 +119,7 @@ class HttpService:
             timeout=self.timeout, follow_redirects=False, trust_env=False, headers={"accept-encoding": "identity"}
         )
 
-    def send(self, action: Sent) -> DeliveryResult:
+    def send(self, action: ClaimedAction) -> DeliveryResult:
         """Posts the action under its key; no answer in time means that nobody knows."""
         from standardwebhooks import Webhook
 
@@ -134,20 +134,24 @@ class HttpService:
         if told.status is not None:
             return _clocks(told, told.status, now) or _meaning(told, told.status)
         if not told.left:
-            return DeliveryResult(Fate.AGAIN, "unreachable", f"{went_wrong}: the service was not reached")
-        return DeliveryResult(Fate.UNKNOWN, "no_answer", f"{went_wrong}: sent, but no answer came", maybe=True)
+            return DeliveryResult(DeliveryStatus.AGAIN, "unreachable", f"{went_wrong}: the service was not reached")
+        return DeliveryResult(
+            DeliveryStatus.UNKNOWN, "no_answer", f"{went_wrong}: sent, but no answer came", maybe=True
+        )
 
-    def look_up(self, action: Sent) -> DeliveryResult | None:
+    def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         if self.lookup is None:
             return None
         told, went_wrong = self._exchanged("GET", self.lookup.replace("{key}", str(action.key)))
         if told.status is None:
-            return DeliveryResult(Fate.UNKNOWN, "no_answer", f"{went_wrong}: the fate could not be asked")
+            return DeliveryResult(DeliveryStatus.UNKNOWN, "no_answer", f"{went_wrong}: the fate could not be asked")
         if told.status == HTTPStatus.NOT_FOUND:
-            return DeliveryResult(Fate.AGAIN, "never_seen", "the service has never seen it")
-        if fate_of_status(told.status) is Fate.DONE:
-            return DeliveryResult(Fate.DONE, receipt={"looked_up": told.said})
-        return DeliveryResult(Fate.UNKNOWN, "no_answer", f"asked for its fate, the service said {told.status}")
+            return DeliveryResult(DeliveryStatus.AGAIN, "never_seen", "the service has never seen it")
+        if delivery_status(told.status) is DeliveryStatus.DONE:
+            return DeliveryResult(DeliveryStatus.DONE, receipt={"looked_up": told.said})
+        return DeliveryResult(
+            DeliveryStatus.UNKNOWN, "no_answer", f"asked for its fate, the service said {told.status}"
+        )
 
     def _exchanged(
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -191,17 +195,17 @@ def _clocks(told: _Exchange, status: int, now: datetime) -> DeliveryResult | Non
     if abs(seconds) <= _TOLERANCE:
         return None
     words = f"the service said {status} and its clock and ours are {abs(seconds)} seconds apart; set this machine's"
-    return DeliveryResult(Fate.AGAIN, "clocks_differ", words)
+    return DeliveryResult(DeliveryStatus.AGAIN, "clocks_differ", words)
 
 
 def _meaning(told: _Exchange, status: int) -> DeliveryResult:
-    fate = fate_of_status(status)
-    if fate is Fate.DONE:
-        return DeliveryResult(fate, receipt={"status": status, "said": told.said})
+    became = delivery_status(status)
+    if became is DeliveryStatus.DONE:
+        return DeliveryResult(became, receipt={"status": status, "said": told.said})
     words = f"the service said {status}"
     # a server that fails may do so after the effect; one that is busy or refuses has done nothing
     return DeliveryResult(
-        fate, f"http_{status}", words, wait=_asked_wait(told.retry_after), maybe=status >= _SERVER_FAILED
+        became, f"http_{status}", words, wait=_asked_wait(told.retry_after), maybe=status >= _SERVER_FAILED
     )
 
 

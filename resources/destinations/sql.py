@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, SettingInvalid
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.actions import SqlDestination
@@ -62,7 +62,7 @@ class SqlTable:
             Column("taken_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         )
 
-    def send(self, action: Sent) -> DeliveryResult:
+    def send(self, action: ClaimedAction) -> DeliveryResult:
         """Adds the row, or finds it there."""
         row = {
             "key": action.key,
@@ -74,33 +74,41 @@ class SqlTable:
         try:
             return left_after(_EXCHANGE, lambda: self._added(row, action))
         except TimeoutError:
-            return DeliveryResult(Fate.UNKNOWN, "no_answer", "the database did not answer in time", maybe=True)
+            return DeliveryResult(
+                DeliveryStatus.UNKNOWN, "no_answer", "the database did not answer in time", maybe=True
+            )
         except DatabaseUnreachable as error:
             # lost while the commit was on its way, perhaps: the key tells next time
-            return DeliveryResult(Fate.UNKNOWN, "no_answer", str(error)[:200], maybe=True)
+            return DeliveryResult(DeliveryStatus.UNKNOWN, "no_answer", str(error)[:200], maybe=True)
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
-            return DeliveryResult(Fate.AGAIN, "database", f"{type(cause).__name__}: the row was not taken")
+            return DeliveryResult(DeliveryStatus.AGAIN, "database", f"{type(cause).__name__}: the row was not taken")
 
-    def _added(self, row: Mapping[str, Any], action: Sent) -> DeliveryResult:
+    def _added(self, row: Mapping[str, Any], action: ClaimedAction) -> DeliveryResult:
         with begun(engine_of(self.url)) as connection:
             connection.execute(_BOUNDED)
             if connection.scalar(select(func.current_database())) in HOUSE:
                 return DeliveryResult(
-                    Fate.REFUSED, "own_database", "actions are not sent to the pipeline's own databases"
+                    DeliveryStatus.REFUSED, "own_database", "actions are not sent to the pipeline's own databases"
                 )
             self._table.create(connection, checkfirst=True)
             connection.execute(insert(self._table).values(**row).on_conflict_do_nothing(index_elements=["key"]))
             return self._found(connection.scalar(self._kept(action)), action)
 
-    def look_up(self, action: Sent) -> DeliveryResult | None:
+    def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         try:
             kept = left_after(_EXCHANGE, lambda: self._asked(action))
         except (DatabaseUnreachable, SQLAlchemyError, TimeoutError) as error:
-            return DeliveryResult(Fate.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked")
-        return DeliveryResult(Fate.AGAIN, "never_seen", "no such row") if kept is None else self._found(kept, action)
+            return DeliveryResult(
+                DeliveryStatus.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked"
+            )
+        return (
+            DeliveryResult(DeliveryStatus.AGAIN, "never_seen", "no such row")
+            if kept is None
+            else self._found(kept, action)
+        )
 
-    def _asked(self, action: Sent) -> str | None:
+    def _asked(self, action: ClaimedAction) -> str | None:
         with begun(engine_of(self.url)) as connection:
             connection.execute(_BOUNDED)
             return connection.scalar(self._kept(action))
@@ -108,10 +116,12 @@ class SqlTable:
     def remembers(self, seconds: float) -> bool:
         return True
 
-    def _kept(self, action: Sent) -> Select[Any]:
+    def _kept(self, action: ClaimedAction) -> Select[Any]:
         return select(self._table.c.fingerprint).where(self._table.c.key == action.key)
 
-    def _found(self, kept: str | None, action: Sent) -> DeliveryResult:
+    def _found(self, kept: str | None, action: ClaimedAction) -> DeliveryResult:
         if kept == action.fingerprint:
-            return DeliveryResult(Fate.DONE, receipt={"table": self.name})
-        return DeliveryResult(Fate.REFUSED, "other_content", "a row with this key and another content is there")
+            return DeliveryResult(DeliveryStatus.DONE, receipt={"table": self.name})
+        return DeliveryResult(
+            DeliveryStatus.REFUSED, "other_content", "a row with this key and another content is there"
+        )

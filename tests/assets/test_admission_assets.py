@@ -73,7 +73,7 @@ def test_a_night_without_arrivals_is_empty_and_sound() -> None:
     world = World()
     result = world.run(NIGHT, *NIGHTLY)
     assert result.success
-    assert all(world.table(noun) == [] for noun in NIGHTLY if noun != "outcomes")
+    assert all(world.table(asset_name) == [] for asset_name in NIGHTLY if asset_name != "outcomes")
 
 
 def test_a_lost_row_stops_the_night_before_anything_is_decided() -> None:

@@ -53,8 +53,8 @@ def rolling(world: World, kind: StageKind, share: float = 0.0) -> None:
     world.live.models = NightModels(OLD, NEW, Stage(kind, share), None, NIGHT)
 
 
-def versions(world: World, noun: str) -> dict[str, str]:
-    return {row["case_id"]: row["model_version"] for row in world.table(noun)}
+def versions(world: World, asset_name: str) -> dict[str, str]:
+    return {row["case_id"]: row["model_version"] for row in world.table(asset_name)}
 
 
 @pytest.mark.parametrize("over", [True, False])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable
-from pipeline_project.reconcile.told import Link
+from pipeline_project.reconcile.scope import Link
 from tests.doubles import NIGHT, World, arrival, checks, made
 
 

@@ -96,9 +96,9 @@ def printed(world: World, capsys: pytest.CaptureFixture[str]) -> str:
 def page(world: World) -> str:
     """What the third night's page says, without its tags, and its summary."""
     spec = world.spec
-    nouns = ["arrivals", "cases", "quarantine", "scores", "decisions"]
+    asset_names = ["arrivals", "cases", "quarantine", "scores", "decisions"]
     stores = NightStores(spec, world.lake, world.ledger, NoEncoders())
-    facts = gather(stores, window_of(TONIGHT, "Europe/Berlin"), nouns, timings_table([]))
+    facts = gather(stores, window_of(TONIGHT, "Europe/Berlin"), asset_names, timings_table([]))
     report = summarize(spec.report_terms, facts)
     return _words(render_night(report, None)) + night_markdown(report)
 

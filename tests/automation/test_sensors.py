@@ -57,11 +57,13 @@ def run(
     create_run_for_test(instance, job_name=f"claims_{kind}", tags=tags, status=dg.DagsterRunStatus[status])
 
 
-def finish(instance: dg.DagsterInstance, world: World, night: str, *nouns: str) -> None:
+def finish(instance: dg.DagsterInstance, world: World, night: str, *asset_names: str) -> None:
     """The materializations of a night that took in what lies there now."""
     landed = {"landed": world.sources.fingerprint_of(night)}
-    for noun in nouns or ("arrivals", "cases", "outcomes", "night_report"):
-        said = dg.AssetMaterialization(["claims", noun], partition=night, metadata=landed if noun == "arrivals" else {})
+    for asset_name in asset_names or ("arrivals", "cases", "outcomes", "night_report"):
+        said = dg.AssetMaterialization(
+            ["claims", asset_name], partition=night, metadata=landed if asset_name == "arrivals" else {}
+        )
         instance.report_runless_asset_event(said)
 
 

@@ -54,8 +54,8 @@ def queue_of(instance: dg.DagsterInstance) -> NightCoordinator:
 ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "repository"), "__ASSET_JOB")
 
 
-def from_graph(night: str, *nouns: str, **more: str) -> DagsterRun:
-    keys = frozenset(AssetKey(["flow", noun]) for noun in nouns or ("decisions",))
+def from_graph(night: str, *asset_names: str, **more: str) -> DagsterRun:
+    keys = frozenset(AssetKey(["flow", asset_name]) for asset_name in asset_names or ("decisions",))
     return DagsterRun(job_name="__ASSET_JOB", asset_selection=keys, tags={"dagster/partition": night, **more})
 
 
@@ -63,9 +63,9 @@ def queue_in(instance: dg.DagsterInstance, run: DagsterRun) -> DagsterRun:
     return queue_of(instance).submit_run(SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
 
 
-def launched(instance: dg.DagsterInstance, night: str, *nouns: str, **more: str) -> DagsterRun:
+def launched(instance: dg.DagsterInstance, night: str, *asset_names: str, **more: str) -> DagsterRun:
     """A run that the queue took in, as the UI launches one from the asset graph."""
-    run = from_graph(night, *nouns, **more)
+    run = from_graph(night, *asset_names, **more)
     made = create_run_for_test(
         instance, run.job_name, tags=run.tags, asset_selection=run.asset_selection, status=run.status,
         remote_job_origin=ORIGIN,

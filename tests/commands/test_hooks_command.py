@@ -1,4 +1,4 @@
-"""`pipeline hooks`: a secret shown once, a file sent as another system would, and what came through the door."""
+"""`pipeline hooks`: a secret shown once, a file sent as another system would, and what came through the receiver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 import uvicorn
 
-from pipeline_project.commands.hooks import open_door
+from pipeline_project.commands.hooks import open_hook_receiver
 from pipeline_project.desk.routes.hooks import build_hooks_app
 from pipeline_project.desk.signatures import secrets_of
 from tests.commands.conftest import NAME, NIGHT, Call, Home
@@ -43,7 +43,7 @@ def served(home: Home, call: Call) -> Iterator[tuple[str, dict[str, str]]]:
     secret = call("hooks", "secret", NAME, "--json", **home.environ).document["value"]
     environ = {**home.environ, VARIABLE: secret}
     with mock.patch.dict("os.environ", environ):
-        app = build_hooks_app(open_door())
+        app = build_hooks_app(open_hook_receiver())
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -95,4 +95,4 @@ def test_a_variable_that_holds_no_secret_stops_the_door(home: Home) -> None:
     from pipeline_project.domain.core.errors import SettingInvalid
 
     with mock.patch.dict("os.environ", {**home.environ, VARIABLE: "hunter2"}), pytest.raises(SettingInvalid):
-        open_door()
+        open_hook_receiver()

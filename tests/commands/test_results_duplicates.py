@@ -38,8 +38,12 @@ def lake_of(folder: Path, spec: WorkflowSpec) -> DeltaLake:
         NEXT: (arrived(NEXT, ("a", "kept"), ("d", "kept"), ("e", "worn"), ("f", "")), "def", ""),
     }
     for night, (rows, cases, refused) in nights.items():
-        for noun, table in (("arrivals", rows), ("cases", kept(night, *cases)), ("quarantine", kept(night, *refused))):
-            lake.write_night(spec.name, noun, night, table)
+        for asset_name, table in (
+            ("arrivals", rows),
+            ("cases", kept(night, *cases)),
+            ("quarantine", kept(night, *refused)),
+        ):
+            lake.write_night(spec.name, asset_name, night, table)
     lake.write_night(spec.name, "arrivals", "2025-03-03", arrived("2025-03-03", ("x", "kept"), ("x", "worn")))
     return lake
 

@@ -1,4 +1,4 @@
-"""The webhook door: who cannot sign learns nothing, and 202 means that the event is in the database."""
+"""The webhook receiver: who cannot sign learns nothing, and 202 means that the event is in the database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import text
 from standardwebhooks import Webhook
 
 from pipeline_project.desk.routes import hooks as hooks_module
-from pipeline_project.desk.routes.hooks import PUBLIC_ROUTES, HookDoor, HookLimits, build_hooks_app
+from pipeline_project.desk.routes.hooks import PUBLIC_ROUTES, HookLimits, HookReceiver, build_hooks_app
 from pipeline_project.desk.signatures import secrets_of, signed_headers
 from pipeline_project.domain.core.errors import DatabaseUnreachable, SettingInvalid
 from pipeline_project.domain.intake.inbound.events import EventKind, InboundEvent, InboundTerms, Receipt
@@ -44,7 +44,7 @@ def client(store: PostgresInbound) -> TestClient:
 
 
 def at(store: Any, **limits: Any) -> TestClient:
-    return TestClient(build_hooks_app(HookDoor(store, lambda name: SECRETS.get(name, ()), HookLimits(**limits))))
+    return TestClient(build_hooks_app(HookReceiver(store, lambda name: SECRETS.get(name, ()), HookLimits(**limits))))
 
 
 def body(case: str = "C1", kind: str = "arrival", **more: Any) -> bytes:
@@ -259,7 +259,7 @@ def test_as_many_secrets_are_tried_for_every_name(store: PostgresInbound, monkey
 
     monkeypatch.setattr(hooks_module, "is_signed", counted)
     known = {"two": (NEW, OLD), "one": (NEW,)}
-    client = TestClient(build_hooks_app(HookDoor(store, lambda name: known.get(name, ()))))
+    client = TestClient(build_hooks_app(HookReceiver(store, lambda name: known.get(name, ()))))
     for name in ("two", "one", "nothing"):
         assert post(client, b"{}", {}, f"/hooks/{name}/arrivals").status_code == 401
     assert tried == [2, 2, 2]
@@ -312,8 +312,8 @@ def test_many_events_at_once_are_each_kept_once(client: TestClient, store: Postg
 
 def test_events_join_the_chain_in_batches(store: PostgresInbound) -> None:
     now = [0.0]
-    door = HookDoor(store, lambda name: SECRETS.get(name, ()), clock=lambda: now[0])
-    client = TestClient(build_hooks_app(door))
+    receiver = HookReceiver(store, lambda name: SECRETS.get(name, ()), clock=lambda: now[0])
+    client = TestClient(build_hooks_app(receiver))
     for number, at_second in enumerate((0, 1, 4, 5, 6)):
         now[0] = at_second
         raw = body(f"C{number}")

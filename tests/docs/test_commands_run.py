@@ -127,7 +127,7 @@ CARRIED_OUT: dict[str, Ends] = {
     "pipeline keys hashes returns": Ends(0, "Nothing was left to do"),
     "pipeline keys rotate": Ends(0, "Master key 2 wraps"),
     "pipeline keys rotate --destroy-old": Ends(0, "Master key 3 wraps"),
-    # the webhook door
+    # the webhook receiver
     "pipeline hooks secret returns": Ends(0, "PIPELINE_HOOK_SECRET_RETURNS='whsec_"),
     "pipeline hooks list": Ends(0, "returns +0 +0"),
     "pipeline hooks list --json": Ends(0, '"workflow": "returns"'),

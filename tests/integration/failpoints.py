@@ -46,12 +46,12 @@ class Point:
     meant: Callable[..., bool] = lambda *_, **__: True
 
 
-def _output(noun: str) -> Callable[..., bool]:
-    return lambda _self, context, _table: context.asset_key.path[-1] == noun
+def _output(asset_name: str) -> Callable[..., bool]:
+    return lambda _self, context, _table: context.asset_key.path[-1] == asset_name
 
 
-def _file_of(noun: str) -> Callable[..., bool]:
-    return lambda _self, uri, *_, **__: uri.endswith(f"/{noun}")
+def _file_of(asset_name: str) -> Callable[..., bool]:
+    return lambda _self, uri, *_, **__: uri.endswith(f"/{asset_name}")
 
 
 _HANDLE = "resources.lake.io_manager:LakeIOManager.handle_output"

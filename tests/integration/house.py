@@ -149,18 +149,20 @@ class House:
 
     # -- what became of it -------------------------------------------------------------------------------------
 
-    def table(self, noun: str, night: str | None = None) -> Rows | None:
+    def table(self, asset_name: str, night: str | None = None) -> Rows | None:
         """Rows of one lake table, of one night or of all, in a fixed order; None where nothing was written."""
         lake = self.lake
         found: pa.Table | None = (
-            lake.read_night(self.name, noun, night) if night else lake.read_span(self.name, noun, None, "9999-12-31")
+            lake.read_night(self.name, asset_name, night)
+            if night
+            else lake.read_span(self.name, asset_name, None, "9999-12-31")
         )
         return None if found is None else sorted(found.to_pylist(), key=repr)
 
     def tables(self, night: str | None = None) -> dict[str, Rows | None]:
         """Every lake table of the workflow; MLflow and the ledger number what they keep, the lake numbers nothing."""
-        nouns = ("arrivals", "cases", "quarantine", "embeddings", "scores", "decisions", "training_set")
-        return {noun: self.table(noun, night) for noun in nouns}
+        asset_names = ("arrivals", "cases", "quarantine", "embeddings", "scores", "decisions", "training_set")
+        return {asset_name: self.table(asset_name, night) for asset_name in asset_names}
 
     def sql(self, query: str, **parameters: Any) -> Rows:
         """Rows from the ledger's database."""
@@ -207,15 +209,15 @@ class House:
         """The workflow's open alerts."""
         return [alert for alert in self.ledger.open_alerts() if alert.workflow == self.name]
 
-    def metadata(self, noun: str, night: str) -> Mapping[str, Any]:
+    def metadata(self, asset_name: str, night: str) -> Mapping[str, Any]:
         """What the last materialization of an asset said of itself."""
         with self.instance() as (_, instance):
-            chosen = dg.AssetRecordsFilter(dg.AssetKey([self.name, noun]), asset_partitions=[night])
+            chosen = dg.AssetRecordsFilter(dg.AssetKey([self.name, asset_name]), asset_partitions=[night])
             record = instance.fetch_materializations(chosen, limit=1).records[0]
         assert record.asset_materialization is not None
         return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
-    def checks(self, noun: str, night: str) -> dict[str, bool]:
+    def checks(self, asset_name: str, night: str) -> dict[str, bool]:
         """The verdicts of a night's checks, as they are stored for its partition alone."""
         with self.instance() as (_, instance):
             events = instance.get_event_records(
@@ -226,7 +228,7 @@ class House:
             event = record.event_log_entry.dagster_event
             assert event is not None
             check = event.event_specific_data
-            if check.asset_key == dg.AssetKey([self.name, noun]) and check.partition == night:
+            if check.asset_key == dg.AssetKey([self.name, asset_name]) and check.partition == night:
                 found.setdefault(check.check_name, check.passed)
         return found
 

@@ -21,7 +21,7 @@ def training_job() -> dg.JobDefinition:
     spec = load_workflows(Settings.from_environ(os.environ)).specs[os.environ[WORKFLOW]]
     job = dg.define_asset_job(
         _JOB,
-        selection=dg.AssetSelection.assets(*([spec.name, noun] for noun in STEPS)),
+        selection=dg.AssetSelection.assets(*([spec.name, asset_name] for asset_name in STEPS)),
         partitions_def=nights(spec),
         executor_def=dg.multiprocess_executor.configured({"max_concurrent": 1}),
     )

@@ -54,9 +54,9 @@ def test_what_a_night_was_decided_on_is_kept_with_the_digest_of_every_file(house
         night=THIRD,
     )
     assert {"arrivals", "cases", "quarantine", "scores"} <= set(cleared["judged"])
-    for noun, content in cleared["judged"].items() - {("spec", cleared["judged"]["spec"])}:
-        file = Path(house.lake.uri(house.name, noun), f"night={THIRD}", f"part-{content}.parquet")
-        assert content.endswith(hashlib.sha256(file.read_bytes()).hexdigest()), noun
+    for asset_name, content in cleared["judged"].items() - {("spec", cleared["judged"]["spec"])}:
+        file = Path(house.lake.uri(house.name, asset_name), f"night={THIRD}", f"part-{content}.parquet")
+        assert content.endswith(hashlib.sha256(file.read_bytes()).hexdigest()), asset_name
 
 
 def test_a_training_that_is_repeated_is_the_same_fact(house: House) -> None:

@@ -64,8 +64,8 @@ def test_two_processes_at_once_end_in_one_decision_a_case(house: House) -> None:
     assert [failpoints.ended(process) for process in both] == [0, 0]
     decided = [row["case_id"] for row in house.decisions(SECOND)]
     assert len(decided) == len(set(decided)) == 30
-    for noun in ("arrivals", "cases", "scores", "decisions"):
-        assert len(house.table(noun, SECOND) or []) == 30, noun
+    for asset_name in ("arrivals", "cases", "scores", "decisions"):
+        assert len(house.table(asset_name, SECOND) or []) == 30, asset_name
 
 
 def begun(house: House, *words: str) -> subprocess.Popen[str]:

@@ -45,12 +45,14 @@ def whole_graph(house_name: str) -> dg.JobDefinition:
     return build_definitions(os.environ).resolve_implicit_global_asset_job_def()
 
 
-def launch(house: House, night: str, nouns: Collection[str], checks: bool = False) -> dg.ExecuteInProcessResult:
+def launch(house: House, night: str, asset_names: Collection[str], checks: bool = False) -> dg.ExecuteInProcessResult:
     """Materializes a selection of a night's assets outside of any job, as the asset graph does."""
-    keys = {dg.AssetKey([house.name, noun]) for each in nouns for noun in MADE_TOGETHER.get(each, (each,))}
+    keys = {
+        dg.AssetKey([house.name, asset_name]) for each in asset_names for asset_name in MADE_TOGETHER.get(each, (each,))
+    }
     # Dagster does not let these be left out: they are made by the very step that makes the cases
     own = {dg.AssetCheckKey(dg.AssetKey([house.name, "cases"]), rule.name) for rule in rules(house.spec)}
-    chosen = None if checks else own if "admission" in nouns else set()
+    chosen = None if checks else own if "admission" in asset_names else set()
     with house.entered(), dg.DagsterInstance.ephemeral() as instance:
         part = whole_graph(house.name).get_subset(asset_selection=keys, asset_check_selection=chosen)
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -83,11 +85,11 @@ def test_the_refusal_names_the_commonest_reasons_and_the_command_that_helps(hous
     assert str(run.why).endswith(f"(next: pipeline quarantine {house.name} --night {BAD})")
 
 
-@pytest.mark.parametrize("nouns", SUBSETS, ids=lambda nouns: "+".join(nouns))
-def test_no_selection_of_its_assets_decides_or_releases_it(house: House, nouns: tuple[str, ...]) -> None:
-    result = launch(house, BAD, nouns)
+@pytest.mark.parametrize("nouns", SUBSETS, ids=lambda asset_names: "+".join(asset_names))
+def test_no_selection_of_its_assets_decides_or_releases_it(house: House, asset_names: tuple[str, ...]) -> None:
+    result = launch(house, BAD, asset_names)
     nothing_came_of(house, BAD)
-    deciding = {"decisions", "release"} & {*nouns}
+    deciding = {"decisions", "release"} & {*asset_names}
     assert result.success == (not deciding)
     if deciding:
         assert "is not decided" in why(result) or "is not released" in why(result) or "never" in why(result)
@@ -95,8 +97,8 @@ def test_no_selection_of_its_assets_decides_or_releases_it(house: House, nouns: 
 
 
 @pytest.mark.parametrize("nouns", [("decisions", "release"), ("scores", "decisions", "release"), NOUNS])
-def test_with_its_checks_it_stays_blocked_as_well(house: House, nouns: tuple[str, ...]) -> None:
-    assert not launch(house, BAD, nouns, checks=True).success
+def test_with_its_checks_it_stays_blocked_as_well(house: House, asset_names: tuple[str, ...]) -> None:
+    assert not launch(house, BAD, asset_names, checks=True).success
     nothing_came_of(house, BAD)
 
 

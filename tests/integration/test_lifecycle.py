@@ -44,8 +44,8 @@ def house(new_house: NewHouse) -> House:
     return house
 
 
-def _models(house: House, night: str, noun: str = "scores") -> set[str | None]:
-    return {row["model_version"] for row in house.table(noun, night) or []}
+def _models(house: House, night: str, asset_name: str = "scores") -> set[str | None]:
+    return {row["model_version"] for row in house.table(asset_name, night) or []}
 
 
 def test_the_second_model_is_proposed_and_decides_nothing_yet(house: House) -> None:

@@ -69,8 +69,8 @@ def _begin(house: House, model: ModelVersion, night: str, terms: RolloutTerms) -
         begin_rollout(connection, SignedChallenger(house.name, model.version, 0.05, None, "cleo"), night, terms)
 
 
-def _versions(house: House, noun: str, night: str) -> dict[str, str]:
-    return {row["case_id"]: row["model_version"] for row in house.table(noun, night) or []}
+def _versions(house: House, asset_name: str, night: str) -> dict[str, str]:
+    return {row["case_id"]: row["model_version"] for row in house.table(asset_name, night) or []}
 
 
 def test_the_challenger_decides_its_share_and_no_more(house: House) -> None:

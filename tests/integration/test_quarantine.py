@@ -92,7 +92,7 @@ def test_the_refused_row_stays_on_record_and_the_balance_holds(house: House, rep
     (refused,) = house.table("quarantine", FIRST) or []
     assert refused["case_id"] == f"C-{FIRST}-003"
     assert house.checks("cases", FIRST)["nothing_vanished"] is True
-    counted = [len(house.table(noun, FIRST) or []) for noun in ("arrivals", "cases", "quarantine")]
+    counted = [len(house.table(asset_name, FIRST) or []) for asset_name in ("arrivals", "cases", "quarantine")]
     assert counted == [11, 10, 1]
 
 

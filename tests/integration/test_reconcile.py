@@ -23,7 +23,7 @@ from pipeline_project.domain.review.tasks import TaskClaim
 from pipeline_project.operations.dispatch import Dispatcher
 from pipeline_project.operations.reconciliation import declared, where
 from pipeline_project.reconcile.run import links
-from pipeline_project.reconcile.told import DeclaredWorkflow, Span, Where
+from pipeline_project.reconcile.scope import DeclaredWorkflow, Span, Where
 from pipeline_project.sample.shop import Book, build_shop
 from resources.ledger.audit.checkpoints import Checkpoints
 from resources.ledger.review.answers import ReviewAnswers
@@ -392,28 +392,28 @@ def test_what_is_changed_outside_is_seen(
     assert len(found) == 1, "and nothing else is blamed"
 
 
-def _deleted(noun: str, where_: str) -> Callable[[str], object]:
+def _deleted(asset_name: str, where_: str) -> Callable[[str], object]:
     def act(uri: str) -> object:
         from deltalake import DeltaTable
 
-        return DeltaTable(f"{uri}/{noun}").delete(f"night = '{LAST}' AND {where_}")
+        return DeltaTable(f"{uri}/{asset_name}").delete(f"night = '{LAST}' AND {where_}")
 
     return act
 
 
-def _doubled(noun: str) -> Callable[[str], object]:
+def _doubled(asset_name: str) -> Callable[[str], object]:
     def act(uri: str) -> object:
         from deltalake import DeltaTable, write_deltalake
 
-        rows = DeltaTable(f"{uri}/{noun}").to_pyarrow_table(partitions=[("night", "=", LAST)]).slice(0, 1)
-        return write_deltalake(f"{uri}/{noun}", rows, mode="append")
+        rows = DeltaTable(f"{uri}/{asset_name}").to_pyarrow_table(partitions=[("night", "=", LAST)]).slice(0, 1)
+        return write_deltalake(f"{uri}/{asset_name}", rows, mode="append")
 
     return act
 
 
-def _damaged(noun: str) -> Callable[[str], object]:
+def _damaged(asset_name: str) -> Callable[[str], object]:
     def act(uri: str) -> object:
-        path = sorted(Path(f"{uri}/{noun}").rglob("*.parquet"))[-1]
+        path = sorted(Path(f"{uri}/{asset_name}").rglob("*.parquet"))[-1]
         return path.write_bytes(path.read_bytes()[:60])
 
     return act

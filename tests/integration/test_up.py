@@ -170,9 +170,13 @@ def test_the_ui_knows_partitions_and_groups(backfilled: Up) -> None:
 
 
 def test_the_checks_of_a_night_are_stored_for_that_night(backfilled: Up) -> None:
-    for noun, name in (("cases", "night_is_sound"), ("cases", "nothing_vanished"), ("decisions", "decisions_contract")):
+    for asset_name, name in (
+        ("cases", "night_is_sound"),
+        ("cases", "nothing_vanished"),
+        ("decisions", "decisions_contract"),
+    ):
         for night in NIGHTS:
-            assert backfilled.house.checks(noun, night).get(name) is True, (night, name)
+            assert backfilled.house.checks(asset_name, night).get(name) is True, (night, name)
 
 
 def _launched(up: Up, query: str, wanted: dict[str, Any]) -> str:
@@ -193,15 +197,18 @@ def _ended(up: Up, run: str) -> tuple[str, dict[str, str]]:
     return str(found["status"]), {tag["key"]: tag["value"] for tag in found["tags"]}
 
 
-def _of(up: Up, job: str, *nouns: str) -> dict[str, Any]:
+def _of(up: Up, job: str, *asset_names: str) -> dict[str, Any]:
     """What the UI sends to launch a job, or assets without their checks, for the bad night."""
-    selected = {"assetSelection": [{"path": [up.house.name, noun]} for noun in nouns], "assetCheckSelection": []}
+    selected = {
+        "assetSelection": [{"path": [up.house.name, asset_name]} for asset_name in asset_names],
+        "assetCheckSelection": [],
+    }
     return {
         "selector": {
             "repositoryName": "__repository__",
             "repositoryLocationName": "pipeline_project",
             "pipelineName": job,
-            **(selected if nouns else {}),
+            **(selected if asset_names else {}),
         },
         "mode": "default",
         "executionMetadata": {"tags": [{"key": "dagster/partition", "value": BAD}]},

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline_project.commands.hooks import open_door
+from pipeline_project.commands.hooks import open_hook_receiver
 from pipeline_project.container.dagster_resources import build_resources
 from pipeline_project.definitions import build_definitions
 from pipeline_project.desk.routes.hooks import build_hooks_app
@@ -42,7 +42,7 @@ def post(house: House, kind: str, night: str, rows: Iterable[Mapping[str, str]],
     body = json.dumps(told).encode()
     signed = signed_headers(SECRET, event_id, datetime.now(UTC), body)
     with house.entered():
-        client = TestClient(build_hooks_app(open_door()))
+        client = TestClient(build_hooks_app(open_hook_receiver()))
         answer = client.post(
             f"/hooks/{house.name}/{kind}s", content=body, headers={"content-type": "application/json", **signed}
         )

@@ -11,7 +11,7 @@ from pipeline_project.domain.core.errors import DatabaseUnreachable
 from pipeline_project.operations import reconciliation as reconciling
 from pipeline_project.operations.reconciliation import LinesNightChecker
 from pipeline_project.reconcile import run
-from pipeline_project.reconcile.told import Where
+from pipeline_project.reconcile.scope import Where
 from pipeline_project.settings import Settings
 from tests.doubles import NIGHT, claims
 

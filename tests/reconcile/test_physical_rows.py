@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline_project.reconcile.rows import WorkflowTables, check_rows
-from pipeline_project.reconcile.told import Span
+from pipeline_project.reconcile.scope import Span
 
 NIGHT = "2025-03-05"
 
@@ -16,7 +16,7 @@ def lake(arrived: str, admitted: str) -> WorkflowTables:
         "cases": [{"night": NIGHT, "case_id": sha.upper(), "row_sha256": sha} for sha in admitted],
         "quarantine": [],
     }  # fmt: skip
-    return WorkflowTables.of({noun: (found, {NIGHT}) for noun, found in rows.items()})
+    return WorkflowTables.of({asset_name: (found, {NIGHT}) for asset_name, found in rows.items()})
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_rows_under_a_key_are_not_compared_with_nights_from_before_it() -> None:
     """They may have come before; whoever has no key cannot tell, and says what to do. Nothing else is let go."""
     before = "2025-03-04"
     rows = lake("xy", "x")
-    for noun in (rows.nights[NIGHT].arrivals, rows.nights[NIGHT].cases):
-        for row in noun or ():
+    for asset_name in (rows.nights[NIGHT].arrivals, rows.nights[NIGHT].cases):
+        for row in asset_name or ():
             row["row_sha256"] = f"k-{row['row_sha256']}"
     rows.nights[before].cases = [{"night": before, "case_id": "OLD", "row_sha256": "y"}]
     rows.nights[before].arrivals = [{"night": before, "file": "b.csv", "line": 1, "row_sha256": "y"}]

@@ -116,8 +116,8 @@ def test_a_ring_reuses_photos_and_text_across_accounts(claims: list[Claim]) -> N
                 owners[photo].add(claim.customer.customer_id)
         assert max(len(accounts) for accounts in owners.values()) >= 4
         first, *others = [write_message(claim) for claim in members]
-        likeness = [SequenceMatcher(None, first, other, autojunk=False).ratio() for other in others]
-        assert np.median(likeness) > 0.85
+        similarities = [SequenceMatcher(None, first, other, autojunk=False).ratio() for other in others]
+        assert np.median(similarities) > 0.85
 
 
 def test_after_the_drift_other_things_are_sold_and_paid_otherwise() -> None:

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.context import DecisionContext
 from pipeline_project.domain.deciding.decisions import DECISIONS
 from pipeline_project.domain.lifecycle.drift.signals import Severity, Signal
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.partitions import window
-from pipeline_project.services.decision_context import circumstances
+from pipeline_project.services.decision_context import decision_context
 from pipeline_project.spec import WorkflowSpec
 from tests.doubles import NIGHT, World, arrival, claims, made, metadata
 
@@ -57,10 +57,10 @@ def world_of(policy: dict[str, Any]) -> World:
     return world
 
 
-def known(world: World, trained: str = "2025-01-01", night: str = NIGHT, **more: Any) -> Circumstances:
+def known(world: World, trained: str = "2025-01-01", night: str = NIGHT, **more: Any) -> DecisionContext:
     around = window(world.spec, night)
     found = scores(world, trained, **more)
-    return circumstances(world.spec, cast(Any, world.lake), cast(Any, world.ledger), world.quality, around, found)
+    return decision_context(world.spec, cast(Any, world.lake), cast(Any, world.ledger), world.quality, around, found)
 
 
 def breach(world: World, night: str, *signals: str) -> None:
@@ -71,10 +71,10 @@ def breach(world: World, night: str, *signals: str) -> None:
 
 def test_without_promise_or_surge_nothing_is_read() -> None:
     lake = SimpleNamespace()  # has nothing that could be read
-    found = circumstances(
+    found = decision_context(
         claims(), cast(Any, lake), cast(Any, lake), cast(Any, lake), window(claims(), NIGHT), scores(World(), NIGHT)
     )
-    assert found == Circumstances()
+    assert found == DecisionContext()
 
 
 def test_the_evidence_is_about_the_model_of_most_cases_and_what_was_known_at_the_start() -> None:

@@ -1,4 +1,4 @@
-"""The webhook door: other systems post arrivals and outcomes here; a signature over the raw body is their only ticket.
+"""The webhook receiver: other systems post arrivals and outcomes here; a signature over the raw body is the only ticket.
 
     POST /hooks/{workflow}/arrivals
     POST /hooks/{workflow}/outcomes
@@ -62,7 +62,7 @@ def _made_up() -> tuple[str, ...]:
 
 
 @dataclass
-class HookDoor:
+class HookReceiver:
     """What the door stands on.
 
     Attributes:
@@ -80,7 +80,7 @@ class HookDoor:
     _chained: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def is_signed(self, workflow: str, body: bytes, headers: Mapping[str, str]) -> bool:
-        """Whether the workflow has a door, and one of its secrets signed this. As many secrets are tried for every
+        """Whether the workflow has a receiver, and one of its secrets signed this. As many secrets are tried for every
         name, so that the time it takes does not tell which workflows there are."""
         secrets = tuple(self.secrets(workflow))
         tried = (*secrets, *self._nobodys)[: len(self._nobodys)]
@@ -115,20 +115,20 @@ class _Refused(Exception):
         self.status, self.reason, self.told, self.workflow = status, reason, told, workflow
 
 
-def build_hooks_router(door: HookDoor) -> APIRouter:
+def build_hooks_router(receiver: HookReceiver) -> APIRouter:
     """The two addresses, to be mounted without any login in front of them."""
     router = APIRouter(tags=["hooks"])
 
     async def take(workflow: str, kind: EventKind, request: Request, later: BackgroundTasks) -> JSONResponse:
         try:
-            receipt = await _taken(door, workflow, kind, request)
+            receipt = await _taken(receiver, workflow, kind, request)
         except _Refused as refused:
             if refused.reason:
-                later.add_task(_count, door, refused)
+                later.add_task(_count, receiver, refused)
             headers = {"Retry-After": "60"} if refused.status in (429, 503) else None
             return JSONResponse({"detail": refused.told}, refused.status, headers, background=later)
-        if door.chain_is_due(workflow, receipt.night):
-            later.add_task(_chain, door, workflow, receipt.night)
+        if receiver.chain_is_due(workflow, receipt.night):
+            later.add_task(_chain, receiver, workflow, receipt.night)
         told = {"status": receipt.verdict.value, "night": receipt.night}
         return JSONResponse(told, 202, background=later)
 
@@ -145,26 +145,26 @@ def build_hooks_router(door: HookDoor) -> APIRouter:
     return router
 
 
-def build_hooks_app(door: HookDoor) -> FastAPI:
+def build_hooks_app(receiver: HookReceiver) -> FastAPI:
     """The door alone, without the desk: no pages, no documentation, nothing but the two addresses."""
-    app = FastAPI(title="Webhook door", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(build_hooks_router(door))
+    app = FastAPI(title="Webhook receiver", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(build_hooks_router(receiver))
     return app
 
 
-async def _taken(door: HookDoor, workflow: str, kind: EventKind, request: Request) -> Receipt:
-    body = await _body(request, door.limits.body)
-    if not door.is_signed(workflow, body, request.headers):
-        if not door.may_fail(request.client.host if request.client else ""):
+async def _taken(receiver: HookReceiver, workflow: str, kind: EventKind, request: Request) -> Receipt:
+    body = await _body(request, receiver.limits.body)
+    if not receiver.is_signed(workflow, body, request.headers):
+        if not receiver.may_fail(request.client.host if request.client else ""):
             raise _Refused(429, "", "too many requests; slow down")
-        raise _Refused(401, "bad signature", "not accepted", workflow if door.secrets(workflow) else "")
-    if not door.may_post(workflow):
+        raise _Refused(401, "bad signature", "not accepted", workflow if receiver.secrets(workflow) else "")
+    if not receiver.may_post(workflow):
         raise _Refused(429, "too many", "too many requests; send the same event again in a minute", workflow)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise _Refused(415, "no json", "send content-type: application/json", workflow)
     try:
         event = read_event(body, kind, workflow, request.headers["webhook-id"])
-        receipt = await run_in_threadpool(door.store.accept, event)
+        receipt = await run_in_threadpool(receiver.store.accept, event)
     except EventRefused as refused:
         raise _Refused(422, "cannot be kept", str(refused), workflow) from None
     except PipelineError as error:
@@ -196,12 +196,12 @@ async def _body(request: Request, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _count(door: HookDoor, refused: _Refused) -> None:
-    _after(lambda: door.store.refuse(refused.workflow, refused.reason))
+def _count(receiver: HookReceiver, refused: _Refused) -> None:
+    _after(lambda: receiver.store.refuse(refused.workflow, refused.reason))
 
 
-def _chain(door: HookDoor, workflow: str, night: str) -> None:
-    _after(lambda: door.store.chain(workflow, night))
+def _chain(receiver: HookReceiver, workflow: str, night: str) -> None:
+    _after(lambda: receiver.store.chain(workflow, night))
 
 
 def _after(work: Callable[[], Any]) -> None:

@@ -19,7 +19,7 @@ from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.vectors.joint import centred, reduced
 from pipeline_project.domain.vectors.modalities import MODALITIES, file_keys
-from pipeline_project.domain.vectors.near_duplicates import Twins, twins
+from pipeline_project.domain.vectors.near_duplicates import NearDuplicates, near_duplicates
 from pipeline_project.domain.vectors.stored import Floats, unit, unpack
 
 Labels = npt.NDArray[np.int64]
@@ -100,7 +100,7 @@ def night_groups(
     asked = np.array([n == night for n in nights], dtype=bool)
     keys = file_keys(window)
     recent = len(case_ids) - min(len(case_ids), max(twin_limit, int(asked.sum())))
-    alike = twins(unit(np.hstack([kind[recent:] for kind in kinds])), case_ids, known, keys, asked)
+    alike = near_duplicates(unit(np.hstack([kind[recent:] for kind in kinds])), case_ids, known, keys, asked)
     table = clusters_table(night, case_ids, labels, tracked, known, asked, alike)
     order = {case: row for row, case in enumerate(table[CASE_ID].to_pylist())}
     rows = pa.array([order[case] for case in tonight[CASE_ID].to_pylist()], pa.int64())
@@ -221,7 +221,7 @@ def clusters_table(
     tracked: Tracked,
     subjects: Mapping[str, str | None],
     asked: npt.NDArray[np.bool_],
-    alike: Twins,
+    alike: NearDuplicates,
 ) -> pa.Table:
     """The rows of `CLUSTERS` for the cases asked about; everything but `alike` is aligned with the window's cases."""
     members: dict[int, list[str | None]] = {}

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.clusters.lineage import ClusterEvent, Kind, by_cluster
-from pipeline_project.domain.clusters.similarity import Likeness, Vectors, likeness
+from pipeline_project.domain.clusters.similarity import Similarity, Vectors, similarities
 from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.vectors.modalities import MODALITIES
@@ -93,7 +93,7 @@ def novelties(
         alike = chance = None
         young = event.kind is not Kind.DIED and event.born is not None and event.born >= since
         if young:
-            alike = likeness(
+            alike = similarities(
                 sorted(latest.get(event.cluster, ())), window.subjects, window.vectors, terms.alarm_similarity
             )
             others = [most for name, most in known.items() if name != event.cluster]
@@ -125,7 +125,7 @@ def chance_of(growth: int, earlier: Sequence[int]) -> float:
     return float(max(share, rate.sf(growth - 1)))
 
 
-def _novelty(event: ClusterEvent, alike: Likeness, chance: float, terms: ClusterTerms) -> Novelty | None:
+def _novelty(event: ClusterEvent, alike: Similarity, chance: float, terms: ClusterTerms) -> Novelty | None:
     if alike.cases < terms.alarm_members or alike.accounts < terms.alarm_accounts or chance > terms.alarm_chance:
         return None
     return Novelty(
@@ -169,7 +169,7 @@ def _reported(earlier: pa.Table | None) -> set[str]:
     return set() if earlier is None else set(earlier.filter(earlier["reported"])["cluster"].to_pylist())
 
 
-def _row(event: ClusterEvent, alike: Likeness | None, chance: float | None, reported: bool) -> dict[str, object]:
+def _row(event: ClusterEvent, alike: Similarity | None, chance: float | None, reported: bool) -> dict[str, object]:
     return {
         NIGHT: event.night,
         "cluster": event.cluster,

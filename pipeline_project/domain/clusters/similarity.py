@@ -20,7 +20,7 @@ _MOST = 4_000
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Similarity:
     """Cases that are like a case of another account.
 
     Attributes:
@@ -73,7 +73,9 @@ def vectors_of(embeddings: pa.Table, cases: Sequence[str]) -> Vectors:
     return Vectors({case: row for row, case in enumerate(last)}, kinds, file_keys(table))
 
 
-def likeness(cases: Sequence[str], subjects: Mapping[str, str | None], vectors: Vectors, similarity: float) -> Likeness:
+def similarities(
+    cases: Sequence[str], subjects: Mapping[str, str | None], vectors: Vectors, similarity: float
+) -> Similarity:
     """The cases that are like another account's: by a photo both sent, or by words and photos together.
 
     Args:
@@ -92,7 +94,7 @@ def likeness(cases: Sequence[str], subjects: Mapping[str, str | None], vectors: 
             senders.setdefault(key, set()).add(owner)
     shared = {key for key, sent in senders.items() if len(sent) > 1}
     linked |= np.array([bool(shared.intersection(vectors.keys[row])) for row in rows], dtype=bool)
-    return Likeness(
+    return Similarity(
         cases=int(linked.sum()),
         accounts=len(set(owners[linked])),
         similarity={name: _mean_cosine(kind[rows[linked]]) for name, kind in vectors.kinds.items()},

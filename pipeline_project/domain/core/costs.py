@@ -44,10 +44,10 @@ class PolicyTerms(PolicyBounds):
 
     def places(self, cases: int) -> int:
         """How many answers people can give for a night of this many cases."""
-        return places_of(self.capacity, cases)
+        return review_capacity(self.capacity, cases)
 
 
-def places_of(capacity: int | str, cases: int) -> int:
+def review_capacity(capacity: int | str, cases: int) -> int:
     """Answers that people can give: a number as it stands, or a share such as "20%" of the cases, rounded down."""
     return int(float(capacity.rstrip("%")) * cases / 100) if isinstance(capacity, str) else capacity
 

@@ -17,7 +17,7 @@ class Trait(Enum):
     """What follows from a reason, wherever cases are counted, judged or handed to people."""
 
     #: Decided without a person; a reason without this one asks a person.
-    ALONE = auto()
+    AUTOMATED = auto()
     #: A person's answer would have paid, and none was asked.
     TURNED_AWAY = auto()
     #: A person's answer pays.
@@ -68,7 +68,7 @@ class Reason(StrEnum):
             desk="The option with the lowest expected cost.",
             because="the option with the lowest expected cost",
         ),
-        Trait.ALONE,
+        Trait.AUTOMATED,
     )
     NO_PLACE_LEFT = (
         "no_place_left",
@@ -77,7 +77,7 @@ class Reason(StrEnum):
             desk="A person would have paid, but the night's places went to other cases.",
             because="a person's answer would have paid, but the night's places went to cases where it saves more",
         ),
-        Trait.ALONE,
+        Trait.AUTOMATED,
         Trait.TURNED_AWAY,
     )
     SMALL_DOUBT = (
@@ -87,7 +87,7 @@ class Reason(StrEnum):
             desk="On a night much larger than usual: a person would have paid, but too little.",
             because="the night was much larger than usual, and a person's answer would have saved too little",
         ),
-        Trait.ALONE,
+        Trait.AUTOMATED,
         Trait.TURNED_AWAY,
     )
     DOUBT = (
@@ -200,7 +200,7 @@ class Reason(StrEnum):
             desk="Nobody answered in time; the workflow's safe default was taken.",
             because="nobody answered in time, so the workflow's safe default was taken",
         ),
-        Trait.ALONE,
+        Trait.AUTOMATED,
     )
 
 
@@ -217,4 +217,4 @@ def words_of(code: str) -> ReasonWords:
 
 
 #: Reasons of what is decided without a person.
-ALONE = Reason.having(Trait.ALONE)
+AUTOMATED = Reason.having(Trait.AUTOMATED)

@@ -25,7 +25,7 @@ class StoredTable:
     content: str | None = None
 
     @property
-    def noun(self) -> str:
+    def asset_name(self) -> str:
         return self.name.rpartition("/")[2]
 
 
@@ -44,4 +44,4 @@ def versions_of(tables: Iterable[StoredTable]) -> dict[str, int]:
 
 def contents_of(tables: Iterable[StoredTable]) -> dict[str, str]:
     """Which writings of one night these tables are, by noun."""
-    return {table.noun: table.content for table in tables if table.content is not None}
+    return {table.asset_name: table.content for table in tables if table.content is not None}

@@ -10,7 +10,7 @@ from pipeline_project.domain.deciding.promise import NO_EVIDENCE, Evidence
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class DecisionContext:
     """What is known at the night's start.
 
     Attributes:

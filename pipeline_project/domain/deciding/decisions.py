@@ -15,7 +15,7 @@ from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms, case_cos
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, number_columns
 from pipeline_project.domain.core.stored_tables import StoredTable, versions_of
-from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.context import DecisionContext
 from pipeline_project.domain.deciding.policy import PolicyResult, decide
 from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.models.scores import SCORES
@@ -121,7 +121,7 @@ def decide_night(
     scores: pa.Table,
     clusters: pa.Table | None,
     policy: NightPolicy,
-    tonight: Circumstances | None = None,
+    tonight: DecisionContext | None = None,
 ) -> NightDecisions:
     """Decides every case of a night.
 

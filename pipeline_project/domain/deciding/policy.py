@@ -16,9 +16,9 @@ import numpy as np
 
 from pipeline_project.domain.core.costs import PolicyTerms, expected_costs
 from pipeline_project.domain.core.model_terms import PromiseTerms
-from pipeline_project.domain.core.reasons import ALONE, REASONS, Reason
+from pipeline_project.domain.core.reasons import AUTOMATED, REASONS, Reason
 from pipeline_project.domain.deciding import promise as promises
-from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.context import DecisionContext
 from pipeline_project.domain.deciding.exploration import Exploration, extra_cost, scaled_rate
 from pipeline_project.domain.deciding.promise import Promise, Rung
 from pipeline_project.domain.deciding.surge import Surge, rates, surge_of
@@ -91,7 +91,7 @@ def decide(
     cost: np.ndarray,
     problems: Sequence[str | None],
     terms: PolicyTerms,
-    tonight: Circumstances | None = None,
+    tonight: DecisionContext | None = None,
 ) -> PolicyResult:
     """The cheapest option for each case, under the capacity of the people.
 
@@ -127,7 +127,7 @@ def decide(
     reason[small & free] = _CODE[Reason.SMALL_DOUBT]
     turned_away = _seat(reason, wanting, barred, left, weighed.denial, surge)
 
-    alone = np.isin(reason, [_CODE[one] for one in ALONE])
+    alone = np.isin(reason, [_CODE[one] for one in AUTOMATED])
     return PolicyResult(
         option=np.where(alone, weighed.cheapest, -1),
         reason=_REASON[reason].tolist(),
@@ -287,7 +287,7 @@ class _Line:
         return Rung(threshold, most, int(alone.sum()) - len(seated))
 
 
-def _promised(terms: PromiseTerms, tonight: Circumstances, line: _Line) -> tuple[Promise, np.ndarray]:
+def _promised(terms: PromiseTerms, tonight: DecisionContext, line: _Line) -> tuple[Promise, np.ndarray]:
     """The promise, and what it bars."""
     if promises.promise_holds(tonight.signals):
         rungs = [line.rung(float(t)) for t in promises.thresholds(line.risk[line.free & np.isfinite(line.risk)])]

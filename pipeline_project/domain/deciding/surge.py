@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from pipeline_project.domain.core.costs import places_of
+from pipeline_project.domain.core.costs import review_capacity
 from pipeline_project.domain.core.model_terms import SurgeTerms
 
 #: With fewer earlier nights nothing is usual yet.
@@ -56,10 +56,10 @@ def surge_of(terms: SurgeTerms | None, cases: int, usual: float | None, capacity
     if terms is None or usual is None or cases <= terms.above * usual:
         return None
     if terms.capacity is not None:
-        places = places_of(terms.capacity, cases)
+        places = review_capacity(terms.capacity, cases)
     else:
         # people do not multiply with the cases: a capacity declared as a share is that of a usual night
-        places = places_of(capacity, min(cases, int(usual)))
+        places = review_capacity(capacity, min(cases, int(usual)))
     return Surge(cases, usual, places, terms.wait_below, terms.sample)
 
 

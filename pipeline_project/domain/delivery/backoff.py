@@ -22,7 +22,7 @@ LONGEST_ASKED = 604_800.0
 PASSING = frozenset({408, 409, 425, 429})
 
 
-class Fate(StrEnum):
+class DeliveryStatus(StrEnum):
     """What became of one try.
 
     UNKNOWN is neither: the request left and no answer came, so the effect may have happened.
@@ -47,7 +47,7 @@ class DeliveryResult:
             which it may have done after the effect.
     """
 
-    fate: Fate
+    status: DeliveryStatus
     error_class: str | None = None
     error: str | None = None
     wait: float | None = None
@@ -55,11 +55,11 @@ class DeliveryResult:
     maybe: bool = False
 
 
-def fate_of_status(status: int) -> Fate:
+def delivery_status(status: int) -> DeliveryStatus:
     """What an HTTP status means for an action."""
     if 200 <= status < 300:
-        return Fate.DONE
-    return Fate.AGAIN if status >= 500 or status in PASSING else Fate.REFUSED
+        return DeliveryStatus.DONE
+    return DeliveryStatus.AGAIN if status >= 500 or status in PASSING else DeliveryStatus.REFUSED
 
 
 def wait_before(attempt: int, draw: float, asked: float | None = None) -> float:

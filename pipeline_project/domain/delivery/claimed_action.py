@@ -10,7 +10,7 @@ from uuid import UUID
 
 
 @dataclass(frozen=True)
-class Sent:
+class ClaimedAction:
     """One action on its way.
 
     Attributes:

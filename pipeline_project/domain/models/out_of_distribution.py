@@ -22,7 +22,7 @@ _LEAST_DISTANCE = 0.05
 
 
 @dataclass
-class Familiar:
+class OutOfDistributionDetector:
     """Distances of a case from what was seen, each with its own limit.
 
     Attributes:
@@ -39,7 +39,7 @@ class Familiar:
     always: list[str] = field(default_factory=list)
     limits: dict[str, float] = field(default_factory=dict)
 
-    def fit(self, table: FeatureTable, watched: Sequence[str], seed: int) -> Familiar:
+    def fit(self, table: FeatureTable, watched: Sequence[str], seed: int) -> OutOfDistributionDetector:
         """Remembers what training looked like; the limits are found by `limit`, on later cases."""
         for name, column in zip(table.category_names, table.categories.T, strict=True):
             self.values[name] = sorted({str(value) for value in column if value is not None})
@@ -58,7 +58,7 @@ class Familiar:
                 self.references[kind] = vectors[np.sort(chosen)].astype(np.float16)
         return self
 
-    def limit(self, table: FeatureTable) -> Familiar:
+    def limit(self, table: FeatureTable) -> OutOfDistributionDetector:
         """Sets the limits so that about two in a thousand of these normal cases pass one of them."""
         slack = _SLACK if len(table) >= _FEW else _SLACK_WHEN_FEW
         least = {"categories": 1.0, "numbers": _LEAST_STEP}
@@ -115,7 +115,7 @@ class Familiar:
         return {**self.references, "format": np.ones(1, dtype=np.float32)}
 
     @classmethod
-    def from_parts(cls, content: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Familiar:
+    def from_parts(cls, content: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> OutOfDistributionDetector:
         return cls(
             values={name: list(values) for name, values in content["values"].items()},
             ranges={name: (low, high) for name, (low, high) in content["ranges"].items()},

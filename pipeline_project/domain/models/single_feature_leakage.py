@@ -21,7 +21,7 @@ _LEAST = 3
 
 
 @dataclass(frozen=True)
-class Alone:
+class SingleFeatureFit:
     """One feature against one label: `auc` from 0.5, which is worthless, to 1, which separates."""
 
     feature: str
@@ -29,7 +29,7 @@ class Alone:
     auc: float
 
 
-def alone(features: FeatureTable, labels: np.ndarray, names: Sequence[str]) -> list[Alone]:
+def single_feature_fits(features: FeatureTable, labels: np.ndarray, names: Sequence[str]) -> list[SingleFeatureFit]:
     """How well each number and category alone tells each label from the rest.
 
     A number is ranked, missing values at either end; a category, and a number of few values, is taken for the rate of
@@ -54,7 +54,7 @@ def alone(features: FeatureTable, labels: np.ndarray, names: Sequence[str]) -> l
             aucs = [max(auc, 1 - auc) for auc in aucs]
             if codes is not None:
                 aucs.append(_auc_of_codes(codes, is_label, stretch))
-            found.append(Alone(feature, name, max(aucs)))
+            found.append(SingleFeatureFit(feature, name, max(aucs)))
     return found
 
 

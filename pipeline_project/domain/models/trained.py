@@ -13,7 +13,7 @@ from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models import ESTIMATORS, Estimator
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.calibration import Calibration
-from pipeline_project.domain.models.out_of_distribution import Familiar
+from pipeline_project.domain.models.out_of_distribution import OutOfDistributionDetector
 from pipeline_project.domain.models.segments import SegmentMaps, Slices
 
 OUT_OF_DISTRIBUTION = "out_of_distribution"
@@ -58,7 +58,7 @@ class TrainedModel:
     estimator_name: str
     estimator: Estimator
     calibration: Calibration
-    familiar: Familiar
+    ood_detector: OutOfDistributionDetector
     labels: tuple[str, ...]
     features: tuple[str, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class TrainedModel:
         told = self.estimator.probabilities(table)
         probabilities = self.segments.apply(told, self.calibration.apply(told), table)
         probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-        unfamiliar = self.familiar.score(table)
+        unfamiliar = self.ood_detector.score(table)
         return Prediction(
             probabilities=probabilities,
             reasons=self.estimator.reasons(table, probabilities, _REASONS) if explain else [[] for _ in unfamiliar],
@@ -111,8 +111,8 @@ class TrainedModel:
                 **self.estimator.files(),
                 _MODEL: model_files.to_json(model),
                 _CALIBRATION: model_files.to_json(calibration),
-                _FAMILIAR: model_files.to_json(self.familiar.to_dict()),
-                _REFERENCES: model_files.to_tensors(self.familiar.tensors()),
+                _FAMILIAR: model_files.to_json(self.ood_detector.to_dict()),
+                _REFERENCES: model_files.to_tensors(self.ood_detector.tensors()),
             }
         )
 
@@ -144,7 +144,7 @@ class TrainedModel:
                 estimator_name=name,
                 estimator=ESTIMATORS[name].from_files(files),
                 calibration=calibration,
-                familiar=Familiar.from_parts(model_files.from_json(files, _FAMILIAR), references),
+                ood_detector=OutOfDistributionDetector.from_parts(model_files.from_json(files, _FAMILIAR), references),
                 labels=tuple(model["labels"]),
                 features=tuple(model["features"]),
                 metrics=model["metrics"],

@@ -21,7 +21,7 @@ from pipeline_project.domain.features.timeline import delay_weights, forward_ste
 from pipeline_project.domain.measures.probabilities import all_metrics
 from pipeline_project.domain.models import ESTIMATORS, Estimator, EstimatorSettings
 from pipeline_project.domain.models.calibration import fit_calibration
-from pipeline_project.domain.models.out_of_distribution import Familiar
+from pipeline_project.domain.models.out_of_distribution import OutOfDistributionDetector
 from pipeline_project.domain.models.search import Budget, Choices, Clock, Found, LabelledCases, search
 from pipeline_project.domain.models.segments import SegmentMaps, fit_segments, slice_metrics, slices
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
@@ -147,12 +147,12 @@ def train(table: pa.Table, plan: TrainingPlan, clock: Clock | None = None) -> Tr
     segments, crossed = fit_segments(ahead, plan.segments, told, common, *seen)
     by_slice = slices(ahead, plan.segments, crossed, y[later], weights[later])
     final = _kind(plan)(plan.settings).fit(features, y, weights, plan.seed, like=first)
-    familiar, share = _familiar(features, later, plan)
+    ood_detector, share = _familiar(features, later, plan)
     return TrainedModel(
         estimator_name=plan.estimator,
         estimator=final,
         calibration=calibration,
-        familiar=familiar,
+        ood_detector=ood_detector,
         labels=plan.labels,
         features=features.names,
         metrics={**_metrics(told, crossed, y, later, weights), **share, **slice_metrics(by_slice)},
@@ -239,16 +239,18 @@ def _told_ahead(
     return told[step > 0], first
 
 
-def _familiar(features: FeatureTable, later: np.ndarray, plan: TrainingPlan) -> tuple[Familiar, dict[str, float]]:
+def _familiar(
+    features: FeatureTable, later: np.ndarray, plan: TrainingPlan
+) -> tuple[OutOfDistributionDetector, dict[str, float]]:
     """What all nights looked like, with limits from how far the later ones lay from the earlier ones.
 
     And the share of the later cases that lie beyond them.
     """
     watched = tuple(name for name in plan.watched if name in features.number_names)
     ahead = features.select(later)
-    before = Familiar().fit(features.select(~later), watched, plan.seed).limit(ahead)
+    before = OutOfDistributionDetector().fit(features.select(~later), watched, plan.seed).limit(ahead)
     share = {"unfamiliar_share": float(before.strange(ahead).mean())} if len(ahead) else {}
-    return Familiar(limits=before.limits).fit(features, watched, plan.seed), share
+    return OutOfDistributionDetector(limits=before.limits).fit(features, watched, plan.seed), share
 
 
 def _kind(plan: TrainingPlan) -> type[Estimator]:

@@ -19,7 +19,7 @@ from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.features.timeline import later_share
-from pipeline_project.domain.models.single_feature_leakage import alone
+from pipeline_project.domain.models.single_feature_leakage import single_feature_fits
 from pipeline_project.domain.vectors.modalities import MODALITIES
 
 #: More of the later rows that the earlier ones hold already, beyond what chance explains, are copies if their labels
@@ -114,7 +114,7 @@ def _nothing_late(features: FeatureTable, terms: GuardTerms) -> None:
 
 
 def _no_leak(features: FeatureTable, labels: np.ndarray, terms: GuardTerms) -> None:
-    found = alone(features, labels, terms.labels)
+    found = single_feature_fits(features, labels, terms.labels)
     worst = max(found, key=lambda each: each.auc, default=None)
     if worst is None or worst.auc <= terms.single_field_limit:
         return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline_project.domain.core.reasons import ALONE, Reason
+from pipeline_project.domain.core.reasons import AUTOMATED, Reason
 from pipeline_project.domain.measures.maturity import Matured
 from pipeline_project.domain.measures.realised_cost import dearer, realised_of
 
@@ -88,7 +88,7 @@ def _no_champion(workflow: str, night: str, count: Mapping[str, int]) -> Concern
 
 
 def _promise(workflow: str, night: str, count: Mapping[str, int]) -> Concern | None:
-    alone = sum(count[reason] for reason in ALONE)
+    alone = sum(count[reason] for reason in AUTOMATED)
     if alone or not count[Reason.PROMISE]:
         return None
     return Concern(

@@ -16,7 +16,7 @@ _BLOCK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Twins:
+class NearDuplicates:
     """Aligned with the cases asked about.
 
     Attributes:
@@ -30,13 +30,13 @@ class Twins:
     shared_photo: npt.NDArray[np.bool_]
 
 
-def twins(
+def near_duplicates(
     vectors: Floats,
     case_ids: Sequence[str],
     subjects: Mapping[str, str | None],
     photo_keys: Sequence[Iterable[str]],
     asked: npt.NDArray[np.bool_],
-) -> Twins:
+) -> NearDuplicates:
     """For each case asked about, its nearest case of another subject in the window.
 
     A case without a subject counts as a subject of its own.
@@ -65,7 +65,7 @@ def twins(
         nearest[start : start + step] = best + first
     similarity = np.clip(similarity.round(6), 0, 1)
     cases = [case_ids[place] if alike > 0 else None for place, alike in zip(nearest, similarity, strict=True)]
-    return Twins(similarity, cases, _shared(owners, photo_keys)[rows])
+    return NearDuplicates(similarity, cases, _shared(owners, photo_keys)[rows])
 
 
 def _owners(case_ids: Sequence[str], subjects: Mapping[str, str | None]) -> npt.NDArray[np.int64]:

@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import INTERVAL, insert
 from pipeline_project.domain.audit.canonical import spelled
 from pipeline_project.domain.delivery import backoff as pace
 from pipeline_project.domain.delivery.backoff import retries_left
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.domain.delivery.keys import tampering
 from resources.ledger.audit.coverage import MOVING
 from resources.ledger.audit.facts import row_values
@@ -58,7 +58,7 @@ class Terms:
     left_alone: Collection[Place] = ()
 
 
-def claim(connection: Connection, token: UUID, terms: Terms, worker: str) -> list[Sent]:
+def claim(connection: Connection, token: UUID, terms: Terms, worker: str) -> list[ClaimedAction]:
     """Takes due actions that nobody else has, of released nights, running workflows and reachable destinations.
 
     First tries come first; retries fill what is left, within each destination's budget. Of a destination that has
@@ -238,7 +238,7 @@ def seconds(value: ColumnElement[Any]) -> ColumnElement[Any]:
     return value * cast(literal("1 second"), INTERVAL)
 
 
-def _sent(row: Row[Any], told: Mapping[str, Any] | None) -> Sent:
+def _sent(row: Row[Any], told: Mapping[str, Any] | None) -> ClaimedAction:
     """A claimed row as it will be sent; one that cannot be understood says so, and is nobody else's trouble.
 
     Args:
@@ -250,7 +250,7 @@ def _sent(row: Row[Any], told: Mapping[str, Any] | None) -> Sent:
         wrong = _unlike(row, told)
     if wrong is None:
         wrong = tampering(payload, row.fingerprint, (row.workflow, row.kind, row.case_id), money)
-    return Sent(
+    return ClaimedAction(
         id=row.id,
         workflow=row.workflow,
         destination=row.destination,

@@ -27,8 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from pipeline_project.domain.delivery.backoff import Breaker, DeliveryResult, Fate, retries_left, wait_before
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import Breaker, DeliveryResult, DeliveryStatus, retries_left, wait_before
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.outbox.leases import Place, note, remember, seconds
@@ -49,7 +49,7 @@ class Settled:
         heard: False where the destination had no part in it, and it says nothing of the destination.
     """
 
-    action: Sent
+    action: ClaimedAction
     state: str
     answer: DeliveryResult
     wait: float = 0.0
@@ -63,7 +63,9 @@ class Settled:
         return self.action.workflow, self.action.destination
 
 
-def next_state(action: Sent, answer: DeliveryResult, attempts: int, uncertain: bool, draw: float) -> tuple[str, float]:
+def next_state(
+    action: ClaimedAction, answer: DeliveryResult, attempts: int, uncertain: bool, draw: float
+) -> tuple[str, float]:
     """What becomes of an action after an answer: its state, and seconds until it is due again.
 
     Args:
@@ -71,9 +73,9 @@ def next_state(action: Sent, answer: DeliveryResult, attempts: int, uncertain: b
         uncertain: it may have had its effect.
         draw: uniform in [0, 1), the jitter.
     """
-    if answer.fate is Fate.DONE:
+    if answer.status is DeliveryStatus.DONE:
         return "done", 0.0
-    if answer.fate is Fate.REFUSED or action.attempt >= attempts:
+    if answer.status is DeliveryStatus.REFUSED or action.attempt >= attempts:
         return "dead", 0.0
     return ("unknown" if uncertain else "ready"), wait_before(action.attempt, draw, answer.wait)
 
@@ -152,7 +154,7 @@ def _breakers(connection: Connection, settled: Sequence[Settled]) -> None:
     remember(connection, sorted(of))
     for workflow, destination in sorted(of):
         answers = of[(workflow, destination)]
-        answered = sum(each.answer.fate in (Fate.DONE, Fate.REFUSED) for each in answers)
+        answered = sum(each.answer.status in (DeliveryStatus.DONE, DeliveryStatus.REFUSED) for each in answers)
         first = sum(each.action.attempt == 1 for each in answers)
         here = (breakers.c.workflow == workflow, breakers.c.destination == destination)
         passed = func.extract("epoch", func.clock_timestamp() - breakers.c.saved_at).label("seconds")

@@ -12,7 +12,7 @@ from resources.ledger.audit.chain import append
 from resources.ledger.nights.statements import champion_history, insert_champion
 from resources.ledger.outbox.redelivery import hold_unsent
 from resources.ledger.rollout import rollouts, states
-from resources.ledger.rollout.store import PostgresLive
+from resources.ledger.rollout.store import PostgresRolloutMonitoring
 from resources.ledger.tables import nights as tables
 
 
@@ -36,8 +36,8 @@ class Turned:
 
 
 @dataclass(frozen=True)
-class Turning(PostgresLive):
-    """`PostgresLive`, and what people do by hand; each of it is kept in the audit chain."""
+class Turning(PostgresRolloutMonitoring):
+    """`PostgresRolloutMonitoring`, and what people do by hand; each of it is kept in the audit chain."""
 
     def roll_back(self, workflow: str, to: str | None, reason: str, by: str, terms: RolloutTerms) -> Turned:
         """Ends the rollout on its way; without one, or with `to`, an earlier version decides from the next night on.

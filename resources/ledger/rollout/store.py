@@ -1,4 +1,4 @@
-"""`PostgresLive`: who scores a night, what the watch saw, and what follows from it."""
+"""`PostgresRolloutMonitoring`: who scores a night, what the watch saw, and what follows from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.nights import shifted
-from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, LiveCheck
+from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, RolloutCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Stage, StageKind, Watched, stage_on
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
@@ -26,7 +26,7 @@ WATCH = "live_check"
 
 
 @dataclass(frozen=True)
-class PostgresLive(LedgerStore):
+class PostgresRolloutMonitoring(LedgerStore):
     """Every method raises DatabaseUnreachable when the database does not answer."""
 
     # -- who scores a night ------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ class PostgresLive(LedgerStore):
                 )
         return tuple(found)
 
-    def record_checks(self, workflow: str, night: str, checks: Sequence[LiveCheck]) -> None:
+    def record_checks(self, workflow: str, night: str, checks: Sequence[RolloutCheck]) -> None:
         """Keeps what was seen by a night; the same once more is one row."""
         known = list(live_checks.columns.keys())
         with self._transaction() as connection:

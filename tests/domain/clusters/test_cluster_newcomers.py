@@ -13,7 +13,7 @@ from pipeline_project.domain.clusters.newcomers import (
     novelties,
     novelties_of,
 )
-from pipeline_project.domain.clusters.similarity import Vectors, likeness
+from pipeline_project.domain.clusters.similarity import Vectors, similarities
 from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.domain.vectors.stored import unit
@@ -116,7 +116,7 @@ def test_one_photo_that_several_accounts_sent_makes_them_alike_whatever_they_wri
 
 def test_photos_of_one_account_are_not_shared() -> None:
     cases = ["a", "b"]
-    told = likeness(cases, {"a": "s", "b": "s"}, vectors(cases, 0.0, {"a": ["k"], "b": ["k"]}), 0.9)
+    told = similarities(cases, {"a": "s", "b": "s"}, vectors(cases, 0.0, {"a": ["k"], "b": ["k"]}), 0.9)
     assert (told.cases, told.accounts, told.shared_photos) == (0, 0, 0)
 
 
@@ -124,9 +124,9 @@ def test_words_alone_are_no_match_where_others_send_photos() -> None:
     cases = ["a", "b", "c"]
     some = vectors(cases, 0.0)
     some.kinds["image"][:2] = 0.0
-    assert likeness(cases, dict(zip(cases, "xyz", strict=True)), some, 0.9).cases == 0
+    assert similarities(cases, dict(zip(cases, "xyz", strict=True)), some, 0.9).cases == 0
 
 
 def test_nobody_known_is_no_account() -> None:
     cases = ["a", "b"]
-    assert likeness(cases, {"a": None}, vectors(cases, 0.0), 0.9).cases == 0
+    assert similarities(cases, {"a": None}, vectors(cases, 0.0), 0.9).cases == 0

@@ -105,7 +105,9 @@ def test_scores_of_other_cases_are_refused() -> None:
 
 
 def read_of(table: pa.Table) -> dict[str, StoredTable]:
-    return {noun: StoredTable(table, f"claims/{noun}", 0) for noun in ("arrivals", "cases", "quarantine")}
+    return {
+        asset_name: StoredTable(table, f"claims/{asset_name}", 0) for asset_name in ("arrivals", "cases", "quarantine")
+    }
 
 
 def test_a_night_without_cases() -> None:

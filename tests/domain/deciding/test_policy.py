@@ -19,7 +19,7 @@ from pipeline_project.domain.deciding.policy import PolicyResult, decide, random
 COST = np.array([[0.0, 10.0], [3.0, 4.0], [20.0, 0.0]])
 DENIES = (False, False, True)
 REVIEW = 1.0
-ALONE = (Reason.CHEAPEST, Reason.NO_PLACE_LEFT)
+AUTOMATED = (Reason.CHEAPEST, Reason.NO_PLACE_LEFT)
 
 
 def terms(capacity: int | str = 100, exploration: float = 0.0, **more: Any) -> PolicyTerms:
@@ -186,7 +186,7 @@ def test_what_must_be_true_of_every_night(
         assert result.expected[i, result.option[i]] == pytest.approx(min(open_costs))
         assert problems[i] is None
         assert np.isfinite(cost[i]).all()
-    assert [r in ALONE for r in result.reason] == alone.tolist()
+    assert [r in AUTOMATED for r in result.reason] == alone.tolist()
     failed = [p is not None or not np.isfinite(c).all() for p, c in zip(problems, cost, strict=True)]
     assert not any(on and bad for on, bad in zip(alone, failed, strict=True))
     by_choice = sum(r in (Reason.DOUBT, Reason.DENIAL) for r in result.reason)
@@ -224,7 +224,7 @@ def test_the_shadow_price_is_what_one_more_place_saves(
     cases = ids(len(cost))
     places = bounds.places(len(cost))
     first = decide(cases, probability, cost, problems, dataclasses.replace(bounds, capacity=places))
-    must = sum(r not in (*ALONE, Reason.DOUBT, Reason.DENIAL) for r in first.reason)
+    must = sum(r not in (*AUTOMATED, Reason.DOUBT, Reason.DENIAL) for r in first.reason)
     # where failures and the random share take more places than there are, one more is one less too many
     more = dataclasses.replace(bounds, capacity=max(places, must) + 1)
     second = decide(cases, probability, cost, problems, more)

@@ -7,9 +7,9 @@ import pytest
 
 from pipeline_project.domain.core.costs import PolicyTerms
 from pipeline_project.domain.core.model_terms import PromiseTerms
-from pipeline_project.domain.core.reasons import ALONE, Reason
+from pipeline_project.domain.core.reasons import AUTOMATED, Reason
 from pipeline_project.domain.deciding import promise as promises
-from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.context import DecisionContext
 from pipeline_project.domain.deciding.policy import PolicyResult, decide
 from pipeline_project.domain.deciding.promise import NOTHING, Evidence, Rung, certify, evidence_of, promise_holds
 from pipeline_project.domain.measures.intervals import upper_share
@@ -30,7 +30,7 @@ def population(rng: np.random.Generator, cases: int, honest: float = 1.0) -> tup
     return np.column_stack([1 - chance, chance]), (rng.random(cases) < really).astype(int)
 
 
-def decided(probability: np.ndarray, terms: PolicyTerms, tonight: Circumstances | None) -> PolicyResult:
+def decided(probability: np.ndarray, terms: PolicyTerms, tonight: DecisionContext | None) -> PolicyResult:
     cases = len(probability)
     cost = np.broadcast_to(COST, (cases, 2, 2))
     return decide([f"C{i}" for i in range(cases)], probability, cost, [None] * cases, terms, tonight)
@@ -137,7 +137,7 @@ def test_above_the_threshold_people_decide_whatever_it_costs_and_queue() -> None
     rng = np.random.default_rng(3)
     past = evidence(*population(rng, 4000))
     probability, _ = population(rng, 500)
-    result = decided(probability, policy(capacity=10), Circumstances(evidence=past))
+    result = decided(probability, policy(capacity=10), DecisionContext(evidence=past))
     promise = result.promise
     assert promise is not None
     assert promise.kept
@@ -150,13 +150,13 @@ def test_above_the_threshold_people_decide_whatever_it_costs_and_queue() -> None
 @pytest.mark.parametrize(
     "tonight",
     [
-        Circumstances(),
-        Circumstances(evidence=evidence(*population(np.random.default_rng(1), 4000)), signals=("field:price",)),
-        Circumstances(evidence=evidence(*population(np.random.default_rng(1), 4000, honest=0.2))),
+        DecisionContext(),
+        DecisionContext(evidence=evidence(*population(np.random.default_rng(1), 4000)), signals=("field:price",)),
+        DecisionContext(evidence=evidence(*population(np.random.default_rng(1), 4000, honest=0.2))),
     ],
     ids=["no evidence", "drift", "a model that is too sure"],
 )
-def test_a_promise_that_is_not_proved_means_that_people_decide(tonight: Circumstances) -> None:
+def test_a_promise_that_is_not_proved_means_that_people_decide(tonight: DecisionContext) -> None:
     probability, _ = population(np.random.default_rng(2), 300)
     result = decided(probability, policy(capacity=5, exploration=0.1), tonight)
     assert (result.option == -1).all()
@@ -170,8 +170,8 @@ def test_a_promise_that_is_not_proved_means_that_people_decide(tonight: Circumst
 def test_without_a_promise_nobody_is_barred() -> None:
     probability, _ = population(np.random.default_rng(2), 300)
     bare = PolicyTerms((False, False), 100.0, 5, 0.0, "w")
-    assert decided(probability, bare, Circumstances(signals=("field:price",))).promise is None
-    assert set(decided(probability, bare, Circumstances()).reason) == {Reason.CHEAPEST}
+    assert decided(probability, bare, DecisionContext(signals=("field:price",))).promise is None
+    assert set(decided(probability, bare, DecisionContext()).reason) == {Reason.CHEAPEST}
 
 
 def test_a_model_without_evidence_of_its_own_decides_nothing_alone() -> None:
@@ -179,7 +179,7 @@ def test_a_model_without_evidence_of_its_own_decides_nothing_alone() -> None:
     past = evidence(*population(rng, 4000))
     probability, _ = population(rng, 500)
     covered = np.arange(500) % 2 == 0
-    result = decided(probability, policy(), Circumstances(evidence=past, covered=covered))
+    result = decided(probability, policy(), DecisionContext(evidence=past, covered=covered))
     assert (result.option[~covered] == -1).all()
     assert (result.option[covered] >= 0).any()
 
@@ -189,13 +189,13 @@ def test_doubts_have_their_places_after_what_the_promise_bars() -> None:
     past = evidence(*population(rng, 6000), review=1.0)
     probability, _ = population(rng, 600)
     bare = decided(probability, PolicyTerms((False, False), 1.0, 60, 0.0, "w"), None)
-    result = decided(probability, policy(capacity=60, review=1.0), Circumstances(evidence=past))
+    result = decided(probability, policy(capacity=60, review=1.0), DecisionContext(evidence=past))
     # a barred case that had a place anyway is told as the doubt it is
     assert result.reason.count(Reason.DOUBT) >= 60
     first = {i for i, reason in enumerate(bare.reason) if reason == Reason.DOUBT}
     assert all(result.reason[i] in (Reason.DOUBT, Reason.NO_PLACE_LEFT) for i in first)
     assert result.promise is not None
-    alone = [i for i, reason in enumerate(result.reason) if reason in ALONE]
+    alone = [i for i, reason in enumerate(result.reason) if reason in AUTOMATED]
     assert probability[alone].min(axis=1).max() <= result.promise.threshold
 
 
@@ -211,8 +211,8 @@ def kept_share(
         rng = np.random.default_rng(seed)
         past = evidence(*population(rng, past_cases, honest), review=review)
         probability, _ = population(rng, 400, honest)
-        result = decided(probability, policy(capacity=capacity, review=review), Circumstances(evidence=past))
-        mine = np.array([reason in ALONE for reason in result.reason])
+        result = decided(probability, policy(capacity=capacity, review=review), DecisionContext(evidence=past))
+        mine = np.array([reason in AUTOMATED for reason in result.reason])
         alone.append(mine.mean())
         # the error that this night's decisions have in truth: the chance of the label that makes them wrong
         really = honest * probability + (1 - honest) * 0.5
@@ -255,7 +255,7 @@ def test_a_doubt_of_little_risk_gives_its_place_to_what_may_not_be_decided_alone
     terms = PolicyTerms((False, False), 2.0, places, 0.0, "w", promise=TERMS)
     ids = [f"C{i}" for i in range(risky + dear)]
     result = decide(
-        ids, np.column_stack([1 - risk, risk]), cost, [None] * len(ids), terms, Circumstances(evidence=past)
+        ids, np.column_stack([1 - risk, risk]), cost, [None] * len(ids), terms, DecisionContext(evidence=past)
     )
     assert result.promise is not None
     assert result.promise.threshold == pytest.approx(0.01)

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline_project.domain.core.costs import PolicyTerms
 from pipeline_project.domain.core.model_terms import PromiseTerms, SurgeTerms
-from pipeline_project.domain.core.reasons import ALONE, Reason
-from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.core.reasons import AUTOMATED, Reason
+from pipeline_project.domain.deciding.context import DecisionContext
 from pipeline_project.domain.deciding.policy import PolicyResult, decide
 from pipeline_project.domain.deciding.promise import evidence_of
 from pipeline_project.domain.deciding.surge import surge_of, usual_cases
@@ -19,14 +19,14 @@ PLAN = SurgeTerms(above=3.0, capacity=20, wait_below=1.5, sample=0.2)
 
 def night(
     cases: int = 1000, usual: float | None = 100.0, plan: SurgeTerms | None = PLAN, exploration: float = 0.05,
-    promise: PromiseTerms | None = None, tonight: Circumstances | None = None,
+    promise: PromiseTerms | None = None, tonight: DecisionContext | None = None,
 ) -> PolicyResult:  # fmt: skip
     """A third each: sure (an answer costs 1), a small doubt (saves 1), a doubt (saves 3)."""
     bad = np.arange(cases) % 3 * 0.2
     terms = PolicyTerms((False, False), 1.0, "10%", exploration, "w", surge=plan, promise=promise)
     cost = np.broadcast_to(COST, (cases, 2, 2))
     probability = np.column_stack([1 - bad, bad])
-    around = tonight or Circumstances(usual=usual)
+    around = tonight or DecisionContext(usual=usual)
     return decide([f"C{i}" for i in range(cases)], probability, cost, [None] * cases, terms, around)
 
 
@@ -66,7 +66,7 @@ def test_a_surge_by_its_plan() -> None:
     assert set(of_kind(result, 1)) == {Reason.SMALL_DOUBT, Reason.RANDOM_SHARE}
     # failures, the random share and the sample took every place
     assert set(of_kind(result, 2)) == {Reason.WAITING, Reason.RANDOM_SHARE}
-    assert [option >= 0 for option in result.option] == [reason in ALONE for reason in result.reason]
+    assert [option >= 0 for option in result.option] == [reason in AUTOMATED for reason in result.reason]
     surge, kind = result.surge, of_kind(result, 1)
     assert (surge.small, surge.sampled) == (kind.count(Reason.SMALL_DOUBT), kind.count(Reason.RANDOM_SHARE))
     assert surge.waiting == result.reason.count(Reason.WAITING) > 200
@@ -106,12 +106,12 @@ def test_a_promise_covers_the_small_doubts_of_a_surge() -> None:
     label = (rng.random(3000) < bad).astype(int)
     cost = np.broadcast_to(COST, (3000, 2, 2))
     past = evidence_of(np.column_stack([1 - bad, bad]), cost, label, (False, False), 1.0)
-    strict = night(promise=PromiseTerms(0.05, 0.9), tonight=Circumstances(evidence=past, usual=100.0))
+    strict = night(promise=PromiseTerms(0.05, 0.9), tonight=DecisionContext(evidence=past, usual=100.0))
     assert strict.promise is not None
     assert strict.promise.kept
     assert set(of_kind(strict, 1)) == {Reason.PROMISE, Reason.RANDOM_SHARE}
     assert Reason.CHEAPEST in of_kind(strict, 0)
-    loose = night(promise=PromiseTerms(0.15, 0.9), tonight=Circumstances(evidence=past, usual=100.0))
+    loose = night(promise=PromiseTerms(0.15, 0.9), tonight=DecisionContext(evidence=past, usual=100.0))
     assert Reason.SMALL_DOUBT in of_kind(loose, 1)
     # a doubt that waits for a person needs no promise
     assert set(of_kind(strict, 2)) == set(of_kind(loose, 2)) == {Reason.WAITING, Reason.RANDOM_SHARE}

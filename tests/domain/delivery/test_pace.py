@@ -13,8 +13,8 @@ from pipeline_project.domain.delivery.backoff import (
     OPEN_SECONDS,
     TRIPS,
     Breaker,
-    Fate,
-    fate_of_status,
+    DeliveryStatus,
+    delivery_status,
     retries_left,
     wait_before,
 )
@@ -25,13 +25,13 @@ draws = st.floats(0, 1, exclude_max=True)
 @pytest.mark.parametrize(
     ("statuses", "fate"),
     [
-        ((200, 201, 202, 204), Fate.DONE),
-        ((408, 425, 429, 500, 502, 503, 504, 599), Fate.AGAIN),
-        ((300, 301, 302, 400, 401, 403, 404, 405, 410, 413, 422, 451), Fate.REFUSED),
+        ((200, 201, 202, 204), DeliveryStatus.DONE),
+        ((408, 425, 429, 500, 502, 503, 504, 599), DeliveryStatus.AGAIN),
+        ((300, 301, 302, 400, 401, 403, 404, 405, 410, 413, 422, 451), DeliveryStatus.REFUSED),
     ],
 )
-def test_what_a_status_means(statuses: tuple[int, ...], fate: Fate) -> None:
-    assert {fate_of_status(status) for status in statuses} == {fate}
+def test_what_a_status_means(statuses: tuple[int, ...], status: DeliveryStatus) -> None:
+    assert {delivery_status(status) for status in statuses} == {status}
 
 
 @given(st.integers(1, 10_000), draws)

@@ -43,18 +43,18 @@ class Distance:
     cases: int
 
 
-def distance(reference: Counts, night: Counts, unrest: float = 1.0, names: bool = False) -> Distance:
+def distance(reference: Counts, night: Counts, between_night_variance: float = 1.0, names: bool = False) -> Distance:
     """How far a night lies from the reference.
 
     Args:
         unrest: how many times more the nights of the reference differ from each other than samples of one
-            distribution would (`unrest`); 1 for independent cases.
+            distribution would (`between_night_variance`); 1 for independent cases.
         names: keys are of names, which have no order; groups are then the most frequent ones and the rest.
     """
-    return compared(*grouped(reference, night, names), unrest)
+    return compared(*grouped(reference, night, names), between_night_variance)
 
 
-def compared(reference: Array, night: Array, unrest: float = 1.0) -> Distance:
+def compared(reference: Array, night: Array, between_night_variance: float = 1.0) -> Distance:
     """The same, of counts over the same groups. With fewer than two groups, or an empty side, nothing differs."""
     there = (reference + night) > 0
     p, q = reference[there], night[there]
@@ -62,7 +62,7 @@ def compared(reference: Array, night: Array, unrest: float = 1.0) -> Distance:
     if groups < 2 or n == 0 or m == 0:
         return Distance(0.0, 0.0, 0.0, 0.0, 1.0, groups, int(m))
     divergence = _divergence(p / n, q / m)
-    per_degree = unrest * (1 / n + 1 / m) / 8
+    per_degree = between_night_variance * (1 / n + 1 / m) / 8
     mean = (groups - 1) * per_degree
     return Distance(
         value=_as_distance(divergence - mean),
@@ -75,7 +75,7 @@ def compared(reference: Array, night: Array, unrest: float = 1.0) -> Distance:
     )
 
 
-def unrest(nights: Sequence[Counts], names: bool = False) -> float:
+def between_night_variance(nights: Sequence[Counts], names: bool = False) -> float:
     """How many times more nights differ from all of them together than samples of one distribution would; at least 1.
 
     Weekdays, batches of one customer, a campaign: what differs from night to night all the time is no drift. The
@@ -84,10 +84,10 @@ def unrest(nights: Sequence[Counts], names: bool = False) -> float:
     if len(nights) < 3:
         return 1.0
     together = merge_counts(nights)
-    return unrest_of([grouped(together, each, names) for each in nights])
+    return between_night_variance_of([grouped(together, each, names) for each in nights])
 
 
-def unrest_of(nights: Sequence[tuple[Array, Array]]) -> float:
+def between_night_variance_of(nights: Sequence[tuple[Array, Array]]) -> float:
     """The same of counts over the same groups: of all nights together, and of one of them."""
     found = []
     for whole, part in nights:

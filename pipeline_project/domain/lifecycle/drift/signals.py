@@ -13,7 +13,13 @@ import numpy.typing as npt
 from pipeline_project.domain.core.model_terms import DriftTerms
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.drift.counts import ROOM_NAMES, Counts, merge_counts
-from pipeline_project.domain.lifecycle.drift.distance import Distance, compared, distance, unrest, unrest_of
+from pipeline_project.domain.lifecycle.drift.distance import (
+    Distance,
+    between_night_variance,
+    between_night_variance_of,
+    compared,
+    distance,
+)
 from pipeline_project.domain.lifecycle.drift.sketch import (
     CLUSTERS,
     CONFIDENCE,
@@ -245,7 +251,11 @@ def _outcomes(night: Beside) -> Mapping[str, Measured]:
     labels = sorted({*lately, *before})
     old, new = (_in_order(side, labels) for side in (before, lately))
     nights = [_in_order(each.sketch.outcomes, labels) for each in night.reference if each.sketch.outcomes]
-    return {OUTCOMES: _measured(compared(old, new, unrest_of([(old, each) for each in nights])), night.terms)}
+    return {
+        OUTCOMES: _measured(
+            compared(old, new, between_night_variance_of([(old, each) for each in nights])), night.terms
+        )
+    }
 
 
 @drift_kind(
@@ -292,7 +302,7 @@ def _distances(name: str, tonight: Sketch, reference: Sequence[PastNight]) -> li
 
 
 def _distance(nights: Sequence[Counts], tonight: Counts, names: bool) -> Distance:
-    return distance(merge_counts(nights), tonight, unrest(nights, names), names)
+    return distance(merge_counts(nights), tonight, between_night_variance(nights, names), names)
 
 
 def _of_names(part: str, *counts: Counts) -> bool:

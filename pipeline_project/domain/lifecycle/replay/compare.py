@@ -21,7 +21,7 @@ from pipeline_project.domain.lifecycle.replay.money import (
     over_the_draw,
     without_the_draw,
 )
-from pipeline_project.domain.lifecycle.replay.slices import ece_of, error_alone, rates_of, slices_of
+from pipeline_project.domain.lifecycle.replay.slices import ece_of, error_of_automated, rates_of, slices_of
 from pipeline_project.domain.lifecycle.replay.values import Judged, Values, asks, judged
 from pipeline_project.domain.measures.intervals import customers_of, mean_intervals
 from pipeline_project.domain.measures.maturity import MATURE_SHARE, settled_nights, truth_learned
@@ -254,7 +254,7 @@ def _side(judged_side: Judged, policy: Policy, past: PastNights, terms: ReplayTe
     decided, weight = judged_side.decided, judged_side.weight
     asked = [name == ASK_PERSON for name in decided.option]
     wanted = sum(a or reason in _TURNED_AWAY for a, reason in zip(asked, decided.reason, strict=True))
-    error, alone = error_alone(judged_side, np.ones(len(weight), dtype=bool))
+    error, alone = error_of_automated(judged_side, np.ones(len(weight), dtype=bool))
     paid = np.isfinite(judged_side.cost)
     overall, by_segment, luck = ece_of(judged_side, past, terms.segments, terms.enough, terms.seed)
     scored, rates = rates_of(judged_side, policy.matrix.labels)

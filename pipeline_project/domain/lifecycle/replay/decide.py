@@ -17,7 +17,7 @@ from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.errors import ReplayRefused
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason, Trait
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
-from pipeline_project.domain.deciding.context import Circumstances
+from pipeline_project.domain.deciding.context import DecisionContext
 from pipeline_project.domain.deciding.decisions import Decision, NightPolicy, decide_night
 from pipeline_project.domain.features.building import FeaturePlan, Past, build_features
 from pipeline_project.domain.features.table import strings
@@ -237,7 +237,7 @@ def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> ReplayedDeci
             scores.slice(first, count),
             None,
             unpromised,
-            Circumstances(usual=past.usual.get(night)),
+            DecisionContext(usual=past.usual.get(night)),
         )
         cases += decided.cases
         benefits.append(np.asarray(decided.result.benefit, dtype=float))

@@ -19,7 +19,7 @@ def current_versions(decided: pd.DataFrame, table: str, commits: Commits) -> dic
 
     Args:
         decided: night, case_id, data_versions: the version of each table that a decision rests on.
-        table: `workflow/noun`.
+        table: `workflow/asset_name`.
         commits: the versions that replaced each night, in order.
     """
     last = {night: max(version for version, _ in told) for night, told in commits.items() if told}

@@ -32,7 +32,7 @@ class SliceTerms(Protocol):
     def seed(self) -> int: ...
 
 
-def error_alone(judged: Judged, where: np.ndarray) -> tuple[float, int]:
+def error_of_automated(judged: Judged, where: np.ndarray) -> tuple[float, int]:
     """The share of decisions without people that were wrong, and how many there were; NaN if none."""
     alone = np.array([name != ASK_PERSON for name in judged.option], dtype=bool) & (judged.weight > 0) & where
     weight = judged.weight[alone]
@@ -131,8 +131,8 @@ def slices_of(
             cases=int(mask.sum()),
             money=money,
             amount=float(np.nanmean(amounts[mask])) if np.isfinite(amounts[mask]).any() else float("nan"),
-            error_before=error_alone(sides[0], mask)[0],
-            error_after=error_alone(sides[1], mask)[0],
+            error_before=error_of_automated(sides[0], mask)[0],
+            error_after=error_of_automated(sides[1], mask)[0],
         )
         for (name, mask), money in zip(masks.items(), intervals, strict=True)
     )

@@ -16,7 +16,7 @@ LEAST_PROMISE = 1e-3
 
 
 @dataclass(frozen=True)
-class LiveCheck:
+class RolloutCheck:
     """What was seen of a version by a night, as it stands in the ledger.
 
     Attributes:
@@ -55,7 +55,7 @@ class BreachResponse:
     held: int
 
 
-def check_promise(truth: Streams, options: Sequence[str], watched: Watched, alpha: float) -> LiveCheck:
+def check_promise(truth: Streams, options: Sequence[str], watched: Watched, alpha: float) -> RolloutCheck:
     """Holds a version's decisions against its promise; what was promised nothing of is counted and never breached.
 
     The two streams are bet on apart and share `alpha`: they come in orders that have nothing to do with each other.
@@ -69,12 +69,12 @@ def check_promise(truth: Streams, options: Sequence[str], watched: Watched, alph
             bet = EProcess(max(watched.promised, LEAST_PROMISE), alpha)
             bet.update(each)
             highest = max(highest, bet.highest / len(told))
-    return LiveCheck(
+    return RolloutCheck(
         watched.version, "promise", seen, errors, watched.promised, highest, low, high, highest >= 1 / alpha
     )
 
 
-def checks_of_comparison(version: str, compared: RolloutComparison, alpha: float) -> list[LiveCheck]:
+def checks_of_comparison(version: str, compared: RolloutComparison, alpha: float) -> list[RolloutCheck]:
     """A comparison with the champion as two checks, in money and in errors; `alpha` is shared by every way to lose."""
     more = 0.0 if compared.pairs == 0 else compared.worse_by
     kinds: tuple[tuple[Literal["money", "error"], float], ...] = (
@@ -82,6 +82,6 @@ def checks_of_comparison(version: str, compared: RolloutComparison, alpha: float
         ("error", compared.e_error / WAYS),
     )
     return [
-        LiveCheck(version, kind, compared.pairs, 0, None, stake, more, more, stake >= 1 / alpha)
+        RolloutCheck(version, kind, compared.pairs, 0, None, stake, more, more, stake >= 1 / alpha)
         for kind, stake in kinds
     ]

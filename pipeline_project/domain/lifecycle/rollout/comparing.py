@@ -37,7 +37,7 @@ class RolloutComparison:
     e_error: float
 
 
-def compare_live(
+def compare_rollout(
     truth: Streams,
     champion: Mapping[str, Sequence[float] | None],
     challenger: Mapping[str, Sequence[float] | None],

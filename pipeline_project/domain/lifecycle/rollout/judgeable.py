@@ -71,7 +71,7 @@ def streams(
         everything_learned: whether the truth is learned after every option.
     """
     frame = decisions.select(LOOKED_AT).to_pandas()
-    frame["alone"] = would_stand_alone(frame)
+    frame["alone"] = would_be_automated(frame)
     nights = sorted(set(frame[NIGHT]))
     until = next((night for night in nights if night not in mature), None)
     known = frame.merge(outcomes[[CASE_ID, "label", "known_at"]], on=CASE_ID, how="inner")
@@ -84,7 +84,7 @@ def streams(
     return Streams(_truth(sample, cases, matrix), _truth(matured, cases, matrix))
 
 
-def would_stand_alone(frame: pd.DataFrame) -> np.ndarray:
+def would_be_automated(frame: pd.DataFrame) -> np.ndarray:
     """Whether the machine decided each case alone or, of the random share, would have done so.
 
     A drawn case would have been asked about where a person's answer pays, unless the night's places were used up by

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline_project.domain.lifecycle.drift.counts import Counts, count_names, count_numbers, merge_counts
-from pipeline_project.domain.lifecycle.drift.distance import MOST_GROUPS, compared, distance, unrest
+from pipeline_project.domain.lifecycle.drift.distance import MOST_GROUPS, between_night_variance, compared, distance
 
 NIGHTS = 600
 
@@ -108,7 +108,7 @@ def test_weekdays_are_no_drift():
         return count_numbers(random.normal(100 + 6 * (day % 7 in (5, 6)), 10, 300))
 
     past = [night(day) for day in range(28)]
-    reference, restless = merge_counts(past), unrest(past)
+    reference, restless = merge_counts(past), between_night_variance(past)
     assert restless > 1.2
     alarms = [breached(reference, night(day), restless=restless) for day in range(28, 84)]
     unaware = [breached(reference, night(day)) for day in range(28, 84)]
@@ -118,5 +118,5 @@ def test_weekdays_are_no_drift():
 def test_nights_that_differ_by_chance_only_are_not_restless():
     random = np.random.default_rng(10)
     nights = [count_numbers(random.normal(0, 1, 300)) for _ in range(28)]
-    assert unrest(nights) < 1.3
-    assert unrest(nights[:2]) == 1.0
+    assert between_night_variance(nights) < 1.3
+    assert between_night_variance(nights[:2]) == 1.0

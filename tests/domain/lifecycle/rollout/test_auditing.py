@@ -12,7 +12,7 @@ import pytest
 
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.lifecycle.rollout.checking import check_promise, checks_of_comparison
-from pipeline_project.domain.lifecycle.rollout.comparing import WAYS, RolloutComparison, compare_live
+from pipeline_project.domain.lifecycle.rollout.comparing import WAYS, RolloutComparison, compare_rollout
 from pipeline_project.domain.lifecycle.rollout.judgeable import Streams, errors_of, streams, wrong
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
 
@@ -151,11 +151,11 @@ def is_worse(compared: RolloutComparison, alpha: float = 0.01) -> bool:
 
 def test_a_challenger_that_pays_out_wrongly_loses_in_money_and_errors_and_not_the_other_way() -> None:
     trusting, doubting = sides(40)
-    worse = compare_live(many(40, "worn"), doubting, trusting, TERMS, 0.01)
+    worse = compare_rollout(many(40, "worn"), doubting, trusting, TERMS, 0.01)
     assert is_worse(worse)
     assert worse.pairs == 40
     assert worse.worse_by > 80
-    better = compare_live(many(40, "worn"), trusting, doubting, TERMS, 0.01)
+    better = compare_rollout(many(40, "worn"), trusting, doubting, TERMS, 0.01)
     assert not is_worse(better)
     assert better.worse_by == -worse.worse_by
     money, error = checks_of_comparison("2", worse, 0.01)
@@ -165,9 +165,9 @@ def test_a_challenger_that_pays_out_wrongly_loses_in_money_and_errors_and_not_th
 
 def test_one_model_twice_is_no_worse_and_nobody_paired_is_nothing() -> None:
     trusting, _ = sides(40)
-    same = compare_live(many(40, "worn"), trusting, trusting, TERMS, 0.01)
+    same = compare_rollout(many(40, "worn"), trusting, trusting, TERMS, 0.01)
     assert (is_worse(same), same.worse_by, same.e_money, same.e_error) == (False, 0.0, 1.0, 1.0)
-    alone = compare_live(many(40, "worn"), trusting, {}, TERMS, 0.01)
+    alone = compare_rollout(many(40, "worn"), trusting, {}, TERMS, 0.01)
     assert (alone.pairs, is_worse(alone)) == (0, False)
     assert np.isnan(alone.worse_by)
 
@@ -175,7 +175,7 @@ def test_one_model_twice_is_no_worse_and_nobody_paired_is_nothing() -> None:
 def test_a_challenger_that_may_not_decide_asks_a_person() -> None:
     trusting, _ = sides(40)
     nothing = dict.fromkeys(trusting)
-    asks = compare_live(many(40, "worn"), trusting, nothing, TERMS, 0.01)
+    asks = compare_rollout(many(40, "worn"), trusting, nothing, TERMS, 0.01)
     assert asks.worse_by == pytest.approx(4 + 8 - 100)
     assert asks.e_error == 1.0
 
@@ -192,5 +192,5 @@ def test_a_challenger_that_is_as_good_is_seldom_withdrawn() -> None:
             {f"R{i:03}": TRUSTING if right else DOUBTING for i, right in enumerate(draw.random(300) < 0.5)}
             for _ in range(2)
         )
-        alarms += is_worse(compare_live(found, one, other, TERMS, 0.1), 0.1)
+        alarms += is_worse(compare_rollout(found, one, other, TERMS, 0.1), 0.1)
     assert alarms / 150 <= 0.1

@@ -12,8 +12,8 @@ from sqlalchemy import func, select, text
 
 from benchmarks.passed import let_through, passed
 from pipeline_project.domain.deciding.recorded import NewDecision
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.delivery.planning import plan_actions
 from pipeline_project.operations.dispatch import Dispatcher
@@ -127,7 +127,7 @@ class Shelf:
 
     def __init__(
         self,
-        *said: DeliveryResult | Callable[[Sent], DeliveryResult],
+        *said: DeliveryResult | Callable[[ClaimedAction], DeliveryResult],
         attempts: int = 8,
         remembers: bool = True,
         can_be_asked: bool = True,
@@ -135,31 +135,31 @@ class Shelf:
         self.said, self.attempts, self.remembered, self.can_be_asked = list(said), attempts, remembers, can_be_asked
         self.longest_seconds = 0.0
         self.happened: Counter[UUID] = Counter()
-        self.sent: list[Sent] = []
+        self.sent: list[ClaimedAction] = []
         self.asked = 0
         self._lock = threading.Lock()
 
-    def send(self, action: Sent) -> DeliveryResult:
+    def send(self, action: ClaimedAction) -> DeliveryResult:
         with self._lock:
             self.sent.append(action)
             told = self.said.pop(0) if self.said else None
             answer = told(action) if callable(told) else told
             if answer is None or answer.maybe:
                 self._act(action)
-        return answer or DeliveryResult(Fate.DONE, receipt={"said": "ok"})
+        return answer or DeliveryResult(DeliveryStatus.DONE, receipt={"said": "ok"})
 
-    def _act(self, action: Sent) -> None:
+    def _act(self, action: ClaimedAction) -> None:
         if not (self.remembered and self.happened[action.key]):
             self.happened[action.key] += 1
 
-    def look_up(self, action: Sent) -> DeliveryResult | None:
+    def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         self.asked += 1
         if not self.can_be_asked:
             return None
         return (
-            DeliveryResult(Fate.DONE)
+            DeliveryResult(DeliveryStatus.DONE)
             if self.happened[action.key]
-            else DeliveryResult(Fate.AGAIN, "never_seen", "never seen")
+            else DeliveryResult(DeliveryStatus.AGAIN, "never_seen", "never seen")
         )
 
     def remembers(self, seconds: float) -> bool:
@@ -170,10 +170,10 @@ class Shelf:
         return [action.kind for action in self.sent]
 
 
-NO_ANSWER = DeliveryResult(Fate.UNKNOWN, "no_answer", "no answer came", maybe=True)
-BUSY = DeliveryResult(Fate.AGAIN, "http_429", "busy", wait=7.0)
-BROKEN = DeliveryResult(Fate.AGAIN, "http_500", "broken", maybe=True)
-REFUSED = DeliveryResult(Fate.REFUSED, "http_400", "refused")
+NO_ANSWER = DeliveryResult(DeliveryStatus.UNKNOWN, "no_answer", "no answer came", maybe=True)
+BUSY = DeliveryResult(DeliveryStatus.AGAIN, "http_429", "busy", wait=7.0)
+BROKEN = DeliveryResult(DeliveryStatus.AGAIN, "http_500", "broken", maybe=True)
+REFUSED = DeliveryResult(DeliveryStatus.REFUSED, "http_400", "refused")
 
 
 def effects(shelf: Shelf) -> Sequence[int]:

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from pipeline_project.domain.delivery import backoff as pace
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
 from pipeline_project.operations.dispatch import Dispatcher
 from resources.destinations import deadline, sql
 from resources.destinations import file_drop as files
@@ -113,7 +113,7 @@ def timed(call: Callable[[], Any]) -> Any:
 def test_a_service_that_does_not_come_to_the_point_leaves_doubt_when_the_time_is_over(talk: Talk) -> None:
     with server(talk) as (url, heard):
         answer = timed(lambda: service(url).send(action()))
-    assert (answer.fate, answer.error_class, answer.maybe) == (Fate.UNKNOWN, "no_answer", True)
+    assert (answer.status, answer.error_class, answer.maybe) == (DeliveryStatus.UNKNOWN, "no_answer", True)
     assert len(heard) == 1
 
 
@@ -132,7 +132,7 @@ def test_a_service_that_does_not_come_to_the_point_leaves_doubt_when_the_time_is
 def test_a_status_is_an_answer_however_little_of_the_body_follows_and_little_of_it_is_kept(talk: Talk) -> None:
     with server(talk) as (url, _):
         answer = timed(lambda: service(url).send(action()))
-    assert answer.fate is Fate.DONE
+    assert answer.status is DeliveryStatus.DONE
     assert answer.receipt is not None
     assert answer.receipt["status"] == 200
     assert len(str(answer.receipt["said"])) <= 500
@@ -153,7 +153,7 @@ def test_a_service_that_does_not_read_what_it_is_sent_holds_no_try() -> None:
     large = action(fields={"words": "x" * 30_000_000})
     with server(silence, reads=False) as (url, _):
         answer = timed(lambda: service(url).send(large))
-    assert answer.fate is Fate.UNKNOWN
+    assert answer.status is DeliveryStatus.UNKNOWN
 
 
 def test_a_redirect_is_refused_and_nothing_goes_elsewhere() -> None:
@@ -163,16 +163,16 @@ def test_a_redirect_is_refused_and_nothing_goes_elsewhere() -> None:
             with server(say(moved)) as (url, _):
                 answer = service(url).send(action())
                 asked = service(url, lookup=url).look_up(action())
-            assert (answer.fate, answer.error_class) == (Fate.REFUSED, f"http_{status}")
+            assert (answer.status, answer.error_class) == (DeliveryStatus.REFUSED, f"http_{status}")
             assert asked is not None
-            assert asked.fate is Fate.UNKNOWN
+            assert asked.status is DeliveryStatus.UNKNOWN
         assert heard == []
 
 
 def test_asking_for_a_fate_ends_in_time_as_well() -> None:
     with server(drip(HEAD, b"x-more: y\r\n")) as (url, _):
         answer = timed(lambda: service(url, lookup=url + "/{key}").look_up(action()))
-    assert answer.fate is Fate.UNKNOWN
+    assert answer.status is DeliveryStatus.UNKNOWN
 
 
 @pytest.mark.parametrize("asked", ["nan", "inf", "-inf", "1e999", "-5", "soon", "9" * 400])
@@ -180,7 +180,7 @@ def test_no_wait_that_a_service_asks_for_stops_the_outbox(asked: str) -> None:
     busy = f"HTTP/1.1 429 Busy\r\nretry-after: {asked}\r\ncontent-length: 0\r\n\r\n".encode()
     with server(say(busy)) as (url, _):
         answer = service(url).send(action())
-    assert answer.fate is Fate.AGAIN
+    assert answer.status is DeliveryStatus.AGAIN
     assert 0 <= pace.wait_before(1, 0.5, answer.wait) <= pace.LONGEST_ASKED
 
 
@@ -190,18 +190,21 @@ def test_a_table_that_somebody_locked_and_a_database_that_is_silent_hold_no_try(
     monkeypatch.setattr(sql, "_BOUNDED", text("SET LOCAL lock_timeout = '200ms'"))
     monkeypatch.setattr(sql, "_EXCHANGE", TIME)
     table = SqlTable(new_database(), "effects", 8)
-    assert table.send(action()).fate is Fate.DONE
+    assert table.send(action()).status is DeliveryStatus.DONE
     with engine_of(table.url).begin() as connection:
         connection.execute(text("LOCK TABLE effects"))
         answer = timed(lambda: table.send(action()))
-    assert (answer.fate, answer.error_class) in [(Fate.AGAIN, "database"), (Fate.UNKNOWN, "no_answer")]
+    assert (answer.status, answer.error_class) in [
+        (DeliveryStatus.AGAIN, "database"),
+        (DeliveryStatus.UNKNOWN, "no_answer"),
+    ]
     with server(silence) as (url, _):
         silent = SqlTable(
             url.replace("http://", "postgresql+psycopg2://me@").replace("/actions", "/none"), "effects", 8
         )
         answer = timed(lambda: silent.send(action()))
-        assert (answer.fate, answer.maybe) == (Fate.UNKNOWN, True)
-        assert timed(lambda: silent.look_up(action())).fate is Fate.UNKNOWN
+        assert (answer.status, answer.maybe) == (DeliveryStatus.UNKNOWN, True)
+        assert timed(lambda: silent.look_up(action())).status is DeliveryStatus.UNKNOWN
 
 
 def test_a_folder_that_hangs_holds_no_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +213,7 @@ def test_a_folder_that_hangs_holds_no_try(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(FileDrop, "_written", lambda *_: over.wait())
     answer = timed(lambda: FileDrop(tmp_path, 8).send(action()))
     over.set()
-    assert (answer.fate, answer.maybe) == (Fate.UNKNOWN, True)
+    assert (answer.status, answer.maybe) == (DeliveryStatus.UNKNOWN, True)
 
 
 def test_a_lease_outlasts_every_try_of_every_destination(tmp_path: Path) -> None:

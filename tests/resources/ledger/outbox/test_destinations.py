@@ -20,8 +20,8 @@ import uvicorn
 from pydantic import ValidationError
 
 from pipeline_project.domain.core.errors import SettingInvalid, SourceUnreadable
-from pipeline_project.domain.delivery.backoff import Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.domain.delivery.keys import fingerprint
 from pipeline_project.sample.shop import Book, Faults, Ordered, build_shop
 from pipeline_project.sample.shop_faults import Fault
@@ -37,9 +37,9 @@ from tests.resources.sources.claim_specs import claims
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
 
-def action(**payload: Any) -> Sent:
+def action(**payload: Any) -> ClaimedAction:
     told = {"action": "refund", "workflow": "claims", "case": "A", "amount": 12.5, "fields": {}, **payload}
-    return Sent(1, "claims", "shop", "refund", uuid4(), fingerprint(told), told, 12.5, True, 1, 0.0, False)
+    return ClaimedAction(1, "claims", "shop", "refund", uuid4(), fingerprint(told), told, 12.5, True, 1, 0.0, False)
 
 
 class Shop:
@@ -85,26 +85,26 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 def test_a_signed_request_is_taken_once(shop: Shop) -> None:
     wanted, service = action(), shop.service()
-    assert [service.send(wanted).fate for _ in range(2)] == [Fate.DONE, Fate.DONE]
+    assert [service.send(wanted).status for _ in range(2)] == [DeliveryStatus.DONE, DeliveryStatus.DONE]
     effect = shop.book.find(str(wanted.key))
     assert effect is not None
     assert effect.asked == 2
-    assert service.look_up(wanted).fate is Fate.DONE  # type: ignore[union-attr]
+    assert service.look_up(wanted).status is DeliveryStatus.DONE  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("fault", "fate", "maybe", "error"),
     [
-        (Fault.ERROR_BEFORE, Fate.AGAIN, True, "http_500"),
-        (Fault.ERROR_AFTER, Fate.AGAIN, True, "http_500"),
-        (Fault.BUSY, Fate.AGAIN, False, "http_429"),
-        (Fault.REFUSED, Fate.REFUSED, False, "http_400"),
+        (Fault.ERROR_BEFORE, DeliveryStatus.AGAIN, True, "http_500"),
+        (Fault.ERROR_AFTER, DeliveryStatus.AGAIN, True, "http_500"),
+        (Fault.BUSY, DeliveryStatus.AGAIN, False, "http_429"),
+        (Fault.REFUSED, DeliveryStatus.REFUSED, False, "http_400"),
     ],
 )
-def test_what_its_answers_mean(shop: Shop, fault: Fault, fate: Fate, maybe: bool, error: str) -> None:
+def test_what_its_answers_mean(shop: Shop, fault: Fault, status: DeliveryStatus, maybe: bool, error: str) -> None:
     shop.order(fault, retry_after=9)
     answer = shop.service().send(action())
-    assert (answer.fate, answer.maybe, answer.error_class) == (fate, maybe, error)
+    assert (answer.status, answer.maybe, answer.error_class) == (status, maybe, error)
     assert answer.wait == (9.0 if fault is Fault.BUSY else None)
 
 
@@ -112,21 +112,21 @@ def test_no_answer_is_neither_done_nor_failed(shop: Shop) -> None:
     shop.order(Fault.SILENT_AFTER, silent_seconds=6.0)
     wanted = action()
     answer = shop.service(timeout=2).send(wanted)
-    assert (answer.fate, answer.maybe, answer.error_class) == (Fate.UNKNOWN, True, "no_answer")
-    assert shop.service().look_up(wanted).fate is Fate.DONE  # type: ignore[union-attr]
+    assert (answer.status, answer.maybe, answer.error_class) == (DeliveryStatus.UNKNOWN, True, "no_answer")
+    assert shop.service().look_up(wanted).status is DeliveryStatus.DONE  # type: ignore[union-attr]
 
 
 def test_who_was_not_reached_has_done_nothing(shop: Shop) -> None:
     answer = shop.service(url="http://127.0.0.1:9/actions").send(action())
-    assert (answer.fate, answer.maybe, answer.error_class) == (Fate.AGAIN, False, "unreachable")
+    assert (answer.status, answer.maybe, answer.error_class) == (DeliveryStatus.AGAIN, False, "unreachable")
 
 
 def test_what_was_never_seen_may_be_sent_again(shop: Shop) -> None:
-    assert shop.service().look_up(action()).fate is Fate.AGAIN  # type: ignore[union-attr]
+    assert shop.service().look_up(action()).status is DeliveryStatus.AGAIN  # type: ignore[union-attr]
     assert shop.service(lookup=None).look_up(action()) is None
     unsure = shop.service(lookup="http://127.0.0.1:9/{key}").look_up(action())
     assert unsure is not None
-    assert unsure.fate is Fate.UNKNOWN
+    assert unsure.status is DeliveryStatus.UNKNOWN
 
 
 def test_a_wrong_secret_and_a_key_used_for_something_else_are_refused(shop: Shop) -> None:
@@ -158,7 +158,7 @@ def test_a_service_that_repeats_what_it_was_sent_has_no_secret_kept() -> None:
         service = HttpService(f"http://canary-name:canary%40word@{where}", SECRET, None, 60.0, 60.0, 8)
         answer = service.send(action())
         server.shutdown()
-    assert answer.fate is Fate.DONE
+    assert answer.status is DeliveryStatus.DONE
     said = (answer.receipt or {})["said"]
     assert "POST /actions?token=***&short=1" in said and "webhook-id" in said.lower()
     packed = base64.b64encode(b"canary-name:canary@word").decode()
@@ -197,7 +197,7 @@ def test_a_refusal_while_the_clocks_differ_is_tried_again_and_told(
 
     monkeypatch.setattr(http, "datetime", Wrong)
     answer = shop.service().send(action())
-    assert (answer.fate, answer.error_class, answer.maybe) == (Fate.AGAIN, "clocks_differ", False)
+    assert (answer.status, answer.error_class, answer.maybe) == (DeliveryStatus.AGAIN, "clocks_differ", False)
     assert answer.error is not None
     assert any(f" {seconds} seconds apart" in answer.error for seconds in range(3_590, 3_611))
 
@@ -216,38 +216,41 @@ def test_it_remembers_for_so_long(shop: Shop) -> None:
 
 def test_a_file_appears_whole_and_once(tmp_path: Path) -> None:
     drop, wanted = FileDrop(tmp_path / "out", 8), action()
-    assert drop.look_up(wanted).fate is Fate.AGAIN  # type: ignore[union-attr]
+    assert drop.look_up(wanted).status is DeliveryStatus.AGAIN  # type: ignore[union-attr]
     with ThreadPoolExecutor(4) as pool:
-        assert {answer.fate for answer in pool.map(drop.send, [wanted] * 8)} == {Fate.DONE}
+        assert {answer.status for answer in pool.map(drop.send, [wanted] * 8)} == {DeliveryStatus.DONE}
     assert [file.name for file in (tmp_path / "out").iterdir()] == [f"{wanted.key}.json"]
     assert (tmp_path / "out" / f"{wanted.key}.json").read_bytes() == wanted.body
-    assert drop.look_up(wanted).fate is Fate.DONE  # type: ignore[union-attr]
+    assert drop.look_up(wanted).status is DeliveryStatus.DONE  # type: ignore[union-attr]
     other = drop.send(replace(wanted, payload={**wanted.payload, "amount": 99}))
-    assert (other.fate, other.error_class) == (Fate.REFUSED, "other_content")
+    assert (other.status, other.error_class) == (DeliveryStatus.REFUSED, "other_content")
 
 
 def test_a_folder_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("in the way")
     answer = FileDrop(tmp_path / "out", 8).send(action())
-    assert (answer.fate, answer.error_class) == (Fate.AGAIN, "folder_unwritable")
+    assert (answer.status, answer.error_class) == (DeliveryStatus.AGAIN, "folder_unwritable")
 
 
 def test_a_row_is_added_once(new_database: Callable[[], str]) -> None:
     table, wanted = SqlTable(new_database(), "effects", 8), action()
     with ThreadPoolExecutor(4) as pool:
-        fates = [answer.fate for answer in pool.map(table.send, [wanted] * 8)]
-    assert Fate.DONE in fates
-    assert set(fates) <= {Fate.DONE, Fate.AGAIN}  # the first ones may make the table at the same time
-    assert table.send(wanted).fate is Fate.DONE
-    assert table.look_up(wanted).fate is Fate.DONE  # type: ignore[union-attr]
-    assert table.look_up(action()).fate is Fate.AGAIN  # type: ignore[union-attr]
+        fates = [answer.status for answer in pool.map(table.send, [wanted] * 8)]
+    assert DeliveryStatus.DONE in fates
+    assert set(fates) <= {
+        DeliveryStatus.DONE,
+        DeliveryStatus.AGAIN,
+    }  # the first ones may make the table at the same time
+    assert table.send(wanted).status is DeliveryStatus.DONE
+    assert table.look_up(wanted).status is DeliveryStatus.DONE  # type: ignore[union-attr]
+    assert table.look_up(action()).status is DeliveryStatus.AGAIN  # type: ignore[union-attr]
     other = table.send(replace(wanted, payload={}, fingerprint="0" * 64))
-    assert (other.fate, other.error_class) == (Fate.REFUSED, "other_content")
+    assert (other.status, other.error_class) == (DeliveryStatus.REFUSED, "other_content")
 
 
 def test_a_database_that_is_away_leaves_doubt_only_where_there_is_any() -> None:
     answer = SqlTable("postgresql+psycopg2://nobody@127.0.0.1:9/none", "effects", 8).send(action())
-    assert answer.fate in (Fate.UNKNOWN, Fate.AGAIN)
+    assert answer.status in (DeliveryStatus.UNKNOWN, DeliveryStatus.AGAIN)
 
 
 def test_a_secret_comes_from_the_environment_or_is_made_here_once(tmp_path: Path) -> None:

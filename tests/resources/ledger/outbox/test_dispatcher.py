@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, select, text
 
-from pipeline_project.domain.delivery.backoff import OPEN_SECONDS, TRIPS, DeliveryResult, Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import OPEN_SECONDS, TRIPS, DeliveryResult, DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.operations import dispatch as dispatcher
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.outbox.leases import Terms, claim, give_up_leases
@@ -41,7 +41,7 @@ def desk(ledger: PostgresLedger, ledger_database: str) -> Desk:
     return Desk(ledger, ledger_database)
 
 
-def _claimed(desk: Desk, terms: Terms = TERMS) -> tuple[object, list[Sent]]:
+def _claimed(desk: Desk, terms: Terms = TERMS) -> tuple[object, list[ClaimedAction]]:
     token = uuid4()
     with engine_of(desk.url).begin() as connection:
         return token, claim(connection, token, terms, "test")
@@ -70,9 +70,9 @@ def test_no_two_dispatchers_claim_the_same_action(desk: Desk) -> None:
     desk.ready(*cases, option="reject")
     together = threading.Barrier(6)
 
-    def take(_: int) -> list[Sent]:
+    def take(_: int) -> list[ClaimedAction]:
         together.wait()
-        found: list[Sent] = []
+        found: list[ClaimedAction] = []
         while taken := _claimed(desk, Terms(7, 60.0))[1]:
             found += taken
         return found
@@ -110,7 +110,7 @@ def test_a_stale_token_settles_nothing(desk: Desk) -> None:
     desk.lose_leases()
     with engine_of(desk.url).begin() as connection:
         assert give_up_leases(connection, "another") == 1
-    done = Settled(action, "done", DeliveryResult(Fate.DONE))
+    done = Settled(action, "done", DeliveryResult(DeliveryStatus.DONE))
     for token in (old, uuid4()):
         with engine_of(desk.url).begin() as connection:
             assert settle(connection, token, [done], "late") == 0  # type: ignore[arg-type]
@@ -154,7 +154,7 @@ def test_beyond_what_the_destination_remembers_it_is_asked_before_anything_is_se
 
 def test_what_was_never_seen_is_sent_again(desk: Desk) -> None:
     desk.ready("A", option="reject")
-    lost = DeliveryResult(Fate.UNKNOWN, "no_answer", "lost on the way", maybe=True)
+    lost = DeliveryResult(DeliveryStatus.UNKNOWN, "no_answer", "lost on the way", maybe=True)
     shelf = Shelf(lambda action: shelf.happened.subtract([action.key]) or lost, remembers=False)
     desk.drain(shelf)
     assert (len(shelf.sent), effects(shelf), shelf.asked) == (2, [1], 1)
@@ -238,9 +238,9 @@ def test_the_kill_switch_stops_a_batch_that_is_under_way(desk: Desk, monkeypatch
     monkeypatch.setattr("pipeline_project.operations.dispatch.SWITCH_SECONDS", 0.0)
     desk.ready(*"ABCD", option="reject")
 
-    def throw(_: Sent) -> DeliveryResult:
+    def throw(_: ClaimedAction) -> DeliveryResult:
         desk.outbox.stop(FLOW, "supplier recall", PERSON)
-        return DeliveryResult(Fate.DONE)
+        return DeliveryResult(DeliveryStatus.DONE)
 
     shelf = Shelf(throw)
     desk.dispatcher(shelf).once()
@@ -253,9 +253,9 @@ def test_asked_to_stop_a_dispatcher_settles_what_is_in_hand_and_gives_back_the_r
     desk.ready(*"ABCD", option="reject")
     stopping = threading.Event()
 
-    def stop(_: Sent) -> DeliveryResult:
+    def stop(_: ClaimedAction) -> DeliveryResult:
         stopping.set()
-        return DeliveryResult(Fate.DONE)
+        return DeliveryResult(DeliveryStatus.DONE)
 
     desk.dispatcher(Shelf(stop), stopping=stopping).run()
     assert (desk.count("done"), desk.count("ready"), desk.count("sending")) == (1, 3, 0)
@@ -349,7 +349,7 @@ def test_whoever_takes_a_probe_may_die_with_it(desk: Desk) -> None:
 def test_retries_are_at_most_a_tenth_and_the_rest_waits(desk: Desk) -> None:
     desk.ready(*[f"C{number:03}" for number in range(100)], option="reject")
     # one success in each batch keeps the breaker closed
-    shelf = Shelf(*([DeliveryResult(Fate.DONE), *[BUSY] * 9] * 10))
+    shelf = Shelf(*([DeliveryResult(DeliveryStatus.DONE), *[BUSY] * 9] * 10))
     dispatcher = desk.dispatcher(shelf, batch=10)
     for _ in range(10):
         dispatcher.once()
@@ -370,7 +370,7 @@ def test_draining_waits_for_retries(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("pipeline_project.operations.dispatch.IDLE_SECONDS", 0.0)
     monkeypatch.setattr("pipeline_project.domain.delivery.backoff.FIRST_WAIT", 0.01)
     desk.ready("A", option="reject")
-    shelf = Shelf(DeliveryResult(Fate.AGAIN, "http_503", "later"))
+    shelf = Shelf(DeliveryResult(DeliveryStatus.AGAIN, "http_503", "later"))
     assert desk.dispatcher(shelf).drain() == 2
     assert desk.states("A") == {"rejection": "done"}
 

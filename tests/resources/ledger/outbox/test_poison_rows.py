@@ -7,8 +7,8 @@ import json
 import pytest
 from sqlalchemy import text
 
-from pipeline_project.domain.delivery.backoff import DeliveryResult, Fate
-from pipeline_project.domain.delivery.claimed_action import Sent
+from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
+from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.domain.delivery.keys import fingerprint
 from pipeline_project.operations.dispatch import BROKE, TAMPERED
 from resources.ledger.nights.ledger import PostgresLedger
@@ -94,7 +94,7 @@ def test_a_rehearsed_row_that_was_changed_is_told_as_well(desk: Desk) -> None:
 
 
 def test_a_try_that_breaks_is_its_own_trouble(desk: Desk) -> None:
-    def broken(action: Sent) -> DeliveryResult:
+    def broken(action: ClaimedAction) -> DeliveryResult:
         raise ZeroDivisionError(action.case_id)
 
     desk.ready(*CASES, option="reject")
@@ -109,8 +109,8 @@ def test_a_try_that_breaks_is_its_own_trouble(desk: Desk) -> None:
 def test_an_answer_that_the_ledger_cannot_keep_loses_its_receipt_and_nothing_else(desk: Desk) -> None:
     desk.ready(*CASES, option="reject")
     unkept = {
-        CASES[3]: DeliveryResult(Fate.DONE, receipt={"said": "\ud800"}),
-        ILL: DeliveryResult(Fate.REFUSED, "bad\x00class", "no"),
+        CASES[3]: DeliveryResult(DeliveryStatus.DONE, receipt={"said": "\ud800"}),
+        ILL: DeliveryResult(DeliveryStatus.REFUSED, "bad\x00class", "no"),
     }
     shelf = Shelf()
     plain = shelf.send

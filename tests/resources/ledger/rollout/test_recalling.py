@@ -17,7 +17,7 @@ from pipeline_project.domain.lifecycle.recall.effects import Again, Data, Touche
 from pipeline_project.domain.lifecycle.rollout.stages import Watched
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.rollout.recalls import RecallRequest, RecallResult, Recalls
-from resources.ledger.rollout.store import PostgresLive
+from resources.ledger.rollout.store import PostgresRolloutMonitoring
 from resources.postgres.databases import engine_of
 from tests.resources.ledger.outbox.outbox_desk import FLOW, NIGHT, Desk
 
@@ -200,7 +200,7 @@ def test_a_breach_holds_large_actions_that_were_not_sent_until_people_let_them_g
     desk.ask(*desk.plan("B", night="2025-03-06", price=5_000))
     large = [row for row in rows(desk, "SELECT case_id, money FROM actions") if row["money"] > 1_000]
     assert [row["case_id"] for row in large] == ["B"]
-    made = PostgresLive(desk.url).answer_breach(
+    made = PostgresRolloutMonitoring(desk.url).answer_breach(
         FLOW, Watched("7", NIGHT, 0.05), NIGHT, RolloutTerms(hold_above=1_000.0), "too wrong"
     )
     assert made is not None

@@ -13,7 +13,7 @@ from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import RollbackRefused, RolloutRefused
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.lifecycle.rollout.checking import LiveCheck
+from pipeline_project.domain.lifecycle.rollout.checking import RolloutCheck
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, StageKind, Watched
 from resources.ledger.models.proposals import PostgresPromotions
 from resources.ledger.nights.ledger import PostgresLedger
@@ -258,7 +258,7 @@ def test_by_hand_the_policy_closes_and_opens_with_a_reason(live: Turning) -> Non
 
 
 def test_what_was_seen_is_kept_once(live: Turning) -> None:
-    check = LiveCheck("1", "promise", 100, 7, 0.05, 2.5, 0.02, 0.15, False)
+    check = RolloutCheck("1", "promise", 100, 7, 0.05, 2.5, 0.02, 0.15, False)
     live.record_checks(FLOW, night(2), [check])
     live.record_checks(FLOW, night(2), [check])
     live.record_checks(FLOW, night(3), [check])
@@ -267,7 +267,7 @@ def test_what_was_seen_is_kept_once(live: Turning) -> None:
 
 
 def test_every_fact_stands_in_the_chain(live: Turning, ledger: PostgresLedger) -> None:
-    live.record_checks(FLOW, night(2), [LiveCheck("1", "promise", 1, 0, None, 0.0, 0.0, 1.0, False)])
+    live.record_checks(FLOW, night(2), [RolloutCheck("1", "promise", 1, 0, None, 0.0, 0.0, 1.0, False)])
     live.answer_breach(FLOW, rolled_out(live, ledger), night(4), TERMS, "too wrong")
     live.review_all(FLOW, "recall", "shell:cleo", TERMS)
     for table in ("rollouts", "rollout_ends", "policy_states", "live_checks", "live_breaches", "champions"):
