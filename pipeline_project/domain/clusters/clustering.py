@@ -93,15 +93,15 @@ def night_groups(
     window = _window(window_embeddings, night, terms.window_nights)
     case_ids, nights = window[CASE_ID].to_pylist(), window[NIGHT].to_pylist()
     kinds = [_vectors(window, tonight, modality.vector_column) for modality in MODALITIES.values()]
-    known = {case: _name(subjects.get(case)) for case in case_ids}
+    subject_of = {case: _name(subjects.get(case)) for case in case_ids}
 
     labels = cluster(centred(*kinds), case_ids, terms)
     tracked = track(labels, case_ids, nights, night, _earlier(earlier, night, terms.window_nights))
     asked = np.array([n == night for n in nights], dtype=bool)
     keys = file_keys(window)
     recent = len(case_ids) - min(len(case_ids), max(twin_limit, int(asked.sum())))
-    alike = near_duplicates(unit(np.hstack([kind[recent:] for kind in kinds])), case_ids, known, keys, asked)
-    table = clusters_table(night, case_ids, labels, tracked, known, asked, alike)
+    alike = near_duplicates(unit(np.hstack([kind[recent:] for kind in kinds])), case_ids, subject_of, keys, asked)
+    table = clusters_table(night, case_ids, labels, tracked, subject_of, asked, alike)
     order = {case: row for row, case in enumerate(table[CASE_ID].to_pylist())}
     rows = pa.array([order[case] for case in tonight[CASE_ID].to_pylist()], pa.int64())
     return NightGroups(table.take(rows), _members(night, case_ids, nights, tracked))
@@ -156,19 +156,19 @@ def track(labels: Labels, case_ids: Sequence[str], nights: Sequence[str], night:
         earlier: case_id, cluster, cluster_born of the window's nights before, in night order.
     """
     groups = _groups(labels, case_ids, nights)
-    known = earlier.dropna(subset=["cluster", "cluster_born"]).drop_duplicates("case_id", keep="last")
-    names = dict(zip(known["case_id"], known["cluster"], strict=True))
-    born = dict(zip(known["cluster"], known["cluster_born"], strict=True))
+    named = earlier.dropna(subset=["cluster", "cluster_born"]).drop_duplicates("case_id", keep="last")
+    names = dict(zip(named["case_id"], named["cluster"], strict=True))
+    born = dict(zip(named["cluster"], named["cluster_born"], strict=True))
     held = Counter(names[case] for case in case_ids if case in names)
-    kept = _matched([[names.get(case_ids[row]) for row in members] for members in groups], held)
-    taken = set(born)
+    inherited = _matched([[names.get(case_ids[row]) for row in members] for members in groups], held)
+    used = set(born)
     ids: list[str | None] = [None] * len(case_ids)
     nights_born: list[str | None] = [None] * len(case_ids)
     for place, members in enumerate(groups):
-        name = kept.get(place)
+        name = inherited.get(place)
         if name is None:
-            name = _new_name(case_ids[members[0]], night, taken)
-            taken.add(name)
+            name = _new_name(case_ids[members[0]], night, used)
+            used.add(name)
         for row in members:
             ids[row], nights_born[row] = name, born.get(name, night)
     return Tracked(ids, nights_born)
@@ -205,9 +205,9 @@ def _matched(groups: Sequence[Sequence[str | None]], held: Mapping[str, int]) ->
     return {int(row): names[place] for row, place in zip(rows, columns, strict=True) if overlap[row, place] > 0}
 
 
-def _new_name(oldest: str, night: str, taken: set[str]) -> str:
+def _new_name(oldest: str, night: str, used: set[str]) -> str:
     digest = hashlib.sha256(f"{oldest}|{night}".encode()).hexdigest()
-    return next(name for size in range(6, 65) if (name := f"c-{digest[:size]}") not in taken)
+    return next(name for size in range(6, 65) if (name := f"c-{digest[:size]}") not in used)
 
 
 def _hash(case_id: str) -> int:

@@ -96,8 +96,8 @@ def _fate(
     if name in names:
         ended = {other: cases for other, cases in before.items() if other not in tonight}
         # taken in whole, or nearly: a member or two of a cluster that fell apart is no merger
-        taken = tuple(o for o in _kin(tonight[name], ended) if 2 * len(ended[o] & tonight[name]) >= len(ended[o]))
-        return (Kind.MERGED, taken) if taken else (Kind.SAME, ())
+        absorbed = tuple(o for o in _kin(tonight[name], ended) if 2 * len(ended[o] & tonight[name]) >= len(ended[o]))
+        return (Kind.MERGED, absorbed) if absorbed else (Kind.SAME, ())
     parents = _kin(tonight[name], before)
     if parents and parents[0] not in tonight and _kin(before[parents[0]], tonight)[0] == name:
         return Kind.RENAMED, parents

@@ -64,13 +64,13 @@ def density_labels(vectors: Floats, fitted: npt.NDArray[np.bool_], minimum_size:
         copy=False,
     )
     graph = _untied(_reachable(_graph(points, distances, neighbours), samples))
-    found = model.fit_predict(graph).astype(np.int64)
+    point_labels = model.fit_predict(graph).astype(np.int64)
     reach = distances[:, min(samples, distances.shape[1]) - 1]
-    found = _trimmed(found, reach) if (found >= 0).any() else _dense(reach)
-    found = _cohesive(points, found, minimum_size)
-    labels[fitted] = found
-    if (~fitted).any() and (found >= 0).any():
-        labels[~fitted] = _assigned(vectors[~fitted], points, found, reach)
+    point_labels = _trimmed(point_labels, reach) if (point_labels >= 0).any() else _dense(reach)
+    point_labels = _cohesive(points, point_labels, minimum_size)
+    labels[fitted] = point_labels
+    if (~fitted).any() and (point_labels >= 0).any():
+        labels[~fitted] = _assigned(vectors[~fitted], points, point_labels, reach)
     return labels
 
 
@@ -82,29 +82,29 @@ def _dense(reach: npt.NDArray[np.float64]) -> Labels:
     return np.where(reach <= _DENSE * np.quantile(reach, _RADIUS_QUANTILE), 0, -1)
 
 
-def _trimmed(found: Labels, reach: npt.NDArray[np.float64]) -> Labels:
+def _trimmed(labels: Labels, reach: npt.NDArray[np.float64]) -> Labels:
     """Without the stragglers: between groups far apart, a leaf also takes in what is scattered around it."""
-    kept = found.copy()
+    trimmed = labels.copy()
     least = _LEAST_REACH * np.median(reach)
-    for label in range(int(found.max()) + 1):
-        members = found == label
-        kept[members & (reach > max(_MOST_REACH * np.median(reach[members]), least))] = -1
-    return kept
+    for label in range(int(labels.max()) + 1):
+        members = labels == label
+        trimmed[members & (reach > max(_MOST_REACH * np.median(reach[members]), least))] = -1
+    return trimmed
 
 
-def _cohesive(points: Floats, found: Labels, minimum_size: int) -> Labels:
+def _cohesive(points: Floats, labels: Labels, minimum_size: int) -> Labels:
     """Without the groups that are about as spread out as all cases together: those are the scattered rest."""
     whole = ((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()
-    kept = np.full(len(found), -1, np.int64)
+    cohesive = np.full(len(labels), -1, np.int64)
     number = 0
-    for label in range(int(found.max()) + 1):
-        members = points[found == label]
+    for label in range(int(labels.max()) + 1):
+        members = points[labels == label]
         if len(members) < minimum_size:
             continue
         if ((members - members.mean(axis=0)) ** 2).sum(axis=1).mean() <= _MOST_SPREAD * whole:
-            kept[found == label] = number
+            cohesive[labels == label] = number
             number += 1
-    return kept
+    return cohesive
 
 
 def _nearest(
@@ -167,9 +167,9 @@ def _untied(graph: csr_matrix) -> csr_matrix:
     return coo_matrix((np.concatenate([lengths, lengths]), both), shape=graph.shape).tocsr()
 
 
-def _assigned(rest: Floats, points: Floats, found: Labels, reach: npt.NDArray[np.float64]) -> Labels:
-    members = np.flatnonzero(found >= 0)
-    radius = np.array([np.quantile(reach[found == label], _RADIUS_QUANTILE) for label in range(found.max() + 1)])
+def _assigned(rest: Floats, points: Floats, labels: Labels, reach: npt.NDArray[np.float64]) -> Labels:
+    members = np.flatnonzero(labels >= 0)
+    radius = np.array([np.quantile(reach[labels == label], _RADIUS_QUANTILE) for label in range(labels.max() + 1)])
     distances, nearest = _nearest(rest, points[members], 1)
-    joined = found[members][nearest[:, 0]]
+    joined = labels[members][nearest[:, 0]]
     return np.where(distances[:, 0] <= radius[joined], joined, -1)

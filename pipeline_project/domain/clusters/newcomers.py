@@ -85,10 +85,10 @@ def novelties(
         earlier: `EVENTS` of the nights before; None on the first.
     """
     since = (date.fromisoformat(night) - timedelta(days=terms.alarm_nights - 1)).isoformat()
-    known = _reached(earlier)
+    reached = _reached(earlier)
     reported = _reported(earlier)
     latest, _ = by_cluster(window.members.filter(pc.greater_equal(window.members["came"], since)))
-    found, rows = [], []
+    new_clusters, rows = [], []
     for event in events:
         alike = chance = None
         young = event.kind is not Kind.DIED and event.born is not None and event.born >= since
@@ -96,15 +96,15 @@ def novelties(
             alike = similarities(
                 sorted(latest.get(event.cluster, ())), window.subjects, window.vectors, terms.alarm_similarity
             )
-            others = [most for name, most in known.items() if name != event.cluster]
+            others = [most for name, most in reached.items() if name != event.cluster]
             chance = chance_of(alike.cases, others)
         novelty = None
         if alike is not None and chance is not None and event.cluster not in reported:
             novelty = _novelty(event, alike, chance, terms)
         if novelty is not None:
-            found.append(novelty)
+            new_clusters.append(novelty)
         rows.append(_row(event, alike, chance, novelty is not None))
-    return found, pa.Table.from_pylist(rows, schema=EVENTS)
+    return new_clusters, pa.Table.from_pylist(rows, schema=EVENTS)
 
 
 def chance_of(growth: int, earlier: Sequence[int]) -> float:

@@ -82,10 +82,10 @@ def similarities(
         cases: compared with each other; those of nobody known or without vectors are left out.
         similarity: the least cosine.
     """
-    known = [case for case in cases if subjects.get(case) is not None and case in vectors.row][:_MOST]
-    rows = np.array([vectors.row[case] for case in known], np.int64)
-    owners = np.array([str(subjects[case]) for case in known], dtype=object)
-    codes = np.unique(owners, return_inverse=True)[1] if known else np.zeros(0, np.int64)
+    compared = [case for case in cases if subjects.get(case) is not None and case in vectors.row][:_MOST]
+    rows = np.array([vectors.row[case] for case in compared], np.int64)
+    owners = np.array([str(subjects[case]) for case in compared], dtype=object)
+    codes = np.unique(owners, return_inverse=True)[1] if compared else np.zeros(0, np.int64)
     joint = vectors.joint[rows]
     linked = ((joint @ joint.T >= similarity) & (codes[:, None] != codes[None, :])).any(axis=1)
     senders: dict[str, set[str]] = {}

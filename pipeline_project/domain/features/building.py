@@ -173,15 +173,15 @@ def _histories(
     amount = plan.amount.name if plan.amount else None
     now_amounts = floats(cases.column(amount)) if amount else np.full(len(cases), np.nan)
     earlier = _first_seen(past.cases)
-    known = _known(earlier, amount, past.outcomes, plan, asking, cases)
+    cases_before = _past_cases(earlier, amount, past.outcomes, plan, asking, cases)
     columns: dict[str, np.ndarray] = {}
     pairs = [(name, nights, _pair(earlier, cases, by)) for by, nights, name in entities]
     if plan.clusters:
         pairs.append(("cluster_past", None, _cluster_pair(earlier, cases, clusters)))
     for name, nights, (then, now) in pairs:
-        told = entity_history(known, then, asking, Askers(now, asked, now_amounts), plan.labels, nights)
-        ratio = told.pop("amount_ratio")
-        columns |= {f"{name}_{what}": column for what, column in told.items()}
+        history = entity_history(cases_before, then, asking, Askers(now, asked, now_amounts), plan.labels, nights)
+        ratio = history.pop("amount_ratio")
+        columns |= {f"{name}_{what}": column for what, column in history.items()}
         if amount:
             columns[f"{amount}_to_{name}_usual"] = ratio
     return columns
@@ -196,7 +196,7 @@ def _first_seen(cases: pa.Table | None) -> pa.Table | None:
     return cases.take(pa.array(np.sort(first)))
 
 
-def _known(
+def _past_cases(
     earlier: pa.Table | None,
     amount: str | None,
     outcomes: pd.DataFrame,
@@ -250,5 +250,5 @@ def _vectors(cases: pa.Table, embeddings: pa.Table | None, column: str) -> np.nd
 def _rows_of(cases: pa.Table, other: pa.Table) -> pa.Array:
     """Where each case of each night stands in another table; null where it is not there."""
     keys = [pd.MultiIndex.from_arrays([strings(t.column(NIGHT)), strings(t.column(CASE_ID))]) for t in (other, cases)]
-    found = keys[0].get_indexer(keys[1])
-    return pa.array(found, pa.int64(), mask=found < 0)
+    rows = keys[0].get_indexer(keys[1])
+    return pa.array(rows, pa.int64(), mask=rows < 0)

@@ -172,13 +172,13 @@ def entity_history(
     width = len(labels) if rated else 1
     hits = np.zeros((len(past.of), width), dtype=np.int64)
     hits[np.arange(len(past.of)), past.label if rated else 0] = 1
-    known = _standing(entity[past.of], past.begins, ends, hits, asker, asked)
+    label_counts = _standing(entity[past.of], past.begins, ends, hits, asker, asked)
 
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = of.amounts / (amount_sum / 1000 / amount_count)
     columns = {
         "earlier": np.minimum(earlier.astype(np.float64), _MOST_COUNTED),
-        "known": np.minimum(known.sum(axis=1).astype(np.float64), _MOST_COUNTED),
+        "known": np.minimum(label_counts.sum(axis=1).astype(np.float64), _MOST_COUNTED),
         "nights_since": _nights_since(past, entity, asking, asker, asked, nights),
         "amount_ratio": np.where(np.isfinite(ratio), ratio, np.nan),
     }
@@ -186,7 +186,7 @@ def entity_history(
         nobody = np.zeros(len(past.of), dtype=np.int64)
         everybody = np.arange(len(asking.nights))
         base = _standing(nobody, past.begins, ends, hits, np.zeros_like(everybody), everybody)
-        for label, rate in zip(labels, _rates(known, base[asked]).T, strict=True):
+        for label, rate in zip(labels, _rates(label_counts, base[asked]).T, strict=True):
             columns[f"{label}_rate"] = rate
         if len(labels) == 2:
             del columns[f"{labels[0]}_rate"]
@@ -239,10 +239,10 @@ def _standing(
     return upto - running[np.searchsorted(keys, asker * width, side="left")]
 
 
-def _rates(known: np.ndarray, base: np.ndarray) -> np.ndarray:
-    labels = known.shape[1]
+def _rates(label_counts: np.ndarray, base: np.ndarray) -> np.ndarray:
+    labels = label_counts.shape[1]
     prior = (base + 1.0) / (base.sum(axis=1, keepdims=True) + labels)
-    return (known + PRIOR_WEIGHT * prior) / (known.sum(axis=1, keepdims=True) + PRIOR_WEIGHT)
+    return (label_counts + PRIOR_WEIGHT * prior) / (label_counts.sum(axis=1, keepdims=True) + PRIOR_WEIGHT)
 
 
 def _nights_since(
@@ -257,7 +257,7 @@ def _nights_since(
     now = asking.nights.astype(np.int64)[asked]
     width = int(max(day.max(initial=0), now.max(initial=0))) + 2
     keys = np.sort(entity[entity >= 0] * width + day[entity >= 0])
-    found = np.searchsorted(keys, asker * width + now, side="left") - 1
-    last = keys[np.maximum(found, 0)] if len(keys) else np.full(len(asker), -1)
-    since = np.where((found >= 0) & (last // width == asker), now - last % width, np.nan)
+    position = np.searchsorted(keys, asker * width + now, side="left") - 1
+    last = keys[np.maximum(position, 0)] if len(keys) else np.full(len(asker), -1)
+    since = np.where((position >= 0) & (last // width == asker), now - last % width, np.nan)
     return np.where(since <= nights, since, np.nan) if nights else since

@@ -68,8 +68,8 @@ class FeatureTable:
 
     def without_numbers(self, names: Sequence[str]) -> FeatureTable:
         """The same table less some numbers."""
-        kept = [i for i, name in enumerate(self.number_names) if name not in names]
-        return replace(self, number_names=tuple(self.number_names[i] for i in kept), numbers=self.numbers[:, kept])
+        rest = [i for i, name in enumerate(self.number_names) if name not in names]
+        return replace(self, number_names=tuple(self.number_names[i] for i in rest), numbers=self.numbers[:, rest])
 
     def to_arrow(self, label: Sequence[str] | None = None, known_at: pa.Array | None = None) -> pa.Table:
         """As the lake keeps it: case_night, case_id, label and known_at if given, then one column for each feature."""

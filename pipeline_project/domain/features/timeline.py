@@ -15,12 +15,12 @@ def later_share(nights: np.ndarray, share: float) -> np.ndarray:
 
     At least one night stays outside unless there is only one, and then nothing is in the mask.
     """
-    known, of, counts = np.unique(nights.astype(str), return_inverse=True, return_counts=True)
-    if len(known) < 2 or share <= 0:
+    distinct, of, counts = np.unique(nights.astype(str), return_inverse=True, return_counts=True)
+    if len(distinct) < 2 or share <= 0:
         return np.zeros(len(nights), dtype=bool)
     from_behind = np.cumsum(counts[::-1]) / len(nights)
-    taken = min(int(np.searchsorted(from_behind, share)) + 1, len(known) - 1)
-    return np.asarray(of >= len(known) - taken)
+    later_nights = min(int(np.searchsorted(from_behind, share)) + 1, len(distinct) - 1)
+    return np.asarray(of >= len(distinct) - later_nights)
 
 
 def forward_steps(nights: np.ndarray, later: np.ndarray, steps: int) -> np.ndarray:
@@ -81,5 +81,5 @@ def known_by(delay: np.ndarray, age: np.ndarray) -> np.ndarray:
     gone = np.concatenate([[0], np.cumsum(np.bincount(np.minimum(age, longest), minlength=longest + 1))[:-1]])
     at_risk = begun - gone
     thick = at_risk >= _THINNEST
-    kept = np.where(thick, 1 - arrived / np.maximum(at_risk, 1), 1.0)
-    return np.concatenate([np.cumprod(kept[:0:-1])[::-1], [1.0]])
+    factors = np.where(thick, 1 - arrived / np.maximum(at_risk, 1), 1.0)
+    return np.concatenate([np.cumprod(factors[:0:-1])[::-1], [1.0]])

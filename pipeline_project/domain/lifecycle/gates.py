@@ -84,8 +84,8 @@ def passed(verdicts: Sequence[GateVerdict]) -> bool:
 @gate("evidence", "enough past nights whose outcomes are in were replayed")
 def _evidence(result: ReplayResult, terms: GateTerms) -> Shown:
     mature = len(result.nights) - len(result.immature)
-    told = f"{mature} settled nights with {result.known:,} known outcomes; {terms.fewest_nights} nights are needed"
-    return mature >= terms.fewest_nights and result.known > 0, told, {"nights": mature}
+    message = f"{mature} settled nights with {result.known:,} known outcomes; {terms.fewest_nights} nights are needed"
+    return mature >= terms.fewest_nights and result.known > 0, message, {"nights": mature}
 
 
 @gate("money", "the challenger costs less than the champion on the same nights, beyond the interval")
@@ -93,13 +93,13 @@ def _money(result: ReplayResult, terms: GateTerms) -> Shown:
     if result.money is None:
         return False, f"no interval: {result.refused or 'the estimate was refused'}", {}
     money = result.money
-    told = (
+    message = (
         f"{money.value:+.4f} per case against the champion (95 %: {money.low:+.4f} to {money.high:+.4f}); "
         f"must lie below {terms.money:+.4f}; effective sample {result.effective:,.0f} of {terms.effective} needed"
     )
     figures = {"value": money.value, "low": money.low, "high": money.high, "effective": result.effective}
     # a comparison with NaN is False, so what could not be computed does not pass
-    return money.high < terms.money and result.effective >= terms.effective, told, figures
+    return money.high < terms.money and result.effective >= terms.effective, message, figures
 
 
 @gate("calibration", "probabilities mean what they say, overall and in every segment")
@@ -112,11 +112,11 @@ def _calibration(result: ReplayResult, terms: GateTerms) -> Shown:
     allowed = {name: max(terms.ece, side.ece_luck.get(name, 0.0)) for name in errors}
     beyond = {name: errors[name] - allowed[name] for name in errors}
     worst = max(beyond, key=lambda name: beyond[name] if math.isfinite(beyond[name]) else math.inf)
-    told = (
+    message = (
         f"calibration error {side.ece:.4f}, at worst {errors[worst]:.4f} ({worst}), where {allowed[worst]:.4f} is "
         f"allowed: {terms.ece}, or what luck makes of so few cases"
     )
-    return beyond[worst] <= 0, told, {"ece": side.ece, "worst": errors[worst]}
+    return beyond[worst] <= 0, message, {"ece": side.ece, "worst": errors[worst]}
 
 
 @gate("rates", "every label is expected about as often as it occurs")
@@ -128,12 +128,12 @@ def _rates(result: ReplayResult, terms: GateTerms) -> Shown:
     off = {name: _off(rate, side.scored, terms.rates) for name, rate in side.rates.items()}
     wrong = [name for name, by in off.items() if by > 0]
     worst = sorted(wrong, key=lambda name: -off[name]) or [max(off, key=lambda name: off[name])]
-    told = "; ".join(
+    details = "; ".join(
         f"{name} expected {side.rates[name].expected:.2%}, occurred {side.rates[name].observed:.2%}"
         for name in worst[:5]
     )
-    words = f"{len(wrong)} of {len(off)} labels off by more than {terms.rates:.0%}" if wrong else "none is off; worst"
-    return not wrong, f"{words}: {told}", {"labels": len(off), "off": len(wrong)}
+    summary = f"{len(wrong)} of {len(off)} labels off by more than {terms.rates:.0%}" if wrong else "none is off; worst"
+    return not wrong, f"{summary}: {details}", {"labels": len(off), "off": len(wrong)}
 
 
 def _off(rate: LabelRate, cases: int, allowed: float) -> float:
@@ -146,37 +146,37 @@ def _off(rate: LabelRate, cases: int, allowed: float) -> float:
 
 @gate("slices", "no slice of the cases is harmed beyond its interval")
 def _slices(result: ReplayResult, terms: GateTerms) -> Shown:
-    judged = [each for each in result.slices if each.cases >= terms.slice_cases]
+    judged = [slice_ for slice_ in result.slices if slice_.cases >= terms.slice_cases]
     if not judged:
         return False, f"no slice has {terms.slice_cases} cases, so it cannot be evaluated", {}
-    harmed = [each for each in judged if _harmed(each, terms)]
-    worst = max(judged, key=lambda each: each.money.value)
-    told = "; ".join(
-        f"{each.name}: {each.money.value:+.2f} per case ({each.money.low:+.2f} to {each.money.high:+.2f})"
-        for each in (harmed or [worst])[:5]
+    harmed = [slice_ for slice_ in judged if _harmed(slice_, terms)]
+    worst = max(judged, key=lambda slice_: slice_.money.value)
+    details = "; ".join(
+        f"{slice_.name}: {slice_.money.value:+.2f} per case ({slice_.money.low:+.2f} to {slice_.money.high:+.2f})"
+        for slice_ in (harmed or [worst])[:5]
     )
-    words = f"{len(harmed)} of {len(judged)} slices harmed" if harmed else f"none of {len(judged)} harmed; worst"
-    return not harmed, f"{words}: {told}", {"judged": len(judged), "harmed": len(harmed)}
+    summary = f"{len(harmed)} of {len(judged)} slices harmed" if harmed else f"none of {len(judged)} harmed; worst"
+    return not harmed, f"{summary}: {details}", {"judged": len(judged), "harmed": len(harmed)}
 
 
-def _harmed(found: SliceResult, terms: GateTerms) -> bool:
+def _harmed(slice_: SliceResult, terms: GateTerms) -> bool:
     """Costlier than before beyond luck, and by more than may be borne; an estimate that is no number counts as harm."""
-    if not all(math.isfinite(x) for x in (found.money.value, found.money.low)):
+    if not all(math.isfinite(x) for x in (slice_.money.value, slice_.money.low)):
         return True
-    allowed = terms.slice_harm * found.amount if math.isfinite(found.amount) else 0.0
-    return found.money.low > 0 and found.money.value > allowed
+    allowed = terms.slice_harm * slice_.amount if math.isfinite(slice_.amount) else 0.0
+    return slice_.money.low > 0 and slice_.money.value > allowed
 
 
 @gate("load", "what is asked of people fits their places")
 def _load(result: ReplayResult, terms: GateTerms) -> Shown:
     allowed = terms.load * result.places
     asked = result.candidate.asked
-    told = (
+    message = (
         f"{asked:,} cases to people (the champion {result.base.asked:,}), {allowed:,.0f} of {result.places:,} places "
         f"are allowed; {result.candidate.wanted:,} wanted one"
     )
     # failures and the random share go to people also where there are no places, whichever model decides
-    return asked <= max(allowed, result.base.asked), told, {"asked": asked}
+    return asked <= max(allowed, result.base.asked), message, {"asked": asked}
 
 
 @gate("flips", "no more cases are decided otherwise than the budget allows")
@@ -184,5 +184,5 @@ def _flips(result: ReplayResult, terms: GateTerms) -> Shown:
     if not result.cases:
         return False, "no case was replayed, so it cannot be evaluated", {}
     share = result.flipped / result.cases
-    told = f"{result.flipped:,} of {result.cases:,} cases decided otherwise ({share:.1%}); at most {terms.flips:.0%}"
-    return share <= terms.flips, told, {"share": share}
+    message = f"{result.flipped:,} of {result.cases:,} cases decided otherwise ({share:.1%}); at most {terms.flips:.0%}"
+    return share <= terms.flips, message, {"share": share}

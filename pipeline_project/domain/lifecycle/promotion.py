@@ -43,8 +43,8 @@ def ignorance(label_index: np.ndarray, nights: np.ndarray, weights: np.ndarray, 
     if not later.any():
         return float("inf")
     rates = np.bincount(label_index[~later], weights[~later], minlength=labels) + 1.0
-    told = np.tile(rates / rates.sum(), (int(later.sum()), 1))
-    return log_loss(told, label_index[later], weights[later])
+    predicted = np.tile(rates / rates.sum(), (int(later.sum()), 1))
+    return log_loss(predicted, label_index[later], weights[later])
 
 
 def judge(
@@ -58,8 +58,8 @@ def judge(
         labels: in the spec's order.
         share: the calibration share, which are the later nights.
     """
-    told = learned_from(training_set, labels)
-    plain = ignorance(told.y, told.nights, told.weights, len(labels), share)
+    learned = learned_from(training_set, labels)
+    plain = ignorance(learned.y, learned.nights, learned.weights, len(labels), share)
     own = metrics.get("log_loss", float("inf"))
     figures = {"log_loss": own, "log_loss_of_ignorance": plain}
     if own < plain:

@@ -44,8 +44,8 @@ class ModelProposal:
     @property
     def hash(self) -> str:
         """sha256 over everything that a person is shown; a signature is about this and nothing else."""
-        said = json.dumps(plain(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(said.encode()).hexdigest()
+        content = json.dumps(plain(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def proposal(
@@ -76,16 +76,16 @@ def proposal(
 
 def shown(result: ReplayResult) -> dict[str, Any]:
     """A replay's result as JSON holds it, without how long it took: the same replay again must be the same proposal."""
-    told: dict[str, Any] = plain(dataclasses.asdict(dataclasses.replace(result, seconds=0.0)))
-    return told
+    fields: dict[str, Any] = plain(dataclasses.asdict(dataclasses.replace(result, seconds=0.0)))
+    return fields
 
 
 def plain(value: Any) -> Any:
     """Mappings, lists, strings and finite numbers alone; a number that is none becomes None."""
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value

@@ -82,9 +82,9 @@ def resampled_totals(costs: np.ndarray, customers: np.ndarray, seed: int = 7, ro
 
 def grouped(customers: np.ndarray, seed: int) -> np.ndarray:
     """Customers by number; many of them in groups by lot. A case without one counts as a customer of its own."""
-    codes, known = pd.factorize(customers)
+    codes, distinct = pd.factorize(customers)
     nobody = codes < 0
-    codes[nobody] = len(known) + np.arange(int(nobody.sum()))
+    codes[nobody] = len(distinct) + np.arange(int(nobody.sum()))
     count = int(codes.max()) + 1 if len(codes) else 0
     if count <= _GROUPS:
         return np.asarray(codes)
@@ -96,21 +96,21 @@ def total_intervals(costs: np.ndarray, customers: np.ndarray) -> list[Interval]:
     return _intervals(costs.sum(axis=0), resampled_totals(costs, customers))
 
 
-def mean_intervals(each: np.ndarray, masks: list[np.ndarray], customers: np.ndarray, seed: int) -> list[Interval]:
+def mean_intervals(values: np.ndarray, masks: list[np.ndarray], customers: np.ndarray, seed: int) -> list[Interval]:
     """The mean of a figure over parts of the cases, with 95 % intervals; one draw of customers serves all parts.
 
     Args:
-        each: shape (cases,).
+        values: shape (cases,).
         masks: which cases a part holds, at least one each.
     """
     if not masks:
         return []
     inside = np.column_stack(masks).astype(float)
-    drawn = resampled_totals(np.column_stack([inside * each[:, None], inside]), customers, seed)
+    drawn = resampled_totals(np.column_stack([inside * values[:, None], inside]), customers, seed)
     totals, counts = drawn[:, : len(masks)], drawn[:, len(masks) :]
     # a draw without any case of a part says nothing about it
     means = np.where(counts > 0, totals / np.maximum(counts, 1.0), np.nan)
-    return _intervals((inside * each[:, None]).sum(axis=0) / inside.sum(axis=0), means)
+    return _intervals((inside * values[:, None]).sum(axis=0) / inside.sum(axis=0), means)
 
 
 def _intervals(values: np.ndarray, draws: np.ndarray) -> list[Interval]:

@@ -98,12 +98,12 @@ def delay_curve(
         as_of: outcomes that became known later are not looked at.
     """
     begun = np.array(nights, dtype="datetime64[D]")
-    told = np.array(known_on, dtype="datetime64[D]")
+    known_day = np.array(known_on, dtype="datetime64[D]")
     today = np.datetime64(as_of, "D")
-    seen = (told <= today) & (begun <= today)
+    seen = (known_day <= today) & (begun <= today)
     if not seen.any():
         return DelayCurve(np.empty(0))
-    delay = np.maximum((told - begun)[seen].astype(np.int64), 0)
+    delay = np.maximum((known_day - begun)[seen].astype(np.int64), 0)
     age = (today - begun)[seen].astype(np.int64)
     of = np.array(labels, dtype=object)[seen]
     names = sorted(set(of.tolist()))
@@ -121,23 +121,23 @@ def _curve(delay: np.ndarray, age: np.ndarray) -> np.ndarray:
     return known_by(delay, age)
 
 
-def final_share(cases: Mapping[str, int], known: Mapping[str, int], curve: DelayCurve, as_of: date) -> float:
+def final_share(cases: Mapping[str, int], known_outcomes: Mapping[str, int], curve: DelayCurve, as_of: date) -> float:
     """The share of all cases that has an outcome in the end, from the nights of which most outcomes should be in.
 
     0 when nothing is known; 1 at most. Nights of which little can be known yet count only where there are no others.
 
     Args:
-        cases, known: by night, how many cases there are and how many of them have a known outcome.
+        cases, known_outcomes: by night, how many cases there are and how many of them have a known outcome.
     """
     in_by_now = {night: curve.within(_age(night, as_of)) if curve.outcomes else 0.0 for night in cases}
     telling = [night for night, share in in_by_now.items() if share >= _TELLING] or list(cases)
-    seen = sum(known.get(night, 0) for night in telling)
+    seen = sum(known_outcomes.get(night, 0) for night in telling)
     sized = sum(cases[night] * in_by_now[night] for night in telling)
     return min(1.0, seen / sized) if sized > 0 else 0.0
 
 
 def maturity(
-    night: str, as_of: date, curve: DelayCurve, cases: int, known: int, final: float, mature_share: float
+    night: str, as_of: date, curve: DelayCurve, cases: int, known_outcomes: int, final: float, mature_share: float
 ) -> Maturity:
     """How mature one night is.
 
@@ -146,7 +146,7 @@ def maturity(
 
     Args:
         as_of: the day on which one looks.
-        cases, known: cases of the night, and those with a known outcome.
+        cases, known_outcomes: cases of the night, and those with a known outcome.
         final: `final_share` of the workflow.
         mature_share: `outcome.mature_share` of the spec.
     """
@@ -155,21 +155,24 @@ def maturity(
     later = final * (1 - in_by_now) / silent if silent > 0 else 0.0
     if not curve.outcomes:
         later = 1.0
-    expected = known + max(cases - known, 0) * later
-    share = known / expected if expected > 0 else 1.0
-    if not known and cases * final * in_by_now >= _FEWEST:
+    expected = known_outcomes + max(cases - known_outcomes, 0) * later
+    share = known_outcomes / expected if expected > 0 else 1.0
+    if not known_outcomes and cases * final * in_by_now >= _FEWEST:
         # Not one of so many is no chance: the outcomes of this night never landed, and nothing can be read off it.
         share = 0.0
-    return Maturity(night, cases, known, expected, cases * final * in_by_now, share, share >= mature_share - _ROUNDING)
+    return Maturity(
+        night, cases, known_outcomes, expected, cases * final * in_by_now, share, share >= mature_share - _ROUNDING
+    )
 
 
 def maturities(
-    cases: Mapping[str, int], known: Mapping[str, int], curve: DelayCurve, as_of: date, mature_share: float
+    cases: Mapping[str, int], known_outcomes: Mapping[str, int], curve: DelayCurve, as_of: date, mature_share: float
 ) -> list[Maturity]:
     """`maturity` of every night, in order. Without any known outcome every night that has cases is immature."""
-    final = final_share(cases, known, curve, as_of)
+    final = final_share(cases, known_outcomes, curve, as_of)
     return [
-        maturity(night, as_of, curve, cases[night], known.get(night, 0), final, mature_share) for night in sorted(cases)
+        maturity(night, as_of, curve, cases[night], known_outcomes.get(night, 0), final, mature_share)
+        for night in sorted(cases)
     ]
 
 
@@ -184,18 +187,18 @@ def seen_from(
         as_of: outcomes that became known at this moment or later are not looked at.
         time_zone: IANA zone in which nights begin.
     """
-    known = outcomes[outcomes["known_at"] < as_of].sort_values("known_at", kind="stable").drop_duplicates(CASE_ID)
-    told = cases.drop_duplicates(CASE_ID).merge(known, on=CASE_ID)
+    first_known = outcomes[outcomes["known_at"] < as_of].sort_values("known_at", kind="stable").drop_duplicates(CASE_ID)
+    with_outcome = cases.drop_duplicates(CASE_ID).merge(first_known, on=CASE_ID)
     # of the day that has begun only a part can be seen, so ages are counted to the day before
     today = as_of.astimezone(ZoneInfo(time_zone)).date() - timedelta(days=1)
-    known_on = told["known_at"].dt.tz_convert(time_zone).dt.tz_localize(None).to_numpy(dtype="datetime64[D]")
-    curve = delay_curve(told[NIGHT].tolist(), known_on, told["label"].tolist(), today)
-    return curve, maturities(Counter(cases[NIGHT]), Counter(told[NIGHT]), curve, today, mature_share)
+    known_on = with_outcome["known_at"].dt.tz_convert(time_zone).dt.tz_localize(None).to_numpy(dtype="datetime64[D]")
+    curve = delay_curve(with_outcome[NIGHT].tolist(), known_on, with_outcome["label"].tolist(), today)
+    return curve, maturities(Counter(cases[NIGHT]), Counter(with_outcome[NIGHT]), curve, today, mature_share)
 
 
-def immature_nights(found: Iterable[Maturity]) -> frozenset[str]:
+def immature_nights(nights: Iterable[Maturity]) -> frozenset[str]:
     """The nights whose outcomes are not in yet."""
-    return frozenset(each.night for each in found if not each.mature)
+    return frozenset(night.night for night in nights if not night.mature)
 
 
 def _age(night: str, as_of: date) -> int:

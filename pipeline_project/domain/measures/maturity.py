@@ -32,11 +32,11 @@ def matured_decisions(
         further: by case, the option that stands where a case was decided further, by a person above all; what was
             asked and is not among them is unanswered.
     """
-    known = decisions.select(DECIDED).to_pandas().merge(outcomes[[CASE_ID, "label"]], on=CASE_ID, how="inner")
+    joined = decisions.select(DECIDED).to_pandas().merge(outcomes[[CASE_ID, "label"]], on=CASE_ID, how="inner")
     row_of = pd.Series(range(len(cases)), index=cases[CASE_ID].to_pylist())
     row_of = row_of[~row_of.index.duplicated()]
-    known = known[known[CASE_ID].isin(row_of.index)].reset_index(drop=True)
-    return with_answers(known, further or {}), cases.take(pa.array(row_of.loc[known[CASE_ID]].to_numpy(), pa.int64()))
+    joined = joined[joined[CASE_ID].isin(row_of.index)].reset_index(drop=True)
+    return with_answers(joined, further or {}), cases.take(pa.array(row_of.loc[joined[CASE_ID]].to_numpy(), pa.int64()))
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def truth_learned(options: Sequence[str] | np.ndarray, learned_after: Collection
 
 
 def settled_nights(
-    nights: Sequence[str] | np.ndarray | pd.Series, known: Sequence[bool] | np.ndarray | pd.Series, share: float
+    nights: Sequence[str] | np.ndarray | pd.Series, is_known: Sequence[bool] | np.ndarray | pd.Series, share: float
 ) -> list[str]:
     """The nights whose outcomes are in, in order: of whose cases at least this share is known.
 
@@ -125,8 +125,8 @@ def settled_nights(
 
     Args:
         nights: of each case whose truth is learned, shape (cases,).
-        known: whether its outcome is, shape (cases,).
+        is_known: whether its outcome is, shape (cases,).
         share: `outcome.mature_share` of the spec.
     """
-    of = pd.Series(np.asarray(known, dtype=float)).groupby(np.asarray(nights, dtype=object)).mean()
+    of = pd.Series(np.asarray(is_known, dtype=float)).groupby(np.asarray(nights, dtype=object)).mean()
     return [str(night) for night, part in of.sort_index().items() if part >= share]

@@ -49,14 +49,14 @@ def reliability(p: np.ndarray, y: np.ndarray, bins: int = BINS, weights: np.ndar
 
     Of two labels the second one's probability; of several the most probable label's, and how often it is right.
     """
-    told = p[:, 1] if p.shape[1] == 2 else p.max(axis=1)
+    predicted = p[:, 1] if p.shape[1] == 2 else p.max(axis=1)
     true = (y == 1) if p.shape[1] == 2 else (p.argmax(axis=1) == y)
     mass = np.ones(len(y)) if weights is None else weights
-    order = np.argsort(told, kind="stable")
+    order = np.argsort(predicted, kind="stable")
     pieces = [piece for piece in np.array_split(order, bins) if len(piece) and mass[piece].sum() > 0]
     return pd.DataFrame(
         {
-            "predicted": [float(np.average(told[piece], weights=mass[piece])) for piece in pieces],
+            "predicted": [float(np.average(predicted[piece], weights=mass[piece])) for piece in pieces],
             "observed": [float(np.average(true[piece], weights=mass[piece])) for piece in pieces],
             "cases": [len(piece) for piece in pieces],
         }

@@ -32,7 +32,7 @@ def with_answers(decisions: pd.DataFrame, further: Mapping[str, str]) -> pd.Data
         further.get(case) if option == ASK_PERSON else None
         for case, option in zip(decisions[CASE_ID], decisions["option"], strict=True)
     ]
-    answers = pd.Series([None if each == ASK_PERSON else each for each in given], index=decisions.index, dtype=object)
+    answers = pd.Series([None if name == ASK_PERSON else name for name in given], index=decisions.index, dtype=object)
     return decisions.assign(**{ANSWER: answers})
 
 
@@ -46,7 +46,7 @@ def answers_of(decisions: pd.DataFrame) -> list[str | None]:
     """The answers that a frame holds; none where it holds no such column."""
     if ANSWER not in decisions:
         return [None] * len(decisions)
-    return [each if isinstance(each, str) else None for each in decisions[ANSWER]]
+    return [answer if isinstance(answer, str) else None for answer in decisions[ANSWER]]
 
 
 def realised(
@@ -67,8 +67,8 @@ def realised(
     """
     column: dict[Any, int] = {name: i for i, name in enumerate(options)}
     asked = np.array([name == ASK_PERSON for name in option], dtype=bool)
-    taken = [a if o == ASK_PERSON else o for o, a in zip(option, answer, strict=True)]
-    chosen = np.array([column.get(name, -1) for name in taken], dtype=int)
+    final_options = [a if o == ASK_PERSON else o for o, a in zip(option, answer, strict=True)]
+    chosen = np.array([column.get(name, -1) for name in final_options], dtype=int)
     beside = (slice(None), *(None,) * (cost.ndim - 2))
     paid = cost[np.arange(len(chosen)), np.maximum(chosen, 0)] + np.where(asked, review, 0.0)[beside]
     return np.asarray(np.where((chosen >= 0)[beside], paid, np.nan))
@@ -131,18 +131,18 @@ def realised_of(
     names = {*options, ASK_PERSON}
     answers = answers_of(matured)
     answerable = np.array([answer is None or answer in names for answer in answers], dtype=bool)
-    told = (matured["option"].isin(names) & matured["label"].isin(labels)).to_numpy(dtype=bool) & answerable
+    usable = (matured["option"].isin(names) & matured["label"].isin(labels)).to_numpy(dtype=bool) & answerable
     position = {name: i for i, name in enumerate(labels)}
-    rows = np.flatnonzero(told)
+    rows = np.flatnonzero(usable)
     true_cost = cost[rows, :, matured["label"].iloc[rows].map(position).to_numpy(dtype=int)]
     priced = np.isfinite(true_cost).all(axis=1)
     rows, true_cost = rows[priced], true_cost[priced]
     option = matured["option"].to_numpy(dtype=object)[rows]
     paid = realised(option.tolist(), [answers[row] for row in rows], true_cost, options, review)
     asked, open_still = option == ASK_PERSON, np.isnan(paid)
-    taken = paid - np.where(asked, review, 0.0)
-    right = ~open_still & ~dearer(taken, true_cost.min(axis=1, initial=np.inf))
-    return Realised(rows, option, asked, open_still, true_cost, paid, right, int((~told).sum()))
+    option_cost = paid - np.where(asked, review, 0.0)
+    right = ~open_still & ~dearer(option_cost, true_cost.min(axis=1, initial=np.inf))
+    return Realised(rows, option, asked, open_still, true_cost, paid, right, int((~usable).sum()))
 
 
 def best_constant(totals: Sequence[float] | np.ndarray, denies: Sequence[bool]) -> int:

@@ -94,8 +94,8 @@ class BoostedTrees:
         if later.sum() < _FEWEST_TO_STOP or (~later).sum() < _FEWEST_TO_STOP or len(np.unique(y[~later])) < 2:
             return _FIXED_ROUNDS
         stop = self._data(matrix[later], y[later], weight[later])
-        found = self._train(self._data(matrix[~later], y[~later], weight[~later]), _MOST_ROUNDS, stop)
-        return max(int(found.best_iteration) + 1, 10)
+        booster = self._train(self._data(matrix[~later], y[~later], weight[~later]), _MOST_ROUNDS, stop)
+        return max(int(booster.best_iteration) + 1, 10)
 
     def _data(
         self, matrix: np.ndarray, y: np.ndarray | None = None, weight: np.ndarray | None = None
@@ -120,10 +120,10 @@ class BoostedTrees:
         matrix = self.columns_.matrix(table)
         if not len(table):
             return np.empty((0, len(self.settings.labels)))
-        found = np.asarray(self.booster_.predict(self._data(matrix)), dtype=np.float64)
-        if found.ndim == 1:
-            return np.column_stack([1 - found, found])
-        return found / found.sum(axis=1, keepdims=True)
+        predicted = np.asarray(self.booster_.predict(self._data(matrix)), dtype=np.float64)
+        if predicted.ndim == 1:
+            return np.column_stack([1 - predicted, predicted])
+        return predicted / predicted.sum(axis=1, keepdims=True)
 
     def reasons(self, table: FeatureTable, probabilities: np.ndarray, top: int) -> list[list[str]]:
         if not len(table):
@@ -138,11 +138,11 @@ class BoostedTrees:
 
     def _contributions(self, table: FeatureTable, chosen: np.ndarray) -> np.ndarray:
         """In log-odds towards the chosen label, shape (n, columns); with several labels against their mean."""
-        told = self.booster_.predict(self._data(self.columns_.matrix(table)), pred_contribs=True)
-        if told.ndim == 2:
-            return np.asarray(told[:, :-1] * np.where(chosen == 1, 1.0, -1.0)[:, None], dtype=np.float64)
+        contributions = self.booster_.predict(self._data(self.columns_.matrix(table)), pred_contribs=True)
+        if contributions.ndim == 2:
+            return np.asarray(contributions[:, :-1] * np.where(chosen == 1, 1.0, -1.0)[:, None], dtype=np.float64)
         rows = np.arange(len(chosen))
-        return np.asarray(told[rows, chosen, :-1] - told[:, :, :-1].mean(axis=1), dtype=np.float64)
+        return np.asarray(contributions[rows, chosen, :-1] - contributions[:, :, :-1].mean(axis=1), dtype=np.float64)
 
     def parameters(self) -> dict[str, Any]:
         return {**self.parameters_, "rounds": self.rounds_}

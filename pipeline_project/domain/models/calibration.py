@@ -106,8 +106,8 @@ def _kinds(y: np.ndarray, labels: int) -> tuple[str, ...]:
 
 def _folds(groups: np.ndarray) -> np.ndarray:
     """The groups as folds; every fifth row where there is only one."""
-    known, of = np.unique(groups, return_inverse=True)
-    return np.asarray(of if len(known) > 1 else np.arange(len(groups)) % _FOLDS)
+    distinct, of = np.unique(groups, return_inverse=True)
+    return np.asarray(of if len(distinct) > 1 else np.arange(len(groups)) % _FOLDS)
 
 
 def _fit(kind: str, p: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Calibration:
@@ -169,9 +169,9 @@ def _fit_scaling(kind: str, p: np.ndarray, y: np.ndarray, weight: np.ndarray) ->
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
         scale, shift = (values[0], np.zeros(labels)) if kind == "temperature" else (values[:labels], values[labels:])
-        told = _softmax(logs * scale + shift)
-        error = (told - truth) * share[:, None]
-        lost = float(-(share @ log_scores(told, y)))
+        scaled = _softmax(logs * scale + shift)
+        error = (scaled - truth) * share[:, None]
+        lost = float(-(share @ log_scores(scaled, y)))
         by_scale = (error * logs).sum(axis=0)
         if kind == "temperature":
             return lost, np.array([by_scale.sum()])
@@ -182,8 +182,8 @@ def _fit_scaling(kind: str, p: np.ndarray, y: np.ndarray, weight: np.ndarray) ->
     start = np.ones(1) if kind == "temperature" else np.concatenate([np.ones(labels), np.zeros(labels)])
     lowest = [(0.05, 20.0)] * (1 if kind == "temperature" else labels)
     free: list[tuple[float | None, float | None]] = [(None, None)] * (0 if kind == "temperature" else labels)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[*lowest, *free]).x
-    scale, shift = (found, np.zeros(1)) if kind == "temperature" else (found[:labels], found[labels:])
+    solution = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[*lowest, *free]).x
+    scale, shift = (solution, np.zeros(1)) if kind == "temperature" else (solution[:labels], solution[labels:])
     return Calibration(kind, {"scale": scale.tolist(), "shift": shift.tolist()})
 
 

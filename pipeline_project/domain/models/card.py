@@ -111,14 +111,14 @@ def _estimator(model: TrainedModel) -> list[str]:
 
 
 def _figures(model: TrainedModel) -> list[str]:
-    known = {name: model.metrics[name] for name in _FIGURES if name in model.metrics}
-    if not known:
+    measured = {name: model.metrics[name] for name in _FIGURES if name in model.metrics}
+    if not measured:
         return ["## Figures", "", "None: there is only one night, so no later one to measure on.", ""]
-    rows = [[_FIGURES[name], f"{value:.4f}"] for name, value in known.items()]
-    told = (
+    rows = [[_FIGURES[name], f"{value:.4f}"] for name, value in measured.items()]
+    note = (
         "Of the later nights, each predicted by a model of the nights before it, with calibration that had not seen it."
     )
-    return ["## Figures", "", told, "", *_table(["figure", "value"], rows), ""]
+    return ["## Figures", "", note, "", *_table(["figure", "value"], rows), ""]
 
 
 def _slices(model: TrainedModel) -> list[str]:
@@ -170,17 +170,17 @@ def _limits(model: TrainedModel, facts: CardFacts) -> list[str]:
 def _weak(model: TrainedModel) -> list[str]:
     """At most three slices whose calibration error is far above the whole's."""
     whole = model.metrics.get("ece", 0.0)
-    found = [(of["ece"], f"{name} {_plain(value)}") for name, own in model.slices.items() for value, of in own.items()]
-    far = [(ece, words) for ece, words in found if ece > 2 * whole and ece > 0.02]
-    return [f"{words} ({ece:.3f})" for ece, words in sorted(far, key=lambda one: (-one[0], one[1]))[:3]]
+    errors = [(of["ece"], f"{name} {_plain(value)}") for name, own in model.slices.items() for value, of in own.items()]
+    far = [(ece, slice_name) for ece, slice_name in errors if ece > 2 * whole and ece > 0.02]
+    return [f"{slice_name} ({ece:.3f})" for ece, slice_name in sorted(far, key=lambda one: (-one[0], one[1]))[:3]]
 
 
 def _promise(facts: CardFacts) -> list[str]:
     if facts.promise is None:
         return ["## Promise", "", "None is declared; every case is decided at the lowest expected cost.", ""]
-    told = f"At most {facts.promise.error:.1%} of what is decided without people is wrong"
+    bound = f"At most {facts.promise.error:.1%} of what is decided without people is wrong"
     sure = f"with {facts.promise.confidence:.0%} confidence"
-    return ["## Promise", "", f"{told}, {sure}; the live test takes the model back when it is broken.", ""]
+    return ["## Promise", "", f"{bound}, {sure}; the live test takes the model back when it is broken.", ""]
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:

@@ -51,10 +51,10 @@ class Columns:
             often = sorted(zip(-counts, values, strict=True))[:_MOST_VALUES]
             self.values[name] = sorted(str(value) for count, value in often if -count >= RARE)
         for kind, vectors in table.vectors.items():
-            kept = vectors[vectors.any(axis=1)]
-            width = min(dimensions.get(kind, 0), len(kept) - 1, vectors.shape[1])
+            present = vectors[vectors.any(axis=1)]
+            width = min(dimensions.get(kind, 0), len(present) - 1, vectors.shape[1])
             if width >= 1:
-                self.means[kind], self.components[kind] = _reduce(kept, width)
+                self.means[kind], self.components[kind] = _reduce(present, width)
         return self
 
     @property

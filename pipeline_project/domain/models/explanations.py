@@ -34,9 +34,9 @@ def phrase(name: str) -> str:
     """A feature's name in words."""
     if name in MODALITIES:
         return MODALITIES[name].shows
-    for pattern, words in _PHRASES:
+    for pattern, replacement in _PHRASES:
         if re.match(pattern, name):
-            return re.sub(pattern, words, name).replace("_", " ")
+            return re.sub(pattern, replacement, name).replace("_", " ")
     return name.replace("_", " ")
 
 
@@ -64,7 +64,7 @@ def plain(value: float) -> str:
 def spoken(columns: Columns, masked: frozenset[str], table: FeatureTable) -> Callable[[int, str], str]:
     """Words for a feature of a row of the table; those of masked features do not show the value."""
 
-    def words(row: int, name: str) -> str:
+    def describe(row: int, name: str) -> str:
         if name in columns.quartiles:
             value = table.numbers[row, table.number_names.index(name)]
             return number_reason(name, float(value), columns.quartiles[name], name in masked)
@@ -72,11 +72,11 @@ def spoken(columns: Columns, masked: frozenset[str], table: FeatureTable) -> Cal
             return category_reason(name, table.categories[row, table.category_names.index(name)], name in masked)
         return phrase(name)
 
-    return words
+    return describe
 
 
 def weighty(
-    shares: np.ndarray, features: Sequence[str], chosen: Sequence[str], top: int, words: Callable[[int, str], str]
+    shares: np.ndarray, features: Sequence[str], chosen: Sequence[str], top: int, describe: Callable[[int, str], str]
 ) -> list[list[str]]:
     """`price 129 is high (+0.8 towards returned)`: per case at most `top`, the weightiest first.
 
@@ -87,7 +87,7 @@ def weighty(
     order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :top]
     return [
         [
-            f"{words(row, features[i])} ({shares[row, i]:+.1f} towards {label})"
+            f"{describe(row, features[i])} ({shares[row, i]:+.1f} towards {label})"
             for i in order[row]
             if abs(shares[row, i]) >= _SMALLEST_REASON
         ]

@@ -56,13 +56,13 @@ def check_seal(files: Mapping[str, bytes]) -> None:
     Raises:
         ModelUnavailable: a file is damaged, missing or not among the sealed.
     """
-    told = from_json(files, SEAL)
-    for name in sorted(told.keys() | files.keys() - {SEAL}):
-        if name not in told:
+    seals = from_json(files, SEAL)
+    for name in sorted(seals.keys() | files.keys() - {SEAL}):
+        if name not in seals:
             raise ModelUnavailable(
                 f"the model holds a file {name} that was not there when it was sealed; train it again"
             )
-        if _sha256(named(files, name)) != told[name]:
+        if _sha256(named(files, name)) != seals[name]:
             raise ModelUnavailable(f"the model's file {name} is damaged or was changed after training; train it again")
 
 

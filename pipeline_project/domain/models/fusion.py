@@ -107,15 +107,15 @@ class FusionNetwork:
         if not len(table):
             return []
         chosen = probabilities.argmax(axis=1)
-        told = contributions(self.weights_, self._batch(table), self.middle_, chosen)
-        owners = {kind: self._owners(kind) for kind in told}
+        shares = contributions(self.weights_, self._batch(table), self.middle_, chosen)
+        owners = {kind: self._owners(kind) for kind in shares}
         features = list(dict.fromkeys(name for names in owners.values() for name in names))
         summed = np.zeros((len(table), len(features)))
         for kind, names in owners.items():
-            summed += told[kind] @ (np.array(names)[:, None] == np.array(features)[None, :]).astype(np.float64)
+            summed += shares[kind] @ (np.array(names)[:, None] == np.array(features)[None, :]).astype(np.float64)
         labels = [self.settings.labels[i] for i in chosen]
-        words = spoken(self.inputs_.columns, self.settings.masked, table)
-        return weighty(summed, features, labels, top, words)
+        describe = spoken(self.inputs_.columns, self.settings.masked, table)
+        return weighty(summed, features, labels, top, describe)
 
     def _owners(self, kind: str) -> list[str]:
         if kind != "categories":

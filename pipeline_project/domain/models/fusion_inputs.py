@@ -92,11 +92,11 @@ class FusionInputs:
         return dense, np.where(np.isnan(codes), last, codes).astype(np.int64)
 
     def _vectors(self, matrix: np.ndarray) -> dict[str, np.ndarray]:
-        found, start = {}, len(self.columns.numbers) + len(self.columns.values)
+        vectors, start = {}, len(self.columns.numbers) + len(self.columns.values)
         for kind, components in self.columns.components.items():
-            found[kind] = matrix[:, start : start + len(components)]
+            vectors[kind] = matrix[:, start : start + len(components)]
             start += len(components)
-        return found
+        return vectors
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -50,8 +50,8 @@ class LogisticOnEmbeddings:
         if set_strength is not None:
             self.strength_ = set_strength
         else:
-            found = like.strength_ if like is not None else None
-            self.strength_ = found or self._strength(vectors, y, weight, table.nights, seed)
+            strength = like.strength_ if like is not None else None
+            self.strength_ = strength or self._strength(vectors, y, weight, table.nights, seed)
         self.coefficients_, self.intercepts_ = self._solve(vectors, y, weight, self.strength_)
         return self
 
@@ -66,8 +66,8 @@ class LogisticOnEmbeddings:
             return _GRID[0]
         losses = []
         for strength in _GRID:
-            found = _softmax(vectors[rows[later]], *self._solve(vectors[early], y[early], weight[early], strength))
-            losses.append(-np.log(np.maximum(found[np.arange(len(found)), y[rows[later]]], 1e-12)).mean())
+            predicted = _softmax(vectors[rows[later]], *self._solve(vectors[early], y[early], weight[early], strength))
+            losses.append(-np.log(np.maximum(predicted[np.arange(len(predicted)), y[rows[later]]], 1e-12)).mean())
         return _GRID[int(np.argmin(losses))]
 
     def _solve(

@@ -169,17 +169,17 @@ class _Learner:
         order = torch.randperm(len(y), generator=self.generator).numpy()
         mean = weight.mean()
         for rows in np.array_split(order, max(1, round(len(order) / _BATCH))):
-            told = self._logits(batch.select(rows))
-            losses = torch.nn.functional.cross_entropy(told, torch.from_numpy(y[rows]), reduction="none")
+            outputs = self._logits(batch.select(rows))
+            losses = torch.nn.functional.cross_entropy(outputs, torch.from_numpy(y[rows]), reduction="none")
             loss = (losses * torch.from_numpy((weight[rows] / mean).astype(np.float32))).mean()
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
             self.steps += 1
-            kept = min(_KEPT_OF_BEFORE, self.steps / (self.steps + 10))
+            decay = min(_KEPT_OF_BEFORE, self.steps / (self.steps + 10))
             with torch.no_grad():
                 for name, held in self.held.items():
-                    self.sums[name].lerp_(held.detach(), 1 - kept)
+                    self.sums[name].lerp_(held.detach(), 1 - decay)
 
     def _logits(self, batch: InputBatch) -> torch.Tensor:
         torch, held = self.torch, self.held
@@ -200,8 +200,8 @@ class _Learner:
 
     def _dropped(self, made: torch.Tensor) -> torch.Tensor:
         share = self.recipe.dropout
-        kept = self.torch.rand(made.shape, generator=self.generator) >= share
-        return made * kept / (1 - share)
+        mask = self.torch.rand(made.shape, generator=self.generator) >= share
+        return made * mask / (1 - share)
 
 
 def _row(torch: Any, table: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
@@ -231,10 +231,10 @@ def _forward(held: Weights, parts: Mapping[str, np.ndarray]) -> tuple[np.ndarray
     """Logits, the meeting layer and the towers."""
     towers = {kind: np.maximum(part @ held[f"{kind}.weight"] + held[f"{kind}.bias"], 0) for kind, part in parts.items()}
     met = np.maximum(np.hstack(list(towers.values())) @ held["meeting.weight"] + held["meeting.bias"], 0)
-    told = met @ held["out.weight"] + held["out.bias"]
+    outputs = met @ held["out.weight"] + held["out.bias"]
     for kind, part in parts.items():
-        told = told + part @ held[f"{kind}.straight.weight"] + held[f"{kind}.straight.bias"]
-    return told, met, towers
+        outputs = outputs + part @ held[f"{kind}.straight.weight"] + held[f"{kind}.straight.bias"]
+    return outputs, met, towers
 
 
 def contributions(weights: Weights, batch: InputBatch, middle: Dense, chosen: np.ndarray) -> dict[str, np.ndarray]:
@@ -271,11 +271,11 @@ def average_case(weights: Weights, batch: InputBatch) -> dict[str, np.ndarray]:
     return {kind: part.mean(axis=0) for kind, part in _inputs(weights, batch).items()}
 
 
-def softmax(told: np.ndarray) -> np.ndarray:
-    powers = np.exp(told - told.max(axis=1, keepdims=True, initial=-np.inf))
+def softmax(outputs: np.ndarray) -> np.ndarray:
+    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True, initial=-np.inf))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _loss(told: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
-    p = softmax(told)[np.arange(len(y)), y]
+def _loss(outputs: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    p = softmax(outputs)[np.arange(len(y)), y]
     return float(np.average(-np.log(np.maximum(p, 1e-12)), weights=weight))

@@ -65,26 +65,26 @@ class OutOfDistributionDetector:
         distances = self.distances(table)
         quantile = 1 - (1 - _QUANTILE) / max(len(distances), 1)
         for kind, distance in distances.items():
-            found = float(np.quantile(distance, quantile)) if len(distance) else 0.0
-            self.limits[kind] = max(found * (1.0 if kind == "categories" else slack), least.get(kind, _LEAST_DISTANCE))
+            bound = float(np.quantile(distance, quantile)) if len(distance) else 0.0
+            self.limits[kind] = max(bound * (1.0 if kind == "categories" else slack), least.get(kind, _LEAST_DISTANCE))
         return self
 
     def distances(self, table: FeatureTable) -> dict[str, np.ndarray]:
         """Per part, shape (n,): values never seen, steps outside the range, distance to the nearest reference."""
-        found: dict[str, np.ndarray] = {}
+        distances: dict[str, np.ndarray] = {}
         if self.values:
-            found["categories"] = np.zeros(len(table))
+            distances["categories"] = np.zeros(len(table))
             for name, values in self.values.items():
-                known = {*values, None}
+                seen = {*values, None}
                 column = table.categories[:, table.category_names.index(name)]
-                found["categories"] += np.array([value not in known for value in column], dtype=np.float64)
+                distances["categories"] += np.array([value not in seen for value in column], dtype=np.float64)
         if self.ranges:
             outside = [self._outside(np.arcsinh(table.number(name)), name) for name in self.ranges]
-            found["numbers"] = np.max(outside, axis=0)
+            distances["numbers"] = np.max(outside, axis=0)
         for kind, vectors in table.vectors.items():
             if kind in self.references:
-                found[kind] = self._apart(vectors, kind)
-        return found
+                distances[kind] = self._apart(vectors, kind)
+        return distances
 
     def _outside(self, numbers: np.ndarray, name: str) -> np.ndarray:
         low, high = self.ranges[name]

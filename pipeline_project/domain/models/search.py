@@ -61,8 +61,8 @@ class Found:
         best = sorted(self.tried, key=lambda one: one[1])[:_MOST_SHOWN]
         return {
             "search_candidates": len(self.tried),
-            "search_chosen": _words(self.choices),
-            "search_tried": "; ".join(f"{_words(choices)}: {loss:.5f}" for choices, loss in best),
+            "search_chosen": _describe(self.choices),
+            "search_tried": "; ".join(f"{_describe(choices)}: {loss:.5f}" for choices, loss in best),
         }
 
 
@@ -133,5 +133,5 @@ def _in_time(of: Iterator[Choices], budget: Budget, clock: Clock | None) -> Iter
         slowest = max(slowest, now - then)
 
 
-def _words(choices: Choices) -> str:
+def _describe(choices: Choices) -> str:
     return ", ".join(f"{name}={value:g}" for name, value in choices) or "as it comes"

@@ -39,21 +39,21 @@ class SegmentMaps:
         """`field=value` of every segment with a map of its own."""
         return [f"{name}={value}" for name, own in self.maps.items() for value in own]
 
-    def apply(self, told: np.ndarray, common: np.ndarray, table: FeatureTable) -> np.ndarray:
+    def apply(self, uncalibrated: np.ndarray, common: np.ndarray, table: FeatureTable) -> np.ndarray:
         """Calibrated probabilities.
 
         Args:
-            told: not calibrated, shape (n, labels).
+            uncalibrated: not calibrated, shape (n, labels).
             common: the same, calibrated by the common map.
         """
-        found, open_ = np.array(common, dtype=np.float64), np.ones(len(told), dtype=bool)
+        calibrated, open_ = np.array(common, dtype=np.float64), np.ones(len(uncalibrated), dtype=bool)
         for name, own in self.maps.items():
             column = _category(table, name)
             for value, calibration in own.items():
                 rows = open_ & (column == value)
-                found[rows] = calibration.apply(told[rows])
+                calibrated[rows] = calibration.apply(uncalibrated[rows])
                 open_ &= ~rows
-        return found
+        return calibrated
 
     def to_dict(self) -> list[list[Any]]:
         """Pairs of field and maps: the order of the fields is part of the model."""
@@ -81,7 +81,7 @@ class SegmentMaps:
 def fit_segments(
     table: FeatureTable,
     fields: Sequence[str],
-    told: np.ndarray,
+    uncalibrated: np.ndarray,
     crossed: np.ndarray,
     y: np.ndarray,
     groups: np.ndarray,
@@ -93,14 +93,14 @@ def fit_segments(
     maps, so a segment's own must be ahead by more than the error of the difference.
 
     Args:
-        told: not calibrated, shape (n, labels).
+        uncalibrated: not calibrated, shape (n, labels).
         crossed: cross-fitted by the common map, shape (n, labels).
         groups: the fold of each case, shape (n,).
 
     Raises:
         KeyError: a field is no category among the features.
     """
-    found, open_ = np.array(crossed, dtype=np.float64), np.ones(len(y), dtype=bool)
+    cross_fitted, open_ = np.array(crossed, dtype=np.float64), np.ones(len(y), dtype=bool)
     maps: dict[str, dict[str, Calibration]] = {}
     for name in fields:
         column, own = _category(table, name), {}
@@ -108,13 +108,13 @@ def fit_segments(
             rows = open_ & (column == value)
             if rows.sum() < _FEWEST:
                 continue
-            calibration, own_crossed = fit_calibration(told[rows], y[rows], groups[rows], weights[rows])
+            calibration, own_crossed = fit_calibration(uncalibrated[rows], y[rows], groups[rows], weights[rows])
             if _ahead(own_crossed, crossed[rows], y[rows], weights[rows]):
-                own[value], found[rows] = calibration, own_crossed
+                own[value], cross_fitted[rows] = calibration, own_crossed
                 open_ &= ~rows
         if own:
             maps[name] = own
-    return SegmentMaps(maps), found
+    return SegmentMaps(maps), cross_fitted
 
 
 def _ahead(own: np.ndarray, common: np.ndarray, y: np.ndarray, weights: np.ndarray) -> bool:
@@ -127,12 +127,12 @@ def _ahead(own: np.ndarray, common: np.ndarray, y: np.ndarray, weights: np.ndarr
 
 def slices(table: FeatureTable, fields: Sequence[str], p: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Slices:
     """cases, log_loss, accuracy and ece of each value with at least 50 cases; of many values the 30 most frequent."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    by_field: dict[str, dict[str, dict[str, float]]] = {}
     for name in fields:
         column = _category(table, name)
         values, counts = np.unique(column[column != np.array(None)].astype(str), return_counts=True)
         often = sorted(zip(-counts, values.tolist(), strict=True))[:_MOST_SHOWN]
-        found[name] = {
+        by_field[name] = {
             value: {
                 "cases": float(-count),
                 "log_loss": log_loss(p[column == value], y[column == value], weights[column == value]),
@@ -142,18 +142,18 @@ def slices(table: FeatureTable, fields: Sequence[str], p: np.ndarray, y: np.ndar
             for count, value in often
             if -count >= _FEWEST_SHOWN
         }
-    return found
+    return by_field
 
 
 def slice_metrics(of: Slices) -> dict[str, float]:
     """`ece.<field>.<value>` of every slice, in letters that a metric's name may have; equal names get a number."""
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for name, values in of.items():
         for value in sorted(values):
             plain = f"ece.{_safe(name)}.{_safe(value)}"
-            same = sum(known == plain or known.startswith(f"{plain}__") for known in found)
-            found[f"{plain}__{same + 1}" if same else plain] = values[value]["ece"]
-    return found
+            same = sum(metric == plain or metric.startswith(f"{plain}__") for metric in metrics)
+            metrics[f"{plain}__{same + 1}" if same else plain] = values[value]["ece"]
+    return metrics
 
 
 def _safe(text: str) -> str:

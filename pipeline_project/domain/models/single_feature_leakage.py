@@ -44,7 +44,7 @@ def single_feature_fits(features: FeatureTable, labels: np.ndarray, names: Seque
     order = order[np.linspace(0, len(order) - 1, min(len(order), _ROWS)).astype(int)] if len(order) else order
     picked, of = features.select(order), labels[order]
     stretch = np.arange(len(of)) * _STRETCHES // max(len(of), 1)
-    found = []
+    fits = []
     for name in names:
         is_label = of == name
         if not 0 < is_label.sum() < len(is_label):
@@ -54,8 +54,8 @@ def single_feature_fits(features: FeatureTable, labels: np.ndarray, names: Seque
             aucs = [max(auc, 1 - auc) for auc in aucs]
             if codes is not None:
                 aucs.append(_auc_of_codes(codes, is_label, stretch))
-            found.append(SingleFeatureFit(feature, name, max(aucs)))
-    return found
+            fits.append(SingleFeatureFit(feature, name, max(aucs)))
+    return fits
 
 
 def _columns(features: FeatureTable) -> Iterator[tuple[str, list[np.ndarray], np.ndarray | None]]:

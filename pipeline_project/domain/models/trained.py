@@ -82,8 +82,8 @@ class TrainedModel:
                 f"the model was trained on {', '.join(missing[:10])}, which these cases do not have; the spec has "
                 "changed since, so train a model for it"
             )
-        told = self.estimator.probabilities(table)
-        probabilities = self.segments.apply(told, self.calibration.apply(told), table)
+        uncalibrated = self.estimator.probabilities(table)
+        probabilities = self.segments.apply(uncalibrated, self.calibration.apply(uncalibrated), table)
         probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
         unfamiliar = self.ood_detector.score(table)
         return Prediction(

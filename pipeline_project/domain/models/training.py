@@ -79,11 +79,11 @@ def training_set(features: FeatureTable, outcomes: pd.DataFrame) -> pa.Table:
         outcomes: case_id, label, known_at (aware); of several for one case the latest counts.
     """
     latest = outcomes.sort_values("known_at", kind="stable").drop_duplicates("case_id", keep="last")
-    found = pd.Index(latest["case_id"]).get_indexer(pd.Index(features.case_ids))
-    known = features.select(found >= 0)
-    of = latest.iloc[found[found >= 0]]
+    positions = pd.Index(latest["case_id"]).get_indexer(pd.Index(features.case_ids))
+    labelled = features.select(positions >= 0)
+    of = latest.iloc[positions[positions >= 0]]
     known_at = pa.array(microseconds(of["known_at"]), pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
-    return known.to_arrow(of["label"].tolist(), known_at)
+    return labelled.to_arrow(of["label"].tolist(), known_at)
 
 
 def training_table(read: Mapping[str, pa.Table | None], plan: FeaturePlan, past: Past, time_zone: str) -> pa.Table:
@@ -91,8 +91,8 @@ def training_table(read: Mapping[str, pa.Table | None], plan: FeaturePlan, past:
 
     Features of a case are those it had when its own night was scored: each night knows what was known at its start.
     """
-    found = read.get("cases")
-    cases = no_cases(plan) if found is None else found
+    stored = read.get("cases")
+    cases = no_cases(plan) if stored is None else stored
     as_of = {night: window_of(night, time_zone).start for night in set(strings(cases.column(NIGHT)))}
     # a basket holds cases without an outcome too, so features are built of all and picked afterwards
     features = build_features(
@@ -134,17 +134,17 @@ def train(table: pa.Table, plan: TrainingPlan, clock: Clock | None = None) -> Tr
     """
     learned = _with_known_label(table, plan.labels)
     _enough(learned.y, plan)
-    learned = learned.telling
+    learned = learned.weighted
     y, weights = learned.y, learned.weights
     features = _without_a_false_season(FeatureTable.from_arrow(learned.rows))
     later = later_share(features.nights, plan.calibration_share)
     step = forward_steps(features.nights, later, _STEPS)
-    found = _searched(features, y, weights, step == 0, plan, clock)
-    plan = replace(plan, choices=found.choices)
-    told, first = _told_ahead(features, y, weights, step, plan)
+    searched = _searched(features, y, weights, step == 0, plan, clock)
+    plan = replace(plan, choices=searched.choices)
+    uncalibrated, first = _predicted_ahead(features, y, weights, step, plan)
     ahead, seen = features.select(later), (y[later], step[later], weights[later])
-    calibration, common = fit_calibration(told, *seen)
-    segments, crossed = fit_segments(ahead, plan.segments, told, common, *seen)
+    calibration, common = fit_calibration(uncalibrated, *seen)
+    segments, crossed = fit_segments(ahead, plan.segments, uncalibrated, common, *seen)
     by_slice = slices(ahead, plan.segments, crossed, y[later], weights[later])
     final = _kind(plan)(plan.settings).fit(features, y, weights, plan.seed, like=first)
     ood_detector, share = _familiar(features, later, plan)
@@ -155,8 +155,8 @@ def train(table: pa.Table, plan: TrainingPlan, clock: Clock | None = None) -> Tr
         ood_detector=ood_detector,
         labels=plan.labels,
         features=features.names,
-        metrics={**_metrics(told, crossed, y, later, weights), **share, **slice_metrics(by_slice)},
-        parameters=_parameters(plan, final, calibration.kind, segments, found, len(y)),
+        metrics={**_metrics(uncalibrated, crossed, y, later, weights), **share, **slice_metrics(by_slice)},
+        parameters=_parameters(plan, final, calibration.kind, segments, searched, len(y)),
         segments=segments,
         slices=by_slice,
         period=_period(features.nights, later),
@@ -183,7 +183,7 @@ class Learned:
         return strings(self.rows.column(CASE_NIGHT))
 
     @property
-    def telling(self) -> Learned:
+    def weighted(self) -> Learned:
         """The rows whose weight is not 0."""
         of = self.weights > 0
         return Learned(self.rows.filter(pa.array(of)), self.y[of], self.weights[of])
@@ -196,7 +196,7 @@ def learned_from(table: pa.Table, labels: Sequence[str]) -> Learned:
         table: as `training_set` gives it.
         labels: in the spec's order; rows of other labels are left out.
     """
-    return _with_known_label(table, labels).telling
+    return _with_known_label(table, labels).weighted
 
 
 def _with_known_label(table: pa.Table, labels: Sequence[str]) -> Learned:
@@ -224,19 +224,19 @@ def _searched(
     return search(_kind(plan), plan.settings, cases, plan.seed, plan.search, clock)
 
 
-def _told_ahead(
+def _predicted_ahead(
     features: FeatureTable, y: np.ndarray, weights: np.ndarray, step: np.ndarray, plan: TrainingPlan
 ) -> tuple[np.ndarray, Estimator | None]:
     """Probabilities of the later rows, each by a model of all steps before its own, and the first of these models."""
-    told = np.zeros((len(y), len(plan.labels)))
+    predicted = np.zeros((len(y), len(plan.labels)))
     first: Estimator | None = None
     for now in range(1, int(step.max()) + 1):
         before = step < now
         model = _kind(plan)(plan.settings)
         model = model.fit(features.select(before), y[before], weights[before], plan.seed, like=first)
-        told[step == now] = model.probabilities(features.select(step == now))
+        predicted[step == now] = model.probabilities(features.select(step == now))
         first = first or model
-    return told[step > 0], first
+    return predicted[step > 0], first
 
 
 def _familiar(
@@ -284,31 +284,31 @@ def _weights(y: np.ndarray, nights: np.ndarray, known_at: pa.ChunkedArray) -> np
     """`delay_weights`, as of the latest outcome."""
     if not len(y):
         return np.ones(0)
-    known = known_at.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    known_us = known_at.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
     begun = nights.astype("datetime64[D]").astype(np.int64) * _DAY
-    return delay_weights(y, (known - begun) / _DAY, (known.max() - begun) / _DAY)
+    return delay_weights(y, (known_us - begun) / _DAY, (known_us.max() - begun) / _DAY)
 
 
 def _metrics(
-    told: np.ndarray, crossed: np.ndarray, y: np.ndarray, later: np.ndarray, weights: np.ndarray
+    uncalibrated: np.ndarray, crossed: np.ndarray, y: np.ndarray, later: np.ndarray, weights: np.ndarray
 ) -> dict[str, float]:
     """Of the later nights, each as predicted by a model of the nights before it; empty when there is one night."""
     counts = {"outcomes": float(len(y)), "outcomes_of_later_nights": float(later.sum())}
     if not later.any():
         return counts
     honest = all_metrics(crossed, y[later], weights[later])
-    before = all_metrics(told, y[later], weights[later])
+    before = all_metrics(uncalibrated, y[later], weights[later])
     raw = {f"{name}_before_calibration": before[name] for name in ("log_loss", "ece")}
     return {name: value for name, value in (honest | raw | counts).items() if np.isfinite(value)}
 
 
 def _period(nights: np.ndarray, later: np.ndarray) -> dict[str, str]:
-    told = {"first": str(min(nights)), "last": str(max(nights)), "nights": str(len(set(nights)))}
-    return told | ({"later_from": str(min(nights[later]))} if later.any() else {})
+    period = {"first": str(min(nights)), "last": str(max(nights)), "nights": str(len(set(nights)))}
+    return period | ({"later_from": str(min(nights[later]))} if later.any() else {})
 
 
 def _parameters(
-    plan: TrainingPlan, final: Estimator, calibration: str, segments: SegmentMaps, found: Found, rows: int
+    plan: TrainingPlan, final: Estimator, calibration: str, segments: SegmentMaps, searched: Found, rows: int
 ) -> dict[str, Any]:
     return {
         "estimator": plan.estimator,
@@ -318,6 +318,6 @@ def _parameters(
         "training_outcomes": rows,
         **({"segments": ", ".join(plan.segments)} if plan.segments else {}),
         **({"segments_calibrated": ", ".join(segments.names)[:500] or "none"} if plan.segments else {}),
-        **found.parameters(),
+        **searched.parameters(),
         **final.parameters(),
     }

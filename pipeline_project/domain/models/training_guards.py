@@ -114,11 +114,11 @@ def _nothing_late(features: FeatureTable, terms: GuardTerms) -> None:
 
 
 def _no_leak(features: FeatureTable, labels: np.ndarray, terms: GuardTerms) -> None:
-    found = single_feature_fits(features, labels, terms.labels)
-    worst = max(found, key=lambda each: each.auc, default=None)
+    fits = single_feature_fits(features, labels, terms.labels)
+    worst = max(fits, key=lambda fit: fit.auc, default=None)
     if worst is None or worst.auc <= terms.single_field_limit:
         return
-    others = len({each.feature for each in found if each.auc > terms.single_field_limit}) - 1
+    others = len({fit.feature for fit in fits if fit.auc > terms.single_field_limit}) - 1
     more = f" (and {others} other features do as well)" if others else ""
     raise TrainingRefused(
         f"{worst.feature} alone tells {worst.label} from the rest with an AUC of {worst.auc:.3f}, more than "
@@ -142,10 +142,10 @@ def copies(features: FeatureTable, labels: np.ndarray, content: Collection[str],
     later = later_share(features.nights, calibration_share)
     ages = [name for name in features.number_names if name in content and name.endswith(_AGE)]
     of = pd.factorize(labels)[0]
-    found = [_copies(_codes(features, content, frozenset()), of, later)]
+    variants = [_copies(_codes(features, content, frozenset()), of, later)]
     if ages:
-        found.append(_copies(_codes(features, content, frozenset(ages)), of, later))
-    return max(found, key=lambda each: each.excess)
+        variants.append(_copies(_codes(features, content, frozenset(ages)), of, later))
+    return max(variants, key=lambda variant: variant.excess)
 
 
 def _copies(codes: pd.DataFrame, labels: np.ndarray, later: np.ndarray) -> Copies:
@@ -179,13 +179,13 @@ def _agreement(keys: np.ndarray, labels: np.ndarray, later: np.ndarray, again: n
 
 
 def _no_copies(features: FeatureTable, labels: np.ndarray, terms: GuardTerms) -> None:
-    found = copies(features, labels, terms.content, terms.calibration_share)
-    if found.excess <= (COPIES_LIMIT if found.agreement > _AGREEING else _COPIES_ANYWAY):
+    copied = copies(features, labels, terms.content, terms.calibration_share)
+    if copied.excess <= (COPIES_LIMIT if copied.agreement > _AGREEING else _COPIES_ANYWAY):
         return
     raise TrainingRefused(
-        f"{found.repeated:.0%} of the later cases are exact copies of earlier ones ({found.rows:,} rows hold "
-        f"{found.distinct:,} different ones; chance explains {found.by_chance:.0%}), so the model would be measured on "
-        "what it has learned by heart: send each case once, or take fields that say the same thing twice out of "
+        f"{copied.repeated:.0%} of the later cases are exact copies of earlier ones ({copied.rows:,} rows hold "
+        f"{copied.distinct:,} different ones; chance explains {copied.by_chance:.0%}), so the model would be measured "
+        "on what it has learned by heart: send each case once, or take fields that say the same thing twice out of "
         "model.features"
     )
 
@@ -210,8 +210,8 @@ def _codes(features: FeatureTable, content: Collection[str], as_days: Collection
     for kind, vectors in features.vectors.items():
         if vectors.size:
             raw = np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.itemsize * vectors.shape[1])))
-            found = pd.factorize(pd.Series([row.tobytes() for row in raw.ravel()], dtype=object))[0]
-            columns[MODALITIES[kind].feature] = np.where(vectors.any(axis=1), found + 1, 0)
+            codes = pd.factorize(pd.Series([row.tobytes() for row in raw.ravel()], dtype=object))[0]
+            columns[MODALITIES[kind].feature] = np.where(vectors.any(axis=1), codes + 1, 0)
     return pd.DataFrame(columns, index=range(len(features)))
 
 
@@ -223,8 +223,10 @@ def _not_censored(table: pa.Table, terms: GuardTerms, decided: pa.Table | None) 
     if silent.mean() <= CENSORED_LIMIT:
         return
     drawn = decided.filter(pc.equal(decided.column("reason"), Reason.RANDOM_SHARE.value)).column(CASE_ID)
-    told = int(pc.sum(pc.is_in(table.column(CASE_ID), value_set=pa.array(drawn.to_pylist(), pa.string()))).as_py() or 0)
-    if terms.exploration > 0 and told:
+    drawn_labelled = int(
+        pc.sum(pc.is_in(table.column(CASE_ID), value_set=pa.array(drawn.to_pylist(), pa.string()))).as_py() or 0
+    )
+    if terms.exploration > 0 and drawn_labelled:
         return
     options = ", ".join(sorted(set(option[silent].tolist())))
     why = "review.exploration is 0" if terms.exploration <= 0 else "no outcome of the random share is known yet"

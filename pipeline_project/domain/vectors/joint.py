@@ -38,8 +38,8 @@ def _borrowed(vectors: Floats, other: Floats) -> Floats:
     """`vectors` with its zero rows filled from the cases nearest in `other`; they stay zero where that has nothing."""
     from sklearn.neighbors import NearestNeighbors
 
-    there, known = vectors.any(axis=1), other.any(axis=1)
-    missing, lenders = np.flatnonzero(~there & known), np.flatnonzero(there & known)
+    there, in_other = vectors.any(axis=1), other.any(axis=1)
+    missing, lenders = np.flatnonzero(~there & in_other), np.flatnonzero(there & in_other)
     if not len(missing) or not len(lenders):
         return vectors
     lenders = lenders[np.unique(np.linspace(0, len(lenders) - 1, _LENDERS).astype(np.int64))]

@@ -58,10 +58,10 @@ def near_duplicates(
     step = max(1, _BLOCK_BYTES // (4 * max(1, len(vectors))))
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
-        found = vectors[block - first] @ vectors.T
-        found[owners[block][:, None] == owners[first:][None, :]] = -1
-        best = found.argmax(axis=1)
-        similarity[start : start + step] = found[np.arange(len(block)), best]
+        cosines = vectors[block - first] @ vectors.T
+        cosines[owners[block][:, None] == owners[first:][None, :]] = -1
+        best = cosines.argmax(axis=1)
+        similarity[start : start + step] = cosines[np.arange(len(block)), best]
         nearest[start : start + step] = best + first
     similarity = np.clip(similarity.round(6), 0, 1)
     cases = [case_ids[place] if alike > 0 else None for place, alike in zip(nearest, similarity, strict=True)]

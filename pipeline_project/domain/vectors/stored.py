@@ -66,8 +66,8 @@ def unpack(column: pa.ChunkedArray | pa.Array, dimension: int | None = None) -> 
     vectors = np.zeros((len(column), width), np.float32)
     there = np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False) if len(column) else [], dtype=bool)
     if there.any():
-        kept = b"".join(value for value in column.to_pylist() if value is not None)
-        vectors[there] = np.frombuffer(kept, "<f2").reshape(-1, width)
+        packed = b"".join(value for value in column.to_pylist() if value is not None)
+        vectors[there] = np.frombuffer(packed, "<f2").reshape(-1, width)
     return vectors
 
 

@@ -43,13 +43,13 @@ class Counts:
     missing: int = 0
 
     @property
-    def known(self) -> int:
+    def present(self) -> int:
         """Cases with a value."""
         return int(self.counts.sum())
 
     @property
     def total(self) -> int:
-        return self.known + self.missing
+        return self.present + self.missing
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Counts) and self.to_dict() == other.to_dict()
@@ -73,9 +73,9 @@ class Counts:
         }
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Counts:
-        keys, counts = (np.asarray(told[name], dtype=np.int64) for name in ("keys", "counts"))
-        return cls(int(told["room"]), keys, counts, int(told["level"]), int(told["missing"]))
+    def from_dict(cls, stored: Mapping[str, Any]) -> Counts:
+        keys, counts = (np.asarray(stored[name], dtype=np.int64) for name in ("keys", "counts"))
+        return cls(int(stored["room"]), keys, counts, int(stored["level"]), int(stored["missing"]))
 
 
 def empty(room: int) -> Counts:
@@ -100,11 +100,11 @@ def merge_counts(parts: Sequence[Counts]) -> Counts:
 
 def count_numbers(values: npt.NDArray[np.float64]) -> Counts:
     """Counts of numbers, finer where they lie close to each other relative to their size; NaN is missing."""
-    known = values[~np.isnan(values)]
-    bits = np.nan_to_num(known).view(np.int64)
+    present = values[~np.isnan(values)]
+    bits = np.nan_to_num(present).view(np.int64)
     # a float's bits are in order for positive numbers and in reverse for negative ones; both zeros become 0
     ordered = np.where(bits < 0, np.int64(-(2**63)) - bits, bits)
-    return _tally(ROOM_NUMBERS, ordered >> _NUMBER_BITS, len(values) - len(known))
+    return _tally(ROOM_NUMBERS, ordered >> _NUMBER_BITS, len(values) - len(present))
 
 
 def count_names(values: Iterable[tuple[str | None, int]]) -> Counts:
@@ -132,15 +132,15 @@ def name_key(name: str) -> int:
 
 
 def _tally(room: int, keys: Ints, missing: int) -> Counts:
-    found, counts = np.unique(keys, return_counts=True)
-    return _fitted(room, found, counts.astype(np.int64), 0, missing)
+    distinct, counts = np.unique(keys, return_counts=True)
+    return _fitted(room, distinct, counts.astype(np.int64), 0, missing)
 
 
 def _counted(room: int, keys: Ints, counts: Ints, level: int, missing: int) -> Counts:
-    found, place = np.unique(keys, return_inverse=True)
-    summed = np.zeros(len(found), dtype=np.int64)
+    distinct, place = np.unique(keys, return_inverse=True)
+    summed = np.zeros(len(distinct), dtype=np.int64)
     np.add.at(summed, place, counts)
-    return _fitted(room, found, summed, level, missing)
+    return _fitted(room, distinct, summed, level, missing)
 
 
 def _fitted(room: int, keys: Ints, counts: Ints, level: int, missing: int) -> Counts:

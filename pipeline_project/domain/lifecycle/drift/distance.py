@@ -84,20 +84,20 @@ def between_night_variance(nights: Sequence[Counts], names: bool = False) -> flo
     if len(nights) < 3:
         return 1.0
     together = merge_counts(nights)
-    return between_night_variance_of([grouped(together, each, names) for each in nights])
+    return between_night_variance_of([grouped(together, night, names) for night in nights])
 
 
 def between_night_variance_of(nights: Sequence[tuple[Array, Array]]) -> float:
     """The same of counts over the same groups: of all nights together, and of one of them."""
-    found = []
+    ratios = []
     for whole, part in nights:
         rest = np.maximum(whole - part, 0.0)
         there = (rest + part) > 0
         n, m, degrees = float(rest.sum()), float(part.sum()), int(there.sum()) - 1
         if n and m and degrees > 0:
             expected = degrees * (1 / n + 1 / m) / 8
-            found.append(_divergence(rest[there] / n, part[there] / m) / expected)
-    return max(1.0, float(np.median(found))) if len(found) >= 3 else 1.0
+            ratios.append(_divergence(rest[there] / n, part[there] / m) / expected)
+    return max(1.0, float(np.median(ratios))) if len(ratios) >= 3 else 1.0
 
 
 def grouped(reference: Counts, night: Counts, names: bool = False) -> tuple[Array, Array]:
@@ -118,9 +118,9 @@ def grouped(reference: Counts, night: Counts, names: bool = False) -> tuple[Arra
 
 
 def _aligned(keys: npt.NDArray[np.int64], counts: Counts) -> Array:
-    found = np.zeros(len(keys))
-    found[np.searchsorted(keys, counts.keys)] = counts.counts
-    return found
+    aligned = np.zeros(len(keys))
+    aligned[np.searchsorted(keys, counts.keys)] = counts.counts
+    return aligned
 
 
 def _by_shares(of_reference: Array, groups: int) -> npt.NDArray[np.int64]:
@@ -136,8 +136,8 @@ def _by_frequency(of_reference: Array, groups: int, cases: int) -> npt.NDArray[n
     """The most frequent keys alone, the others together in the last group, as those of which few are expected."""
     places = np.full(len(of_reference), groups - 1, dtype=np.int64)
     first = np.argsort(-of_reference, kind="stable")[: groups - 1]
-    known = first[of_reference[first] * cases >= CASES_PER_GROUP * max(of_reference.sum(), 1.0)]
-    places[known] = np.arange(len(known))
+    frequent = first[of_reference[first] * cases >= CASES_PER_GROUP * max(of_reference.sum(), 1.0)]
+    places[frequent] = np.arange(len(frequent))
     return places
 
 

@@ -23,7 +23,7 @@ def matured_on(cases: pa.Table | None, before: pd.DataFrame, after: pd.DataFrame
         return {}
     frame = pd.DataFrame({name: cases[name].to_pylist() for name in (NIGHT, CASE_ID)})
     settled, earlier = (
-        set(settled_nights(frame[NIGHT], frame[CASE_ID].isin(set(known[CASE_ID])), share)) for known in (after, before)
+        set(settled_nights(frame[NIGHT], frame[CASE_ID].isin(set(truth[CASE_ID])), share)) for truth in (after, before)
     )
     theirs = set(frame.loc[frame[NIGHT].isin(settled - earlier), CASE_ID])
     counts = after.loc[after[CASE_ID].isin(theirs), "label"].value_counts()

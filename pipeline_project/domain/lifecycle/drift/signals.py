@@ -175,17 +175,17 @@ def check_of(signal: str) -> str:
 def signals_of(night: Beside) -> list[Signal]:
     """The signals of a night, distances first, by name."""
     measured = {name: one for kind in DRIFT_KINDS.values() for name, one in kind.measure(night).items()}
-    told = {name: one for name, one in measured.items() if one is not None}
-    order = sorted(told, key=lambda name: (told[name].psi is None, name))
-    return [_signal(name, told[name], len(measured)) for name in order]
+    available = {name: one for name, one in measured.items() if one is not None}
+    order = sorted(available, key=lambda name: (available[name].psi is None, name))
+    return [_signal(name, available[name], len(measured)) for name in order]
 
 
-def _signal(name: str, found: Measured, looked_at: int) -> Signal:
-    breached = found.value > found.threshold and found.chance * looked_at < FALSE_ALARM
+def _signal(name: str, measure: Measured, looked_at: int) -> Signal:
+    breached = measure.value > measure.threshold and measure.chance * looked_at < FALSE_ALARM
     severity = Severity.NONE
     if breached:
-        severity = Severity.ERROR if found.value > found.grave * found.threshold else Severity.WARN
-    return Signal(name, found.value, found.noise, found.threshold, breached, severity, found.cases, found.psi)
+        severity = Severity.ERROR if measure.value > measure.grave * measure.threshold else Severity.WARN
+    return Signal(name, measure.value, measure.noise, measure.threshold, breached, severity, measure.cases, measure.psi)
 
 
 def breached_names(signals: Sequence[Signal]) -> list[str]:
@@ -205,10 +205,10 @@ def asked_nights(history: Mapping[str, Collection[str]], terms: DriftTerms) -> d
             continue
         # breaches that were asked about once are not asked about again
         first = max(shifted(night, 1 - terms.of_nights), shifted(last, 1) if last else "")
-        nights = sorted(each for each, names in history.items() if names and first <= each <= night)
+        nights = sorted(breach for breach, names in history.items() if names and first <= breach <= night)
         if len(nights) < terms.breaches:
             continue
-        names = sorted({name for each in nights for name in history[each]})
+        names = sorted({name for breach in nights for name in history[breach]})
         asked[night] = f"drift on {len(nights)} of {terms.of_nights} nights: {', '.join(names)}"
         last = night
     return asked
@@ -244,16 +244,16 @@ def _confidence(night: Beside) -> Mapping[str, Measured]:
 )
 def _outcomes(night: Beside) -> Mapping[str, Measured]:
     """The rate of outcomes among those that have matured lately, against those that had in the reference."""
-    lately = merge(night.tonight, *(each.sketch for each in night.recent)).outcomes
-    before = merge(*(each.sketch for each in night.reference)).outcomes
+    lately = merge(night.tonight, *(past.sketch for past in night.recent)).outcomes
+    before = merge(*(past.sketch for past in night.reference)).outcomes
     if not lately or not before:
         return {}
     labels = sorted({*lately, *before})
     old, new = (_in_order(side, labels) for side in (before, lately))
-    nights = [_in_order(each.sketch.outcomes, labels) for each in night.reference if each.sketch.outcomes]
+    nights = [_in_order(past.sketch.outcomes, labels) for past in night.reference if past.sketch.outcomes]
     return {
         OUTCOMES: _measured(
-            compared(old, new, between_night_variance_of([(old, each) for each in nights])), night.terms
+            compared(old, new, between_night_variance_of([(old, counts) for counts in nights])), night.terms
         )
     }
 
@@ -277,28 +277,28 @@ def _estimated_error(night: Beside) -> Mapping[str, Measured | None]:
 
 def _parts(kind: str, night: Beside, reference: Sequence[PastNight]) -> dict[str, Measured]:
     """What the sketches hold of a kind, against the same of the reference."""
-    found = {}
+    measures = {}
     for name in part_names(night.tonight):
         distances = _distances(name, night.tonight, reference) if name.split("/")[0] == kind else []
         if distances:
-            found[name] = _measured(_farthest(distances), night.terms)
-    return found
+            measures[name] = _measured(_farthest(distances), night.terms)
+    return measures
 
 
-def _measured(found: Distance, terms: DriftTerms) -> Measured:
-    return Measured(found.value, found.noise, terms.threshold, found.cases, found.chance, psi=found.psi)
+def _measured(gap: Distance, terms: DriftTerms) -> Measured:
+    return Measured(gap.value, gap.noise, terms.threshold, gap.cases, gap.chance, psi=gap.psi)
 
 
 def _distances(name: str, tonight: Sketch, reference: Sequence[PastNight]) -> list[Distance]:
     """One distance, or for vectors one for each direction."""
     vectors = name.startswith(f"{EMBEDDING}/")
     parts = [part for part in sorted(tonight.parts) if part == name or (vectors and part.startswith(f"{name}/"))]
-    found = []
+    distances = []
     for part in parts:
-        nights = [each.sketch.parts[part] for each in reference if part in each.sketch.parts]
+        nights = [past.sketch.parts[part] for past in reference if part in past.sketch.parts]
         if len(nights) >= FEWEST_NIGHTS:
-            found.append(_distance(nights, tonight.parts[part], _of_names(part, nights[0], tonight.parts[part])))
-    return found
+            distances.append(_distance(nights, tonight.parts[part], _of_names(part, nights[0], tonight.parts[part])))
+    return distances
 
 
 def _distance(nights: Sequence[Counts], tonight: Counts, names: bool) -> Distance:
@@ -307,12 +307,12 @@ def _distance(nights: Sequence[Counts], tonight: Counts, names: bool) -> Distanc
 
 def _of_names(part: str, *counts: Counts) -> bool:
     """Whether keys are hashes of names: their room says so."""
-    return part == CLUSTERS or (part.startswith(f"{FIELD}/") and all(each.room == ROOM_NAMES for each in counts))
+    return part == CLUSTERS or (part.startswith(f"{FIELD}/") and all(side.room == ROOM_NAMES for side in counts))
 
 
 def _farthest(distances: Sequence[Distance]) -> Distance:
     """The one that chance explains least, as one of so many that were looked at."""
-    least = min(distances, key=lambda each: (each.chance, -each.value))
+    least = min(distances, key=lambda gap: (gap.chance, -gap.value))
     return Distance(
         least.value,
         least.raw,

@@ -75,11 +75,11 @@ class Sketch:
         }
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Sketch:
+    def from_dict(cls, stored: Mapping[str, Any]) -> Sketch:
         """What `to_dict` made."""
-        parts = {name: Counts.from_dict(counts) for name, counts in told["parts"].items()}
-        numbers = {name: int(told[name]) for name in ("cases", "scored", "doubt", "doubt_spread")}
-        return cls(parts=parts, outcomes={k: int(n) for k, n in told["outcomes"].items()}, **numbers)
+        parts = {name: Counts.from_dict(counts) for name, counts in stored["parts"].items()}
+        numbers = {name: int(stored[name]) for name in ("cases", "scored", "doubt", "doubt_spread")}
+        return cls(parts=parts, outcomes={k: int(n) for k, n in stored["outcomes"].items()}, **numbers)
 
 
 def merge(*sketches: Sketch) -> Sketch:
@@ -123,36 +123,36 @@ def sketch_cases(night: str, batches: Iterable[pa.RecordBatch], schema: CaseSche
     """The cases of a night, batch by batch; of the fields only those that are watched (`watched_fields`)."""
     watched = watched_fields(schema)
 
-    def each() -> Iterator[Sketch]:
+    def sketches() -> Iterator[Sketch]:
         for batch in batches:
             parts = {f"{FIELD}/{f.name}": _COUNT[f.holds](night, batch.column(f.name)) for f in watched}
             yield Sketch(cases=batch.num_rows, parts=parts)
 
-    return _folded(each())
+    return _folded(sketches())
 
 
 def sketch_scores(batches: Iterable[pa.RecordBatch]) -> Sketch:
     """The confidence of a night's scores (`decisions.SCORES`) and the errors it expects."""
 
-    def each() -> Iterator[Sketch]:
+    def sketches() -> Iterator[Sketch]:
         for batch in batches:
-            told = _floats(batch.column("confidence"))
-            known = told[~np.isnan(told)]
-            doubt = np.rint((1 - known) * _MILLION).astype(np.int64)
-            spread = np.rint(known * (1 - known) * _MILLION).astype(np.int64)
-            counts = count_places(known, missing=len(told) - len(known))
+            confidence = _floats(batch.column("confidence"))
+            scored = confidence[~np.isnan(confidence)]
+            doubt = np.rint((1 - scored) * _MILLION).astype(np.int64)
+            spread = np.rint(scored * (1 - scored) * _MILLION).astype(np.int64)
+            counts = count_places(scored, missing=len(confidence) - len(scored))
             yield Sketch(
-                parts={CONFIDENCE: counts}, scored=len(known), doubt=int(doubt.sum()), doubt_spread=int(spread.sum())
+                parts={CONFIDENCE: counts}, scored=len(scored), doubt=int(doubt.sum()), doubt_spread=int(spread.sum())
             )
 
-    return _folded(each())
+    return _folded(sketches())
 
 
 def _sketch_vectors(embeddings: pa.Table, kind: str) -> Sketch:
     """Where vectors lie on fixed directions; for unit vectors of any kind about N(0, 1) when they point anywhere."""
     column = MODALITIES[kind].vector_column
 
-    def each() -> Iterator[Sketch]:
+    def sketches() -> Iterator[Sketch]:
         for batch in embeddings.select([column]).to_batches(_CASES_AT_ONCE // 8):
             there = batch.column(column).drop_null()
             vectors = unpack(there)
@@ -165,9 +165,9 @@ def _sketch_vectors(embeddings: pa.Table, kind: str) -> Sketch:
                 }
             )
 
-    made = _folded(each())
+    made = _folded(sketches())
     # a workflow without such vectors has a column of nulls, and nothing to compare
-    return made if any(counts.known for counts in made.parts.values()) else Sketch()
+    return made if any(counts.present for counts in made.parts.values()) else Sketch()
 
 
 def _directions(dimension: int) -> npt.NDArray[np.float32]:
@@ -200,8 +200,8 @@ def _count_numbers(night: str, column: pa.Array) -> Counts:
 
 
 def _count_names(night: str, column: pa.Array) -> Counts:
-    told = pc.value_counts(column)
-    return count_names(zip(told.field("values").to_pylist(), told.field("counts").to_pylist(), strict=True))
+    tally = pc.value_counts(column)
+    return count_names(zip(tally.field("values").to_pylist(), tally.field("counts").to_pylist(), strict=True))
 
 
 def _count_lengths(night: str, column: pa.Array) -> Counts:

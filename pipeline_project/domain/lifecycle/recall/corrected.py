@@ -35,8 +35,8 @@ def overlaid(newest: pa.Table, given: pa.Table | None) -> pa.Table:
         given[f.name].cast(f.type) if f.name in given.column_names else pa.nulls(given.num_rows, f.type)
         for f in newest.schema
     ]
-    kept = newest.filter(pc.invert(pc.is_in(newest[CASE_ID], value_set=given[CASE_ID].combine_chunks())))
-    return pa.concat_tables([kept, pa.table(columns, schema=newest.schema)])
+    uncorrected = newest.filter(pc.invert(pc.is_in(newest[CASE_ID], value_set=given[CASE_ID].combine_chunks())))
+    return pa.concat_tables([uncorrected, pa.table(columns, schema=newest.schema)])
 
 
 def differing(past: PastNights, cases: pa.Table, columns: Collection[str] | None = None) -> list[str]:
@@ -81,19 +81,19 @@ def beside_corrected(
     actions would be others.
     """
     before, after = ({row[CASE_ID]: row for row in table.to_pylist()} for table in (was, now))
-    found = []
-    for each in touched:
-        option = would_be.get(each.case_id, ASK_PERSON)
-        same = option == each.option and option != ASK_PERSON
-        other = same and _planned(terms, each, before[each.case_id]) != _planned(terms, each, after[each.case_id])
-        found.append(Again(each, option, other))
-    return found
+    redecided = []
+    for case in touched:
+        option = would_be.get(case.case_id, ASK_PERSON)
+        same = option == case.option and option != ASK_PERSON
+        other = same and _planned(terms, case, before[case.case_id]) != _planned(terms, case, after[case.case_id])
+        redecided.append(Again(case, option, other))
+    return redecided
 
 
-def _planned(terms: ActionTerms, each: Touched, row: Mapping[str, Any]) -> list[str] | None:
+def _planned(terms: ActionTerms, case: Touched, row: Mapping[str, Any]) -> list[str] | None:
     """What the decision does about the case; None where that cannot be computed from what the case says."""
     try:
-        planned = plan_actions(terms, each.night, each.case_id, FIRST_EPOCH, each.option, plain_fields(row))
+        planned = plan_actions(terms, case.night, case.case_id, FIRST_EPOCH, case.option, plain_fields(row))
     except ActionInvalid:
         return None
     return [repr(action) for action in planned]

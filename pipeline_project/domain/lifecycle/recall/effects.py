@@ -56,17 +56,17 @@ def beside(touched: Sequence[Touched], would_be: Mapping[str, str]) -> list[Agai
     Raises:
         KeyError: a case was not decided again.
     """
-    return [Again(each, would_be[each.case_id]) for each in touched]
+    return [Again(decision, would_be[decision.case_id]) for decision in touched]
 
 
 def spans(nights: Sequence[str], at_once: int = NIGHTS_AT_ONCE) -> list[tuple[str, str]]:
     """First and last of the stretches in which nights are read, each no longer than `at_once` days."""
-    known = sorted(set(nights))
-    if not known:
+    ordered = sorted(set(nights))
+    if not ordered:
         return []
-    found, first = [], known[0]
-    for night, following in pairwise([*known, ""]):
+    stretches, first = [], ordered[0]
+    for night, following in pairwise([*ordered, ""]):
         if not following or (date.fromisoformat(following) - date.fromisoformat(first)).days >= at_once:
-            found.append((first, night))
+            stretches.append((first, night))
             first = following
-    return found
+    return stretches

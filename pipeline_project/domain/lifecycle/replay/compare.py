@@ -105,7 +105,7 @@ def compare(
     )
     estimate = _estimate(sides, truth, values, usable, terms)
     frame["money"] = _realised(base, candidate, values, truth)
-    customers, each = customers_of(past.cases, terms.subject), _spread(estimate, usable)
+    customers, case_estimates = customers_of(past.cases, terms.subject), _spread(estimate, usable)
     flips = frame[frame["before"] != frame["after"]]
     result = ReplayResult(
         workflow=terms.workflow,
@@ -117,13 +117,13 @@ def compare(
         candidate=_side(sides[1], after, past, terms),
         cases=len(frame),
         known=int(truth.known.sum()),
-        money=None if estimate.refused else mean_intervals(each, [usable], customers, terms.seed)[0],
+        money=None if estimate.refused else mean_intervals(case_estimates, [usable], customers, terms.seed)[0],
         refused=estimate.refused,
         effective=estimate.effective,
         places=candidate.places,
         flips=_counts(flips),
         sample=_sample(flips, terms.seed),
-        slices=slices_of(past, (sides[0], sides[1]), each, usable, customers, after.amount, terms),
+        slices=slices_of(past, (sides[0], sides[1]), case_estimates, usable, customers, after.amount, terms),
         seconds=0.0,
     )
     return ReplayComparison(result, frame)
@@ -187,11 +187,11 @@ class _Truth:
         settled = settled_nights(frame["night"][asked_for], frame["label"][asked_for].notna(), terms.mature_share)
         ripe = frame["night"].isin(settled).to_numpy(dtype=bool)
         label = np.array([labels.index(x) if x in labels else -1 for x in frame["label"]], dtype=int)
-        known, sure = ripe & (label >= 0), ripe & asked_for
+        labelled, sure = ripe & (label >= 0), ripe & asked_for
         # the last outcomes of a settled night come late, whatever they say
-        share = float(known[sure].mean()) if known[sure].any() else 1.0
-        told = known & asked_for
-        return cls(frame, chance, frozenset(settled), ripe, label, known, told, (undrawn[0], undrawn[1]), share)
+        share = float(labelled[sure].mean()) if labelled[sure].any() else 1.0
+        learned = labelled & asked_for
+        return cls(frame, chance, frozenset(settled), ripe, label, labelled, learned, (undrawn[0], undrawn[1]), share)
 
     @property
     def weight(self) -> np.ndarray:
@@ -235,10 +235,10 @@ def _difference(sides: tuple[Judged, Judged], truth: _Truth, values: Values) -> 
 
 def _realised(base: ReplayedDecisions, candidate: ReplayedDecisions, values: Values, truth: _Truth) -> np.ndarray:
     """Candidate minus base of each case, given the truth; NaN where it is not known."""
-    rows, told = np.arange(len(truth.label)), np.maximum(truth.label, 0)
+    rows, label = np.arange(len(truth.label)), np.maximum(truth.label, 0)
     difference = values.of_options(candidate.option, 1) - values.of_options(base.option, 0)
-    known = (truth.label >= 0) & values.finite & ~values.unknown(base.option, candidate.option)
-    return np.where(known, difference[rows, told], np.nan)
+    computable = (truth.label >= 0) & values.finite & ~values.unknown(base.option, candidate.option)
+    return np.where(computable, difference[rows, label], np.nan)
 
 
 def _stand_ins(base: ReplayedDecisions, candidate: ReplayedDecisions, truth: _Truth) -> np.ndarray:
@@ -276,9 +276,9 @@ def _side(judged_side: Judged, policy: Policy, past: PastNights, terms: ReplayTe
 
 def _spread(estimate: Estimate, usable: np.ndarray) -> np.ndarray:
     """The estimate's share of each case, zero where it has none."""
-    each = np.zeros(len(usable))
-    each[usable] = estimate.each
-    return each
+    case_estimates = np.zeros(len(usable))
+    case_estimates[usable] = estimate.each
+    return case_estimates
 
 
 def _counts(flips: pd.DataFrame) -> dict[str, int]:

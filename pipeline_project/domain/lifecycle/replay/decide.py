@@ -94,8 +94,8 @@ class ReplayedDecisions:
 def policy_of(matrix: CostMatrix, terms: PolicyTerms, amount: str | None, seed: str) -> Policy:
     """A policy with its hash; `seed` is the workflow's own, so that the random share draws the same cases."""
     terms = dataclasses.replace(terms, seed=seed)
-    said = json.dumps([dataclasses.asdict(matrix), dataclasses.asdict(terms)], sort_keys=True, separators=(",", ":"))
-    return Policy(matrix, terms, amount, hashlib.sha256(said.encode()).hexdigest())
+    content = json.dumps([dataclasses.asdict(matrix), dataclasses.asdict(terms)], sort_keys=True, separators=(",", ":"))
+    return Policy(matrix, terms, amount, hashlib.sha256(content.encode()).hexdigest())
 
 
 def allowed_nights(nights: Sequence[str], known_before: str, knows_the_future: bool = False) -> None:
@@ -142,14 +142,14 @@ def _promised(past: PastNights, policy: Policy, decided: ReplayedDecisions) -> R
     """
     if policy.terms.promise is None:
         return decided
-    kept = [
+    promised = [
         was == Reason.PROMISE.value and option != ASK_PERSON
         for was, option in zip(past.standing["reason"], decided.option, strict=True)
     ]
     return dataclasses.replace(
         decided,
-        option=[ASK_PERSON if keep else option for keep, option in zip(kept, decided.option, strict=True)],
-        reason=[Reason.PROMISE.value if keep else why for keep, why in zip(kept, decided.reason, strict=True)],
+        option=[ASK_PERSON if keep else option for keep, option in zip(promised, decided.option, strict=True)],
+        reason=[Reason.PROMISE.value if keep else why for keep, why in zip(promised, decided.reason, strict=True)],
     )
 
 
@@ -193,13 +193,13 @@ def recorded_scores(past: PastNights, labels: int) -> pa.Table:
 
 def _scores_of(past: PastNights, plan: FeaturePlan, model: TrainedModel, version: str | None) -> pa.Table:
     features = build_features(past.cases, plan, past.past, past.as_of, past.embeddings, past.clusters)
-    told = model.predict(features, explain=False)
+    scored = model.predict(features, explain=False)
     closed = [why == Reason.POLICY_CLOSED.value for why in past.standing["reason"]]
     problems = [
         Reason.POLICY_CLOSED.value if shut else problem
-        for shut, problem in zip(closed, problems_of(past.cases, past.embeddings, told.problems), strict=True)
+        for shut, problem in zip(closed, problems_of(past.cases, past.embeddings, scored.problems), strict=True)
     ]
-    probabilities = [None if p else summing_to_one(row) for p, row in zip(problems, told.probabilities, strict=True)]
+    probabilities = [None if p else summing_to_one(row) for p, row in zip(problems, scored.probabilities, strict=True)]
     return _table(past, probabilities, problems, [version] * len(problems))
 
 
@@ -227,11 +227,11 @@ def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> ReplayedDeci
     benefits, places = [], 0
     unpromised = dataclasses.replace(policy, terms=dataclasses.replace(policy.terms, promise=None))
     for night in past.nights:
-        taken = spans.get(night)
-        if taken is None:
+        rows = spans.get(night)
+        if rows is None:
             continue
         # rows of a night stand together, so a slice does and nothing is copied
-        first, count = int(taken[0]), len(taken)
+        first, count = int(rows[0]), len(rows)
         decided = decide_night(
             past.cases.slice(first, count),
             scores.slice(first, count),
@@ -244,16 +244,16 @@ def _decided(past: PastNights, policy: Policy, scores: pa.Table) -> ReplayedDeci
         places += decided.result.places
     nothing = [np.nan] * len(policy.matrix.labels)
     return ReplayedDecisions(
-        [each.option for each in cases],
-        [each.reason for each in cases],
-        np.array([each.probabilities or nothing for each in cases], dtype=float).reshape(len(cases), -1)
+        [decision.option for decision in cases],
+        [decision.reason for decision in cases],
+        np.array([decision.probabilities or nothing for decision in cases], dtype=float).reshape(len(cases), -1)
         if cases
         else np.empty((0, len(nothing))),
-        [each.cheapest for each in cases],
+        [decision.cheapest for decision in cases],
         np.concatenate(benefits) if benefits else np.empty(0),
-        np.array([each.propensity for each in cases], dtype=float),
+        np.array([decision.propensity for decision in cases], dtype=float),
         places,
-        tuple(sorted({each.model_version for each in cases if each.model_version}, key=_numbered)),
+        tuple(sorted({decision.model_version for decision in cases if decision.model_version}, key=_numbered)),
     )
 
 

@@ -110,10 +110,10 @@ def doubly_robust(
     guess = np.einsum("cl,cl->c", expected, difference)
     seen = (label >= 0) & (chance > 0)
     weight = np.where(seen, 1 / np.where(chance > 0, chance * share, 1.0), 0.0)
-    told = difference[np.arange(len(label)), np.maximum(label, 0)]
-    each = guess + weight * np.where(seen, told - guess, 0.0)
+    observed = difference[np.arange(len(label)), np.maximum(label, 0)]
+    estimates = guess + weight * np.where(seen, observed - guess, 0.0)
     effective = effective_sample(weight)
-    return Estimate(each, effective, _refused(difference, seen, chance, effective, fewest))
+    return Estimate(estimates, effective, _refused(difference, seen, chance, effective, fewest))
 
 
 def effective_sample(weight: np.ndarray) -> float:

@@ -22,7 +22,7 @@ def current_versions(decided: pd.DataFrame, table: str, commits: Commits) -> dic
         table: `workflow/asset_name`.
         commits: the versions that replaced each night, in order.
     """
-    last = {night: max(version for version, _ in told) for night, told in commits.items() if told}
+    last = {night: max(version for version, _ in committed) for night, committed in commits.items() if committed}
     older: dict[tuple[str, str], tuple[str, int]] = {}
     for night, case, versions in zip(decided[NIGHT], decided[CASE_ID], decided["data_versions"], strict=True):
         version = versions.get(table) if isinstance(versions, dict) else None
@@ -43,8 +43,8 @@ def pinned_rows(
         read: nights by version.
     """
     now = _keys(newest)
-    kept = newest.filter(pa.array([key not in older for key in now], pa.bool_()))
-    parts = [kept]
+    current = newest.filter(pa.array([key not in older for key in now], pa.bool_()))
+    parts = [current]
     for source, table in read.items():
         if table is not None:
             wanted = [older.get(key) == source for key in _keys(table)]

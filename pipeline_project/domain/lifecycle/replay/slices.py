@@ -75,16 +75,16 @@ def ece_of(
         return luck_of(probabilities[chosen], judged.weight[chosen], seed) if chosen.any() else 0.0
 
     everywhere = np.ones(len(scored), dtype=bool)
-    found: dict[str, float] = {}
+    by_segment: dict[str, float] = {}
     by_luck = {ALL: luck(everywhere)}
     for field in segments:
         values = _values(past, field)
         for value in sorted({v for v in values if v is not None}):
             where = values == value
             if int((scored & where).sum()) >= enough:
-                found[f"{field}={value}"] = of(where)
+                by_segment[f"{field}={value}"] = of(where)
                 by_luck[f"{field}={value}"] = luck(where)
-    return of(everywhere), found, by_luck
+    return of(everywhere), by_segment, by_luck
 
 
 def luck_of(probabilities: np.ndarray, weight: np.ndarray, seed: int) -> float:
@@ -101,7 +101,7 @@ def luck_of(probabilities: np.ndarray, weight: np.ndarray, seed: int) -> float:
 def slices_of(
     past: PastNights,
     sides: tuple[Judged, Judged],
-    each: np.ndarray,
+    case_estimates: np.ndarray,
     usable: np.ndarray,
     customers: np.ndarray,
     amount: str | None,
@@ -110,11 +110,11 @@ def slices_of(
     """Every value of every field with few values, and the quarters of the amounts, in that order.
 
     Args:
-        each: shape (cases,), each case's share in the estimate of the money.
+        case_estimates: shape (cases,), each case's share in the estimate of the money.
         usable: which cases the estimate is of.
         amount: the field of the money at stake, or None.
     """
-    amounts = number_columns(past.cases)[amount] if amount else np.full(len(each), np.nan)
+    amounts = number_columns(past.cases)[amount] if amount else np.full(len(case_estimates), np.nan)
     masks: dict[str, np.ndarray] = {}
     for field in terms.sliced:
         values = _values(past, field)
@@ -124,7 +124,7 @@ def slices_of(
     if amount:
         masks |= _quarters(amount, amounts, usable)
     masks = {name: mask for name, mask in masks.items() if mask.any()}
-    intervals = mean_intervals(each, list(masks.values()), customers, terms.seed)
+    intervals = mean_intervals(case_estimates, list(masks.values()), customers, terms.seed)
     return tuple(
         SliceResult(
             name=name,

@@ -38,10 +38,10 @@ class Values:
     def of(cls, past: PastNights, policies: tuple[Policy, Policy]) -> Values:
         before, after = policies
         numbers, n = number_columns(past.cases), past.cases.num_rows
-        kept = [i for i, name in enumerate(before.matrix.options) if name not in after.matrix.options]
-        options = (*after.matrix.options, *(before.matrix.options[i] for i in kept))
+        dropped = [i for i, name in enumerate(before.matrix.options) if name not in after.matrix.options]
+        options = (*after.matrix.options, *(before.matrix.options[i] for i in dropped))
         cost = np.concatenate(
-            [case_costs(after.matrix, numbers, n), case_costs(before.matrix, numbers, n)[:, kept, :]], axis=1
+            [case_costs(after.matrix, numbers, n), case_costs(before.matrix, numbers, n)[:, dropped, :]], axis=1
         )
         own = (
             np.array([name in before.matrix.options for name in options]),
@@ -134,8 +134,8 @@ def judged(
         side: 0 for the base, 1 for the candidate.
         waiting: shape (cases,), whether the base asked about the case and waits for an answer.
     """
-    rows, told = np.arange(len(label)), np.maximum(label, 0)
+    rows, true_label = np.arange(len(label)), np.maximum(label, 0)
     cost = values.of_options(option, side)
     counted = np.where(values.finite, weight, 0.0)
-    paid = np.where((counted > 0) & ~waiting, cost[rows, told], np.nan)
-    return Judged(decided, option, paid, values.wrong(cost, told, side), label, counted)
+    paid = np.where((counted > 0) & ~waiting, cost[rows, true_label], np.nan)
+    return Judged(decided, option, paid, values.wrong(cost, true_label, side), label, counted)

@@ -60,15 +60,15 @@ def check_promise(truth: Streams, options: Sequence[str], watched: Watched, alph
 
     The two streams are bet on apart and share `alpha`: they come in orders that have nothing to do with each other.
     """
-    told = [errors_of(each, options, watched.version) for each in (truth.sample, truth.matured)]
-    seen, errors = sum(len(each) for each in told), int(sum(each.sum() for each in told))
+    mistakes = [errors_of(part, options, watched.version) for part in (truth.sample, truth.matured)]
+    seen, errors = sum(len(stream) for stream in mistakes), int(sum(stream.sum() for stream in mistakes))
     low, high = confidence_sequence(seen, errors, alpha)
     highest = 0.0
     if watched.promised is not None and watched.promised < 1:
-        for each in told:
+        for stream in mistakes:
             bet = EProcess(max(watched.promised, LEAST_PROMISE), alpha)
-            bet.update(each)
-            highest = max(highest, bet.highest / len(told))
+            bet.update(stream)
+            highest = max(highest, bet.highest / len(mistakes))
     return RolloutCheck(
         watched.version, "promise", seen, errors, watched.promised, highest, low, high, highest >= 1 / alpha
     )

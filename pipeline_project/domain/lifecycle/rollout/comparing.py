@@ -51,10 +51,10 @@ def compare_rollout(
         champion, challenger: probabilities by case; None where the model may not decide it, missing where it never
             looked at it.
     """
-    found = [_differences(each, champion, challenger, terms) for each in (truth.sample, truth.matured)]
-    bets = [(_bet(money, alpha), _bet(errors, alpha)) for money, errors, _ in found]
-    pairs = sum(len(money) for money, _, _ in found)
-    lost = sum(total for _, _, total in found)
+    differences = [_differences(stream, champion, challenger, terms) for stream in (truth.sample, truth.matured)]
+    bets = [(_bet(money, alpha), _bet(errors, alpha)) for money, errors, _ in differences]
+    pairs = sum(len(money) for money, _, _ in differences)
+    lost = sum(total for _, _, total in differences)
     return RolloutComparison(
         pairs=pairs,
         worse_by=lost / pairs if pairs else float("nan"),
@@ -104,11 +104,11 @@ def _of_one(
     probability = np.array([[np.nan] * labels if p is None else list(p) for p in given], dtype=float)
     probability = probability.reshape(len(ids), labels)
     expected = expected_costs(probability, cost)
-    known = np.isfinite(expected).all(axis=1)
-    open_to_it = np.where(np.array(terms.denies), np.inf, np.where(known[:, None], expected, 0.0))
+    finite = np.isfinite(expected).all(axis=1)
+    open_to_it = np.where(np.array(terms.denies), np.inf, np.where(finite[:, None], expected, 0.0))
     chosen = open_to_it.argmin(axis=1) if len(ids) else np.zeros(0, dtype=int)
     person = terms.review_cost + np.einsum("cl,cl->c", np.nan_to_num(probability), cost.min(axis=1))
-    asks = ~known | (open_to_it.min(axis=1, initial=np.inf) > person)
+    asks = ~finite | (open_to_it.min(axis=1, initial=np.inf) > person)
     rows = np.arange(len(ids))
     paid = np.where(asks, always_right(true_cost, terms.review_cost), true_cost[rows, chosen])
     return paid, wrong(true_cost, chosen) & ~asks

@@ -74,13 +74,13 @@ def streams(
     frame["alone"] = would_be_automated(frame)
     nights = sorted(set(frame[NIGHT]))
     until = next((night for night in nights if night not in mature), None)
-    known = frame.merge(outcomes[[CASE_ID, "label", "known_at"]], on=CASE_ID, how="inner")
+    judgeable = frame.merge(outcomes[[CASE_ID, "label", "known_at"]], on=CASE_ID, how="inner")
     # what was decided, or turned out, in options or labels that are gone has no cost today
-    known = known[known["label"].isin(matrix.labels) & known["cheapest"].isin([*matrix.options, None])]
-    drawn = known["reason"] == Reason.RANDOM_SHARE
-    sample = known[drawn].sort_values(["known_at", CASE_ID])
-    settled = ~drawn if until is None else ~drawn & (known[NIGHT] < until)
-    matured = known[settled & everything_learned].sort_values([NIGHT, CASE_ID])
+    judgeable = judgeable[judgeable["label"].isin(matrix.labels) & judgeable["cheapest"].isin([*matrix.options, None])]
+    drawn = judgeable["reason"] == Reason.RANDOM_SHARE
+    sample = judgeable[drawn].sort_values(["known_at", CASE_ID])
+    settled = ~drawn if until is None else ~drawn & (judgeable[NIGHT] < until)
+    matured = judgeable[settled & everything_learned].sort_values([NIGHT, CASE_ID])
     return Streams(_truth(sample, cases, matrix), _truth(matured, cases, matrix))
 
 
@@ -94,22 +94,22 @@ def would_be_automated(frame: pd.DataFrame) -> np.ndarray:
     alone &= frame["option"].eq(frame["cheapest"]).to_numpy()
     for _, night in frame.groupby(NIGHT, sort=False):
         full = bool(night["reason"].eq(Reason.NO_PLACE_LEFT).any())
-        taken = night.loc[night["reason"].isin(_DOUBT), "benefit"]
-        price = float(taken.min()) if full and len(taken) else (np.inf if full else 0.0)
+        benefits = night.loc[night["reason"].isin(_DOUBT), "benefit"]
+        price = float(benefits.min()) if full and len(benefits) else (np.inf if full else 0.0)
         drawn = night[night["reason"].eq(Reason.RANDOM_SHARE) & night["cheapest"].notna()]
         alone[frame.index.get_indexer(drawn.index)] = (drawn["benefit"] <= price).to_numpy()
     return alone
 
 
-def _truth(known: pd.DataFrame, cases: pa.Table, matrix: CostMatrix) -> Truth:
+def _truth(judgeable: pd.DataFrame, cases: pa.Table, matrix: CostMatrix) -> Truth:
     row_of = {case: i for i, case in enumerate(cases[CASE_ID].to_pylist())}
-    known = known[known[CASE_ID].isin(row_of)].reset_index(drop=True)
-    taken = cases.take(pa.array([row_of[case] for case in known[CASE_ID]], pa.int64()))
-    cost = case_costs(matrix, number_columns(taken), len(taken))
-    label = _positions(known["label"], matrix.labels)
+    judgeable = judgeable[judgeable[CASE_ID].isin(row_of)].reset_index(drop=True)
+    judged_cases = cases.take(pa.array([row_of[case] for case in judgeable[CASE_ID]], pa.int64()))
+    cost = case_costs(matrix, number_columns(judged_cases), len(judged_cases))
+    label = _positions(judgeable["label"], matrix.labels)
     computed = np.isfinite(cost).all(axis=(1, 2))
-    known, cost, label = known[computed].reset_index(drop=True), cost[computed], label[computed]
-    return Truth(known, cost[np.arange(len(label)), :, label], cost)
+    judgeable, cost, label = judgeable[computed].reset_index(drop=True), cost[computed], label[computed]
+    return Truth(judgeable, cost[np.arange(len(label)), :, label], cost)
 
 
 def errors_of(truth: Truth, options: Sequence[str], version: str) -> np.ndarray:

@@ -84,7 +84,7 @@ def stage_on(night: str, from_night: str, decided: Sequence[str], terms: Rollout
     """
     if night < from_night:
         return Stage(StageKind.NONE)
-    passed = sum(from_night <= each < night for each in set(decided))
+    passed = sum(from_night <= earlier < night for earlier in set(decided))
     if passed < terms.shadow_nights:
         return Stage(StageKind.SHADOW)
     step = (passed - terms.shadow_nights) // terms.step_nights

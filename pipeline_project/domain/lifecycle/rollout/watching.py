@@ -42,14 +42,14 @@ class EProcess:
 
     def update(self, errors: Iterable[bool]) -> float:
         """Looks at more cases, in the order in which they became known; returns the stake as it stands."""
-        told = np.fromiter((bool(error) for error in errors), dtype=bool)
-        if len(told):
+        is_error = np.fromiter((bool(error) for error in errors), dtype=bool)
+        if len(is_error):
             # of a right one a bet loses its share; of an error it wins what makes the two even at the promised rate
             lost, won = np.log1p(-BETS), np.log1p(BETS * (1 - self.promised) / self.promised)
-            path = self._logs + np.where(told[:, None], won, lost).cumsum(axis=0)
+            path = self._logs + np.where(is_error[:, None], won, lost).cumsum(axis=0)
             self._logs = path[-1]
             self.highest = max(self.highest, float(_mean_of(path).max()))
-            self.seen, self.errors = self.seen + len(told), self.errors + int(told.sum())
+            self.seen, self.errors = self.seen + len(is_error), self.errors + int(is_error.sum())
         return self.value
 
     @property

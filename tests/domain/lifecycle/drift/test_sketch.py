@@ -101,10 +101,10 @@ def test_sketches_stay_small_whatever_is_counted():
     random = np.random.default_rng(1)
     many = count_numbers(random.standard_cauchy(200_000) * 10 ** random.uniform(-200, 200, 200_000))
     assert 0 < len(many.keys) <= ROOM_NUMBERS
-    assert many.known == 200_000
+    assert many.present == 200_000
     thousand = count_names((f"name {n}", 1) for n in range(5_000))
     assert 0 < len(thousand.keys) <= ROOM_NAMES
-    assert thousand.known == 5_000
+    assert thousand.present == 5_000
 
 
 def test_counts_of_different_room_do_not_merge():
@@ -184,7 +184,7 @@ def test_vectors_clusters_and_scores_of_a_night():
     assert len([name for name in made.parts if name.startswith("embedding/text/")]) == 16
     assert not [name for name in made.parts if name.startswith("embedding/image/")]
     assert made.parts["embedding/text/0"].missing == 1
-    assert (made.parts["clusters"].known, made.parts["clusters"].missing) == (30, 10)
+    assert (made.parts["clusters"].present, made.parts["clusters"].missing) == (30, 10)
     assert made.expected_error == pytest.approx(0.1)
     assert made.outcomes == {"kept": 3}
     assert Sketch.from_dict(json.loads(json.dumps(made.to_dict()))) == made
