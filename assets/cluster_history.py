@@ -53,8 +53,8 @@ def build_cluster_events(spec: WorkflowSpec) -> dg.AssetsDefinition:
         events = cluster_events(night, members, _last_members(spec, lake, night, window), subjects, window)
         vectors = vectors_of(written_span(lake, spec, "embeddings", first, after), members["case_id"].to_pylist())
         earlier = lake.read_span(spec.name, "cluster_events", shifted(night, -LOOK_BACK), night)
-        found, table = novelties(night, events, ClusterWindow(members, vectors, subjects), earlier, terms)
-        for novelty in found:
+        novel, table = novelties(night, events, ClusterWindow(members, vectors, subjects), earlier, terms)
+        for novelty in novel:
             ledger.raise_alert(
                 spec.name,
                 "new_cluster",
@@ -69,15 +69,15 @@ def build_cluster_events(spec: WorkflowSpec) -> dg.AssetsDefinition:
         kinds = table["kind"].to_pylist()
         yield dg.MaterializeResult(
             value=table,
-            metadata={"rows": rows(table), "reported": len(found), **{kind: kinds.count(kind) for kind in set(kinds)}},
+            metadata={"rows": rows(table), "reported": len(novel), **{kind: kinds.count(kind) for kind in set(kinds)}},
         )
         yield dg.AssetCheckResult(
             asset_key=own,
             check_name=CHECK,
-            passed=not found,
+            passed=not novel,
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(sentence(novelty) for novelty in found) or "no new cluster stands out",
-            metadata={"reported": len(found), "clusters": len(events)},
+            description="; ".join(sentence(novelty) for novelty in novel) or "no new cluster stands out",
+            metadata={"reported": len(novel), "clusters": len(events)},
         )
 
     return history

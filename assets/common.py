@@ -86,8 +86,8 @@ def night_outputs(spec: WorkflowSpec, kinds: set[str], described: Mapping[str, s
     """The outputs of a step that makes several tables of a night, by noun, with what each holds."""
     common = night_output(spec, kinds)
     return {
-        asset_name: dg.AssetOut(key=key(spec, asset_name), description=words, **common)
-        for asset_name, words in described.items()
+        asset_name: dg.AssetOut(key=key(spec, asset_name), description=description, **common)
+        for asset_name, description in described.items()
     }
 
 
@@ -148,10 +148,10 @@ def since(context: dg.AssetExecutionContext, landed: str) -> dict[str, str | boo
     between the two, and when something last had."""
     asked = dg.AssetRecordsFilter(context.asset_key, asset_partitions=[context.partition_key])
     before = next(iter(context.instance.fetch_materializations(asked, limit=1).records), None)
-    taken = before.asset_materialization if before else None
-    known = {name: entry.value for name, entry in taken.metadata.items()} if taken else {}
-    if before is None or LANDED not in known:
+    intake = before.asset_materialization if before else None
+    metadata = {name: entry.value for name, entry in intake.metadata.items()} if intake else {}
+    if before is None or LANDED not in metadata:
         return {LANDED: landed, LATE: False}
-    last = before.timestamp if known.get(LATE) else known.get(LATE_AT)
+    last = before.timestamp if metadata.get(LATE) else metadata.get(LATE_AT)
     when: dict[str, str | bool | float] = {} if last is None else {LATE_AT: float(str(last))}
-    return {LANDED: landed, LATE: known[LANDED] != landed, **when}
+    return {LANDED: landed, LATE: metadata[LANDED] != landed, **when}

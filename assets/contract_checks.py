@@ -27,7 +27,7 @@ def build_contract_checks(spec: WorkflowSpec, asset_name: Noun, contract_of: Con
     Args:
         contract_of: the contract of one night.
     """
-    asset, words = key(spec, asset_name), output_rules(spec, asset_name)
+    asset, rules = key(spec, asset_name), output_rules(spec, asset_name)
 
     def declared(name: str, rule: str, blocking: bool = False) -> dg.AssetCheckSpec:
         return dg.AssetCheckSpec(name, asset=asset, description=rule, blocking=blocking, partitions_def=nights(spec))
@@ -35,7 +35,7 @@ def build_contract_checks(spec: WorkflowSpec, asset_name: Noun, contract_of: Con
     @dg.multi_asset_check(
         name=f"{spec.name}__{asset_name}_contract",
         specs=[
-            *(declared(name, rule) for name, rule in words.items()),
+            *(declared(name, rule) for name, rule in rules.items()),
             declared(f"{asset_name}_contract", "every rule over the table holds", blocking=True),
         ],
     )
@@ -48,9 +48,9 @@ def build_contract_checks(spec: WorkflowSpec, asset_name: Noun, contract_of: Con
         night = context.partition_key
         table, cases = stored(lake, spec, asset_name, night), stored(lake, spec, "cases", night)
         verdicts = contract_of(contracts, cases.rows, night).validate(table.rows.to_pandas())
-        for found in verdicts:
-            arguments = verdict(found, dg.AssetCheckSeverity.ERROR)
-            yield dg.AssetCheckResult(asset_key=asset, check_name=found.name, **arguments)
+        for check in verdicts:
+            arguments = verdict(check, dg.AssetCheckSeverity.ERROR)
+            yield dg.AssetCheckResult(asset_key=asset, check_name=check.name, **arguments)
         whole = merged(verdicts, asset, f"{asset_name}_contract")
         judged = CheckFinding(f"{asset_name}_contract", whole.passed, whole.description or "")
         leave_verdict(spec, ledger, night, context.run.run_id, judged, [table, cases])

@@ -88,8 +88,8 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
             decision_context(spec, lake, ledger, quality, window(spec, night), tables["scores"]),
         )
         to_people = asked_cases(decided)
-        known = known_beside(spec, lake, ledger, window(spec, night), tables["cases"], to_people)
-        work = _work(spec, tables, decided, known, sealed_values(spec, keyring, tables["cases"], to_people))
+        contexts = known_beside(spec, lake, ledger, window(spec, night), tables["cases"], to_people)
+        work = _work(spec, tables, decided, contexts, sealed_values(spec, keyring, tables["cases"], to_people))
         standing = ledger.record_decisions(
             spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash), work, basis=basis
         )
@@ -134,13 +134,13 @@ def _work(
     spec: WorkflowSpec,
     tonight: Mapping[str, pa.Table],
     decided: NightDecisions,
-    known: Mapping[str, CaseContext],
+    contexts: Mapping[str, CaseContext],
     personal: Mapping[str, Personal],
 ) -> NightWork:
     """What the night's decisions ask of people and of the outside.
 
     Args:
-        known, personal: of the cases that people are asked about, by case.
+        contexts, personal: of the cases that people are asked about, by case.
     """
     problems = dict(zip(*(tonight["scores"][column].to_pylist() for column in (CASE_ID, "problem")), strict=True))
     return night_work(
@@ -149,7 +149,7 @@ def _work(
         spec.case_schema,
         spec.cost_matrix,
         DeskRules(spec.review_terms, spec.action_terms),
-        AskedCases(known=known, personal=personal, problems=problems),
+        AskedCases(known=contexts, personal=personal, problems=problems),
     )
 
 

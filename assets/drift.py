@@ -70,9 +70,9 @@ def build_drift(spec: WorkflowSpec) -> dg.AssetsDefinition:
             # before the request: a run that dies between the two closes again, rather than never
             live.close(spec.name, night, asked[night], "drift")
         # a night that is run late may complete the breaches of nights after it
-        later = [each for each in sorted(asked) if each >= night]
+        later = [asked_night for asked_night in sorted(asked) if asked_night >= night]
         new = [n for n in later if quality.ask_training(spec.name, n, asked[n], terms.cooldown_nights, run)]
-        _tell(spec, ledger, quality, night, asked.get(night) if night in new else None)
+        _update_alert(spec, ledger, quality, night, asked.get(night) if night in new else None)
         return dg.MaterializeResult(metadata=_metadata(tonight.sketch, signals, asked.get(night)))
 
     return drift
@@ -110,14 +110,14 @@ def _signals(spec: WorkflowSpec, quality: Quality, champion: ModelVersion, tonig
     )
 
 
-def _tell(spec: WorkflowSpec, ledger: Ledger, quality: Quality, night: str, asked: str | None) -> None:
+def _update_alert(spec: WorkflowSpec, ledger: Ledger, quality: Quality, night: str, asked: str | None) -> None:
     """An alert when a training is asked for; it closes when the last nights were quiet."""
     if asked is not None:
         command = f"pipeline drift {spec.name} --night {night}"
         ledger.raise_alert(spec.name, "drift", DRIFT_ALERT, f"{night}: {asked}", spec.owners[0], command)
         return
     first = shifted(night, 1 - spec.drift.of_nights)
-    recent = [names for each, names in quality.history(spec.name).items() if first <= each <= night]
+    recent = [names for past_night, names in quality.history(spec.name).items() if first <= past_night <= night]
     if not any(recent):
         ledger.close_alert(spec.name, DRIFT_ALERT)
 
@@ -161,13 +161,13 @@ def build_drift_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
 def _checked(asset: dg.AssetKey, name: str, signals: Sequence[RecordedSignal]) -> dg.AssetCheckResult:
     breached = [signal for signal in signals if signal.breached]
     grave = any(signal.severity == Severity.ERROR for signal in breached)
-    told = "; ".join(f"{signal.signal} {signal.value:.3f} > {signal.threshold:g}" for signal in breached)
+    summary = "; ".join(f"{signal.signal} {signal.value:.3f} > {signal.threshold:g}" for signal in breached)
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=name,
         passed=not breached,
         severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
-        description=told or ("as in the reference" if signals else "not judged: no champion, or no reference yet"),
+        description=summary or ("as in the reference" if signals else "not judged: no champion, or no reference yet"),
         metadata={
             "judged": len(signals),
             "breached": len(breached),

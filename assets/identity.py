@@ -32,8 +32,8 @@ def hold_identity(spec: WorkflowSpec, ledger: Ledger, night: str, read_at: Seque
     """
     own = ledger.workflow_specs(spec.name)
     now = Identity.of(spec.model_dump(mode="json"))
-    earlier = {spec_hash: Identity.of(each) for spec_hash, each in own.items()}
-    other_ids = {spec_hash for spec_hash, each in earlier.items() if each.made_from != now.made_from}
+    earlier = {spec_hash: Identity.of(recorded) for spec_hash, recorded in own.items()}
+    other_ids = {spec_hash for spec_hash, identity in earlier.items() if identity.made_from != now.made_from}
     otherwise = bool(other_ids) and bool(other_ids & ledger.night_specs(spec.name, night))
     why = changed_ids(now, list(earlier.values()), night, otherwise)
     for name in _fellow_readers(spec, ledger, read_at) if why is None else ():
@@ -69,8 +69,8 @@ def standing_of(
             schema = read_schema(recorded)
             if schema is not None:
                 schemas.setdefault(shape(schema), schema)
-    told = _as_kept(_told(typed, spec.case_schema, schemas), lake, (spec.name, *names))
-    wanted = {content for row in told for content in row}
+    hashes = _as_kept(_row_hashes(typed, spec.case_schema, schemas), lake, (spec.name, *names))
+    wanted = {content for row in hashes for content in row}
     elsewhere = [places(spec.name, history, wanted, but=night)]
     before: dict[str, str] = {}
     rows: set[str] = set()
@@ -87,7 +87,7 @@ def standing_of(
         elsewhere.append(places(name, theirs, wanted))
     decided = ledger.decided(spec.name, night, night)
     return KnownCases(
-        told=told,
+        told=hashes,
         elsewhere=merged(elsewhere),
         gone=_gone(spec, lake, night, typed, decided),
         decided=frozenset(decided[CASE_ID]),
@@ -112,21 +112,21 @@ def _newest(ledger: Ledger, name: str) -> Identity:
     return Identity.of(list(ledger.workflow_specs(name).values())[-1])
 
 
-def _told(typed: TypedRows, own: CaseSchema, schemas: Mapping[Shape, CaseSchema]) -> list[list[str]]:
+def _row_hashes(typed: TypedRows, own: CaseSchema, schemas: Mapping[Shape, CaseSchema]) -> list[list[str]]:
     """Of each row the hashes of what it says, as this workflow reads it and as each of the other schemas does."""
-    found = [typed.frame[CONTENT].astype("object").tolist()]
+    columns = [typed.frame[CONTENT].astype("object").tolist()]
     others = [schema for read_as, schema in schemas.items() if read_as != shape(own)]
     if others:
         cells = [json.loads(raw) for raw in typed.arrivals["raw"].to_pylist()]
-        found += [as_read for schema in others if (as_read := contents_as(cells, schema)) is not None]
-    return [[content for content in row if isinstance(content, str)] for row in zip(*found, strict=True)]
+        columns += [as_read for schema in others if (as_read := contents_as(cells, schema)) is not None]
+    return [[content for content in row if isinstance(content, str)] for row in zip(*columns, strict=True)]
 
 
-def _as_kept(told: list[list[str]], lake: Lake, workflows: Iterable[str]) -> list[list[str]]:
+def _as_kept(hashes: list[list[str]], lake: Lake, workflows: Iterable[str]) -> list[list[str]]:
     """The hashes of each row, in every spelling in which one of these workflows keeps them."""
-    plain = list(dict.fromkeys(content for row in told for content in row))
+    plain = list(dict.fromkeys(content for row in hashes for content in row))
     spelled = [dict(zip(plain, lake.keyed(name, plain), strict=True)) for name in dict.fromkeys(workflows)]
-    return [list(dict.fromkeys([*row, *(known[each] for known in spelled for each in row)])) for row in told]
+    return [list(dict.fromkeys([*row, *(keyed[content] for keyed in spelled for content in row)])) for row in hashes]
 
 
 def history_of(lake: Lake, workflow: str) -> pa.Table | None:
@@ -155,14 +155,14 @@ def _decided_part(ledger: Ledger, name: str, history: pa.Table, typed: TypedRows
 
 def _gone(spec: WorkflowSpec, lake: Lake, night: str, typed: TypedRows, decided: pd.DataFrame) -> dict[str, CasePlace]:
     """Cases of the night that were decided and whose ids do not come any more, by what they said."""
-    came = set(typed.frame[CASE_ID].dropna())
+    arrived = set(typed.frame[CASE_ID].dropna())
     table = f"{spec.name}/cases"
     lost = {
         case: versions.get(table)
         for case, versions in zip(decided[CASE_ID], decided["data_versions"], strict=True)
-        if case not in came and isinstance(versions, dict)
+        if case not in arrived and isinstance(versions, dict)
     }
-    found: dict[str, CasePlace] = {}
+    gone: dict[str, CasePlace] = {}
     for version in sorted({version for version in lost.values() if version is not None}):
         try:
             rows = lake.read_night(spec.name, "cases", night, version)
@@ -170,5 +170,5 @@ def _gone(spec: WorkflowSpec, lake: Lake, night: str, typed: TypedRows, decided:
             continue  # what the lake no longer keeps cannot be compared; other nights still are
         for row in rows.to_pylist() if rows is not None and CONTENT in rows.column_names else ():
             if row[CASE_ID] in lost and row[CONTENT]:
-                found[row[CONTENT]] = CasePlace(spec.name, night, row[CASE_ID])
-    return found
+                gone[row[CONTENT]] = CasePlace(spec.name, night, row[CASE_ID])
+    return gone

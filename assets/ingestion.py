@@ -69,7 +69,7 @@ def build_arrivals(spec: WorkflowSpec) -> dg.AssetsDefinition:
         table, readings = arrived.rows, arrived.readings
         unreadable = len(table) - table["problem"].null_count
         files = len(set(table["file"].to_pylist()))
-        detected = [f"- {reading.file}: {words}" for reading in readings for words in reading.detected]
+        detected = [f"- {reading.file}: {detail}" for reading in readings for detail in reading.detected]
         return dg.MaterializeResult(
             # what the check counts by stands in the same commit as the rows: neither is there without the other
             value=NotedTable(table, {READINGS: json.dumps(as_json(readings))}),
@@ -134,12 +134,12 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
         )
         # both outputs are stored by now: what is yielded is written before the next line runs
         made = [stored(lake, spec, asset_name, night) for asset_name in ("cases", "quarantine")]
-        words = "; ".join(admission.systemic) or "the contract was evaluated whole"
-        judged = CheckFinding("cases_contract", not admission.systemic, words)
+        message = "; ".join(admission.systemic) or "the contract was evaluated whole"
+        judged = CheckFinding("cases_contract", not admission.systemic, message)
         leave_verdict(spec, ledger, night, context.run.run_id, judged, [arrivals, *made])
-        for found in verdicts:
-            severity = dg.AssetCheckSeverity.ERROR if found.systemic else dg.AssetCheckSeverity.WARN
-            yield dg.AssetCheckResult(asset_key=cases_key, check_name=found.name, **verdict(found, severity))
+        for check in verdicts:
+            severity = dg.AssetCheckSeverity.ERROR if check.systemic else dg.AssetCheckSeverity.WARN
+            yield dg.AssetCheckResult(asset_key=cases_key, check_name=check.name, **verdict(check, severity))
 
     return admission
 
@@ -223,10 +223,10 @@ def _honest(
     decided = [day for day in lake.nights(spec.name, "decisions") if day >= night and not spec.warms_up(day)]
     if not decided or not len(arrived) or not context.instance.fetch_materializations(asked, limit=1).records:
         return arrived, 0
-    known = ledger.outcome_history(spec.name, EVER)
+    history = ledger.outcome_history(spec.name, EVER)
     until = window(spec, max(decided)).end
-    told = known_honestly(arrived, known, until)
-    return told, pc.sum(pc.equal(told["known_at"], pa.scalar(until, told["known_at"].type))).as_py() or 0
+    honest = known_honestly(arrived, history, until)
+    return honest, pc.sum(pc.equal(honest["known_at"], pa.scalar(until, honest["known_at"].type))).as_py() or 0
 
 
 def _without_case(spec: WorkflowSpec, lake: Lake, night: str, arrived: pa.Table) -> list[str]:
@@ -272,18 +272,18 @@ def _nothing_vanished(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         night = context.partition_key
         looked_at = [stored(lake, spec, asset_name, night) for asset_name in ("arrivals", "cases", "quarantine")]
-        came, admitted, refused = (table.rows["row_sha256"].to_pylist() for table in looked_at)
+        arrived, admitted, refused = (table.rows["row_sha256"].to_pylist() for table in looked_at)
         readings = _readings(spec, lake, looked_at[0])
         lines = unaccounted(readings or [], looked_at[0].rows)
-        earlier = _earlier(spec, lake, night, came, {*admitted, *refused})
-        found = balance(came, admitted, refused, earlier, CountedLines(*lines, counted=readings is not None))
-        judged = CheckFinding(NOTHING_VANISHED, found.holds, found.words)
+        earlier = _earlier(spec, lake, night, arrived, {*admitted, *refused})
+        night_balance = balance(arrived, admitted, refused, earlier, CountedLines(*lines, counted=readings is not None))
+        judged = CheckFinding(NOTHING_VANISHED, night_balance.holds, night_balance.words)
         leave_verdict(spec, ledger, night, context.run.run_id, judged, looked_at)
         return dg.AssetCheckResult(
-            passed=found.holds,
+            passed=night_balance.holds,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=found.words,
-            metadata=found.as_metadata(),
+            description=night_balance.words,
+            metadata=night_balance.as_metadata(),
         )
 
     return nothing_vanished
@@ -307,14 +307,14 @@ def _night_is_sound(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         raised = unevaluated(quarantine["reasons"].to_pylist())
         share, reasons = open_share(refused, repairs, len(arrivals)), reason_counts(quarantine["reasons"].to_pylist())
         passed = share <= limit and not raised
-        words = f"{refused} of {len(arrivals)} rows refused, {repairs} repaired; the limit is {limit:.0%}"
-        words = "; ".join([*raised, words, *([f"most often: {commonest(reasons)}"] if reasons else [])])
-        judged = CheckFinding(NIGHT_IS_SOUND, passed, words)
+        description = f"{refused} of {len(arrivals)} rows refused, {repairs} repaired; the limit is {limit:.0%}"
+        description = "; ".join([*raised, description, *([f"most often: {commonest(reasons)}"] if reasons else [])])
+        judged = CheckFinding(NIGHT_IS_SOUND, passed, description)
         leave_verdict(spec, ledger, night, context.run.run_id, judged, looked_at)
         return dg.AssetCheckResult(
             passed=passed,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=words,
+            description=description,
             metadata={
                 "refused": refused, "repaired": repairs, "arrived": len(arrivals), "share": share,
                 "reasons": counted(reasons),
@@ -324,19 +324,19 @@ def _night_is_sound(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
     return night_is_sound
 
 
-def _earlier(spec: WorkflowSpec, lake: Lake, night: str, came: list[str], kept: set[str]) -> list[str]:
+def _earlier(spec: WorkflowSpec, lake: Lake, night: str, arrived: list[str], tonight: set[str]) -> list[str]:
     """Of tonight's contents those that stand in an earlier night; also under an earlier name, where it was let go."""
-    found: list[str] = []
+    earlier: list[str] = []
     for name in (spec.name, *earlier_names(spec)):
         own = name == spec.name
         history = lake.read_span(name, "cases", None, night if own else "9999-12-31", ["row_sha256"])
         if history is not None:
-            again = hits(history, "row_sha256", came)["row_sha256"].to_pylist()
-            found += again if own else [row for row in again if row not in kept]
-    return found
+            again = hits(history, "row_sha256", arrived)["row_sha256"].to_pylist()
+            earlier += again if own else [row for row in again if row not in tonight]
+    return earlier
 
 
 def _readings(spec: WorkflowSpec, lake: Lake, arrivals: StoredTable) -> list[FileReading] | None:
     """How the files of these very rows were read; None where that was not kept with them."""
-    told = lake.note(spec.name, "arrivals", str(arrivals.content)).get(READINGS)
-    return None if told is None else from_json(json.loads(told))
+    note = lake.note(spec.name, "arrivals", str(arrivals.content)).get(READINGS)
+    return None if note is None else from_json(json.loads(note))

@@ -40,12 +40,12 @@ def build_landing_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         arrivals = stored(lake, spec, "arrivals", night)
         rows = len(arrivals.rows)
         landed = judge(night, rows, expected, rows_of_earlier(spec, lake, night), unread)
-        _tell(spec, ledger, night, landed)
+        _update_alerts(spec, ledger, night, landed)
         blocks = bool(expected.blocks and landed.broken)
         if expected.blocks:
             run = context.run.run_id
-            found = CheckFinding(LANDED_CHECK, not blocks, landed.words)
-            leave_verdict(spec, ledger, night, run, found, [arrivals])
+            finding = CheckFinding(LANDED_CHECK, not blocks, landed.words)
+            leave_verdict(spec, ledger, night, run, finding, [arrivals])
         return dg.AssetCheckResult(
             passed=landed.well,
             severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
@@ -59,16 +59,16 @@ def build_landing_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
 def rows_of_earlier(spec: WorkflowSpec, lake: Lake, night: str) -> dict[str, int]:
     """Rows of the nights just before one, as far as they were taken in."""
     first = shifted(night, -COMPARED)
-    found = lake.read_span(spec.name, "arrivals", first, night, [NIGHT])
-    counts = Counter([] if found is None else found[NIGHT].to_pylist())
+    earlier = lake.read_span(spec.name, "arrivals", first, night, [NIGHT])
+    counts = Counter([] if earlier is None else earlier[NIGHT].to_pylist())
     return {day: counts[day] for day in lake.nights(spec.name, "arrivals") if first <= day < night}
 
 
-def _tell(spec: WorkflowSpec, ledger: Ledger, night: str, landed: Landed) -> None:
+def _update_alerts(spec: WorkflowSpec, ledger: Ledger, night: str, landed: Landed) -> None:
     ledger.close_alert(spec.name, f"{LATE_ALERT}/{night}")
     about = f"{LANDING}/{night}"
     if landed.well:
         ledger.close_alert(spec.name, about)
     else:
-        words = f"what came in on {night} is not as expected: {landed.words}"
-        ledger.raise_alert(spec.name, LANDING, about, words, spec.owners[0], f"pipeline status {spec.name}")
+        message = f"what came in on {night} is not as expected: {landed.words}"
+        ledger.raise_alert(spec.name, LANDING, about, message, spec.owners[0], f"pipeline status {spec.name}")

@@ -41,13 +41,13 @@ LOOK_BACK = 60
 def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """One self-contained page per night."""
     asset_names = ["arrivals", "cases", "quarantine", "scores", "decisions"]
-    told = ["cluster_events"] * (spec.clusters is not None)
+    event_tables = ["cluster_events"] * (spec.clusters is not None)
     asset_names += ["embeddings"] * spec.encodes + ["clusters"] * (spec.clusters is not None)
 
     @dg.asset(
         key=key(spec, "night_report"),
         # the page comes last: a night with a page is done, and must not be passed over before it was released
-        deps=[key(spec, asset_name) for asset_name in (*asset_names, *told, BOUNDED_BY, "outcomes", "release")],
+        deps=[key(spec, asset_name) for asset_name in (*asset_names, *event_tables, BOUNDED_BY, "outcomes", "release")],
         **night_asset(spec, {"html", "deltalake"}),
     )
     def night_report(
@@ -158,13 +158,15 @@ def _hear(
     reasons = decisions["reason"].to_pylist()
     if not reasons:
         return
-    found = concerns_of(spec.name, night, reasons, past, matrix.options, matrix.labels)
+    concerns = concerns_of(spec.name, night, reasons, past, matrix.options, matrix.labels)
     if {alert.kind for alert in ledger.open_alerts() if alert.workflow == spec.name} & TELLS_WHY_NONE_DECIDES:
-        found = [each for each in found if each.kind != NO_CHAMPION]
-    for kind in {*KINDS} - {concern.kind for concern in found}:
+        concerns = [concern for concern in concerns if concern.kind != NO_CHAMPION]
+    for kind in {*KINDS} - {concern.kind for concern in concerns}:
         ledger.close_alert(spec.name, key_of(kind))
-    for each in found:
-        ledger.raise_alert(spec.name, each.kind, key_of(each.kind), each.message, spec.owners[0], each.next_command)
+    for concern in concerns:
+        ledger.raise_alert(
+            spec.name, concern.kind, key_of(concern.kind), concern.message, spec.owners[0], concern.next_command
+        )
 
 
 def _newcomers(spec: WorkflowSpec, lake: Lake, night: str) -> tuple[Novelty, ...]:

@@ -98,17 +98,17 @@ def _artifact_problem(registry: Registry, version: ModelVersion, base: ModelVers
 def _checks(asset: dg.AssetKey, proposals: Sequence[ModelProposal]) -> Iterator[dg.AssetCheckResult]:
     """Each gate over all challengers of the night; a night without any has nothing to stop."""
     for name in GATES:
-        said = {p.version: GateVerdict(**gate) for p in proposals for gate in p.gates if gate["name"] == name}
+        verdicts = {p.version: GateVerdict(**gate) for p in proposals for gate in p.gates if gate["name"] == name}
         yield dg.AssetCheckResult(
             asset_key=asset,
             check_name=f"gate_{name}",
-            passed=all(verdict.passed for verdict in said.values()),
+            passed=all(verdict.passed for verdict in verdicts.values()),
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(f"version {v}: {verdict.detail}" for v, verdict in said.items())
+            description="; ".join(f"version {v}: {verdict.detail}" for v, verdict in verdicts.items())
             or "no challenger was to be judged on this night",
             metadata={
                 f"{figure}_of_version_{v}": float(value)
-                for v, verdict in said.items()
+                for v, verdict in verdicts.items()
                 for figure, value in verdict.figures.items()
             },
         )

@@ -33,24 +33,24 @@ def build_reconciling_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         alert, command = f"adds_up/{night}", f"pipeline reconcile {spec.name} --from {night} --to {night}"
         try:
             links = checker.night(spec, night)
-            found = _words(links)
+            discrepancy = _sentence(links)
         except PipelineError as error:
             # the ground is missing, which says nothing about the night; anything else is a mistake of the checker's own
-            links, found = [], f"the night could not be counted again: {error}; then run `{command}`"
-        if found:
-            ledger.raise_alert(spec.name, ALERT, alert, f"{night}: {found}", spec.owners[0], command)
+            links, discrepancy = [], f"the night could not be counted again: {error}; then run `{command}`"
+        if discrepancy:
+            ledger.raise_alert(spec.name, ALERT, alert, f"{night}: {discrepancy}", spec.owners[0], command)
         else:
             ledger.close_alert(spec.name, alert)
         return dg.AssetCheckResult(
-            passed=not found,
+            passed=not discrepancy,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=found or "everything adds up",
+            description=discrepancy or "everything adds up",
             metadata={link.name: f"{link.counted[0]:,} and {link.counted[1]:,}" for link in links},
         )
 
     return adds_up
 
 
-def _words(links: Sequence[Link]) -> str:
+def _sentence(links: Sequence[Link]) -> str:
     """What does not add up, as a sentence without a value; empty where everything does."""
-    return "; ".join(f"{link.name}: {each.count} {each.words}" for link in links for each in link.breaks)
+    return "; ".join(f"{link.name}: {mismatch.count} {mismatch.words}" for link in links for mismatch in link.breaks)

@@ -69,7 +69,7 @@ def build_replay(spec: WorkflowSpec) -> dg.AssetsDefinition:
         except PipelineError as error:
             # what cannot be replayed now cannot be replayed a minute later either
             raise dg.Failure(description=str(error), allow_retries=False) from error
-        return dg.MaterializeResult(metadata=_told(spec, candidate, result, replays.address_of(spec.name, number)))
+        return dg.MaterializeResult(metadata=_metadata(spec, candidate, result, replays.address_of(spec.name, number)))
 
     return replay
 
@@ -94,14 +94,14 @@ def _span(
     if config.first and config.last:
         return config.first, config.last
     known_before = candidate.model.known_before if candidate.model and not config.knows_the_future else None
-    found = mature_span(spec, lake, ledger, night_of(now, spec.nights.time_zone), known_before, now)
-    return config.first or found[0], config.last or found[1]
+    mature = mature_span(spec, lake, ledger, night_of(now, spec.nights.time_zone), known_before, now)
+    return config.first or mature[0], config.last or mature[1]
 
 
-def _told(spec: WorkflowSpec, candidate: Candidate, result: ReplayResult, page: str) -> dict[str, dg.MetadataValue]:
+def _metadata(spec: WorkflowSpec, candidate: Candidate, result: ReplayResult, page: str) -> dict[str, dg.MetadataValue]:
     terms = PageTerms(spec.title, spec.currency, titles(spec, candidate.policy))
     money = result.money
-    told: dict[str, dg.MetadataValue] = {
+    metadata: dict[str, dg.MetadataValue] = {
         "page": dg.MetadataValue.url(page),
         "found": dg.MetadataValue.md(replay_markdown(result, terms)),
         "nights": dg.MetadataValue.int(len(result.nights)),
@@ -112,9 +112,9 @@ def _told(spec: WorkflowSpec, candidate: Candidate, result: ReplayResult, page: 
         "seconds": dg.MetadataValue.float(result.seconds),
     }
     if money is not None:
-        told |= {
+        metadata |= {
             "money_per_case": dg.MetadataValue.float(money.value),
             "money_low": dg.MetadataValue.float(money.low),
             "money_high": dg.MetadataValue.float(money.high),
         }
-    return told
+    return metadata

@@ -111,10 +111,10 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.MaterializeResult[None]:
         """Fitted on the earlier outcomes, calibrated on the later ones; on data that forbids it nothing is trained."""
-        night, known = context.partition_key, training_set.rows
+        night, examples = context.partition_key, training_set.rows
         try:
-            check(known, spec.guard_terms, lake.read_span(spec.name, "decisions", None, night, DECIDED))
-            trained = {name: train(known, spec.training_plan_of(name), time.monotonic) for name in estimators}
+            check(examples, spec.guard_terms, lake.read_span(spec.name, "decisions", None, night, DECIDED))
+            trained = {name: train(examples, spec.training_plan_of(name), time.monotonic) for name in estimators}
         except (TooFewOutcomes, TrainingRefused) as refused:
             context.log.warning("nothing was trained: %s", refused)
             command = f"pipeline nights {spec.name} --from {night} --to {night} --retrain"
@@ -125,7 +125,7 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
         until = held_back(spec, lake, ledger, night)
         maker = context.run.tags.get(STARTED_BY, "dagster")
         facts = _card_facts(spec, lake, night, until, training_set_versions(training_set))
-        models = [_logged(spec, registry, known, model, facts, maker) for model in trained.values()]
+        models = [_logged(spec, registry, examples, model, facts, maker) for model in trained.values()]
         return dg.MaterializeResult(
             metadata={
                 "trained": True,
@@ -217,25 +217,25 @@ def build_champion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         # the estimator of the spec is trained before its challengers
         proposed = versions[-1]
         TrainedModel.from_files(registry.load(proposed))
-        found = judge(proposed.metrics, training_set.rows, spec.labels, spec.model.calibration_share)
-        if found.promote:
+        judgement = judge(proposed.metrics, training_set.rows, spec.labels, spec.model.calibration_share)
+        if judgement.promote:
             ledger.close_alert(spec.name, FIRST_MODEL_ALERT)
         else:
-            said = f"the first model does not decide, every case goes to people: {found.reason}"
+            message = f"the first model does not decide, every case goes to people: {judgement.reason}"
             command = f"pipeline nights {spec.name} --from {night} --to {night} --retrain"
-            ledger.raise_alert(spec.name, "model_refused", FIRST_MODEL_ALERT, said, spec.owners[0], command)
+            ledger.raise_alert(spec.name, "model_refused", FIRST_MODEL_ALERT, message, spec.owners[0], command)
         # the ledger comes last and at once: a night whose model stands there is trained, and needs no second training
-        if found.promote:
+        if judgement.promote:
             registry.point(spec.name, "champion", proposed.version)
-            ledger.record_champion(spec.name, proposed, night, f"the first model: {found.reason}")
-        for each in versions[:-1] if found.promote else versions:
-            ledger.record_model(each)
+            ledger.record_champion(spec.name, proposed, night, f"the first model: {judgement.reason}")
+        for version in versions[:-1] if judgement.promote else versions:
+            ledger.record_model(version)
         return dg.MaterializeResult(
             metadata={
-                "verdict": found.reason,
-                "promoted": found.promote,
+                "verdict": judgement.reason,
+                "promoted": judgement.promote,
                 "model_version": proposed.version,
-                **{name: float(value) for name, value in found.figures.items()},
+                **{name: float(value) for name, value in judgement.figures.items()},
             }
         )
 

@@ -54,7 +54,7 @@ def build_shadow_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
         """The challenger's word on the champion's cases, and the champion's on the challenger's; none without both."""
         night = window(spec, context.partition_key)
         models = None if spec.warms_up(night.night) else live.night_models(spec.name, night.night)
-        found = [SCORES.empty_table()]
+        tables = [SCORES.empty_table()]
         if models is not None and models.champion is not None and models.challenger is not None:
             tonight = NightScorer(spec, lake, ledger, registry, night)
             decided_by = dict(
@@ -62,14 +62,14 @@ def build_shadow_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
             )
             theirs = np.array([decided_by.get(case) == models.challenger.version for case in tonight.ids], dtype=bool)
             if not theirs.all():
-                found.append(challenged(context, tonight, models.challenger, ~theirs) or SCORES.empty_table())
+                tables.append(challenged(context, tonight, models.challenger, ~theirs) or SCORES.empty_table())
             if theirs.any():
                 try:
-                    found.append(tonight.by(models.champion, theirs))
+                    tables.append(tonight.by(models.champion, theirs))
                 except ModelUnavailable as error:
                     # the cases are decided; without the champion's word on them they are not compared
                     context.log.warning("champion %s cannot be used: %s", models.champion.version, error)
-        table = pa.concat_tables(found)
+        table = pa.concat_tables(tables)
         return dg.MaterializeResult(
             value=table,
             metadata={
@@ -109,18 +109,18 @@ def build_live_check(spec: WorkflowSpec) -> dg.AssetsDefinition:
         """Each version that decided tonight, on every decision of its own whose truth is known by now."""
         night = context.partition_key
         watched = () if spec.warms_up(night) else live.watched(spec.name, night)
-        told: list[str] = []
+        messages: list[str] = []
         checks: list[RolloutCheck] = []
-        for each in watched:
-            found, said = _look(spec, lake, ledger, live, each, night)
-            checks += found
-            told += said
+        for model in watched:
+            new_checks, new_messages = _look(spec, lake, ledger, live, model, night)
+            checks += new_checks
+            messages += new_messages
         live.record_checks(spec.name, night, checks)
-        for words in told:
-            context.log.error("%s", words)
+        for message in messages:
+            context.log.error("%s", message)
         yield dg.MaterializeResult(
             metadata={
-                "watched": [each.version for each in watched],
+                "watched": [model.version for model in watched],
                 **{f"{c.kind}_of_{c.version}": dg.MetadataValue.md(_line(c)) for c in checks},
             }
         )
@@ -129,7 +129,7 @@ def build_live_check(spec: WorkflowSpec) -> dg.AssetsDefinition:
             check_name=CHECK,
             passed=not any(check.breached for check in checks),
             severity=dg.AssetCheckSeverity.ERROR,
-            description="; ".join(told) or "; ".join(_line(check) for check in checks) or "nobody decides",
+            description="; ".join(messages) or "; ".join(_line(check) for check in checks) or "nobody decides",
         )
 
     return live_check
@@ -143,16 +143,16 @@ def _look(
     truth = _truth(spec, lake, ledger, watched.since, night)
     if truth is None:
         return [], []
-    found = [check_promise(truth, spec.cost_matrix.options, watched, terms.alpha)]
+    checks = [check_promise(truth, spec.cost_matrix.options, watched, terms.alpha)]
     if watched.rolling and watched.base is not None:
         sides = _both_words(lake, ledger, spec, watched, night)
         compared = compare_rollout(truth, sides[watched.base], sides[watched.version], spec.policy_terms, terms.alpha)
-        found += checks_of_comparison(watched.version, compared, terms.alpha)
-    broken = [check for check in found if check.breached]
+        checks += checks_of_comparison(watched.version, compared, terms.alpha)
+    broken = [check for check in checks if check.breached]
     if not broken:
-        return found, []
+        return checks, []
     why = f"version {watched.version}, as known by {night}: " + "; ".join(_line(check) for check in broken)
-    return found, [
+    return checks, [
         _withdrawn(spec, ledger, live, watched, night, why)
         if watched.rolling
         else _turned_back(spec, ledger, live, watched, night, why)
@@ -167,9 +167,9 @@ def _truth(spec: WorkflowSpec, lake: Lake, ledger: Ledger, since: str, night: st
         return None
     cases = lake.read_span(spec.name, "cases", since, after, _needed(spec))
     assert cases is not None, "decided cases were admitted"
-    known = ledger.outcomes_known(spec.name, window(spec, night).end)
+    outcomes = ledger.outcomes_known(spec.name, window(spec, night).end)
     mature = mature_decided(spec, lake, ledger, since, after, window(spec, night).end)
-    return streams(decisions, cases, known, spec.cost_matrix, mature, not spec.outcome.learned_after)
+    return streams(decisions, cases, outcomes, spec.cost_matrix, mature, not spec.outcome.learned_after)
 
 
 def _needed(spec: WorkflowSpec) -> list[str]:
@@ -198,11 +198,13 @@ def _withdrawn(
     spec: WorkflowSpec, ledger: Ledger, live: RolloutMonitoring, watched: Watched, night: str, why: str
 ) -> str:
     """A challenger that is worse, or breaks its promise, goes no further."""
-    said = f"{why}; it decides nothing from {shifted(night, 1)} on"
+    message = f"{why}; it decides nothing from {shifted(night, 1)} on"
     command = f"pipeline models {spec.name}"
-    ledger.raise_alert(spec.name, "challenger_withdrawn", f"withdrawn/{watched.version}", said, spec.owners[0], command)
+    ledger.raise_alert(
+        spec.name, "challenger_withdrawn", f"withdrawn/{watched.version}", message, spec.owners[0], command
+    )
     live.withdraw(spec.name, watched.version, shifted(night, 1), why)
-    return said
+    return message
 
 
 def _turned_back(
@@ -231,5 +233,5 @@ def _line(check: RolloutCheck) -> str:
         seen = f"{check.errors} of {check.seen} judged decisions were wrong ({check.low:.2%} to {check.high:.2%})"
         return f"{seen}; {promised}; evidence {check.e_value:.3g}"
     what = "costs more" if check.kind == "money" else "errs more"
-    told = f"beside the champion on {check.seen} cases, {check.low:+.4g} per case"
-    return f"{told}; evidence that it {what}: {check.e_value:.3g}"
+    difference = f"beside the champion on {check.seen} cases, {check.low:+.4g} per case"
+    return f"{difference}; evidence that it {what}: {check.e_value:.3g}"

@@ -49,7 +49,7 @@ COMMANDS: Mapping[str, str] = {
     "hold": "Legal holds: what may not be forgotten or erased.",
     "keys": "Turns the master key of personal values.",
 }
-_EXIT_CODES = paragraph("Exit codes:", [f"{code:>3}  {words}" for code, words in EXIT_WORDS.items()])
+_EXIT_CODES = paragraph("Exit codes:", [f"{code:>3}  {meaning}" for code, meaning in EXIT_WORDS.items()])
 _START = example("pipeline demo", "pipeline up", "pipeline status", "pipeline nights --help")
 
 

@@ -130,8 +130,8 @@ def _names(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
 
 
 def _yes_or_no(environ: Mapping[str, str], variable: str) -> bool | None:
-    said = environ.get(variable, "").strip().lower()
-    if said and said not in _SAID:
+    answer = environ.get(variable, "").strip().lower()
+    if answer and answer not in _SAID:
         # never the value: whatever stands there may have been meant for another variable
         raise SettingInvalid(f"{variable} is neither yes nor no; set it to 1 or 0")
-    return _SAID.get(said)
+    return _SAID.get(answer)

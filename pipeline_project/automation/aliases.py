@@ -36,8 +36,8 @@ def build_aliases(specs: Sequence[WorkflowSpec]) -> dg.SensorDefinition:
         promotions: dg.ResourceParam[Champions],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.SkipReason:
-        told = [words for spec in specs if (words := follow(spec, registry, promotions, ledger))]
-        return dg.SkipReason("; ".join(told) or "every alias points at the version that decides")
+        messages = [message for spec in specs if (message := follow(spec, registry, promotions, ledger))]
+        return dg.SkipReason("; ".join(messages) or "every alias points at the version that decides")
 
     return champion_aliases
 
@@ -56,11 +56,11 @@ def follow(spec: WorkflowSpec, registry: Registry, promotions: Champions, ledger
         return f"{spec.name}: {error}"
     if not state.by_hand:
         return f"{spec.name}: champion points at version {state.wanted} now"
-    words = (
+    message = (
         f"somebody pointed the alias {CHAMPION} of {spec.name} at version {state.pointed}; it was put back to version "
         f"{state.wanted}, which decided all the while: who decides is the ledger's word, and changes by a signature"
     )
     ledger.raise_alert(
-        spec.name, "alias_moved", f"alias/{state.pointed}", words, spec.owners[0], f"pipeline models {spec.name}"
+        spec.name, "alias_moved", f"alias/{state.pointed}", message, spec.owners[0], f"pipeline models {spec.name}"
     )
-    return words
+    return message

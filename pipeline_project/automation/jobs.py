@@ -43,11 +43,11 @@ def build_jobs(spec: WorkflowSpec) -> dict[str, Job]:
         kind: dg.define_asset_job(
             job_name(spec, kind),
             selection=selection,
-            description=words,
+            description=description,
             tags={"pipeline/workflow": spec.name, "pipeline/kind": kind, **PRIORITY.get(kind, {})},
             executor_def=dg.in_process_executor,
         )
-        for kind, (selection, words) in selections.items()
+        for kind, (selection, description) in selections.items()
     }
 
 

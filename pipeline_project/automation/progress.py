@@ -48,14 +48,14 @@ def night_states(
         photos: by night what lies there now of photos that are not as they were read (`late_photos`).
     """
     wanted = list(nights)
-    taken = last_materializations(instance, spec, "arrivals", wanted)
+    intakes = last_materializations(instance, spec, "arrivals", wanted)
     ends = {asset_name: last_materializations(instance, spec, asset_name, wanted) for asset_name in _ends(spec)}
     states = {}
     for night in wanted:
         landed = source.fingerprint(window(spec, night))
         if photos and night in photos:
             landed = sha256(f"{landed} {photos[night]}".encode()).hexdigest()
-        arrivals = taken.get(night)
+        arrivals = intakes.get(night)
         finished = arrivals is not None and all(
             night in ends[asset_name] and ends[asset_name][night].timestamp >= arrivals.timestamp
             for asset_name in _ends_of(spec, night)

@@ -39,13 +39,13 @@ def build_review_clock(spec: WorkflowSpec) -> dg.SensorDefinition:
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.SkipReason:
         ticked = reviews.tick(spec.review_terms, spec.action_terms)
-        _tell(spec, ledger, ticked)
-        return dg.SkipReason(_said(ticked))
+        _update_alert(spec, ledger, ticked)
+        return dg.SkipReason(_summary(ticked))
 
     return review_clock
 
 
-def _tell(spec: WorkflowSpec, ledger: Ledger, ticked: Ticked) -> None:
+def _update_alert(spec: WorkflowSpec, ledger: Ledger, ticked: Ticked) -> None:
     """An alert while tasks are past their due time, closed when none is."""
     if not ticked.waiting:
         ledger.close_alert(spec.name, ALERT)
@@ -60,6 +60,6 @@ def _tell(spec: WorkflowSpec, ledger: Ledger, ticked: Ticked) -> None:
     )
 
 
-def _said(ticked: Ticked) -> str:
+def _summary(ticked: Ticked) -> str:
     done = [f"{value} {name}" for name, value in vars(ticked).items() if value]
     return ", ".join(done) if done else "nothing is due"

@@ -57,8 +57,8 @@ def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
         source = sources.cases(spec)
         ended = last_ended(spec)
         turn = _turn(context, spec)
-        told = {*source.nights_landed(), *(turn if spec.source.kind == "sql" else ())}
-        landed = [night for night in sorted(told) if spec.has_night(night) and night <= ended]
+        source_nights = {*source.nights_landed(), *(turn if spec.source.kind == "sql" else ())}
+        landed = [night for night in sorted(source_nights) if spec.has_night(night) and night <= ended]
         photos = late_photos(context.instance, spec, sources, turn)
         states = night_states(context.instance, spec, source, sorted({*landed, *photos}), photos)
         wanted = nights_to_run(spec.name, states, ended)
@@ -99,19 +99,19 @@ def _late(spec: WorkflowSpec) -> dg.SensorDefinition:
         asked = turn if spec.source.kind == "sql" else taken_nights(context.instance, spec)
         photos = late_photos(context.instance, spec, sources, turn)
         stale = sorted({*stale_nights(context.instance, spec, source, asked), *photos})
-        new = [night for night in stale if tell_stale(spec, ledger, night)]
-        told = f"something landed late for {len(stale)} of {len(asked)} nights" if stale else "nothing landed late"
+        new = [night for night in stale if raise_stale_alert(spec, ledger, night)]
+        summary = f"something landed late for {len(stale)} of {len(asked)} nights" if stale else "nothing landed late"
         events = [_stale_check(spec, night) for night in new]
-        return dg.SensorResult(asset_events=events, skip_reason=dg.SkipReason(told))
+        return dg.SensorResult(asset_events=events, skip_reason=dg.SkipReason(summary))
 
     return late
 
 
-def tell_stale(spec: WorkflowSpec, ledger: Ledger, night: str) -> bool:
+def raise_stale_alert(spec: WorkflowSpec, ledger: Ledger, night: str) -> bool:
     """Raises the alert of a night for which something landed after it ran; False when it is open already."""
-    words = f"something landed for {night} after it was run, and was not taken in yet"
+    message = f"something landed for {night} after it was run, and was not taken in yet"
     about, command = f"{LATE_ALERT}/{night}", f"pipeline nights {spec.name}"
-    return ledger.raise_alert(spec.name, LATE_ALERT, about, words, spec.owners[0], command)
+    return ledger.raise_alert(spec.name, LATE_ALERT, about, message, spec.owners[0], command)
 
 
 def _stale_check(spec: WorkflowSpec, night: str) -> dg.AssetCheckEvaluation:

@@ -72,16 +72,16 @@ def unfinished(instance: DagsterInstance, apart_from: str = "") -> Nights:
     Args:
         apart_from: the id of a run that is not looked at.
     """
-    found: Nights = defaultdict(set)
+    open_nights: Nights = defaultdict(set)
     for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)):
         night = night_of(run)
         if night and run.run_id != apart_from:
             for workflow in workflows_of(run):
-                found[workflow].add(night)
+                open_nights[workflow].add(night)
     for backfill in instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
         for workflow, night in _still_to_do(backfill):
-            found[workflow].add(night)
-    return found
+            open_nights[workflow].add(night)
+    return open_nights
 
 
 def held_back(queued: Sequence[DagsterRun], nights: Mapping[str, set[str]]) -> set[str]:
@@ -106,7 +106,7 @@ def refuse_out_of_order(instance: DagsterInstance, run: DagsterRun) -> None:
         return
     nights = unfinished(instance, apart_from=run.run_id)
     for workflow in workflows_of(run):
-        if earlier := sorted(each for each in nights.get(workflow, ()) if each < night):
+        if earlier := sorted(open_night for open_night in nights.get(workflow, ()) if open_night < night):
             raise out_of_turn(workflow, earlier[0], night)
 
 

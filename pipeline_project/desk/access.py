@@ -80,10 +80,10 @@ def declarations(app: FastAPI) -> Iterator[tuple[APIRoute, frozenset[PersonRole]
     for route in app.routes:
         if not isinstance(route, APIRoute):
             raise RuntimeError(f"{route!r} is no route that can declare who may open it")
-        found = [roles for each in route.dependencies if (roles := _declared(each)) is not None]
-        if len(found) != 1:
+        declared = [roles for dependency in route.dependencies if (roles := _declared(dependency)) is not None]
+        if len(declared) != 1:
             raise RuntimeError(f"{route.path} must declare once who may open it, with needs(...) or public()")
-        yield route, found[0]
+        yield route, declared[0]
 
 
 def _declared(dependency: DependsParam) -> frozenset[PersonRole] | None:

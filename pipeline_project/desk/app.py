@@ -94,10 +94,10 @@ def _error_pages(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: Exception) -> Response:
         code = error.status_code if isinstance(error, HTTPException) else 500
-        known = {404: ("Nothing is here", "The address may be old; go back to the queue.")}
+        explanations = {404: ("Nothing is here", "The address may be old; go back to the queue.")}
         detail = error.detail if isinstance(error, HTTPException) else ""
-        title, words = known.get(code, ("That is not possible", str(detail)))
-        return page(request, "trouble.html", code, title=title, words=words)
+        title, explanation = explanations.get(code, ("That is not possible", str(detail)))
+        return page(request, "trouble.html", code, title=title, words=explanation)
 
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, _: Exception) -> Response:

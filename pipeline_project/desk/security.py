@@ -67,26 +67,26 @@ class BodyLimit:
         if odd := oddity(scope):
             await PlainTextResponse(odd, 400)(scope, receive, send)
             return
-        taken, answered, odd_form, tail = 0, False, False, b""
+        received, answered, odd_form, tail = 0, False, False, b""
 
         async def counted() -> Message:
-            nonlocal taken, odd_form, tail
+            nonlocal received, odd_form, tail
             message = await receive()
             body = message.get("body", b"")
-            taken += len(body)
+            received += len(body)
             # a NUL may come in two pieces, as it is written in a form
             if _NUL.search(tail + body):
                 odd_form = True
                 raise Odd
             tail = body[-2:]
-            if taken > MOST_BYTES:
+            if received > MOST_BYTES:
                 raise TooLarge
             return message
 
         async def noted(message: Message) -> None:
             nonlocal answered
             answered = True
-            if taken > MOST_BYTES and message["type"] == "http.response.start":
+            if received > MOST_BYTES and message["type"] == "http.response.start":
                 # whoever read the form has made its own answer of it
                 message = {**message, "status": 413}
             elif odd_form and message["type"] == "http.response.start":
@@ -97,8 +97,8 @@ class BodyLimit:
             await self.app(scope, counted, noted)
         except Exception:
             # where the form is read decides in what this arrives wrapped
-            refused = (413, "more than a form of the desk holds") if taken > MOST_BYTES else (400, _NO_NUL)
-            if answered or not (odd_form or taken > MOST_BYTES):
+            refused = (413, "more than a form of the desk holds") if received > MOST_BYTES else (400, _NO_NUL)
+            if answered or not (odd_form or received > MOST_BYTES):
                 raise
             await PlainTextResponse(refused[1], refused[0])(scope, receive, send)
 
@@ -153,8 +153,8 @@ def guard(app: FastAPI, doors: Doors, frame: Frame, elsewhere: tuple[str, ...]) 
     app.add_middleware(BodyLimit, elsewhere=elsewhere)
 
 
-def _remember(real: OrderedDict[str, None], token: str, found: bool) -> None:
-    if not found:
+def _remember(real: OrderedDict[str, None], token: str, valid: bool) -> None:
+    if not valid:
         real.pop(token, None)
         return
     real[token] = None

@@ -25,11 +25,11 @@ def moment(value: datetime | str | None) -> str:
     """A time to the minute, in UTC."""
     if value is None:
         return "–"
-    known = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return f"{known.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def words(value: Any) -> str:
+def readable(value: Any) -> str:
     """A slug as people read it."""
     return "–" if value is None else str(value).replace("_", " ")
 
@@ -59,7 +59,7 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )  # fmt: skip
 ENVIRONMENT.filters.update(
-    money=money, moment=moment, words=words, share=share, shown=shown, left=left,
+    money=money, moment=moment, words=readable, share=share, shown=shown, left=left,
     why=lambda reason: words_of(reason).desk,
 )  # fmt: skip
 

@@ -46,8 +46,8 @@ def is_signed(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -
 
     Every secret is tried, so that the time it takes does not tell which one fits.
     """
-    told = {name: headers.get(name, "") for name in HEADERS}
-    tried = [_signed_with(secret, body, told) for secret in secrets]
+    signature_headers = {name: headers.get(name, "") for name in HEADERS}
+    tried = [_signed_with(secret, body, signature_headers) for secret in secrets]
     return any(tried)
 
 
@@ -58,8 +58,8 @@ def signed_headers(secret: str, event_id: str, now: datetime, body: bytes) -> di
         now: aware.
     """
     signature = Webhook(secret).sign(event_id, now, body.decode())
-    told = (event_id, str(int(now.timestamp())), signature)
-    return dict(zip(HEADERS, told, strict=True))
+    values = (event_id, str(int(now.timestamp())), signature)
+    return dict(zip(HEADERS, values, strict=True))
 
 
 def _signed_with(secret: str, body: bytes, headers: dict[str, str]) -> bool:

@@ -43,12 +43,12 @@ def corrected_rows(
     if not rows.num_rows:
         return None
     typed = read_rows(rows, spec.case_schema)
-    found = admit(typed, cases_contract(spec).validate(typed), None, window_of(night, spec.nights.time_zone))
-    if file is not None and found.quarantine.num_rows:
-        commonest = next(iter(found.reasons))
+    admission = admit(typed, cases_contract(spec).validate(typed), None, window_of(night, spec.nights.time_zone))
+    if file is not None and admission.quarantine.num_rows:
+        commonest = next(iter(admission.reasons))
         raise RecallRefused(
-            f"{found.quarantine.num_rows} of {len(rows)} rows of {file.name} do not meet the contract ({commonest}); "
-            "correct them, nothing was changed"
+            f"{admission.quarantine.num_rows} of {len(rows)} rows of {file.name} do not meet the contract "
+            f"({commonest}); correct them, nothing was changed"
         )
     personal = PersonalFields.of(spec.case_schema)
-    return found.cases if personal is None else lake.pseudonymous(found.cases, personal)
+    return admission.cases if personal is None else lake.pseudonymous(admission.cases, personal)

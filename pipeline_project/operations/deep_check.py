@@ -91,8 +91,8 @@ def _tables(store: DeltaStore) -> Iterator[tuple[str, str]]:
         files = PyFileSystem(DeltaStorageHandler(store.uri(), dict(store.storage_options) or None))
 
         def folders(path: str) -> list[str]:
-            found = files.get_file_info(FileSelector(path, allow_not_found=True))
-            return sorted(each.path for each in found if each.type == FileType.Directory)
+            entries = files.get_file_info(FileSelector(path, allow_not_found=True))
+            return sorted(entry.path for entry in entries if entry.type == FileType.Directory)
 
         paths = [table for workflow in folders("") for table in folders(workflow)]
     for path in paths:

@@ -57,7 +57,7 @@ class Dispatcher:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        longest = max((each.longest_seconds for each in self.destinations.values()), default=0.0)
+        longest = max((destination.longest_seconds for destination in self.destinations.values()), default=0.0)
         self.lease_seconds = lease_seconds(longest, self.lease_seconds)
 
     def once(self) -> int:
@@ -65,21 +65,21 @@ class Dispatcher:
         # counted from before the database does, so that our lease never seems longer than it is
         until = time.monotonic() + self.lease_seconds
         token = uuid4()
-        taken, switched_off = repeated(self.engine, lambda connection: self._take(connection, token))
-        if not taken:
+        batch, switched_off = repeated(self.engine, lambda connection: self._take(connection, token))
+        if not batch:
             return 0
-        settled = self._sent(taken, until, switched_off)
-        kept = self._settle(token, settled)
-        if kept < len(taken):
+        settled = self._sent(batch, until, switched_off)
+        done = self._settle(token, settled)
+        if done < len(batch):
             log.warning(
-                "%d of %d actions were no longer ours to settle: their lease had ended", len(taken) - kept, len(taken)
+                "%d of %d actions were no longer ours to settle: their lease had ended", len(batch) - done, len(batch)
             )
-        return len(taken)
+        return len(batch)
 
     def _take(self, connection: Connection, token: UUID) -> tuple[list[ClaimedAction], frozenset[str]]:
         give_up_leases(connection, self.worker)
-        taken = claim(connection, token, self._terms, self.worker)
-        return taken, stopped(connection) if taken else frozenset()
+        batch = claim(connection, token, self._terms, self.worker)
+        return batch, stopped(connection) if batch else frozenset()
 
     def _settle(self, token: UUID, settled: Sequence[Settled]) -> int:
         """Writes down what became of a batch; one that the database refuses is written down without its receipt, as
@@ -88,18 +88,18 @@ class Dispatcher:
             return repeated(self.engine, lambda connection: settle(connection, token, settled, self.worker))
         except (LedgerRefused, ValueError) as error:
             if len(settled) > 1:
-                return sum(self._settle(token, [each]) for each in settled)
+                return sum(self._settle(token, [settlement]) for settlement in settled)
             log.warning("what became of an action could not be written down: %s", type(error).__name__)
         bare = [self._bare(settled[0])]
         return repeated(self.engine, lambda connection: settle(connection, token, bare, self.worker))
 
-    def _bare(self, each: Settled) -> Settled:
-        if each.state in ("done", "rehearsed"):
-            return replace(each, answer=DeliveryResult(DeliveryStatus.DONE))
-        words = "what became of it could not be written down; look at the destination yourself"
-        owner = self.owners.get(each.action.workflow, "unknown")
+    def _bare(self, settlement: Settled) -> Settled:
+        if settlement.state in ("done", "rehearsed"):
+            return replace(settlement, answer=DeliveryResult(DeliveryStatus.DONE))
+        cause = "what became of it could not be written down; look at the destination yourself"
+        owner = self.owners.get(settlement.action.workflow, "unknown")
         return replace(
-            each, state="dead", answer=DeliveryResult(DeliveryStatus.REFUSED, UNWRITABLE, words), owner=owner
+            settlement, state="dead", answer=DeliveryResult(DeliveryStatus.REFUSED, UNWRITABLE, cause), owner=owner
         )
 
     def drain(self) -> int:
@@ -133,9 +133,9 @@ class Dispatcher:
     def _terms(self) -> Terms:
         return Terms(self.batch, self.lease_seconds, self.left_alone)
 
-    def _sent(self, taken: Sequence[ClaimedAction], until: float, switched_off: frozenset[str]) -> list[Settled]:
+    def _sent(self, batch: Sequence[ClaimedAction], until: float, switched_off: frozenset[str]) -> list[Settled]:
         settled, looked = [], time.monotonic()
-        for action in taken:
+        for action in batch:
             if time.monotonic() - looked > SWITCH_SECONDS:
                 with unit_of_work(self.engine) as connection:
                     switched_off = stopped(connection)
@@ -152,32 +152,32 @@ class Dispatcher:
     def _tried(self, action: ClaimedAction, place: Destination | None) -> tuple[DeliveryResult, bool]:
         """What became of it, and whether it may have had its effect although that answer does not say so."""
         if action.wrong is not None:
-            words = f"{action.wrong}: it was not sent; run `pipeline audit verify` and look at who may write the ledger"
-            return DeliveryResult(DeliveryStatus.REFUSED, TAMPERED, words), action.uncertain
+            cause = f"{action.wrong}: it was not sent; run `pipeline audit verify` and look at who may write the ledger"
+            return DeliveryResult(DeliveryStatus.REFUSED, TAMPERED, cause), action.uncertain
         if not action.live:
             return DeliveryResult(DeliveryStatus.DONE), False
         if place is None:
-            words = "the workflow's file no longer declares this destination"
-            return DeliveryResult(DeliveryStatus.REFUSED, NO_DESTINATION, words), action.uncertain
+            cause = "the workflow's file no longer declares this destination"
+            return DeliveryResult(DeliveryStatus.REFUSED, NO_DESTINATION, cause), action.uncertain
         try:
             return self._asked_and_sent(action, place)
         except DatabaseUnreachable:
             raise
         except Exception as error:  # noqa: BLE001 - one action that breaks its try must not stop the others
             log.warning("a try of an action of %s broke: %s", action.workflow, type(error).__name__)
-            words = f"{type(error).__name__}: the try broke, and may have had its effect"
-            return DeliveryResult(DeliveryStatus.UNKNOWN, BROKE, words, maybe=True), True
+            cause = f"{type(error).__name__}: the try broke, and may have had its effect"
+            return DeliveryResult(DeliveryStatus.UNKNOWN, BROKE, cause, maybe=True), True
 
     def _asked_and_sent(self, action: ClaimedAction, place: Destination) -> tuple[DeliveryResult, bool]:
         uncertain = action.uncertain
         # within its promise the destination answers the same key instead of acting again; after that it has to be asked
         if uncertain and not place.remembers(action.seconds):
-            known = place.look_up(action)
-            if known is None:
-                words = "it may have happened, and the destination no longer remembers its keys; look there yourself"
-                return DeliveryResult(DeliveryStatus.REFUSED, NOBODY_KNOWS, words), True
-            if known.status is not DeliveryStatus.AGAIN:
-                return known, known.status is not DeliveryStatus.DONE
+            previous = place.look_up(action)
+            if previous is None:
+                cause = "it may have happened, and the destination no longer remembers its keys; look there yourself"
+                return DeliveryResult(DeliveryStatus.REFUSED, NOBODY_KNOWS, cause), True
+            if previous.status is not DeliveryStatus.AGAIN:
+                return previous, previous.status is not DeliveryStatus.DONE
             uncertain = False
         answer = place.send(action)
         return answer, answer.status is not DeliveryStatus.DONE and (answer.maybe or uncertain)
@@ -207,10 +207,10 @@ def run_workers(dispatchers: Sequence[Dispatcher], drain: bool) -> int:
         DatabaseUnreachable: while draining; once all have ended.
     """
     with ThreadPoolExecutor(len(dispatchers)) as pool:
-        work = [pool.submit(each.drain if drain else each.run) for each in dispatchers]
+        work = [pool.submit(dispatcher.drain if drain else dispatcher.run) for dispatcher in dispatchers]
         wait(work, return_when=FIRST_EXCEPTION)
-        if any(each.done() and each.exception() for each in work):
+        if any(future.done() and future.exception() for future in work):
             # a worker that fails must not leave the others running half a dispatcher
-            for each in dispatchers:
-                each.stopping.set()
-        return sum(each.result() for each in work)
+            for dispatcher in dispatchers:
+                dispatcher.stopping.set()
+        return sum(future.result() for future in work)

@@ -41,7 +41,7 @@ UNLOADABLE = (PipelineError, ValueError, OSError, ImportError, KeyError, Runtime
 
 def look(spec: WorkflowSpec, chosen: Settings) -> list[Seen]:
     """Everything that is worth saying about a workflow's data; what cannot be reached is a finding like others."""
-    found: list[Seen] = []
+    findings: list[Seen] = []
     looks: tuple[Callable[[WorkflowSpec, Settings], Iterator[Seen]], ...] = (
         _cases,
         _outcomes,
@@ -49,13 +49,13 @@ def look(spec: WorkflowSpec, chosen: Settings) -> list[Seen]:
         _encoders,
         _unread,
     )
-    for each in looks:
+    for check in looks:
         try:
-            found += each(spec, chosen)
+            findings += check(spec, chosen)
         except (PipelineError, ValueError, OSError) as error:
-            if str(error) not in {seen.sentence for seen in found}:
-                found.append(Seen(_ABOUT[each.__name__], str(error)))
-    return list(dict.fromkeys(found))
+            if str(error) not in {seen.sentence for seen in findings}:
+                findings.append(Seen(_ABOUT[check.__name__], str(error)))
+    return list(dict.fromkeys(findings))
 
 
 _ABOUT: dict[str, tuple[str, ...]] = {
@@ -152,10 +152,10 @@ def _photos(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
         cells = frame[field.name].tolist() if field.name in frame else []
         paths = list(islice((path for cell in cells if isinstance(cell, list) for path in cell), PHOTOS))
         missing = sum(not _opens(photos, path) for path in paths)
-        words = f"photos are looked for below {folder}"
+        sentence = f"photos are looked for below {folder}"
         if missing:
-            words += f"; {missing} of the first {len(paths)} cannot be opened there"
-        yield Seen(where, words, mistake=bool(paths) and missing == len(paths))
+            sentence += f"; {missing} of the first {len(paths)} cannot be opened there"
+        yield Seen(where, sentence, mistake=bool(paths) and missing == len(paths))
 
 
 def _opens(photos: object, path: str) -> bool:
@@ -184,8 +184,8 @@ def _unread(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
     from resources.sources.overlooked import overlooked
     from resources.sources.places import environment
 
-    told = list(dict.fromkeys(each.sentence for each in overlooked(spec, chosen, environment(chosen, None))))
-    for sentence in told[:LISTED]:
+    sentences = list(dict.fromkeys(unread.sentence for unread in overlooked(spec, chosen, environment(chosen, None))))
+    for sentence in sentences[:LISTED]:
         yield Seen(("source",), sentence, mistake=False)
-    if len(told) > LISTED:
-        yield Seen(("source",), f"and {len(told) - LISTED} more that are not read", mistake=False)
+    if len(sentences) > LISTED:
+        yield Seen(("source",), f"and {len(sentences) - LISTED} more that are not read", mistake=False)

@@ -31,43 +31,43 @@ def where(chosen: Settings, book: Path | None = None) -> Where:
     url = make_url(server_url(chosen)).set(database=LEDGER).render_as_string(hide_password=False)
     # says in the project's own words what is wrong with the server
     reach(url)
-    kept = book or chosen.home / "shop" / "book.jsonl"
-    return Where(url, chosen.lake_url, chosen.home / "repairs", kept, chosen.checkpoints)
+    shop_book = book or chosen.home / "shop" / "book.jsonl"
+    return Where(url, chosen.lake_url, chosen.home / "repairs", shop_book, chosen.checkpoints)
 
 
 def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | None = None) -> DeclaredWorkflow:
     """What a workflow's file says of its source, its nights and its destinations."""
-    known = environment(chosen, os.environ if environ is None else environ)
+    variables = environment(chosen, os.environ if environ is None else environ)
     places = spec.actions.destinations if spec.actions else {}
     return DeclaredWorkflow(
         spec.name,
         spec.nights.decide_from.isoformat(),
-        _source(spec, known),
-        {name: _place(part, spec, known) for name, part in places.items()},
+        _source(spec, variables),
+        {name: _place(part, spec, variables) for name, part in places.items()},
         tuple(name for name in spec.renamed_from if name != spec.name),
     )
 
 
-def _source(spec: WorkflowSpec, known: Mapping[str, str]) -> SourceFiles:
+def _source(spec: WorkflowSpec, variables: Mapping[str, str]) -> SourceFiles:
     columns = frozenset(column for field in spec.case_schema.fields for column in field.columns)
     own = spec.source
     try:
         if isinstance(own, FilesSource):
-            folder = place(own.folder, spec, known)
+            folder = place(own.folder, spec, variables)
             return SourceFiles(folder, own.pattern, (), own.format, own.delimiter, own.encoding, columns)
         if isinstance(own, TableSource):
-            return SourceFiles(tables=tuple(place(file.path, spec, known) for file in own.files))
+            return SourceFiles(tables=tuple(place(file.path, spec, variables) for file in own.files))
     except SourceUnreadable:
         # a variable that is not set here: its nights fail with a message that names it, and nothing was taken in
         pass
     return SourceFiles()
 
 
-def _place(part: object, spec: WorkflowSpec, known: Mapping[str, str]) -> ActionDestination:
+def _place(part: object, spec: WorkflowSpec, variables: Mapping[str, str]) -> ActionDestination:
     try:
         if isinstance(part, FileDestination):
-            return ActionDestination("folder", place(part.folder, spec, known))
-        if isinstance(part, HttpDestination) and urlsplit(expand(part.url, known)).hostname in _LOCAL:
+            return ActionDestination("folder", place(part.folder, spec, variables))
+        if isinstance(part, HttpDestination) and urlsplit(expand(part.url, variables)).hostname in _LOCAL:
             return ActionDestination("shop")
     except SourceUnreadable:
         # without its variable the dispatcher leaves it alone as well
@@ -91,9 +91,9 @@ class LinesNightChecker:
 
         from pipeline_project.reconcile.run import one_night
 
-        told = declared(spec, self._settings)
+        declaration = declared(spec, self._settings)
         try:
-            return one_night(where(self._settings), told, night)
+            return one_night(where(self._settings), declaration, night)
         except DBAPIError as error:
             raise DatabaseUnreachable(
                 f"the ledger could not be read to the end ({type(error.orig).__name__}): see that it runs and "

@@ -66,8 +66,8 @@ class Retaining:
         """
         with unit_of_work(self._engine) as connection:
             standing = holds_of(holds(connection), self._workflow)
-        found = [self._erase(one, standing, dry) for one in due(terms, self._nights(terms), today, standing)]
-        done = [one for one in found if one.rows or one.held]
+        erased = [self._erase(one, standing, dry) for one in due(terms, self._nights(terms), today, standing)]
+        done = [one for one in erased if one.rows or one.held]
         days = terms.get(DataClass.NOTES)
         if days is not None:
             done += self._notes(days, today, standing, dry)
@@ -104,19 +104,20 @@ class Retaining:
             return 0, 0
         raw = sealed[RAW].to_pylist()
         there = [row != _EMPTY_ROW for row in raw]
-        kept = [has and keeps(_owner(row)) for row, has in zip(raw, there, strict=True)]
-        values = [row if stays else _EMPTY_ROW for row, stays in zip(raw, kept, strict=True)]
-        changed = sum(there) - sum(kept)
+        remaining = [has and keeps(_owner(row)) for row, has in zip(raw, there, strict=True)]
+        values = [row if stays else _EMPTY_ROW for row, stays in zip(raw, remaining, strict=True)]
+        changed = sum(there) - sum(remaining)
         if changed and not dry:
             sealed = _with(sealed, RAW, pa.array(values, pa.string()))
             if REASONS in sealed.column_names:
                 # a reason quotes what it refuses
-                said = [
-                    reasons if stays else [] for reasons, stays in zip(sealed[REASONS].to_pylist(), kept, strict=True)
+                remaining_reasons = [
+                    reasons if stays else []
+                    for reasons, stays in zip(sealed[REASONS].to_pylist(), remaining, strict=True)
                 ]
-                sealed = _with(sealed, REASONS, pa.array(said, pa.list_(pa.string())))
+                sealed = _with(sealed, REASONS, pa.array(remaining_reasons, pa.list_(pa.string())))
             self._write(table, night, sealed)
-        return changed, sum(kept)
+        return changed, sum(remaining)
 
     def _cases(self, night: str, keeps: Keeps, dry: bool) -> tuple[int, int]:
         sealed, fields = self._lake.read_sealed(self._workflow, CASES, night), self._fields

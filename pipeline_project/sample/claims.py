@@ -106,13 +106,13 @@ def claims_of(seed: int, per_night: int, night: date) -> tuple[Claim, ...]:
     number = seasons.volume(night, per_night, rng)
     times = sorted(_moments(night, max(number, len(plotted)), rng))
     ring_places = dict(zip(rng.sample(range(len(times)), len(plotted)), plotted, strict=True))
-    known = {customer.customer_id: customer for customer in world.customers} if plotted else {}
+    members = {customer.customer_id: customer for customer in world.customers} if plotted else {}
     shelves = _shelves(world, night)
     claims = []
     for position, moment in enumerate(times):
         if position in ring_places:
             member, order = ring_places[position]
-            claims.append(_claim(shelves, _Occasion(night, position, moment, known[member], ring, order), rng))
+            claims.append(_claim(shelves, _Occasion(night, position, moment, members[member], ring, order), rng))
         else:
             customer = rng.choices(world.customers, cum_weights=shelves.customers)[0]
             claims.append(_claim(shelves, _Occasion(night, position, moment, customer), rng))
@@ -132,7 +132,7 @@ def _shelves(world: World, night: date) -> _Shelves:
         total += customer.claims
         customers.append(total)
     items = {name: [item for item in world.items if item.category == name] for name in CATEGORIES}
-    weighted = {name: (found, [item.demand(night) for item in found]) for name, found in items.items()}
+    weighted = {name: (stock, [item.demand(night) for item in stock]) for name, stock in items.items()}
     return _Shelves(customers, seasons.category_shares(night), weighted)
 
 
@@ -151,8 +151,8 @@ class _Occasion:
 def _claim(shelves: _Shelves, occasion: _Occasion, rng: Random) -> Claim:
     night, moment, customer, ring = occasion.night, occasion.moment, occasion.customer, occasion.ring
     category = ring.category if ring else rng.choices(list(shelves.categories), list(shelves.categories.values()))[0]
-    found, demand = shelves.items[category]
-    item = rng.choices(found, demand)[0]
+    stock, demand = shelves.items[category]
+    item = rng.choices(stock, demand)[0]
     kind = "ring" if ring else _kind(customer, item, night, rng)
     label = {"wardrobing": "worn", "empty_box": "fraud", "swapped_item": "fraud", "ring": "fraud"}.get(kind, kind)
     reason = _reason(kind, item, night, rng)

@@ -104,11 +104,11 @@ def _changed(claim: Claim, cells: tuple[str, ...], kind: str, rng: Random) -> tu
     if kind in CELLS:
         column, value = CELLS[kind]
         return _with(cells, **{column: value})
-    said = _cell(cells, "message") or "again"
+    message = _cell(cells, "message") or "again"
     if kind == "megabyte_text":
-        return _with(cells, message=(f"{said} " * (MEGABYTE // len(said) + 1))[:MEGABYTE])
+        return _with(cells, message=(f"{message} " * (MEGABYTE // len(message) + 1))[:MEGABYTE])
     if kind == "control_characters":
-        return _with(cells, message=_with_controls(said, rng))
+        return _with(cells, message=_with_controls(message, rng))
     if kind == "too_few_columns":
         return cells[: -rng.randrange(2, 5)]
     if kind == "too_many_columns":

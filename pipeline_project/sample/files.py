@@ -82,24 +82,24 @@ def make_sample(
     """
     wanted = sorted(set(nights))
     truth = folder.parent / "truth"
-    known: list[list[str]] = []
+    claim_rows: list[list[str]] = []
     dirty: list[list[str]] = []
     labels: Counter[str] = Counter()
     rows = photos = findings = 0
     for done, night in enumerate(wanted, start=1):
         made = _write_claims(folder, night, per_night, seed, dirt)
         findings += _write_outcomes(folder, night, per_night, seed, first)
-        known += truth_rows(made.claims)
+        claim_rows += truth_rows(made.claims)
         dirty += _dirty_lines(made)
         labels.update(claim.label for claim in made.claims)
         rows, photos = rows + len(made.rows), photos + made.photos
         if progress:
             progress(done, len(wanted))
     stamps = [night.isoformat() for night in wanted]
-    merge_rows(truth / "returns.csv", TRUTH, known, stamps)
+    merge_rows(truth / "returns.csv", TRUTH, claim_rows, stamps)
     merge_rows(truth / "dirt.csv", DIRT, dirty, stamps)
     kinds = Counter(line[2] for line in dirty)
-    return SampleSummary(len(wanted), len(known), rows, photos, findings, dict(labels), dict(kinds), truth)
+    return SampleSummary(len(wanted), len(claim_rows), rows, photos, findings, dict(labels), dict(kinds), truth)
 
 
 def _write_claims(folder: Path, night: date, per_night: int, seed: int, dirt: bool) -> _Night:
@@ -153,7 +153,7 @@ def _cells(claim: Claim, photos: list[str]) -> tuple[str, ...]:
 
 def _write_outcomes(folder: Path, night: date, per_night: int, seed: int, first: date) -> int:
     findings = findings_on(seed, per_night, night, first)
-    rows = [(found.claim_id, found.finding, found.inspected_at.isoformat()) for found in findings]
+    rows = [(inspection.claim_id, inspection.finding, inspection.inspected_at.isoformat()) for inspection in findings]
     path = folder / "outcomes" / f"{night.isoformat()}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_table(path, ("claim_id", "finding", "inspected_at"), rows)

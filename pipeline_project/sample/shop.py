@@ -108,7 +108,7 @@ def _show_book(app: FastAPI, book: Book, faults: Faults) -> None:
     def read_book(after: int = 0) -> dict[str, Any]:
         """Every effect, and what went wrong by order."""
         return {
-            "effects": [each.told() for each in book.effects(max(0, after))],
+            "effects": [effect.as_json() for effect in book.effects(max(0, after))],
             "twice": book.twice(),
             "faults": dict(faults.happened),
         }
@@ -117,10 +117,10 @@ def _show_book(app: FastAPI, book: Book, faults: Faults) -> None:
     def show_book() -> HTMLResponse:
         """The newest effects, and what they add up to."""
         effects = book.effects()
-        shown = [each.told() for each in reversed(effects[-SHOWN:])]
-        paid = sum(float(each.told()["amount"]) for each in effects)
-        told = page.render(effects=shown, count=len(effects), paid=paid, twice=len(book.twice()))
-        return HTMLResponse(told, headers=_HEADERS)
+        shown = [effect.as_json() for effect in reversed(effects[-SHOWN:])]
+        paid = sum(float(effect.as_json()["amount"]) for effect in effects)
+        html = page.render(effects=shown, count=len(effects), paid=paid, twice=len(book.twice()))
+        return HTMLResponse(html, headers=_HEADERS)
 
 
 _BEFORE = (Fault.ERROR_BEFORE, Fault.BUSY, Fault.SILENT_BEFORE, Fault.REFUSED)
@@ -138,10 +138,10 @@ def _ticket(signed: Webhook, request: Request, body: bytes) -> tuple[str | None,
         return None, JSONResponse({"detail": "not signed with the shop's secret, or too long ago"}, 401)
     key = request.headers["webhook-id"]
     try:
-        said = json.loads(body)
+        payload = json.loads(body)
     except ValueError:
-        said = None
-    if not isinstance(said, dict) or said.get("key") != key:
+        payload = None
+    if not isinstance(payload, dict) or payload.get("key") != key:
         return None, JSONResponse({"detail": "the body is an object whose `key` is the webhook-id"}, 400)
     return key, Response()
 

@@ -40,7 +40,7 @@ class Effect:
     said: Mapping[str, Any]
     asked: int = 1
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         return {
             "number": self.number,
             "key": self.key,
@@ -92,13 +92,13 @@ class Book:
         """
         digest = hashlib.sha256(body).hexdigest()
         with self._lock:
-            known = self._newest.get(key)
-            if known is not None and (now - known.at).total_seconds() < self.remembers_seconds:
-                if known.digest != digest:
-                    return Taking.OTHER_CONTENT, known
-                known.asked += 1
-                self._write({"again": known.number}, durable=False)
-                return Taking.KNOWN, known
+            earlier = self._newest.get(key)
+            if earlier is not None and (now - earlier.at).total_seconds() < self.remembers_seconds:
+                if earlier.digest != digest:
+                    return Taking.OTHER_CONTENT, earlier
+                earlier.asked += 1
+                self._write({"again": earlier.number}, durable=False)
+                return Taking.KNOWN, earlier
             effect = Effect(len(self._effects) + 1, key, digest, now.astimezone(UTC), json.loads(body))
             line = {"effect": effect.number, "key": key, "digest": digest, "at": effect.at.isoformat()}
             self._write({**line, "said": effect.said}, durable=True)
@@ -116,7 +116,7 @@ class Book:
     def twice(self) -> list[str]:
         """Keys under which something happened more than once."""
         seen: set[str] = set()
-        return [each.key for each in self.effects() if each.key in seen or seen.add(each.key)]  # type: ignore[func-returns-value]
+        return [effect.key for effect in self.effects() if effect.key in seen or seen.add(effect.key)]  # type: ignore[func-returns-value]
 
     def _add(self, effect: Effect) -> None:
         self._effects.append(effect)
@@ -136,11 +136,11 @@ class Book:
                 # the shop died while it wrote: nobody was told, so it has not happened
                 break
             whole += len(line)
-            told = json.loads(line)
-            if "again" in told:
-                self._effects[told["again"] - 1].asked += 1
+            entry = json.loads(line)
+            if "again" in entry:
+                self._effects[entry["again"] - 1].asked += 1
             else:
-                at = datetime.fromisoformat(told["at"])
-                self._add(Effect(told["effect"], told["key"], told["digest"], at, told["said"]))
+                at = datetime.fromisoformat(entry["at"])
+                self._add(Effect(entry["effect"], entry["key"], entry["digest"], at, entry["said"]))
         self._file.truncate(whole)
         self._file.seek(0, os.SEEK_END)

@@ -52,8 +52,8 @@ def findings_on(seed: int, per_night: int, night: date, first: date) -> list[Ins
     """The findings that became known on a night, about claims of nights since `first`, in order of time."""
     span = min((night - first).days, LONGEST_WAIT)
     earlier = (night - timedelta(days=back) for back in range(span, 0, -1))
-    known = [found for before in earlier for found in _findings_about(seed, per_night, before).get(night, ())]
-    return sorted(known, key=lambda found: (found.inspected_at, found.claim_id))
+    findings = [finding for before in earlier for finding in _findings_about(seed, per_night, before).get(night, ())]
+    return sorted(findings, key=lambda finding: (finding.inspected_at, finding.claim_id))
 
 
 @lru_cache(maxsize=2 * LONGEST_WAIT)
@@ -61,8 +61,8 @@ def _findings_about(seed: int, per_night: int, night: date) -> dict[date, list[I
     """The findings about one night's claims, by the night on which they became known."""
     by_night: dict[date, list[InspectedClaim]] = {}
     for claim in claims_of(seed, per_night, night):
-        for found in findings_of(claim):
-            by_night.setdefault(found.inspected_at.date(), []).append(found)
+        for finding in findings_of(claim):
+            by_night.setdefault(finding.inspected_at.date(), []).append(finding)
     return by_night
 
 
@@ -89,14 +89,14 @@ def truth_rows(claims: Iterable[Claim]) -> list[list[str]]:
 def merge_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]], nights: Iterable[str]) -> None:
     """Replaces the rows of these nights in a CSV file whose first column is the night; other nights stay."""
     replaced = set(nights)
-    kept: list[Sequence[str]] = [*rows]
+    merged: list[Sequence[str]] = [*rows]
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
-            kept += [row for row in list(csv.reader(file))[1:] if row[0] not in replaced]
-    kept.sort(key=lambda row: row[0])
+            merged += [row for row in list(csv.reader(file))[1:] if row[0] not in replaced]
+    merged.sort(key=lambda row: row[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     written = io.StringIO(newline="")
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(kept)
+    writer.writerows(merged)
     write_whole(path, written.getvalue())

@@ -44,8 +44,8 @@ def write_message(claim: Claim) -> str:
         return str(rng.choice(phrases()["foreign"]))
     tongue = "de" if claim.customer.german and rng.random() < 0.85 else "en"
     moves = _moves(claim, rng)
-    said = [_phrase(claim, tongue, move, rng) for move in moves]
-    text = " ".join(dict.fromkeys(said))
+    sentences = [_phrase(claim, tongue, move, rng) for move in moves]
+    text = " ".join(dict.fromkeys(sentences))
     if rng.random() < 0.28:
         text = _mistyped(text, rng)
     if rng.random() < 0.12:
@@ -117,20 +117,20 @@ def _any_core(claim: Claim, rng: Random) -> str:
 
 
 def _phrase(claim: Claim, tongue: str, move: str, rng: Random) -> str:
-    said, category = phrases()[tongue], claim.item.category
+    templates, category = phrases()[tongue], claim.item.category
     kind = "textile" if CATEGORIES[category].textile else "hard" if category in ELECTRIC else "other"
-    return _filled(rng.choice(said[move] + said.get(f"{move}_{kind}", [])), claim, tongue, rng)
+    return _filled(rng.choice(templates[move] + templates.get(f"{move}_{kind}", [])), claim, tongue, rng)
 
 
 def _filled(template: str, claim: Claim, tongue: str, rng: Random) -> str:
     if "{" not in template:
         return template
-    said, category = phrases(), claim.item.category
+    vocabulary, category = phrases(), claim.item.category
     usual = ["S", "M", "L", "XL", "38", "40", "42"] if CATEGORIES[category].textile else ["small", "medium", "large"]
     return template.format(
-        item=rng.choice(said["nouns"][tongue][category]),
-        part=rng.choice(said["parts"][tongue][category]),
-        occasion=rng.choice(said["occasions"]),
+        item=rng.choice(vocabulary["nouns"][tongue][category]),
+        part=rng.choice(vocabulary["parts"][tongue][category]),
+        occasion=rng.choice(vocabulary["occasions"]),
         brand=claim.item.brand,
         color=claim.item.color,
         days=max(claim.days_since_delivery, 1),
@@ -146,13 +146,13 @@ def _ring_text(claim: Claim, rng: Random) -> str:
         raise ValueError("a claim of the kind ring needs its ring")
     scripts = phrases()["rings"]
     template = scripts[ring.style][ring.script % len(scripts[ring.style])]
-    words = {slot: options[ring.script % len(options)] for slot, options in scripts["words"].items()}
+    fillers = {slot: options[ring.script % len(options)] for slot, options in scripts["words"].items()}
     changes = 1 if ring.style == "copies" else 3
-    for slot in rng.sample(sorted(words), changes):
-        words[slot] = rng.choice(scripts["words"][slot])
+    for slot in rng.sample(sorted(fillers), changes):
+        fillers[slot] = rng.choice(scripts["words"][slot])
     fixed = Random(ring.script)
     asset_names, parts = phrases()["nouns"]["en"][ring.category], phrases()["parts"]["en"][ring.category]
-    text = str(template.format(item=fixed.choice(asset_names), part=fixed.choice(parts), **words))
+    text = str(template.format(item=fixed.choice(asset_names), part=fixed.choice(parts), **fillers))
     return _mistyped(text, rng) if rng.random() < 0.3 else text
 
 

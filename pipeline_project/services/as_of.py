@@ -102,9 +102,9 @@ def matured_seen(
     cases = lake.read_span(spec.name, "cases", first, before, [CASE_ID, *dict.fromkeys(fields)])
     if decisions is None or cases is None or not len(decisions):
         return None
-    known = ledger.outcomes_known(spec.name, as_of)
+    outcomes = ledger.outcomes_known(spec.name, as_of)
     further = ledger.decided_further(spec.name, first, before)
-    matured, of_cases = matured_decisions(decisions, cases, known, further)
+    matured, of_cases = matured_decisions(decisions, cases, outcomes, further)
     versions = [version for version in matured["model_version"].unique() if isinstance(version, str)]
     _, nights = maturity_seen(spec, lake, ledger, as_of)
     return Matured(
@@ -131,8 +131,8 @@ def mature_decided(
     if decided is None:
         return []
     waited_for = decided.select([NIGHT, CASE_ID]).to_pandas()[_learned(spec, decided)]
-    known = waited_for[CASE_ID].isin(set(ledger.outcomes_known(spec.name, as_of)[CASE_ID]))
-    return settled_nights(waited_for[NIGHT], known, spec.outcome.mature_share)
+    with_outcome = waited_for[CASE_ID].isin(set(ledger.outcomes_known(spec.name, as_of)[CASE_ID]))
+    return settled_nights(waited_for[NIGHT], with_outcome, spec.outcome.mature_share)
 
 
 def past_of(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow) -> Past:

@@ -97,14 +97,14 @@ def named_candidate(
         ReplayRefused: the slug is none, or there is no such policy file.
         ModelUnavailable: the registry has no such version.
     """
-    found = _CANDIDATE.match(name)
-    if not name or found is None:
+    match = _CANDIDATE.match(name)
+    if not name or match is None:
         raise ReplayRefused(f"{name[:60]!r} names no candidate; write v7, v7--cheap_warning or cheap_warning")
-    policy = found["policy"] or found["alone"]
+    policy = match["policy"] or match["alone"]
     path = spec.folder / "policies" / f"{policy}.yaml" if policy else None
     if path is not None and not path.is_file():
         raise ReplayRefused(f"there is no policy file {path}; write one, or name another candidate")
-    return candidate_of(spec, registry, found["version"], path, load)
+    return candidate_of(spec, registry, match["version"], path, load)
 
 
 def _slug(name: str) -> str:

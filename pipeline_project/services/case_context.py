@@ -79,13 +79,13 @@ def _similar(
         ours = None if tonight is None else _rows_of(tonight, picked[CASE_ID].to_pylist())
         if ours is None:
             return [[] for _ in range(len(picked))]
-        found = nearest_by_vectors(*_joined(ours, earlier))
+        neighbours = nearest_by_vectors(*_joined(ours, earlier))
     else:
-        found = nearest_by_fields(picked, earlier, spec.model_inputs)
+        neighbours = nearest_by_fields(picked, earlier, spec.model_inputs)
     ids, nights = earlier[CASE_ID].to_pylist(), earlier[NIGHT].to_pylist()
     return [
         [EarlierCase(ids[i], nights[i], label_of[ids[i]], option_of.get(ids[i]), similarity=s) for i, s in of_case]
-        for of_case in found
+        for of_case in neighbours
     ]
 
 

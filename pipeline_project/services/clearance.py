@@ -21,11 +21,11 @@ class CheckFinding:
 
 
 def leave_verdict(
-    spec: WorkflowSpec, ledger: Ledger, night: str, run_id: str, found: CheckFinding, looked_at: Iterable[StoredTable]
+    spec: WorkflowSpec, ledger: Ledger, night: str, run_id: str, finding: CheckFinding, looked_at: Iterable[StoredTable]
 ) -> None:
     """Keeps what a blocking check found, with the tables that it looked at, each of this one night."""
     judged = {SPEC: spec.spec_hash, **contents_of(looked_at)}
-    ledger.record_verdict(spec.name, night, CheckVerdict(found.check, found.passed, found.words, judged), run_id)
+    ledger.record_verdict(spec.name, night, CheckVerdict(finding.check, finding.passed, finding.words, judged), run_id)
 
 
 def cleared(

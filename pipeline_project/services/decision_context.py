@@ -59,7 +59,7 @@ def _trained(scores: pa.Table, model: str | None) -> str | None:
 
 def _breached_before(spec: WorkflowSpec, quality: Quality, night: str) -> tuple[str, ...]:
     """The breached signals of the last night that was judged; tonight's own are known only after it is decided."""
-    judged = {each: names for each, names in quality.history(spec.name).items() if each < night}
+    judged = {earlier: names for earlier, names in quality.history(spec.name).items() if earlier < night}
     return tuple(judged[max(judged)]) if judged else ()
 
 

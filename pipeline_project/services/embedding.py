@@ -90,19 +90,19 @@ def embed_inline(texts: Sequence[str | None], encoder: TextEncoder, store: Vecto
     cleaned = [clean_text(text) for text in texts]
     keys = [text_key(text) if text else None for text in cleaned]
     wanted = {key: text for key, text in zip(keys, cleaned, strict=True) if key is not None}
-    known = dict(store.get(encoder.version, list(wanted))) if wanted else {}
-    reused = len(known)
-    for chunk in _chunks([key for key in wanted if key not in known], _TEXTS_AT_ONCE):
+    by_key = dict(store.get(encoder.version, list(wanted))) if wanted else {}
+    reused = len(by_key)
+    for chunk in _chunks([key for key in wanted if key not in by_key], _TEXTS_AT_ONCE):
         fresh = as_stored(encoder.encode([wanted[key] for key in chunk]))
         made = dict(zip(chunk, fresh, strict=True))
         store.put(encoder.version, made)
-        known.update(made)
-    vectors = np.zeros((len(texts), _width(known, encoder)), np.float32)
+        by_key.update(made)
+    vectors = np.zeros((len(texts), _width(by_key, encoder)), np.float32)
     for row, key in enumerate(keys):
         if key is not None:
-            vectors[row] = known[key]
+            vectors[row] = by_key[key]
     held = [[key] if key is not None else [] for key in keys]
-    return Embedded(vectors, held, [None] * len(keys), encoded=len(known) - reused, reused=reused)
+    return Embedded(vectors, held, [None] * len(keys), encoded=len(by_key) - reused, reused=reused)
 
 
 def embed_files(
@@ -181,9 +181,9 @@ def _encode(
     if not keys:
         return {}, {}
     vectors, problems = encoder.encode([contents[key] for key in keys])
-    found = list(zip(keys, as_stored(vectors), problems, strict=True))
-    good = {key: vector for key, vector, problem in found if problem is None}
-    return good, {key: problem for key, _, problem in found if problem is not None}
+    results = list(zip(keys, as_stored(vectors), problems, strict=True))
+    good = {key: vector for key, vector, problem in results if problem is None}
+    return good, {key: problem for key, _, problem in results if problem is not None}
 
 
 def _problem(what: str, paths: Sequence[str], problems: Mapping[str, str]) -> str | None:
@@ -192,9 +192,9 @@ def _problem(what: str, paths: Sequence[str], problems: Mapping[str, str]) -> st
     return (joined if len(joined) <= _LONGEST_PROBLEM else f"{joined[: _LONGEST_PROBLEM - 1]}…") or None
 
 
-def _width(known: Mapping[str, Floats], encoder: TextEncoder | FileEncoder) -> int:
+def _width(by_key: Mapping[str, Floats], encoder: TextEncoder | FileEncoder) -> int:
     """The length of a vector, without loading the encoder when the store had them all."""
-    return next((len(vector) for vector in known.values()), None) or encoder.dimension
+    return next((len(vector) for vector in by_key.values()), None) or encoder.dimension
 
 
 def _chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:

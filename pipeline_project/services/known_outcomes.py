@@ -34,8 +34,8 @@ class KnownOutcomes:
 def outcomes_of(spec: WorkflowSpec, tables: Lake, ledger: Ledger, now: datetime) -> KnownOutcomes:
     """What is known of a workflow's outcomes at a moment, and how late they come."""
     read = tables.read_span(spec.name, "cases", None, "9999-12-31", [CASE_ID])
-    known = set() if read is None else set(read[CASE_ID].to_pylist())
+    case_ids = set() if read is None else set(read[CASE_ID].to_pylist())
     history = ledger.outcome_history(spec.name, now)
     curve, nights = maturity_seen(spec, tables, ledger, now)
-    unknown = sorted(set(history[CASE_ID]) - known)
+    unknown = sorted(set(history[CASE_ID]) - case_ids)
     return KnownOutcomes(curve, nights, unknown, ledger.contradictions(spec.name))

@@ -41,8 +41,8 @@ class NightScorer:
 
     @property
     def ids(self) -> list[str]:
-        found: list[str] = self.cases[CASE_ID].to_pylist()
-        return found
+        case_ids: list[str] = self.cases[CASE_ID].to_pylist()
+        return case_ids
 
     @cached_property
     def _embeddings(self) -> pa.Table | None:
@@ -94,13 +94,13 @@ def challenged(
     try:
         table = tonight.by(challenger, which)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the champion decides and people hear of it
-        words = str(error) if isinstance(error, PipelineError) else type(error).__name__
-        context.log.error("challenger %s cannot be used: %s; the champion decides", challenger.version, words)
+        message = str(error) if isinstance(error, PipelineError) else type(error).__name__
+        context.log.error("challenger %s cannot be used: %s; the champion decides", challenger.version, message)
         tonight.ledger.raise_alert(
             spec.name,
             "challenger_unavailable",
             alert,
-            f"version {challenger.version}, which is being rolled out, cannot be used: {words}",
+            f"version {challenger.version}, which is being rolled out, cannot be used: {message}",
             spec.owners[0],
             f"pipeline rollback {spec.name} --reason 'version {challenger.version} cannot be used'",
         )

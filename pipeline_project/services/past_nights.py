@@ -76,7 +76,7 @@ def run_replay(
         allowed_nights(past.nights, candidate.model.known_before, knows_the_future)
     base_policy, policy = policy_in(spec), policy_in(spec, candidate.policy)
     version = None if candidate.model is None else candidate.model.version
-    found = compare(
+    comparison = compare(
         past,
         recorded(past, base_policy),
         decide_again(past, policy, spec.feature_plan, model, version),
@@ -85,7 +85,7 @@ def run_replay(
         terms_of(spec),
         span,
     )
-    return replace(found, result=replace(found.result, seconds=time.monotonic() - begun))
+    return replace(comparison, result=replace(comparison.result, seconds=time.monotonic() - begun))
 
 
 def keep_replay(
@@ -156,7 +156,7 @@ def _usual(spec: WorkflowSpec, lake: Lake, nights: tuple[str, ...]) -> dict[str,
     table = lake.read_span(spec.name, "cases", shifted(nights[0], -USUAL_NIGHTS), nights[-1], [NIGHT])
     sizes = Counter([] if table is None else table[NIGHT].to_pylist())
     return {
-        night: usual_cases([n for each, n in sizes.items() if shifted(night, -USUAL_NIGHTS) <= each < night])
+        night: usual_cases([n for earlier, n in sizes.items() if shifted(night, -USUAL_NIGHTS) <= earlier < night])
         for night in nights
     }
 
@@ -205,16 +205,16 @@ class _Reading:
         table = self._as_decided("cases", decided)
         rows = pd.MultiIndex.from_arrays([table[NIGHT].to_pylist(), table[CASE_ID].to_pylist()])
         asked = pd.MultiIndex.from_frame(decided[[NIGHT, CASE_ID]])
-        found = rows.get_indexer(asked)
-        if (found < 0).any():
-            night = decided[NIGHT].iloc[int((found < 0).argmax())]
+        positions = rows.get_indexer(asked)
+        if (positions < 0).any():
+            night = decided[NIGHT].iloc[int((positions < 0).argmax())]
             raise ReplayRefused(
-                f"{int((found < 0).sum())} decided cases are not in the lake's table {self.spec.name}/cases, the first "
-                f"of night {night}; restore it from its backup, or replay other nights"
+                f"{int((positions < 0).sum())} decided cases are not in the lake's table {self.spec.name}/cases, the "
+                f"first of night {night}; restore it from its backup, or replay other nights"
             )
         # in the lake's order, which is the order in which the night was decided
-        order = found.argsort(kind="stable")
-        return table.take(pa.array(found[order])), decided.iloc[order].reset_index(drop=True)
+        order = positions.argsort(kind="stable")
+        return table.take(pa.array(positions[order])), decided.iloc[order].reset_index(drop=True)
 
     def clusters(self, standing: pd.DataFrame) -> pa.Table:
         """Clusters of these cases as they were, and of earlier cases."""
@@ -232,9 +232,9 @@ class _Reading:
         older = []
         for night, until in replaced.items():
             version = version_before(commits.get(night, []), until)
-            found = None if version is None else self.lake.read_night(self.spec.name, "embeddings", night, version)
-            if found is not None:
-                older.append(found)
+            table = None if version is None else self.lake.read_night(self.spec.name, "embeddings", night, version)
+            if table is not None:
+                older.append(table)
         return first_of_each([*older, newest])
 
     def _as_decided(self, asset_name: str, decided: pd.DataFrame) -> pa.Table:
@@ -263,13 +263,13 @@ class _Reading:
 
 def _stale(standing: pd.DataFrame, name: str, commits: dict[str, list[tuple[int, datetime]]]) -> dict[str, datetime]:
     """The nights that were written again after they were decided, with the time of the first such writing."""
-    found: dict[str, datetime] = {}
+    rewritten: dict[str, datetime] = {}
     for night, versions in standing.groupby(NIGHT)["data_versions"]:
         decided_at = [v[name] for v in versions if isinstance(v, dict) and name in v]
         later = [time for version, time in commits.get(str(night), []) if decided_at and version > min(decided_at)]
         if later:
-            found[str(night)] = min(later)
-    return found
+            rewritten[str(night)] = min(later)
+    return rewritten
 
 
 def _before_and(earlier: pa.Table | None, cases: pa.Table) -> pa.Table | None:

@@ -28,18 +28,18 @@ def results_of(spec: WorkflowSpec, tables: Lake, ledger: Ledger, now: datetime) 
     matured = matured_seen(spec, tables, ledger, first, EVER, now)
     if matured is None:
         return None
-    told = matured.decisions
-    scored = told[told["probabilities"].notna() & told["label"].isin(spec.labels)]
+    decisions = matured.decisions
+    scored = decisions[decisions["probabilities"].notna() & decisions["label"].isin(spec.labels)]
     labels = scored["label"].map({label: i for i, label in enumerate(spec.labels)}).to_numpy(dtype=int)
     figures = all_metrics(np.array(scored["probabilities"].tolist()), labels) if len(scored) else {}
-    found = compare(matured, spec.cost_matrix, spec.policy_terms, figures)
+    results = compare(matured, spec.cost_matrix, spec.policy_terms, figures)
     dropped = dropped_duplicates(spec, tables, first)
-    return replace(found, duplicates=dropped[0], duplicates_contradicting=dropped[1])
+    return replace(results, duplicates=dropped[0], duplicates_contradicting=dropped[1])
 
 
 def dropped_duplicates(spec: WorkflowSpec, tables: Lake, first: str) -> tuple[int, int]:
     """Exact duplicates that were dropped since a night, and how many of them tell another outcome."""
-    arrivals, *kept = (
+    arrivals, *retained = (
         tables.read_span(spec.name, asset_name, first, EVER, [NIGHT, "row_sha256"])
         for asset_name in ("arrivals", "cases", "quarantine")
     )
@@ -48,7 +48,7 @@ def dropped_duplicates(spec: WorkflowSpec, tables: Lake, first: str) -> tuple[in
     # a night that stopped before its rows were sorted has dropped none
     sorted_nights = pa.array(sorted(tables.nights(spec.name, "cases")), pa.string())
     arrivals = arrivals.filter(pc.is_in(arrivals[NIGHT], value_set=sorted_nights))
-    dropped = len(arrivals) - sum(len(table) for table in kept if table is not None)
+    dropped = len(arrivals) - sum(len(table) for table in retained if table is not None)
     cell, again = spec.outcome_cell, repeated(arrivals)
     if cell is None or not len(again):
         return dropped, 0

@@ -88,50 +88,50 @@ def guard_mlflow() -> None:
     vars(server)["_build_uvicorn_command"] = built
 
 
-def _dagster(words: Sequence[str], chosen: Settings) -> None:
+def _dagster(arguments: Sequence[str], chosen: Settings) -> None:
     from dagster_webserver import cli
 
     prefix = "DAGSTER_WEBSERVER"
     # read as Dagster itself will read them, from options and variables
-    given = cli.cli.make_context("dagster-webserver", [*words], auto_envvar_prefix=prefix).params
+    given = cli.cli.make_context("dagster-webserver", [*arguments], auto_envvar_prefix=prefix).params
     host = given.get("host") or LOOPBACK
     sign_in_wanted(chosen, host)
     guard_dagster(chosen, host)
-    cli.cli(args=[*words], auto_envvar_prefix=prefix)
+    cli.cli(args=[*arguments], auto_envvar_prefix=prefix)
 
 
-def _mlflow(words: Sequence[str], chosen: Settings) -> None:
+def _mlflow(arguments: Sequence[str], chosen: Settings) -> None:
     from mlflow import cli
 
-    given = cli.server.make_context("server", [*words]).params
+    given = cli.server.make_context("server", [*arguments]).params
     other = [name for name in ("gunicorn_opts", "waitress_opts", "app_name", "uvicorn_opts", "dev") if given.get(name)]
     if other:
         raise SettingInvalid(f"MLflow is guarded in the server it starts by itself: leave out {', '.join(other)}")
     sign_in_wanted(chosen, given["host"])
     os.environ[_BOUND] = given["host"]
     guard_mlflow()
-    cli.cli(args=["server", *words, "--allowed-hosts", allowed_hosts(chosen)])
+    cli.cli(args=["server", *arguments, "--allowed-hosts", allowed_hosts(chosen)])
 
 
 def allowed_hosts(chosen: Settings) -> str:
     """The same names for MLflow's own guard, which would answer every private address otherwise."""
     # it reads them as patterns, in which a bracket opens a choice of characters
     patterns = (f"[[]{name}]" if ":" in name else name for name in hosts(chosen))
-    return ",".join(each for name in patterns for each in (name, f"{name}:*"))
+    return ",".join(pattern for name in patterns for pattern in (name, f"{name}:*"))
 
 
-def _reports(words: Sequence[str], chosen: Settings) -> None:
+def _reports(arguments: Sequence[str], chosen: Settings) -> None:
     import uvicorn
 
-    folder, port, *bound = words
+    folder, port, *bound = arguments
     host = bound[0] if bound else LOOPBACK
     sign_in_wanted(chosen, host)
     uvicorn.run(reports_app(folder, chosen, host), host=host, port=int(port), log_level="warning")
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Serves one of the three."""
-    what, *rest = words
+    what, *rest = arguments
     serve = {"dagster": _dagster, "mlflow": _mlflow, "reports": _reports}[what]
     try:
         serve(rest, Settings.from_environ(os.environ))

@@ -24,14 +24,14 @@ class Ports:
 
     def in_use(self) -> dict[str, int]:
         """By option, the ports that another program listens on, or that are given twice."""
-        taken: dict[str, int] = {}
+        occupied: dict[str, int] = {}
         seen: set[int] = set()
         for field in fields(self):
             port = getattr(self, field.name)
             if port in seen or not _free(port):
-                taken["--port" if field.name == "dagster" else f"--{field.name}-port"] = port
+                occupied["--port" if field.name == "dagster" else f"--{field.name}-port"] = port
             seen.add(port)
-        return taken
+        return occupied
 
 
 def _free(port: int) -> bool:

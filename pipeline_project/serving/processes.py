@@ -64,8 +64,8 @@ def _own(ports: Ports) -> list[Service]:
     at = ports.addresses()
     desk, shop = at["desk"], at["shop"]
 
-    def pipeline(*words: str) -> list[str]:
-        return [sys.executable, "-m", "pipeline_project.cli", *words]
+    def pipeline(*arguments: str) -> list[str]:
+        return [sys.executable, "-m", "pipeline_project.cli", *arguments]
 
     made_up = Service("shop", pipeline("shop", "--port", str(ports.shop)), lambda _: _answers(f"{shop}/healthz"), shop)
     return [
@@ -87,8 +87,8 @@ def _tools(home: Path, ports: Ports, probe: str) -> list[Service]:
     at = ports.addresses()
     dagster, mlflow, pages = at["dagster"], at["mlflow"], at["reports"]
 
-    def python(*words: str) -> list[str]:
-        return [sys.executable, "-m", *words]
+    def python(*arguments: str) -> list[str]:
+        return [sys.executable, "-m", *arguments]
 
     return [
         Service(
@@ -216,6 +216,6 @@ class Running:
 def _keep(stream: IO[bytes], log: _Log) -> None:
     with stream:
         for line in stream:
-            words = line.decode("utf-8", "replace").rstrip("\n")
-            log.handle(logging.LogRecord("service", logging.INFO, "", 0, words, None, None))
+            message = line.decode("utf-8", "replace").rstrip("\n")
+            log.handle(logging.LogRecord("service", logging.INFO, "", 0, message, None, None))
     log.close()

@@ -63,9 +63,9 @@ class Supervisor:
         while waiting and not self.stopping.received:
             if self.one_died():
                 return False
-            waiting = [each for each in waiting if not each.ready]
+            waiting = [child for child in waiting if not child.ready]
             if waiting and time.monotonic() > deadline:
-                logs = ", ".join(str(each.log) for each in waiting)
+                logs = ", ".join(str(child.log) for child in waiting)
                 self.report(f"not ready within {READY_SECONDS} seconds; read {logs}")
                 return False
             time.sleep(0.3)
@@ -82,27 +82,27 @@ class Supervisor:
 
     def replace_dead(self) -> None:
         """Starts again what died and may: a service that dies at once every time still gets a pause in between."""
-        for i, each in enumerate(self.running):
-            if each.died and each.service.replaceable and time.time() - each.started > RESTART_SECONDS:
+        for i, child in enumerate(self.running):
+            if child.died and child.service.replaceable and time.time() - child.started > RESTART_SECONDS:
                 self.report(
-                    f"{each.service.name} ended with code {each.process.returncode} and is started again; "
-                    f"see {each.log}"
+                    f"{child.service.name} ended with code {child.process.returncode} and is started again; "
+                    f"see {child.log}"
                 )
-                each.end(time.monotonic())
-                self.running[i] = self._start(each.service)
+                child.end(time.monotonic())
+                self.running[i] = self._start(child.service)
 
     def one_died(self) -> bool:
         """Whether a service that may not be replaced has ended by itself."""
-        dead = [each for each in self.running if each.died and not each.service.replaceable]
-        for each in dead:
-            self.report(f"{each.service.name} ended by itself with code {each.process.returncode}; read {each.log}")
+        dead = [child for child in self.running if child.died and not child.service.replaceable]
+        for child in dead:
+            self.report(f"{child.service.name} ended by itself with code {child.process.returncode}; read {child.log}")
         return bool(dead)
 
     def stop(self) -> None:
         """Asks all of them to end, the last one first, and kills what has not in time."""
-        for each in reversed(self.running):
-            each.ask_to_stop()
+        for child in reversed(self.running):
+            child.ask_to_stop()
         deadline = time.monotonic() + STOP_SECONDS
-        for each in self.running:
-            if not each.end(deadline):
-                self.report(f"{each.service.name} did not stop within {STOP_SECONDS} seconds and was killed")
+        for child in self.running:
+            if not child.end(deadline):
+                self.report(f"{child.service.name} did not stop within {STOP_SECONDS} seconds and was killed")

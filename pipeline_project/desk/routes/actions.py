@@ -60,8 +60,8 @@ def again(
 ) -> Response:
     """Asks for a held or dead action to go; without money it goes at once."""
     asked = doors.outbox.ask(key, session.person.name, reason, dry_run)
-    said = "dry" if dry_run else "gone" if asked.gone else "asked"
-    return RedirectResponse(f"/actions?said={said}", 303)
+    notice = "dry" if dry_run else "gone" if asked.gone else "asked"
+    return RedirectResponse(f"/actions?said={notice}", 303)
 
 
 @router.post("/actions/requests/{number}/agree", dependencies=[SENDS])

@@ -24,8 +24,8 @@ Note = Annotated[str, Form(max_length=2000)]
 @router.get("/approvals", dependencies=[APPROVES])
 def waiting(request: Request, doors: DoorsDep, said: str = "") -> Response:
     """What waits for a second person, the oldest first."""
-    words = {"approved": "Approved: the decision stands.", "back": "Sent back to the queue."}.get(said)
-    return page(request, "approvals.html", proposals=doors.answers.waiting(), desks=doors.desks, said=words)
+    notice = {"approved": "Approved: the decision stands.", "back": "Sent back to the queue."}.get(said)
+    return page(request, "approvals.html", proposals=doors.answers.waiting(), desks=doors.desks, said=notice)
 
 
 @router.get("/approvals/{proposal}", dependencies=[APPROVES])
@@ -46,9 +46,9 @@ def approve(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: 
     if made is None or made.workflow not in doors.desks:
         raise HTTPException(404)
     desk = doors.desks[made.workflow]
-    kept = _sealed(doors, made.workflow, made.subject, note)
+    sealed_note = _sealed(doors, made.workflow, made.subject, note)
     rules = desk.rules(doors.people.reviewers())
-    doors.answers.approve(proposal, proposal_hash, session.person.name, rules, kept)
+    doors.answers.approve(proposal, proposal_hash, session.person.name, rules, sealed_note)
     return RedirectResponse("/approvals?said=approved", 303)
 
 
@@ -58,8 +58,8 @@ def send_back(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash
     made = doors.answers.proposal(proposal)
     if made is None:
         raise HTTPException(404)
-    kept = _sealed(doors, made.workflow, made.subject, note)
-    doors.answers.send_back(proposal, proposal_hash, session.person.name, kept)
+    sealed_note = _sealed(doors, made.workflow, made.subject, note)
+    doors.answers.send_back(proposal, proposal_hash, session.person.name, sealed_note)
     return RedirectResponse("/approvals?said=back", 303)
 
 

@@ -39,9 +39,9 @@ def audit(
         since=first,
         until=last + timedelta(days=1) if last else None,
     )
-    found = doors.trail.search(sought, PAGE, _before(before))
+    entries = doors.trail.search(sought, PAGE, _before(before))
     chosen = {"case": case, "person": person, "kind": kind, "workflow": workflow, "since": since, "until": until}
-    return page(request, "audit.html", found=found, chosen=chosen, desks=doors.desks)
+    return page(request, "audit.html", found=entries, chosen=chosen, desks=doors.desks)
 
 
 @router.get("/why/{workflow}/{case:path}", dependencies=[needs()])
@@ -67,5 +67,5 @@ def _day(text: str) -> datetime | None:
 
 def _before(text: str) -> tuple[int, int] | None:
     batch, _, position = text.partition(":")
-    numbers = [int(each) for each in (batch, position) if each.isascii() and each.isdecimal() and len(each) < 19]
+    numbers = [int(part) for part in (batch, position) if part.isascii() and part.isdecimal() and len(part) < 19]
     return (numbers[0], numbers[1]) if len(numbers) == 2 else None

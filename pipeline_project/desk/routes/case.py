@@ -42,7 +42,7 @@ def show(
     request: Request, doors: DoorsDep, session: SessionDep, task_id: int, claim: UUID | None = None, said: str = ""
 ) -> Response:
     """The case; with the claim of whoever holds it also the form."""
-    return _page(request, doors, session, _task(doors, task_id), claim, said=_SAID.get(said))
+    return _page(request, doors, session, _task(doors, task_id), claim, notice=_SAID.get(said))
 
 
 @router.post("/tasks/{task_id}/claim", dependencies=[ANSWERS])
@@ -82,10 +82,10 @@ def reveal(
     token = _claim(claim)
     sealed = doors.tasks.reveal(task_id, session.person.name, name, token)
     value = doors.keyring.open([sealed])[0] if sealed else None
-    told = value if value is not None else "forgotten" if sealed else "–"
+    displayed = value if value is not None else "forgotten" if sealed else "–"
     if "application/json" in request.headers.get("accept", ""):
-        return JSONResponse({"value": told})
-    return _page(request, doors, session, _task(doors, task_id), token, revealed={name: told})
+        return JSONResponse({"value": displayed})
+    return _page(request, doors, session, _task(doors, task_id), token, revealed={name: displayed})
 
 
 @router.post("/tasks/{task_id}/answer", dependencies=[ANSWERS])
@@ -104,12 +104,13 @@ def answer(
     person = session.person
     task = _task(doors, task_id)
     desk = desk_of(doors, task.workflow)
-    kept = doors.keyring.seal([task.subject], f"note/{task.workflow}", [note.strip()])[0] if note.strip() else None
+    text = note.strip()
+    sealed_note = doors.keyring.seal([task.subject], f"note/{task.workflow}", [text])[0] if text else None
     claim = TaskClaim(task_id, version, token, person.name)
-    done = doors.answers.answer(claim, Answer(option, label, reason, kept), desk.rules(doors.people.reviewers()))
-    said = "proposed" if done.proposal else "decided"
+    done = doors.answers.answer(claim, Answer(option, label, reason, sealed_note), desk.rules(doors.people.reviewers()))
+    notice = "proposed" if done.proposal else "decided"
     following = doors.tasks.next_task(person, task.workflow)
-    return RedirectResponse(f"/?said={said}" if following is None else place_of(following, said), 303)
+    return RedirectResponse(f"/?said={notice}" if following is None else place_of(following, notice), 303)
 
 
 @router.get(
@@ -151,7 +152,7 @@ def _page(
     task: Task,
     claim: UUID | None,
     revealed: dict[str, str] | None = None,
-    said: str | None = None,
+    notice: str | None = None,
 ) -> Response:
     holds = task.claimed_by == session.person.name
     return page(
@@ -164,7 +165,7 @@ def _page(
         open=task.state in OPEN,
         left=left(task.lease_until),
         revealed=revealed or {},
-        said=said,
+        said=notice,
     )
 
 

@@ -43,16 +43,16 @@ def clusters(request: Request, doors: DoorsDep, workflow: str = "", said: str = 
 def show(request: Request, doors: DoorsDep, workflow: str, cluster: str) -> Response:
     """One cluster: its most typical and its most different open members."""
     desk = desk_of(doors, workflow)
-    found = doors.clusters.open_cluster(workflow, cluster, desk.review)
+    open_cluster = doors.clusters.open_cluster(workflow, cluster, desk.review)
     return page(
         request,
         "cluster.html",
         workflow=workflow,
-        found=found,
+        found=open_cluster,
         terms=desk.review,
         currency=desk.review.currency,
-        typical=_members(doors, found.typical),
-        different=_members(doors, found.different),
+        typical=_members(doors, open_cluster.typical),
+        different=_members(doors, open_cluster.different),
         options={name: title for name, title in desk.review.options.items() if name not in desk.review.denies},
     )
 
@@ -75,5 +75,5 @@ def decide(
 
 
 def _members(doors: Doors, ids: Sequence[int]) -> list[Task]:
-    tasks = [doors.tasks.task(each) for each in ids[:SHOWN]]
+    tasks = [doors.tasks.task(task_id) for task_id in ids[:SHOWN]]
     return [replace(task, content=in_order(task.content)) for task in tasks if task is not None]

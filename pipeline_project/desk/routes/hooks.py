@@ -1,4 +1,4 @@
-"""The webhook receiver: other systems post arrivals and outcomes here; a signature over the raw body is the only ticket.
+"""The webhook receiver: other systems post arrivals and outcomes here; a signature of the raw body is the only ticket.
 
     POST /hooks/{workflow}/arrivals
     POST /hooks/{workflow}/outcomes
@@ -110,9 +110,9 @@ class HookReceiver:
 class _Refused(Exception):
     """Ends a request with an answer; `reason` is counted, and `told` is all that the sender learns."""
 
-    def __init__(self, status: int, reason: str, told: str, workflow: str = "") -> None:
+    def __init__(self, status: int, reason: str, detail: str, workflow: str = "") -> None:
         super().__init__(reason)
-        self.status, self.reason, self.told, self.workflow = status, reason, told, workflow
+        self.status, self.reason, self.told, self.workflow = status, reason, detail, workflow
 
 
 def build_hooks_router(receiver: HookReceiver) -> APIRouter:
@@ -121,7 +121,7 @@ def build_hooks_router(receiver: HookReceiver) -> APIRouter:
 
     async def take(workflow: str, kind: EventKind, request: Request, later: BackgroundTasks) -> JSONResponse:
         try:
-            receipt = await _taken(receiver, workflow, kind, request)
+            receipt = await _receive(receiver, workflow, kind, request)
         except _Refused as refused:
             if refused.reason:
                 later.add_task(_count, receiver, refused)
@@ -129,8 +129,8 @@ def build_hooks_router(receiver: HookReceiver) -> APIRouter:
             return JSONResponse({"detail": refused.told}, refused.status, headers, background=later)
         if receiver.chain_is_due(workflow, receipt.night):
             later.add_task(_chain, receiver, workflow, receipt.night)
-        told = {"status": receipt.verdict.value, "night": receipt.night}
-        return JSONResponse(told, 202, background=later)
+        content = {"status": receipt.verdict.value, "night": receipt.night}
+        return JSONResponse(content, 202, background=later)
 
     @router.post("/hooks/{workflow}/arrivals", status_code=202)
     async def arrivals(workflow: str, request: Request, later: BackgroundTasks) -> JSONResponse:
@@ -152,7 +152,7 @@ def build_hooks_app(receiver: HookReceiver) -> FastAPI:
     return app
 
 
-async def _taken(receiver: HookReceiver, workflow: str, kind: EventKind, request: Request) -> Receipt:
+async def _receive(receiver: HookReceiver, workflow: str, kind: EventKind, request: Request) -> Receipt:
     body = await _body(request, receiver.limits.body)
     if not receiver.is_signed(workflow, body, request.headers):
         if not receiver.may_fail(request.client.host if request.client else ""):

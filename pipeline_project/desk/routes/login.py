@@ -50,8 +50,8 @@ async def sign_in(
     if not own_origin(request, frame) or not given or not hmac.compare_digest(given.encode(), form.encode()):
         return _form(request, frame, wanted, 403, "This form had grown old; try again.")
     try:
-        said = name.strip().lower()
-        person = await run_in_threadpool(doors.people.verify, said, password, _place(request, frame, said))
+        account = name.strip().lower()
+        person = await run_in_threadpool(doors.people.verify, account, password, _place(request, frame, account))
     except SignInRefused as error:
         return _form(request, frame, wanted, 401, str(error))
     return await _begin(request, doors, frame, person.name, wanted)
@@ -86,10 +86,10 @@ async def from_provider(request: Request, doors: DoorsDep, frame: FrameDep) -> R
     client = _client(frame)
     assert frame.provider is not None
     try:
-        told = await client.authorize_access_token(request)
+        token = await client.authorize_access_token(request)
     except (AuthlibBaseError, JoseError, ValueError):
         return _form(request, frame, "/", 401, "The provider's answer does not fit this sign-in; try again.")
-    claims = told.get("userinfo") or {}
+    claims = token.get("userinfo") or {}
     if claims.get("iss") != frame.provider.issuer or not claims.get("sub"):
         return _form(request, frame, "/", 401, "The provider's answer does not fit this sign-in; try again.")
     wanted = own_path(request.session.pop(_NEXT, "/"), frame.url)

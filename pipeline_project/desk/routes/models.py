@@ -29,22 +29,22 @@ EARLIER = 10
 def models(request: Request, doors: DoorsDep, said: str = "") -> Response:
     """What waits, who decides now, and what was answered."""
     awaiting = doors.models.awaiting()
-    waits = {each.id for each in awaiting}
+    waits = {proposal.id for proposal in awaiting}
     champions = {name: doors.models.champions(name)[:5] for name in sorted(doors.desks)}
     earlier = {
-        name: [each for each in doors.models.proposals(name, EARLIER) if each.id not in waits]
+        name: [proposal for proposal in doors.models.proposals(name, EARLIER) if proposal.id not in waits]
         for name in sorted(doors.desks)
     }
-    told = {"signed": "Signed: it is rolled out from the next night on.", "refused": "Refused, with your reason."}
-    return page(request, "models.html", awaiting=awaiting, champions=champions, earlier=earlier, said=told.get(said))
+    notices = {"signed": "Signed: it is rolled out from the next night on.", "refused": "Refused, with your reason."}
+    return page(request, "models.html", awaiting=awaiting, champions=champions, earlier=earlier, said=notices.get(said))
 
 
 @router.get("/models/{proposal}", dependencies=[LOOKS])
 def show(request: Request, doors: DoorsDep, session: SessionDep, proposal: int) -> Response:
     """One proposal: gates, money, slices, flips, the model card."""
-    made = _known(doors, proposal)
+    made = _proposal_of(doors, proposal)
     person = session.person
-    waits = any(each.id == proposal for each in doors.models.awaiting())
+    waits = any(open_proposal.id == proposal for open_proposal in doors.models.awaiting())
     return page(
         request,
         "model.html",
@@ -60,7 +60,7 @@ def show(request: Request, doors: DoorsDep, session: SessionDep, proposal: int) 
 @router.post("/models/{proposal}/sign", dependencies=[SIGNS])
 def sign(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
     """Agrees to exactly what this page showed."""
-    terms = doors.desks[_known(doors, proposal).workflow].rollout
+    terms = doors.desks[_proposal_of(doors, proposal).workflow].rollout
     doors.models.sign(proposal, proposal_hash, session.person.name, terms, note.strip() or None)
     return RedirectResponse("/models?said=signed", 303)
 
@@ -68,12 +68,12 @@ def sign(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Has
 @router.post("/models/{proposal}/refuse", dependencies=[SIGNS])
 def refuse(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
     """Says no, and why."""
-    _known(doors, proposal)
+    _proposal_of(doors, proposal)
     doors.models.refuse(proposal, proposal_hash, session.person.name, note)
     return RedirectResponse("/models?said=refused", 303)
 
 
-def _known(doors: Doors, proposal: int) -> StandingProposal:
+def _proposal_of(doors: Doors, proposal: int) -> StandingProposal:
     made = doors.models.proposal(proposal)
     if made is None or made.workflow not in doors.desks:
         raise HTTPException(404)

@@ -79,10 +79,10 @@ def switch(
 
 
 def _by_night(doors: Doors, workflow: str) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for row in doors.nights.counts(workflow).itertuples(index=False):
-        found.setdefault(str(row.night), {})[str(row.option)] = int(row.cases)
-    return found
+        counts.setdefault(str(row.night), {})[str(row.option)] = int(row.cases)
+    return counts
 
 
 def _titles(doors: Doors, workflow: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ Password = Annotated[str, Form(max_length=1000)]
 @router.get("/people", dependencies=[RULES])
 def everyone(request: Request, doors: DoorsDep, frame: FrameDep) -> Response:
     """Every account with its roles, and how far people agree on cases shown twice."""
-    agreement = {name: found for name in doors.desks if (found := doors.repeats.agreement(name))}
+    agreement = {name: pairs for name in doors.desks if (pairs := doors.repeats.agreement(name))}
     provider = frame.provider
     return page(
         request, "people.html", accounts=doors.people.everyone(), all_roles=list(PersonRole), agreement=agreement,
@@ -85,9 +85,9 @@ def close(doors: DoorsDep, session: SessionDep, name: str) -> Response:
 @router.get("/me", dependencies=[needs()])
 def me(request: Request, frame: FrameDep, session: SessionDep, said: str = "") -> Response:
     """The own account."""
-    words = {"password": "Your password is changed; sign in again elsewhere."}.get(said)
+    notice = {"password": "Your password is changed; sign in again elsewhere."}.get(said)
     link = known.link(frame, session.person.name)
-    return page(request, "me.html", said=words, provider=frame.provider, link=link)
+    return page(request, "me.html", said=notice, provider=frame.provider, link=link)
 
 
 @router.post("/me/password", dependencies=[needs()])

@@ -42,17 +42,17 @@ def queue(
 ) -> Response:
     """Open tasks in the order in which they come, and what this person has to do with."""
     person = session.person
-    states = tuple(each for each in OPEN if each.value == state)
+    states = tuple(task_state for task_state in OPEN if task_state.value == state)
     filters = QueueFilter(workflow=workflow or None, why=why or None, states=states)
-    found = doors.tasks.queue(filters, PAGE, _after(after))
+    queue_page = doors.tasks.queue(filters, PAGE, _after(after))
     return page(
         request,
         "queue.html",
-        queue=found,
+        queue=queue_page,
         mine=doors.tasks.mine(person.name),
         desks=doors.desks,
-        whys=[each.value for each in Reason],
-        states=[each.value for each in OPEN],
+        whys=[reason.value for reason in Reason],
+        states=[task_state.value for task_state in OPEN],
         chosen={"workflow": workflow, "why": why, "state": state},
         said=_SAID.get(said),
     )
@@ -65,19 +65,19 @@ def take_next(doors: DoorsDep, session: SessionDep, workflow: Annotated[str, For
     return RedirectResponse("/?said=none" if task is None else place_of(task), 303)
 
 
-def place_of(task: Task, said: str = "") -> str:
+def place_of(task: Task, notice: str = "") -> str:
     """Where a task that was just taken is answered."""
-    more = f"&said={said}" if said else ""
+    more = f"&said={notice}" if notice else ""
     return f"/tasks/{task.id}?claim={task.token}{more}"
 
 
 def _after(text: str) -> tuple[float, int] | None:
     priority, _, last = text.partition(":")
     try:
-        found = (float(priority), int(last)) if text else None
+        position = (float(priority), int(last)) if text else None
     except ValueError:
         return None
-    return found if found and math.isfinite(found[0]) and abs(found[1]) < 2**63 else None
+    return position if position and math.isfinite(position[0]) and abs(position[1]) < 2**63 else None
 
 
 def state_of(text: str) -> TaskState | None:
