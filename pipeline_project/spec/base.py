@@ -65,6 +65,6 @@ def dotted(where: Where) -> str:
 
 def refusal(findings: Iterable[SpecFinding]) -> PydanticCustomError:
     """The error with which a validator refuses a part for several reasons at once."""
-    found = tuple(findings)
-    text = "; ".join(str(finding) for finding in found)
-    return PydanticCustomError(FINDINGS, "{text}", {"text": text, "findings": found})
+    reasons = tuple(findings)
+    text = "; ".join(str(finding) for finding in reasons)
+    return PydanticCustomError(FINDINGS, "{text}", {"text": text, "findings": reasons})

@@ -45,10 +45,10 @@ def workflows_page() -> str:
 
 def example(page: str, kind: str) -> str:
     """The first code block of a kind (`csv` or `yaml`) in a page."""
-    found = re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL)
-    if found is None:
+    block = re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL)
+    if block is None:
         raise ValueError(f"the page has no code block of the kind {kind}")
-    return found.group(1)
+    return block.group(1)
 
 
 def _list(meanings: Mapping[str, str]) -> str:

@@ -103,8 +103,8 @@ def load_all(folders: Sequence[Path] = ()) -> Loaded:
 
 def workflow_files(folders: Sequence[Path] = ()) -> list[Path]:
     """The files that `load_all` reads, each once."""
-    found = (path.resolve() for folder in (SHIPPED, *folders) if folder.is_dir() for path in _files_of(folder))
-    return list(dict.fromkeys(found))
+    paths = (path.resolve() for folder in (SHIPPED, *folders) if folder.is_dir() for path in _files_of(folder))
+    return list(dict.fromkeys(paths))
 
 
 def _files_of(folder: Path) -> list[Path]:
@@ -138,8 +138,8 @@ def _examine(path: Path) -> tuple[WorkflowSpec | None, list[Mistake]]:
     if not isinstance(tree.data, dict):
         sentence = "a workflow begins with keys such as `workflow: a_name`, not with a list or a single value"
         return None, [Mistake(path, *tree.place(()), "", sentence)]
-    spec, found = _judge(tree.data)
-    mistakes = [_mistake(path, tree, finding) for finding in found]
+    spec, spec_findings = _judge(tree.data)
+    mistakes = [_mistake(path, tree, finding) for finding in spec_findings]
     mistakes += [Mistake(path, line, column, dotted(f.where), f.sentence) for f, line, column in tree.findings]
     return (None, sorted(mistakes)) if mistakes else (spec, [])
 
@@ -157,10 +157,10 @@ def _judge(data: Mapping[str, Any]) -> tuple[WorkflowSpec | None, list[SpecFindi
         from pipeline_project.spec.sentences import findings_from
 
         errors = error.errors(include_url=False)
-    found = findings_from(errors)
+    spec_findings = findings_from(errors)
     if not any(error["type"] == FINDINGS for error in errors):
-        found += findings(_draft(data, [finding.where for finding in found]))
-    return None, found
+        spec_findings += findings(_draft(data, [finding.where for finding in spec_findings]))
+    return None, spec_findings
 
 
 def _draft(data: Mapping[str, Any], broken: Sequence[Where]) -> Draft:

@@ -19,19 +19,19 @@ def disallowed(part: Part, listed: Collection[str]) -> Iterator[tuple[Where, str
 def _named(value: Any, where: Where) -> Iterator[tuple[Where, str, Use]]:
     kind: type = type(value)
     if is_part(kind):
-        for name, known in keys_of(kind).items():
-            given, here = getattr(value, name), (*where, known.alias or name)
-            use = _use(known.metadata) or _use_within(known.annotation)
+        for name, info in keys_of(kind).items():
+            given, here = getattr(value, name), (*where, info.alias or name)
+            use = _use(info.metadata) or _use_within(info.annotation)
             if use is None:
                 yield from _named(given, here)
             elif given is not None:
-                yield from ((here, each, use) for each in (named_in(given) if use is Use.TEXT else [given]))
+                yield from ((here, reference, use) for reference in (named_in(given) if use is Use.TEXT else [given]))
     elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from _named(each, (*where, key))
+        for key, entry in value.items():
+            yield from _named(entry, (*where, key))
     elif isinstance(value, tuple | list):
-        for at, each in enumerate(value):
-            yield from _named(each, (*where, at))
+        for at, entry in enumerate(value):
+            yield from _named(entry, (*where, at))
 
 
 def _use(marks: Collection[Any]) -> Use | None:

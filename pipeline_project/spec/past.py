@@ -34,11 +34,11 @@ def said_of(decision: RecordedDecision, spec: Mapping[str, Any]) -> Said:
     Args:
         spec: the one it was made under; the order of its options may be any, that of its labels is the declared one.
     """
-    labels, kept = list(spec.get("labels") or ()), decision.expected_costs
+    labels, recorded_costs = list(spec.get("labels") or ()), decision.expected_costs
     probabilities = by_name(labels, decision.probabilities)
-    if kept is None:
+    if recorded_costs is None:
         return Said(probabilities, {})
-    costs = [math.nan if cost is None else float(cost) for cost in kept]
+    costs = [math.nan if cost is None else float(cost) for cost in recorded_costs]
     order = decision.option_order or _order(decision, spec, labels)
     if order is None:
         return Said(probabilities, {}, tuple(sorted(cost for cost in costs if math.isfinite(cost))))
@@ -53,15 +53,15 @@ def _order(decision: RecordedDecision, spec: Mapping[str, Any], labels: list[str
     if len(options) == 1:
         return list(options)
     cells = {name: full_costs(name, option["costs"], labels) for name, option in options.items()}
-    known: dict[str, float] = {}
+    field_values: dict[str, float] = {}
     amount = next((name for name, f in (spec.get("fields") or {}).items() if f.get("role") == Role.AMOUNT), None)
     if amount is not None and decision.amount is not None:
-        known[amount] = float(decision.amount)
-    found = option_order(
+        field_values[amount] = float(decision.amount)
+    order = option_order(
         tuple(options),
         [math.nan if cost is None else float(cost) for cost in decision.expected_costs or ()],
         decision.probabilities or (),
         {name: [row[label] for label in labels] for name, row in cells.items()},
-        known,
+        field_values,
     )
-    return None if found is None else list(found)
+    return None if order is None else list(order)

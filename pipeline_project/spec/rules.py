@@ -24,10 +24,10 @@ MOST_OF_A_RULE = 50
 
 def findings(draft: Draft) -> list[SpecFinding]:
     """Everything that does not hold between the parts of a draft, in the order of the rules."""
-    found: list[SpecFinding] = []
+    mistakes: list[SpecFinding] = []
     for rule in RULES:
         try:
-            found.extend(islice(rule(draft), MOST_OF_A_RULE))
+            mistakes.extend(islice(rule(draft), MOST_OF_A_RULE))
         except Absent:
             continue
-    return found
+    return mistakes

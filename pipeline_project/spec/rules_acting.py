@@ -78,8 +78,8 @@ def _money(draft: Draft, where: Where, expression: str) -> Iterator[SpecFinding]
     except ExpressionError as error:
         yield SpecFinding(where, str(error))
         return
-    found = [finding for name in names for finding in cost_name(draft, where, name)]
-    yield from found or works(where, expression, names)
+    mistakes = [finding for name in names for finding in cost_name(draft, where, name)]
+    yield from mistakes or works(where, expression, names)
 
 
 def _people(draft: Draft) -> Iterator[SpecFinding]:

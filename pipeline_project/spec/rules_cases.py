@@ -75,9 +75,9 @@ def _bounds(here: Where, spec: Any) -> Iterator[SpecFinding]:
     if len(given) == 2 and given["minimum"] > given["maximum"]:
         yield SpecFinding((*here, "maximum"), f"is smaller than `minimum` ({given['minimum']}); exchange the two")
     only = (("allowed", CATEGORY, "a category"), ("max_length", TEXT, "a text"), ("many", IMAGE, "an image"))
-    for key, kind, words in only:
+    for key, kind, description in only:
         if getattr(spec, key) and spec.holds != kind:
-            yield SpecFinding((*here, key), f"only {words} has `{key}`, not the type {spec.type}; take it out")
+            yield SpecFinding((*here, key), f"only {description} has `{key}`, not the type {spec.type}; take it out")
 
 
 def _roles(draft: Draft) -> Iterator[SpecFinding]:
@@ -180,11 +180,11 @@ def _outcome(draft: Draft) -> Iterator[SpecFinding]:
         yield SpecFinding(
             ("outcome", "true_at"), f"{outcome.true_at} is no field of type time{there_are(times) if times else ''}"
         )
-    for i, known in enumerate(outcome.known_at):
-        if known.field not in (*times, domain.NIGHT, *draft.broken_fields):
+    for i, moment in enumerate(outcome.known_at):
+        if moment.field not in (*times, domain.NIGHT, *draft.broken_fields):
             yield SpecFinding(
                 ("outcome", "known_at", i, "field"),
-                f"{known.field} is neither `night` nor a field of type time{there_are(times)}",
+                f"{moment.field} is neither `night` nor a field of type time{there_are(times)}",
             )
 
 

@@ -73,8 +73,8 @@ def _costs(draft: Draft) -> Iterator[SpecFinding]:
         except ExpressionError as error:
             yield SpecFinding(where, str(error))
             continue
-        found = [finding for name in names for finding in cost_name(draft, where, name)]
-        yield from found or works(where, cell, names)
+        mistakes = [finding for name in names for finding in cost_name(draft, where, name)]
+        yield from mistakes or works(where, cell, names)
 
 
 def _cells(options: Any) -> Iterator[tuple[Where, float | str]]:
@@ -124,8 +124,8 @@ def _contract(draft: Draft) -> Iterator[SpecFinding]:
         except ExpressionError as error:
             yield SpecFinding(where, str(error))
             continue
-        found = [finding for name in names for finding in _compare_name(draft, where, name)]
-        yield from found or works(where, rule, names, comparison=True)
+        mistakes = [finding for name in names for finding in _compare_name(draft, where, name)]
+        yield from mistakes or works(where, rule, names, comparison=True)
 
 
 def _compare_name(draft: Draft, where: Where, name: str) -> Iterator[SpecFinding]:

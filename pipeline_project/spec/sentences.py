@@ -26,8 +26,8 @@ MOST_OF_A_TYPE = 500
 def findings_from(errors: Iterable[ErrorDetails]) -> list[SpecFinding]:
     """One finding for each mistake, however many members of a union complain about it; of very many that are alike the
     first ones, and how many more there are."""
-    found: dict[tuple[Where, str], SpecFinding] = {}
-    told: Counter[tuple[str, Where | None]] = Counter()
+    findings: dict[tuple[Where, str], SpecFinding] = {}
+    counts: Counter[tuple[str, Where | None]] = Counter()
     untold: dict[tuple[str, Where | None], Where] = {}
     for error in errors:
         name, part = error["type"], error["loc"][:-1]
@@ -36,20 +36,20 @@ def findings_from(errors: Iterable[ErrorDetails]) -> list[SpecFinding]:
             ((name, None), MOST_OF_A_TYPE),
         ]
         for kind, most in kinds:
-            told[kind] += 1
-            if told[kind] > most:
+            counts[kind] += 1
+            if counts[kind] > most:
                 # To look for a name that is like each of them would take minutes.
                 untold[kind] = untold[kind] if kind in untold else _follow(error["loc"])[0]
                 break
         else:
             for finding in _findings(error):
-                found.setdefault((finding.where, finding.sentence), finding)
+                findings.setdefault((finding.where, finding.sentence), finding)
     for kind, where in untold.items():
-        more = told[kind] - (MOST_OF_A_TYPE if kind[1] is None else MOST_OF_A_KIND)
-        found[where, kind[0]] = SpecFinding(
+        more = counts[kind] - (MOST_OF_A_TYPE if kind[1] is None else MOST_OF_A_KIND)
+        findings[where, kind[0]] = SpecFinding(
             where, f"from here on {more:,} more are wrong in the same way as those above"
         )
-    return list(found.values())
+    return list(findings.values())
 
 
 def _findings(error: ErrorDetails) -> Iterator[SpecFinding]:
@@ -89,19 +89,19 @@ def _findings(error: ErrorDetails) -> Iterator[SpecFinding]:
 
 
 def _must_be(want: WantedValue, given: Any) -> str:
-    words = in_words(want)
+    expected = in_words(want)
     if given is None:
-        return f"has no value; write {words}, or take the key out"
+        return f"has no value; write {expected}, or take the key out"
     hint = ""
-    if words.startswith("one of ") and isinstance(given, str):
-        hint = closest(given, words.removeprefix("one of ").split(", "))
-    elif words.startswith("a name of"):
+    if expected.startswith("one of ") and isinstance(given, str):
+        hint = closest(given, expected.removeprefix("one of ").split(", "))
+    elif expected.startswith("a name of"):
         hint = _slug(given)
-    elif isinstance(given, int | float) and (words == "text" or words.startswith("a name")):
+    elif isinstance(given, int | float) and (expected == "text" or expected.startswith("a name")):
         hint = f'; put it in quotes: "{str(given).lower() if isinstance(given, bool) else given}"'
-    elif isinstance(given, str) and words.startswith("a list"):
+    elif isinstance(given, str) and expected.startswith("a list"):
         hint = f"; write [{given[:40]}]"
-    return f"must be {words}, not {shown(given)}{hint}"
+    return f"must be {expected}, not {shown(given)}{hint}"
 
 
 def shown(value: Any) -> str:

@@ -95,7 +95,7 @@ class FileFormat(Part):
 
     @field_validator("encoding")
     @classmethod
-    def _known_encoding(cls, value: str) -> str:
+    def _check_encoding(cls, value: str) -> str:
         try:
             # Some codecs, such as zlib, are none of text; others cannot be read in parts.
             codecs.getincrementaldecoder(value)

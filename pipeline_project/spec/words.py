@@ -142,8 +142,8 @@ def plural(want: WantedValue) -> str:
         return "groups of keys"
     if get_origin(want.kind) is tuple:
         return "lists of field names"
-    words = _one(want)
-    return {"text": "texts", _PATTERNS[get_args(Slug)[1].pattern]: "names"}.get(words, f"entries, each {words}")
+    singular = _one(want)
+    return {"text": "texts", _PATTERNS[get_args(Slug)[1].pattern]: "names"}.get(singular, f"entries, each {singular}")
 
 
 def _choice(values: list[str]) -> str:
@@ -161,8 +161,8 @@ def _bounds(limits: tuple[Any, ...]) -> str:
 
 
 def _limit(limits: tuple[Any, ...], name: str) -> Any:
-    found = (getattr(limit, name, None) for part in limits for limit in _flat(part))
-    return next((value for value in found if value is not None), None)
+    values = (getattr(limit, name, None) for part in limits for limit in _flat(part))
+    return next((value for value in values if value is not None), None)
 
 
 def _flat(limit: Any) -> Iterator[Any]:

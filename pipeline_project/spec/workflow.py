@@ -159,9 +159,9 @@ class WorkflowSpec(_EncodedSpec):
 
     @model_validator(mode="after")
     def _holds_together(self) -> WorkflowSpec:
-        found = findings(Draft({name: getattr(self, name) for name in type(self).model_fields}))
-        if found:
-            raise refusal(found)
+        mistakes = findings(Draft({name: getattr(self, name) for name in type(self).model_fields}))
+        if mistakes:
+            raise refusal(mistakes)
         # Frozen for everyone else; what a content needs by default becomes part of the spec and its hash.
         features = {field.holds for field in self.case_schema.fields if field.role == domain.Role.FEATURE}
         for name, modality in MODALITIES.items():
@@ -194,9 +194,11 @@ class WorkflowSpec(_EncodedSpec):
     @property
     def outcome_cell(self) -> OutcomeCell | None:
         """Where the truth stands in the rows themselves; None where it comes in files."""
-        told = self.outcome
+        outcome = self.outcome
         return (
-            OutcomeCell(told.column, told.values, self.case_schema.missing) if isinstance(told, ColumnOutcome) else None
+            OutcomeCell(outcome.column, outcome.values, self.case_schema.missing)
+            if isinstance(outcome, ColumnOutcome)
+            else None
         )
 
     @property

@@ -38,30 +38,32 @@ def standing(checkpoints: Sequence[Checkpoint]) -> CheckpointLines:
     breaks: list[AcceptedBreak] = []
     lost: list[Checkpoint] = []
     findings: list[AuditFinding] = []
-    for each in checkpoints:
-        if not each.valid:
+    for checkpoint in checkpoints:
+        if not checkpoint.valid:
             continue
-        if each.accepted is not None:
-            kept = _kept(each.accepted, stand)
-            if kept is None:
-                words = f"the break in line {each.line} of the checkpoints does not name the ends that lie before it"
-                findings.append(AuditFinding(Tampering.BREAK_FORGED, each.number, words))
+        if checkpoint.accepted is not None:
+            remaining = _left_standing(checkpoint.accepted, stand)
+            if remaining is None:
+                text = (
+                    f"the break in line {checkpoint.line} of the checkpoints does not name the ends that lie before it"
+                )
+                findings.append(AuditFinding(Tampering.BREAK_FORGED, checkpoint.number, text))
             else:
-                lost = [one for one in stand[kept:] if one.accepted is None]
-                stand = stand[:kept]
-                breaks.append(each.accepted)
-        stand.append(each)
+                lost = [one for one in stand[remaining:] if one.accepted is None]
+                stand = stand[:remaining]
+                breaks.append(checkpoint.accepted)
+        stand.append(checkpoint)
     return CheckpointLines(stand, breaks, lost, findings)
 
 
-def _kept(accepted: AcceptedBreak, stand: Sequence[Checkpoint]) -> int | None:
+def _left_standing(accepted: AcceptedBreak, stand: Sequence[Checkpoint]) -> int | None:
     """How many of the checkpoints before a break it leaves standing; None where it does not name the last of them as
     lost and one before that, or none, as the one that the chain agreed with."""
-    ends = [each.end for each in stand]
+    ends = [checkpoint.end for checkpoint in stand]
     if not ends or accepted.lost != ends[-1] or accepted.kept.number < accepted.agreed.number:
         return None
     if accepted.agreed == NOTHING:
         return 0
     # the first of its kind: a break over the very end of a checkpoint is lost with what followed it
-    kept = ends.index(accepted.agreed) + 1 if accepted.agreed in ends else len(ends)
-    return kept if kept < len(ends) else None
+    remaining = ends.index(accepted.agreed) + 1 if accepted.agreed in ends else len(ends)
+    return remaining if remaining < len(ends) else None

@@ -40,7 +40,7 @@ class ChainBatch:
 
 def hash_of(batch: ChainBatch) -> str:
     """The hash that binds a batch to everything before it."""
-    said = {
+    content = {
         "number": batch.number,
         "kind": batch.kind,
         "workflow": batch.workflow,
@@ -49,4 +49,4 @@ def hash_of(batch: ChainBatch) -> str:
         "count": batch.count,
         "at": batch.at,
     }
-    return sha256(_BATCH + canonical(said).encode("ascii")).hexdigest()
+    return sha256(_BATCH + canonical(content).encode("ascii")).hexdigest()

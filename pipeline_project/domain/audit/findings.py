@@ -141,12 +141,12 @@ class ChainVerdict:
         until = f"batch {self.vouched.number}, signed {self.vouched.signed_at.isoformat(timespec='seconds')}"
         later = self.tip - self.vouched.number
         after = f" The {later} after it are linked but not signed yet." if later > 0 else ""
-        known = [finding for finding in self.findings if 0 < finding.batch <= self.vouched.number]
-        apart = f" apart from the {len(known) + self.more} findings listed" if known or self.more else ""
+        covered = [finding for finding in self.findings if 0 < finding.batch <= self.vouched.number]
+        apart = f" apart from the {len(covered) + self.more} findings listed" if covered or self.more else ""
         broken = f" It was not always one chain: {breaks_message(self.breaks)}." if self.breaks else ""
         return f"Everything up to {until}, is as it was recorded{apart}.{after}{broken}"
 
 
 def breaks_message(breaks: Sequence[AcceptedBreak]) -> str:
     """All accepted breaks in one sentence's words; empty without any."""
-    return "; ".join(each.words for each in breaks)
+    return "; ".join(accepted.words for accepted in breaks)

@@ -71,12 +71,12 @@ def proves(leaf: str, proof: Inclusion, root: str) -> bool:
     at, last, path = proof.position, proof.count - 1, list(proof.path)
     if not 0 <= at <= last:
         return False
-    found = bytes.fromhex(leaf)
+    digest = bytes.fromhex(leaf)
     while last > 0:
         if at % 2 or at < last:
             if not path:
                 return False
             beside = bytes.fromhex(path.pop(0))
-            found = sha256(_NODE + (beside + found if at % 2 else found + beside)).digest()
+            digest = sha256(_NODE + (beside + digest if at % 2 else digest + beside)).digest()
         at, last = at // 2, last // 2
-    return not path and found.hex() == root
+    return not path and digest.hex() == root

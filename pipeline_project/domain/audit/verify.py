@@ -74,11 +74,9 @@ class _Check:
     lost: list[_Lost] = field(default_factory=list)
     joined: list[StoredRow] = field(default_factory=list)
 
-    def add(
-        self, what: Tampering, batch: int, words: str, position: int | None = None, last: int | None = None
-    ) -> None:
+    def add(self, what: Tampering, batch: int, text: str, position: int | None = None, last: int | None = None) -> None:
         if len(self.found) < FINDINGS_KEPT:
-            self.found.append(AuditFinding(what, batch, words, position, last))
+            self.found.append(AuditFinding(what, batch, text, position, last))
         else:
             self.more += 1
 
@@ -100,7 +98,7 @@ def verify_chain(
     by_number: dict[int, list[Checkpoint]] = {}
     for checkpoint in stand.checkpoints:
         by_number.setdefault(checkpoint.number, []).append(checkpoint)
-    check = _Check(start or Start(), by_number, frozenset((each.number, each.hash) for each in stand.lost))
+    check = _Check(start or Start(), by_number, frozenset((lost.number, lost.hash) for lost in stand.lost))
     check.found += stand.findings
     for batch, rows in batches:
         _check_rows(check, batch, rows)
@@ -111,7 +109,7 @@ def verify_chain(
     for number, count in orphans:
         check.add(Tampering.INSERTED, number, f"{count} rows belong to batch {number}, which is not there")
     _check_end(check, checkpoints, stand.checkpoints)
-    _tell_moves(check)
+    _report_moves(check)
     tip = check.before
     return ChainVerdict(
         batches=check.batches,
@@ -119,7 +117,7 @@ def verify_chain(
         tip=tip.number if tip else check.start.number,
         tip_hash=tip.hash if tip else check.start.hash,
         vouched=check.vouched,
-        findings=sorted(check.found, key=lambda each: (each.batch, each.position or 0)),
+        findings=sorted(check.found, key=lambda finding: (finding.batch, finding.position or 0)),
         more=check.more,
         breaks=tuple(stand.breaks),
     )
@@ -136,24 +134,24 @@ def _check_rows(check: _Check, batch: ChainBatch, rows: Sequence[StoredRow]) -> 
     whole = positions == list(range(batch.count))
     if not wrong and whole and merkle_root(leaves) == batch.root:
         return
-    if _tell_order(check, batch, rows, wrong):
+    if _report_order(check, batch, rows, wrong):
         return
-    told = _tell_count(check, batch, rows, positions)
+    explained = _report_count(check, batch, rows, positions)
     for i in wrong:
         here = rows[i]
         if here.position >= batch.count:  # told as one too many
             continue
-        words = "it is not what its leaf was made of" if leaves[i] != here.leaf else "its columns and body disagree"
+        what = "it is not what its leaf was made of" if leaves[i] != here.leaf else "its columns and body disagree"
         check.add(
-            Tampering.CHANGED, batch.number, f"row {here.position} of batch {batch.number}: {words}", here.position
+            Tampering.CHANGED, batch.number, f"row {here.position} of batch {batch.number}: {what}", here.position
         )
-        told = True
-    if not told:
-        words = f"the rows of batch {batch.number} are not those that its root was made of"
-        check.add(Tampering.CHANGED, batch.number, words)
+        explained = True
+    if not explained:
+        text = f"the rows of batch {batch.number} are not those that its root was made of"
+        check.add(Tampering.CHANGED, batch.number, text)
 
 
-def _tell_order(check: _Check, batch: ChainBatch, rows: Sequence[StoredRow], wrong: Sequence[int]) -> bool:
+def _report_order(check: _Check, batch: ChainBatch, rows: Sequence[StoredRow], wrong: Sequence[int]) -> bool:
     """Whether some rows only changed places: put back where their leaves were made, they give the root."""
     if len(rows) != batch.count or not 1 < len(wrong) <= _NEARBY:
         return False
@@ -169,30 +167,30 @@ def _tell_order(check: _Check, batch: ChainBatch, rows: Sequence[StoredRow], wro
         return False
     if merkle_root([leaf_hash(place, back[place].body) for place in range(batch.count)]) != batch.root:
         return False
-    told = sorted(rows[i].position for i in wrong)
-    words = f"rows {', '.join(map(str, told[:8]))} of batch {batch.number} changed places"
-    check.add(Tampering.REORDERED, batch.number, words, told[0])
+    moved = sorted(rows[i].position for i in wrong)
+    text = f"rows {', '.join(map(str, moved[:8]))} of batch {batch.number} changed places"
+    check.add(Tampering.REORDERED, batch.number, text, moved[0])
     return True
 
 
-def _tell_count(check: _Check, batch: ChainBatch, rows: Sequence[StoredRow], positions: Sequence[int]) -> bool:
+def _report_count(check: _Check, batch: ChainBatch, rows: Sequence[StoredRow], positions: Sequence[int]) -> bool:
     there = set(positions)
     missing = [position for position in range(batch.count) if position not in there]
     beyond = [row for row in rows if row.position >= batch.count]
     if missing:
-        words = f"{len(missing)} of {batch.count} rows of batch {batch.number} are missing, the first at {missing[0]}"
-        check.add(Tampering.REMOVED, batch.number, words, missing[0])
+        text = f"{len(missing)} of {batch.count} rows of batch {batch.number} are missing, the first at {missing[0]}"
+        check.add(Tampering.REMOVED, batch.number, text, missing[0])
         if len(missing) == 1 and len(check.lost) < _LOST_KEPT:
             check.lost.append(_Lost(batch, {row.position: row.body for row in rows if row.position < batch.count}))
     for row in beyond:
-        words = f"row {row.position} of batch {batch.number} is one too many: it had {batch.count}"
-        check.add(Tampering.INSERTED, batch.number, words, row.position)
+        text = f"row {row.position} of batch {batch.number} is one too many: it had {batch.count}"
+        check.add(Tampering.INSERTED, batch.number, text, row.position)
         if len(check.joined) < _LOST_KEPT:
             check.joined.append(row)
     return bool(missing or beyond)
 
 
-def _tell_moves(check: _Check) -> None:
+def _report_moves(check: _Check) -> None:
     """What is missing in one batch and too many in another was moved."""
     for lost in check.lost:
         for row in check.joined:
@@ -201,9 +199,11 @@ def _tell_moves(check: _Check) -> None:
                 continue
             number = lost.batch.number
             pair = ((Tampering.REMOVED, number, position), (Tampering.INSERTED, row.batch, row.position))
-            check.found = [each for each in check.found if (each.what, each.batch, each.position) not in pair]
-            words = f"row {position} of batch {number} stands in batch {row.batch} now, at {row.position}"
-            check.found.append(AuditFinding(Tampering.MOVED, number, words, position, max(number, row.batch)))
+            check.found = [
+                finding for finding in check.found if (finding.what, finding.batch, finding.position) not in pair
+            ]
+            text = f"row {position} of batch {number} stands in batch {row.batch} now, at {row.position}"
+            check.found.append(AuditFinding(Tampering.MOVED, number, text, position, max(number, row.batch)))
             check.joined.remove(row)
             break
 
@@ -214,17 +214,17 @@ def _tell_moves(check: _Check) -> None:
 def _check_link(check: _Check, batch: ChainBatch) -> None:
     number, before, at = _end(check)
     if batch.number != number + 1:
-        words = f"batches {number + 1} to {batch.number - 1} are missing"
-        check.add(Tampering.REMOVED, number + 1, words, last=batch.number - 1)
+        text = f"batches {number + 1} to {batch.number - 1} are missing"
+        check.add(Tampering.REMOVED, number + 1, text, last=batch.number - 1)
     whole = hash_of(batch) == batch.hash
     if not whole:
-        _tell_batch(check, batch)
+        _report_batch(check, batch)
     elif batch.number == number + 1 and batch.prev_hash != before:
-        words = f"batch {batch.number} does not follow batch {number} as it is now: one of them was written anew"
-        check.add(Tampering.RECHAINED, batch.number, words)
+        text = f"batch {batch.number} does not follow batch {number} as it is now: one of them was written anew"
+        check.add(Tampering.RECHAINED, batch.number, text)
     elif at is not None and batch.at < at:
-        words = f"batch {batch.number} says that it is older than batch {number}"
-        check.add(Tampering.RETIMED, batch.number, words)
+        text = f"batch {batch.number} says that it is older than batch {number}"
+        check.add(Tampering.RETIMED, batch.number, text)
 
 
 def _end(check: _Check) -> tuple[int, str, datetime | None]:
@@ -236,18 +236,18 @@ def _place(batch: ChainBatch) -> tuple[int, str, datetime]:
     return batch.number, batch.hash, batch.at
 
 
-def _tell_batch(check: _Check, batch: ChainBatch) -> None:
+def _report_batch(check: _Check, batch: ChainBatch) -> None:
     """A batch whose hash is not that of its columns: one that changed places, or one that was changed."""
     number = batch.number
     nearby = range(max(1, number - _NEARBY), number + _NEARBY + 1)
-    home = next((each for each in nearby if hash_of(replace(batch, number=each)) == batch.hash), None)
+    home = next((candidate for candidate in nearby if hash_of(replace(batch, number=candidate)) == batch.hash), None)
     if home is not None:
         check.add(Tampering.REORDERED, number, f"batch {number} was written as batch {home}", last=max(home, number))
         return
     at = _end(check)[2]
     if at is not None and batch.at < at:
-        words = f"batch {number} says that it is older than the batch before it, and its hash does not fit"
-        check.add(Tampering.RETIMED, number, words)
+        text = f"batch {number} says that it is older than the batch before it, and its hash does not fit"
+        check.add(Tampering.RETIMED, number, text)
         return
     what = "its hash is that of other columns (kind, workflow, count, time, root or the hash before it)"
     check.add(Tampering.CHANGED, number, f"batch {number}: {what}")
@@ -258,8 +258,8 @@ def _tell_batch(check: _Check, batch: ChainBatch) -> None:
 
 def _check_signed(check: _Check, batch: ChainBatch) -> None:
     if (batch.number, batch.hash) in check.lost_checkpoints:
-        words = f"a break calls the checkpoint over batch {batch.number} lost, and the chain holds that batch"
-        check.add(Tampering.BREAK_FORGED, batch.number, words)
+        text = f"a break calls the checkpoint over batch {batch.number} lost, and the chain holds that batch"
+        check.add(Tampering.BREAK_FORGED, batch.number, text)
     for checkpoint in check.checkpoints.get(batch.number, ()):
         if checkpoint.hash == batch.hash:
             check.vouched = checkpoint
@@ -267,11 +267,11 @@ def _check_signed(check: _Check, batch: ChainBatch) -> None:
         after = check.vouched.number + 1 if check.vouched else check.start.number + 1
         # one finding for the whole chain: after the first disagreement all later checkpoints disagree as well
         if not check.disagreed:
-            words = (
+            text = (
                 f"batches {after} to {batch.number} were written anew: batch {batch.number} has another hash than was "
                 f"signed on {checkpoint.signed_at.isoformat(timespec='seconds')}"
             )
-            check.add(Tampering.RECHAINED, after, words, last=batch.number)
+            check.add(Tampering.RECHAINED, after, text, last=batch.number)
         check.disagreed = True
 
 
@@ -279,15 +279,15 @@ def _check_end(check: _Check, checkpoints: Sequence[Checkpoint], stand: Sequence
     tip = _end(check)[0]
     for checkpoint in checkpoints:
         if not checkpoint.valid:
-            words = (
+            text = (
                 f"line {checkpoint.line} of the checkpoints has no valid signature, or does not follow the line before"
             )
-            check.add(Tampering.CHECKPOINT_FORGED, 0, words)
-    signed = max((each.number for each in stand), default=0)
+            check.add(Tampering.CHECKPOINT_FORGED, 0, text)
+    signed = max((checkpoint.number for checkpoint in stand), default=0)
     if signed > tip:
-        words = f"batches {tip + 1} to {signed} are missing at the end: a checkpoint was signed over {signed}"
-        check.add(Tampering.TRUNCATED, tip + 1, words, last=signed)
-    numbers = [each.number for each in stand]
+        text = f"batches {tip + 1} to {signed} are missing at the end: a checkpoint was signed over {signed}"
+        check.add(Tampering.TRUNCATED, tip + 1, text, last=signed)
+    numbers = [checkpoint.number for checkpoint in stand]
     if any(later < earlier for earlier, later in pairwise(numbers)):
         check.add(Tampering.CHECKPOINT_FORGED, 0, "the checkpoints are not in the order in which the chain grew")
 

@@ -59,13 +59,13 @@ def case_costs(matrix: CostMatrix, columns: Mapping[str, np.ndarray], cases: int
         Shape (cases, options, labels), in the workflow's currency; NaN where a field it needs is missing, or
         where it divides by a field that is 0.
     """
-    known: dict[str | float, np.ndarray] = {}
+    by_cell: dict[str | float, np.ndarray] = {}
     costs = np.empty((cases, len(matrix.options), len(matrix.labels)))
     for o, row in enumerate(matrix.cells):
         for c, cell in enumerate(row):
-            if cell not in known:
-                known[cell] = evaluate(cell, columns, cases)
-            costs[:, o, c] = known[cell]
+            if cell not in by_cell:
+                by_cell[cell] = evaluate(cell, columns, cases)
+            costs[:, o, c] = by_cell[cell]
     costs[~np.isfinite(costs)] = np.nan
     return costs
 

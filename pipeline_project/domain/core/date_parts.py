@@ -61,8 +61,8 @@ def composed(parts: DateParts, row: Mapping[str, str | None], missing: Collectio
     cells = [(row.get(name) or "").strip() for name in parts.columns]
     if any(not cell or cell in missing for cell in cells):
         return None
-    found = _date(cells[0], cells[1], cells[2], weekly=parts.day is None)
-    return found.isoformat() if found else " / ".join(cells)
+    day = _date(cells[0], cells[1], cells[2], weekly=parts.day is None)
+    return day.isoformat() if day else " / ".join(cells)
 
 
 def _date(year: str, month: str, last: str, weekly: bool) -> date | None:

@@ -213,5 +213,5 @@ class HoldRefused(PipelineError):
 
 def waits_for_a_person(name: str) -> bool:
     """Whether the error of this class, by its name, is one that waiting does not mend; its message says what to do."""
-    known = globals().get(name)
-    return isinstance(known, type) and issubclass(known, PipelineError) and not known.passing
+    error_class = globals().get(name)
+    return isinstance(error_class, type) and issubclass(error_class, PipelineError) and not error_class.passing

@@ -35,8 +35,8 @@ def in_order_of(values: Sequence[float] | None, then: Sequence[str], now: Sequen
     """Values said in the order `then`, in the order `now`; None where a name is missing on either side."""
     if values is None or len(values) != len(then) or set(then) != set(now):
         return None
-    said = by_name(then, values)
-    return [said[name] for name in now]
+    value_of = by_name(then, values)
+    return [value_of[name] for name in now]
 
 
 def told_of(decisions: pd.DataFrame, labels: Sequence[str], labels_of: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -47,13 +47,13 @@ def told_of(decisions: pd.DataFrame, labels: Sequence[str], labels_of: Mapping[s
         labels: today's.
         labels_of: of each model version, the labels of which it gives probabilities.
     """
-    said = [
+    reordered = [
         None
-        if each is None or not hasattr(each, "__len__")
-        else in_order_of(each, labels_of.get(str(version), labels), labels)
-        for each, version in zip(decisions["probabilities"], decisions["model_version"], strict=True)
+        if probabilities is None or not hasattr(probabilities, "__len__")
+        else in_order_of(probabilities, labels_of.get(str(version), labels), labels)
+        for probabilities, version in zip(decisions["probabilities"], decisions["model_version"], strict=True)
     ]
-    return decisions.assign(probabilities=pd.Series(said, index=decisions.index, dtype=object))
+    return decisions.assign(probabilities=pd.Series(reordered, index=decisions.index, dtype=object))
 
 
 def costs_told_now(decisions: pa.Table, options: Sequence[str]) -> pa.Table:
@@ -74,9 +74,11 @@ def costs_told_now(decisions: pa.Table, options: Sequence[str]) -> pa.Table:
         return math.isclose(costs[place[cheapest]], cost, **_SAME)
 
     columns = (decisions[name].to_pylist() for name in ("expected_costs", "cheapest", "cheapest_cost"))
-    said = [costs if costs and fits(costs, name, cost) else None for costs, name, cost in zip(*columns, strict=True)]
+    readable_costs = [
+        costs if costs and fits(costs, name, cost) else None for costs, name, cost in zip(*columns, strict=True)
+    ]
     at = decisions.column_names.index("expected_costs")
-    return decisions.set_column(at, "expected_costs", pa.array(said, pa.list_(pa.float64())))
+    return decisions.set_column(at, "expected_costs", pa.array(readable_costs, pa.list_(pa.float64())))
 
 
 def option_order(
@@ -84,7 +86,7 @@ def option_order(
     costs: Sequence[float],
     probabilities: Sequence[float],
     cells: Mapping[str, Sequence[float | str]],
-    known: Mapping[str, float],
+    fields: Mapping[str, float],
 ) -> tuple[str, ...] | None:
     """The order in which costs were written down, found by computing them again; None where that does not tell.
 
@@ -93,11 +95,11 @@ def option_order(
         costs: as they were written down.
         probabilities: they are the expectation of.
         cells: of each option its cost under each label, in the order of the probabilities.
-        known: fields of the case that the cells may read.
+        fields: of the case, those that the cells may read.
     """
     if len(names) != len(costs) or len(names) > _MOST_ORDERED:
         return None
-    again = {name: _expected(cells[name], probabilities, known) for name in names}
+    again = {name: _expected(cells[name], probabilities, fields) for name in names}
     fitting = [order for order in permutations(names) if _fits(order, costs, again)]
     # options that cost the same may stand in either order
     if not fitting or len({tuple(sorted(by_name(order, costs).items())) for order in fitting}) > 1:
@@ -105,9 +107,9 @@ def option_order(
     return fitting[0]
 
 
-def _expected(cells: Sequence[float | str], probabilities: Sequence[float], known: Mapping[str, float]) -> float:
+def _expected(cells: Sequence[float | str], probabilities: Sequence[float], fields: Mapping[str, float]) -> float:
     """NaN where a cell reads what is not known."""
-    columns = {name: np.array([value], dtype=float) for name, value in known.items()}
+    columns = {name: np.array([value], dtype=float) for name, value in fields.items()}
     read = {name for cell in cells if isinstance(cell, str) for name in names_in(cell)}
     if read - columns.keys() or len(cells) != len(probabilities):
         return math.nan

@@ -50,8 +50,8 @@ def plainly(text: str, style: NumberStyle) -> str | None:
         text: trimmed.
     """
     rest, peeled = text, set[str]()
-    while (found := _peel(rest, style, peeled)) is not None:
-        rest, what = found
+    while (outermost := _peel(rest, style, peeled)) is not None:
+        rest, what = outermost
         peeled.add(what)
     core = _core(style.decimal, style.thousands).fullmatch(rest)
     # Two signs, as in (-5) or -5-, say nothing that one could rely on.
@@ -76,7 +76,7 @@ def advice(text: str, style: NumberStyle) -> str:
     for decimal, thousands in product((style.decimal, "," if style.decimal == "." else "."), marks):
         wider = replace(style, decimal=decimal, thousands=thousands, forms=everything)
         if decimal not in thousands and plainly(text, wider) is not None:
-            return _told(text, style, wider)
+            return _keys_to_set(text, style, wider)
     foreign = style.currency and any(
         plainly(text, replace(style, thousands=thousands, forms=everything, currency=other)) is not None
         for other in _SIGNS
@@ -85,7 +85,7 @@ def advice(text: str, style: NumberStyle) -> str:
     return f"no other currency's sign than that of {style.currency} may stand there" if foreign else ""
 
 
-def _told(text: str, style: NumberStyle, wider: NumberStyle) -> str:
+def _keys_to_set(text: str, style: NumberStyle, wider: NumberStyle) -> str:
     """The keys in which the wider style must differ for the text to be read."""
     needed = wider
     for form in wider.forms:

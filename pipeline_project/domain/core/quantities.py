@@ -16,8 +16,8 @@ _LONGEST = timedelta(days=36_525)
 
 def _portion(value: Any) -> Any:
     """`2%` as 0.02; everything else as it stands."""
-    found = _PERCENT.fullmatch(value) if isinstance(value, str) else None
-    return float(Decimal(found["number"]) / 100) if found else value
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    return float(Decimal(match["number"]) / 100) if match else value
 
 
 def _share(value: Any) -> Any:
@@ -35,8 +35,8 @@ def places(value: Any) -> Any:
     Raises:
         ValueError: it could mean two things, or nothing.
     """
-    if isinstance(value, str) and (found := _PERCENT.fullmatch(value)):
-        return f"{found['number']}%"
+    if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
+        return f"{match['number']}%"
     if not isinstance(value, float):
         return value
     if 0 < value < 1:

@@ -51,9 +51,9 @@ class Reason(StrEnum):
     words: ReasonWords
     traits: frozenset[Trait]
 
-    def __new__(cls, code: str, words: ReasonWords, *traits: Trait) -> Self:
+    def __new__(cls, code: str, wording: ReasonWords, *traits: Trait) -> Self:
         reason = str.__new__(cls, code)
-        reason._value_, reason.words, reason.traits = code, words, frozenset(traits)
+        reason._value_, reason.words, reason.traits = code, wording, frozenset(traits)
         return reason
 
     @classmethod
@@ -212,8 +212,8 @@ def words_of(code: str) -> ReasonWords:
     """The words of a reason as the ledger holds it; one that another version wrote is said to be unknown."""
     if code in REASONS:
         return REASONS[code].words
-    said = f"of {code!r}, a reason that this version does not know"
-    return ReasonWords(report=said, desk=f"Because {said}.", because=said)
+    phrase = f"of {code!r}, a reason that this version does not know"
+    return ReasonWords(report=phrase, desk=f"Because {phrase}.", because=phrase)
 
 
 #: Reasons of what is decided without a person.

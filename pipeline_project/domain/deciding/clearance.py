@@ -80,8 +80,8 @@ def broken(verdicts: Sequence[CheckVerdict], basis: Basis) -> list[CheckVerdict]
 
 def missing(verdicts: Sequence[CheckVerdict], basis: Basis) -> list[str]:
     """The checks that have said nothing about what is used."""
-    told = {verdict.check for verdict in verdicts if concerns(verdict, basis)}
-    return [check for check in basis.checks if check not in told]
+    answered = {verdict.check for verdict in verdicts if concerns(verdict, basis)}
+    return [check for check in basis.checks if check not in answered]
 
 
 def clear(workflow: str, night: str, step: Step, verdicts: Sequence[CheckVerdict], basis: Basis) -> None:

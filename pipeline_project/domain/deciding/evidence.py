@@ -54,7 +54,7 @@ def with_truth(rows: pd.DataFrame, outcomes: pd.DataFrame, mature_share: float) 
         outcomes: case_id, label: what is known at the night's start.
         mature_share: of the spec.
     """
-    known = rows.merge(outcomes[[CASE_ID, "label"]].drop_duplicates(CASE_ID), on=CASE_ID, how="left")
-    there = known["label"].notna()
-    ripe = settled_nights(known[NIGHT].to_numpy(), there.to_numpy(), mature_share)
-    return known[there & known[NIGHT].isin(ripe)].reset_index(drop=True)
+    joined = rows.merge(outcomes[[CASE_ID, "label"]].drop_duplicates(CASE_ID), on=CASE_ID, how="left")
+    there = joined["label"].notna()
+    ripe = settled_nights(joined[NIGHT].to_numpy(), there.to_numpy(), mature_share)
+    return joined[there & joined[NIGHT].isin(ripe)].reset_index(drop=True)

@@ -210,23 +210,23 @@ def _seat(
 def _weigh(probability: np.ndarray, cost: np.ndarray, terms: PolicyTerms) -> _Weighed:
     denies = np.array(terms.denies)
     expected = expected_costs(probability, cost)
-    known = np.isfinite(expected).all(axis=1)
-    filled = np.where(known[:, None], expected, 0.0)
+    priced = np.isfinite(expected).all(axis=1)
+    filled = np.where(priced[:, None], expected, 0.0)
     for_machine = np.where(denies, np.inf, filled)
-    cheapest_cost = np.where(known, for_machine.min(axis=1), np.nan)
+    cheapest_cost = np.where(priced, for_machine.min(axis=1), np.nan)
     person_cost = terms.review_cost + np.einsum("cl,cl->c", probability, cost.min(axis=1))
     return _Weighed(
         expected=expected,
-        known=known,
-        cheapest=np.where(known, for_machine.argmin(axis=1), -1),
+        known=priced,
+        cheapest=np.where(priced, for_machine.argmin(axis=1), -1),
         cheapest_cost=cheapest_cost,
         person_cost=person_cost,
         benefit=cheapest_cost - person_cost,
-        denial=known & denies[filled.argmin(axis=1)],
+        denial=priced & denies[filled.argmin(axis=1)],
     )
 
 
-def _mark_failures(reason: np.ndarray, problems: Sequence[str | None], known: np.ndarray) -> np.ndarray:
+def _mark_failures(reason: np.ndarray, problems: Sequence[str | None], priced: np.ndarray) -> np.ndarray:
     """Writes down why a case must go to a person whatever it costs; returns for which cases."""
     problem = np.fromiter((p or "" for p in problems), dtype=object, count=len(problems))
     failed = problem != ""
@@ -234,8 +234,8 @@ def _mark_failures(reason: np.ndarray, problems: Sequence[str | None], known: np
         if named not in REASONS:
             raise ValueError(f"{named!r} is no reason; there are {', '.join(REASONS)}")
         reason[problem == named] = _CODE[REASONS[named]]
-    reason[~failed & ~known] = _CODE[Reason.COST_UNKNOWN]
-    return np.asarray(failed.astype(bool) | ~known)
+    reason[~failed & ~priced] = _CODE[Reason.COST_UNKNOWN]
+    return np.asarray(failed.astype(bool) | ~priced)
 
 
 def _counted(surge: Surge, reason: np.ndarray, sampled: np.ndarray) -> Surge:

@@ -135,8 +135,8 @@ def evidence_of(
     Returns:
         Evidence on the cases whose probabilities and costs are known.
     """
-    known = np.isfinite(probability).all(axis=1) & np.isfinite(cost).all(axis=(1, 2))
-    probability, cost, label = probability[known], cost[known], label[known]
+    usable = np.isfinite(probability).all(axis=1) & np.isfinite(cost).all(axis=(1, 2))
+    probability, cost, label = probability[usable], cost[usable], label[usable]
     if not len(label):
         return NO_EVIDENCE
     expected = np.where(np.array(denies), np.inf, np.einsum("cl,col->co", probability, cost))
@@ -173,7 +173,7 @@ def certify(rungs: Sequence[Rung], cases: int, evidence: Evidence, terms: Promis
         return _none(terms, len(evidence), 0, 1.0, why)
     expected = [len(evidence) * rung.alone / cases if cases else 0.0 for rung in rungs]
     start = next((i for i, n in enumerate(expected) if n >= ROOM * needed), len(rungs) - 1)
-    found: Promise | None = None
+    loosest: Promise | None = None
     failed: tuple[int, int, float] | None = None
     for rung in rungs[start:] if rungs else ():
         # the cases that this rule would have decided alone
@@ -184,9 +184,9 @@ def certify(rungs: Sequence[Rung], cases: int, evidence: Evidence, terms: Promis
             failed = (seen, wrong, bound)
             break
         why = f"{wrong:,} mistakes in {seen:,} past cases: at most {bound:.2%} with {terms.confidence:.0%} confidence"
-        found = Promise(terms.error, terms.confidence, rung.threshold, True, seen, wrong, bound, why)
-    if found is not None:
-        return found
+        loosest = Promise(terms.error, terms.confidence, rung.threshold, True, seen, wrong, bound, why)
+    if loosest is not None:
+        return loosest
     seen, wrong, bound = failed or (0, 0, 1.0)
     why = f"{wrong:,} mistakes in {seen:,} past cases of the least risk: up to {bound:.2%}, more than {terms.error:.2%}"
     return _none(terms, seen, wrong, bound, why)

@@ -49,17 +49,17 @@ def sentences(result: PolicyResult, money: Callable[[float], str]) -> list[str]:
     Args:
         money: writes an amount with its currency.
     """
-    found = []
+    lines = []
     if result.promise is not None:
-        found.append(_promise(result.promise))
+        lines.append(_promise(result.promise))
     budget = result.exploration.budget
     if budget is not None:
-        found.append(_exploration(result.exploration, budget, money))
+        lines.append(_exploration(result.exploration, budget, money))
     if result.surge is not None:
-        found.append(_surge(result.surge, money))
+        lines.append(_surge(result.surge, money))
     if result.beyond:
-        found.append(f"{result.beyond:,} more go to people than there are places for; they queue.")
-    return found
+        lines.append(f"{result.beyond:,} more go to people than there are places for; they queue.")
+    return lines
 
 
 def _promise(promise: Promise) -> str:

@@ -71,8 +71,8 @@ def wait_before(attempt: int, draw: float, asked: float | None = None) -> float:
         asked: seconds that the destination asked for; never less than these.
     """
     most = min(LONGEST_WAIT, FIRST_WAIT * GROWTH ** min(attempt - 1, 30))
-    told = asked if asked is not None and asked > 0 else 0.0
-    return max(min(told, LONGEST_ASKED), most / 2 + draw * most / 2)
+    requested = asked if asked is not None and asked > 0 else 0.0
+    return max(min(requested, LONGEST_ASKED), most / 2 + draw * most / 2)
 
 
 def lease_seconds(longest_try: float, wanted: float = LEASE_SECONDS) -> float:

@@ -42,8 +42,8 @@ def tampering(payload: Mapping[str, Any], recorded: str, named: tuple[str, str, 
         return "its payload is not the one whose fingerprint was recorded with the decision"
     if tuple(payload.get(name) for name in ("workflow", "action", "case")) != named:
         return "its payload speaks of another workflow, action or case than its row"
-    told = payload.get("amount", 0)
-    if not isinstance(told, int | float) or not math.isfinite(money) or round(told, 2) != round(money, 2):
+    amount = payload.get("amount", 0)
+    if not isinstance(amount, int | float) or not math.isfinite(money) or round(amount, 2) != round(money, 2):
         return "its payload pays out another amount than its row"
     return None
 

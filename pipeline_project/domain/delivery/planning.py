@@ -134,16 +134,16 @@ def plan_compensations(terms: ActionTerms, standing: Iterable[OutboxAction]) -> 
     reverse order, once each, up to the point of no return: when that has left, the case only goes forward and nothing
     of it is taken back.
     """
-    known = sorted(standing, key=lambda each: each.planned.step)
-    left = [each for each in known if each.state not in UNSENT]
-    cancelled = [each.planned.key for each in known if each.state in ("waiting", "ready", "held", "dead")]
-    if any(each.planned.final for each in left):
-        return CompensationPlan([], [], [each.planned.key for each in left])
-    undone = [each.planned for each in reversed(left) if each.planned.undo]
+    ordered = sorted(standing, key=lambda action: action.planned.step)
+    left = [action for action in ordered if action.state not in UNSENT]
+    cancelled = [action.planned.key for action in ordered if action.state in ("waiting", "ready", "held", "dead")]
+    if any(action.planned.final for action in left):
+        return CompensationPlan([], [], [action.planned.key for action in left])
+    undone = [action.planned for action in reversed(left) if action.planned.undo]
     return CompensationPlan(
         cancelled,
         [_compensation(terms, planned, step) for step, planned in enumerate(undone)],
-        [each.planned.key for each in left if not each.planned.undo],
+        [action.planned.key for action in left if not action.planned.undo],
     )
 
 

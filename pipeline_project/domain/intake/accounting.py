@@ -43,12 +43,12 @@ class Balance:
     @property
     def words(self) -> str:
         """The balance as a sentence."""
-        told = (
+        sentence = (
             f"{self.arrivals} rows came in: {self.admitted} admitted, {self.quarantined} refused, "
             f"{self.duplicates} repeats, {self.lost} lost, {self.twice} kept twice; {self.unread} lines in no row, "
             f"{self.swallowed} rows with others in them"
         )
-        return told if self.counted else f"{_UNCOUNTED}; {told}"
+        return sentence if self.counted else f"{_UNCOUNTED}; {sentence}"
 
     def as_metadata(self) -> dict[str, int | bool]:
         return asdict(self)
@@ -84,15 +84,15 @@ def balance(
         arrivals, admitted, quarantined: `row_sha256` of the night's tables, one per row.
         earlier: `row_sha256` of the cases of earlier nights.
     """
-    came, kept, before = set(arrivals), set(admitted) | set(quarantined), set(earlier)
-    repeated_from_earlier = (came - kept) & before
+    arrived, stored, before = set(arrivals), set(admitted) | set(quarantined), set(earlier)
+    repeated_from_earlier = (arrived - stored) & before
     return Balance(
         arrivals=len(arrivals),
         admitted=len(admitted),
         quarantined=len(quarantined),
-        duplicates=len(arrivals) - len(came) + len(repeated_from_earlier),
-        lost=len(came - kept - repeated_from_earlier),
-        twice=len((set(admitted) & set(quarantined)) | (kept & before)),
+        duplicates=len(arrivals) - len(arrived) + len(repeated_from_earlier),
+        lost=len(arrived - stored - repeated_from_earlier),
+        twice=len((set(admitted) & set(quarantined)) | (stored & before)),
         unread=lines.unread,
         swallowed=lines.swallowed,
         counted=lines.counted,

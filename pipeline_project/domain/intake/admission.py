@@ -81,7 +81,7 @@ def admit(
         quarantine_limit: share of refused and not yet repaired rows above which the night fails as a whole.
         standing: what else stands already.
     """
-    frame, reasons = typed.frame, {row: list(found) for row, found in typed.reasons.items()}
+    frame, reasons = typed.frame, {row: list(row_reasons) for row, row_reasons in typed.reasons.items()}
     _add_verdicts(reasons, verdicts, len(frame))
     outside = _check_times(typed, window, reasons)
     admitted, refused = _sorted_out(frame, reasons, earlier, standing)
@@ -104,16 +104,16 @@ def _sorted_out(
     frame: pd.DataFrame, reasons: Reasons, earlier: pa.Table | None, standing: KnownCases
 ) -> tuple[list[int], list[int]]:
     """Rows admitted and rows refused, in order; rows in neither are duplicates. `reasons` says why for each refused."""
-    known = standing.before | _known_earlier(frame, earlier)
+    night_of_id = standing.before | _nights_of_earlier_ids(frame, earlier)
     seen: set[str] = _seen_earlier(frame, earlier) | standing.rows
-    taken: dict[str, int] = {}
+    row_of_id: dict[str, int] = {}
     first_file: dict[str, str] = {}
     admitted: list[int] = []
     refused: list[int] = []
     hashes, ids = frame["row_sha256"].tolist(), frame[CASE_ID].astype("object").tolist()
     says, files = frame[CONTENT].astype("object").tolist(), frame["file"].tolist()
 
-    def told_elsewhere(row: int) -> bool:
+    def repeats_another_file(row: int) -> bool:
         free = standing.real or not standing.told or ids[row] in standing.decided or not isinstance(says[row], str)
         return not free and first_file.get(says[row], files[row]) != files[row]
 
@@ -121,19 +121,19 @@ def _sorted_out(
         if hashes[row] in seen:
             continue
         seen.add(hashes[row])
-        if row not in reasons and ids[row] in known:
-            reasons[row] = [(CASE_ID, f"id already used in night {known[ids[row]]} with other content")]
-        elif row not in reasons and ids[row] in taken:
-            first = frame["line"].iat[taken[ids[row]]]
+        if row not in reasons and ids[row] in night_of_id:
+            reasons[row] = [(CASE_ID, f"id already used in night {night_of_id[ids[row]]} with other content")]
+        elif row not in reasons and ids[row] in row_of_id:
+            first = frame["line"].iat[row_of_id[ids[row]]]
             reasons[row] = [(CASE_ID, f"id already used in this night with other content, on line {first}")]
         elif row not in reasons and (why := standing.twin(row, ids[row])):
             reasons[row] = [(CASE_ID, why)]
-        elif row not in reasons and told_elsewhere(row):
+        elif row not in reasons and repeats_another_file(row):
             reasons[row] = [(CASE_ID, f"another file of this night says the same under another id; {TWINS_ADVICE}")]
         if row in reasons:
             refused.append(row)
         else:
-            taken[ids[row]] = row
+            row_of_id[ids[row]] = row
             first_file.setdefault(says[row], files[row])
             admitted.append(row)
     return sorted(admitted), sorted(refused)
@@ -165,16 +165,16 @@ def repaired(arrivals: pa.Table, admitted: Collection[str]) -> int:
     Args:
         admitted: `row_sha256` of the night's cases.
     """
-    kept = set(admitted)
+    admitted_hashes = set(admitted)
     return sum(
-        file.startswith(REPAIR_PREFIX) and row in kept
+        file.startswith(REPAIR_PREFIX) and row in admitted_hashes
         for file, row in zip(arrivals["file"].to_pylist(), arrivals["row_sha256"].to_pylist(), strict=True)
     )
 
 
 def _add_verdicts(reasons: Reasons, verdicts: Sequence[Expectation], rows: int) -> None:
-    explained = {(row, name) for row, found in reasons.items() for name, _ in found}
-    broken = {row for row, found in reasons.items() if any(name is None for name, _ in found)}
+    explained = {(row, name) for row, row_reasons in reasons.items() for name, _ in row_reasons}
+    broken = {row for row, row_reasons in reasons.items() if any(name is None for name, _ in row_reasons)}
     for verdict in verdicts:
         if verdict.systemic and not verdict.passed and not verdict.evaluated:
             for row in range(rows):
@@ -198,7 +198,7 @@ def _check_times(typed: TypedRows, window: NightWindow, reasons: Reasons) -> np.
     return ((times < window.start) | (times >= window.end)).to_numpy(bool)
 
 
-def _known_earlier(frame: pd.DataFrame, earlier: pa.Table | None) -> dict[str, str]:
+def _nights_of_earlier_ids(frame: pd.DataFrame, earlier: pa.Table | None) -> dict[str, str]:
     """case_id -> the first night, of those earlier cases whose id came again."""
     if earlier is None or not earlier.num_rows or frame.empty:
         return {}
@@ -255,19 +255,19 @@ def reason_counts(reasons: Iterable[Iterable[str]]) -> dict[str, int]:
 
 def commonest(reasons: Mapping[str, int], at_most: int = 3) -> str:
     """The most frequent reasons with their counts, as a person reads them."""
-    told = [f"{count} times {reason}" for reason, count in list(reasons.items())[:at_most]]
-    others = len(reasons) - len(told)
-    return ", ".join(told) + (f" and {others} other reason{'s' * (others > 1)}" if others else "")
+    phrases = [f"{count} times {reason}" for reason, count in list(reasons.items())[:at_most]]
+    others = len(reasons) - len(phrases)
+    return ", ".join(phrases) + (f" and {others} other reason{'s' * (others > 1)}" if others else "")
 
 
 def _systemic(
     verdicts: Sequence[Expectation], refused: int, repaired: int, arrivals: int, limit: float | None
 ) -> tuple[str, ...]:
-    found = [verdict.detail or verdict.rule for verdict in verdicts if verdict.systemic and not verdict.passed]
+    causes = [verdict.detail or verdict.rule for verdict in verdicts if verdict.systemic and not verdict.passed]
     share = open_share(refused, repaired, arrivals)
     if limit is not None and share > limit:
-        found.append(
+        causes.append(
             f"{share:.0%} of {arrivals} rows were refused; quarantine_limit is {limit:.0%}. "
             "Repair them, or raise the limit in the spec when this is how the source is"
         )
-    return tuple(found)
+    return tuple(causes)

@@ -50,8 +50,8 @@ def contents(columns: Mapping[str, pd.Series], schema: CaseSchema, rows: int) ->
             parts.append([None if text is None else f"{name}={text}" for text in _written(columns[field.name], field)])
     if not parts:
         return [None] * rows
-    told = ("\x1f".join(part for part in row if part is not None) for row in zip(*parts, strict=True))
-    return [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32] if text else None for text in told]
+    texts = ("\x1f".join(part for part in row if part is not None) for row in zip(*parts, strict=True))
+    return [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32] if text else None for text in texts]
 
 
 def contents_as(cells: list[dict[str, str]], schema: CaseSchema) -> list[str | None] | None:
@@ -76,9 +76,11 @@ def _written(values: pd.Series, field: Field) -> list[str | None]:
         numbers = values.to_numpy(np.float64) + 0.0  # no minus before a zero
         return [None if number != number else repr(float(number)) for number in numbers]
     if field.holds == FieldType.TIME:
-        known = values.notna().to_numpy(bool)
+        present = values.notna().to_numpy(bool)
         moments = values.dt.as_unit("us").astype("int64").to_numpy()
-        return [str(moment) if there else None for moment, there in zip(moments.tolist(), known.tolist(), strict=True)]
+        return [
+            str(moment) if there else None for moment, there in zip(moments.tolist(), present.tolist(), strict=True)
+        ]
     return [_text(value, field) for value in values.astype("object").tolist()]
 
 

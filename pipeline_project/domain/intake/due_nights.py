@@ -71,14 +71,14 @@ class Taken:
     late_at: float | None = None
 
 
-def looked_back_too_early(taken: Mapping[str, Taken]) -> list[str]:
+def looked_back_too_early(intakes: Mapping[str, Taken]) -> list[str]:
     """The nights that ran before something late was taken in for a night before them, in order: what they looked back
     on is no longer what it was."""
     marked, latest = [], float("-inf")
-    for night in sorted(taken):
-        if taken[night].at < latest:
+    for night in sorted(intakes):
+        if intakes[night].at < latest:
             marked.append(night)
-        latest = max(latest, taken[night].late_at or latest)
+        latest = max(latest, intakes[night].late_at or latest)
     return marked
 
 
@@ -99,8 +99,8 @@ def looked_at(nights: Iterable[str], alerts: Iterable[OpenAlert]) -> list[str]:
     """The nights to look at where each costs something and there are no turns: the latest, and those that an open alert
     calls stale already."""
     ordered = sorted(nights)
-    told = {alert.key.rpartition("/")[2] for alert in alerts if alert.kind == LATE_ALERT}
-    return sorted({*ordered[-(RECENT + OTHERS) :], *(told & set(ordered))})
+    stale = {alert.key.rpartition("/")[2] for alert in alerts if alert.kind == LATE_ALERT}
+    return sorted({*ordered[-(RECENT + OTHERS) :], *(stale & set(ordered))})
 
 
 def nights_to_run(

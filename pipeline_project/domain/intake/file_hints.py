@@ -33,9 +33,9 @@ def looks_like(head: bytes, wanted: str = "csv") -> str:
     """
     if head.startswith(b"PK\x03\x04") and (b"[Content_Types].xml" in head or b"xl/" in head):
         return "it is an Excel workbook; save the sheet as CSV"
-    for mark, words in _MARKS:
+    for mark, hint in _MARKS:
         if head.startswith(mark):
-            return "" if wanted == "parquet" and mark == b"PAR1" else words
+            return "" if wanted == "parquet" and mark == b"PAR1" else hint
     text = _text(head).lstrip()
     if _HTML.search(text[:HEAD]):
         return _PAGE
@@ -84,8 +84,8 @@ class DeclaredColumns:
         if not columns:
             return None
         missing = [column for column in self.required if column not in columns]
-        known = any(column in columns for column in (*self.required, *self.optional))
-        if not missing or (rows and not self.strict and (known or not another)):
+        recognised = any(column in columns for column in (*self.required, *self.optional))
+        if not missing or (rows and not self.strict and (recognised or not another)):
             return None
         return column_advice(missing[0], columns, self.required[missing[0]])
 

@@ -47,8 +47,8 @@ def look_at_rows(arrivals: pa.Table, schema: CaseSchema, limit: float) -> Iterat
     ]
     if len(rows) < len(arrivals):
         broken = len(arrivals) - len(rows)
-        words = f"{_of(broken, len(arrivals), 'lines')} cannot be split into the columns of the header"
-        yield Seen(("source",), f"{words}; see `delimiter`, `encoding`", broken > limit * len(arrivals))
+        sentence = f"{_of(broken, len(arrivals), 'lines')} cannot be split into the columns of the header"
+        yield Seen(("source",), f"{sentence}; see `delimiter`, `encoding`", broken > limit * len(arrivals))
     names = list(dict.fromkeys(name for row in rows for name in row))
     for field in schema.fields if rows else ():
         lacking = next((column for column in field.columns if column not in names), None)
@@ -72,8 +72,8 @@ def _cells(rows: Sequence[dict[str, str]], field: Field, schema: CaseSchema, lim
         yield Seen(where, f"none of {given:,} values can be read as a {field.type.value}{hint}")
     elif unread:
         serious = field.required and unread > limit * len(rows)
-        words = f"{_of(unread, given, 'values')} cannot be read as a {field.type.value}{_formats(field, schema)}"
-        yield Seen(where, words, serious)
+        sentence = f"{_of(unread, given, 'values')} cannot be read as a {field.type.value}{_formats(field, schema)}"
+        yield Seen(where, sentence, serious)
 
 
 def _formats(field: Field, schema: CaseSchema) -> str:
@@ -89,14 +89,14 @@ def look_at_ids(typed: TypedRows) -> Iterator[Seen]:
     frame = typed.frame
     declared = typed.schema.by_role(Role.ID)
     where: tuple[str, ...] = ("fields", declared.name) if declared else ("id_from",)
-    known = frame[frame["case_id"].notna()]
-    unlike = known.groupby("case_id")["row_sha256"].nunique()
-    several, repeated = int((unlike > 1).sum()), len(known) - int(unlike.sum())
+    with_id = frame[frame["case_id"].notna()]
+    unlike = with_id.groupby("case_id")["row_sha256"].nunique()
+    several, repeated = int((unlike > 1).sum()), len(with_id) - int(unlike.sum())
     if several:
-        words = f"{_of(several, len(unlike), 'ids')} stand in several rows that differ; one id is one case"
-        yield Seen(where, f"{words}, so of each only the first row is admitted")
+        sentence = f"{_of(several, len(unlike), 'ids')} stand in several rows that differ; one id is one case"
+        yield Seen(where, f"{sentence}, so of each only the first row is admitted")
     if repeated:
-        yield Seen(where, f"{_of(repeated, len(known), 'rows')} repeat another one exactly and are dropped", False)
+        yield Seen(where, f"{_of(repeated, len(with_id), 'rows')} repeat another one exactly and are dropped", False)
 
 
 def look_at_contract(verdicts: Sequence[Expectation], rows: int, limit: float) -> Iterator[Seen]:
@@ -107,25 +107,25 @@ def look_at_contract(verdicts: Sequence[Expectation], rows: int, limit: float) -
         counted = verdict.name in ("rows_whole", "id_usable") or verdict.name.endswith(("_has_value", "_readable"))
         if verdict.failed and not counted:
             where = ("fields", verdict.column) if verdict.column else ("contract",)
-            words = f"{_of(len(verdict.failed), verdict.evaluated, 'rows')} break the rule `{verdict.rule}`"
-            yield Seen(where, words, mistake=len(verdict.failed) > limit * rows)
+            sentence = f"{_of(len(verdict.failed), verdict.evaluated, 'rows')} break the rule `{verdict.rule}`"
+            yield Seen(where, sentence, mistake=len(verdict.failed) > limit * rows)
     if rows and len(refused) > limit * rows:
-        words = f"{_of(len(refused), rows, 'rows')} would be refused, and quarantine_limit is {limit:.0%}"
-        yield Seen(("contract", "quarantine_limit"), f"{words}: such a night stops")
+        sentence = f"{_of(len(refused), rows, 'rows')} would be refused, and quarantine_limit is {limit:.0%}"
+        yield Seen(("contract", "quarantine_limit"), f"{sentence}: such a night stops")
 
 
 def look_at_outcomes(arrived: ArrivedOutcomes, labels: Sequence[str]) -> Iterator[Seen]:
     """What cannot be used of the outcomes of the nights that were looked at."""
     read, problems = arrived.rows, arrived.problems
-    told = len(read) + len(problems)
+    total = len(read) + len(problems)
     reasons = Counter(problem.reason for problem in problems)
     for reason, count in reasons.most_common(_LISTED):
-        yield Seen(("outcome",), f"{_of(count, told, 'outcomes')}: {reason}", mistake=count == told)
+        yield Seen(("outcome",), f"{_of(count, total, 'outcomes')}: {reason}", mistake=count == total)
     if len(reasons) > _LISTED:
         more = len(reasons) - _LISTED
         yield Seen(("outcome",), f"and {more} more reasons why outcomes cannot be used", mistake=not len(read))
     if problems and not len(read):
-        yield Seen(("outcome",), f"none of {told:,} outcomes can be used; the labels are {', '.join(labels[:12])}")
+        yield Seen(("outcome",), f"none of {total:,} outcomes can be used; the labels are {', '.join(labels[:12])}")
     unseen = [label for label in labels if label not in set(read["label"].to_pylist())]
     if len(read) and unseen:
         yield Seen(("labels",), f"no outcome that was looked at says {', '.join(unseen[:12])}", mistake=False)

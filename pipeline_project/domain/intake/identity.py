@@ -57,7 +57,7 @@ def changed_ids(now: Identity, earlier: Sequence[Identity], night: str, decided_
         earlier: of the specs under which the workflow has decided.
         decided_otherwise: whether this night was decided under one of them with other ids.
     """
-    other = next((each for each in reversed(earlier) if each.made_from != now.made_from), None)
+    other = next((identity for identity in reversed(earlier) if identity.made_from != now.made_from), None)
     if other is None:
         return None
     what = f"the ids of {now.workflow} are made from {now.words}, those under which it decided from {other.words}"

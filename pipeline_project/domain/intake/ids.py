@@ -29,8 +29,8 @@ def canonical(text: str) -> str:
 
     A column of integers becomes one of fractions as soon as one value is missing.
     """
-    found = _WHOLE.fullmatch(text)
-    return found[1] if found and abs(int(found[1])) < _EXACT else text
+    match = _WHOLE.fullmatch(text)
+    return match[1] if match and abs(int(match[1])) < _EXACT else text
 
 
 def canonical_ids(text: pd.Series) -> pd.Series:
@@ -38,7 +38,7 @@ def canonical_ids(text: pd.Series) -> pd.Series:
     whole = text.str.fullmatch(_WHOLE.pattern, na=False).to_numpy(bool)
     if not whole.any():
         return text
-    return text.mask(whole, text.where(whole, "").map(lambda each: canonical(str(each))))
+    return text.mask(whole, text.where(whole, "").map(lambda cell: canonical(str(cell))))
 
 
 def damaged(text: pd.Series) -> dict[str, pd.Series]:

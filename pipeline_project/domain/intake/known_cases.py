@@ -79,19 +79,19 @@ def places(
         history: night, case_id and content_sha256 of the cases, or None.
         but: a night that is left out.
     """
-    found: dict[str, list[CasePlace]] = {}
+    by_content: dict[str, list[CasePlace]] = {}
     if history is None or not wanted:
-        return found
+        return by_content
     for row in hits(history, CONTENT, list(wanted)).select([NIGHT, CASE_ID, CONTENT]).to_pylist():
         if row[NIGHT] != but:
-            found.setdefault(row[CONTENT], []).append(CasePlace(workflow, row[NIGHT], row[CASE_ID]))
-    return found
+            by_content.setdefault(row[CONTENT], []).append(CasePlace(workflow, row[NIGHT], row[CASE_ID]))
+    return by_content
 
 
 def merged(parts: Iterable[Mapping[str, Sequence[CasePlace]]]) -> dict[str, list[CasePlace]]:
     """Several of `places` as one."""
     whole: dict[str, list[CasePlace]] = {}
     for part in parts:
-        for content, found in part.items():
-            whole.setdefault(content, []).extend(found)
+        for content, case_places in part.items():
+            whole.setdefault(content, []).extend(case_places)
     return whole

@@ -105,18 +105,18 @@ class Landed:
 
     @property
     def words(self) -> str:
-        told = [*self.broken, *self.unusual, *self.unread]
-        if told:
-            return "; ".join(told)
-        came = f"{self.rows:,} row{'s' * (self.rows != 1)} came"
-        return f"{came}, as usual ({self.usual.words})" if self.usual else f"{came}; too few nights to compare with"
+        remarks = [*self.broken, *self.unusual, *self.unread]
+        if remarks:
+            return "; ".join(remarks)
+        text = f"{self.rows:,} row{'s' * (self.rows != 1)} came"
+        return f"{text}, as usual ({self.usual.words})" if self.usual else f"{text}; too few nights to compare with"
 
     def as_metadata(self) -> dict[str, Any]:
         """The numbers, for the check."""
         usual = self.usual
-        found = {"rows": self.rows, "unread_files": len(self.unread), "compared_with": usual.nights if usual else 0}
+        figures = {"rows": self.rows, "unread_files": len(self.unread), "compared_with": usual.nights if usual else 0}
         span = ("usual_low", "usual_median", "usual_high")
-        return found | (dict(zip(span, (usual.low, usual.middle, usual.high), strict=True)) if usual else {})
+        return figures | (dict(zip(span, (usual.low, usual.middle, usual.high), strict=True)) if usual else {})
 
 
 def weekday(night: str) -> str:
@@ -153,8 +153,8 @@ def judge(
     broken = tuple(_broken(night, rows, expected))
     # what the spec says of a night is not said a second time by comparison
     unusual = () if broken else tuple(_unusual(night, rows, expected, compared))
-    told = tuple(each.sentence for each in unread if each.sure or not rows)
-    return Landed(rows, broken, unusual, told, compared)
+    unread_sentences = tuple(overlooked.sentence for overlooked in unread if overlooked.sure or not rows)
+    return Landed(rows, broken, unusual, unread_sentences, compared)
 
 
 def _broken(night: str, rows: int, expected: Expected) -> list[str]:

@@ -63,31 +63,31 @@ class NearMiss:
         return f"{self.path} is not read: {self.hint}, and the pattern is {pattern}; rename it, or correct the pattern"
 
 
-def near_misses(paths: Iterable[str], pattern: str, known: Callable[[str], bool]) -> Iterator[NearMiss]:
+def near_misses(paths: Iterable[str], pattern: str, is_read: Callable[[str], bool]) -> Iterator[NearMiss]:
     """The files among `paths` that look as if they were meant for a pattern, in their order; one whose name can be
     read as several days, once for each.
 
     Args:
         paths: below the folder, with slashes.
         pattern: with `{night}`, as declared.
-        known: whether a path is one that is read, by this pattern or another one of the workflow.
+        is_read: whether a path is one that is read, by this pattern or another one of the workflow.
     """
     wanted = re.sub(r"\{night(:[^{}]*)?\}", _NIGHT, pattern)
     for path in paths:
-        if not known(path):
+        if not is_read(path):
             yield from _near(path, wanted)
 
 
 def _near(path: str, wanted: str) -> Iterator[NearMiss]:
     nights = list(_nights_in(path))
-    told = set()
+    reported = set()
     for day, written, spelled in nights:
         other = [] if _ISO.fullmatch(spelled) else [f"it writes the night as {spelled}"]
         hints, sure = _hints(written, wanted), True
         if hints is None and _end(written).lower() in _TABLES and _end(written).lower() == _end(wanted).lower():
             hints, sure = [_OTHERWISE], _alike(written, wanted)
-        if hints is not None and (other or hints) and day not in told:
-            told.add(day)
+        if hints is not None and (other or hints) and day not in reported:
+            reported.add(day)
             yield NearMiss(path, day, " and ".join([*other, *hints]), sure)
     parts, names = path.split("/"), wanted.split("/")
     nightless = not nights and _NIGHT not in names[-1] and len(parts) <= len(names)
@@ -109,9 +109,9 @@ def _nights_in(path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _day(match: re.Match[str]) -> str | None:
-    found = match.groupdict()
-    year, number = int(found["y"]) + 2000 * (len(found["y"]) == 2), int(found["d"])
-    month = int(found["m"]) if found.get("m") else _MONTHS.index(found["name"].lower()) + 1
+    parts = match.groupdict()
+    year, number = int(parts["y"]) + 2000 * (len(parts["y"]) == 2), int(parts["d"])
+    month = int(parts["m"]) if parts.get("m") else _MONTHS.index(parts["name"].lower()) + 1
     try:
         return date(year, month, number).isoformat() if _YEARS[0] <= year <= _YEARS[1] else None
     except ValueError:

@@ -21,7 +21,7 @@ def pattern_problem(pattern: str) -> str | None:
     if any(match["format"] == "" for match in _NIGHT.finditer(pattern)):
         return "says nothing after {night:; write for instance {night:%Y%m%d}"
     used = "".join(formats)
-    unknown = [found for found in re.findall("%(.?)", used) if found not in DIRECTIVES]
+    unknown = [directive for directive in re.findall("%(.?)", used) if directive not in DIRECTIVES]
     if unknown or re.search(r"[*?\[\]]", used):
         return "may write a night with %Y, %m, %d, %j and %y, as in {night:%Y%m%d}"
     year, day = "%Y" in used or "%y" in used, "%j" in used or ("%m" in used and "%d" in used)
@@ -36,7 +36,7 @@ def night_glob(pattern: str, night: date | None = None) -> str:
         if night is not None:
             # Years before 1000 too have four digits; strftime leaves that to the platform.
             return night.strftime(form.replace("%Y", f"{night.year:04d}"))
-        return re.sub("%(.)", lambda found: "?" * DIRECTIVES[found[1]], form)
+        return re.sub("%(.)", lambda directive: "?" * DIRECTIVES[directive[1]], form)
 
     return _NIGHT.sub(written, pattern.replace("[", "[[]"))
 
@@ -46,22 +46,22 @@ def night_in(name: str, pattern: str) -> str | None:
     match = re.fullmatch(_expression(pattern), name)
     if match is None:
         return None
-    said = {key: int(value) for key, value in match.groupdict().items()}
-    year = said["Y"] if "Y" in said else 2000 + said["y"]
+    numbers = {key: int(value) for key, value in match.groupdict().items()}
+    year = numbers["Y"] if "Y" in numbers else 2000 + numbers["y"]
     try:
-        if "m" in said and "d" in said:
-            night = date(year, said["m"], said["d"])
+        if "m" in numbers and "d" in numbers:
+            night = date(year, numbers["m"], numbers["d"])
         else:
-            night = date.fromordinal(date(year, 1, 1).toordinal() + said["j"] - 1)
+            night = date.fromordinal(date(year, 1, 1).toordinal() + numbers["j"] - 1)
     except ValueError:
         return None
     # Where a part is said twice in different ways, as %y beside %Y, both must say the same.
-    said_again = all(int(night.strftime(f"%{key}")) == value for key, value in said.items() if key != "Y")
+    said_again = all(int(night.strftime(f"%{key}")) == value for key, value in numbers.items() if key != "Y")
     return night.isoformat() if said_again and night.year == year else None
 
 
 def _expression(pattern: str) -> str:
-    known = {"*": "[^/]*", "?": "[^/]"}
+    wildcards = {"*": "[^/]*", "?": "[^/]"}
     seen: set[str] = set()
 
     def digits(key: str) -> str:
@@ -72,8 +72,8 @@ def _expression(pattern: str) -> str:
 
     parts, at = [], 0
     for match in _NIGHT.finditer(pattern):
-        parts += [known.get(character, re.escape(character)) for character in pattern[at : match.start()]]
+        parts += [wildcards.get(character, re.escape(character)) for character in pattern[at : match.start()]]
         pieces = re.split("%(.)", match["format"] or _ISO)
         parts += [digits(piece) if odd % 2 else re.escape(piece) for odd, piece in enumerate(pieces)]
         at = match.end()
-    return "".join([*parts, *(known.get(character, re.escape(character)) for character in pattern[at:])])
+    return "".join([*parts, *(wildcards.get(character, re.escape(character)) for character in pattern[at:])])

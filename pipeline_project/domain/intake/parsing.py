@@ -107,8 +107,8 @@ def _without_nan(text: pd.Series, absent: np.ndarray) -> tuple[pd.Series, np.nda
 
 
 def _number_hint(cell: str, style: NumberStyle) -> str:
-    told = advice(cell, style)
-    return f"decimal mark `{style.decimal}`" + (f"; {told}" if told else "")
+    hint = advice(cell, style)
+    return f"decimal mark `{style.decimal}`" + (f"; {hint}" if hint else "")
 
 
 def times(text: pd.Series, absent: np.ndarray, declared: Field, schema: CaseSchema) -> Parsed:

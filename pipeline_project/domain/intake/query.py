@@ -65,22 +65,22 @@ class _Text:
 def query_problem(query: str) -> str | None:
     """Why a source may not ask this, or None: the end of a sentence that begins with `query`."""
     try:
-        found = _cut(query)
+        tokens = _cut(query)
     except _Problem as problem:
         return str(problem)
-    if not found.words or found.words[0] not in _BEGINNINGS:
+    if not tokens.words or tokens.words[0] not in _BEGINNINGS:
         return "must be a SELECT; a source only reads"
-    for word in found.words:
+    for word in tokens.words:
         if word in _CHANGES:
             return f'must only read, and {word.upper()} changes something (a column of that name is written "{word}")'
-    for name in found.calls:
+    for name in tokens.calls:
         if _FUNCTIONS.match(name):
             return f"must only read, and {name.lower()} is no function for a source"
     return None
 
 
 def _cut(query: str) -> _Text:
-    found, last, at, ended = _Text(), "", 0, False
+    tokens, last, at, ended = _Text(), "", 0, False
     while at < len(query):
         piece = _PIECES.match(query, at)
         assert piece is not None  # the last alternative takes any character
@@ -90,12 +90,12 @@ def _cut(query: str) -> _Text:
         _check_piece(kind, text, ended)
         ended = ended or text == ";"
         if kind == "word":
-            found.words.append(text.lower())
+            tokens.words.append(text.lower())
         if text == "(" and last:
-            found.calls.append(last)
+            tokens.calls.append(last)
         if kind not in ("space", "comment", "block"):
             last = {"word": text, "quoted": text[1:-1].replace('""', '"')}.get(kind, "")
-    return found
+    return tokens
 
 
 def _check_piece(kind: str, text: str, ended: bool) -> None:

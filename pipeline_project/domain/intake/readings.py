@@ -55,9 +55,9 @@ def as_json(readings: Iterable[FileReading]) -> list[dict[str, object]]:
     return [asdict(reading) for reading in readings]
 
 
-def from_json(told: Sequence[Mapping[str, object]]) -> list[FileReading]:
+def from_json(entries: Sequence[Mapping[str, object]]) -> list[FileReading]:
     """What `as_json` wrote."""
-    return [FileReading(**{**each, "detected": tuple(each["detected"])}) for each in told]  # type: ignore[arg-type]
+    return [FileReading(**{**entry, "detected": tuple(entry["detected"])}) for entry in entries]  # type: ignore[arg-type]
 
 
 def lines_of(raw: str, delimiter: str | None) -> int:
@@ -120,13 +120,13 @@ def holds_rows(cells: Sequence[str], delimiter: str) -> bool:
     return False
 
 
-def _alike(found: Sequence[str | None], expected: Sequence[str | None]) -> bool:
+def _alike(actual: Sequence[str | None], expected: Sequence[str | None]) -> bool:
     # One cell more or less is still a row, only a broken one; what is compared stands before that cell.
-    if abs(len(found) - len(expected)) > (1 if len(expected) > 3 else 0):
+    if abs(len(actual) - len(expected)) > (1 if len(expected) > 3 else 0):
         return False
-    pairs = [(f, e) for f, e in zip(found, expected, strict=False) if f and e]
+    pairs = [(f, e) for f, e in zip(actual, expected, strict=False) if f and e]
     same = [f for f, e in pairs if f == e]
-    if len(found) == len(expected):
+    if len(actual) == len(expected):
         return len(same) > len(pairs) - len(same)
     return len(same) == len(pairs) >= 2 and set(same) != {"letters"}
 

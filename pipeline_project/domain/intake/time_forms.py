@@ -56,13 +56,13 @@ def from_form(text: pd.Series, form: str, decimal: str = ".", by_size: bool = Fa
         datetime64[us] without a zone: UTC for counts since 1970, local time for days of Excel.
     """
     mark = re.escape(decimal) if decimal == "." else rf"[.{re.escape(decimal)}]"
-    found = text.where(text.str.fullmatch(rf"-?[0-9]{{1,19}}(?:{mark}[0-9]+)?", na=False))
-    cells = [cell.replace(decimal, ".").partition(".") if isinstance(cell, str) else ("0", "", "") for cell in found]
+    numeric = text.where(text.str.fullmatch(rf"-?[0-9]{{1,19}}(?:{mark}[0-9]+)?", na=False))
+    cells = [cell.replace(decimal, ".").partition(".") if isinstance(cell, str) else ("0", "", "") for cell in numeric]
     # Whole numbers and the rest apart: 19 digits are more than a float keeps.
     whole = np.array([int(before) for before, _, _ in cells], dtype="object")
     rest = np.array([float(f"{'-' * before.startswith('-')}0.{behind or 0}") for before, _, behind in cells])
     size = np.abs(whole.astype("float64"))
-    usable = found.notna().to_numpy(bool, copy=True)
+    usable = numeric.notna().to_numpy(bool, copy=True)
     if form in _SERIALS:
         usable &= (size >= _FIRST_SERIAL) & (size < 1e8) & (whole > 0)
         # To the millisecond: a cell's digits end there, and 09:14 must not become 09:13:59.999999.
@@ -103,10 +103,10 @@ def time_advice(cell: str) -> str:
 
 @lru_cache(maxsize=32)
 def _offsets(zone: str) -> dict[str, str]:
-    found = dict.fromkeys(_UTC_NAMES, "+0000")
+    offsets = dict.fromkeys(_UTC_NAMES, "+0000")
     for month in (1, 7):
         moment = datetime(2024, month, 1, 12, tzinfo=ZoneInfo(zone))
         name = moment.tzname() or ""
         if name.isalpha():
-            found.setdefault(name.upper(), moment.strftime("%z"))
-    return found
+            offsets.setdefault(name.upper(), moment.strftime("%z"))
+    return offsets

@@ -82,8 +82,8 @@ def read_rows(arrivals: pa.Table, schema: CaseSchema) -> TypedRows:
             columns[readable_column(declared.name)] = _without(parsed.unreadable, len(rows))
         else:
             notes.append(missing[declared.name])
-    told = {name: values for name, values in columns.items() if isinstance(values, pd.Series)}
-    frame = pd.DataFrame(columns).assign(**{CONTENT: pd.Series(contents(told, schema, len(rows)), dtype="str")})
+    series = {name: values for name, values in columns.items() if isinstance(values, pd.Series)}
+    frame = pd.DataFrame(columns).assign(**{CONTENT: pd.Series(contents(series, schema, len(rows)), dtype="str")})
     return TypedRows(schema, arrivals, frame, missing, reasons, tuple(notes))
 
 
@@ -102,7 +102,7 @@ def _missing_columns(schema: CaseSchema, names: list[str]) -> dict[str, str]:
 def _add(reasons: Reasons, name: str, why: dict[int, str], whole: np.ndarray) -> None:
     for row, reason in why.items():
         # Cells of a line that was not split well stand in the wrong columns: what they say there means nothing.
-        if whole[row] and not any(told == reason for _, told in reasons.get(row, [])):
+        if whole[row] and not any(earlier == reason for _, earlier in reasons.get(row, [])):
             reasons.setdefault(row, []).append((name, reason))
 
 

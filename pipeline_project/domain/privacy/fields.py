@@ -51,7 +51,7 @@ class PersonalFields:
             {subject.column} if subject else set()
         )
         # an id made of personal values would become another one: such a row keeps nothing and is not decided again
-        kept = (
+        retained = (
             set()
             if personal & set(schema.id_from)
             else {column for f in schema.fields for column in f.columns} - personal
@@ -60,7 +60,7 @@ class PersonalFields:
             subject.name if subject else None,
             subject.column if subject else None,
             sealed,
-            frozenset(kept | (set(schema.id_from) - personal if kept else set())),
+            frozenset(retained | (set(schema.id_from) - personal if retained else set())),
             schema.missing,
             {f"number_{name}": FieldType.NUMBER for name in features}
             | {f"category_{name}": FieldType.CATEGORY for name in features},

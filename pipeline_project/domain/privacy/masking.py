@@ -69,14 +69,14 @@ def secrets_of_raw(schema: CaseSchema, raw: str) -> tuple[str, ...]:
 
 def names_in_identifiers(schema: CaseSchema, cases: pa.Table) -> frozenset[str]:
     """Words that personal identifiers are made of (anna.schmidt@... gives anna and schmidt), in lower case."""
-    found: set[str] = set()
+    name_parts: set[str] = set()
     for field in personal_fields(schema):
         if field.holds not in (FieldType.IDENTIFIER, FieldType.CATEGORY) or field.name not in cases.column_names:
             continue
         for value in cases[field.name].drop_null().to_pylist():
             local = _EMAIL.sub(r"\1", value)
-            found.update(word.casefold() for word in _WORD.findall(local))
-    return frozenset(found)
+            name_parts.update(word.casefold() for word in _WORD.findall(local))
+    return frozenset(name_parts)
 
 
 def words_of(text: str, longest: int = 2000) -> frozenset[str]:

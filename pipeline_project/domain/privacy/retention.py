@@ -56,11 +56,11 @@ def due(
         terms: days each class is kept after its night; None or missing is for good.
         nights: those there are of each class, as ISO dates.
     """
-    found = []
+    overdue = []
     for data in DataClass:
         days = terms.get(data)
         if days is None:
             continue
         last = last_due(days, today)
-        found += [Due(data, night, holds.workflow) for night in sorted(nights.get(data, ())) if night <= last]
-    return found
+        overdue += [Due(data, night, holds.workflow) for night in sorted(nights.get(data, ())) if night <= last]
+    return overdue

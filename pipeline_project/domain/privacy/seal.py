@@ -69,19 +69,19 @@ def is_sealed(value: object) -> bool:
 
 def parsed(token: str) -> Sealed | None:
     """The parts of a token; None where the text is none."""
-    found = _TOKEN.fullmatch(token)
-    if found is None:
+    match = _TOKEN.fullmatch(token)
+    if match is None:
         return None
     try:
-        return Sealed(found[1], base64.urlsafe_b64decode(found[2]))
+        return Sealed(match[1], base64.urlsafe_b64decode(match[2]))
     except binascii.Error:
         return None
 
 
 def owners(tokens: Iterable[str | None]) -> set[str]:
     """Whose keys open these; texts that are no tokens are passed over."""
-    found = (parsed(token) for token in tokens if token is not None)
-    return {sealed.pseudonym for sealed in found if sealed is not None}
+    seals = (parsed(token) for token in tokens if token is not None)
+    return {sealed.pseudonym for sealed in seals if sealed is not None}
 
 
 def packed(column: str, value: str) -> bytes:

@@ -65,8 +65,8 @@ class CalibrationReport:
     @property
     def sentence(self) -> str:
         low, high = share_interval(round(self.came_true * self.cases), self.cases)
-        said, true = f"{self.said * 100:.1f} %", f"{self.came_true * 100:.1f} %"
-        text = f"On average the model gave {self.event} {said}; it came true in {true} of {self.cases:,} cases"
+        predicted, true = f"{self.said * 100:.1f} %", f"{self.came_true * 100:.1f} %"
+        text = f"On average the model gave {self.event} {predicted}; it came true in {true} of {self.cases:,} cases"
         if low <= self.said <= high:
             return f"{text}, within what chance allows."
         side, points = "high" if self.said > high else "low", abs(self.said - self.came_true) * 100
@@ -104,7 +104,7 @@ def _bins(probability: np.ndarray, truth: np.ndarray) -> tuple[ReliabilityBin, .
     """At most ten bins of equally many cases, of at least twenty each, in order of what was said."""
     table = reliability(probability, truth, max(1, min(BINS, len(truth) // FEWEST)))
     bins = []
-    for said, came_true, cases in table.itertuples(index=False):
+    for predicted, came_true, cases in table.itertuples(index=False):
         low, high = share_interval(round(came_true * cases), int(cases))
-        bins.append(ReliabilityBin(int(cases), said, came_true, low, high))
+        bins.append(ReliabilityBin(int(cases), predicted, came_true, low, high))
     return tuple(bins)

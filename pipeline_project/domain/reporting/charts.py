@@ -42,10 +42,10 @@ def flow(parts: Sequence[tuple[str, str, int]]) -> Markup:
             shape = '<rect class="{}" x="{:.3f}" y="0" width="{:.3f}" height="10"/>'
             rects.append(Markup(shape).format(kind, at, max(0.15, width - 0.25)))
         at += width
-    said = ", ".join(f"{rows:,} {what}" for _, what, rows in parts)
+    description = ", ".join(f"{rows:,} {what}" for _, what, rows in parts)
     return Markup(
         '<svg class="flow" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
-    ).format(said, Markup("").join(rects))
+    ).format(description, Markup("").join(rects))
 
 
 def confidence_chart(confidence: Confidence) -> Markup:
@@ -61,36 +61,36 @@ def confidence_chart(confidence: Confidence) -> Markup:
                 shapes.append(_rect(kind, x + 0.7, _y(high / highest), width - 1.4, _y(low / highest)))
     sure = sum(confidence.by_policy), sum(confidence.to_people)
     upper = sum(policy + people for policy, people in bins[len(bins) * 9 // 10 :])
-    said = (
+    description = (
         f"Histogram of the model's confidence: {count(sure[0], 'case')} decided by the policy, "
         f"{count(sure[1], 'case')} sent to people; {percent(upper / sum(sure))} have a confidence of 0.9 or more."
     )
-    return _chart(said, shapes)
+    return _chart(description, shapes)
 
 
-def reliability_chart(found: CalibrationReport) -> Markup:
+def reliability_chart(report: CalibrationReport) -> Markup:
     """What was said against what came true, with 95 % intervals; the diagonal would be perfect."""
-    shapes = [_frame([0.0, 0.25, 0.5, 0.75, 1.0], 1.0, f"probability given to {found.event}", "came true", share=True)]
+    shapes = [_frame([0.0, 0.25, 0.5, 0.75, 1.0], 1.0, f"probability given to {report.event}", "came true", share=True)]
     diagonal = '<line class="ideal" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'
     shapes.append(Markup(diagonal).format(_x(0), _y(0), _x(1), _y(1)))
-    points = " ".join(f"{_x(b.said):.1f},{_y(b.came_true):.1f}" for b in found.bins)
+    points = " ".join(f"{_x(b.said):.1f},{_y(b.came_true):.1f}" for b in report.bins)
     shapes.append(Markup('<polyline class="curve" points="{}"/>').format(points))
-    for b in found.bins:
+    for b in report.bins:
         x = _x(b.said)
         line = '<line class="interval" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'
         shapes.append(Markup(line).format(x, _y(b.low), x, _y(b.high)))
         dot = '<circle class="point" cx="{:.1f}" cy="{:.1f}" r="3.4"><title>{}</title></circle>'
         text = f"said {percent(b.said, 1)}, came true {percent(b.came_true, 1)} of {count(b.cases, 'case')}"
         shapes.append(Markup(dot).format(x, _y(b.came_true), text))
-    outside = sum(not b.low <= b.said <= b.high for b in found.bins)
-    said = (
-        f"Reliability plot of {count(len(found.bins), 'group')} of cases: "
+    outside = sum(not b.low <= b.said <= b.high for b in report.bins)
+    description = (
+        f"Reliability plot of {count(len(report.bins), 'group')} of cases: "
         f"{count(outside, 'group lies', 'groups lie')} further from the diagonal than chance allows."
     )
-    return _chart(said, shapes)
+    return _chart(description, shapes)
 
 
-def sparkline(values: Sequence[float | None], said: str, width: int = 96, height: int = 22) -> Markup:
+def sparkline(values: Sequence[float | None], description: str, width: int = 96, height: int = 22) -> Markup:
     """A small curve of shares between 0 and 1 with its last point marked; nights without a value are gaps."""
     step = (width - 8) / max(1, len(values) - 1)
 
@@ -108,7 +108,7 @@ def sparkline(values: Sequence[float | None], said: str, width: int = 96, height
         x, y = at(len(values) - 1, values[-1]).split(",")
         lines.append(Markup('<circle class="people" cx="{}" cy="{}" r="2.4"/>').format(x, y))
     return Markup('<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        width, height, said, Markup("").join(lines)
+        width, height, description, Markup("").join(lines)
     )
 
 
@@ -150,7 +150,7 @@ def _frame(ticks: Sequence[float], highest: float, below: str, beside: str, shar
     return Markup("").join(parts)
 
 
-def _chart(said: str, shapes: Sequence[Markup]) -> Markup:
+def _chart(description: str, shapes: Sequence[Markup]) -> Markup:
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, escape(said), Markup("").join(shapes)
+        WIDTH, HEIGHT, escape(description), Markup("").join(shapes)
     )

@@ -66,13 +66,13 @@ def concerns_of(
     if not reasons:
         return []
     count = Counter(reasons)
-    found = [
+    candidates = [
         _no_champion(workflow, night, count),
         _promise(workflow, night, count),
         _capacity(workflow, night, count),
         _worse(workflow, matured, options, labels),
     ]
-    return [concern for concern in found if concern is not None]
+    return [concern for concern in candidates if concern is not None]
 
 
 def _no_champion(workflow: str, night: str, count: Mapping[str, int]) -> Concern | None:
@@ -130,15 +130,15 @@ def _worse(workflow: str, matured: Matured | None, options: Sequence[str], label
 def _right(matured: Matured, options: Sequence[str], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray, str]:
     """Whether what was decided alone was right, and whether the asked ones were: by their answers where enough people
     have answered, else by what the machine would have chosen."""
-    found = realised_of(matured.decisions, matured.cost, options, labels, review=0.0)
-    alone, answered = found.right[~found.asked], found.right[found.asked & found.counted]
+    realised = realised_of(matured.decisions, matured.cost, options, labels, review=0.0)
+    alone, answered = realised.right[~realised.asked], realised.right[realised.asked & realised.counted]
     if len(answered) >= FEWEST:
         return alone, answered, "what people answered"
     column = {name: i for i, name in enumerate(options)}
-    chosen = matured.decisions["cheapest"].map(column).iloc[found.rows].to_numpy(dtype=float)
-    known = found.asked & np.isfinite(chosen)
-    true_cost, taken = found.true_cost[known], chosen[known].astype(int)
-    wrong = dearer(true_cost[np.arange(len(taken)), taken], true_cost.min(axis=1, initial=np.inf))
+    chosen = matured.decisions["cheapest"].map(column).iloc[realised.rows].to_numpy(dtype=float)
+    comparable = realised.asked & np.isfinite(chosen)
+    true_cost, choices = realised.true_cost[comparable], chosen[comparable].astype(int)
+    wrong = dearer(true_cost[np.arange(len(choices)), choices], true_cost.min(axis=1, initial=np.inf))
     return alone, ~wrong, "what would have been decided of the asked ones"
 
 

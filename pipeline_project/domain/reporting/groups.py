@@ -99,7 +99,7 @@ def groups(
     ).to_pandas()
     frame = frame.sort_values("case_id", kind="stable")
     inside = frame[frame["cluster"].notna()]
-    words = _words_by_case(cases, schema)
+    vocabulary = _vocabulary_by_case(cases, schema)
     photos = _photos_by_case(cases, schema)
     people = _subject_by_case(cases, schema)
     names = names_in_identifiers(schema, cases)
@@ -107,7 +107,9 @@ def groups(
     lines = []
     for cluster, _ in order[:most]:
         members = inside[inside["cluster"] == cluster]
-        lines.append(_line(str(cluster), members, options, night, _keywords(members, words, people, names), photos))
+        lines.append(
+            _line(str(cluster), members, options, night, _keywords(members, vocabulary, people, names), photos)
+        )
     return Groups(
         lines=tuple(lines),
         clusters=len(order),
@@ -148,20 +150,20 @@ def _line(
 
 
 def _keywords(
-    members: pd.DataFrame, words: Mapping[str, frozenset[str]], people: Mapping[str, str], names: frozenset[str]
+    members: pd.DataFrame, vocabulary: Mapping[str, frozenset[str]], people: Mapping[str, str], names: frozenset[str]
 ) -> tuple[str, ...]:
     """Words that many of a cluster's people use and few others do."""
-    inside = [case for case in members["case_id"] if words.get(case)]
+    inside = [case for case in members["case_id"] if vocabulary.get(case)]
     if len({people.get(case, case) for case in inside}) < FEWEST_PEOPLE:
         return ()
     users: dict[str, set[str]] = {}
     for case in inside:
-        for word in words[case] - names:
+        for word in vocabulary[case] - names:
             users.setdefault(word, set()).add(people.get(case, case))
-    within = Counter(word for case in inside for word in words[case])
+    within = Counter(word for case in inside for word in vocabulary[case])
     members_set = set(inside)
-    outside = [found for case, found in words.items() if case not in members_set]
-    elsewhere = Counter(word for found in outside for word in found if word in users)
+    outside = [case_words for case, case_words in vocabulary.items() if case not in members_set]
+    elsewhere = Counter(word for case_words in outside for word in case_words if word in users)
     telling = []
     for word, by in users.items():
         lift = within[word] / len(inside) - (elsewhere[word] / len(outside) if outside else 0.0)
@@ -170,24 +172,24 @@ def _keywords(
     return tuple(word for _, word in sorted(telling)[:KEYWORDS])
 
 
-def _words_by_case(cases: pa.Table, schema: CaseSchema) -> dict[str, frozenset[str]]:
-    found: dict[str, frozenset[str]] = {}
+def _vocabulary_by_case(cases: pa.Table, schema: CaseSchema) -> dict[str, frozenset[str]]:
+    vocabulary: dict[str, frozenset[str]] = {}
     for field in schema.of_type(FieldType.TEXT):
         if field.name in cases.column_names:
             for case, text in zip(cases[CASE_ID].to_pylist(), cases[field.name].to_pylist(), strict=True):
-                found[case] = found.get(case, frozenset()) | words_of(text or "")
-    return found
+                vocabulary[case] = vocabulary.get(case, frozenset()) | words_of(text or "")
+    return vocabulary
 
 
 def _photos_by_case(cases: pa.Table, schema: CaseSchema) -> dict[str, str]:
     """The first photo of every case that has one."""
-    found: dict[str, str] = {}
+    photos: dict[str, str] = {}
     for field in schema.of_type(FieldType.IMAGE):
         if field.name in cases.column_names:
             for case, paths in zip(cases[CASE_ID].to_pylist(), cases[field.name].to_pylist(), strict=True):
-                if paths and case not in found:
-                    found[case] = paths[0]
-    return found
+                if paths and case not in photos:
+                    photos[case] = paths[0]
+    return photos
 
 
 def _subject_by_case(cases: pa.Table, schema: CaseSchema) -> dict[str, str]:

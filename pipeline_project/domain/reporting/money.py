@@ -112,8 +112,8 @@ def expected_cost_of(costs: list[float] | None, option: str, terms: ReportTerms)
 def known_sum(values: object) -> float | None:
     """The sum of the values that are known, None if none is."""
     numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(dtype=float)
-    known = numbers[np.isfinite(numbers)]
-    return float(known.sum()) if known.size else None
+    finite = numbers[np.isfinite(numbers)]
+    return float(finite.sum()) if finite.size else None
 
 
 def compare_expected(decisions: pd.DataFrame, terms: ReportTerms) -> Comparison | None:
@@ -136,15 +136,17 @@ def compare_realised(matured: Matured, terms: ReportTerms) -> Comparison | None:
 
     A question that nobody has answered has cost nothing yet, so it is counted apart and is in none of the sums.
     """
-    found = realised_of(matured.decisions, matured.cost, tuple(terms.options), terms.labels, terms.policy.review_cost)
-    counted = found.counted
+    realised = realised_of(
+        matured.decisions, matured.cost, tuple(terms.options), terms.labels, terms.policy.review_cost
+    )
+    counted = realised.counted
     if not counted.any():
         return None
-    paid, true_cost = found.paid[counted], found.true_cost[counted]
-    compared = _comparison(paid, true_cost, found.option[counted], terms)
+    paid, true_cost = realised.paid[counted], realised.true_cost[counted]
+    compared = _comparison(paid, true_cost, realised.option[counted], terms)
     saved = true_cost[:, list(terms.options).index(compared.best.option)] - paid
-    (interval,) = total_intervals(saved[:, None], matured.customers[found.rows][counted])
-    return replace(compared, unanswered=int(found.unanswered.sum()), interval=interval)
+    (interval,) = total_intervals(saved[:, None], matured.customers[realised.rows][counted])
+    return replace(compared, unanswered=int(realised.unanswered.sum()), interval=interval)
 
 
 def _comparison(

@@ -17,9 +17,9 @@ class NewcomerLine:
     sentence: str
 
 
-def newcomer_lines(found: tuple[Novelty, ...]) -> tuple[NewcomerLine, ...]:
+def newcomer_lines(novelties: tuple[Novelty, ...]) -> tuple[NewcomerLine, ...]:
     """A sentence for each, the least likely to be chance first."""
-    ordered = sorted(found, key=lambda novelty: (novelty.chance, novelty.cluster))
+    ordered = sorted(novelties, key=lambda novelty: (novelty.chance, novelty.cluster))
     return tuple(NewcomerLine(novelty.cluster, _sentence(novelty)) for novelty in ordered)
 
 
@@ -29,8 +29,8 @@ def _sentence(novelty: Novelty) -> str:
         f"are alike, of {words.count(novelty.members, 'case')} in the cluster"
     )
     alike = ((modality.alike, novelty.similarity.get(name)) for name, modality in MODALITIES.items())
-    said = [f"{what} {value:.2f}" for what, value in alike if value is not None]
-    text += f"; similarity of {' and '.join(said)}" if said else ""
+    similarities = [f"{what} {value:.2f}" for what, value in alike if value is not None]
+    text += f"; similarity of {' and '.join(similarities)}" if similarities else ""
     if novelty.shared_photos:
         text += f"; {words.count(novelty.shared_photos, 'photo')} sent by more than one account"
     chance = "less than 1 in 1,000" if novelty.chance < 0.001 else f"{novelty.chance:.1%}"

@@ -72,7 +72,7 @@ def spread(money: Interval, currency: str) -> str:
 
 def replay_markdown(result: ReplayResult, terms: PageTerms) -> str:
     """A few lines for an asset's metadata; no case and nothing personal in it."""
-    told = spread(result.money, terms.currency) if result.money else f"unknown: {result.refused}"
+    difference = spread(result.money, terms.currency) if result.money else f"unknown: {result.refused}"
     errors = [words.percent(side.error, 1) for side in (result.base, result.candidate)]
     lines = [
         headline(result, terms.currency),
@@ -83,7 +83,7 @@ def replay_markdown(result: ReplayResult, terms: PageTerms) -> str:
         f"| asked of people | {result.base.asked:,} | {result.candidate.asked:,} |",
         f"| wrong without people | {errors[0]} | {errors[1]} |",
         "",
-        f"Candidate minus base per case: {told}.",
+        f"Candidate minus base per case: {difference}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -109,11 +109,11 @@ def _environment() -> Environment:
     )
     environment.globals.update(count=words.count, bar=charts.bar)
     environment.filters.update(
-        money=words.money, percent=words.percent, duration=words.seconds, spread=spread, signed=_signed, known=_known
+        money=words.money, percent=words.percent, duration=words.seconds, spread=spread, signed=_signed, known=_finite
     )
     return environment
 
 
-def _known(value: Any) -> bool:
+def _finite(value: Any) -> bool:
     """Whether a number is one."""
     return isinstance(value, int | float) and math.isfinite(value)

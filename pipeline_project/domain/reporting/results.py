@@ -81,21 +81,25 @@ def compare(matured: Matured, matrix: CostMatrix, terms: PolicyTerms, quality: M
     Args:
         quality: figures of the probabilities, computed elsewhere.
     """
-    found = realised_of(matured.decisions, matured.cost, matrix.options, matrix.labels, terms.review_cost)
-    alone, answered = ~found.asked, found.asked & found.counted
-    counted = found.counted
+    realised = realised_of(matured.decisions, matured.cost, matrix.options, matrix.labels, terms.review_cost)
+    alone, answered = ~realised.asked, realised.asked & realised.counted
+    counted = realised.counted
     return Results(
-        cases=len(found.rows),
+        cases=len(realised.rows),
         undecided_outcomes=matured.waiting,
-        to_people=int(found.asked.sum()),
+        to_people=int(realised.asked.sum()),
         costs=_policy_costs(
-            found.true_cost[counted], found.paid[counted], matured.customers[found.rows][counted], matrix, terms
+            realised.true_cost[counted],
+            realised.paid[counted],
+            matured.customers[realised.rows][counted],
+            matrix,
+            terms,
         ),
-        right_alone=_share(found.right[alone]),
+        right_alone=_share(realised.right[alone]),
         quality=quality,
-        unanswered=int(found.unanswered.sum()),
-        right_answered=_share(found.right[answered]),
-        other_spec=found.other_spec,
+        unanswered=int(realised.unanswered.sum()),
+        right_answered=_share(realised.right[answered]),
+        other_spec=realised.other_spec,
         immature_cases=matured.immature.cases,
         immature_nights=matured.immature.nights,
         mature_share=matured.immature.mature_share,

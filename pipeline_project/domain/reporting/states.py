@@ -61,21 +61,21 @@ def banners(
         changed: decisions that stand although the policy would choose otherwise now.
         compared: the policy beside the constant ones, None if nothing could be compared.
     """
-    found = list(_of_state(state, facts, terms))
+    all_banners = list(_of_state(state, facts, terms))
     if missing:
         text = f"{count(abs(missing), 'row')} {'too few' if missing > 0 else 'too many'}: arrivals must equal "
         text += "admitted + refused + repeats. Do not release this night before someone has looked."
-        found.append(Banner("stop", "The counts do not add up", text))
+        all_banners.append(Banner("stop", "The counts do not add up", text))
     if state == ReportState.DECIDED and facts.cases.num_rows == 0:
-        found.append(Banner("warn", "Nothing was admitted", "Every row was refused or a repeat; see below why."))
+        all_banners.append(Banner("warn", "Nothing was admitted", "Every row was refused or a repeat; see below why."))
     if compared and (compared.negligible or compared.saving < 0):
-        found.append(_against_constant(compared, terms))
+        all_banners.append(_against_constant(compared, terms))
     if changed:
         text = f"Today's policy would treat {count(changed, 'case')} otherwise. The decisions below stand as they "
         text += "were first made; deciding again never acts."
-        found.append(Banner("note", "Decided before", text))
-    found.extend(_alert(alert) for alert in facts.alerts)
-    return tuple(found)
+        all_banners.append(Banner("note", "Decided before", text))
+    all_banners.extend(_alert(alert) for alert in facts.alerts)
+    return tuple(all_banners)
 
 
 def _of_state(state: ReportState, facts: NightFacts, terms: ReportTerms) -> Sequence[Banner]:

@@ -136,8 +136,8 @@ class NightReport:
             return f"No places with reviewers are planned; {what}."
         text = f"{words.count(self.to_people, 'case')} to people, {words.count(self.places, 'place')} planned."
         if self.crowded_out:
-            kept = "was" if self.crowded_out == 1 else "were"
-            text += f" {words.count(self.crowded_out, 'more case')} {kept} wanted but found no place."
+            verb = "was" if self.crowded_out == 1 else "were"
+            text += f" {words.count(self.crowded_out, 'more case')} {verb} wanted but found no place."
         if self.shadow_price:
             return f"{text} One more place would save {words.money(self.shadow_price, self.currency)} tonight."
         if self.comparison is None or self.shadow_price is None:
@@ -216,8 +216,8 @@ def _groups(terms: ReportTerms, facts: NightFacts, decisions: pd.DataFrame, show
     if facts.clusters is None or facts.clusters.num_rows == 0:
         return None
     options = dict(zip(decisions[CASE_ID], decisions["option"], strict=True))
-    found = groups(facts.clusters, facts.cases, terms.schema, options, facts.night, MOST_CLUSTERS)
-    return found if show_ids else found.with_masked_ids(MASK)
+    night_groups = groups(facts.clusters, facts.cases, terms.schema, options, facts.night, MOST_CLUSTERS)
+    return night_groups if show_ids else night_groups.with_masked_ids(MASK)
 
 
 def _confidence(scores: pa.Table | None, decisions: pd.DataFrame) -> Confidence | None:
@@ -226,12 +226,12 @@ def _confidence(scores: pa.Table | None, decisions: pd.DataFrame) -> Confidence 
         return None
     option = dict(zip(decisions[CASE_ID], decisions["option"], strict=True))
     pairs = zip(scores["case_id"].to_pylist(), scores["confidence"].to_pylist(), strict=True)
-    known = [(option[case] == ASK_PERSON, sure) for case, sure in pairs if sure is not None and case in option]
-    if not known:
+    decided = [(option[case] == ASK_PERSON, sure) for case, sure in pairs if sure is not None and case in option]
+    if not decided:
         return None
     edges = np.linspace(0, 1, CONFIDENCE_BINS + 1)
-    people, _ = np.histogram([sure for asked, sure in known if asked], edges)
-    policy, _ = np.histogram([sure for asked, sure in known if not asked], edges)
+    people, _ = np.histogram([sure for asked, sure in decided if asked], edges)
+    policy, _ = np.histogram([sure for asked, sure in decided if not asked], edges)
     return Confidence(tuple(int(n) for n in policy), tuple(int(n) for n in people))
 
 
@@ -250,14 +250,14 @@ def _commands(
     terms: ReportTerms, facts: NightFacts, waiting: tuple[WaitingCase, ...], decisions: pd.DataFrame, show_ids: bool
 ) -> tuple[tuple[str, str], ...]:
     """The commands that go on from here, the ones that apply tonight."""
-    found = []
+    commands = []
     if len(decisions):
         case = "CASE"
         if show_ids:
             case = waiting[0].case_id if waiting else str(decisions[CASE_ID].iloc[0])
-        found.append((f"pipeline why {terms.workflow} {shlex.quote(case)}", "the whole dossier of one decision"))
+        commands.append((f"pipeline why {terms.workflow} {shlex.quote(case)}", "the whole dossier of one decision"))
     if facts.quarantine.num_rows:
         command = f"pipeline quarantine {terms.workflow} --night {facts.night}"
-        found.append((command, "every refused row with its reasons, and how to repair it"))
-    found.append((f"pipeline status {terms.workflow}", "the nights done, missing and blocked"))
-    return tuple(found)
+        commands.append((command, "every refused row with its reasons, and how to repair it"))
+    commands.append((f"pipeline status {terms.workflow}", "the nights done, missing and blocked"))
+    return tuple(commands)

@@ -19,9 +19,9 @@ TIMINGS = pa.schema(
 )
 
 
-def latest_timings(kept: pa.Table | None, of_run: pa.Table) -> pa.Table:
+def latest_timings(recorded: pa.Table | None, of_run: pa.Table) -> pa.Table:
     """What is kept of the night's steps with those of this run in place of their earlier ones, as TIMINGS."""
-    by_step = {row["step"]: row for table in (kept, of_run) if table is not None for row in table.to_pylist()}
+    by_step = {row["step"]: row for table in (recorded, of_run) if table is not None for row in table.to_pylist()}
     return timings_table(by_step.values())
 
 

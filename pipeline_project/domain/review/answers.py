@@ -59,13 +59,13 @@ def check(answer: Answer, terms: ReviewTerms) -> None:
     Raises:
         AnswerRefused: option, label or reason is none of the workflow's, or the note is too long.
     """
-    for name, given, known in (
+    for name, given, choices in (
         ("option", answer.option, tuple(terms.options)),
         ("label", answer.label, terms.labels),
         ("reason", answer.reason, tuple(terms.reasons)),
     ):
-        if given not in known:
-            raise AnswerRefused(f"the {name} is none of {terms.workflow}; pick one of {', '.join(known)}")
+        if given not in choices:
+            raise AnswerRefused(f"the {name} is none of {terms.workflow}; pick one of {', '.join(choices)}")
     if answer.note is not None and len(answer.note) > LONGEST_NOTE:
         raise AnswerRefused(f"the note is longer than {LONGEST_NOTE} characters; shorten it")
 
@@ -76,10 +76,10 @@ def at_stake(amount: float | None, payout: float) -> float | None:
     Returns:
         None when neither is known.
     """
-    known = amount if amount is not None and math.isfinite(amount) else None
-    if known is None:
+    own_amount = amount if amount is not None and math.isfinite(amount) else None
+    if own_amount is None:
         return payout if payout > 0 else None
-    return max(known, payout)
+    return max(own_amount, payout)
 
 
 def needs_second(option: str, amount: float | None, earlier: float, terms: ReviewTerms) -> bool:
@@ -119,6 +119,6 @@ def _of_task(task: Mapping[str, Any]) -> Mapping[str, object]:
     }
 
 
-def _digest(**said: Any) -> str:
-    spelled = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def _digest(**content: Any) -> str:
+    spelled = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(spelled.encode("utf-8", "surrogatepass")).hexdigest()

@@ -111,13 +111,13 @@ def check_answer(answer: ClusterAnswer, terms: ReviewTerms) -> None:
         raise ClusterRefused(
             f"{terms.workflow} decides no clusters; set review.clusters in its spec, or decide each case"
         )
-    for name, given, known in (
+    for name, given, choices in (
         ("option", answer.option, terms.options),
         ("label", answer.label, terms.labels),
         ("reason", answer.reason, terms.reasons),
     ):
-        if given not in known:
-            raise ClusterRefused(f"the {name} is none of {terms.workflow}; pick one of {', '.join(known)}")
+        if given not in choices:
+            raise ClusterRefused(f"the {name} is none of {terms.workflow}; pick one of {', '.join(choices)}")
     if answer.option in terms.denies:
         raise ClusterRefused(
             f"{answer.option} denies a customer something, and nobody would have looked at most of them; decide these "

@@ -98,7 +98,7 @@ def build(
     schema: CaseSchema,
     matrix: CostMatrix,
     looked: ModelView,
-    known: CaseContext,
+    context: CaseContext,
     personal: Personal,
 ) -> Mapping[str, Any]:
     """The content of one task; see the module's table of keys.
@@ -134,9 +134,9 @@ def build(
                 "label": s.label,
                 "option": s.option,
             }
-            for s in known.similar
+            for s in context.similar
         ],
-        "history": _history(known.history),
+        "history": _history(context.history),
         "model_version": looked.model_version,
         "problem": looked.problem,
     }
@@ -175,10 +175,10 @@ def _options(matrix: CostMatrix, looked: ModelView) -> Mapping[str, Mapping[str,
 def _history(earlier: Sequence[EarlierCase] | None) -> Mapping[str, object] | None:
     if earlier is None:
         return None
-    known = Counter(case.label for case in earlier if case.label is not None)
+    labels = Counter(case.label for case in earlier if case.label is not None)
     return {
         "cases": len(earlier),
-        "by_label": dict(known.most_common()),
+        "by_label": dict(labels.most_common()),
         "recent": [
             {
                 "case_id": case.case_id,
@@ -215,13 +215,13 @@ def in_order(content: Mapping[str, Any]) -> Mapping[str, Any]:
     Tasks of an early version kept no order; of them labels stand by probability and options by cost.
     """
     labels, options, fields = (content.get(part) or {} for part in ("labels", "options", "fields"))
-    kept = content.get("order") or {}
+    order = content.get("order") or {}
     by_cost = _ordered(
         options,
-        kept.get("options"),
+        order.get("options"),
         lambda name: (options[name].get("expected") is None, options[name].get("expected") or 0),
     )
-    likely = _ordered(labels, kept.get("labels"), lambda name: -(labels[name].get("probability") or 0))
+    likely = _ordered(labels, order.get("labels"), lambda name: -(labels[name].get("probability") or 0))
     place = {name: i for i, name in enumerate(likely)}
 
     def ordered(costs: Mapping[str, float | None]) -> Mapping[str, float | None]:
@@ -230,7 +230,7 @@ def in_order(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         **NOTHING,
         **content,
-        "fields": {name: fields[name] for name in _ordered(fields, kept.get("fields"), lambda name: 0)},
+        "fields": {name: fields[name] for name in _ordered(fields, order.get("fields"), lambda name: 0)},
         "labels": {name: labels[name] for name in likely},
         "options": {
             name: {**options[name], "if_true": ordered(options[name].get("if_true") or {})} for name in by_cost
@@ -238,6 +238,6 @@ def in_order(content: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _ordered(names: Iterable[str], kept: Sequence[str] | None, otherwise: Callable[[str], Any]) -> list[str]:
-    place = {name: i for i, name in enumerate(kept or ())}
+def _ordered(names: Iterable[str], order: Sequence[str] | None, otherwise: Callable[[str], Any]) -> list[str]:
+    place = {name: i for i, name in enumerate(order or ())}
     return sorted(names, key=lambda name: (place.get(name, len(place)), otherwise(name)))

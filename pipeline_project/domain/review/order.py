@@ -66,8 +66,8 @@ def priority(worth: Worth, cost: float, weights: OrderWeights = WEIGHTS) -> floa
         cost: of one answer, in the workflow's currency.
     """
     drawn = weights.random_share if worth.why == Reason.RANDOM_SHARE else 0.0
-    known = unit(cost) * (weights.information * worth.information + drawn)
-    return max(0.0, worth.benefit or 0.0) + known + due_worth(worth.level, cost, weights)
+    learning = unit(cost) * (weights.information * worth.information + drawn)
+    return max(0.0, worth.benefit or 0.0) + learning + due_worth(worth.level, cost, weights)
 
 
 def reason(worth: Worth, currency: str, weights: OrderWeights = WEIGHTS) -> str:

@@ -42,10 +42,10 @@ def _alike(kind: Field, asked: pa.Table, earlier: pa.Table) -> np.ndarray:
         ours, theirs = strings(asked[kind.name]), strings(earlier[kind.name])
         return (ours[:, None] == theirs[None, :]).astype(np.float32)
     ours, theirs = floats(asked[kind.name]), floats(earlier[kind.name])
-    known = np.sort(theirs[np.isfinite(theirs)])
-    if not len(known):
+    ascending = np.sort(theirs[np.isfinite(theirs)])
+    if not len(ascending):
         return np.zeros((len(ours), len(theirs)), dtype=np.float32)
-    ranks = [np.searchsorted(known, side) / len(known) for side in (ours, theirs)]
+    ranks = [np.searchsorted(ascending, side) / len(ascending) for side in (ours, theirs)]
     apart = np.abs(ranks[0][:, None] - ranks[1][None, :])
     missing = ~np.isfinite(ours)[:, None] | ~np.isfinite(theirs)[None, :]
     return np.where(missing, 0.0, 1.0 - apart).astype(np.float32)
@@ -54,10 +54,10 @@ def _alike(kind: Field, asked: pa.Table, earlier: pa.Table) -> np.ndarray:
 def _nearest(asked: Floats, earlier: Floats, count: int) -> list[list[tuple[int, float]]]:
     if not len(earlier):
         return [[] for _ in range(len(asked))]
-    found: list[list[tuple[int, float]]] = []
+    nearest: list[list[tuple[int, float]]] = []
     for start in range(0, len(asked), _ROWS_AT_ONCE):
-        found += _top(asked[start : start + _ROWS_AT_ONCE] @ earlier.T, count)
-    return found
+        nearest += _top(asked[start : start + _ROWS_AT_ONCE] @ earlier.T, count)
+    return nearest
 
 
 def _top(similarity: np.ndarray, count: int) -> list[list[tuple[int, float]]]:

@@ -197,14 +197,14 @@ def eligible(members: Iterable[Member], terms: ReviewTerms, earlier: Mapping[str
     spread = terms.clusters
     if spread is None:
         return []
-    kept = [member for member in members if member.why not in _INDIVIDUAL and _affordable(member, spread)]
+    affordable = [member for member in members if member.why not in _INDIVIDUAL and _affordable(member, spread)]
     if terms.second_above is not None:
         totals = {f"subject/{subject}": amount for subject, amount in (earlier or {}).items()}
-        for member in kept:
+        for member in affordable:
             totals[_payer(member)] = totals.get(_payer(member), 0.0) + (member.amount or 0.0)
         limit = terms.second_above
-        kept = [m for m in kept if m.amount is not None and totals[_payer(m)] <= limit]
-    return sorted(kept, key=lambda member: member.case_id)
+        affordable = [m for m in affordable if m.amount is not None and totals[_payer(m)] <= limit]
+    return sorted(affordable, key=lambda member: member.case_id)
 
 
 def _affordable(member: Member, spread: SpreadTerms) -> bool:

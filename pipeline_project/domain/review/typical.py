@@ -41,7 +41,7 @@ def _distances(contents: Sequence[Mapping[str, Any]]) -> np.ndarray:
     columns = [[content.get("fields", {}).get(name) for content in contents] for name in _names(contents, "fields")]
     apart = np.zeros((len(contents), len(contents)))
     for column in columns:
-        apart += _numbers_apart(column) if all(_is_number(v) or v is None for v in column) else _words_apart(column)
+        apart += _numbers_apart(column) if all(_is_number(v) or v is None for v in column) else _values_apart(column)
     labels = _names(contents, "labels")
     if labels:
         likely = np.array([[_probability(content, label) for label in labels] for content in contents])
@@ -59,20 +59,20 @@ def _is_number(value: Any) -> bool:
 
 def _numbers_apart(column: Sequence[Any]) -> np.ndarray:
     values = np.array([np.nan if value is None else float(value) for value in column])
-    known = np.sort(values[np.isfinite(values)])
-    if not len(known):
+    ascending = np.sort(values[np.isfinite(values)])
+    if not len(ascending):
         return np.zeros((len(column), len(column)))
-    ranks = np.searchsorted(known, values) / len(known)
+    ranks = np.searchsorted(ascending, values) / len(ascending)
     missing = ~np.isfinite(values)
     apart = np.abs(ranks[:, None] - ranks[None, :])
     return np.where(missing[:, None] != missing[None, :], 1.0, np.where(missing[:, None], 0.0, apart))
 
 
-def _words_apart(column: Sequence[Any]) -> np.ndarray:
-    words = np.array([repr(value) for value in column])
-    return (words[:, None] != words[None, :]).astype(float)
+def _values_apart(column: Sequence[Any]) -> np.ndarray:
+    spellings = np.array([repr(value) for value in column])
+    return (spellings[:, None] != spellings[None, :]).astype(float)
 
 
 def _probability(content: Mapping[str, Any], label: str) -> float:
-    found = (content.get("labels") or {}).get(label) or {}
-    return float(found.get("probability") or 0.0)
+    entry = (content.get("labels") or {}).get(label) or {}
+    return float(entry.get("probability") or 0.0)

@@ -48,28 +48,28 @@ def read_event(body: bytes, kind: EventKind, workflow: str, event_id: str) -> In
         )
     if len(body) > MAX_BODY:
         raise EventRefused(f"the body is larger than {MAX_BODY // 1024} KiB; send several events")
-    told = _object(body)
-    if unknown := sorted(told.keys() - set(ENVELOPE)):
+    event = _object(body)
+    if unknown := sorted(event.keys() - set(ENVELOPE)):
         raise EventRefused(f"{len(unknown)} unknown keys beside `data`; an event has {', '.join(ENVELOPE)}")
-    if told.get("type") != kind:
+    if event.get("type") != kind:
         raise EventRefused(f'`type` must be "{kind}" at this address')
-    if told.get("workflow") != workflow:
+    if event.get("workflow") != workflow:
         raise EventRefused("`workflow` must name the workflow of the address")
-    rows = _rows(told.get("data"))
+    rows = _rows(event.get("data"))
     if kind == EventKind.OUTCOME:
         _check_outcomes(rows)
-    return InboundEvent(workflow, kind, event_id, _occurred(told.get("timestamp")), tuple(map(_line, rows)), body)
+    return InboundEvent(workflow, kind, event_id, _occurred(event.get("timestamp")), tuple(map(_line, rows)), body)
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
         # numbers stay as they are written: 12.50 in JSON and in a file are the same content
-        told = json.loads(body.decode("utf-8"), parse_float=str, parse_int=str, parse_constant=str)
+        parsed = json.loads(body.decode("utf-8"), parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError):
         raise EventRefused("the body is no JSON in UTF-8") from None
-    if not isinstance(told, dict):
+    if not isinstance(parsed, dict):
         raise EventRefused(f"the body must be a JSON object with {', '.join(ENVELOPE)}")
-    return told
+    return parsed
 
 
 def _rows(data: Any) -> list[dict[str, Any]]:
@@ -96,14 +96,14 @@ def _check_outcomes(rows: list[dict[str, Any]]) -> None:
             raise EventRefused(f"row {number} of `data`: {' and '.join(missing)} must be given")
 
 
-def _occurred(told: Any) -> datetime | None:
-    if told is None:
+def _occurred(timestamp: Any) -> datetime | None:
+    if timestamp is None:
         return None
     wrong = EventRefused("`timestamp` must be a time with its offset, as in 2025-03-01T10:00:00+01:00")
-    if not isinstance(told, str) or not _ISO.match(told):
+    if not isinstance(timestamp, str) or not _ISO.match(timestamp):
         raise wrong
     try:
-        moment = datetime.fromisoformat(told)
+        moment = datetime.fromisoformat(timestamp)
     except ValueError:
         raise wrong from None
     if moment.tzinfo is None:
