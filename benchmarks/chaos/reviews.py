@@ -35,7 +35,7 @@ from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.review import answers as answering
 from resources.ledger.review.answers import ReviewAnswers
 from resources.ledger.review.clock import tick
-from resources.ledger.review.statements import known
+from resources.ledger.review.statements import task_columns
 from resources.ledger.review.tasks import ReviewTasks, open_tasks
 from resources.postgres.databases import engine_of, pooled_engine
 
@@ -293,7 +293,7 @@ def _rows(url: str) -> dict[str, list[int]]:
 def without_claims() -> Iterator[None]:
     """Answers are then taken from anybody who ever had the task in hand: the race must notice."""
     kept = answering.held
-    answering.held = lambda claim: known.id == claim.task
+    answering.held = lambda claim: task_columns.id == claim.task
     try:
         yield
     finally:

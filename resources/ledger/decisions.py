@@ -50,14 +50,18 @@ _COPIED = (
 )  # fmt: skip
 
 
-def further_decision(asked: Row[*tuple[Any, ...]], option: str, reason: str, said: str, made_by: str) -> DecisionRow:
+def further_decision(
+    asked: Row[*tuple[Any, ...]], option: str, reason: str, explanation: str, made_by: str
+) -> DecisionRow:
     """The decision that follows the one that asked.
 
     Args:
-        asked: the row of `decisions` that stood. said: why, in words.
+        asked: the row of `decisions` that stood. explanation: why, in words.
     """
     copied = {name: getattr(asked, name) for name in _COPIED}
-    return DecisionRow(**copied, epoch=asked.epoch + 1, option=option, reason=reason, reasons=[said], made_by=made_by)
+    return DecisionRow(
+        **copied, epoch=asked.epoch + 1, option=option, reason=reason, reasons=[explanation], made_by=made_by
+    )
 
 
 def decision_rows(
@@ -90,10 +94,10 @@ def decision_rows(
 
 def standing_decisions(workflow: str) -> Select[Any]:
     """A workflow's decisions, of each case the one that holds."""
-    known = tables.decisions.c
+    decisions = tables.decisions.c
     return (
         select(tables.decisions)
-        .ext(distinct_on(known.case_id))
-        .where(known.workflow == workflow)
-        .order_by(known.case_id, known.epoch.desc())
+        .ext(distinct_on(decisions.case_id))
+        .where(decisions.workflow == workflow)
+        .order_by(decisions.case_id, decisions.epoch.desc())
     )

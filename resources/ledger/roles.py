@@ -218,8 +218,8 @@ def _usable(connection: Connection, role: str) -> bool:
     # since version 16 being a member is not enough: it may be without the right to take the role
     version = int(connection.scalar(text("SHOW server_version_num")) or 0)
     right = "SET" if version >= 160_000 else "MEMBER"
-    taken = text("SELECT pg_has_role(CURRENT_USER, :role, :right)")
-    return bool(connection.scalar(taken, {"role": role, "right": right}))
+    query = text("SELECT pg_has_role(CURRENT_USER, :role, :right)")
+    return bool(connection.scalar(query, {"role": role, "right": right}))
 
 
 _NOT_ALLOWED = "42501"

@@ -87,11 +87,11 @@ class Turns:
 
     def _take(self, connection: Connection, workflow: str, waiting: Callable[[str, str], None]) -> None:
         lock = turn(workflow)
-        told = False
+        notified = False
         while not lock.try_hold(connection):
-            if not told:
+            if not notified:
                 holder = connection.scalar(_HOLDER, {"number": lock.key})
                 waiting(workflow, str(holder or "another process"))
-                told = True
+                notified = True
             # asked again and again rather than waited for: a signal has to get through
             self.sleep(0.5)

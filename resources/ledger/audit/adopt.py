@@ -41,19 +41,19 @@ def adopt(url: str) -> int:
         CHAIN.take(connection)
         begun = connection.scalar(select(audit_batches.c.number).limit(1)) is not None
         lacking, marked = _lacking(connection), _marked(connection)
-        taken = 0
+        adopted = 0
         for name, columns in lacking.items():
-            known = name in marked or (begun and not marked and name in BEFORE)
-            taken += _take_in(connection, metadata.tables[name], columns, only_known=known)
+            only_known = name in marked or (begun and not marked and name in BEFORE)
+            adopted += _take_in(connection, metadata.tables[name], columns, only_known=only_known)
         marks = [Fact(None, {_MARK: name, _COLUMNS: sorted(MATRIX[name].columns)}) for name in lacking]
         append(connection, KIND, "", marks)
-    return taken
+    return adopted
 
 
 def _lacking(connection: Connection) -> dict[str, frozenset[str]]:
     """By table the columns of which the chain does not say that they were taken in."""
     marked = _marked(connection)
-    lacking = {name: kept.columns - marked.get(name, frozenset()) for name, kept in MATRIX.items()}
+    lacking = {name: coverage.columns - marked.get(name, frozenset()) for name, coverage in MATRIX.items()}
     return {name: columns for name, columns in lacking.items() if columns}
 
 
@@ -62,19 +62,19 @@ def _marked(connection: Connection) -> dict[str, frozenset[str]]:
     query = select(rows.body).join_from(audit_rows, audit_batches, batches.number == rows.batch)
     marked: dict[str, frozenset[str]] = {}
     for body in connection.scalars(query.where(batches.kind == KIND, rows.source.is_(None))):
-        said = json.loads(body)
-        if _MARK in said:
-            marked[said[_MARK]] = marked.get(said[_MARK], frozenset()) | frozenset(said[_COLUMNS])
+        values = json.loads(body)
+        if _MARK in values:
+            marked[values[_MARK]] = marked.get(values[_MARK], frozenset()) | frozenset(values[_COLUMNS])
     return marked
 
 
 def _take_in(connection: Connection, table: Table, columns: frozenset[str], only_known: bool) -> int:
-    taken = 0
+    adopted = 0
     rows = _facts(connection, table, columns, only_known)
     while chunk := list(islice(rows, _AT_ONCE)):
-        taken += len(chunk)
+        adopted += len(chunk)
         append(connection, KIND, "", chunk)
-    return taken
+    return adopted
 
 
 def _facts(connection: Connection, table: Table, columns: frozenset[str], only_known: bool) -> Iterator[Fact]:
@@ -90,6 +90,6 @@ def _facts(connection: Connection, table: Table, columns: frozenset[str], only_k
 
 
 def _is_known(connection: Connection, table: Table, there: Mapping[str, Any]) -> bool:
-    known = audit_rows.c
-    query = select(known.batch).where(known.source == table.name, known.key == key_of(table, there)).limit(1)
+    rows = audit_rows.c
+    query = select(rows.batch).where(rows.source == table.name, rows.key == key_of(table, there)).limit(1)
     return connection.scalar(query) is not None

@@ -35,7 +35,7 @@ class Parted:
     kept: End
     at: datetime
 
-    def said(self, by: str, reason: str) -> Mapping[str, Any]:
+    def statement(self, by: str, reason: str) -> Mapping[str, Any]:
         """What the signed line says of it."""
         return {"agreed": vars(self.agreed), "lost": vars(self.lost), "by": by, "reason": reason}
 
@@ -60,34 +60,34 @@ def parted(connection: Connection, checkpoints: Sequence[Checkpoint]) -> Parted:
             f"{last.signed_at.isoformat(timespec='seconds')}: there is no break to accept"
         )
     reached = agrees.index(False)
-    found = Parted(stand[reached - 1].end if reached else NOTHING, last.end, *_now(connection))
-    _refuse_unsound(connection, checkpoints, found)
-    return found
+    candidate = Parted(stand[reached - 1].end if reached else NOTHING, last.end, *_now(connection))
+    _refuse_unsound(connection, checkpoints, candidate)
+    return candidate
 
 
 def _agrees(connection: Connection, stand: Sequence[Checkpoint]) -> list[bool]:
     """Whether the chain goes on from each of them; from a break only if it tells of it, or nothing came after that."""
-    known = audit_batches.c
-    wanted = select(known.number, known.hash).where(known.number.in_({each.number for each in stand}))
+    batches = audit_batches.c
+    wanted = select(batches.number, batches.hash).where(batches.number.in_({checkpoint.number for checkpoint in stand}))
     there = {NOTHING.number: NOTHING.hash, **{row.number: row.hash for row in connection.execute(wanted)}}
     return [
-        there.get(each.number) == each.hash
-        and (each.accepted is None or each is stand[-1] or _is_told(connection, each.accepted))
-        for each in stand
+        there.get(checkpoint.number) == checkpoint.hash
+        and (checkpoint.accepted is None or checkpoint is stand[-1] or _is_recorded(connection, checkpoint.accepted))
+        for checkpoint in stand
     ]
 
 
 def _now(connection: Connection) -> tuple[End, datetime]:
-    known = audit_batches.c
-    tip = connection.execute(select(known.number, known.hash).order_by(known.number.desc()).limit(1)).first()
+    batches = audit_batches.c
+    tip = connection.execute(select(batches.number, batches.hash).order_by(batches.number.desc()).limit(1)).first()
     at = connection.execute(select(func.clock_timestamp())).scalar_one()
     return (NOTHING if tip is None else End(tip.number, tip.hash)), at
 
 
-def _refuse_unsound(connection: Connection, checkpoints: Sequence[Checkpoint], found: Parted) -> None:
+def _refuse_unsound(connection: Connection, checkpoints: Sequence[Checkpoint], candidate: Parted) -> None:
     """A break excuses what was lost; it may not carry along anything else, so all is checked as if it were accepted."""
-    accepted = AcceptedBreak(found.agreed, found.lost, found.kept, "", "", found.at, "")
-    line = Checkpoint(len(checkpoints) + 1, found.kept.number, found.kept.hash, found.at, accepted=accepted)
+    accepted = AcceptedBreak(candidate.agreed, candidate.lost, candidate.kept, "", "", candidate.at, "")
+    line = Checkpoint(len(checkpoints) + 1, candidate.kept.number, candidate.kept.hash, candidate.at, accepted=accepted)
     verdict = check(connection, [*checkpoints, line]).verdict
     if verdict.findings:
         more = len(verdict.findings) + verdict.more
@@ -103,18 +103,18 @@ def fact_of(accepted: AcceptedBreak) -> Fact:
     return Fact(None, {"break": ends, "person": accepted.by, "reason": accepted.reason, "record": accepted.record})
 
 
-def tell(connection: Connection, accepted: AcceptedBreak) -> None:
+def record_break(connection: Connection, accepted: AcceptedBreak) -> None:
     """Puts the fact of a break into the chain that it accepted, unless it is there: a crash may have come between the
     line and the fact. Another chain is left alone."""
     batches = audit_batches.c
     held = connection.scalar(select(batches.hash).where(batches.number == accepted.kept.number))
     if accepted.kept not in (NOTHING, End(accepted.kept.number, held or "")):
         return
-    if not _is_told(connection, accepted):
+    if not _is_recorded(connection, accepted):
         append(connection, BREAK_KIND, "", [fact_of(accepted)])
 
 
-def _is_told(connection: Connection, accepted: AcceptedBreak) -> bool:
+def _is_recorded(connection: Connection, accepted: AcceptedBreak) -> bool:
     batches, rows = audit_batches.c, audit_rows.c
     query = select(rows.body).join(audit_batches, batches.number == rows.batch).where(batches.kind == BREAK_KIND)
     return any(accepted.record in body for body in connection.scalars(query))

@@ -53,8 +53,10 @@ def append(connection: Connection, kind: str, workflow: str, facts: Sequence[Fac
 
 
 def _next_batch(connection: Connection, kind: str, workflow: str, root: str, count: int) -> ChainBatch:
-    known = audit_batches.c
-    tip = connection.execute(select(known.number, known.hash, known.at).order_by(known.number.desc()).limit(1)).first()
+    batches = audit_batches.c
+    tip = connection.execute(
+        select(batches.number, batches.hash, batches.at).order_by(batches.number.desc()).limit(1)
+    ).first()
     # a clock that was set back must not make the chain look as if its times had been tampered with
     now = func.clock_timestamp() if tip is None else func.greatest(func.clock_timestamp(), tip.at)
     number, before = (1, GENESIS) if tip is None else (tip.number + 1, tip.hash)

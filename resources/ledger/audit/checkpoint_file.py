@@ -58,19 +58,21 @@ def _checkpoint(number: int, content: bytes, before: str, key: Ed25519PublicKey)
     from cryptography.exceptions import InvalidSignature
 
     try:
-        said = json.loads(content)
-        signature = bytes.fromhex(said.pop("signature"))
-        key.verify(signature, canonical(said).encode())
-        tip, at = End(int(said["number"]), str(said["hash"])), datetime.fromisoformat(said["signed_at"])
-        accepted = _break(said["break"], tip, at, content) if "break" in said else None
-        return Checkpoint(number, tip.number, tip.hash, at, said["before"] == before, accepted)
+        fields = json.loads(content)
+        signature = bytes.fromhex(fields.pop("signature"))
+        key.verify(signature, canonical(fields).encode())
+        tip, at = End(int(fields["number"]), str(fields["hash"])), datetime.fromisoformat(fields["signed_at"])
+        accepted = _break(fields["break"], tip, at, content) if "break" in fields else None
+        return Checkpoint(number, tip.number, tip.hash, at, fields["before"] == before, accepted)
     except (InvalidSignature, ValueError, KeyError, TypeError, AttributeError):
         return Checkpoint(number, 0, "", datetime.fromisoformat("1970-01-01T00:00:00+00:00"), valid=False)
 
 
-def _break(said: Mapping[str, Any], kept: End, at: datetime, content: bytes) -> AcceptedBreak:
-    agreed, lost = (End(int(said[name]["number"]), str(said[name]["hash"])) for name in ("agreed", "lost"))
-    return AcceptedBreak(agreed, lost, kept, str(said["by"]), str(said["reason"]), at, sha256(content).hexdigest())
+def _break(statement: Mapping[str, Any], tip: End, at: datetime, content: bytes) -> AcceptedBreak:
+    agreed, lost = (End(int(statement[name]["number"]), str(statement[name]["hash"])) for name in ("agreed", "lost"))
+    return AcceptedBreak(
+        agreed, lost, tip, str(statement["by"]), str(statement["reason"]), at, sha256(content).hexdigest()
+    )
 
 
 @contextmanager
@@ -101,10 +103,10 @@ class NewLine:
 
     def signed(self, key: Ed25519PrivateKey) -> bytes:
         """The line as it stands in the file, without its end."""
-        told = {"number": self.tip.number, "hash": self.tip.hash, "before": self.before}
+        chain_end = {"number": self.tip.number, "hash": self.tip.hash, "before": self.before}
         broken = {} if self.accepted is None else {"break": self.accepted}
-        said = {**told, "signed_at": moment(self.signed_at), **broken}
-        return canonical({**said, "signature": key.sign(canonical(said).encode()).hex()}).encode()
+        fields = {**chain_end, "signed_at": moment(self.signed_at), **broken}
+        return canonical({**fields, "signature": key.sign(canonical(fields).encode()).hex()}).encode()
 
 
 def write_line(handle: int, folder: Path, key: Ed25519PrivateKey, line: NewLine) -> str:

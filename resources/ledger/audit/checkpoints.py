@@ -57,7 +57,7 @@ class Checkpoints:
             lines = checkpoint_file.read_lines(self.folder, key.public_key())
             last = self._last(lines)
             if last is not None and last.accepted is not None:
-                self._tell(last.accepted)
+                self._record_break(last.accepted)
             with snapshot(self.url) as connection:
                 verdict = self._continues(connection, last, anew)
                 if verdict is None:
@@ -101,11 +101,11 @@ class Checkpoints:
             lines = checkpoint_file.read_lines(self.folder, key.public_key())
             self._last(lines)
             with snapshot(self.url) as connection:
-                found = breaks.parted(connection, [line.checkpoint for line in lines])
-            line = NewLine(found.kept, lines[-1].digest, found.at, found.said(by, reason))
+                candidate = breaks.parted(connection, [line.checkpoint for line in lines])
+            line = NewLine(candidate.kept, lines[-1].digest, candidate.at, candidate.statement(by, reason))
             record = checkpoint_file.write_line(handle, self.folder, key, line)
-            accepted = AcceptedBreak(found.agreed, found.lost, found.kept, by, reason, found.at, record)
-            self._tell(accepted)
+            accepted = AcceptedBreak(candidate.agreed, candidate.lost, candidate.kept, by, reason, candidate.at, record)
+            self._record_break(accepted)
         self.checkpoint()
         return accepted
 
@@ -139,10 +139,10 @@ class Checkpoints:
 
     def _continues(self, connection: Connection, last: Checkpoint | None, anew: bool) -> ChainVerdict | None:
         """The verdict on what was added since the last checkpoint; None when that is nothing but its own row."""
-        known = audit_batches.c
+        batches = audit_batches.c
         start = Start()
         if last is not None and last.end != NOTHING:
-            signed = connection.execute(select(known.hash, known.at).where(known.number == last.number)).first()
+            signed = connection.execute(select(batches.hash, batches.at).where(batches.number == last.number)).first()
             if signed is None or signed.hash != last.hash:
                 raise AuditBroken(
                     f"the chain does not continue what was signed over batch {last.number} on "
@@ -152,7 +152,7 @@ class Checkpoints:
                 )
             start = Start(last.number, signed.hash, signed.at)
         self._remembered(connection, last, anew)
-        added = connection.scalar(select(func.count()).where(known.number > start.number, known.kind != KIND))
+        added = connection.scalar(select(func.count()).where(batches.number > start.number, batches.kind != KIND))
         if (not added and last is not None) or not connection.scalar(select(func.count()).select_from(audit_batches)):
             return None
         verdict = check_chain(connection, [], start)
@@ -165,11 +165,11 @@ class Checkpoints:
         return verdict
 
     def _remembered(self, connection: Connection, last: Checkpoint | None, anew: bool) -> None:
-        known = audit_batches.c
-        newest = connection.scalar(select(func.max(known.number)).where(known.kind == KIND)) or 0
+        batches = audit_batches.c
+        newest = connection.scalar(select(func.max(batches.number)).where(batches.kind == KIND)) or 0
         reached = last.number if last else 0
         # the row about a checkpoint follows it at once: two of them behind the last line mean that a line is lost
-        since = connection.scalar(select(func.count()).where(known.kind == KIND, known.number > reached)) or 0
+        since = connection.scalar(select(func.count()).where(batches.kind == KIND, batches.number > reached)) or 0
         if since > (1 if last else 0) and not anew:
             raise AuditBroken(
                 f"the chain knows of checkpoints up to batch {newest}, {self.folder / checkpoint_file.FILE} ends at "
@@ -182,6 +182,6 @@ class Checkpoints:
         with unit_of_work(engine_of(self.url)) as connection:
             append(connection, KIND, "", [fact])
 
-    def _tell(self, accepted: AcceptedBreak) -> None:
+    def _record_break(self, accepted: AcceptedBreak) -> None:
         with unit_of_work(engine_of(self.url)) as connection:
-            breaks.tell(connection, accepted)
+            breaks.record_break(connection, accepted)

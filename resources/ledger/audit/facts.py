@@ -77,21 +77,21 @@ def chain_row(fact: Fact) -> ChainRow:
         ValueError: a value has no spelling, or a key is no column of the table of facts that is named.
     """
     if fact.table is None:
-        said = plain(fact.values)
+        spelling = plain(fact.values)
     else:
-        said = {TABLE: fact.table, **row_values(_tables()[fact.table], fact.values)}
-    return ChainRow(spelled(said), *columns_of(said))
+        spelling = {TABLE: fact.table, **row_values(_tables()[fact.table], fact.values)}
+    return ChainRow(spelled(spelling), *columns_of(spelling))
 
 
-def columns_of(said: Spelling) -> tuple[str | None, str | None, str | None, str | None]:
+def columns_of(spelling: Spelling) -> tuple[str | None, str | None, str | None, str | None]:
     """Source, key, case and person of a spelled mapping."""
-    source, case = said.get(TABLE), said.get("case_id", said.get("case"))
+    source, case = spelling.get(TABLE), spelling.get("case_id", spelling.get("case"))
     table = None if source is None else _tables().get(str(source))
     return (
         None if source is None else str(source),
-        None if table is None else key_of(table, said),
+        None if table is None else key_of(table, spelling),
         None if case is None else str(case),
-        _person(said),
+        _person(spelling),
     )
 
 
@@ -108,12 +108,12 @@ def row_values(table: Table, row: Mapping[str, Any]) -> Spelling:
     return {name: None if value is None else readers.get(name, plain)(value) for name, value in row.items()}
 
 
-def key_of(table: Table, said: Spelling) -> str | None:
+def key_of(table: Table, spelling: Spelling) -> str | None:
     """The spelling of a row's key, or None where some of it is missing."""
     columns = key_columns(table)
-    if any(said.get(name) is None for name in columns):
+    if any(spelling.get(name) is None for name in columns):
         return None
-    return spelled([said[name] for name in columns])
+    return spelled([spelling[name] for name in columns])
 
 
 @lru_cache(maxsize=256)
@@ -176,10 +176,10 @@ def _to_scale(value: Any, scale: int | None) -> Decimal:
 
 def held(table: Table, row: Mapping[str, Any]) -> Spelling:
     """What the chain holds of a row as it stands in its table: spelled, long and secret columns as digests."""
-    kept = MATRIX[table.name]
-    chosen = row.keys() & (kept.columns | set(key_columns(table)))
+    coverage = MATRIX[table.name]
+    chosen = row.keys() & (coverage.columns | set(key_columns(table)))
     spelling = dict(row_values(table, {name: row[name] for name in chosen}))
-    for name in kept.digested_columns & spelling.keys():
+    for name in coverage.digested_columns & spelling.keys():
         spelling[name] = digest_of(table, name, spelling)
     if table.name == "actions" and "state" in spelling:
         spelling["state"] = state_of_action(str(row["state"]), bool(row["live"]))
@@ -200,11 +200,11 @@ def needed(table: Table, values: Mapping[str, Any]) -> frozenset[str]:
 
     One that names a column that may change tells of that change and no more; any other tells the whole row.
     """
-    kept = MATRIX[table.name]
-    changed = values.keys() & kept.latest_columns
+    coverage = MATRIX[table.name]
+    changed = values.keys() & coverage.latest_columns
     if changed:
         return frozenset(changed)
-    return kept.columns - (values.keys() - kept.digested_columns)
+    return coverage.columns - (values.keys() - coverage.digested_columns)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -217,9 +217,9 @@ def same(one: Any, other: Any) -> bool:
     return spelled(one) == spelled(other) or spelled(as_floats(one)) == spelled(as_floats(other))
 
 
-def _person(said: Spelling) -> str | None:
+def _person(spelling: Spelling) -> str | None:
     for name in PEOPLE:
-        value = said.get(name)
+        value = spelling.get(name)
         if isinstance(value, str) and (name not in ("made_by", "actor", "by") or value.startswith(_PERSON)):
             return value.removeprefix(_PERSON)
     return None

@@ -39,17 +39,17 @@ def batch_of(record: Any) -> ChainBatch:
 
 
 def read_batches(connection: Connection, after: int = 0) -> Iterator[ChainBatch]:
-    known = audit_batches.c
+    batches = audit_batches.c
     # a time that nobody can hold is read as another one: it is not what was hashed either
-    at = case((known.at.between(_FIRST, _LAST), known.at), else_=_FIRST).label(known.at.name)
-    columns = [at if column is known.at else column for column in known]
-    query = select(*columns).where(known.number > after).order_by(known.number)
+    at = case((batches.at.between(_FIRST, _LAST), batches.at), else_=_FIRST).label(batches.at.name)
+    columns = [at if column is batches.at else column for column in batches]
+    query = select(*columns).where(batches.number > after).order_by(batches.number)
     return (batch_of(record) for record in stream(connection, query))
 
 
 def read_rows(connection: Connection, after: int = 0) -> Iterator[StoredRow]:
-    known = audit_rows.c
-    query = select(audit_rows).where(known.batch > after).order_by(known.batch, known.position)
+    rows = audit_rows.c
+    query = select(audit_rows).where(rows.batch > after).order_by(rows.batch, rows.position)
     return (_row(record) for record in stream(connection, query))
 
 
@@ -60,8 +60,8 @@ def stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
 
 def _row(record: Any) -> StoredRow:
     try:
-        said = json.loads(record.body)
-        fits = columns_of(said) == (record.source, record.key, record.case_id, record.person)
+        spelling = json.loads(record.body)
+        fits = columns_of(spelling) == (record.source, record.key, record.case_id, record.person)
     except (ValueError, AttributeError):
         fits = False
     return StoredRow(record.batch, record.position, record.leaf, record.body, fits)
@@ -80,5 +80,5 @@ def check_chain(connection: Connection, checkpoints: list[Checkpoint], start: St
     return verify_chain(pairs, checkpoints, _later(orphans), start)
 
 
-def _later(found: dict[int, int]) -> Iterator[tuple[int, int]]:
-    yield from found.items()
+def _later(orphans: dict[int, int]) -> Iterator[tuple[int, int]]:
+    yield from orphans.items()

@@ -22,21 +22,23 @@ UNREADABLE = (ValueError, ArithmeticError, RecursionError, DataError)
 
 
 def rows_of(
-    connection: Connection, table: Table, said: Sequence[Spelling], columns: Collection[str] | None = None
+    connection: Connection, table: Table, facts: Sequence[Spelling], columns: Collection[str] | None = None
 ) -> Mapping[str, Mapping[str, Any]]:
     """The table's rows with the keys of these facts, as they stand there, by key.
 
     Args:
-        said: spelled; each has the whole key.
+        facts: spelled; each has the whole key.
         columns: those to read beside the key; all without it.
     """
     keys = key_columns(table)
-    sent = func.jsonb_to_recordset(bindparam("sent", [{name: one[name] for name in keys} for one in said], type_=JSONB))
+    sent = func.jsonb_to_recordset(
+        bindparam("sent", [{name: one[name] for name in keys} for one in facts], type_=JSONB)
+    )
     given = sent.table_valued(*[column(name, table.c[name].type) for name in keys]).render_derived(with_types=True)
     named = table.c if columns is None else [table.c[name] for name in sorted({*keys, *columns})]
     wanted = select(*named).join_from(table, given, _and(table, given, keys))
-    found = (dict(record._mapping) for record in connection.execute(wanted))
-    return {str(key_of(table, row_values(table, {name: row[name] for name in keys}))): row for row in found}
+    rows = (dict(record._mapping) for record in connection.execute(wanted))
+    return {str(key_of(table, row_values(table, {name: row[name] for name in keys}))): row for row in rows}
 
 
 def _and(table: Table, given: Any, keys: Sequence[str]) -> Any:
@@ -48,19 +50,19 @@ def _and(table: Table, given: Any, keys: Sequence[str]) -> Any:
 
 def recorded(connection: Connection, table: Table, keys: Collection[str]) -> Mapping[str, Spelling]:
     """What the chain says of rows, by key: of a column that never changes the first word, of others the newest."""
-    known = audit_rows.c
-    given = known.key == any_(literal(list(keys), ARRAY(Text)))
-    query = select(known.key, known.body).where(known.source == table.name, given)
-    kept = MATRIX[table.name]
-    told = defaultdict[str, dict[str, object]](dict)
-    for record in connection.execute(query.order_by(known.batch, known.position)):
-        said = told[record.key]
+    rows = audit_rows.c
+    given = rows.key == any_(literal(list(keys), ARRAY(Text)))
+    query = select(rows.key, rows.body).where(rows.source == table.name, given)
+    coverage = MATRIX[table.name]
+    spellings = defaultdict[str, dict[str, object]](dict)
+    for record in connection.execute(query.order_by(rows.batch, rows.position)):
+        spelling = spellings[record.key]
         for name, value in json.loads(record.body).items():
-            if name in kept.latest_columns:
-                said[name] = value
-            elif name in kept.fixed_columns:
-                said.setdefault(name, value)
-    return told
+            if name in coverage.latest_columns:
+                spelling[name] = value
+            elif name in coverage.fixed_columns:
+                spelling.setdefault(name, value)
+    return spellings
 
 
 def unlike(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[list[str] | None]:
@@ -69,18 +71,18 @@ def unlike(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
     For whoever acts on a row: what was changed behind the ledger's back is not acted on.
     """
     keys = [str(key_of(table, held(table, row))) for row in rows]
-    told = recorded(connection, table, keys)
-    return [_unlike(table, row, told.get(key)) for row, key in zip(rows, keys, strict=True)]
+    spellings = recorded(connection, table, keys)
+    return [_unlike(table, row, spellings.get(key)) for row, key in zip(rows, keys, strict=True)]
 
 
-def _unlike(table: Table, row: Mapping[str, Any], said: Spelling | None) -> list[str] | None:
-    if said is None:
+def _unlike(table: Table, row: Mapping[str, Any], spelling: Spelling | None) -> list[str] | None:
+    if spelling is None:
         return None
     there, plain = held(table, row), row_values(table, row)
     return sorted(
         name
-        for name in said.keys() & MATRIX[table.name].fixed_columns
-        if not (same(said[name], there[name]) or same(said[name], plain[name]))
+        for name in spelling.keys() & MATRIX[table.name].fixed_columns
+        if not (same(spelling[name], there[name]) or same(spelling[name], plain[name]))
     )
 
 
@@ -110,10 +112,10 @@ def _complete(connection: Connection, table: Table, whole: list[Fact], places: I
             wanted[place] = (key, columns, spelled)
     if not wanted:
         return
-    columns = frozenset().union(*(each[1] for each in wanted.values()))
+    columns = frozenset().union(*(request[1] for request in wanted.values()))
     # what is read of a state depends on whether the action is live
     more = {"live"} if table.name == "actions" else set()
-    rows = rows_of(connection, table, [each[2] for each in wanted.values()], columns | more)
+    rows = rows_of(connection, table, [request[2] for request in wanted.values()], columns | more)
     for place, (key, lacking, _) in wanted.items():
         if key in rows:
             there = held(table, rows[key])

@@ -107,15 +107,15 @@ class AuditTrail:
             query = query.where(tuple_(rows.batch, rows.position) < tuple_(*map(literal, before)))
         query = query.order_by(rows.batch.desc(), rows.position.desc()).limit(limit + 1)
         with snapshot(self.url) as connection:
-            found = [_entry(record) for record in connection.execute(query)]
-        shown = found[:limit]
-        older = (shown[-1].batch, shown[-1].position) if len(found) > limit else None
+            entries = [_entry(record) for record in connection.execute(query)]
+        shown = entries[:limit]
+        older = (shown[-1].batch, shown[-1].position) if len(entries) > limit else None
         return Page(shown, older)
 
     def proof(self, batch: int, position: int, checkpoints: Sequence[Checkpoint] = ()) -> Proof | None:
         """That one fact is in the chain, up to the first checkpoint after it; None when there is no such row."""
-        known = audit_rows.c
-        query = select(known.position, known.leaf, known.body).where(known.batch == batch).order_by(known.position)
+        rows = audit_rows.c
+        query = select(rows.position, rows.leaf, rows.body).where(rows.batch == batch).order_by(rows.position)
         with snapshot(self.url) as connection:
             leaves, body, at = [], None, 0
             for index, record in enumerate(stream(connection, query)):
@@ -124,10 +124,12 @@ class AuditTrail:
                     body, at = record.body, index
             if body is None:
                 return None
-            signed = next((each for each in standing(checkpoints).checkpoints if each.number >= batch), None)
+            signed = next(
+                (checkpoint for checkpoint in standing(checkpoints).checkpoints if checkpoint.number >= batch), None
+            )
             until = signed.number if signed else batch
             query = select(audit_batches).where(audit_batches.c.number.between(batch, until))
-            links = [batch_of(each) for each in connection.execute(query.order_by(audit_batches.c.number))]
+            links = [batch_of(row) for row in connection.execute(query.order_by(audit_batches.c.number))]
         return Proof(body, inclusion(leaves, at), links, signed)
 
     def verify(self, checkpoints: Sequence[Checkpoint], tables: bool = True) -> Checked:
@@ -153,22 +155,22 @@ def check(connection: Connection, checkpoints: Sequence[Checkpoint], tables: boo
     verdict = check_chain(connection, list(checkpoints))
     lost = _lost_checkpoints(connection, checkpoints)
     compared = compare_ledger(connection) if tables else []
-    added = [*lost, *(finding for each in compared for finding in each.findings)]
-    found = sorted([*verdict.findings, *added], key=lambda each: (each.batch, each.position or 0))
-    return Checked(replace(verdict, findings=tuple(found)), compared)
+    added = [*lost, *(finding for comparison in compared for finding in comparison.findings)]
+    findings = sorted([*verdict.findings, *added], key=lambda finding: (finding.batch, finding.position or 0))
+    return Checked(replace(verdict, findings=tuple(findings)), compared)
 
 
 def _entry(record: Any) -> Entry:
-    said = json.loads(record.body)
+    spelling = json.loads(record.body)
     return Entry(
-        record.batch, record.position, record.kind, record.workflow, record.at, record.case_id, record.person, said
+        record.batch, record.position, record.kind, record.workflow, record.at, record.case_id, record.person, spelling
     )
 
 
 def _lost_checkpoints(connection: Connection, checkpoints: Sequence[Checkpoint]) -> list[AuditFinding]:
     """Checkpoints and accepted breaks that the chain tells of and that are not there (any more), and the other way."""
-    there = {(each.number, each.hash) for each in checkpoints if each.valid}
-    records = {each.accepted.record for each in checkpoints if each.valid and each.accepted}
+    there = {(checkpoint.number, checkpoint.hash) for checkpoint in checkpoints if checkpoint.valid}
+    records = {checkpoint.accepted.record for checkpoint in checkpoints if checkpoint.valid and checkpoint.accepted}
     query = (
         select(audit_rows.c.batch, audit_rows.c.body, audit_batches.c.kind)
         .join(audit_batches, audit_batches.c.number == audit_rows.c.batch)
@@ -176,38 +178,37 @@ def _lost_checkpoints(connection: Connection, checkpoints: Sequence[Checkpoint])
         .order_by(audit_rows.c.batch)
     )
     lost: list[AuditFinding] = []
-    told: set[Any] = set()
+    chained_breaks: set[Any] = set()
     for record in connection.execute(query):
-        said = _said(record.body)
-        if said.get("anew"):  # somebody said that what was before is lost
+        spelling = _spelling_of(record.body)
+        if spelling.get("anew"):  # somebody said that what was before is lost
             lost.clear()
         if record.kind == BREAK_KIND:
-            told.add(said.get("record"))
-            if said.get("record") not in records:
-                words = f"the break of which batch {record.batch} tells is missing among the checkpoints"
-                lost.append(AuditFinding(Tampering.CHECKPOINT_REMOVED, record.batch, words))
-        elif (said.get("checkpoint"), said.get("hash")) not in there:
-            words = (
-                f"the checkpoint over batch {said.get('checkpoint')}, of which batch {record.batch} tells, is missing"
-            )
-            lost.append(AuditFinding(Tampering.CHECKPOINT_REMOVED, record.batch, words))
-    return [*lost, *_untold_breaks(checkpoints, told)]
+            chained_breaks.add(spelling.get("record"))
+            if spelling.get("record") not in records:
+                description = f"the break of which batch {record.batch} tells is missing among the checkpoints"
+                lost.append(AuditFinding(Tampering.CHECKPOINT_REMOVED, record.batch, description))
+        elif (spelling.get("checkpoint"), spelling.get("hash")) not in there:
+            signed = spelling.get("checkpoint")
+            description = f"the checkpoint over batch {signed}, of which batch {record.batch} tells, is missing"
+            lost.append(AuditFinding(Tampering.CHECKPOINT_REMOVED, record.batch, description))
+    return [*lost, *_untold_breaks(checkpoints, chained_breaks)]
 
 
-def _untold_breaks(checkpoints: Sequence[Checkpoint], told: Collection[Any]) -> list[AuditFinding]:
+def _untold_breaks(checkpoints: Sequence[Checkpoint], chained_breaks: Collection[Any]) -> list[AuditFinding]:
     """Breaks in the file that the chain does not tell of. The newest line may be one: the next checkpoint tells it."""
     stand = standing(checkpoints).checkpoints
-    words = "the break in line {} of the checkpoints is not told by the chain"
+    description = "the break in line {} of the checkpoints is not told by the chain"
     return [
-        AuditFinding(Tampering.BREAK_FORGED, each.number, words.format(each.line))
-        for each in stand[:-1]
-        if each.accepted is not None and each.accepted.record not in told
+        AuditFinding(Tampering.BREAK_FORGED, checkpoint.number, description.format(checkpoint.line))
+        for checkpoint in stand[:-1]
+        if checkpoint.accepted is not None and checkpoint.accepted.record not in chained_breaks
     ]
 
 
-def _said(body: str) -> Mapping[str, Any]:
+def _spelling_of(body: str) -> Mapping[str, Any]:
     try:
-        said = json.loads(body)
+        spelling = json.loads(body)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return spelling if isinstance(spelling, dict) else {}

@@ -44,11 +44,11 @@ class PostgresQuality(LedgerStore):
 
     def sketches(self, workflow: str, first: str, before: str) -> list[PastNight]:
         """The sketches of first <= night < before, in order."""
-        known = night_sketches.c
+        sketches = night_sketches.c
         query = (
-            select(known.night, known.model_version, known.sketch)
-            .where(known.workflow == workflow, known.night >= first, known.night < before)
-            .order_by(known.night)
+            select(sketches.night, sketches.model_version, sketches.sketch)
+            .where(sketches.workflow == workflow, sketches.night >= first, sketches.night < before)
+            .order_by(sketches.night)
         )
         with self._transaction() as connection:
             rows = connection.execute(query).all()
@@ -56,11 +56,11 @@ class PostgresQuality(LedgerStore):
 
     def sketches_of(self, workflow: str, version: str, before: str, limit: int) -> list[PastNight]:
         """The sketches of the first nights on which a model decided, in order; nights from `before` on are left out."""
-        known = night_sketches.c
+        sketches = night_sketches.c
         query = (
-            select(known.night, known.model_version, known.sketch)
-            .where(known.workflow == workflow, known.model_version == version, known.night < before)
-            .order_by(known.night)
+            select(sketches.night, sketches.model_version, sketches.sketch)
+            .where(sketches.workflow == workflow, sketches.model_version == version, sketches.night < before)
+            .order_by(sketches.night)
             .limit(limit)
         )
         with self._transaction() as connection:
@@ -89,12 +89,12 @@ class PostgresQuality(LedgerStore):
             return 0
         with self._transaction() as connection:
             QUALITY.take(connection)
-            known = select(quality_signals.c.signal).where(
+            query = select(quality_signals.c.signal).where(
                 quality_signals.c.workflow == workflow,
                 quality_signals.c.night == night,
                 quality_signals.c.run_id == run_id,
             )
-            there = set(connection.scalars(known))
+            there = set(connection.scalars(query))
             new = [row for row in rows if row["signal"] not in there]
             if new:
                 connection.execute(insert(quality_signals), new)
@@ -109,11 +109,11 @@ class PostgresQuality(LedgerStore):
 
     def night_signals(self, workflow: str, night: str) -> list[RecordedSignal]:
         """A night's signals by name, of the run that recorded them last; none if it was never judged."""
-        known = quality_signals.c
-        here = (known.workflow == workflow, known.night == night)
-        last = select(known.run_id).where(*here).order_by(known.id.desc()).limit(1).scalar_subquery()
+        signals = quality_signals.c
+        here = (signals.workflow == workflow, signals.night == night)
+        last = select(signals.run_id).where(*here).order_by(signals.id.desc()).limit(1).scalar_subquery()
         return self._values(
-            RecordedSignal, select(quality_signals).where(*here, known.run_id == last).order_by(known.signal)
+            RecordedSignal, select(quality_signals).where(*here, signals.run_id == last).order_by(signals.signal)
         )
 
     def last_night(self, workflow: str) -> str | None:
@@ -128,20 +128,20 @@ class PostgresQuality(LedgerStore):
 
     def history(self, workflow: str) -> dict[str, list[str]]:
         """Every judged night with the names of its breached signals, as the run that judged it last found them."""
-        known = quality_signals.c
+        signals = quality_signals.c
         last = (
-            select(known.night, known.run_id)
-            .ext(distinct_on(known.night))
-            .where(known.workflow == workflow)
-            .order_by(known.night, known.id.desc())
+            select(signals.night, signals.run_id)
+            .ext(distinct_on(signals.night))
+            .where(signals.workflow == workflow)
+            .order_by(signals.night, signals.id.desc())
             .subquery()
         )
         query = (
-            select(known.night, func.array_agg(known.signal).filter(known.breached).label("names"))
-            .join(last, (known.night == last.c.night) & (known.run_id == last.c.run_id))
-            .where(known.workflow == workflow)
-            .group_by(known.night)
-            .order_by(known.night)
+            select(signals.night, func.array_agg(signals.signal).filter(signals.breached).label("names"))
+            .join(last, (signals.night == last.c.night) & (signals.run_id == last.c.run_id))
+            .where(signals.workflow == workflow)
+            .group_by(signals.night)
+            .order_by(signals.night)
         )
         with self._transaction() as connection:
             return {row.night: sorted(row.names or []) for row in connection.execute(query)}
@@ -173,8 +173,8 @@ class PostgresQuality(LedgerStore):
 
     def requests(self, workflow: str) -> list[TrainingRequest]:
         """The trainings that drift asked for, by night."""
-        known = training_requests.c
-        query = select(training_requests).where(known.workflow == workflow).order_by(known.night)
+        requests = training_requests.c
+        query = select(training_requests).where(requests.workflow == workflow).order_by(requests.night)
         return self._values(TrainingRequest, query)
 
     def _values(self, kind: type[Value], query: Select[*tuple[Any, ...]]) -> list[Value]:

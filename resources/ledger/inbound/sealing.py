@@ -70,8 +70,8 @@ class RowSealer:
             )
         rows = [None if token.startswith(_SUBJECT) else self._opened(token) for token in tokens]
         if self.keyring is not None and theirs:
-            found = self.keyring.open([tokens[number].removeprefix(_SUBJECT) or None for number in theirs])
-            for number, row in zip(theirs, found, strict=True):
+            opened = self.keyring.open([tokens[number].removeprefix(_SUBJECT) or None for number in theirs])
+            for number, row in zip(theirs, opened, strict=True):
                 rows[number] = row
         return rows
 

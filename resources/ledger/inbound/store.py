@@ -33,7 +33,7 @@ CHANGED = "this posted event is not what was kept; run `pipeline audit verify`, 
 #: Events that join the audit chain in one batch; more would hold its lock for long.
 BATCH = 2000
 _FACT = ("workflow", "event_id", "kind", "night", "rows", "sealed_sha256", "body_digest", "occurred_at", "received_at")
-_known = inbound_events.c
+_events = inbound_events.c
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class PostgresInbound:
             raise EventRefused(f"there is no workflow {event.workflow} to keep events for")
         digest = self.sealer.digest(event.body)
         with unit_of_work(self.engine) as connection:
-            before, now = _kept(connection, event)
+            before, now = _stored(connection, event)
         if before is None:
             # outside of a transaction: the keyring has rows of its own to write
             night = night_for(event.occurred_at, now, terms)
@@ -82,7 +82,7 @@ class PostgresInbound:
             with unit_of_work(self.engine) as connection:
                 new = _insert(connection, event, night, now, sealed, digest)
                 # where another request kept the same id meanwhile, a statement of its own sees it
-                before = None if new else _kept(connection, event)[0]
+                before = None if new else _stored(connection, event)[0]
             if new:
                 return Receipt(EventVerdict.NEW, night)
         if before is not None and before[0] == digest:
@@ -111,11 +111,11 @@ class PostgresInbound:
         while True:
             with unit_of_work(self.engine) as connection:
                 new = _claim(connection, workflow, night)
-                facts = connection.execute(
-                    select(*(_known[name] for name in _FACT)).where(_known.id.in_(new)).order_by(_known.id)
+                rows = connection.execute(
+                    select(*(_events[name] for name in _FACT)).where(_events.id.in_(new)).order_by(_events.id)
                 )
-                told = [Fact.of(inbound_events.name, row) for row in facts]
-                append(connection, "inbound", workflow, told)
+                facts = [Fact.of(inbound_events.name, row) for row in rows]
+                append(connection, "inbound", workflow, facts)
             added += len(new)
             if len(new) < BATCH:
                 return added
@@ -131,35 +131,35 @@ class PostgresInbound:
         """
         if not self.prints(workflow, night):
             return []
-        mine = (_known.workflow == workflow, _known.night == night, _known.kind == kind)
+        mine = (_events.workflow == workflow, _events.night == night, _events.kind == kind)
         with unit_of_work(self.engine) as connection:
-            found = _read(connection, mine)
+            rows = _read(connection, mine)
         # after the read and before its use: what enters a night stands in the chain
         self.chain(workflow, night)
         with unit_of_work(self.engine) as connection:
-            changed = _changed(connection, found)
-        kept = [self._opened(row, bad) for (row, _), bad in zip(found, changed, strict=True)]
-        closed = [each for each in kept if isinstance(each, SourceUnreadable)]
-        if closed and len(closed) == len(kept):
+            changed = _changed(connection, rows)
+        opened = [self._opened(row, bad) for (row, _), bad in zip(rows, changed, strict=True)]
+        closed = [event for event in opened if isinstance(event, SourceUnreadable)]
+        if closed and len(closed) == len(opened):
             # not one of them opens: a key is missing
             raise closed[0]
         return [
             _without_rows(row, str(event)) if isinstance(event, SourceUnreadable) else event
-            for (row, _), event in zip(found, kept, strict=True)
+            for (row, _), event in zip(rows, opened, strict=True)
         ]
 
     def prints(self, workflow: str, night: str | None = None) -> dict[str, str]:
         """As `PostedEvents.prints`: events are only ever added, so their number and the last one tell them all."""
-        query = select(_known.night, func.count(), func.max(_known.id)).where(_known.workflow == workflow)
+        query = select(_events.night, func.count(), func.max(_events.id)).where(_events.workflow == workflow)
         if night is not None:
-            query = query.where(_known.night == night)
+            query = query.where(_events.night == night)
         try:
             with unit_of_work(self.engine) as connection:
-                found = connection.execute(query.group_by(_known.night)).all()
+                nights = connection.execute(query.group_by(_events.night)).all()
         except LedgerMissing:
             # nobody can have posted to a ledger that was never migrated
             return {}
-        return {of: f"{count}:{last}" for of, count, last in found}
+        return {of: f"{count}:{last}" for of, count, last in nights}
 
     def _opened(self, row: Any, changed: bool) -> PostedEvent | SourceUnreadable:
         """An event; what is wrong with its keys is given back, for the caller to see whether it is alone with that."""
@@ -177,10 +177,10 @@ class PostgresInbound:
         """How much was posted, and what was turned away."""
         posted = select(
             func.count().label("events"),
-            func.coalesce(func.sum(_known.rows), 0).label("rows"),
-            func.count(_known.night.distinct()).label("nights"),
-            func.max(_known.received_at).label("last_at"),
-        ).where(_known.workflow == workflow)
+            func.coalesce(func.sum(_events.rows), 0).label("rows"),
+            func.count(_events.night.distinct()).label("nights"),
+            func.max(_events.received_at).label("last_at"),
+        ).where(_events.workflow == workflow)
         away = inbound_refusals.c
         refused = select(away.reason, func.sum(away.count)).where(away.workflow == workflow).group_by(away.reason)
         with unit_of_work(self.engine) as connection:
@@ -193,24 +193,24 @@ def _read(connection: Connection, mine: Sequence[Any]) -> list[tuple[Any, bool]]
     """A night's events in order, each with whether it can be read; of one that cannot only what names it is there."""
     query = select(inbound_events).where(*mine)
     try:
-        return [(row, True) for row in connection.execute(query.order_by(_known.id)).all()]
+        return [(row, True) for row in connection.execute(query.order_by(_events.id)).all()]
     except UNREADABLE:
-        named = select(_known.id, _known.event_id, _known.body_digest).where(*mine).order_by(_known.id)
+        named = select(_events.id, _events.event_id, _events.body_digest).where(*mine).order_by(_events.id)
         return [_alone(connection, row) for row in connection.execute(named).all()]
 
 
 def _alone(connection: Connection, named: Any) -> tuple[Any, bool]:
     try:
-        return connection.execute(select(inbound_events).where(_known.id == named.id)).one(), True
+        return connection.execute(select(inbound_events).where(_events.id == named.id)).one(), True
     except UNREADABLE:
         return named, False
 
 
-def _changed(connection: Connection, found: Sequence[tuple[Any, bool]]) -> list[bool]:
+def _changed(connection: Connection, rows: Sequence[tuple[Any, bool]]) -> list[bool]:
     """Which events cannot be read, or are not what the audit chain recorded."""
-    readable = [dict(row._mapping) for row, fine in found if fine]
+    readable = [dict(row._mapping) for row, fine in rows if fine]
     other = iter(unlike(connection, inbound_events, readable))
-    return [bool(next(other)) if fine else True for _, fine in found]
+    return [bool(next(other)) if fine else True for _, fine in rows]
 
 
 def _without_rows(row: Any, wrong: str) -> PostedEvent:
@@ -218,12 +218,12 @@ def _without_rows(row: Any, wrong: str) -> PostedEvent:
     return PostedEvent(row.id, row.event_id, row.body_digest, datetime.fromtimestamp(0, UTC), (), wrong)
 
 
-def _kept(connection: Connection, event: InboundEvent) -> tuple[tuple[str, str] | None, datetime]:
+def _stored(connection: Connection, event: InboundEvent) -> tuple[tuple[str, str] | None, datetime]:
     """Digest and night of the event of that id, and the database's time."""
-    mine = and_(_known.workflow == event.workflow, _known.event_id == event.event_id)
+    mine = and_(_events.workflow == event.workflow, _events.event_id == event.event_id)
     # one answer whether or not the event is there
     always = select(literal(1).label("one")).subquery()
-    query = select(func.clock_timestamp(), _known.body_digest, _known.night)
+    query = select(func.clock_timestamp(), _events.body_digest, _events.night)
     now, digest, night = connection.execute(query.select_from(always.outerjoin(inbound_events, mine))).one()
     return (None if digest is None else (digest, night)), now
 
@@ -244,7 +244,7 @@ def _insert(
         "received_at": received,
     }
     statement = insert(inbound_events).values(**row).on_conflict_do_nothing(index_elements=["workflow", "event_id"])
-    return connection.execute(statement.returning(_known.id)).first() is not None
+    return connection.execute(statement.returning(_events.id)).first() is not None
 
 
 def _count(connection: Connection, workflow: str, reason: str) -> None:
@@ -262,11 +262,11 @@ def _count(connection: Connection, workflow: str, reason: str) -> None:
 
 def _claim(connection: Connection, workflow: str, night: str) -> Sequence[int]:
     """Numbers of the night's events that this transaction adds to the chain."""
-    there = select(literal(1)).where(inbound_chained.c.event == _known.id).exists()
-    waiting = select(_known.id).where(_known.workflow == workflow, _known.night == night, ~there)
+    there = select(literal(1)).where(inbound_chained.c.event == _events.id).exists()
+    waiting = select(_events.id).where(_events.workflow == workflow, _events.night == night, ~there)
     statement = (
         insert(inbound_chained)
-        .from_select(["event"], waiting.order_by(_known.id).limit(BATCH))
+        .from_select(["event"], waiting.order_by(_events.id).limit(BATCH))
         .on_conflict_do_nothing()
         .returning(inbound_chained.c.event)
     )

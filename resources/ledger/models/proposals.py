@@ -40,16 +40,16 @@ class PostgresPromotions(LedgerStore):
         Returns:
             Their numbers.
         """
-        known, numbers, facts = model_proposals.c, [], []
+        columns, numbers, facts = model_proposals.c, [], []
         with self._transaction() as connection:
             for proposal, model in proposals:
                 facts += insert_model(connection, model)
                 row = {**plain(asdict(proposal)), "hash": proposal.hash}
-                new = insert(model_proposals).values(row).on_conflict_do_nothing().returning(known.id)
+                new = insert(model_proposals).values(row).on_conflict_do_nothing().returning(columns.id)
                 made = connection.execute(new).scalar()
                 if made is None:
-                    here = (known.workflow == proposal.workflow, known.hash == proposal.hash)
-                    made = connection.execute(select(known.id).where(*here)).scalar_one()
+                    here = (columns.workflow == proposal.workflow, columns.hash == proposal.hash)
+                    made = connection.execute(select(columns.id).where(*here)).scalar_one()
                 else:
                     facts.append(Fact("model_proposals", row))
                 numbers.append(int(made))
@@ -101,15 +101,15 @@ class PostgresPromotions(LedgerStore):
                 no more, did not pass, or trained by the same person.
         """
         with self._transaction() as connection:
-            found = _to_answer(connection, number, shown_hash)
-            stale = _stale(connection, found)
+            proposal = _to_answer(connection, number, shown_hash)
+            stale = _stale(connection, proposal)
             if stale:
                 raise PromotionRefused(f"proposal {number}: {stale}")
-            row = self._answer(connection, found, person, "sign", note)
-            night = _next_night(connection, found.workflow)
-            challenger = SignedChallenger(found.workflow, found.version, found.promised_error, number, person)
+            row = self._answer(connection, proposal, person, "sign", note)
+            night = _next_night(connection, proposal.workflow)
+            challenger = SignedChallenger(proposal.workflow, proposal.version, proposal.promised_error, number, person)
             begin_rollout(connection, challenger, night, terms)
-            append(connection, "model_signatures", found.workflow, [Fact("model_signatures", row)])
+            append(connection, "model_signatures", proposal.workflow, [Fact("model_signatures", row)])
             return night
 
     def refuse(self, number: int, shown_hash: str, person: str, note: str) -> None:
@@ -121,16 +121,16 @@ class PostgresPromotions(LedgerStore):
         if not note.strip():
             raise PromotionRefused("say why, so that whoever trains the next one knows")
         with self._transaction() as connection:
-            found = _to_answer(connection, number, shown_hash)
-            row = self._answer(connection, found, person, "refuse", note)
-            append(connection, "model_signatures", found.workflow, [Fact("model_signatures", row)])
+            proposal = _to_answer(connection, number, shown_hash)
+            row = self._answer(connection, proposal, person, "refuse", note)
+            append(connection, "model_signatures", proposal.workflow, [Fact("model_signatures", row)])
 
     def _answer(
-        self, connection: Connection, found: StandingProposal, person: str, verdict: str, note: str | None
+        self, connection: Connection, proposal: StandingProposal, person: str, verdict: str, note: str | None
     ) -> Mapping[str, Any]:
         row = {
-            "proposal_id": found.id, "proposal_hash": found.hash, "trained_by": found.trained_by,
-            "passed": found.passed, "person": person, "verdict": verdict, "note": note,
+            "proposal_id": proposal.id, "proposal_hash": proposal.hash, "trained_by": proposal.trained_by,
+            "passed": proposal.passed, "person": person, "verdict": verdict, "note": note,
         }  # fmt: skip
         try:
             with connection.begin_nested():
@@ -139,21 +139,21 @@ class PostgresPromotions(LedgerStore):
             rule = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
             if rule not in _OWN_RULES:
                 raise
-            words = {
+            refusals = {
                 "ck_model_signatures_four_eyes": "you trained this model, so somebody else must sign it",
                 "ck_model_signatures_only_what_passed": "a gate refused it; only what passed every gate can be signed",
             }
             raise PromotionRefused(
-                f"proposal {found.id}: {words.get(str(rule), 'it is not what you were shown')}"
+                f"proposal {proposal.id}: {refusals.get(str(rule), 'it is not what you were shown')}"
             ) from None
         return row
 
 
 def _with_signature() -> Select[Any]:
-    said = model_signatures.c
-    return select(model_proposals, said.person, said.verdict, said.note, said.signed_at).join_from(
-        model_proposals, model_signatures, model_proposals.c.id == said.proposal_id, isouter=True
-    )
+    signatures = model_signatures.c
+    return select(
+        model_proposals, signatures.person, signatures.verdict, signatures.note, signatures.signed_at
+    ).join_from(model_proposals, model_signatures, model_proposals.c.id == signatures.proposal_id, isouter=True)
 
 
 def _to_answer(connection: Connection, number: int, shown_hash: str) -> StandingProposal:
@@ -167,33 +167,33 @@ def _to_answer(connection: Connection, number: int, shown_hash: str) -> Standing
         raise PromotionRefused(f"there is no proposal {number}; `pipeline models WORKFLOW` lists them")
     # a statement of its own, so that what comes after it sees what the one before has committed
     lock_rollouts(connection, workflow)
-    (found,) = values(connection, StandingProposal, _with_signature().where(model_proposals.c.id == number))
-    if found.verdict is not None:
-        raise PromotionRefused(f"proposal {number} was answered by {found.person}: {found.verdict}")
-    if found.hash != shown_hash:
+    (proposal,) = values(connection, StandingProposal, _with_signature().where(model_proposals.c.id == number))
+    if proposal.verdict is not None:
+        raise PromotionRefused(f"proposal {number} was answered by {proposal.person}: {proposal.verdict}")
+    if proposal.hash != shown_hash:
         raise PromotionRefused(f"proposal {number} is not what you were shown; look at it again")
-    return found
+    return proposal
 
 
-def _stale(connection: Connection, found: StandingProposal) -> str | None:
+def _stale(connection: Connection, proposal: StandingProposal) -> str | None:
     """Why a proposal can no longer be signed, or None."""
-    workflow = found.workflow
+    workflow = proposal.workflow
     champion = connection.execute(champion_history(workflow).limit(1)).first()
     running = open_rollout(connection, workflow)
     if running is not None:
         return f"version {running.version} is being rolled out; wait for its end, then train and compare again"
-    if champion is None or champion.version != found.base_version:
+    if champion is None or champion.version != proposal.base_version:
         now = "no model" if champion is None else f"version {champion.version}"
-        return f"it was compared with version {found.base_version}, and {now} decides now; train and compare again"
-    if found.night < champion.night:
-        return f"it was trained on {found.night}, before the champion ({champion.night}); train a newer one"
+        return f"it was compared with version {proposal.base_version}, and {now} decides now; train and compare again"
+    if proposal.night < champion.night:
+        return f"it was trained on {proposal.night}, before the champion ({champion.night}); train a newer one"
     return None
 
 
 def _next_night(connection: Connection, workflow: str) -> str:
     """The night after the last one that was decided."""
-    known = tables.attempts.c
-    query = select(func.max(known.night)).where(known.workflow == workflow, known.decided_at.is_not(None))
+    attempts = tables.attempts.c
+    query = select(func.max(attempts.night)).where(attempts.workflow == workflow, attempts.decided_at.is_not(None))
     last = connection.scalar(query)
     if last is None:
         raise PromotionRefused(f"no night of {workflow} was decided yet, so there is nothing to roll out on")

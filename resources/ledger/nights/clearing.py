@@ -35,12 +35,12 @@ def add_verdict(connection: Connection, workflow: str, night: str, verdict: Chec
 
 def verdicts_of(workflow: str, night: str) -> Select[Any]:
     """A night's verdicts in the order in which they were recorded; of a check over the same tables the last."""
-    known = night_verdicts.c
+    verdicts = night_verdicts.c
     last = (
         select(night_verdicts)
-        .ext(distinct_on(known.check_name, known.judged))
-        .where(known.workflow == workflow, known.night == night)
-        .order_by(known.check_name, known.judged, known.id.desc())
+        .ext(distinct_on(verdicts.check_name, verdicts.judged))
+        .where(verdicts.workflow == workflow, verdicts.night == night)
+        .order_by(verdicts.check_name, verdicts.judged, verdicts.id.desc())
         .subquery()
     )
     return select(last).order_by(last.c.id)
@@ -78,13 +78,13 @@ def clear(connection: Connection, clearance: Clearance) -> list[Fact]:
     made = connection.execute(statement).first()
     if made is None:
         return []
-    known = night_verdicts.c
-    about = bindparam("used", dict(basis.judged), type_=JSONB).op("@>")(known.judged)
+    verdicts = night_verdicts.c
+    about = bindparam("used", dict(basis.judged), type_=JSONB).op("@>")(verdicts.judged)
     behind = (
         select(night_verdicts)
-        .ext(distinct_on(known.check_name))
-        .where(known.workflow == workflow, known.night == night, about)
-        .order_by(known.check_name, known.id.desc())
+        .ext(distinct_on(verdicts.check_name))
+        .where(verdicts.workflow == workflow, verdicts.night == night, about)
+        .order_by(verdicts.check_name, verdicts.id.desc())
     )
-    found = [Fact.of("night_verdicts", each) for each in connection.execute(behind)]
-    return [*found, Fact.of("night_clearances", made)]
+    facts = [Fact.of("night_verdicts", verdict) for verdict in connection.execute(behind)]
+    return [*facts, Fact.of("night_clearances", made)]

@@ -14,18 +14,18 @@ CONTRADICTION = ("case_id", "known_at", "labels", "sources")
 
 def contradictions(workflow: str) -> Select[Any]:
     """The cases whose latest outcome contradicts itself, by case; a word that came later settles the matter."""
-    told, later = tables.outcomes.alias("told"), tables.outcomes.alias("later")
-    labels = func.array_agg(told.c.label.distinct())
+    outcomes, later = tables.outcomes.alias("told"), tables.outcomes.alias("later")
+    labels = func.array_agg(outcomes.c.label.distinct())
     several = (
         select(
-            told.c.case_id,
-            told.c.known_at,
+            outcomes.c.case_id,
+            outcomes.c.known_at,
             labels.label("labels"),
-            func.array_agg(told.c.source.distinct()).label("sources"),
+            func.array_agg(outcomes.c.source.distinct()).label("sources"),
         )
-        .where(told.c.workflow == workflow)
-        .group_by(told.c.case_id, told.c.known_at)
-        .having(func.count(told.c.label.distinct()) > 1)
+        .where(outcomes.c.workflow == workflow)
+        .group_by(outcomes.c.case_id, outcomes.c.known_at)
+        .having(func.count(outcomes.c.label.distinct()) > 1)
         .subquery()
     )
     settled = exists().where(

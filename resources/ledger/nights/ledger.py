@@ -48,31 +48,31 @@ class PostgresLedger(LedgerStore):
 
     def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None:
         """Keeps a spec by its hash; the same one twice is one row."""
-        told = jsonable(spec)
-        row = {"workflow": workflow, "spec_hash": spec_hash, "spec": told, "in_order": json.dumps(told)}
+        declared = jsonable(spec)
+        row = {"workflow": workflow, "spec_hash": spec_hash, "spec": declared, "in_order": json.dumps(declared)}
         with self._transaction() as connection:
-            known = tables.workflow_versions
-            new = insert(known).values(**row).on_conflict_do_nothing().returning(known.c.spec_hash)
+            versions = tables.workflow_versions
+            new = insert(versions).values(**row).on_conflict_do_nothing().returning(versions.c.spec_hash)
             if connection.execute(new).first() is not None:
-                fact = Fact(known.name, {"workflow": workflow, "spec_hash": spec_hash})
+                fact = Fact(versions.name, {"workflow": workflow, "spec_hash": spec_hash})
                 append(connection, "workflows", workflow, [fact])
 
     def workflow_spec(self, spec_hash: str) -> Mapping[str, Any] | None:
         """The spec with a hash, or None; its keys in the order in which it was declared, where that was kept."""
-        known = tables.workflow_versions.c
-        query = select(known.spec, known.in_order).where(known.spec_hash == spec_hash).limit(1)
+        versions = tables.workflow_versions.c
+        query = select(versions.spec, versions.in_order).where(versions.spec_hash == spec_hash).limit(1)
         with self._transaction() as connection:
-            found = connection.execute(query).first()
-        if found is None:
+            row = connection.execute(query).first()
+        if row is None:
             return None
-        return found.spec if found.in_order is None else json.loads(found.in_order)
+        return row.spec if row.in_order is None else json.loads(row.in_order)
 
     def workflow_specs(self, workflow: str) -> Mapping[str, Mapping[str, Any]]:
         """Every spec under which a workflow has decided, by hash, in the order in which they came."""
-        known = tables.workflow_versions.c
-        query = select(known.spec_hash, known.spec).where(known.workflow == workflow)
+        versions = tables.workflow_versions.c
+        query = select(versions.spec_hash, versions.spec).where(versions.workflow == workflow)
         with self._transaction() as connection:
-            rows = connection.execute(query.order_by(known.first_seen, known.spec_hash))
+            rows = connection.execute(query.order_by(versions.first_seen, versions.spec_hash))
             return {row.spec_hash: dict(row.spec) for row in rows}
 
     def record_readers(self, workflow: str, places: Sequence[str]) -> None:
@@ -80,34 +80,34 @@ class PostgresLedger(LedgerStore):
         rows = [{"workflow": workflow, "place": place} for place in sorted(set(places))]
         with self._transaction() as connection:
             if rows:
-                known = tables.source_readers
-                new = insert(known).values(rows).on_conflict_do_nothing().returning(known)
-                facts = [Fact.of(known.name, row) for row in connection.execute(new)]
+                readers = tables.source_readers
+                new = insert(readers).values(rows).on_conflict_do_nothing().returning(readers)
+                facts = [Fact.of(readers.name, row) for row in connection.execute(new)]
                 append(connection, "workflows", workflow, facts)
 
     def source_readers(self) -> dict[str, list[str]]:
         """The places that each workflow has read, of workflows that have decided anything."""
-        known = tables.source_readers.c
+        readers = tables.source_readers.c
         decided = select(tables.workflow_versions.c.workflow)
-        query = select(known.workflow, known.place).where(known.workflow.in_(decided))
-        found: dict[str, list[str]] = {}
+        query = select(readers.workflow, readers.place).where(readers.workflow.in_(decided))
+        places: dict[str, list[str]] = {}
         with self._transaction() as connection:
-            for row in connection.execute(query.order_by(known.workflow, known.place)):
-                found.setdefault(row.workflow, []).append(row.place)
-        return found
+            for row in connection.execute(query.order_by(readers.workflow, readers.place)):
+                places.setdefault(row.workflow, []).append(row.place)
+        return places
 
     def night_specs(self, workflow: str, night: str) -> set[str]:
         """The hashes of the specs under which cases of a night were decided."""
-        known = tables.decisions.c
-        query = select(known.spec_hash).distinct().where(known.workflow == workflow, known.night == night)
+        decisions = tables.decisions.c
+        query = select(decisions.spec_hash).distinct().where(decisions.workflow == workflow, decisions.night == night)
         with self._transaction() as connection:
             return set(connection.scalars(query))
 
     def decided_cases(self, workflow: str, cases: Sequence[str]) -> set[str]:
         """Which of these cases have a decision."""
-        known = tables.decisions.c
-        given = known.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
-        query = select(known.case_id).distinct().where(known.workflow == workflow, given)
+        decisions = tables.decisions.c
+        given = decisions.case_id == any_(bindparam("cases", type_=ARRAY(Text)))
+        query = select(decisions.case_id).distinct().where(decisions.workflow == workflow, given)
         with self._transaction() as connection:
             return set(connection.scalars(query, {"cases": list(cases)}))
 
@@ -122,8 +122,10 @@ class PostgresLedger(LedgerStore):
 
     def models(self, workflow: str) -> list[ModelVersion]:
         """A workflow's model versions, by the night as of which they were trained, then as recorded."""
-        known = tables.model_versions
-        query = select(known).where(known.c.workflow == workflow).order_by(known.c.night, known.c.recorded_at)
+        versions = tables.model_versions
+        query = (
+            select(versions).where(versions.c.workflow == workflow).order_by(versions.c.night, versions.c.recorded_at)
+        )
         with self._transaction() as connection:
             return [model_of(row) for row in connection.execute(query)]
 
@@ -148,12 +150,12 @@ class PostgresLedger(LedgerStore):
 
     def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
         """A new attempt at deciding a night; older ones can no longer write."""
-        known = tables.attempts.c
+        attempts = tables.attempts.c
         newer = insert(tables.attempts).values(workflow=workflow, night=night, attempt=1, run_id=run_id)
         statement = newer.on_conflict_do_update(
             index_elements=["workflow", "night"],
-            set_={"attempt": known.attempt + 1, "run_id": run_id, "begun_at": func.now()},
-        ).returning(known.attempt)
+            set_={"attempt": attempts.attempt + 1, "run_id": run_id, "begun_at": func.now()},
+        ).returning(attempts.attempt)
         with self._transaction() as connection:
             return int(connection.execute(statement).scalar_one())
 
@@ -199,8 +201,8 @@ class PostgresLedger(LedgerStore):
             commit_work(
                 connection, workflow, night, [row for row in rows if row.case_id in new], work, [*first, *cleared]
             )
-        found = [[getattr(standing[case], name) for name in _STANDING] for case in cases]
-        frame = _frame(found, _STANDING).astype("str")
+        standing_rows = [[getattr(standing[case], name) for name in _STANDING] for case in cases]
+        frame = _frame(standing_rows, _STANDING).astype("str")
         return frame.assign(new=[case in new for case in cases])
 
     def release(self, workflow: str, night: str, run_id: str, *, basis: Basis) -> int:
@@ -225,8 +227,8 @@ class PostgresLedger(LedgerStore):
         """What a night's blocking checks found, in the order in which it was recorded; of the same check over the
         same tables the last word only."""
         with self._transaction() as connection:
-            found = connection.execute(verdicts_of(workflow, night))
-            return [CheckVerdict(row.check_name, row.passed, row.words, row.judged) for row in found]
+            rows = connection.execute(verdicts_of(workflow, night))
+            return [CheckVerdict(row.check_name, row.passed, row.words, row.judged) for row in rows]
 
     def decision(self, workflow: str, case_id: str) -> RecordedDecision | None:
         """The standing decision of a case, or None."""
@@ -236,10 +238,10 @@ class PostgresLedger(LedgerStore):
 
     def decided_nights(self, workflow: str) -> list[str]:
         """Nights that were decided whole, in order; a night without cases counts."""
-        known = tables.attempts.c
-        query = select(known.night).where(known.workflow == workflow, known.decided_at.is_not(None))
+        attempts = tables.attempts.c
+        query = select(attempts.night).where(attempts.workflow == workflow, attempts.decided_at.is_not(None))
         with self._transaction() as connection:
-            return list(connection.scalars(query.order_by(known.night)))
+            return list(connection.scalars(query.order_by(attempts.night)))
 
     def counts(self, workflow: str) -> pd.DataFrame:
         """Standing decisions by night and option: night, option, cases."""
@@ -260,14 +262,14 @@ class PostgresLedger(LedgerStore):
         Raises:
             ValueError: a time has no time zone.
         """
-        known = [
+        columns = [
             name for name in ("case_id", "label", "true_at", "known_at", "source") if name in outcomes.column_names
         ]
-        if any(getattr(outcomes.schema.field(name).type, "tz", "UTC") is None for name in known):
-            raise ValueError(f"an outcome's times need a time zone: cast {', '.join(known)} to timestamp[us, UTC]")
-        rows = [{"workflow": workflow, **row} for row in outcomes.select(known).to_pylist()]
+        if any(getattr(outcomes.schema.field(name).type, "tz", "UTC") is None for name in columns):
+            raise ValueError(f"an outcome's times need a time zone: cast {', '.join(columns)} to timestamp[us, UTC]")
+        rows = [{"workflow": workflow, **row} for row in outcomes.select(columns).to_pylist()]
         # in one order for everybody, or two that add the same outcomes could wait for each other for ever
-        rows.sort(key=lambda row: [str(row.get(name)) for name in known])
+        rows.sort(key=lambda row: [str(row.get(name)) for name in columns])
         with self._transaction() as connection:
             new = insert_new(connection, tables.outcomes, jsonable(rows), "id")
             append(connection, "outcomes", workflow, outcome_facts(connection, new))
@@ -278,12 +280,12 @@ class PostgresLedger(LedgerStore):
 
         Of several the latest known_at wins, then the last recorded.
         """
-        known = tables.outcomes.c
+        outcomes = tables.outcomes.c
         query = (
-            select(known.case_id, known.label, known.known_at)
-            .ext(distinct_on(known.case_id))
-            .where(known.workflow == workflow, known.known_at < as_of)
-            .order_by(known.case_id, known.known_at.desc(), known.id.desc())
+            select(outcomes.case_id, outcomes.label, outcomes.known_at)
+            .ext(distinct_on(outcomes.case_id))
+            .where(outcomes.workflow == workflow, outcomes.known_at < as_of)
+            .order_by(outcomes.case_id, outcomes.known_at.desc(), outcomes.id.desc())
         )
         with self._transaction() as connection:
             frame = _frame(connection.execute(query).all(), ["case_id", "label", "known_at"])
@@ -315,15 +317,19 @@ class PostgresLedger(LedgerStore):
     def labels_of_models(self, workflow: str, versions: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The labels of which each version gives probabilities, in order; versions that never decided are missing."""
         with self._transaction() as connection:
-            found = {each: connection.scalar(labels_of_model(workflow, each)) for each in sorted(set(versions))}
-        return {version: tuple(labels) for version, labels in found.items() if labels}
+            by_version = {
+                version: connection.scalar(labels_of_model(workflow, version)) for version in sorted(set(versions))
+            }
+        return {version: tuple(labels) for version, labels in by_version.items() if labels}
 
     def outcomes_since(self, workflow: str, after: datetime | None, before: datetime) -> int:
         """How many cases have an outcome that became known in after <= known_at < before; without `after`, ever."""
-        known = tables.outcomes.c
-        query = select(func.count(known.case_id.distinct())).where(known.workflow == workflow, known.known_at < before)
+        outcomes = tables.outcomes.c
+        query = select(func.count(outcomes.case_id.distinct())).where(
+            outcomes.workflow == workflow, outcomes.known_at < before
+        )
         if after is not None:
-            query = query.where(known.known_at >= after)
+            query = query.where(outcomes.known_at >= after)
         with self._transaction() as connection:
             return connection.scalar(query) or 0
 
@@ -357,15 +363,17 @@ class PostgresLedger(LedgerStore):
 
     def close_alert(self, workflow: str, key: str) -> bool:
         """Closes an alert; False when none is open under that key."""
-        known = tables.alerts.c
-        open_one = update(tables.alerts).where(known.workflow == workflow, known.key == key, known.closed_at.is_(None))
+        alerts = tables.alerts.c
+        open_one = update(tables.alerts).where(
+            alerts.workflow == workflow, alerts.key == key, alerts.closed_at.is_(None)
+        )
         with self._transaction() as connection:
             return bool(connection.execute(open_one.values(closed_at=func.now())).rowcount)
 
     def open_alerts(self) -> list[OpenAlert]:
         """Alerts nobody has closed, oldest first."""
-        known = tables.alerts.c
-        query = select(tables.alerts).where(known.closed_at.is_(None)).order_by(known.raised_at, known.id)
+        alerts = tables.alerts.c
+        query = select(tables.alerts).where(alerts.closed_at.is_(None)).order_by(alerts.raised_at, alerts.id)
         with self._transaction() as connection:
             return values(connection, OpenAlert, query)
 

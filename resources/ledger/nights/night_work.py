@@ -47,8 +47,10 @@ def release(connection: Connection, workflow: str, night: str, run_id: str, basi
     Raises:
         NightUndecided: the night was never decided whole.
     """
-    known = tables.attempts.c
-    query = select(known.attempt).where(known.workflow == workflow, known.night == night, known.decided_at.is_not(None))
+    attempts = tables.attempts.c
+    query = select(attempts.attempt).where(
+        attempts.workflow == workflow, attempts.night == night, attempts.decided_at.is_not(None)
+    )
     attempt = connection.scalar(query.with_for_update())
     if attempt is None:
         raise NightUndecided(

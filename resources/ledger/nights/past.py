@@ -17,22 +17,27 @@ DECIDED = ("night", "case_id", "option", "reason", "probabilities", "propensity"
 
 def past_decisions(workflow: str, first: str, last: str) -> Select[Any]:
     """The first decision of each case on the nights first <= night <= last, by night and case."""
-    known = tables.decisions.c
+    decisions = tables.decisions.c
     return (
-        select(*(known[name] for name in DECIDED))
-        .where(known.workflow == workflow, known.epoch == FIRST_EPOCH, known.night.between(first, last))
-        .order_by(known.night, known.case_id)
+        select(*(decisions[name] for name in DECIDED))
+        .where(decisions.workflow == workflow, decisions.epoch == FIRST_EPOCH, decisions.night.between(first, last))
+        .order_by(decisions.night, decisions.case_id)
     )
 
 
 def decided_further(workflow: str, first: str, before: str) -> Select[Any]:
     """Of the cases of the nights first <= night < before that were decided further, the option that stands."""
-    known = tables.decisions.c
+    decisions = tables.decisions.c
     return (
-        select(known.case_id, known.option)
-        .ext(distinct_on(known.case_id))
-        .where(known.workflow == workflow, known.epoch > FIRST_EPOCH, known.night >= first, known.night < before)
-        .order_by(known.case_id, known.epoch.desc())
+        select(decisions.case_id, decisions.option)
+        .ext(distinct_on(decisions.case_id))
+        .where(
+            decisions.workflow == workflow,
+            decisions.epoch > FIRST_EPOCH,
+            decisions.night >= first,
+            decisions.night < before,
+        )
+        .order_by(decisions.case_id, decisions.epoch.desc())
     )
 
 
@@ -55,9 +60,9 @@ def labels_of_model(workflow: str, version: str) -> Select[Any]:
 
 def past_outcomes(workflow: str, before: datetime) -> Select[Any]:
     """Every outcome that became known before then, in the order in which they did."""
-    known = tables.outcomes.c
+    outcomes = tables.outcomes.c
     return (
-        select(known.case_id, known.label, known.known_at)
-        .where(known.workflow == workflow, known.known_at < before)
-        .order_by(known.known_at, known.id)
+        select(outcomes.case_id, outcomes.label, outcomes.known_at)
+        .where(outcomes.workflow == workflow, outcomes.known_at < before)
+        .order_by(outcomes.known_at, outcomes.id)
     )

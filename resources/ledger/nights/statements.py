@@ -40,13 +40,13 @@ def insert_model(connection: Connection, model: ModelVersion) -> list[Fact]:
     Returns:
         The fact for the audit chain, which the caller appends last; none where the row was there.
     """
-    known = tables.model_versions
+    versions = tables.model_versions
     row = {name: getattr(model, name) for name in ("workflow", "version", "night", "digest", "run_id")}
     row |= {"knows_until": model.knows_until or None, "trained_by": model.trained_by or None}
-    new = insert(known).values(**row, metrics=jsonable(model.metrics)).on_conflict_do_nothing()
-    made = connection.execute(new.returning(known.c.version)).first()
-    here = (known.c.workflow == model.workflow, known.c.version == model.version)
-    if connection.scalar(select(known.c.digest).where(*here)) != model.digest:
+    new = insert(versions).values(**row, metrics=jsonable(model.metrics)).on_conflict_do_nothing()
+    made = connection.execute(new.returning(versions.c.version)).first()
+    here = (versions.c.workflow == model.workflow, versions.c.version == model.version)
+    if connection.scalar(select(versions.c.digest).where(*here)) != model.digest:
         raise LedgerRefused(
             f"version {model.version} of {model.workflow} is in the ledger with another digest: its files were changed "
             "after it was registered; train a new version instead"
@@ -61,8 +61,8 @@ def insert_champion(connection: Connection, workflow: str, version: str, night: 
         The fact for the audit chain, which the caller appends last; none where the row was there.
     """
     row = {"workflow": workflow, "version": version, "from_night": night, "reason": reason}
-    known = insert(tables.champions).on_conflict_do_nothing(index_elements=["workflow", "from_night", "version"])
-    made = connection.execute(known.values(row).returning(tables.champions.c.id)).scalar()
+    statement = insert(tables.champions).on_conflict_do_nothing(index_elements=["workflow", "from_night", "version"])
+    made = connection.execute(statement.values(row).returning(tables.champions.c.id)).scalar()
     return [] if made is None else [Fact("champions", row)]
 
 
@@ -79,16 +79,23 @@ def champion_history(workflow: str) -> Select[Any]:
 
 def outcome_facts(connection: Connection, numbers: Sequence[Any]) -> list[Fact]:
     """Outcomes that were just added, for the audit chain."""
-    known = tables.outcomes.c
-    columns = (known.workflow, known.case_id, known.label, known.true_at, known.known_at, known.source)
-    query = select(*columns).where(known.id == any_(literal([int(each) for each in numbers], ARRAY(BigInteger))))
-    return [Fact.of("outcomes", row) for row in connection.execute(query.order_by(known.id))]
+    outcomes = tables.outcomes.c
+    columns = (
+        outcomes.workflow,
+        outcomes.case_id,
+        outcomes.label,
+        outcomes.true_at,
+        outcomes.known_at,
+        outcomes.source,
+    )
+    query = select(*columns).where(outcomes.id == any_(literal([int(number) for number in numbers], ARRAY(BigInteger))))
+    return [Fact.of("outcomes", row) for row in connection.execute(query.order_by(outcomes.id))]
 
 
 def hold_fence(connection: Connection, workflow: str, night: str, attempt: int) -> str:
     """The run id of an attempt, whose row stays locked until the transaction ends, so that no newer one can begin."""
-    known = tables.attempts.c
-    query = select(known.attempt, known.run_id).where(known.workflow == workflow, known.night == night)
+    attempts = tables.attempts.c
+    query = select(attempts.attempt, attempts.run_id).where(attempts.workflow == workflow, attempts.night == night)
     row = connection.execute(query.with_for_update()).first()
     newest = 0 if row is None else row.attempt
     if row is None or newest != attempt:
@@ -101,7 +108,7 @@ def hold_fence(connection: Connection, workflow: str, night: str, attempt: int) 
 
 def decided_whole(connection: Connection, workflow: str, night: str) -> list[Fact]:
     """A night's attempt is over; returns the fact for the audit chain where it is the first that was."""
-    known = tables.attempts.c
-    here = (known.workflow == workflow, known.night == night, known.decided_at.is_(None))
+    attempts = tables.attempts.c
+    here = (attempts.workflow == workflow, attempts.night == night, attempts.decided_at.is_(None))
     first = connection.execute(update(tables.attempts).where(*here).values(decided_at=func.now())).rowcount
     return [Fact("attempts", {"workflow": workflow, "night": night})] if first else []

@@ -69,7 +69,7 @@ def claim(connection: Connection, token: UUID, terms: Terms, worker: str) -> lis
     chosen += _probes(connection, terms)
     if not chosen:
         return []
-    taken = (
+    claiming = (
         update(actions)
         .where(actions.c.id.in_(chosen))
         .values(
@@ -82,10 +82,10 @@ def claim(connection: Connection, token: UUID, terms: Terms, worker: str) -> lis
         )
         .returning(*_READ)
     )
-    rows = connection.execute(taken).all()
+    rows = connection.execute(claiming).all()
     note(connection, [(row.id, "claimed", row.attempts, None) for row in rows], worker)
-    told = recorded(connection, actions, [spelled([str(row.key)]) for row in rows])
-    return [_sent(row, told.get(spelled([str(row.key)]))) for row in sorted(rows, key=lambda row: row.id)]
+    recorded_values = recorded(connection, actions, [spelled([str(row.key)]) for row in rows])
+    return [_sent(row, recorded_values.get(spelled([str(row.key)]))) for row in sorted(rows, key=lambda row: row.id)]
 
 
 #: What is read of a claimed row: nothing that a driver could choke on, so that one row never stops the others.
@@ -136,9 +136,9 @@ def _retries(connection: Connection, terms: Terms, room: int) -> list[int]:
         if left <= 0:
             continue
         here = (actions.c.workflow == workflow, actions.c.destination == destination)
-        found = list(connection.scalars(_may_leave(terms).where(*_AGAIN, *here).limit(left)))
-        if found and _spend(connection, (workflow, destination), len(found)):
-            chosen += found
+        due = list(connection.scalars(_may_leave(terms).where(*_AGAIN, *here).limit(left)))
+        if due and _spend(connection, (workflow, destination), len(due)):
+            chosen += due
     return chosen
 
 
@@ -174,13 +174,13 @@ def _probes(connection: Connection, terms: Terms) -> list[int]:
     probes: list[int] = []
     for workflow, destination in connection.execute(query.with_for_update(skip_locked=True)).all():
         here = (actions.c.workflow == workflow, actions.c.destination == destination, actions.c.live)
-        found = list(connection.scalars(_may_leave(terms, resting=False).where(*here, *_DUE).limit(1)))
-        if found:
+        due = list(connection.scalars(_may_leave(terms, resting=False).where(*here, *_DUE).limit(1)))
+        if due:
             # whoever takes the probe may die with it: then another one may be taken after a while
             until = func.clock_timestamp() + seconds(literal(max(pace.OPEN_SECONDS, terms.lease_seconds)))
             probing = update(breakers).where(_at((workflow, destination)))
             connection.execute(probing.values(state="half_open", retry_at=until, changed_at=func.now()))
-            probes += found
+            probes += due
     return probes
 
 
@@ -238,16 +238,16 @@ def seconds(value: ColumnElement[Any]) -> ColumnElement[Any]:
     return value * cast(literal("1 second"), INTERVAL)
 
 
-def _sent(row: Row[Any], told: Mapping[str, Any] | None) -> ClaimedAction:
+def _sent(row: Row[Any], chained: Mapping[str, Any] | None) -> ClaimedAction:
     """A claimed row as it will be sent; one that cannot be understood says so, and is nobody else's trouble.
 
     Args:
-        told: what the audit chain says of it; None where it says nothing.
+        chained: what the audit chain says of it; None where it says nothing.
     """
     payload, wrong = _payload(row.payload)
     money = float(row.money)
     if wrong is None:
-        wrong = _unlike(row, told)
+        wrong = _unlike(row, chained)
     if wrong is None:
         wrong = tampering(payload, row.fingerprint, (row.workflow, row.kind, row.case_id), money)
     return ClaimedAction(
@@ -275,14 +275,14 @@ _RECORDED = (
 )  # fmt: skip
 
 
-def _unlike(row: Row[Any], told: Mapping[str, Any] | None) -> str | None:
+def _unlike(row: Row[Any], chained: Mapping[str, Any] | None) -> str | None:
     """What a row is not as the audit chain recorded it, in words: one may have been written by anybody who can."""
-    if told is None:
+    if chained is None:
         return "the audit chain knows of no such action"
     there = row_values(actions, {name: row._mapping[name] for name in _RECORDED})
-    other = [name for name in _RECORDED if name in told and told[name] != there[name]]
-    if told.get("state", MOVING) != MOVING:
-        return f"the audit chain says that it is {told['state']}, and of nobody who let it go again"
+    other = [name for name in _RECORDED if name in chained and chained[name] != there[name]]
+    if chained.get("state", MOVING) != MOVING:
+        return f"the audit chain says that it is {chained['state']}, and of nobody who let it go again"
     return f"{', '.join(other)} of its row: not what the audit chain recorded" if other else None
 
 

@@ -53,21 +53,21 @@ def enqueue(connection: Connection, planned: Sequence[PlannedAction], terms: Act
     if not planned:
         return Enqueued()
     # in one order for everybody, or two that add the same actions could wait for each other for ever
-    ordered = sorted(planned, key=lambda each: str(each.key))
-    rows = [_row(each, terms.live) for each in ordered]
+    ordered = sorted(planned, key=lambda action: str(action.key))
+    rows = [_row(action, terms.live) for action in ordered]
     new = {UUID(str(key)) for key in insert_new(connection, actions, rows, "key")}
-    _refuse_other_content(connection, [each for each in ordered if each.key not in new])
-    added = [each for each in ordered if each.key in new]
+    _refuse_other_content(connection, [action for action in ordered if action.key not in new])
+    added = [action for action in ordered if action.key in new]
     if not added:
         return Enqueued()
     capped: list[Fact] = []
     held = _reserve(connection, added, terms, capped) if terms.live else []
     ready = 0
-    for night in {each.night for each in added}:
+    for night in {action.night for action in added}:
         if is_released(connection, terms.workflow, night):
-            cases = of_cases([each.case_id for each in added if each.night == night])
+            cases = of_cases([action.case_id for action in added if action.night == night])
             ready += advance(connection, terms.workflow, cases)
-    return Enqueued(len(added), ready, len(held), (*(_fact(each) for each in added), *capped))
+    return Enqueued(len(added), ready, len(held), (*(_fact(action) for action in added), *capped))
 
 
 def _row(planned: PlannedAction, live: bool) -> Mapping[str, Any]:
@@ -106,16 +106,16 @@ def _fact(planned: PlannedAction) -> Fact:
     return Fact("actions", columns)
 
 
-def _refuse_other_content(connection: Connection, known: Sequence[PlannedAction]) -> None:
-    if not known:
+def _refuse_other_content(connection: Connection, enqueued: Sequence[PlannedAction]) -> None:
+    if not enqueued:
         return
-    query = select(actions.c.key, actions.c.fingerprint).where(actions.c.key.in_([each.key for each in known]))
-    kept = {row.key: row.fingerprint for row in connection.execute(query)}
-    for each in known:
-        if kept.get(each.key) != each.fingerprint:
+    query = select(actions.c.key, actions.c.fingerprint).where(actions.c.key.in_([action.key for action in enqueued]))
+    fingerprints = {row.key: row.fingerprint for row in connection.execute(query)}
+    for action in enqueued:
+        if fingerprints.get(action.key) != action.fingerprint:
             raise KeyTaken(
-                f"action {each.kind} of {each.workflow} is in the outbox under key {each.key} with another content; "
-                "nothing was written: an action's content follows from its decision, so look at what changed "
+                f"action {action.kind} of {action.workflow} is in the outbox under key {action.key} with another "
+                "content; nothing was written: an action's content follows from its decision, so look at what changed "
                 "between the two (the workflow's file, or the case's row)"
             )
 
@@ -129,22 +129,22 @@ def _reserve(
         facts: gets those of the caps that are new, for the audit chain.
     """
     held = []
-    for night in sorted({each.night for each in added}):
+    for night in sorted({action.night for action in added}):
         left = _left(connection, terms, night, facts)
         cases: dict[tuple[str, int], list[PlannedAction]] = {}
-        for each in added:
-            if each.night == night:
-                cases.setdefault((each.case_id, each.epoch), []).append(each)
-        taken = Decimal(0)
+        for action in added:
+            if action.night == night:
+                cases.setdefault((action.case_id, action.epoch), []).append(action)
+        reserved = Decimal(0)
         for case in sorted(cases):
-            asked = sum((Decimal(str(each.money)) for each in cases[case]), Decimal(0))
-            if left is not None and taken + asked > left:
-                held.append(min(cases[case], key=lambda each: each.step))
+            asked = sum((Decimal(str(action.money)) for action in cases[case]), Decimal(0))
+            if left is not None and reserved + asked > left:
+                held.append(min(cases[case], key=lambda action: action.step))
             else:
-                taken += asked
-        _take(connection, terms.workflow, night, taken)
+                reserved += asked
+        _take(connection, terms.workflow, night, reserved)
     if held:
-        hold = update(actions).where(actions.c.key.in_([each.key for each in held]))
+        hold = update(actions).where(actions.c.key.in_([action.key for action in held]))
         connection.execute(hold.values(state="held", held_reason=OVER_CAP))
     return held
 
@@ -153,19 +153,19 @@ def _left(connection: Connection, terms: ActionTerms, night: str, facts: list[Fa
     """What the night may still pay out, its row locked; None without a cap."""
     cap = None if terms.spend_cap is None else Decimal(str(terms.spend_cap))
     here = {"workflow": terms.workflow, "night": night}
-    known = night_spending.c
-    new = insert(night_spending).values(**here, cap=cap).on_conflict_do_nothing().returning(known.night)
+    spending = night_spending.c
+    new = insert(night_spending).values(**here, cap=cap).on_conflict_do_nothing().returning(spending.night)
     if connection.execute(new).first() is not None:
         facts.append(Fact("night_spending", here))
-    query = select(known.cap, known.reserved).where(known.workflow == terms.workflow, known.night == night)
+    query = select(spending.cap, spending.reserved).where(spending.workflow == terms.workflow, spending.night == night)
     row = connection.execute(query.with_for_update()).one()
     return None if row.cap is None else row.cap - row.reserved
 
 
 def _take(connection: Connection, workflow: str, night: str, amount: Decimal) -> None:
-    known = night_spending.c
-    here = update(night_spending).where(known.workflow == workflow, known.night == night)
-    connection.execute(here.values(reserved=known.reserved + amount))
+    spending = night_spending.c
+    here = update(night_spending).where(spending.workflow == workflow, spending.night == night)
+    connection.execute(here.values(reserved=spending.reserved + amount))
 
 
 def advance(connection: Connection, workflow: str, which: ColumnElement[bool]) -> int:
@@ -219,8 +219,13 @@ def release_night(
 
 def is_released(connection: Connection, workflow: str, night: str) -> bool:
     """Whether a night's actions may leave."""
-    known = releases.c
-    return connection.scalar(select(known.night).where(known.workflow == workflow, known.night == night)) is not None
+    release_columns = releases.c
+    return (
+        connection.scalar(
+            select(release_columns.night).where(release_columns.workflow == workflow, release_columns.night == night)
+        )
+        is not None
+    )
 
 
 def take_back(connection: Connection, workflow: str, case_id: str, epoch: int, terms: ActionTerms) -> dict[str, int]:

@@ -72,9 +72,9 @@ class PostgresOutbox(Steering):
             released = connection.scalar(
                 select(releases.c.released_at).where(releases.c.workflow == workflow, releases.c.night == night)
             )
-            known = night_spending.c
-            here = (known.workflow == workflow, known.night == night)
-            spent = connection.execute(select(known.cap, known.reserved).where(*here)).first()
+            spending = night_spending.c
+            here = (spending.workflow == workflow, spending.night == night)
+            spent = connection.execute(select(spending.cap, spending.reserved).where(*here)).first()
         cap, reserved = (None, 0) if spent is None else (spent.cap, spent.reserved)
         return NightSpending(released, None if cap is None else float(cap), float(reserved))
 
@@ -91,9 +91,9 @@ class PostgresOutbox(Steering):
 
     def asked(self, workflow: str | None = None) -> list[RedeliveryWish]:
         """What waits for a second person, in the order in which it was asked."""
-        known = (actions.c.key, actions.c.kind, actions.c.case_id, actions.c.workflow, actions.c.state)
+        action_columns = (actions.c.key, actions.c.kind, actions.c.case_id, actions.c.workflow, actions.c.state)
         query = (
-            select(replays, *known)
+            select(replays, *action_columns)
             .join(actions, actions.c.id == replays.c.action_id)
             .outerjoin(replay_approvals, replay_approvals.c.replay_id == replays.c.id)
             .where(replay_approvals.c.replay_id.is_(None), replays.c.money > 0, actions.c.state.in_(("dead", "held")))

@@ -39,8 +39,8 @@ def hold_unsent(connection: Connection, workflow: str, above: float, reason: str
     ).all()
     for row in rows:
         _note(connection, row.id, "held", 0, by)
-    told = {"held": LARGE, "above": above, "reason": reason, "by": by}
-    return [Fact("actions", {"key": row.key, "case_id": row.case_id, "state": "held", **told}) for row in rows]
+    details = {"held": LARGE, "above": above, "reason": reason, "by": by}
+    return [Fact("actions", {"key": row.key, "case_id": row.case_id, "state": "held", **details}) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -152,13 +152,13 @@ class Steering(LedgerStore):
             money = _money_behind(connection, row)
             _within_the_rate(connection, row.workflow)
             content = _content(row, money)
-            said = {"replay_id": replay, "asked_by": asked.asked_by, "content": content, "approved_by": person}
+            approval = {"replay_id": replay, "asked_by": asked.asked_by, "content": content, "approved_by": person}
             try:
-                connection.execute(insert(replay_approvals).values(**said))
+                connection.execute(insert(replay_approvals).values(**approval))
             except IntegrityError as error:
                 raise SecondPersonNeeded(_why_not(error)) from None
             gone = _go(connection, row, money, person)
-            facts = [Fact("replay_approvals", said), _of(row, replay), *gone]
+            facts = [Fact("replay_approvals", approval), _of(row, replay), *gone]
             append(connection, "replays", row.workflow, facts)
         return RedeliveryRequest(outbox_row(row), money, replay, gone=True)
 
@@ -175,16 +175,16 @@ class Steering(LedgerStore):
             row = connection.execute(select(actions).where(actions.c.key == key).with_for_update()).first()
             if row is None or row.state != "dead" or not row.uncertain:
                 raise ActionRefused("only a dead letter that may have happened needs a person's word")
-            told = {"happened": happened, "reason": reason, "by": person}
+            receipt = {"happened": happened, "reason": reason, "by": person}
             here = update(actions).where(actions.c.id == row.id)
             if happened:
-                connection.execute(here.values(state="done", uncertain=False, owner=None, receipt=told))
+                connection.execute(here.values(state="done", uncertain=False, owner=None, receipt=receipt))
                 advance(connection, row.workflow, of_cases([row.case_id]))
             else:
                 connection.execute(here.values(uncertain=False, first_sent_at=None))
             _note(connection, row.id, "happened" if happened else "never_happened", row.attempts, person)
             stands = {"key": row.key, "case_id": row.case_id, "state": None}
-            append(connection, "replays", row.workflow, [Fact("actions", {**stands, **told})])
+            append(connection, "replays", row.workflow, [Fact("actions", {**stands, **receipt})])
 
 
 def outbox_row(row: Row[*tuple[Any, ...]]) -> OutboxRow:

@@ -87,33 +87,35 @@ def settle(connection: Connection, token: UUID, settled: Sequence[Settled], work
     """
     if not settled:
         return 0
-    kept = _written(connection, token, settled)
-    ours = [each for each in settled if each.action.id in kept]
-    note(connection, [_event(each) for each in ours], worker)
+    written = _written(connection, token, settled)
+    ours = [delivery for delivery in settled if delivery.action.id in written]
+    note(connection, [_event(delivery) for delivery in ours], worker)
     through: dict[str, list[str]] = {}
-    for each in ours:
-        if each.state in ("done", "rehearsed"):
-            through.setdefault(each.action.workflow, []).append(each.action.case_id)
+    for delivery in ours:
+        if delivery.state in ("done", "rehearsed"):
+            through.setdefault(delivery.action.workflow, []).append(delivery.action.case_id)
     for workflow in sorted(through):
         advance(connection, workflow, of_cases(through[workflow]))
-    _breakers(connection, [each for each in ours if each.action.live and each.tried and each.heard])
-    for workflow in sorted({each.action.workflow for each in ours}):
-        ended = [each for each in ours if each.action.workflow == workflow and each.state in ("done", "dead")]
-        append(connection, "deliveries", workflow, [_fact(each) for each in ended])
+    _breakers(connection, [delivery for delivery in ours if delivery.action.live and delivery.tried and delivery.heard])
+    for workflow in sorted({delivery.action.workflow for delivery in ours}):
+        ended = [
+            delivery for delivery in ours if delivery.action.workflow == workflow and delivery.state in ("done", "dead")
+        ]
+        append(connection, "deliveries", workflow, [_fact(delivery) for delivery in ended])
     return len(ours)
 
 
 def _written(connection: Connection, token: UUID, settled: Sequence[Settled]) -> set[int]:
     columns: Mapping[str, tuple[Any, list[Any]]] = {
-        "id": (BigInteger, [each.action.id for each in settled]),
-        "state": (Text, [each.state for each in settled]),
-        "wait": (Double, [each.wait for each in settled]),
-        "error_class": (Text, [each.answer.error_class for each in settled]),
-        "error": (Text, [each.answer.error for each in settled]),
-        "uncertain": (Boolean, [each.uncertain for each in settled]),
-        "untried": (Integer, [0 if each.tried else 1 for each in settled]),
-        "owner": (Text, [each.owner for each in settled]),
-        "receipt": (JSONB, [jsonable(each.answer.receipt) for each in settled]),
+        "id": (BigInteger, [delivery.action.id for delivery in settled]),
+        "state": (Text, [delivery.state for delivery in settled]),
+        "wait": (Double, [delivery.wait for delivery in settled]),
+        "error_class": (Text, [delivery.answer.error_class for delivery in settled]),
+        "error": (Text, [delivery.answer.error for delivery in settled]),
+        "uncertain": (Boolean, [delivery.uncertain for delivery in settled]),
+        "untried": (Integer, [0 if delivery.tried else 1 for delivery in settled]),
+        "owner": (Text, [delivery.owner for delivery in settled]),
+        "receipt": (JSONB, [jsonable(delivery.answer.receipt) for delivery in settled]),
     }
     given = (
         func.unnest(*(bindparam(name, values, type_=ARRAY(kind)) for name, (kind, values) in columns.items()))
@@ -142,20 +144,25 @@ def _written(connection: Connection, token: UUID, settled: Sequence[Settled]) ->
     return set(connection.scalars(written))
 
 
-def _event(each: Settled) -> tuple[int, str, int, str | None]:
-    return each.action.id, each.state if each.tried else "put_back", each.action.attempt, each.answer.error_class
+def _event(delivery: Settled) -> tuple[int, str, int, str | None]:
+    return (
+        delivery.action.id,
+        delivery.state if delivery.tried else "put_back",
+        delivery.action.attempt,
+        delivery.answer.error_class,
+    )
 
 
 def _breakers(connection: Connection, settled: Sequence[Settled]) -> None:
     """Counts answers per destination; a refusal is an answer, so it says that the destination is there."""
     of: dict[Place, list[Settled]] = {}
-    for each in settled:
-        of.setdefault(each.place, []).append(each)
+    for delivery in settled:
+        of.setdefault(delivery.place, []).append(delivery)
     remember(connection, sorted(of))
     for workflow, destination in sorted(of):
         answers = of[(workflow, destination)]
-        answered = sum(each.answer.status in (DeliveryStatus.DONE, DeliveryStatus.REFUSED) for each in answers)
-        first = sum(each.action.attempt == 1 for each in answers)
+        answered = sum(delivery.answer.status in (DeliveryStatus.DONE, DeliveryStatus.REFUSED) for delivery in answers)
+        first = sum(delivery.action.attempt == 1 for delivery in answers)
         here = (breakers.c.workflow == workflow, breakers.c.destination == destination)
         passed = func.extract("epoch", func.clock_timestamp() - breakers.c.saved_at).label("seconds")
         row = connection.execute(select(breakers, passed).where(*here).with_for_update()).one()
@@ -181,15 +188,15 @@ def _breakers(connection: Connection, settled: Sequence[Settled]) -> None:
         )
 
 
-def _fact(each: Settled) -> Fact:
+def _fact(delivery: Settled) -> Fact:
     columns = {
-        "key": each.action.key,
-        "kind": each.action.kind,
-        "case_id": each.action.case_id,
-        "destination": each.action.destination,
-        "state": each.state,
-        "money": each.action.money,
-        "attempt": each.action.attempt,
-        "error_class": each.answer.error_class,
+        "key": delivery.action.key,
+        "kind": delivery.action.kind,
+        "case_id": delivery.action.case_id,
+        "destination": delivery.action.destination,
+        "state": delivery.state,
+        "money": delivery.action.money,
+        "attempt": delivery.action.attempt,
+        "error_class": delivery.answer.error_class,
     }
     return Fact("actions", columns)

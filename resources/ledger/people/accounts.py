@@ -113,8 +113,8 @@ class PostgresPeople(LedgerStore):
                 raise _nobody(name)
             end = text("UPDATE sessions SET revoked_at = now() WHERE person = :name AND revoked_at IS NULL")
             connection.execute(end, {"name": name})
-            told = {"name": name, **dict.fromkeys(values), "person": name, what: True, "changed_by": by}
-            append(connection, "people", "", [Fact("people", told)])
+            change = {"name": name, **dict.fromkeys(values), "person": name, what: True, "changed_by": by}
+            append(connection, "people", "", [Fact("people", change)])
 
     def grant(self, name: str, role: PersonRole, by: str) -> None:
         """Gives a role.
@@ -140,7 +140,7 @@ class PostgresPeople(LedgerStore):
             held = _roles(connection)
             if (role in held.get(name, frozenset())) == granted:
                 return
-            if role is PersonRole.ADMIN and not granted and sum(role in each for each in held.values()) == 1:
+            if role is PersonRole.ADMIN and not granted and sum(role in roles for roles in held.values()) == 1:
                 raise PersonRefused(f"{name} is the only admin; make somebody else one first")
             append(connection, "people", "", [_grant(connection, Grant(name, role, granted, by))])
 
@@ -165,7 +165,11 @@ class PostgresPeople(LedgerStore):
 
     def reviewers(self) -> list[Person]:
         """Everybody who may answer tasks."""
-        return [each.person for each in self.everyone() if each.active and PersonRole.REVIEWER in each.person.roles]
+        return [
+            account.person
+            for account in self.everyone()
+            if account.active and PersonRole.REVIEWER in account.person.roles
+        ]
 
     def verify(self, name: str, password: str, place: str = "") -> Person:
         """Who signs in with a password. A wrong name takes as long as a wrong password.
@@ -178,21 +182,24 @@ class PostgresPeople(LedgerStore):
         """
         from argon2.exceptions import InvalidHashError, VerificationError
 
-        said = hashlib.sha256(f"{name}\0{place}".encode() if place else name.encode()).hexdigest()
+        name_hash = hashlib.sha256(f"{name}\0{place}".encode() if place else name.encode()).hexdigest()
         with self._transaction() as connection:
-            SIGN_IN.of(hashed=said).take(connection)
-            kept = connection.execute(
+            SIGN_IN.of(hashed=name_hash).take(connection)
+            row = connection.execute(
                 select(people.c.password_hash, people.c.active).where(people.c.name == name)
             ).first()
-            locked = _failures(connection, said) >= MOST_FAILURES
-            known = kept.password_hash if kept and kept.password_hash and kept.active else None
+            locked = _failures(connection, name_hash) >= MOST_FAILURES
+            password_hash = row.password_hash if row and row.password_hash and row.active else None
             try:
-                fits = _hasher().verify(known or _nobodys_hash(), password[:LONGEST_PASSWORD]) and known is not None
+                fits = (
+                    _hasher().verify(password_hash or _nobodys_hash(), password[:LONGEST_PASSWORD])
+                    and password_hash is not None
+                )
             except (VerificationError, InvalidHashError):
                 fits = False
             right, rehashed = fits and not locked, False
-            connection.execute(insert(sign_ins).values(name_sha256=said, succeeded=right))
-            if right and known and _hasher().check_needs_rehash(known):
+            connection.execute(insert(sign_ins).values(name_sha256=name_hash, succeeded=right))
+            if right and password_hash and _hasher().check_needs_rehash(password_hash):
                 connection.execute(
                     update(people).where(people.c.name == name).values(password_hash=_hasher().hash(password))
                 )
@@ -211,17 +218,17 @@ class PostgresPeople(LedgerStore):
             SignInRefused: nobody was invited under this address, or the provider has not verified it.
         """
         with self._transaction() as connection:
-            known = _person(connection, (people.c.issuer == issuer) & (people.c.subject == subject))
-            if known is None and email and verified:
+            person = _person(connection, (people.c.issuer == issuer) & (people.c.subject == subject))
+            if person is None and email and verified:
                 invited = (people.c.email == email.lower(), people.c.subject.is_(None), people.c.active)
-                came = update(people).where(*invited).values(issuer=issuer, subject=subject)
-                named = connection.execute(came.returning(people.c.name)).scalars().all()
-                known = _person(connection, (people.c.issuer == issuer) & (people.c.subject == subject))
-                told = [Fact("people", {"name": name, "issuer": None, "subject": None}) for name in named]
-                append(connection, "people", "", told)
-        if known is None:
+                linking = update(people).where(*invited).values(issuer=issuer, subject=subject)
+                named = connection.execute(linking.returning(people.c.name)).scalars().all()
+                person = _person(connection, (people.c.issuer == issuer) & (people.c.subject == subject))
+                facts = [Fact("people", {"name": name, "issuer": None, "subject": None}) for name in named]
+                append(connection, "people", "", facts)
+        if person is None:
             raise SignInRefused("nobody invited you here; ask an admin to add you with your e-mail address")
-        return known
+        return person
 
 
 def _hashed(password: str) -> str:
@@ -241,9 +248,9 @@ def _grant(connection: Connection, grant: Grant) -> Fact:
     return Fact("person_roles", {"id": number, **row})
 
 
-def _failures(connection: Connection, said: str) -> int:
+def _failures(connection: Connection, name_hash: str) -> int:
     query = select(func.count()).where(
-        sign_ins.c.name_sha256 == said,
+        sign_ins.c.name_sha256 == name_hash,
         ~sign_ins.c.succeeded,
         sign_ins.c.at > func.now() - text(f"interval '{WITHIN_MINUTES} minutes'"),
     )
@@ -256,18 +263,18 @@ def _roles(connection: Connection) -> dict[str, frozenset[PersonRole]]:
         .ext(distinct_on(person_roles.c.person, person_roles.c.role))
         .order_by(person_roles.c.person, person_roles.c.role, person_roles.c.id.desc())
     )
-    found: dict[str, set[PersonRole]] = {}
+    by_person: dict[str, set[PersonRole]] = {}
     for row in connection.execute(last):
         if row.granted:
-            found.setdefault(row.person, set()).add(PersonRole(row.role))
-    return {name: frozenset(roles) for name, roles in found.items()}
+            by_person.setdefault(row.person, set()).add(PersonRole(row.role))
+    return {name: frozenset(roles) for name, roles in by_person.items()}
 
 
 def _skills(connection: Connection) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
+    by_person: dict[str, set[str]] = {}
     for row in connection.execute(select(person_skills)):
-        found.setdefault(row.person, set()).add(row.skill)
-    return {name: frozenset(skills) for name, skills in found.items()}
+        by_person.setdefault(row.person, set()).add(row.skill)
+    return {name: frozenset(skills) for name, skills in by_person.items()}
 
 
 def _person(connection: Connection, which: Any) -> Person | None:

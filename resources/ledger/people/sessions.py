@@ -30,20 +30,25 @@ class PostgresSessions(LedgerStore):
         lasts = func.now() + text(f"interval '{HOURS} hours'")
         with self._transaction() as connection:
             connection.execute(insert(sessions).values(**row, expires_at=lasts))
-            known = connection.execute(select(people.c.name, people.c.shown).where(people.c.name == person)).one()
-            return Session(token, csrf, person_of(connection, known.name, known.shown))
+            account = connection.execute(select(people.c.name, people.c.shown).where(people.c.name == person)).one()
+            return Session(token, csrf, person_of(connection, account.name, account.shown))
 
     def find(self, token: str) -> Session | None:
         """The session of a token, with its person's roles of this moment; None when it has ended."""
-        known = sessions.c
+        session_columns = sessions.c
         query = (
-            select(known.csrf, people.c.name, people.c.shown, (func.now() - known.seen_at).label("idle"))
-            .join_from(sessions, people, people.c.name == known.person)
+            select(
+                session_columns.csrf,
+                people.c.name,
+                people.c.shown,
+                (func.now() - session_columns.seen_at).label("idle"),
+            )
+            .join_from(sessions, people, people.c.name == session_columns.person)
             .where(
-                known.token_sha256 == _hashed(token),
-                known.revoked_at.is_(None),
-                known.expires_at > func.now(),
-                known.seen_at > func.now() - text(f"interval '{IDLE_MINUTES} minutes'"),
+                session_columns.token_sha256 == _hashed(token),
+                session_columns.revoked_at.is_(None),
+                session_columns.expires_at > func.now(),
+                session_columns.seen_at > func.now() - text(f"interval '{IDLE_MINUTES} minutes'"),
                 people.c.active,
             )
         )
@@ -54,7 +59,7 @@ class PostgresSessions(LedgerStore):
             # written now and then, so that looking at pages does not write with every request
             if row.idle.total_seconds() > _SEEN_EVERY:
                 connection.execute(
-                    update(sessions).where(known.token_sha256 == _hashed(token)).values(seen_at=func.now())
+                    update(sessions).where(session_columns.token_sha256 == _hashed(token)).values(seen_at=func.now())
                 )
             return Session(token, row.csrf, person_of(connection, row.name, row.shown))
 

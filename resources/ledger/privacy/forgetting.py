@@ -111,8 +111,8 @@ class Forgetting:
             if any((hold.workflow, hold.pseudonym) == (workflow, pseudonym) for hold in standing):
                 raise HoldRefused("a hold stands there already; `pipeline hold list` shows it")
             number = connection.execute(_PLACE, _named(pseudonym, workflow, by, reason)).scalar_one()
-            said = {"hold": number, "on": pseudonym or workflow, "by": by, "reason": reason, "what": "placed"}
-            append(connection, "holds", workflow or "", [Fact("legal_holds", {"id": number}), Fact(None, said)])
+            entry = {"hold": number, "on": pseudonym or workflow, "by": by, "reason": reason, "what": "placed"}
+            append(connection, "holds", workflow or "", [Fact("legal_holds", {"id": number}), Fact(None, entry)])
         return int(number)
 
     def lift(self, number: int, by: str) -> None:
@@ -125,9 +125,9 @@ class Forgetting:
             row = connection.execute(_LIFT, {"number": number, "by": by}).first()
             if row is None:
                 raise HoldRefused(f"no hold {number} stands; `pipeline hold list` shows those that do")
-            said = {"hold": number, "on": row.pseudonym or row.workflow, "by": by, "what": "lifted"}
+            entry = {"hold": number, "on": row.pseudonym or row.workflow, "by": by, "what": "lifted"}
             lifted = Fact("legal_holds", {"id": number, "lifted_by": by, "lifted_at": None})
-            append(connection, "holds", row.workflow or "", [lifted, Fact(None, said)])
+            append(connection, "holds", row.workflow or "", [lifted, Fact(None, entry)])
 
     def holds(self) -> list[Hold]:
         """The holds that stand, oldest first."""
@@ -143,9 +143,9 @@ class Forgetting:
 
     def _refuse_held(self, connection: Connection, pseudonym: str, workflows: set[str]) -> None:
         standing = holds(connection)
-        found = [hold for hold in standing if hold.pseudonym == pseudonym or hold.workflow in workflows]
-        if found:
-            numbers = ", ".join(str(hold.number) for hold in found)
+        blocking = [hold for hold in standing if hold.pseudonym == pseudonym or hold.workflow in workflows]
+        if blocking:
+            numbers = ", ".join(str(hold.number) for hold in blocking)
             raise ForgettingRefused(
                 f"legal hold {numbers} stands against it; `pipeline hold list` says why, and when it is lifted "
                 "(`pipeline hold lift NUMBER`) the subject can be forgotten"

@@ -90,10 +90,10 @@ class PostgresKeyring:
             return {column: [] for column in columns}
         self._check(set(owners))
         with unit_of_work(self._engine) as connection:
-            found = keys.find_or_make(connection, self.masters, dict.fromkeys(owners))
+            subject_keys = keys.find_or_make(connection, self.masters, dict.fromkeys(owners))
             tokens = {
                 column: [
-                    None if value is None else found.seal(owner, column, value)
+                    None if value is None else subject_keys.seal(owner, column, value)
                     for owner, value in zip(owners, values, strict=True)
                 ]
                 for column, values in columns.items()
@@ -119,16 +119,16 @@ class PostgresKeyring:
             SealBroken: a token was sealed for another column.
         """
         opened = self._opened(tokens)
-        if any(found is not None and found[0] != column for found in opened):
+        if any(entry is not None and entry[0] != column for entry in opened):
             raise SealBroken(f"a value sealed for another column stands under {column}; restore the lake's table")
-        return [None if found is None else found[1] for found in opened]
+        return [None if entry is None else entry[1] for entry in opened]
 
     def subjects(self, pseudonyms: Sequence[str]) -> list[str | None]:
         """The subjects' own ids; None of who was forgotten or is not known."""
         question = text("SELECT pseudonym, sealed_id FROM subject_keys WHERE pseudonym = ANY(:names)")
         with unit_of_work(self._engine) as connection:
-            found = connection.execute(question, {"names": sorted(set(pseudonyms))}).all()
-        sealed: dict[str, str | None] = {row.pseudonym: row.sealed_id for row in found}
+            rows = connection.execute(question, {"names": sorted(set(pseudonyms))}).all()
+        sealed: dict[str, str | None] = {row.pseudonym: row.sealed_id for row in rows}
         return self.open_column(keys.ID, [sealed.get(name) for name in pseudonyms])
 
     def hashes(self, plain: Sequence[str | None]) -> list[str | None]:
@@ -175,8 +175,8 @@ class PostgresKeyring:
         if not owners:
             return [None] * len(tokens)
         with unit_of_work(self._engine) as connection:
-            found = keys.find(connection, self.masters, owners)
-        opened = [None if one is None else found.open(one) for one in sealed]
+            subject_keys = keys.find(connection, self.masters, owners)
+        opened = [None if one is None else subject_keys.open(one) for one in sealed]
         if any(one is not None and one[0].startswith(_TIMED) for one in opened):
             inner = self._opened([one[1] if one and one[0].startswith(_TIMED) else None for one in opened])
             return [deep if one and one[0].startswith(_TIMED) else one for one, deep in zip(opened, inner, strict=True)]
@@ -184,8 +184,8 @@ class PostgresKeyring:
 
     def _for_its_time(self, connection: Connection, column: str, tokens: Sequence[str | None]) -> list[str | None]:
         name = period_name(column, str(connection.scalar(_MONTH)), self._names())
-        found = keys.find_or_make(connection, self.masters, {name: None})
-        return [None if token is None else found.seal(name, _TIMED + column, token) for token in tokens]
+        subject_keys = keys.find_or_make(connection, self.masters, {name: None})
+        return [None if token is None else subject_keys.seal(name, _TIMED + column, token) for token in tokens]
 
     def _check(self, owners: set[str]) -> None:
         secret = self._names()
@@ -196,9 +196,9 @@ class PostgresKeyring:
         """The key of pseudonyms, once it is known to be the one that made the ledger's."""
         if self._name_key is None:
             with unit_of_work(self._engine) as connection:
-                known, empty = keys.somebody(connection), keys.is_empty(connection)
+                pseudonym, empty = keys.somebody(connection), keys.is_empty(connection)
             secret = self.masters.names(may_make=empty)
-            if known is not None and not is_pseudonym(known, secret):
+            if pseudonym is not None and not is_pseudonym(pseudonym, secret):
                 raise KeysUnusable(
                     f"the keys in {self.masters.folder} are not those that named the ledger's subjects; put the "
                     "right ones back from your backup of the keys"
@@ -212,7 +212,7 @@ if TYPE_CHECKING:
 
 
 def _parsed(token: str) -> Sealed:
-    found = parsed(token)
-    if found is None:
+    sealed = parsed(token)
+    if sealed is None:
         raise SealBroken("a text that is no sealed value cannot be opened; hand over what `seal` gave")
-    return found
+    return sealed

@@ -87,10 +87,10 @@ def find_or_make(connection: Connection, masters: Masters, ids: Mapping[str, str
     Args:
         ids: pseudonym to the subject's own id, where it is known.
     """
-    found = find(connection, masters, ids)
-    missing = sorted(ids.keys() - found.ciphers.keys())
+    existing = find(connection, masters, ids)
+    missing = sorted(ids.keys() - existing.ciphers.keys())
     if not missing:
-        return found
+        return existing
     # `find` holds the lock: a master that is on its way out wraps nothing new
     number, master = masters.newest(may_make=is_empty(connection))
     wrapping, keys = AESGCM(master), [os.urandom(_KEY_BYTES) for _ in missing]
@@ -106,7 +106,7 @@ def find_or_make(connection: Connection, masters: Masters, ids: Mapping[str, str
     )
     # of two who made one at once the first stands: what counts is what is there now
     made = find(connection, masters, missing)
-    return SubjectKeys({**found.ciphers, **made.ciphers})
+    return SubjectKeys({**existing.ciphers, **made.ciphers})
 
 
 def rewrap(connection: Connection, masters: Masters, number: int) -> int:
@@ -129,10 +129,10 @@ def is_empty(connection: Connection) -> bool:
 
 def somebody(connection: Connection) -> str | None:
     """Any one pseudonym."""
-    found = connection.scalar(
+    pseudonym = connection.scalar(
         text("SELECT pseudonym FROM subject_keys WHERE pseudonym <> :nobody LIMIT 1"), {"nobody": NOBODY}
     )
-    return None if found is None else str(found)
+    return None if pseudonym is None else str(pseudonym)
 
 
 def _sealed(cipher: AESSIV, pseudonym: str, column: str, value: str) -> str:

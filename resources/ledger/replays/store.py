@@ -75,8 +75,8 @@ class PostgresReplays:
 
     def replays(self, workflow: str, limit: int = 50) -> Sequence[Row[*tuple[Any, ...]]]:
         """A workflow's replays, newest first: rows of `candidate_replays`."""
-        known = candidate_replays.c
-        query = select(candidate_replays).where(known.workflow == workflow).order_by(known.id.desc()).limit(limit)
+        replays = candidate_replays.c
+        query = select(candidate_replays).where(replays.workflow == workflow).order_by(replays.id.desc()).limit(limit)
         with unit_of_work(self.engine(self.url)) as connection:
             return connection.execute(query).all()
 

@@ -20,7 +20,7 @@ from resources.ledger.review import proposals, repeats
 from resources.ledger.review.approvals import approved, proposed, sent_back
 from resources.ledger.review.deciding import Superseded, as_recorded
 from resources.ledger.review.settling import WeighedAnswer, lock_cluster, settled, weigh, write_answer
-from resources.ledger.review.statements import ended, held, known, moved, stale
+from resources.ledger.review.statements import ended, held, moved, stale, task_columns
 from resources.ledger.tables.review import review_proposals, review_tasks
 from resources.ledger.unit_of_work import LedgerStore
 
@@ -129,7 +129,7 @@ def _answered_again(connection: Connection, mine: Any, task: Row[Any], given: We
 
 def _fail(connection: Connection, task_id: int, why: str) -> None:
     """Closes a task whose case does not wait for it any more."""
-    open_one = and_(known.id == task_id, known.closed_at.is_(None))
+    open_one = and_(task_columns.id == task_id, task_columns.closed_at.is_(None))
     moved(connection, open_one, {**ended(TaskState.FAILED), "note": why}, "fail", None)
 
 

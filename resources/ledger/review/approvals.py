@@ -16,7 +16,7 @@ from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.rows import UNREADABLE, unlike
 from resources.ledger.review.deciding import planned
 from resources.ledger.review.settling import Approval, WeighedAnswer, fact, lock_cluster, settled
-from resources.ledger.review.statements import NOBODY, back_in_queue, ended, known, moved, one
+from resources.ledger.review.statements import NOBODY, back_in_queue, ended, moved, one, task_columns
 from resources.ledger.tables.review import review_approvals, review_proposals
 
 _made = review_proposals.c
@@ -37,8 +37,8 @@ def proposed(connection: Connection, task: Row[Any], token: UUID, given: Weighed
         "hash": proposal_hash(task._asdict(), given.answer, given.person, given.amount, token),
     }
     made = connection.execute(insert(review_proposals).values(row).returning(review_proposals)).one()
-    waits = {**NOBODY, "version": known.version + 1, "proposal_id": made.id}
-    moved(connection, known.id == task.id, waits, "propose", given.person)
+    waits = {**NOBODY, "version": task_columns.version + 1, "proposal_id": made.id}
+    moved(connection, task_columns.id == task.id, waits, "propose", given.person)
     append(connection, "proposals", task.workflow, [fact("review_proposals", made)])
     return Answered(task.id, None, made.id, made.hash)
 
@@ -64,7 +64,7 @@ def approved(
         )
     given = WeighedAnswer(made.proposer, answer, planned(task, answer.option, rules.actions), made.amount)
     approval = Approval(made.id, _verdict(connection, made, person, "approve", shown_hash, note))
-    moved(connection, known.id == task.id, ended(TaskState.COMPLETE), "approve", person)
+    moved(connection, task_columns.id == task.id, ended(TaskState.COMPLETE), "approve", person)
     return settled(connection, task, given, rules, approval)
 
 
@@ -73,7 +73,7 @@ def sent_back(connection: Connection, proposal: int, shown_hash: str, person: st
     made, task = _waiting(connection, proposal)
     refusal = _verdict(connection, made, person, "send_back", shown_hash, note)
     values = {**back_in_queue(), "assigned_to": None}
-    moved(connection, known.id == task.id, values, "send_back", person)
+    moved(connection, task_columns.id == task.id, values, "send_back", person)
     append(connection, "approvals", made.workflow, [refusal])
 
 

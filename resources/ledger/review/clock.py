@@ -30,7 +30,7 @@ from resources.ledger.outbox.outbox import enqueue
 from resources.ledger.review import assigning, proposals
 from resources.ledger.review.clusters import PostgresClusters
 from resources.ledger.review.deciding import Superseded, as_recorded, decide, payout, planned
-from resources.ledger.review.statements import NOT_UNDERSTOOD, back_in_queue, ended, known, lease_ended, moved
+from resources.ledger.review.statements import NOT_UNDERSTOOD, back_in_queue, ended, lease_ended, moved, task_columns
 from resources.ledger.tables.review import review_notices, review_tasks
 from resources.ledger.unit_of_work import Work, repeated
 from resources.postgres.databases import engine_of
@@ -43,7 +43,7 @@ _SAID = "Nobody answered in time; the workflow names this option for that"
 #: Tasks that lapse in one tick; the rest follow in the next ones.
 LAPSES_A_TICK = 500
 
-_OPEN = known.state.in_(["pending", "in_progress", "escalated"])
+_OPEN = task_columns.state.in_(["pending", "in_progress", "escalated"])
 
 
 @dataclass(frozen=True)
@@ -97,25 +97,27 @@ def tick(url: str, workflow: str, terms: ReviewTerms, actions: ActionTerms, revi
 
 def _due(hours: float) -> ColumnElement[bool]:
     """Tasks with at most so many hours left, by the database's clock."""
-    return known.due_at <= func.now() + func.make_interval(0, 0, 0, 0, 0, 0, hours * 3600)
+    return task_columns.due_at <= func.now() + func.make_interval(0, 0, 0, 0, 0, 0, hours * 3600)
 
 
 def _return_ended(connection: Connection, workflow: str) -> int:
-    ended_leases = and_(known.workflow == workflow, lease_ended())
+    ended_leases = and_(task_columns.workflow == workflow, lease_ended())
     return len(moved(connection, _unlocked(ended_leases), back_in_queue(), "lease_ended", None))
 
 
 def _unlocked(where: ColumnElement[bool]) -> ColumnElement[bool]:
     """Of these tasks the ones that nobody is writing to at this moment; the others are looked at in the next tick."""
     # the condition stands twice: once to choose the rows, once for the moment at which they are changed
-    return and_(where, known.id.in_(select(known.id).where(where).with_for_update(skip_locked=True)))
+    return and_(where, task_columns.id.in_(select(task_columns.id).where(where).with_for_update(skip_locked=True)))
 
 
 def _free_held(connection: Connection, workflow: str) -> int:
     """A cluster whose sample nobody answered must not take its other members down with it."""
-    held = and_(known.workflow == workflow, known.state == "pending", known.held_by.is_not(None), _due(0.0))
-    said = "Its cluster was not decided in time; this case is decided on its own."
-    values = {"held_by": None, "version": known.version + 1, "note": said}
+    held = and_(
+        task_columns.workflow == workflow, task_columns.state == "pending", task_columns.held_by.is_not(None), _due(0.0)
+    )
+    note = "Its cluster was not decided in time; this case is decided on its own."
+    values = {"held_by": None, "version": task_columns.version + 1, "note": note}
     return len(moved(connection, _unlocked(held), values, "freed", None))
 
 
@@ -125,40 +127,42 @@ def _free_held(connection: Connection, workflow: str) -> int:
 def _remind(connection: Connection, workflow: str, terms: ReviewTerms) -> int:
     new: list[Any] = []
     for level, hours in enumerate(reminder_hours(terms), start=1):
-        new += _noticed(connection, and_(known.workflow == workflow, _OPEN, _due(hours)), "reminder", level)
-    return _told(connection, workflow, new)
+        new += _noticed(connection, and_(task_columns.workflow == workflow, _OPEN, _due(hours)), "reminder", level)
+    return _chain_notices(connection, workflow, new)
 
 
 def _noticed(connection: Connection, where: ColumnElement[bool], kind: str, level: int) -> list[Any]:
     """Writes a notice for each of these tasks that has none of that kind and level yet; returns the new rows."""
     of = review_notices.c
-    there = select(of.task_id).where(of.task_id == known.id, of.kind == kind, of.level == level)
-    wanted = select(known.id, literal(kind), literal(level), known.workflow).where(where, ~there.exists())
-    statement = insert(review_notices).from_select(["task_id", "kind", "level", "workflow"], wanted.order_by(known.id))
+    there = select(of.task_id).where(of.task_id == task_columns.id, of.kind == kind, of.level == level)
+    wanted = select(task_columns.id, literal(kind), literal(level), task_columns.workflow).where(where, ~there.exists())
+    statement = insert(review_notices).from_select(
+        ["task_id", "kind", "level", "workflow"], wanted.order_by(task_columns.id)
+    )
     return list(connection.execute(statement.on_conflict_do_nothing().returning(review_notices)))
 
 
-def _told(connection: Connection, workflow: str, notices: Sequence[Any]) -> int:
+def _chain_notices(connection: Connection, workflow: str, notices: Sequence[Any]) -> int:
     append(connection, "notices", workflow, [Fact.of("review_notices", row) for row in notices])
     return len({row.task_id for row in notices})
 
 
 def _escalate(connection: Connection, workflow: str) -> int:
     """What is past its due time goes to the approvers; a case that was only shown again just ends."""
-    late = and_(known.workflow == workflow, known.held_by.is_(None), _due(0.0))
-    waiting = and_(late, known.state == "pending")
-    moved(connection, _unlocked(and_(waiting, known.kind == "repeat")), ended(TaskState.EXPIRED), "expire", None)
+    late = and_(task_columns.workflow == workflow, task_columns.held_by.is_(None), _due(0.0))
+    waiting = and_(late, task_columns.state == "pending")
+    moved(connection, _unlocked(and_(waiting, task_columns.kind == "repeat")), ended(TaskState.EXPIRED), "expire", None)
     values = {
         "state": "escalated",
-        "version": known.version + 1,
+        "version": task_columns.version + 1,
         "escalated_at": func.now(),
         "assigned_to": None,
     }
-    rows = moved(connection, _unlocked(and_(waiting, known.kind != "repeat")), values, "escalate", None)
+    rows = moved(connection, _unlocked(and_(waiting, task_columns.kind != "repeat")), values, "escalate", None)
     # a proposal that nobody looks at is told as well, where it stands
-    proposed = and_(late, known.state == "in_progress", known.proposal_id.is_not(None))
-    told = _noticed(connection, or_(proposed, and_(late, known.state == "escalated")), "escalation", 1)
-    _told(connection, workflow, told)
+    proposed = and_(late, task_columns.state == "in_progress", task_columns.proposal_id.is_not(None))
+    notices = _noticed(connection, or_(proposed, and_(late, task_columns.state == "escalated")), "escalation", 1)
+    _chain_notices(connection, workflow, notices)
     return len(rows)
 
 
@@ -195,18 +199,23 @@ def _lapse(
 def _late(connection: Connection, workflow: str, terms: ReviewTerms) -> list[int]:
     """Escalated tasks that lapse now and were not told so yet."""
     of = review_notices.c
-    told = select(of.task_id).where(of.task_id == known.id, of.kind == "lapse")
-    late = and_(known.workflow == workflow, known.state == "escalated", _due(-terms.lapse_hours), ~told.exists())
-    return list(connection.scalars(select(known.id).where(late).order_by(known.id).limit(LAPSES_A_TICK)))
+    lapse_notices = select(of.task_id).where(of.task_id == task_columns.id, of.kind == "lapse")
+    late = and_(
+        task_columns.workflow == workflow,
+        task_columns.state == "escalated",
+        _due(-terms.lapse_hours),
+        ~lapse_notices.exists(),
+    )
+    return list(connection.scalars(select(task_columns.id).where(late).order_by(task_columns.id).limit(LAPSES_A_TICK)))
 
 
 def _lapse_one(
     connection: Connection, task_id: int, terms: ReviewTerms, actions: ActionTerms, default: str | None
 ) -> str:
     """Whether the task `lapsed`, `stayed`, or had `moved_on` before."""
-    free = and_(known.id == task_id, known.state == "escalated")
+    free = and_(task_columns.id == task_id, task_columns.state == "escalated")
     task: Any = connection.execute(select(review_tasks).where(free).with_for_update()).first()
-    notices = _noticed(connection, known.id == task_id, "lapse", 1) if task is not None else []
+    notices = _noticed(connection, task_columns.id == task_id, "lapse", 1) if task is not None else []
     if not notices:
         return "moved_on"
     facts = [Fact.of("review_notices", row) for row in notices]
@@ -216,7 +225,7 @@ def _lapse_one(
     as_recorded(connection, task)
     plan = planned(task, default, actions)
     decided = decide(connection, task, default, Reason.LAPSED.value, "policy", _SAID)
-    moved(connection, known.id == task_id, ended(TaskState.EXPIRED), "lapse", None)
+    moved(connection, task_columns.id == task_id, ended(TaskState.EXPIRED), "lapse", None)
     added = enqueue(connection, plan, actions)
     append(connection, "decisions", task.workflow, [*facts, decided.fact, *added.facts])
     return "lapsed"
@@ -232,7 +241,7 @@ def _second_needed(connection: Connection, task: Any, default: str, terms: Revie
 
 
 def _fail(connection: Connection, task_id: int, why: str) -> int:
-    escalated = and_(known.id == task_id, known.state == "escalated")
+    escalated = and_(task_columns.id == task_id, task_columns.state == "escalated")
     return len(moved(connection, escalated, {**ended(TaskState.FAILED), "note": why}, "fail", None))
 
 
@@ -244,9 +253,11 @@ def _reorder(connection: Connection, workflow: str, terms: ReviewTerms) -> int:
     changed = 0
     for level, hours in reversed(list(enumerate(WEIGHTS.due_hours, start=1))):
         worth = due_worth(level, terms.cost)
-        had = case({before: due_worth(before, terms.cost) for before in range(level)}, value=known.due_level, else_=0.0)
-        crossed = and_(known.workflow == workflow, _OPEN, known.due_level < level, _due(hours))
-        values = {"priority": known.priority + worth - had, "due_level": level}
+        had = case(
+            {before: due_worth(before, terms.cost) for before in range(level)}, value=task_columns.due_level, else_=0.0
+        )
+        crossed = and_(task_columns.workflow == workflow, _OPEN, task_columns.due_level < level, _due(hours))
+        values = {"priority": task_columns.priority + worth - had, "due_level": level}
         changed += connection.execute(update(review_tasks).where(_unlocked(crossed)).values(values)).rowcount
     return changed
 
@@ -254,6 +265,7 @@ def _reorder(connection: Connection, workflow: str, terms: ReviewTerms) -> int:
 def _waiting(connection: Connection, workflow: str) -> int:
     """Tasks past their due time that wait for an approver, proposals included."""
     late = or_(
-        known.state == "escalated", and_(known.state == "in_progress", known.proposal_id.is_not(None), _due(0.0))
+        task_columns.state == "escalated",
+        and_(task_columns.state == "in_progress", task_columns.proposal_id.is_not(None), _due(0.0)),
     )
-    return connection.scalar(select(func.count()).where(known.workflow == workflow, late)) or 0
+    return connection.scalar(select(func.count()).where(task_columns.workflow == workflow, late)) or 0

@@ -21,15 +21,15 @@ _OWN = (
     "excluded", "held_by", "proposal_id", "not_before", "opened_at", "due_at", "escalated_at", "closed_at",
 )  # fmt: skip
 
-_known = review_tasks.c
+_tasks = review_tasks.c
 _LIGHT: tuple[Any, ...] = (
-    _known.id,
-    _known.case_id,
-    _known.cluster,
-    _known.night,
-    _known.amount,
-    _known.subject,
-    _known.why,
+    _tasks.id,
+    _tasks.case_id,
+    _tasks.cluster,
+    _tasks.night,
+    _tasks.amount,
+    _tasks.subject,
+    _tasks.why,
 )
 
 
@@ -39,42 +39,42 @@ def _free(workflow: str) -> tuple[Any, ...]:
     given_back = (
         select(members.task_id)
         .join_from(cluster_tables.cluster_members, cluster_tables.cluster_reviews, members.review_id == reviews.id)
-        .where(members.task_id == _known.id, reviews.state == "split")
+        .where(members.task_id == _tasks.id, reviews.state == "split")
     )
     return (
-        _known.workflow == workflow,
-        _known.kind == "case",
-        _known.state == "pending",
-        _known.held_by.is_(None),
-        _known.cluster.is_not(None),
+        _tasks.workflow == workflow,
+        _tasks.kind == "case",
+        _tasks.state == "pending",
+        _tasks.held_by.is_(None),
+        _tasks.cluster.is_not(None),
         ~given_back.exists(),
     )
 
 
 def free_members(connection: Connection, workflow: str, cluster: str, lock: bool = False) -> list[Row[Any]]:
     """The open tasks of a cluster, by case; with `lock` whole, without those that somebody is just claiming."""
-    here = (*_free(workflow), _known.cluster == cluster)
+    here = (*_free(workflow), _tasks.cluster == cluster)
     if not lock:
-        return list(connection.execute(select(*_LIGHT).where(*here).order_by(_known.case_id)))
-    query = select(review_tasks).where(*here).order_by(_known.case_id)
+        return list(connection.execute(select(*_LIGHT).where(*here).order_by(_tasks.case_id)))
+    query = select(review_tasks).where(*here).order_by(_tasks.case_id)
     return list(connection.execute(query.with_for_update(skip_locked=True)))
 
 
 def free_clusters(connection: Connection, workflow: str, minimum: int) -> dict[str, list[Row[Any]]]:
     """Open tasks of the clusters that have at least `minimum`, the largest clusters first."""
     sizes = (
-        select(_known.cluster)
+        select(_tasks.cluster)
         .where(*_free(workflow))
-        .group_by(_known.cluster)
+        .group_by(_tasks.cluster)
         .having(func.count() >= minimum)
-        .order_by(func.count().desc(), _known.cluster)
+        .order_by(func.count().desc(), _tasks.cluster)
         .limit(MOST_CLUSTERS)
     )
-    found: dict[str, list[Row[Any]]] = {cluster: [] for cluster in connection.scalars(sizes)}
-    query: Any = select(*_LIGHT).where(*_free(workflow), _known.cluster.in_(list(found))).order_by(_known.case_id)
-    for row in connection.execute(query) if found else ():
-        found[row.cluster].append(row)
-    return found
+    by_cluster: dict[str, list[Row[Any]]] = {cluster: [] for cluster in connection.scalars(sizes)}
+    query: Any = select(*_LIGHT).where(*_free(workflow), _tasks.cluster.in_(list(by_cluster))).order_by(_tasks.case_id)
+    for row in connection.execute(query) if by_cluster else ():
+        by_cluster[row.cluster].append(row)
+    return by_cluster
 
 
 def stuck(connection: Connection, workflow: str) -> list[int]:
@@ -82,8 +82,8 @@ def stuck(connection: Connection, workflow: str) -> list[int]:
     members, reviews = cluster_tables.cluster_members.c, cluster_tables.cluster_reviews.c
     open_ones = (
         select(members.task_id)
-        .join_from(cluster_tables.cluster_members, review_tasks, members.task_id == _known.id)
-        .where(members.review_id == reviews.id, members.sampled, _known.closed_at.is_(None))
+        .join_from(cluster_tables.cluster_members, review_tasks, members.task_id == _tasks.id)
+        .where(members.review_id == reviews.id, members.sampled, _tasks.closed_at.is_(None))
     )
     here = (reviews.workflow == workflow, reviews.state == "sampling", ~open_ones.exists())
     return list(connection.scalars(select(reviews.id).where(*here).order_by(reviews.id).with_for_update()))
@@ -95,8 +95,8 @@ def member_of(row: Row[Any]) -> Member:
 
 def contents(connection: Connection, tasks: Sequence[int]) -> list[Mapping[str, Any]]:
     """What the tasks show, in the order given."""
-    found = dict(connection.execute(select(_known.id, _known.content).where(_known.id.in_(tasks))).all())
-    return [found[task] for task in tasks]
+    by_task = dict(connection.execute(select(_tasks.id, _tasks.content).where(_tasks.id.in_(tasks))).all())
+    return [by_task[task] for task in tasks]
 
 
 def hold(connection: Connection, review: int, drawn: Iterable[int], others: Iterable[int], excluded: list[str]) -> None:
@@ -104,11 +104,11 @@ def hold(connection: Connection, review: int, drawn: Iterable[int], others: Iter
 
     Nothing of that is to be seen on a drawn member, so its history keeps silent as well.
     """
-    known = _known.assigned_to
+    assigned = _tasks.assigned_to
     sample = {
         "kind": "sample",
         "excluded": excluded,
-        "assigned_to": case((known == any_(cast(excluded, ARRAY(Text))), None), else_=known),
+        "assigned_to": case((assigned == any_(cast(excluded, ARRAY(Text))), None), else_=assigned),
     }
     _change(connection, drawn, sample)
     _change(connection, others, {"held_by": review, "assigned_to": None}, "hold")
@@ -116,8 +116,8 @@ def hold(connection: Connection, review: int, drawn: Iterable[int], others: Iter
 
 def _change(connection: Connection, tasks: Iterable[int], values: Mapping[str, Any], event: str | None = None) -> None:
     """Changes tasks, in one order for everybody, and writes the event into their histories."""
-    changed = update(review_tasks).where(_known.id.in_(list(tasks))).values(**values, version=_known.version + 1)
-    rows = connection.execute(changed.returning(_known.id, _known.version)).all()
+    changed = update(review_tasks).where(_tasks.id.in_(list(tasks))).values(**values, version=_tasks.version + 1)
+    rows = connection.execute(changed.returning(_tasks.id, _tasks.version)).all()
     if event is not None and rows:
         connection.execute(
             insert(task_events), [{"task_id": row.id, "version": row.version, "event": event} for row in rows]
@@ -126,8 +126,8 @@ def _change(connection: Connection, tasks: Iterable[int], values: Mapping[str, A
 
 def held(connection: Connection, review: int) -> list[Row[Any]]:
     """The tasks a cluster review holds, locked, by case."""
-    query = select(review_tasks).where(_known.held_by == review, _known.state == "pending")
-    return list(connection.execute(query.order_by(_known.case_id).with_for_update()))
+    query = select(review_tasks).where(_tasks.held_by == review, _tasks.state == "pending")
+    return list(connection.execute(query.order_by(_tasks.case_id).with_for_update()))
 
 
 def complete(connection: Connection, tasks: Iterable[int]) -> None:
@@ -142,7 +142,7 @@ def give_back(connection: Connection, tasks: Iterable[int], note: str) -> None:
 
 def task(connection: Connection, task_id: int) -> Row[Any]:
     """What a repeat needs to know of the task that was answered."""
-    query: Any = select(_known.case_id, _known.epoch).where(_known.id == task_id)
+    query: Any = select(_tasks.case_id, _tasks.epoch).where(_tasks.id == task_id)
     return connection.execute(query).one()
 
 
@@ -153,8 +153,8 @@ def copy_as_repeat(connection: Connection, task_id: int, excluded: list[str], la
         "kind": literal("repeat"),
         "excluded": cast(excluded, ARRAY(Text)),
         "not_before": func.now() + text("interval '1 day'") if later else null(),
-        "due_at": func.now() + (_known.due_at - _known.opened_at),
+        "due_at": func.now() + (_tasks.due_at - _tasks.opened_at),
     }
-    copy = select(*same.values(), *newer.values()).where(_known.id == task_id)
-    made = insert(review_tasks).from_select([*same, *newer], copy).on_conflict_do_nothing().returning(_known.id)
+    copy = select(*same.values(), *newer.values()).where(_tasks.id == task_id)
+    made = insert(review_tasks).from_select([*same, *newer], copy).on_conflict_do_nothing().returning(_tasks.id)
     return connection.scalar(made)

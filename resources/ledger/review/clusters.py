@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 #: Members compared for the page; more would take longer than they tell.
 MOST_COMPARED = 200
 
-_known = cluster_reviews.c
+_reviews = cluster_reviews.c
 
 
 @dataclass(frozen=True)
@@ -87,23 +87,23 @@ class PostgresClusters(LedgerStore):
         if rules.terms.clusters is None:
             return []
         self._run(partial(_given_up, workflow))
-        found = [
+        reviews = [
             self._run(partial(_tried_again, workflow, cluster, night, rules))
             for cluster in self._run(lambda connection: _standing_clusters(connection, workflow))
         ]
-        return [review for review in found if review is not None]
+        return [review for review in reviews if review is not None]
 
     def review(self, review: int) -> ClusterReview | None:
         """One cluster review, or None."""
-        query = reviews_query().where(_known.id == review)
+        query = reviews_query().where(_reviews.id == review)
         row = self._run(lambda connection: connection.execute(query).first())
         return None if row is None else review_of(row)
 
     def reviews(self, workflow: str, night: str | None = None, most: int = 200) -> list[ClusterReview]:
         """The latest cluster reviews, of one night or of all."""
-        query = reviews_query().where(_known.workflow == workflow).order_by(_known.id.desc()).limit(most)
+        query = reviews_query().where(_reviews.workflow == workflow).order_by(_reviews.id.desc()).limit(most)
         if night is not None:
-            query = query.where(_known.night == night)
+            query = query.where(_reviews.night == night)
         return self._run(lambda connection: [review_of(row) for row in connection.execute(query)])
 
 
@@ -126,24 +126,24 @@ class _ClusterDecision:
 
 def _open_clusters(connection: Connection, workflow: str, terms: ReviewTerms) -> list[OpenCluster]:
     minimum = terms.clusters.minimum if terms.clusters else 0
-    found = [
+    clusters = [
         _open(connection, workflow, cluster, rows, terms)[0]
         for cluster, rows in cluster_tasks.free_clusters(connection, workflow, minimum).items()
     ]
-    return sorted(found, key=lambda cluster: (cluster.plan is None, -cluster.money, cluster.cluster))
+    return sorted(clusters, key=lambda cluster: (cluster.plan is None, -cluster.money, cluster.cluster))
 
 
 def _shown(connection: Connection, workflow: str, cluster: str, terms: ReviewTerms) -> OpenCluster:
     rows = cluster_tasks.free_members(connection, workflow, cluster)
-    found, members = _open(connection, workflow, cluster, rows, terms)
+    shown, members = _open(connection, workflow, cluster, rows, terms)
     tasks = [member.task for member in members[:MOST_COMPARED]]
     typical, different = typical_and_different(cluster_tasks.contents(connection, tasks))
-    return replace(found, typical=[tasks[i] for i in typical], different=[tasks[i] for i in different])
+    return replace(shown, typical=[tasks[i] for i in typical], different=[tasks[i] for i in different])
 
 
 def _standing_clusters(connection: Connection, workflow: str) -> list[str]:
-    query = select(_known.cluster).distinct().where(_known.workflow == workflow, _known.state == "spread")
-    return list(connection.scalars(query.order_by(_known.cluster)))
+    query = select(_reviews.cluster).distinct().where(_reviews.workflow == workflow, _reviews.state == "spread")
+    return list(connection.scalars(query.order_by(_reviews.cluster)))
 
 
 def _open(
@@ -190,19 +190,19 @@ def _tried_again(
 
 
 def _under_way(connection: Connection, workflow: str, cluster: str) -> int | None:
-    here = (_known.workflow == workflow, _known.cluster == cluster, _known.state == ClusterState.SAMPLING)
-    return connection.scalar(select(_known.id).where(*here))
+    here = (_reviews.workflow == workflow, _reviews.cluster == cluster, _reviews.state == ClusterState.SAMPLING)
+    return connection.scalar(select(_reviews.id).where(*here))
 
 
 def _standing(connection: Connection, workflow: str, cluster: str) -> ClusterReview | None:
     """The decision that newcomers get, if they are like those it was made for."""
-    here = (_known.workflow == workflow, _known.cluster == cluster, _known.state == ClusterState.SPREAD)
-    row = connection.execute(reviews_query().where(*here).order_by(_known.id.desc()).limit(1)).first()
+    here = (_reviews.workflow == workflow, _reviews.cluster == cluster, _reviews.state == ClusterState.SPREAD)
+    row = connection.execute(reviews_query().where(*here).order_by(_reviews.id.desc()).limit(1)).first()
     return None if row is None else review_of(row)
 
 
 def _position(connection: Connection, workflow: str, night: str) -> int:
-    here = (_known.workflow == workflow, _known.night == night)
+    here = (_reviews.workflow == workflow, _reviews.night == night)
     return 1 + (connection.scalar(select(func.count()).select_from(cluster_reviews).where(*here)) or 0)
 
 
@@ -247,12 +247,12 @@ def _row(decision: _ClusterDecision, plan: SpreadPlan, members: Sequence[Member]
 
 def _written(connection: Connection, row: Mapping[str, object]) -> ClusterReview:
     try:
-        made = connection.execute(insert(cluster_reviews).values(row).returning(_known.id)).scalar_one()
+        made = connection.execute(insert(cluster_reviews).values(row).returning(_reviews.id)).scalar_one()
     except IntegrityError:
         raise ClusterRefused(
             f"cluster {row['cluster']} was decided by somebody else at this moment; look again"
         ) from None
-    return review_of(connection.execute(reviews_query().where(_known.id == made)).one())
+    return review_of(connection.execute(reviews_query().where(_reviews.id == made)).one())
 
 
 def _held(connection: Connection, review: ClusterReview, members: Sequence[Member], excluded: list[str]) -> list[Fact]:

@@ -55,12 +55,12 @@ def payout(actions: list[PlannedAction]) -> float:
 
 
 def decide(
-    connection: Connection, task: Row[Any], option: str, reason: str, made_by: str, said: str
+    connection: Connection, task: Row[Any], option: str, reason: str, made_by: str, explanation: str
 ) -> WrittenDecision:
     """Writes the next decision of a task's case.
 
     Args:
-        made_by: `person:<name>` or `policy`. said: why, in words.
+        made_by: `person:<name>` or `policy`. explanation: why, in words.
 
     Raises:
         Superseded: the decision that asked does not stand any more.
@@ -72,7 +72,7 @@ def decide(
         raise LedgerRefused(f"task {task.id} asks about a case that was never decided; run the night again")
     if asked.epoch != task.epoch:
         raise Superseded(f"the case of task {task.id} was decided elsewhere meanwhile; take the next task")
-    row = further_decision(asked, option, reason, said, made_by)
+    row = further_decision(asked, option, reason, explanation, made_by)
     connection.execute(insert(tables.decisions), vars(row))
     return WrittenDecision(row.epoch, Fact("decisions", vars(row)))
 

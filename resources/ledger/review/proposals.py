@@ -16,7 +16,7 @@ from resources.postgres.locks import SUBJECT
 
 log = logging.getLogger("pipeline.review")
 
-_tasks, _made, _given, _said = review_tasks.c, review_proposals.c, review_approvals.c, review_answers.c
+_tasks, _made, _given, _answers = review_tasks.c, review_proposals.c, review_approvals.c, review_answers.c
 
 
 def lock_subject(connection: Connection, workflow: str, subject: str) -> None:
@@ -36,8 +36,8 @@ def earlier_amounts(connection: Connection, task: Row[Any], terms: ReviewTerms) 
     weighty = [*terms.acts, *terms.denies]
     # an answer was taken, or a proposal of the task still waits, or its cluster was decided
     amount = case(
-        (_said.option.in_(weighty), func.coalesce(_said.amount, 0.0)),
-        (_said.option.is_not(None), 0.0),
+        (_answers.option.in_(weighty), func.coalesce(_answers.amount, 0.0)),
+        (_answers.option.is_not(None), 0.0),
         (_made.amount.is_not(None), _made.amount),
         (_tasks.state == "complete", func.coalesce(_tasks.amount, 0.0)),
         else_=0.0,
@@ -45,7 +45,7 @@ def earlier_amounts(connection: Connection, task: Row[Any], terms: ReviewTerms) 
     query = (
         select(func.coalesce(func.sum(amount), 0.0))
         .select_from(review_tasks)
-        .outerjoin(review_answers, _said.task_id == _tasks.id)
+        .outerjoin(review_answers, _answers.task_id == _tasks.id)
         .outerjoin(review_proposals, _made.id == _tasks.proposal_id)
         .where(_tasks.workflow == task.workflow, _tasks.subject == task.subject, _tasks.id != task.id)
         .where(_tasks.kind != "repeat", _tasks.case_id != task.case_id)
@@ -87,7 +87,7 @@ def waiting(connection: Connection, workflow: str | None = None, proposer: str |
         return [proposal_of(row) for row in connection.execute(query.order_by(_made.id))]
     except UNREADABLE:
         numbers = connection.scalars(query.with_only_columns(_made.id).order_by(_made.id)).all()
-        return [found for number in numbers for found in _readable(connection, number)]
+        return [proposal for number in numbers for proposal in _readable(connection, number)]
 
 
 def _readable(connection: Connection, number: int) -> list[Proposal]:

@@ -16,7 +16,7 @@ from resources.ledger.audit.facts import Fact
 from resources.ledger.outbox.outbox import enqueue
 from resources.ledger.review import proposals, repeats, spreading
 from resources.ledger.review.deciding import decide, learn, payout, planned
-from resources.ledger.review.statements import known
+from resources.ledger.review.statements import task_columns
 from resources.ledger.tables.review import review_answers
 
 
@@ -45,7 +45,7 @@ class Approval:
 
 def lock_cluster(connection: Connection, task_id: int) -> None:
     """First of all, so that two answers to one blind sample never wait for what the other holds."""
-    if connection.scalar(select(known.kind).where(known.id == task_id)) == "sample":
+    if connection.scalar(select(task_columns.kind).where(task_columns.id == task_id)) == "sample":
         spreading.lock_cluster(connection, task_id)
 
 
@@ -68,8 +68,8 @@ def settled(
 ) -> Answered:
     """The decision, the outcome, the actions, what they mean for the task's cluster, and last the audit chain."""
     answer, person = given.answer, given.person
-    said = rules.terms.reasons[answer.reason]
-    decided = decide(connection, task, answer.option, answer.reason, f"person:{person}", said)
+    explanation = rules.terms.reasons[answer.reason]
+    decided = decide(connection, task, answer.option, answer.reason, f"person:{person}", explanation)
     outcome = learn(connection, task, answer.label)
     proposal = None if approval is None else approval.proposal
     written = write_answer(connection, task, given, decided.epoch, proposal)

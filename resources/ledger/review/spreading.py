@@ -53,28 +53,28 @@ def after_answer(
     connection.execute(cluster_tables.cluster_verdicts.insert(), verdict)
     # counted in a statement of its own: it sees what those committed who held the lock before
     answered, disagreements = _counted(connection, review.id)
-    found = standing(review.plan(), answered, disagreements)
+    sample_standing = standing(review.plan(), answered, disagreements)
     facts: list[Fact] = [Fact("cluster_verdicts", verdict)]
-    if found.spread is None:
-        return facts + _move(connection, review, ClusterState.SAMPLING, disagreements, found, None)
+    if sample_standing.spread is None:
+        return facts + _move(connection, review, ClusterState.SAMPLING, disagreements, sample_standing, None)
     held = cluster_tasks.held(connection, review.id)
-    before = _standing(connection, review.workflow, held) if found.spread else {}
-    money = weighed(connection, held, review.option, rules) if found.spread else None
+    before = _standing(connection, review.workflow, held) if sample_standing.spread else {}
+    money = weighed(connection, held, review.option, rules) if sample_standing.spread else None
     reached = _reached(held, before, money) if money else []
-    if found.spread:
-        found = standing(review.plan(), answered, disagreements, len(reached))
+    if sample_standing.spread:
+        sample_standing = standing(review.plan(), answered, disagreements, len(reached))
     planned: list[PlannedAction] = []
-    if found.spread:
-        facts += _spread(connection, review, reached, before, found)
+    if sample_standing.spread:
+        facts += _spread(connection, review, reached, before, sample_standing)
         planned = [action for row in reached for action in money.actions[row.id]] if money else []
-        closed = _move(connection, review, ClusterState.SPREAD, disagreements, found, len(reached))
+        closed = _move(connection, review, ClusterState.SPREAD, disagreements, sample_standing, len(reached))
         closed += _supersede(connection, review, earlier=True)
     else:
         reached = []
-        closed = _move(connection, review, ClusterState.SPLIT, disagreements, found, None)
+        closed = _move(connection, review, ClusterState.SPLIT, disagreements, sample_standing, None)
         closed += _supersede(connection, review, earlier=False)
-    kept = {row.id for row in reached}
-    left = [row.id for row in held if row.id not in kept]
+    reached_ids = {row.id for row in reached}
+    left = [row.id for row in held if row.id not in reached_ids]
     cluster_tasks.give_back(connection, left, _why_back(review, answered, disagreements, bool(reached)))
     facts += enqueue(connection, planned, rules.actions).facts
     return [*facts, *closed]
@@ -87,14 +87,16 @@ def split_stuck(connection: Connection, workflow: str) -> list[Fact]:
         What is to be appended to the audit chain.
     """
     facts: list[Fact] = []
-    known = cluster_tables.cluster_reviews
+    reviews = cluster_tables.cluster_reviews
     for stuck in cluster_tasks.stuck(connection, workflow):
-        review = review_of(connection.execute(reviews_query().where(known.c.id == stuck)).one())
+        review = review_of(connection.execute(reviews_query().where(reviews.c.id == stuck)).one())
         split = SampleStanding(spread=False, bound=None)
         facts += _move(connection, review, ClusterState.SPLIT, review.disagreements, split, None)
         held = [row.id for row in cluster_tasks.held(connection, stuck)]
-        said = f"Its cluster's sample could not be finished (cluster review {stuck}); this case is decided on its own."
-        cluster_tasks.give_back(connection, held, said)
+        reason = (
+            f"Its cluster's sample could not be finished (cluster review {stuck}); this case is decided on its own."
+        )
+        cluster_tasks.give_back(connection, held, reason)
     return facts
 
 
@@ -127,18 +129,18 @@ def _move(
     review: ClusterReview,
     state: ClusterState,
     disagreements: int,
-    found: SampleStanding,
+    sample_standing: SampleStanding,
     spread_to: int | None,
 ) -> list[Fact]:
     """Writes how far a review has come; returns it for the audit chain."""
-    known = cluster_tables.cluster_reviews
-    over = {"bound": found.bound, "spread_to": spread_to, "closed_at": func.now()}
-    told = {"state": state, "disagreements": disagreements, **({} if state == ClusterState.SAMPLING else over)}
-    here = (known.c.id == review.id, known.c.version == review.version, known.c.state == ClusterState.SAMPLING)
-    if connection.execute(update(known).where(*here).values(**told, version=known.c.version + 1)).rowcount != 1:
+    reviews = cluster_tables.cluster_reviews
+    over = {"bound": sample_standing.bound, "spread_to": spread_to, "closed_at": func.now()}
+    progress = {"state": state, "disagreements": disagreements, **({} if state == ClusterState.SAMPLING else over)}
+    here = (reviews.c.id == review.id, reviews.c.version == review.version, reviews.c.state == ClusterState.SAMPLING)
+    if connection.execute(update(reviews).where(*here).values(**progress, version=reviews.c.version + 1)).rowcount != 1:
         raise LedgerRefused(f"cluster review {review.id} was closed meanwhile; nothing was written, answer again")
     named = {name: getattr(review, name) for name in _NAMED}
-    return [Fact(known.name, {**named, **dict.fromkeys(told.keys() - {"closed_at"})})]
+    return [Fact(reviews.name, {**named, **dict.fromkeys(progress.keys() - {"closed_at"})})]
 
 
 def _supersede(connection: Connection, review: ClusterReview, earlier: bool) -> list[Fact]:
@@ -147,16 +149,16 @@ def _supersede(connection: Connection, review: ClusterReview, earlier: bool) -> 
     Returns:
         Which those were, for the audit chain.
     """
-    known = cluster_tables.cluster_reviews
+    reviews = cluster_tables.cluster_reviews
     which = (
-        (known.c.workflow == review.workflow, known.c.cluster == review.cluster, known.c.id < review.id)
+        (reviews.c.workflow == review.workflow, reviews.c.cluster == review.cluster, reviews.c.id < review.id)
         if earlier
-        else (known.c.id == review.follows,)
+        else (reviews.c.id == review.follows,)
     )
-    newer = {"state": ClusterState.SUPERSEDED, "version": known.c.version + 1}
-    over = update(known).where(*which, known.c.state == ClusterState.SPREAD).values(newer)
-    gone = connection.execute(over.returning(*(known.c[name] for name in _NAMED)))
-    return [Fact(known.name, {**row._asdict(), "state": None}) for row in gone]
+    newer = {"state": ClusterState.SUPERSEDED, "version": reviews.c.version + 1}
+    over = update(reviews).where(*which, reviews.c.state == ClusterState.SPREAD).values(newer)
+    gone = connection.execute(over.returning(*(reviews.c[name] for name in _NAMED)))
+    return [Fact(reviews.name, {**row._asdict(), "state": None}) for row in gone]
 
 
 def _reached(held: Sequence[Row[Any]], before: Mapping[str, Row[Any]], money: WeighedCluster) -> list[Row[Any]]:
@@ -176,9 +178,9 @@ def _spread(
     review: ClusterReview,
     reached: Sequence[Row[Any]],
     before: Mapping[str, Row[Any]],
-    found: SampleStanding,
+    sample_standing: SampleStanding,
 ) -> list[Fact]:
-    rows = _decisions(review, reached, before, found)
+    rows = _decisions(review, reached, before, sample_standing)
     made = insert_new(connection, tables.decisions, [vars(row) for row in rows], "case_id")
     if len(made) != len(reached):
         raise LedgerRefused(
@@ -191,24 +193,26 @@ def _spread(
 
 
 def _decisions(
-    review: ClusterReview, reached: Sequence[Row[Any]], before: Mapping[str, Row[Any]], found: SampleStanding
+    review: ClusterReview, reached: Sequence[Row[Any]], before: Mapping[str, Row[Any]], sample_standing: SampleStanding
 ) -> list[DecisionRow]:
     """The next decision of each member: the person's option, with what the machine knew when it asked."""
-    said = (
+    explanation = (
         f"Decided with its cluster (cluster review {review.id}): of {review.members} members {review.sample_size} were "
-        f"decided blind, and at most {100 * (found.bound or 0.0):.1f} % of the others may disagree"
+        f"decided blind, and at most {100 * (sample_standing.bound or 0.0):.1f} % of the others may disagree"
     )
     return [
-        further_decision(before[row.case_id], review.option, review.reason, said, f"person:{review.decided_by}")
+        further_decision(before[row.case_id], review.option, review.reason, explanation, f"person:{review.decided_by}")
         for row in reached
     ]
 
 
 def _outcomes(connection: Connection, review: ClusterReview, cases: Sequence[str]) -> list[Fact]:
     """Labels nobody saw: never beside one that is known, which the latest would hide."""
-    known = tables.outcomes.c
+    outcomes = tables.outcomes.c
     there = set(
-        connection.scalars(select(known.case_id).where(known.workflow == review.workflow, known.case_id.in_(cases)))
+        connection.scalars(
+            select(outcomes.case_id).where(outcomes.workflow == review.workflow, outcomes.case_id.in_(cases))
+        )
     )
     same = {"label": review.label, "known_at": connection.scalar(select(func.now())), "source": CLUSTER_REVIEW}
     rows = [{"workflow": review.workflow, "case_id": case, **same} for case in sorted(cases) if case not in there]

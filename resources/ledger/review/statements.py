@@ -27,14 +27,14 @@ from pipeline_project.domain.review import order
 from pipeline_project.domain.review.tasks import QueueRow, Task, TaskClaim, TaskState
 from resources.ledger.tables.review import review_tasks, task_events
 
-known = review_tasks.c
+task_columns = review_tasks.c
 
 _PLAIN = (
     "id", "workflow", "night", "case_id", "version", "why", "note", "benefit", "amount", "information", "subject",
     "cluster", "skill", "priority", "assigned_to", "claimed_by", "lease_until", "opened_at", "due_at", "escalated_at",
     "closed_at",
 )  # fmt: skip
-_LIGHT = [known[name] for name in (*_PLAIN, "state", "due_level", "currency", "proposal_id", "held_by")]
+_LIGHT = [task_columns[name] for name in (*_PLAIN, "state", "due_level", "currency", "proposal_id", "held_by")]
 
 #: Why a task ended that nobody can read.
 NOT_UNDERSTOOD = "It cannot be understood: have `pipeline audit verify` run, and decide its case anew."
@@ -63,14 +63,14 @@ def light() -> Select[Any]:
 
 
 def queue_row(row: Row[Any]) -> QueueRow:
-    return QueueRow(**_said(row))
+    return QueueRow(**_queue_fields(row))
 
 
 def task_of(row: Row[Any], token: UUID | None = None) -> Task:
-    return Task(**_said(row), content=row.content, token=token)
+    return Task(**_queue_fields(row), content=row.content, token=token)
 
 
-def _said(row: Row[Any]) -> Mapping[str, Any]:
+def _queue_fields(row: Row[Any]) -> Mapping[str, Any]:
     worth = order.Worth(row.why, row.benefit, row.information, row.due_level)
     return {
         **{name: getattr(row, name) for name in _PLAIN},
@@ -83,7 +83,7 @@ def _said(row: Row[Any]) -> Mapping[str, Any]:
 
 def one(connection: Connection, task_id: int, lock: bool = False) -> Row[Any] | None:
     """One whole task, or None."""
-    query = select(review_tasks).where(known.id == task_id)
+    query = select(review_tasks).where(task_columns.id == task_id)
     return connection.execute(query.with_for_update() if lock else query).first()
 
 
@@ -92,11 +92,11 @@ def one(connection: Connection, task_id: int, lock: bool = False) -> Row[Any] | 
 
 def free_for(person: Person) -> Any:
     """Tasks that this person may take, wherever in the queue: not excluded, skilled enough, not held back."""
-    skilled: Any = known.skill.is_(None)
+    skilled: Any = task_columns.skill.is_(None)
     if person.skills:
-        skilled = or_(skilled, known.skill.in_(sorted(person.skills)))
-    ripe = or_(known.not_before.is_(None), known.not_before <= func.clock_timestamp())
-    return and_(known.held_by.is_(None), skilled, ripe, literal(person.name) != all_(known.excluded))
+        skilled = or_(skilled, task_columns.skill.in_(sorted(person.skills)))
+    ripe = or_(task_columns.not_before.is_(None), task_columns.not_before <= func.clock_timestamp())
+    return and_(task_columns.held_by.is_(None), skilled, ripe, literal(person.name) != all_(task_columns.excluded))
 
 
 def states_of(person: Person) -> list[str]:
@@ -106,29 +106,29 @@ def states_of(person: Person) -> list[str]:
 
 
 def lease_ended() -> Any:
-    return and_(known.state == "in_progress", known.lease_until <= func.clock_timestamp())
+    return and_(task_columns.state == "in_progress", task_columns.lease_until <= func.clock_timestamp())
 
 
 # -- changing ----------------------------------------------------------------------------------------------------
 
 
-def taken_by(person: str) -> Changes:
+def claim_values(person: str) -> Changes:
     """The values of a claim; the lease begins and ends by the database's clock."""
     now = func.clock_timestamp()
     return {
         "state": "in_progress",
-        "version": known.version + 1,
+        "version": task_columns.version + 1,
         "claim_token": func.gen_random_uuid(),
         "claimed_by": person,
         "claimed_at": now,
-        "lease_until": now + func.make_interval(0, 0, 0, 0, 0, 0, known.lease_minutes * 60),
+        "lease_until": now + func.make_interval(0, 0, 0, 0, 0, 0, task_columns.lease_minutes * 60),
     }
 
 
 def back_in_queue() -> Changes:
     """The values of a task that nobody holds any more."""
-    waiting = case((known.escalated_at.is_(None), "pending"), else_="escalated")
-    return {**NOBODY, "state": waiting, "version": known.version + 1, "proposal_id": None}
+    waiting = case((task_columns.escalated_at.is_(None), "pending"), else_="escalated")
+    return {**NOBODY, "state": waiting, "version": task_columns.version + 1, "proposal_id": None}
 
 
 def ended(state: TaskState) -> Changes:
@@ -136,7 +136,7 @@ def ended(state: TaskState) -> Changes:
     return {
         **NOBODY,
         "state": state.value,
-        "version": known.version + 1,
+        "version": task_columns.version + 1,
         "proposal_id": None,
         "held_by": None,
         "closed_at": func.now(),
@@ -146,18 +146,18 @@ def ended(state: TaskState) -> Changes:
 def held(claim: TaskClaim) -> Any:
     """What must be true for a claim's holder to write: the very claim, the version seen, a lease that has not ended."""
     return and_(
-        known.id == claim.task,
-        known.version == claim.version,
-        known.state == "in_progress",
-        known.claim_token == claim.token,
-        known.claimed_by == claim.person,
-        known.lease_until > func.clock_timestamp(),
+        task_columns.id == claim.task,
+        task_columns.version == claim.version,
+        task_columns.state == "in_progress",
+        task_columns.claim_token == claim.token,
+        task_columns.claimed_by == claim.person,
+        task_columns.lease_until > func.clock_timestamp(),
     )
 
 
 def moved(connection: Connection, where: Any, values: Changes, event: str, person: str | None) -> list[Row[Any]]:
     """Changes tasks and notes each new version; returns their ids and new versions."""
-    changed = update(review_tasks).where(where).values(values).returning(known.id, known.version)
+    changed = update(review_tasks).where(where).values(values).returning(task_columns.id, task_columns.version)
     rows = list(connection.execute(changed))
     note(connection, rows, event, person)
     return rows

@@ -42,10 +42,10 @@ from resources.ledger.review.statements import (
     NOT_UNDERSTOOD,
     NotUnderstood,
     back_in_queue,
+    claim_values,
     ended,
     free_for,
     held,
-    known,
     lease_ended,
     light,
     moved,
@@ -54,7 +54,7 @@ from resources.ledger.review.statements import (
     queue_row,
     stale,
     states_of,
-    taken_by,
+    task_columns,
     task_of,
 )
 from resources.ledger.rows import insert_new, jsonable
@@ -153,9 +153,9 @@ class ReviewTasks(LedgerStore):
         """
 
         def work(connection: Connection) -> datetime:
-            values = {"lease_until": taken_by(claim.person)["lease_until"]}
+            values = {"lease_until": claim_values(claim.person)["lease_until"]}
             changed = update(review_tasks).where(held(claim)).values(values)
-            until = connection.scalar(changed.returning(known.lease_until))
+            until = connection.scalar(changed.returning(task_columns.lease_until))
             if until is None:
                 raise stale(connection, claim.task, claim.person)
             return until
@@ -197,7 +197,9 @@ class ReviewTasks(LedgerStore):
 
     def of_case(self, workflow: str, case_id: str) -> list[QueueRow]:
         """The tasks of a case, the first first."""
-        query = light().where(known.workflow == workflow, known.case_id == case_id).order_by(known.id)
+        query = (
+            light().where(task_columns.workflow == workflow, task_columns.case_id == case_id).order_by(task_columns.id)
+        )
         return self._run(lambda connection: [queue_row(row) for row in connection.execute(query)])
 
     def queue(
@@ -215,9 +217,9 @@ class ReviewTasks(LedgerStore):
         """What one person has in hand, has been given, and has proposed."""
 
         def work(connection: Connection) -> Mine:
-            first = light().order_by(known.priority.desc(), known.id)
-            hand = first.where(known.state == "in_progress", known.claimed_by == person)
-            given = first.where(known.assigned_to == person, known.state == "pending").limit(MOST_ROWS)
+            first = light().order_by(task_columns.priority.desc(), task_columns.id)
+            hand = first.where(task_columns.state == "in_progress", task_columns.claimed_by == person)
+            given = first.where(task_columns.assigned_to == person, task_columns.state == "pending").limit(MOST_ROWS)
             return Mine(
                 [queue_row(row) for row in connection.execute(hand)],
                 [queue_row(row) for row in connection.execute(given)],
@@ -256,23 +258,28 @@ class ReviewTasks(LedgerStore):
 
 def _next(connection: Connection, person: Person, workflow: str | None) -> Task | None:
     allowed = states_of(person)
-    own = and_(known.state == "pending", known.held_by.is_(None), known.assigned_to == person.name)
-    late = and_(known.state == "escalated", known.held_by.is_(None))
-    free = and_(known.state == "pending", known.held_by.is_(None), known.assigned_to.is_(None))
+    own = and_(task_columns.state == "pending", task_columns.held_by.is_(None), task_columns.assigned_to == person.name)
+    late = and_(task_columns.state == "escalated", task_columns.held_by.is_(None))
+    free = and_(task_columns.state == "pending", task_columns.held_by.is_(None), task_columns.assigned_to.is_(None))
     wanted = [
         *([own] if "pending" in allowed else []),
         *([late] if "escalated" in allowed else []),
         *([free] if "pending" in allowed else []),
     ]
     for where in wanted:
-        first = select(known.id).where(where, free_for(person)).order_by(known.priority.desc(), known.id).limit(1)
+        first = (
+            select(task_columns.id)
+            .where(where, free_for(person))
+            .order_by(task_columns.priority.desc(), task_columns.id)
+            .limit(1)
+        )
         if workflow is not None:
-            first = first.where(known.workflow == workflow)
+            first = first.where(task_columns.workflow == workflow)
         task = connection.scalar(first.with_for_update(skip_locked=True))
         if task is None:
             continue
         try:
-            return _taken(connection, known.id == task, person)
+            return _claimed(connection, task_columns.id == task, person)
         except UNREADABLE:
             raise NotUnderstood(task) from None
     return None
@@ -281,27 +288,32 @@ def _next(connection: Connection, person: Person, workflow: str | None) -> Task 
 def _set_aside(connection: Connection, task: int) -> None:
     """Ends a task that nobody can read."""
     log.warning("task %s cannot be understood and is set aside: run `pipeline audit verify`", task)
-    still = and_(known.id == task, known.closed_at.is_(None))
+    still = and_(task_columns.id == task, task_columns.closed_at.is_(None))
     moved(connection, still, {**ended(TaskState.FAILED), "note": NOT_UNDERSTOOD}, "fail", None)
 
 
 def _claim(connection: Connection, task_id: int, person: Person) -> Task:
-    free = and_(known.state.in_(states_of(person)), or_(known.assigned_to.is_(None), known.assigned_to == person.name))
-    own = and_(known.state == "in_progress", known.claimed_by == person.name)
-    task = _taken(connection, and_(known.id == task_id, free_for(person), or_(free, lease_ended(), own)), person)
+    free = and_(
+        task_columns.state.in_(states_of(person)),
+        or_(task_columns.assigned_to.is_(None), task_columns.assigned_to == person.name),
+    )
+    own = and_(task_columns.state == "in_progress", task_columns.claimed_by == person.name)
+    task = _claimed(
+        connection, and_(task_columns.id == task_id, free_for(person), or_(free, lease_ended(), own)), person
+    )
     if task is None:
-        raise _taken_why(connection, task_id, person)
+        raise _why_refused(connection, task_id, person)
     return task
 
 
-def _taken(connection: Connection, where: Any, person: Person) -> Task | None:
-    changed = update(review_tasks).where(where).values(taken_by(person.name)).returning(review_tasks)
+def _claimed(connection: Connection, where: Any, person: Person) -> Task | None:
+    changed = update(review_tasks).where(where).values(claim_values(person.name)).returning(review_tasks)
     rows = connection.execute(changed).all()
     note(connection, rows, "claim", person.name)
     return task_of(rows[0], rows[0].claim_token) if rows else None
 
 
-def _taken_why(connection: Connection, task_id: int, person: Person) -> TaskTaken:
+def _why_refused(connection: Connection, task_id: int, person: Person) -> TaskTaken:
     row = one(connection, task_id)
     if row is None:
         return TaskTaken(f"there is no task {task_id}; open the queue")
@@ -321,13 +333,15 @@ def _taken_why(connection: Connection, task_id: int, person: Person) -> TaskTake
 
 
 def _queue(connection: Connection, filters: QueueFilter, limit: int, after: tuple[float, int] | None) -> Queue:
-    query = _filtered(light(), filters).order_by(known.priority.desc(), known.id).limit(limit + 1)
+    query = _filtered(light(), filters).order_by(task_columns.priority.desc(), task_columns.id).limit(limit + 1)
     if after is not None:
         priority, last = after
-        query = query.where(known.priority <= priority, or_(known.priority < priority, known.id > last))
+        query = query.where(
+            task_columns.priority <= priority, or_(task_columns.priority < priority, task_columns.id > last)
+        )
     rows = [queue_row(row) for row in connection.execute(query)]
-    found = _filtered(select(known.state, func.count()), filters).group_by(known.state)
-    counts = {state.value: 0 for state in OPEN} | dict(connection.execute(found).all())
+    sizes = _filtered(select(task_columns.state, func.count()), filters).group_by(task_columns.state)
+    counts = {state.value: 0 for state in OPEN} | dict(connection.execute(sizes).all())
     page = rows[:limit]
     more = (page[-1].priority, page[-1].id) if len(rows) > limit else None
     return Queue(page, counts, more)
@@ -335,12 +349,12 @@ def _queue(connection: Connection, filters: QueueFilter, limit: int, after: tupl
 
 def _filtered(query: Select[Any], filters: QueueFilter) -> Select[Any]:
     # all open ones, in the words of the index
-    query = query.where(known.state.in_([state.value for state in OPEN]))
+    query = query.where(task_columns.state.in_([state.value for state in OPEN]))
     if filters.states:
-        query = query.where(known.state.in_([state.value for state in filters.states]))
+        query = query.where(task_columns.state.in_([state.value for state in filters.states]))
     for name, value in asdict(filters).items():
         if name != "states" and value is not None:
-            query = query.where(known[name] == value)
+            query = query.where(task_columns[name] == value)
     return query
 
 
@@ -349,7 +363,7 @@ def _reveal(connection: Connection, task_id: int, person: str, name: str, token:
     if row is None:
         raise StaleClaim(f"there is no task {task_id}; open the queue")
     holds = row.claimed_by == person and row.claim_token == token and token is not None
-    alive = holds and bool(connection.scalar(select(known.id).where(known.id == task_id, ~lease_ended())))
+    alive = holds and bool(connection.scalar(select(task_columns.id).where(task_columns.id == task_id, ~lease_ended())))
     if not alive and not proposals.waits_for(connection, row.proposal_id, person):
         raise stale(connection, task_id, person)
     sealed = row.content.get("sealed", {})

@@ -33,7 +33,7 @@ class RecallRequest:
     data: Data = "decided"
 
     @property
-    def said(self) -> Mapping[str, str]:
+    def grounds(self) -> Mapping[str, str]:
         """What tells one recall of the same from another."""
         return {"reason": self.reason, "by": self.by, "data": self.data}
 
@@ -65,19 +65,19 @@ class Recalls(LedgerStore):
         Raises:
             RecallRefused: none begins like this, or several do.
         """
-        known = tables.workflow_versions.c
-        query = select(known.spec_hash).where(
-            known.workflow == workflow, known.spec_hash.startswith(beginning, autoescape=True)
+        versions = tables.workflow_versions.c
+        query = select(versions.spec_hash).where(
+            versions.workflow == workflow, versions.spec_hash.startswith(beginning, autoescape=True)
         )
         with self._transaction() as connection:
-            found = list(connection.scalars(query.limit(2)))
-        if len(found) != 1:
-            many = "no policy" if not found else "more than one policy"
+            hashes = list(connection.scalars(query.limit(2)))
+        if len(hashes) != 1:
+            many = "no policy" if not hashes else "more than one policy"
             raise RecallRefused(
                 f"{many} of {workflow} has a hash that begins with {beginning!r}; "
                 f"`pipeline why {workflow} CASE --json` names the one of a decision"
             )
-        return str(found[0])
+        return str(hashes[0])
 
     def touched(self, workflow: str, kind: Kind, named: str) -> list[Touched]:
         """Decisions of the policy that stand, by night and case; what a person decided since is not among them."""
@@ -114,65 +114,65 @@ class Recalls(LedgerStore):
         """
         begun = self._begun(recall)
         made, cancelled, compensations, for_good = 0, 0, 0, []
-        for each in flipped:
-            found = self._one(recall.workflow, begun, each, terms)
-            if found is None:
+        for decision in flipped:
+            effects = self._one(recall.workflow, begun, decision, terms)
+            if effects is None:
                 continue
-            made, cancelled = made + 1, cancelled + found["cancelled"]
-            compensations += found["compensations"]
-            for_good += [each.touched.case_id] * bool(found["for_good"])
+            made, cancelled = made + 1, cancelled + effects["cancelled"]
+            compensations += effects["compensations"]
+            for_good += [decision.touched.case_id] * bool(effects["for_good"])
         return RecallResult(made, cancelled, compensations, tuple(for_good))
 
     def _begun(self, recall: RecallRequest) -> tuple[int, int]:
         """The recall and its round: the same person with the same words goes on with what was begun."""
-        known, again = recalls.c, recalls_again.c
-        workflow, kind, named, said = recall.workflow, recall.kind, recall.named, recall.said
-        row = {"workflow": workflow, "kind": kind, "named": named, **said}
+        recall_columns, again = recalls.c, recalls_again.c
+        workflow, kind, named, grounds = recall.workflow, recall.kind, recall.named, recall.grounds
+        row = {"workflow": workflow, "kind": kind, "named": named, **grounds}
         with self._transaction() as connection:
             locks.RECALL.of(workflow=workflow, kind=kind, named=named).take(connection)
-            here = (known.workflow == workflow, known.kind == kind, known.named == named)
+            here = (recall_columns.workflow == workflow, recall_columns.kind == kind, recall_columns.named == named)
             first = connection.execute(select(recalls).where(*here)).first()
             if first is None:
-                number = connection.execute(insert(recalls).values(row).returning(known.id)).scalar_one()
+                number = connection.execute(insert(recalls).values(row).returning(recall_columns.id)).scalar_one()
                 append(connection, "recalls", workflow, [Fact("recalls", row)])
                 return int(number), 1
-            if all(first._mapping[name] == value for name, value in said.items()):
+            if all(first._mapping[name] == value for name, value in grounds.items()):
                 return int(first.id), 1
             rounds = select(recalls_again).where(again.recall == first.id).order_by(again.round)
             others = connection.execute(rounds).all()
             for other in others:
-                if all(other._mapping[name] == value for name, value in said.items()):
+                if all(other._mapping[name] == value for name, value in grounds.items()):
                     return int(first.id), int(other.round)
-            later = {"recall": int(first.id), "round": len(others) + 2, "workflow": workflow, **said}
+            later = {"recall": int(first.id), "round": len(others) + 2, "workflow": workflow, **grounds}
             connection.execute(insert(recalls_again).values(later))
             append(connection, "recalls", workflow, [Fact("recalls_again", later)])
             return int(first.id), len(others) + 2
 
-    def _one(self, workflow: str, begun: tuple[int, int], each: Again, terms: ActionTerms) -> dict[str, int] | None:
-        case, epoch = each.touched.case_id, each.touched.epoch
-        known = recalled_decisions.c
+    def _one(self, workflow: str, begun: tuple[int, int], decision: Again, terms: ActionTerms) -> dict[str, int] | None:
+        case, epoch = decision.touched.case_id, decision.touched.epoch
+        recalled = recalled_decisions.c
         with self._transaction() as connection:
             locks.RECALLED_CASE.of(workflow=workflow, case=case).take(connection)
-            here = (known.workflow == workflow, known.case_id == case, known.epoch == epoch)
+            here = (recalled.workflow == workflow, recalled.case_id == case, recalled.epoch == epoch)
             latest = select(func.max(tables.decisions.c.epoch)).where(
                 tables.decisions.c.workflow == workflow, tables.decisions.c.case_id == case
             )
             # a person who decided the case in the meantime has the last word, actions and all
-            if connection.scalar(select(known.epoch).where(*here)) or connection.scalar(latest) != epoch:
+            if connection.scalar(select(recalled.epoch).where(*here)) or connection.scalar(latest) != epoch:
                 return None
-            found = take_back(connection, workflow, case, epoch, terms)
+            effects = take_back(connection, workflow, case, epoch, terms)
             row = {
                 "workflow": workflow,
                 "case_id": case,
                 "epoch": epoch,
                 "recall": begun[0],
                 "round": begun[1],
-                "was": each.touched.option,
-                "would_be": each.would_be,
-                "cancelled": found["cancelled"],
-                "compensated": found["compensations"],
-                "for_good": found["for_good"],
+                "was": decision.touched.option,
+                "would_be": decision.would_be,
+                "cancelled": effects["cancelled"],
+                "compensated": effects["compensations"],
+                "for_good": effects["for_good"],
             }
             connection.execute(insert(recalled_decisions).values(row))
             append(connection, "recalls", workflow, [Fact("recalled_decisions", row)])
-        return found
+        return effects

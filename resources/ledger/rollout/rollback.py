@@ -123,9 +123,9 @@ def _back_to(connection: Connection, workflow: str, night: str, to: str | None, 
         if earlier is None:
             raise RollbackRefused(f"nobody decided before version {champion}; --review-all sends every case to people")
         return earlier
-    known = sorted({str(row.version) for row in history})
-    if to not in known:
-        raise RollbackRefused(f"version {to} of {workflow} never decided; these did: {', '.join(known)}")
+    versions = sorted({str(row.version) for row in history})
+    if to not in versions:
+        raise RollbackRefused(f"version {to} of {workflow} never decided; these did: {', '.join(versions)}")
     if to == champion:
         raise RollbackRefused(f"version {to} decides from {history[0].from_night} already; nothing was changed")
     return to

@@ -85,22 +85,26 @@ def begin_rollout(connection: Connection, challenger: SignedChallenger, from_nig
         "terms": asdict(terms),
         "begun_by": challenger.signed_by,
     }
-    known = rollouts.c
-    new = connection.scalar(insert(rollouts).values(**row).on_conflict_do_nothing().returning(known.id))
-    here = (known.workflow == workflow, known.version == version, known.from_night == from_night)
+    rollout_columns = rollouts.c
+    new = connection.scalar(insert(rollouts).values(**row).on_conflict_do_nothing().returning(rollout_columns.id))
+    here = (
+        rollout_columns.workflow == workflow,
+        rollout_columns.version == version,
+        rollout_columns.from_night == from_night,
+    )
     if new is None:
-        return int(connection.execute(select(known.id).where(*here)).scalar_one())
+        return int(connection.execute(select(rollout_columns.id).where(*here)).scalar_one())
     facts: list[Fact] = [Fact("rollouts", row)]
     if not terms.shadow_nights and not terms.steps:
-        (begun,) = values(connection, Rollout, _with_end(workflow).where(known.id == new))
+        (begun,) = values(connection, Rollout, _with_end(workflow).where(rollout_columns.id == new))
         facts += insert_champion(connection, workflow, version, from_night, AT_ONCE)
         facts += insert_end(connection, begun, "completed", from_night, AT_ONCE, challenger.signed_by)
     # what became of the challenger before is no news once the next one sets out
     alerts = tables.alerts.c
-    told = update(tables.alerts).where(
+    closing = update(tables.alerts).where(
         alerts.workflow == workflow, alerts.kind == "challenger_withdrawn", alerts.closed_at.is_(None)
     )
-    connection.execute(told.values(closed_at=func.now()))
+    connection.execute(closing.values(closed_at=func.now()))
     append(connection, "rollouts", workflow, facts)
     return int(new)
 
@@ -162,9 +166,14 @@ def insert_end(connection: Connection, rollout: Rollout, kind: str, at_night: st
 
 def decided_nights(connection: Connection, workflow: str, first: str, before: str) -> list[str]:
     """Nights first <= night < before that were decided whole."""
-    known = tables.attempts.c
-    here = (known.workflow == workflow, known.night >= first, known.night < before, known.decided_at.is_not(None))
-    return list(connection.scalars(select(known.night).where(*here)))
+    attempts = tables.attempts.c
+    here = (
+        attempts.workflow == workflow,
+        attempts.night >= first,
+        attempts.night < before,
+        attempts.decided_at.is_not(None),
+    )
+    return list(connection.scalars(select(attempts.night).where(*here)))
 
 
 def lock_rollouts(connection: Connection, workflow: str) -> None:

@@ -15,10 +15,10 @@ from resources.ledger.tables.rollout import policy_states
 
 def closed_on(connection: Connection, workflow: str, night: str) -> str | None:
     """Why people decide everything on a night, or None while the policy decides."""
-    known = policy_states.c
-    query = select(known.state, known.reason).where(known.workflow == workflow, known.from_night <= night)
+    states = policy_states.c
+    query = select(states.state, states.reason).where(states.workflow == workflow, states.from_night <= night)
     # of those from a night until then the latest, of one night the last one said
-    row = connection.execute(query.order_by(known.from_night.desc(), known.id.desc()).limit(1)).first()
+    row = connection.execute(query.order_by(states.from_night.desc(), states.id.desc()).limit(1)).first()
     return row.reason if row is not None and row.state == "review_all" else None
 
 
@@ -48,8 +48,8 @@ def next_night(connection: Connection, workflow: str) -> str:
     Raises:
         RollbackRefused: none was decided yet.
     """
-    known = tables.attempts.c
-    query = select(func.max(known.night)).where(known.workflow == workflow, known.decided_at.is_not(None))
+    attempts = tables.attempts.c
+    query = select(func.max(attempts.night)).where(attempts.workflow == workflow, attempts.decided_at.is_not(None))
     last = connection.scalar(query)
     if last is None:
         raise RollbackRefused(f"no night of {workflow} was decided yet, so there is nothing to turn back")

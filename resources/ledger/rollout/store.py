@@ -64,24 +64,24 @@ class PostgresRolloutMonitoring(LedgerStore):
         """The versions that decide on a night, the champion first, with what was promised of each."""
         with self._transaction() as connection:
             champion = _champion(connection, workflow, night)
-            found = [] if champion is None else [_as_champion(connection, champion, night)]
+            versions = [] if champion is None else [_as_champion(connection, champion, night)]
             rollout = rollouts.rollout_on(connection, workflow, night)
             if rollout is not None and champion is not None and rollout.version != champion.version:
-                found.append(
+                versions.append(
                     Watched(rollout.version, rollout.from_night, rollout.promised_error, True, champion.version)
                 )
-        return tuple(found)
+        return tuple(versions)
 
     def record_checks(self, workflow: str, night: str, checks: Sequence[RolloutCheck]) -> None:
         """Keeps what was seen by a night; the same once more is one row."""
-        known = list(live_checks.columns.keys())
+        columns = list(live_checks.columns.keys())
         with self._transaction() as connection:
             facts = []
             for check in checks:
                 row = {"workflow": workflow, "night": night, **vars(check)}
                 new = insert(live_checks).values(row).on_conflict_do_nothing().returning(live_checks.c.id)
                 if connection.scalar(new) is not None:
-                    facts.append(Fact("live_checks", {name: row[name] for name in row if name in known}))
+                    facts.append(Fact("live_checks", {name: row[name] for name in row if name in columns}))
             append(connection, "live_checks", workflow, facts)
 
     def withdraw(self, workflow: str, version: str, at_night: str, reason: str, by: str = WATCH) -> bool:
@@ -171,8 +171,10 @@ def _champion(connection: Connection, workflow: str, night: str) -> Row[Any] | N
 
 
 def _model(connection: Connection, workflow: str, version: str) -> Row[Any] | None:
-    known = tables.model_versions
-    return connection.execute(select(known).where(known.c.workflow == workflow, known.c.version == version)).first()
+    versions = tables.model_versions
+    return connection.execute(
+        select(versions).where(versions.c.workflow == workflow, versions.c.version == version)
+    ).first()
 
 
 def _as_champion(connection: Connection, champion: Row[Any], night: str) -> Watched:
@@ -185,6 +187,6 @@ def _as_champion(connection: Connection, champion: Row[Any], night: str) -> Watc
 
 
 def _answered(connection: Connection, workflow: str, watched: Watched) -> bool:
-    known = live_breaches.c
-    here = (known.workflow == workflow, known.version == watched.version, known.since_night == watched.since)
-    return connection.scalar(select(known.night).where(*here)) is not None
+    breaches = live_breaches.c
+    here = (breaches.workflow == workflow, breaches.version == watched.version, breaches.since_night == watched.since)
+    return connection.scalar(select(breaches.night).where(*here)) is not None

@@ -103,7 +103,7 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("resources.ledger.audit.breaks.tell", die)
+        patched.setattr("resources.ledger.audit.breaks.record_break", die)
         yield
 
 
@@ -248,7 +248,7 @@ def test_the_chain_has_to_tell_a_break_that_the_file_tells(backups: Backups, mon
     copy = backups.back_up()
     backups.nights(2, "lost")
     backups.restore(copy)
-    monkeypatch.setattr("resources.ledger.audit.breaks.tell", lambda *_: None)
+    monkeypatch.setattr("resources.ledger.audit.breaks.record_break", lambda *_: None)
     backups.signer.accept_break("olga", WHY)
     backups.nights(2, "on")
     assert backups.found() == [Tampering.BREAK_FORGED]
