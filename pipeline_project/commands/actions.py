@@ -101,7 +101,7 @@ def show_actions(name: str, state: str | None, night: str | None, limit: int, as
         complain(f"{name} is stopped by {switch.changed_by}: {switch.reason}; --resume lifts it")
     if not spec.action_terms.live:
         say(f"{name} is not live: its actions are rehearsed, never sent (`actions.live` in its file).")
-    facts((each, f"{count.actions:,} actions, {count.money:,.2f} {spec.currency}") for each, count in counts.items())
+    facts((label, f"{count.actions:,} actions, {count.money:,.2f} {spec.currency}") for label, count in counts.items())
     if rows:
         table(
             "",

@@ -168,24 +168,24 @@ def run_verify(public_key: Path | None, tables: bool, as_json: bool) -> int:
 def _report(checked: Checked, checkpoints: int) -> None:
     verdict = checked.verdict
     read = f"{verdict.rows:,} rows in {verdict.batches:,} batches, {checkpoints:,} checkpoints"
-    covered = ", ".join(f"{each.table} ({each.facts:,})" for each in checked.tables if each.facts)
+    covered = ", ".join(f"{compared.table} ({compared.facts:,})" for compared in checked.tables if compared.facts)
     facts([("read", read), ("compared with", covered or None), ("vouched", verdict.words)])
-    for each in verdict.breaks:
-        paragraph(f'BREAK, accepted because of "{each.reason}": {each.words}.', "")
+    for accepted in verdict.breaks:
+        paragraph(f'BREAK, accepted because of "{accepted.reason}": {accepted.words}.', "")
     if verdict.intact:
         say()
         apart = f", apart from the {_breaks(len(verdict.breaks))} above" if verdict.breaks else ""
         say(f"Nothing was tampered with{apart}.")
         return
     shown = verdict.findings[:FINDINGS_SHOWN]
-    rows = [(each.what.replace("_", " "), each.batch or "", each.words) for each in shown]
+    rows = [(finding.what.replace("_", " "), finding.batch or "", finding.words) for finding in shown]
     table("Tampered with", ("what", "batch", "where"), rows, right=("batch",))
     more = len(verdict.findings) + verdict.more - len(shown)
     if more:
         say(f"and {more:,} more: pipeline audit verify --json")
     say()
     paragraph("Keep the database as it is, and compare with a backup from before the first batch named.", "")
-    if any(each.what in _AFTER_A_RESTORE for each in verdict.findings):
+    if any(finding.what in _AFTER_A_RESTORE for finding in verdict.findings):
         paragraph(f"{_RESTORED} pipeline audit accept-break --as NAME --reason WORDS", "")
 
 
@@ -198,12 +198,12 @@ def _document(checked: Checked) -> dict[str, Any]:
         "batches": verdict.batches,
         "rows": verdict.rows,
         "tip": verdict.tip,
-        "findings": [asdict(each) for each in verdict.findings],
+        "findings": [asdict(finding) for finding in verdict.findings],
         "more": verdict.more,
-        "breaks": [asdict(each) for each in verdict.breaks],
+        "breaks": [asdict(accepted) for accepted in verdict.breaks],
         "tables": [
-            {"table": each.table, "facts": each.facts, "covered": each.covered, "outside": each.outside}
-            for each in checked.tables
+            {"table": compared.table, "facts": compared.facts, "covered": compared.covered, "outside": compared.outside}
+            for compared in checked.tables
         ],
     }
 
@@ -231,12 +231,12 @@ def run_accept_break(person: str, reason: str, password_file: Path | None, dry_r
     context = prepare()
     signer = context.stores.checkpoints
     if dry_run:
-        found = signer.parted()
-        ends = {name: vars(getattr(found, name)) for name in ("agreed", "lost", "kept")}
+        parted = signer.parted()
+        ends = {name: vars(getattr(parted, name)) for name in ("agreed", "lost", "kept")}
         if as_json:
             emit(ends)
         else:
-            say(f"{_gone(found)} Nothing was signed.")
+            say(f"{_gone(parted)} Nothing was signed.")
         return Exit.DONE
     by = signed_in(context, person, password_file, PersonRole.AUDITOR, BreakRefused)
     accepted = signer.accept_break(by.name, reason)
@@ -247,12 +247,12 @@ def run_accept_break(person: str, reason: str, password_file: Path | None, dry_r
     return Exit.DONE
 
 
-def _gone(found: Parted | AcceptedBreak) -> str:
+def _gone(parted: Parted | AcceptedBreak) -> str:
     """Both ends of a break, in two sentences."""
-    agreed, lost, kept = found.agreed, found.lost, found.kept
+    agreed, lost, last = parted.agreed, parted.lost, parted.kept
     return (
         f"The last checkpoint was signed over batch {lost.number}, which ended in {lost.hash[:12]}; the ledger agrees "
-        f"with what was signed up to batch {agreed.number}, and ends with batch {kept.number} in {kept.hash[:12]}."
+        f"with what was signed up to batch {agreed.number}, and ends with batch {last.number} in {last.hash[:12]}."
     )
 
 

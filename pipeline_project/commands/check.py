@@ -52,25 +52,25 @@ def run_check(files: list[Path], as_json: bool, data: bool = False) -> int:
     """
     from pipeline_project.spec.load import check_file
 
-    found: dict[str, list[Mistake]] = {str(f): check_file(f) for f in files} if files else _known()
+    by_name: dict[str, list[Mistake]] = {str(f): check_file(f) for f in files} if files else _loaded_mistakes()
     notes: list[Mistake] = []
     for name, file in _sound(files).items():
         not_allowed = _not_allowed(file)
         # what may not be opened is not looked at either
         against, worth_knowing = _seen(file) if data and not not_allowed else ([], [])
-        found[name] = [*found.get(name, ()), *not_allowed, *against]
+        by_name[name] = [*by_name.get(name, ()), *not_allowed, *against]
         notes += worth_knowing
-    mistakes = [mistake for each in found.values() for mistake in each]
+    mistakes = [mistake for listed in by_name.values() for mistake in listed]
     if as_json:
-        documents = [_document(each, "mistake", data) for each in mistakes]
-        emit([*documents, *(_document(each, "note", data) for each in notes)])
+        documents = [_document(mistake, "mistake", data) for mistake in mistakes]
+        emit([*documents, *(_document(note, "note", data) for note in notes)])
         return Exit.SPEC_MISTAKE if mistakes else Exit.DONE
     for mistake in mistakes:
         complain(str(mistake))
     for note in notes:
         say(f"note: {note}")
-    for name, each in found.items():
-        if not each:
+    for name, listed in by_name.items():
+        if not listed:
             say(f"{name}: no mistakes")
     if not data:
         say(NOT_LOOKED)
@@ -83,8 +83,8 @@ def _sound(files: list[Path]) -> dict[str, Path]:
 
     if files:
         return {str(file): file for file in files if not check_file(file)}
-    known = [file for file in workflow_files(settings().workflow_folders) if not check_file(file)]
-    return {load_spec(file).name: file for file in known}
+    sound = [file for file in workflow_files(settings().workflow_folders) if not check_file(file)]
+    return {load_spec(file).name: file for file in sound}
 
 
 def _document(mistake: Mistake, kind: str, data: bool) -> dict[str, object]:
@@ -117,12 +117,12 @@ def _seen(file: Path) -> tuple[list[Mistake], list[Mistake]]:
     def placed(seen: Seen) -> Mistake:
         return Mistake(file, *tree.place(seen.where), dotted(seen.where), seen.sentence)
 
-    found = look(load_spec(file), settings())
-    return [placed(each) for each in found if each.mistake], [placed(each) for each in found if not each.mistake]
+    views = look(load_spec(file), settings())
+    return [placed(view) for view in views if view.mistake], [placed(view) for view in views if not view.mistake]
 
 
-def _known() -> dict[str, list[Mistake]]:
+def _loaded_mistakes() -> dict[str, list[Mistake]]:
     """By workflow, or by file where it has none: missing folders and names used twice are mistakes as well."""
     loaded = workflows()
-    broken = {str(each.file): list(each.mistakes) for each in loaded.broken}
+    broken = {str(unusable.file): list(unusable.mistakes) for unusable in loaded.broken}
     return {**{name: [] for name in loaded.specs}, **broken}

@@ -41,14 +41,14 @@ def run_dispatcher(workers: int, drain: bool, as_json: bool) -> int:
     stopping = threading.Event()
     context = prepare()
     specs = workflows().specs
-    known, left_alone = usable_destinations(specs, context.settings, os.environ)
+    destinations, left_alone = usable_destinations(specs, context.settings, os.environ)
     for (workflow, place), why in left_alone.items():
         complain(f"Actions of {workflow} to {place} wait: {why}")
     owners = {name: spec.owners[0] for name, spec in specs.items()}
     engine = dispatcher_engine(context.databases, workers)
     here = f"{socket.gethostname()}/{os.getpid()}"
     dispatchers = [
-        Dispatcher(engine, known, owners, f"{here}/{number}", left_alone=left_alone, stopping=stopping)
+        Dispatcher(engine, destinations, owners, f"{here}/{number}", left_alone=left_alone, stopping=stopping)
         for number in range(workers)
     ]
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -144,8 +144,8 @@ def _workflows() -> str:
 
 
 def _chromium() -> str:
-    found = shutil.which("chromium")
-    return str(Path(found)) if found else "not there; only the pictures and the browser tests need it"
+    executable = shutil.which("chromium")
+    return str(Path(executable)) if executable else "not there; only the pictures and the browser tests need it"
 
 
 def _deep() -> list[Inspection]:
@@ -158,18 +158,18 @@ def _deep() -> list[Inspection]:
 
     context = prepare()
     os.environ.update(context.environ)
-    chosen, known = context.settings, workflows().specs
-    models = [model for name in sorted(known) for model in context.ledger.models(name)]
+    chosen, specs = context.settings, workflows().specs
+    models = [model for name in sorted(specs) for model in context.ledger.models(name)]
     try:
         looked = look_deep(open_sealed_lake(chosen).store, open_registry(chosen), models, chosen.home / "reports")
     except PipelineError as error:
         return [Inspection("all that is kept", False, str(error))]
-    words = (
+    summary = (
         f"{looked.files} files of the lake ({looked.undigested} without a digest), {looked.models} model versions and "
         f"{looked.pages} pages read, {len(looked.damaged)} damaged"
     )
-    found = [Inspection(each.what, False, f"{each.why}; {each.cure}") for each in looked.damaged]
-    return [Inspection("all that is kept", not found, words), *found]
+    damaged = [Inspection(damage.what, False, f"{damage.why}; {damage.cure}") for damage in looked.damaged]
+    return [Inspection("all that is kept", not damaged, summary), *damaged]
 
 
 LOOKS: dict[str, Callable[[], str]] = {

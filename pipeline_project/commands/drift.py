@@ -66,18 +66,18 @@ def run_drift(name: str, night: str | None, as_json: bool) -> int:
             f"before it were sketched; run `pipeline nights {name}`"
         )
         return Exit.NOT_FOUND
-    breached = [each.signal for each in signals if each.breached]
+    breached = [signal.signal for signal in signals if signal.breached]
     rows = [
         (
-            each.signal,
-            f"{each.value:.3f}",
-            f"{each.noise:.3f}",
-            f"{each.threshold:g}",
-            "" if each.psi is None else f"{each.psi:.3f}",
-            f"{each.cases:,}",
-            each.severity if each.breached else "",
+            signal.signal,
+            f"{signal.value:.3f}",
+            f"{signal.noise:.3f}",
+            f"{signal.threshold:g}",
+            "" if signal.psi is None else f"{signal.psi:.3f}",
+            f"{signal.cases:,}",
+            signal.severity if signal.breached else "",
         )
-        for each in sorted(signals, key=lambda each: (not each.breached, -each.value))
+        for signal in sorted(signals, key=lambda signal: (not signal.breached, -signal.value))
     ]
     columns = ("signal", "value", "noise", "threshold", "PSI", "cases", "breached")
     table(f"{name}, {night}", columns, rows, right=columns[1:-1])

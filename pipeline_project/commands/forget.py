@@ -49,21 +49,21 @@ def forget_subject(subject: str, name: str, reason: str, yes: bool, as_json: boo
     spec = workflow(name)
     privacy = open_privacy()
     pseudonym = privacy.keyring.named({subject.strip()})[subject.strip()]
-    known = privacy.forgetting.known(pseudonym)
-    if known is None:
+    sealed = privacy.forgetting.known(pseudonym)
+    if sealed is None:
         complain("nothing is sealed for that subject; give the id as the source spells it, or the pseudonym")
         return Exit.NOT_FOUND
     cases = privacy.cases_of(pseudonym)
     if not as_json:
-        _show(pseudonym, known, cases)
-    if known.forgotten is None and not (yes or _agreed(as_json)):
+        _show(pseudonym, sealed, cases)
+    if sealed.forgotten is None and not (yes or _agreed(as_json)):
         complain("nothing was changed; --yes forgets without asking")
         return Exit.WRONG_CALL
     done = privacy.forgetting.forget(pseudonym, spec.name, shell_user(), reason, cases)
     vectors = _erase_vectors(privacy, cases)
     if as_json:
         counts = {of: len(theirs) for of, theirs in cases.items()}
-        emit({"pseudonym": pseudonym, "forgotten": done, "cases": counts, "tasks": known.tasks, "vectors": vectors})
+        emit({"pseudonym": pseudonym, "forgotten": done, "cases": counts, "tasks": sealed.tasks, "vectors": vectors})
     elif done:
         say(f"Forgotten. {pseudonym} stays as the name of cases that nobody can be found behind.")
     else:
@@ -77,13 +77,13 @@ def _agreed(as_json: bool) -> bool:
     return asked and typer.confirm("Forget this subject for good?", err=True)
 
 
-def _show(pseudonym: str, known: Any, cases: dict[str, list[tuple[str, str]]]) -> None:
+def _show(pseudonym: str, sealed: Any, cases: dict[str, list[tuple[str, str]]]) -> None:
     of_cases = [f"{len(theirs)} of {of}" for of, theirs in cases.items()]
-    say(f"{pseudonym}, sealed since {known.since:%Y-%m-%d}")
+    say(f"{pseudonym}, sealed since {sealed.since:%Y-%m-%d}")
     facts(
         [
             ("cases", ", ".join(of_cases) or "none"),
-            ("review tasks", ", ".join(f"{count} of {of}" for of, count in known.tasks.items()) or "none"),
+            ("review tasks", ", ".join(f"{count} of {of}" for of, count in sealed.tasks.items()) or "none"),
             ("goes", "its personal fields, rows as they came, notes about it, its vectors, its own id"),
             ("stays", "cases and decisions without them; the files they came from, which are not ours"),
         ]

@@ -277,9 +277,9 @@ def _report(address: str, answers: Sequence[_Answer], as_json: bool) -> int:
         complain("the file holds no row; nothing was sent")
     else:
         for answer in answers:
-            came = answer.verdict or f"refused: {answer.detail}"
+            outcome = answer.verdict or f"refused: {answer.detail}"
             where = f", night {answer.night}" if answer.night else ""
-            say(f"{answer.event}: {answer.rows} rows, {answer.status}, {came}{where}")
+            say(f"{answer.event}: {answer.rows} rows, {answer.status}, {outcome}{where}")
     return Exit.WRONG_CALL if refused or not answers else Exit.DONE
 
 

@@ -73,7 +73,7 @@ def show_models(name: str, as_json: bool) -> int:
     context = prepare()
     promotions, alerts = context.stores.promotions, alerts_of(context.ledger, name)
     champions, proposals = promotions.champions(name), promotions.proposals(name)
-    waiting = {each.id for each in promotions.awaiting()}
+    waiting = {proposal.id for proposal in promotions.awaiting()}
     if as_json:
         emit({"champions": champions, "proposals": proposals, "awaiting": sorted(waiting), "alerts": alerts})
         return Exit.DONE
@@ -103,17 +103,17 @@ def show_proposal(name: str, number: int, as_json: bool) -> int:
         PromotionRefused: the workflow has no such proposal.
     """
     workflow(name)
-    found = _proposal(prepare().stores, name, number)
+    proposal = _proposal(prepare().stores, name, number)
     if as_json:
-        emit(found)
+        emit(proposal)
         return Exit.DONE
-    say(f"Proposal {number}: version {found.version} of {name} instead of version {found.base_version}.")
-    say(f"Trained on {found.night} by {found.trained_by}; hash {found.hash}.")
-    for gate in found.gates:
+    say(f"Proposal {number}: version {proposal.version} of {name} instead of version {proposal.base_version}.")
+    say(f"Trained on {proposal.night} by {proposal.trained_by}; hash {proposal.hash}.")
+    for gate in proposal.gates:
         paragraph(f"{'passed    ' if gate['passed'] else 'NOT PASSED'} {gate['name']}: {gate['detail']}", indent="  ")
-    if found.verdict:
-        say(f"{found.verdict} by {found.person}: {found.note or 'without a note'}")
-    elif found.passed:
+    if proposal.verdict:
+        say(f"{proposal.verdict} by {proposal.person}: {proposal.note or 'without a note'}")
+    elif proposal.passed:
         say(f"A model approver signs it with pipeline models {name} --sign {number} --as NAME.")
     return Exit.DONE
 
@@ -130,28 +130,28 @@ def answer(
     """
     spec, context = workflow(name), prepare()
     promotions = context.stores.promotions
-    found = _proposal(context.stores, name, number)
+    proposal = _proposal(context.stores, name, number)
     signer = signed_in(context, person, password_file, PersonRole.MODEL_APPROVER, PromotionRefused)
     if sign:
-        night = promotions.sign(number, shown_hash or found.hash, signer.name, spec.rollout, note or None)
+        night = promotions.sign(number, shown_hash or proposal.hash, signer.name, spec.rollout, note or None)
         done = {"proposal": number, "signed_by": signer.name, "from_night": night}
-        words = f"Signed by {signer.name}: version {found.version} is rolled out from {night} on."
+        sentence = f"Signed by {signer.name}: version {proposal.version} is rolled out from {night} on."
     else:
-        promotions.refuse(number, shown_hash or found.hash, signer.name, note)
+        promotions.refuse(number, shown_hash or proposal.hash, signer.name, note)
         done = {"proposal": number, "refused_by": signer.name}
-        words = f"Refused by {signer.name}."
+        sentence = f"Refused by {signer.name}."
     if as_json:
         emit(done)
     else:
-        say(words)
+        say(sentence)
     return Exit.DONE
 
 
 def _proposal(stores: OwnerStores, name: str, number: int) -> StandingProposal:
-    found = stores.promotions.proposal(number)
-    if found is None or found.workflow != name:
+    proposal = stores.promotions.proposal(number)
+    if proposal is None or proposal.workflow != name:
         raise PromotionRefused(f"{name} has no proposal {number}; `pipeline models {name}` lists them")
-    return found
+    return proposal
 
 
 def _money(proposal: StandingProposal) -> str:

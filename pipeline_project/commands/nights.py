@@ -101,7 +101,7 @@ def run_range(
         report_runs(name, runs)
         # a night that stopped was told on its line
         ran = {run.night for run in runs}
-        report_alerts([each for each in alerts_of(prepare().ledger, name) if not ran & {*NIGHT.findall(each.key)}])
+        report_alerts([alert for alert in alerts_of(prepare().ledger, name) if not ran & {*NIGHT.findall(alert.key)}])
     return Exit.DONE if all(run.went_well for run in runs) else Exit.NIGHT_FAILED
 
 
@@ -126,7 +126,7 @@ def overlooked(spec: WorkflowSpec) -> list[str]:
     """The first of what lies at the sources and is read for no night, in words."""
     from pipeline_project.container.night import OpenedSources
 
-    sentences = list(dict.fromkeys(each.sentence for each in OpenedSources(settings()).overlooked(spec)))
+    sentences = list(dict.fromkeys(entry.sentence for entry in OpenedSources(settings()).overlooked(spec)))
     more = [f"and {len(sentences) - OVERLOOKED_LISTED} more like these"] if len(sentences) > OVERLOOKED_LISTED else []
     return [*sentences[:OVERLOOKED_LISTED], *more]
 
@@ -209,6 +209,6 @@ def report_runs(name: str, runs: list[NightRun]) -> None:
     counts = {
         outcome: sum(run.outcome == outcome for run in runs) for outcome in ("done", "passed_over", "blocked", "failed")
     }
-    words = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in counts.items() if count)
+    outcomes = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in counts.items() if count)
     nights = "night" if len(runs) == 1 else "nights"
-    say(f"{name}: {len(runs)} {nights}, {words or 'none in that range has ended'}")
+    say(f"{name}: {len(runs)} {nights}, {outcomes or 'none in that range has ended'}")

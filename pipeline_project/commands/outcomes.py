@@ -49,21 +49,21 @@ def show_outcomes(name: str, last: int, as_json: bool) -> int:
 
     spec = workflow(name)
     context = prepare()
-    found = outcomes_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
-    if not found.nights and not found.unknown:
+    summary = outcomes_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
+    if not summary.nights and not summary.unknown:
         complain(f"no case and no outcome of {name} is known yet; run `pipeline nights {name}`")
         return Exit.NOT_FOUND
     if as_json:
-        emit(_document(spec, found, last))
+        emit(_document(spec, summary, last))
     else:
-        _report(spec, found, last)
+        _report(spec, summary, last)
     return Exit.DONE
 
 
-def _document(spec: WorkflowSpec, found: KnownOutcomes, last: int) -> dict[str, Any]:
+def _document(spec: WorkflowSpec, summary: KnownOutcomes, last: int) -> dict[str, Any]:
     from pipeline_project.domain.measures.label_delay import immature_nights
 
-    curve = found.curve
+    curve = summary.curve
     return {
         "workflow": spec.name,
         "mature_share": spec.outcome.mature_share,
@@ -73,43 +73,43 @@ def _document(spec: WorkflowSpec, found: KnownOutcomes, last: int) -> dict[str, 
             {"days": day, "all": curve.within(day), **{label: curve.within(day, label) for label in spec.labels}}
             for day in curve.marks()
         ],
-        "nights": [asdict(night) for night in found.nights[-last:]],
-        "immature_nights": sorted(immature_nights(found.nights)),
-        "without_a_case": {"count": len(found.unknown), "cases": found.unknown},
+        "nights": [asdict(night) for night in summary.nights[-last:]],
+        "immature_nights": sorted(immature_nights(summary.nights)),
+        "without_a_case": {"count": len(summary.unknown), "cases": summary.unknown},
         "contradictions": [
             {"case_id": row["case_id"], "known_at": row["known_at"], "labels": row["labels"], "sources": row["sources"]}
-            for row in found.contradictions.to_dict("records")
+            for row in summary.contradictions.to_dict("records")
         ],
     }
 
 
-def _report(spec: WorkflowSpec, found: KnownOutcomes, last: int) -> None:
+def _report(spec: WorkflowSpec, summary: KnownOutcomes, last: int) -> None:
     from pipeline_project.domain.intake.outcomes import contradictions_in_words
     from pipeline_project.domain.measures.label_delay import immature_nights
 
-    curve, share = found.curve, spec.outcome.mature_share
+    curve, share = summary.curve, spec.outcome.mature_share
     if curve.outcomes:
         _report_curve(spec, curve)
     else:
         paragraph(f"No outcome of a case of {spec.name} is known yet, so no night is mature.", indent="")
-    shown = found.nights[-last:]
+    shown = summary.nights[-last:]
     columns = ("night", "cases", "known", "expected", "share", "")
     rows = [
         (n.night, f"{n.cases:,}", f"{n.known:,}", f"{n.expected:,.0f}", f"{n.share:.0%}", _standing(n)) for n in shown
     ]
     table(f"The last {len(shown)} nights (mature from {share:.0%} on)", columns, rows, right=columns[1:5])
-    immature = immature_nights(found.nights)
+    immature = immature_nights(summary.nights)
     say()
-    say(f"{len(immature):,} of {len(found.nights):,} nights are immature.")
-    if found.unknown:
-        shown_ids = ", ".join(found.unknown[:_LISTED])
-        more = f" and {len(found.unknown) - _LISTED:,} more" if len(found.unknown) > _LISTED else ""
+    say(f"{len(immature):,} of {len(summary.nights):,} nights are immature.")
+    if summary.unknown:
+        shown_ids = ", ".join(summary.unknown[:_LISTED])
+        more = f" and {len(summary.unknown) - _LISTED:,} more" if len(summary.unknown) > _LISTED else ""
         paragraph(
-            f"{len(found.unknown):,} outcomes have no case ({shown_ids}{more}); they are kept, and used as soon as "
+            f"{len(summary.unknown):,} outcomes have no case ({shown_ids}{more}); they are kept, and used as soon as "
             "the case arrives or is repaired.",
             indent="",
         )
-    for line in contradictions_in_words(found.contradictions, _LISTED):
+    for line in contradictions_in_words(summary.contradictions, _LISTED):
         paragraph(line, indent="")
 
 

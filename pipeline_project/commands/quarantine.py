@@ -107,8 +107,8 @@ class _ShownRow:
 def _refused(spec: WorkflowSpec, night: date | None) -> list[_RefusedRow]:
     first, before = (night.isoformat(), shifted(night.isoformat(), 1)) if night else (None, "9999-12-31")
     columns = list(_RefusedRow.__dataclass_fields__)
-    kept = lake(settings()).read_span(spec.name, "quarantine", first, before, columns)
-    rows = [] if kept is None else [_RefusedRow(**row) for row in kept.to_pylist()]
+    refused = lake(settings()).read_span(spec.name, "quarantine", first, before, columns)
+    rows = [] if refused is None else [_RefusedRow(**row) for row in refused.to_pylist()]
     return sorted(rows, key=lambda row: (row.night, row.file, row.line))
 
 
@@ -182,13 +182,13 @@ def _repair(spec: WorkflowSpec, night: date | None, file: Path, as_json: bool) -
     from resources.sources import add_repair
 
     try:
-        kept = add_repair(settings(), spec, night.isoformat(), file)
+        repair = add_repair(settings(), spec, night.isoformat(), file)
     except SourceUnreadable as error:
         complain(str(error))
         return Exit.WRONG_CALL
     following = f"pipeline nights {shlex.quote(spec.name)} --night {night}"
     if as_json:
-        emit({"kept": kept.name, "next": following})
+        emit({"kept": repair.name, "next": following})
     else:
-        say(f"Kept as {kept.name}; its rows enter the night with: {following}")
+        say(f"Kept as {repair.name}; its rows enter the night with: {following}")
     return Exit.DONE

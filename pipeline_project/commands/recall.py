@@ -74,7 +74,7 @@ def recall(
     decided on the same bad data again.
     """
     chosen = day(night)
-    if sum(each is not None for each in (model, policy, chosen)) != 1:
+    if sum(selector is not None for selector in (model, policy, chosen)) != 1:
         raise typer.BadParameter("give one of --model, --policy and --night")
     if data is not None and chosen is None:
         raise typer.BadParameter("--data goes with --night: it is one night's data that are corrected")
@@ -115,7 +115,7 @@ def run_recall(
         again = _decided_again(spec, context, champion, touched)
     else:
         again = _on_corrected_data(spec, context, champion, touched, named, data)
-    flipped = [each for each in again if each.flips and not each.touched.recalled]
+    flipped = [case for case in again if case.flips and not case.touched.recalled]
     done = RecallResult()
     if apply:
         on: Data = "decided" if data is None else "repaired"
@@ -163,7 +163,7 @@ def _decided_again(
         raise ModelUnavailable("the champion was trained for other labels than the workflow has; train one for them")
     lake = open_lake(context.settings)
     would_be: dict[str, str] = {}
-    for first, last in spans([each.night for each in touched]):
+    for first, last in spans([decision.night for decision in touched]):
         past = gather(spec, lake, context.ledger, first, last)
         decided = decide_again(past, policy_in(spec), spec.feature_plan, model, champion.version)
         would_be |= zip(past.cases[CASE_ID].to_pylist(), decided.option, strict=True)
@@ -221,14 +221,14 @@ def _document(
     return {
         "decided_again_by": champion,
         "touched": len(again),
-        "recalled_before": sum(each.touched.recalled for each in again),
+        "recalled_before": sum(case.touched.recalled for case in again),
         "applied": apply,
         "taken_back": done.decisions,
         "cancelled": done.cancelled,
         "compensations": done.compensations,
         "cannot_be_undone": list(done.for_good),
-        "for_people": [each.touched.case_id for each in flipped],
-        "decisions": [{**vars(each.touched), "would_be": each.would_be, "flips": each.flips} for each in again],
+        "for_people": [case.touched.case_id for case in flipped],
+        "decisions": [{**vars(case.touched), "would_be": case.would_be, "flips": case.flips} for case in again],
     }
 
 
@@ -242,10 +242,10 @@ def _report(
     apply: bool,
     done: RecallResult,
 ) -> None:
-    before = sum(each.touched.recalled for each in again)
+    before = sum(case.touched.recalled for case in again)
     say(f"{len(again):,} decisions of {spec.name} were made by {kind} {named}; {before:,} were recalled before.")
     say(f"Version {champion} would decide {len(flipped):,} of the others otherwise.")
-    ways = Counter((each.touched.option, each.would_be) for each in flipped)
+    ways = Counter((case.touched.option, case.would_be) for case in flipped)
     if ways:
         table(
             "", ("was", "would be", "cases"), [(a, b, f"{n:,}") for (a, b), n in ways.most_common()], right=("cases",)

@@ -78,17 +78,17 @@ def _report(links: list[Link]) -> None:
         for link in links
     ]
     table("", ("workflow", "what", "left", "right", ""), rows, right=("left", "right"))
-    broken = [(link, each) for link in links for each in link.breaks]
+    broken = [(link, mismatch) for link in links for mismatch in link.breaks]
     if broken:
         wrong = [
             (
                 link.workflow,
                 link.name,
-                each.count,
-                each.words,
-                ", ".join(each.named) + (" ..." if each.count > len(each.named) else ""),
+                mismatch.count,
+                mismatch.words,
+                ", ".join(mismatch.named) + (" ..." if mismatch.count > len(mismatch.named) else ""),
             )
-            for link, each in broken
+            for link, mismatch in broken
         ]
         table("What does not add up", ("workflow", "what", "count", "which", "such as"), wrong, right=("count",))
     notes = [(link.workflow or "chain", note) for link in links for note in link.notes]

@@ -93,10 +93,10 @@ def replay_nights(
     candidate = candidate_of(spec, registry, model, policy, load_spec)
     first, last = (day.isoformat() if day else None for day in span)
     if first is None or last is None:
-        known = candidate.model.known_before if candidate.model and not knows_the_future else None
+        known_before = candidate.model.known_before if candidate.model and not knows_the_future else None
         before = night_of(now, spec.nights.time_zone)
-        found = mature_span(spec, tables, context.ledger, before, known, now)
-        first, last = first or found[0], last or found[1]
+        mature = mature_span(spec, tables, context.ledger, before, known_before, now)
+        first, last = first or mature[0], last or mature[1]
     result = run_replay(
         spec, tables, context.ledger, registry, candidate, (first, last), now, knows_the_future=knows_the_future
     ).result

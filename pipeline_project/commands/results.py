@@ -38,60 +38,60 @@ def show_results(name: str, as_json: bool) -> int:
 
     spec = workflow(name)
     context = prepare()
-    found = results_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
-    if found is None:
+    result = results_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
+    if result is None:
         complain(f"nothing of {name} is decided yet; run `pipeline nights {name}`")
         return Exit.NOT_FOUND
     if as_json:
-        emit({**asdict(found), "alerts": alerts_of(context.ledger, name)})
+        emit({**asdict(result), "alerts": alerts_of(context.ledger, name)})
     else:
-        report_results(spec, found)
+        report_results(spec, result)
         report_alerts(alerts_of(context.ledger, name))
     return Exit.DONE
 
 
-def report_results(spec: WorkflowSpec, found: Results) -> None:
-    if not found.cases and not found.other_spec:
+def report_results(spec: WorkflowSpec, result: Results) -> None:
+    if not result.cases and not result.other_spec:
         paragraph(
-            f"{spec.name}: {found.undecided_outcomes:,} cases are decided and no outcome of them is known yet, so "
+            f"{spec.name}: {result.undecided_outcomes:,} cases are decided and no outcome of them is known yet, so "
             "there is nothing to compare. Outcomes become known with later nights: run those, and ask again.",
             indent="",
         )
         return
-    if found.duplicates:
-        contrary = f", {found.duplicates_contradicting:,} of them with another outcome than the row that was kept"
-        say(f"{found.duplicates:,} exact duplicates were dropped{contrary * bool(found.duplicates_contradicting)}.")
-    say(f"{found.cases:,} decided cases of {spec.name} with a known outcome ({found.undecided_outcomes:,} without).")
-    if found.immature_cases:
+    if result.duplicates:
+        contrary = f", {result.duplicates_contradicting:,} of them with another outcome than the row that was kept"
+        say(f"{result.duplicates:,} exact duplicates were dropped{contrary * bool(result.duplicates_contradicting)}.")
+    say(f"{result.cases:,} decided cases of {spec.name} with a known outcome ({result.undecided_outcomes:,} without).")
+    if result.immature_cases:
         paragraph(
-            f"{found.immature_cases:,} of them lie in {found.immature_nights:,} immature nights, of whose outcomes "
-            f"less than {found.mature_share:.0%} are known: what comes late is missing there, and the figures may "
+            f"{result.immature_cases:,} of them lie in {result.immature_nights:,} immature nights, of whose outcomes "
+            f"less than {result.mature_share:.0%} are known: what comes late is missing there, and the figures may "
             f"still move (`pipeline outcomes {spec.name}`).",
             indent="",
         )
-    right = f" Right among the others: {found.right_alone:.2%}." if found.to_people < found.cases else ""
-    answered = found.to_people - found.unanswered
-    answers = f" Right among the {answered:,} answers: {found.right_answered:.2%}." if answered else ""
-    say(f"To people: {found.to_people:,} ({found.share_to_people:.1%}).{right}{answers}")
-    if found.unanswered:
+    right = f" Right among the others: {result.right_alone:.2%}." if result.to_people < result.cases else ""
+    answered = result.to_people - result.unanswered
+    answers = f" Right among the {answered:,} answers: {result.right_answered:.2%}." if answered else ""
+    say(f"To people: {result.to_people:,} ({result.share_to_people:.1%}).{right}{answers}")
+    if result.unanswered:
         paragraph(
-            f"{found.unanswered:,} of those asked about are unanswered, so nothing has come of them: they are in none "
+            f"{result.unanswered:,} of those asked about are unanswered, so nothing has come of them: they are in none "
             "of the costs below.",
             indent="",
         )
-    if found.other_spec:
+    if result.other_spec:
         paragraph(
-            f"{found.other_spec:,} more were decided, or turned out, in options or labels that the spec no longer has; "
-            "today's costs say nothing of them.",
+            f"{result.other_spec:,} more were decided, or turned out, in options or labels that the spec no longer "
+            "has; today's costs say nothing of them.",
             indent="",
         )
     say()
     say(f"| policy | cost, {spec.currency} | 95 % interval over customers | against the best simple policy |")
     say("|---|---:|---:|---:|")
-    for cost in found.costs:
+    for cost in result.costs:
         say(f"| {cost.policy} | {cost.total:,.2f} | {cost.low:,.2f} to {cost.high:,.2f} | {cost.against_best:+.3%} |")
     say()
     say("| probabilities | |")
     say("|---|---:|")
-    for name, value in found.quality.items():
+    for name, value in result.quality.items():
         say(f"| {name} | {value:.4f} |")

@@ -50,10 +50,10 @@ def erase_due(name: str | None, dry: bool, tidy_days: int, as_json: bool) -> int
         terms = {data: getattr(spec.retention, data.value) for data in DataClass}
         if not any(terms.values()):
             continue
-        found = privacy.retaining(spec).run(terms, today, dry)
+        erasures = privacy.retaining(spec).run(terms, today, dry)
         erased += [
             {"workflow": spec.name, "data": one.data.value, "when": one.when, "rows": one.rows, "held": one.held}
-            for one in found
+            for one in erasures
         ]
         if not dry:
             files += _tidy(privacy, spec, terms, tidy_days)
@@ -71,8 +71,8 @@ def _tidy(privacy: Privacy, spec: WorkflowSpec, terms: dict[DataClass, int | Non
     tables = {
         DataClass.ARRIVALS: ("arrivals", "quarantine"), DataClass.CASES: ("cases",), DataClass.PHOTOS: ("embeddings",)
     }  # fmt: skip
-    kept = [asset for data, names in tables.items() if terms.get(data) for asset in names]
-    written = [asset for asset in kept if privacy.lake.version(spec.name, asset) is not None]
+    assets = [asset for data, names in tables.items() if terms.get(data) for asset in names]
+    written = [asset for asset in assets if privacy.lake.version(spec.name, asset) is not None]
     return sum(privacy.lake.tidy(spec.name, asset, days).deleted for asset in written)
 
 

@@ -64,12 +64,12 @@ def show_status(name: str | None, as_json: bool) -> int:
     loaded = workflows()
     context = prepare()
     alerts = context.ledger.open_alerts()
-    found = [_summary(context, spec) for spec in loaded.specs.values()]
+    summaries = [_summary(context, spec) for spec in loaded.specs.values()]
     if as_json:
-        emit({"workflows": found, "alerts": alerts, "broken": [str(mistake) for mistake in loaded.broken]})
+        emit({"workflows": summaries, "alerts": alerts, "broken": [str(mistake) for mistake in loaded.broken]})
         return Exit.DONE
     columns = ("workflow", "nights", "last", "decided", "people", "refused", "champion")
-    table("", columns, [tuple(row.values()) for row in found], right=("nights", *columns[3:6]))
+    table("", columns, [tuple(row.values()) for row in summaries], right=("nights", *columns[3:6]))
     for spec in loaded.specs.values():
         if isinstance(spec.source, FilesSource) and (unread := _overlooked(context, spec)):
             say()
@@ -129,8 +129,8 @@ def _one(spec: WorkflowSpec, as_json: bool) -> int:
     unread = _overlooked(context, spec)
     if as_json:
         lists = {name: list(getattr(nights, name) or []) for name in NIGHT_LISTS}
-        found = {"source_problem": nights.why, "overlooked": unread, "options": counts, "alerts": alerts}
-        emit({**summary, "nights": lists, **found})
+        details = {"source_problem": nights.why, "overlooked": unread, "options": counts, "alerts": alerts}
+        emit({**summary, "nights": lists, **details})
         return Exit.DONE
     say(f"{spec.name}: {spec.title}")
     missing = ranges(nights.missing) if nights.missing is not None else f"unknown: {nights.why}"
@@ -172,27 +172,27 @@ def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[OpenAlert]
     try:
         landed = source.nights_landed()
         with dagster_instance(context) as instance:
-            taken = taken_nights(instance, spec)
+            ingested = taken_nights(instance, spec)
             # each night of a query costs one
-            asked = taken[-QUERIES:] if spec.source.kind == "sql" else taken
-            photos = late_photos(instance, spec, OpenedSources(context.settings), looked_at(taken, alerts))
+            asked = ingested[-QUERIES:] if spec.source.kind == "sql" else ingested
+            photos = late_photos(instance, spec, OpenedSources(context.settings), looked_at(ingested, alerts))
             stale = sorted({*stale_nights(instance, spec, source, asked), *photos})
-            looked_back = looked_back_too_early(taken_at(instance, spec, taken))
+            looked_back = looked_back_too_early(taken_at(instance, spec, ingested))
     except PipelineError as error:
         return NightsOverview(warmed_up, decided, stopped, None, str(error))
-    known = {*warmed_up, *decided, *stopped}
-    missing = sorted(night for night in landed if spec.has_night(night) and night < today and night not in known)
+    settled = {*warmed_up, *decided, *stopped}
+    missing = sorted(night for night in landed if spec.has_night(night) and night < today and night not in settled)
     return NightsOverview(warmed_up, decided, stopped, missing, None, stale, looked_back)
 
 
 def _stale_words(nights: NightsOverview) -> str | None:
-    words = "done, and something landed for them since; the next run of them takes it in"
-    return f"{ranges(nights.stale)}: {words}" if nights.stale else None
+    meaning = "done, and something landed for them since; the next run of them takes it in"
+    return f"{ranges(nights.stale)}: {meaning}" if nights.stale else None
 
 
 def _looked_back_words(nights: NightsOverview) -> str | None:
-    words = "ran before something came late for a night before them, and were decided without it"
-    return f"{ranges(nights.looked_back)}: {words}" if nights.looked_back else None
+    meaning = "ran before something came late for a night before them, and were decided without it"
+    return f"{ranges(nights.looked_back)}: {meaning}" if nights.looked_back else None
 
 
 def _overlooked(context: AppContext, spec: WorkflowSpec) -> list[str]:
@@ -202,7 +202,7 @@ def _overlooked(context: AppContext, spec: WorkflowSpec) -> list[str]:
 
     try:
         return list(
-            dict.fromkeys(each.sentence for each in OpenedSources(context.settings).overlooked(spec) if each.sure)
+            dict.fromkeys(entry.sentence for entry in OpenedSources(context.settings).overlooked(spec) if entry.sure)
         )
     except PipelineError:
         return []

@@ -62,10 +62,10 @@ def run_until_stopped(ports: Ports, as_json: bool) -> int:
             complain(f"{home} is up already, at {', '.join(served_addresses(home))}; `pipeline down` stops it")
             return Exit.WRONG_CALL
         write_addresses(lock, ports.addresses())
-        taken = ports.in_use()
-        if taken:
-            words = ", ".join(f"{port} (give another one with {option})" for option, port in taken.items())
-            complain(f"in use on this machine: port {words}; nothing was started")
+        in_use = ports.in_use()
+        if in_use:
+            listed = ", ".join(f"{port} (give another one with {option})" for option, port in in_use.items())
+            complain(f"in use on this machine: port {listed}; nothing was started")
             return Exit.WRONG_CALL
         stopping = StopSignal()
         context = prepare()

@@ -98,13 +98,13 @@ class _Dossier:
         return str(own.get(decision.reason, decision.reason.replace("_", " ")))
 
     def document(self) -> Mapping[str, object]:
-        said, spec, story = self.said, self.spec, self.story.document()
-        if said.costs and said.costs.keys() == (spec.get("options") or {}).keys():
-            spec = {**spec, "options": {name: spec["options"][name] for name in said.costs}}
+        recorded, spec, story = self.said, self.spec, self.story.document()
+        if recorded.costs and recorded.costs.keys() == (spec.get("options") or {}).keys():
+            spec = {**spec, "options": {name: spec["options"][name] for name in recorded.costs}}
         return {
             "decision": vars(self.standing),
-            "probabilities": said.probabilities,
-            "costs": said.costs or None,
+            "probabilities": recorded.probabilities,
+            "costs": recorded.costs or None,
             "outcomes": story["outcomes"],
             "spec": spec,
             "story": story,
@@ -186,19 +186,19 @@ def _what_it_rests_on(decision: RecordedDecision, currency: str) -> list[tuple[s
 
 
 def _probabilities(dossier: _Dossier) -> None:
-    said = dossier.said
-    if not said.probabilities:
+    recorded = dossier.said
+    if not recorded.probabilities:
         heading("How likely")
         paragraph("no probabilities: no model looked at it")
         return
-    likely = sorted(said.probabilities.items(), key=lambda pair: -pair[1])
+    likely = sorted(recorded.probabilities.items(), key=lambda pair: -pair[1])
     rows = [(f"  {label}", f"{p:.1%}") for label, p in likely[:LISTED]]
     table("How likely", ("  label", "probability"), rows, right=("probability",))
     unit = f"cost, {dossier.currency}"
-    costs = sorted(said.costs.items(), key=lambda pair: pair[1])
+    costs = sorted(recorded.costs.items(), key=lambda pair: pair[1])
     shown = [(f"  {dossier.titled(option)}", f"{cost:,.2f}") for option, cost in costs]
     # an early version kept costs without saying of which options they are
-    shown += [("  (of which option is not kept)", f"{cost:,.2f}") for cost in said.unordered]
+    shown += [("  (of which option is not kept)", f"{cost:,.2f}") for cost in recorded.unordered]
     table("Expected cost", ("  option", unit), shown[:LISTED], right=(unit,))
 
 

@@ -129,9 +129,9 @@ def desk_secret(keys: Path) -> str:
         return secrets.token_urlsafe(_SECRET_BYTES).encode()
 
     file = keys / "desk.secret"
-    kept = made_once(file, new_secret).decode("ascii", errors="replace").strip()
-    if len(kept) < _SECRET_BYTES:
+    secret = made_once(file, new_secret).decode("ascii", errors="replace").strip()
+    if len(secret) < _SECRET_BYTES:
         # empty or half, from a start that was killed or a disk that was full: anybody could guess what it signs
         set_aside(file)
-        kept = made_once(file, new_secret).decode("ascii")
-    return kept
+        secret = made_once(file, new_secret).decode("ascii")
+    return secret

@@ -33,12 +33,12 @@ def usable_destinations(
     """
     from resources.destinations import destination
 
-    known: dict[tuple[str, str], Destination] = {}
+    usable: dict[tuple[str, str], Destination] = {}
     left_alone: dict[tuple[str, str], str] = {}
     for name, spec in specs.items():
         for place, part in (spec.actions.destinations if spec.actions else {}).items():
             try:
-                known[(name, place)] = destination(part, spec, chosen, environ)
+                usable[(name, place)] = destination(part, spec, chosen, environ)
             except (SettingInvalid, SourceUnreadable) as error:
                 left_alone[(name, place)] = str(error)
-    return known, left_alone
+    return usable, left_alone

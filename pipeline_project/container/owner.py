@@ -37,9 +37,9 @@ def migrated(settings: Settings) -> tuple[Databases, int]:
     from resources.ledger.migrate import upgrade
     from resources.postgres.databases import databases
 
-    found = databases(settings)
-    upgrade(found.ledger_url)
-    return found, adopt(found.ledger_url)
+    opened = databases(settings)
+    upgrade(opened.ledger_url)
+    return opened, adopt(opened.ledger_url)
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,12 @@ def personal_of(settings: Settings) -> Callable[[str], PersonalFields | None]:
         return {name: PersonalFields.of(spec.case_schema, spec.feature_plan.masked) for name, spec in specs.items()}
 
     def personal(workflow: str) -> PersonalFields | None:
-        known = declared(_state((SHIPPED, *settings.workflow_folders)))
-        if workflow not in known:
+        fields_of = declared(_state((SHIPPED, *settings.workflow_folders)))
+        if workflow not in fields_of:
             raise WorkflowUnknown(
                 f"what is personal in {workflow} is not known, for its spec cannot be read; `pipeline check` says why"
             )
-        return known[workflow]
+        return fields_of[workflow]
 
     return personal
 

@@ -71,54 +71,54 @@ def check_chain(connection: Connection, checkpoints: Path) -> Link:
 
 def facts(connection: Connection) -> dict[str, Facts]:
     """What the chain holds, by workflow."""
-    found: dict[str, Facts] = {}
+    by_workflow: dict[str, Facts] = {}
     for source, kind, workflow, body in connection.execute(text(_FACTS)):
         try:
-            said = json.loads(body)
+            fact = json.loads(body)
         except ValueError:
             # changed so that it is no JSON any more: the check of the chain itself says so
             continue
-        if isinstance(said, dict):
-            mine = found.setdefault(said.get("workflow", workflow), {})
+        if isinstance(fact, dict):
+            mine = by_workflow.setdefault(fact.get("workflow", workflow), {})
             # a delivery is told as a change of its row of `actions`; chains from before name no table there
             for name in {source, kind if kind in ("deliveries", "replays") else source or kind} - {None}:
-                mine.setdefault(name, []).append(said)
-    return found
+                mine.setdefault(name, []).append(fact)
+    return by_workflow
 
 
 def check_facts(link: Link, span: Span, ledger: Mapping[str, Rows], facts: Facts) -> Link:
     """Decisions, actions, releases and deliveries of the ledger beside what the chain says of them."""
     decided = {(row["case_id"], row["epoch"]): row["option"] for row in ledger["decisions"] if row["night"] in span}
     chained = {
-        (said["case_id"], said.get("epoch", 1)): said["option"]
-        for said in facts.get("decisions", [])
-        if said.keys() >= {"option", "night"} and said["night"] in span
+        (fact["case_id"], fact.get("epoch", 1)): fact["option"]
+        for fact in facts.get("decisions", [])
+        if fact.keys() >= {"option", "night"} and fact["night"] in span
     }
     link.expect_none("decisions that the chain does not hold", (case for case, _ in decided.keys() - chained.keys()))
     link.expect_none("decisions of the chain that are gone", (case for case, _ in chained.keys() - decided.keys()))
     both = decided.keys() & chained.keys()
     link.expect_none("decisions with another option than the chain's", (k[0] for k in both if decided[k] != chained[k]))
     asked = {row["key"]: round(row["money"], 2) for row in ledger["actions"] if row["night"] in span}
-    told = {
-        str(said["key"]): round(float(said["money"]), 2)
-        for said in facts.get("actions", [])
-        if said.keys() >= {"money", "night"} and said["night"] in span
+    logged = {
+        str(fact["key"]): round(float(fact["money"]), 2)
+        for fact in facts.get("actions", [])
+        if fact.keys() >= {"money", "night"} and fact["night"] in span
     }
-    link.expect_none("actions that the chain does not hold", asked.keys() - told.keys())
-    link.expect_none("actions of the chain that are gone", told.keys() - asked.keys())
+    link.expect_none("actions that the chain does not hold", asked.keys() - logged.keys())
+    link.expect_none("actions of the chain that are gone", logged.keys() - asked.keys())
     link.expect_none(
-        "actions with other money than the chain's", (k for k in asked.keys() & told.keys() if asked[k] != told[k])
+        "actions with other money than the chain's", (k for k in asked.keys() & logged.keys() if asked[k] != logged[k])
     )
     released = {row["night"] for row in ledger["releases"] if row["night"] in span}
-    said_so = {str(said["night"]) for said in facts.get("releases", []) if said.get("night") in span}
+    said_so = {str(fact["night"]) for fact in facts.get("releases", []) if fact.get("night") in span}
     link.expect_none("nights released in one of the two only", released ^ said_so)
-    delivered = {str(said["key"]) for said in facts.get("deliveries", []) if said.get("state") == "done"}
-    delivered |= {str(said["key"]) for said in facts.get("replays", []) if said.get("happened") is True}
+    delivered = {str(fact["key"]) for fact in facts.get("deliveries", []) if fact.get("state") == "done"}
+    delivered |= {str(fact["key"]) for fact in facts.get("replays", []) if fact.get("happened") is True}
     done = {row["key"] for row in ledger["actions"] if row["state"] == "done" and row["night"] in span}
     link.expect_none("deliveries that the chain does not hold", done - delivered)
     gone = {row["key"] for row in ledger["actions"] if row["state"] != "done"}
     link.expect_none("deliveries of the chain that the outbox calls otherwise", delivered & gone)
-    link.counted = (len(decided) + len(asked) + len(released), len(chained) + len(told) + len(said_so))
+    link.counted = (len(decided) + len(asked) + len(released), len(chained) + len(logged) + len(said_so))
     return link
 
 
@@ -150,7 +150,7 @@ def _root(leaves: list[str]) -> str:
 
 def _hash(batch: Any) -> str:
     at: datetime = batch.at.astimezone(UTC)
-    said = {
+    header = {
         "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "count": batch.rows,
         "kind": batch.kind,
@@ -159,7 +159,7 @@ def _hash(batch: Any) -> str:
         "root": batch.root,
         "workflow": batch.workflow,
     }
-    return sha256(b"\x02" + json.dumps(said, separators=(",", ":")).encode("ascii")).hexdigest()
+    return sha256(b"\x02" + json.dumps(header, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
 #: Number and hash of a batch.
@@ -183,8 +183,8 @@ def _signed(folder: Path) -> Iterator[_Signed]:
         return
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
-            said = json.loads(line)
-            number, digest, ends = int(said["number"]), str(said["hash"]), said.get("break")
+            checkpoint = json.loads(line)
+            number, digest, ends = int(checkpoint["number"]), str(checkpoint["hash"]), checkpoint.get("break")
             lost, agreed = (_end(ends, name) for name in ("lost", "agreed")) if isinstance(ends, dict) else (None, None)
             yield _Signed(number, digest, lost, agreed)
         except (ValueError, KeyError, TypeError):

@@ -81,7 +81,7 @@ def _unpacked(packed: bytes) -> bytes:
     if not packed.startswith(_ZIP):
         return packed
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        members = [each for each in archive.infolist() if not each.is_dir()]
+        members = [member for member in archive.infolist() if not member.is_dir()]
         if len(members) != 1:
             raise zipfile.BadZipFile("not one file")
         return archive.read(members[0])

@@ -68,31 +68,33 @@ def check_lines(
             by_file[row["file"]].append(row)
         there = _files(declared, where, night)
         for name, path in sorted(there.items()):
-            taken = by_file.pop(name, [])
+            arrivals = by_file.pop(name, [])
             counted = _counted(path, name, declared)
             if counted.why_not is not None:
                 link.note(f"{name}: {counted.why_not}")
                 continue
             lines += len(counted.needed) if counted.rows is None else counted.rows
-            mine = Counter(row["line"] for row in taken)
-            if taken and {row["file_sha256"] for row in taken} != {counted.sha256}:
+            mine = Counter(row["line"] for row in arrivals)
+            if arrivals and {row["file_sha256"] for row in arrivals} != {counted.sha256}:
                 changed.append(f"{night} {name}")
                 continue
-            if not taken and (counted.needed or counted.rows):
+            if not arrivals and (counted.needed or counted.rows):
                 untaken.append(f"{night} {name}")
                 continue
             if counted.rows is not None:
-                if len(taken) != counted.rows:
-                    (lost if len(taken) < counted.rows else invented).append(f"{name}: {len(taken)} of {counted.rows}")
+                if len(arrivals) != counted.rows:
+                    (lost if len(arrivals) < counted.rows else invented).append(
+                        f"{name}: {len(arrivals)} of {counted.rows}"
+                    )
                 continue
             lost += [f"{name}:{number}" for number in sorted(counted.needed - mine.keys())]
             invented += [f"{name}:{number}" for number in sorted(mine.keys() - counted.needed - counted.allowed)]
             twice += [f"{name}:{number}" for number, times in sorted(mine.items()) if times > 1]
-        came = sum(len(by_file.pop(name)) for name in [*by_file] if name.startswith(_POSTED))
+        arrived = sum(len(by_file.pop(name)) for name in [*by_file] if name.startswith(_POSTED))
         lines += posted.get(night, 0)
-        if came != posted.get(night, 0):
-            (lost if came < posted.get(night, 0) else invented).append(
-                f"{night}: {came} of {posted.get(night, 0)} posted"
+        if arrived != posted.get(night, 0):
+            (lost if arrived < posted.get(night, 0) else invented).append(
+                f"{night}: {arrived} of {posted.get(night, 0)} posted"
             )
         gone += _left_over(link, declared, night, by_file)
     link.counted = (lines, rows)
@@ -107,15 +109,15 @@ def check_lines(
 
 def _files(declared: DeclaredWorkflow, where: Where, night: str) -> dict[str, Path]:
     """The files of a night, by the name that arrivals have for them."""
-    source, found = declared.source, dict[str, Path]()
+    source, files = declared.source, dict[str, Path]()
     if source.folder is not None and source.pattern is not None:
         for path in source.folder.glob(source.pattern.replace("{night}", night)):
             if path.is_file() and not path.name.startswith("."):
-                found[path.relative_to(source.folder).as_posix()] = path
+                files[path.relative_to(source.folder).as_posix()] = path
     repairs = where.repairs / declared.name / night
     if repairs.is_dir():
-        found |= {f"{_REPAIR}{path.name}": path for path in repairs.iterdir() if not path.name.startswith(".")}
-    return found
+        files |= {f"{_REPAIR}{path.name}": path for path in repairs.iterdir() if not path.name.startswith(".")}
+    return files
 
 
 def _counted(path: Path, name: str, declared: DeclaredWorkflow) -> Counted:
@@ -134,9 +136,9 @@ def _left_over(link: Link, declared: DeclaredWorkflow, night: str, by_file: Mapp
         return []
     if declared.source.folder is not None:
         return [f"{night} {name}" for name in by_file]
-    words = "rows of tables and queries are not counted at their source"
-    if words not in link.notes:
-        link.note(words)
+    note = "rows of tables and queries are not counted at their source"
+    if note not in link.notes:
+        link.note(note)
     return []
 
 
@@ -150,10 +152,10 @@ def check_rows(workflow: str, span: Span, lake: WorkflowTables, renamed: Collect
         renamed: contents of cases that the workflow has under earlier names; they may be let go when they come again.
     """
     link = Link(workflow, "arrivals ↔ cases + quarantine + duplicates")
-    found: dict[str, list[str]] = defaultdict(list)
+    breaks: dict[str, list[str]] = defaultdict(list)
     before: set[str] = set()
     ids: Counter[str] = Counter()
-    came = kept = 0
+    total = settled = 0
     for night, has in sorted(lake.nights.items()):
         admitted = [row["row_sha256"] for row in has.cases or ()]
         if night in span and has.arrivals is not None:
@@ -162,40 +164,42 @@ def check_rows(workflow: str, span: Span, lake: WorkflowTables, renamed: Collect
                 continue
             arrived = [row["row_sha256"] for row in has.arrivals]
             refused = [row["row_sha256"] for row in has.quarantine or ()]
-            apart = _kept_apart([*arrived], {*admitted, *refused}, before.union(renamed))
+            apart = _incomparable([*arrived], {*admitted, *refused}, before.union(renamed))
             if apart:
                 link.note(
                     f"{night}: {len(apart)} rows cannot be compared with earlier nights, whose "
                     f"contents are kept without a key; run `pipeline keys hashes {workflow}` once"
                 )
-            came += len(arrived)
-            kept += len(apart)
-            kept += len(admitted) + len(refused) + _duplicates(arrived, [*admitted, *refused], before.union(renamed))
-            _judge(night, has.arrivals, admitted, refused, (before, before.union(renamed, apart)), found)
+            total += len(arrived)
+            settled += len(apart)
+            settled += len(admitted) + len(refused) + _duplicates(arrived, [*admitted, *refused], before.union(renamed))
+            _judge(night, has.arrivals, admitted, refused, (before, before.union(renamed, apart)), breaks)
         elif night in span and (has.cases or has.quarantine):
-            found["nights with cases or refused rows and no arrivals"].append(night)
+            breaks["nights with cases or refused rows and no arrivals"].append(night)
         before.update(admitted)
         ids.update(row["case_id"] for row in has.cases or ())
-    link.counted = (came, kept)
-    for words, several in found.items():
-        link.expect_none(words, several)
+    link.counted = (total, settled)
+    for mismatch, several in breaks.items():
+        link.expect_none(mismatch, several)
     link.expect_none("cases admitted more than once", (case for case, times in ids.items() if times > 1))
-    if came != kept and not link.breaks:
-        link.expect_none("arrivals that are not as many as what became of them", [f"{came} and {kept}"])
+    if total != settled and not link.breaks:
+        link.expect_none("arrivals that are not as many as what became of them", [f"{total} and {settled}"])
     return link
 
 
 def _duplicates(arrived: Sequence[str], sorted_: Sequence[str], before: set[str]) -> int:
     """Rows whose content came before: in this night, or as a case of an earlier one."""
     repeated = len(arrived) - len(set(arrived))
-    return repeated + len({each for each in arrived if each in before and each not in set(sorted_)})
+    return repeated + len({digest for digest in arrived if digest in before and digest not in set(sorted_)})
 
 
-def _kept_apart(arrived: Sequence[str], sorted_: set[str], before: set[str]) -> set[str]:
+def _incomparable(arrived: Sequence[str], sorted_: set[str], before: set[str]) -> set[str]:
     """Contents under a key that went nowhere, where earlier cases' are without one: only who has the key can tell."""
-    if all(each.startswith(_KEYED) for each in before):
+    if all(digest.startswith(_KEYED) for digest in before):
         return set()
-    return {each for each in arrived if each.startswith(_KEYED) and each not in sorted_ and each not in before}
+    return {
+        digest for digest in arrived if digest.startswith(_KEYED) and digest not in sorted_ and digest not in before
+    }
 
 
 def _judge(
@@ -203,21 +207,21 @@ def _judge(
     arrivals: Rows,
     admitted: Sequence[str],
     refused: Sequence[str],
-    known: tuple[set[str], set[str]],
-    found: dict[str, list[str]],
+    earlier: tuple[set[str], set[str]],
+    breaks: dict[str, list[str]],
 ) -> None:
-    """Adds what is wrong with a night; `known` are the contents of earlier nights, and those under earlier names."""
-    before, let_go = known
+    """Adds what is wrong with a night; `earlier` are the contents of earlier nights, and those under earlier names."""
+    before, let_go = earlier
     arrived = {row["row_sha256"] for row in arrivals}
-    kept = {*admitted, *refused}
+    settled = {*admitted, *refused}
     for row in arrivals:
-        if row["row_sha256"] not in kept and row["row_sha256"] not in let_go:
-            found["arrivals that are neither case nor refused nor a duplicate"].append(f"{row['file']}:{row['line']}")
-    for words, some in (("cases of no arrival", admitted), ("refused rows of no arrival", refused)):
-        found[words] += [f"{night} {digest[:12]}" for digest in {*some} - arrived]
+        if row["row_sha256"] not in settled and row["row_sha256"] not in let_go:
+            breaks["arrivals that are neither case nor refused nor a duplicate"].append(f"{row['file']}:{row['line']}")
+    for mismatch, some in (("cases of no arrival", admitted), ("refused rows of no arrival", refused)):
+        breaks[mismatch] += [f"{night} {digest[:12]}" for digest in {*some} - arrived]
         doubled = [digest for digest, times in Counter(some).items() if times > 1]
-        found[f"{words.split()[0]} there more than once"] += [f"{night} {digest[:12]}" for digest in doubled]
-    found["rows both admitted and refused"] += [f"{night} {digest[:12]}" for digest in {*admitted} & {*refused}]
-    found["cases whose content an earlier night admitted"] += [
+        breaks[f"{mismatch.split()[0]} there more than once"] += [f"{night} {digest[:12]}" for digest in doubled]
+    breaks["rows both admitted and refused"] += [f"{night} {digest[:12]}" for digest in {*admitted} & {*refused}]
+    breaks["cases whose content an earlier night admitted"] += [
         f"{night} {digest[:12]}" for digest in {*admitted} & before
     ]

@@ -39,13 +39,13 @@ def reconcile(where: Where, workflows: Sequence[DeclaredWorkflow], span: Span) -
 
 def links(connection: Connection, where: Where, workflows: Sequence[DeclaredWorkflow], span: Span) -> Iterator[Link]:
     """The same over a connection that is there already."""
-    known, chained = keys_of_all(connection), facts(connection)
+    keys, chained = keys_of_all(connection), facts(connection)
     for declared in workflows:
         ledger = ledger_of(connection, declared.name, span)
         yield from _inside(declared, where, span, ledger)
-        yield check_deliveries(declared, span, ledger, known)
+        yield check_deliveries(declared, span, ledger, keys)
         if any(place.kind == "shop" for place in declared.places.values()):
-            yield check_book(declared.name, declared.places, span, ledger, where.book, known)
+            yield check_book(declared.name, declared.places, span, ledger, where.book, keys)
         yield check_facts(Link(declared.name, "ledger ↔ chain"), span, ledger, chained.get(declared.name, {}))
     yield check_chain(connection, where.checkpoints)
 
@@ -92,16 +92,16 @@ def _inside(declared: DeclaredWorkflow, where: Where, span: Span, ledger: dict[s
 
 def _under_earlier_names(declared: DeclaredWorkflow, where: Where) -> set[str]:
     """Contents of the cases that the workflow has under its earlier names; a table that is gone has none."""
-    whole, found = Span(None, None), set[str]()
+    whole, digests = Span(None, None), set[str]()
     for name in declared.earlier_names:
         rows, _ = lake_rows(where.lake_url, name, "cases", _COLUMNS["cases"], whole)
-        found |= {row["row_sha256"] for row in rows}
-    return found
+        digests |= {row["row_sha256"] for row in rows}
+    return digests
 
 
 def document(links: Sequence[Link]) -> Mapping[str, object]:
     """What was found, for scripts."""
     from dataclasses import asdict
 
-    told = [{**asdict(link), "holds": link.holds} for link in links]
-    return {"holds": all(link.holds for link in links), "links": told}
+    documents = [{**asdict(link), "holds": link.holds} for link in links]
+    return {"holds": all(link.holds for link in links), "links": documents}

@@ -111,15 +111,15 @@ class Link:
     breaks: list[Mismatch] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def expect_none(self, words: str, found: Iterable[object]) -> None:
+    def expect_none(self, mismatch: str, offenders: Iterable[object]) -> None:
         """A break, where anything was found."""
-        several = sorted({str(each) for each in found})
+        several = sorted({str(offender) for offender in offenders})
         if several:
-            self.breaks.append(Mismatch(words, len(several), several[:NAMED]))
+            self.breaks.append(Mismatch(mismatch, len(several), several[:NAMED]))
 
-    def note(self, words: str, count: int = 1) -> None:
+    def note(self, sentence: str, count: int = 1) -> None:
         if count:
-            self.notes.append(words)
+            self.notes.append(sentence)
 
     @property
     def holds(self) -> bool:

@@ -50,14 +50,14 @@ def check_decisions(
         "nights with decisions that were never decided whole",
         (night for night, cases in by_night.items() if cases and night in span and night not in decided_nights),
     )
-    told = [row for row in in_lake or () if row["night"] in span]
+    in_span = [row for row in in_lake or () if row["night"] in span]
     link.expect_none(
         "decisions of the lake that the ledger does not hold",
-        (r["case_id"] for r in told if r["case_id"] not in options),
+        (r["case_id"] for r in in_span if r["case_id"] not in options),
     )
     link.expect_none(
         "decisions of the lake with an option that the ledger never had for their case",
-        (r["case_id"] for r in told if r["case_id"] in options and r["option"] not in options[r["case_id"]]),
+        (r["case_id"] for r in in_span if r["case_id"] in options and r["option"] not in options[r["case_id"]]),
     )
     return link
 
@@ -85,21 +85,21 @@ def check_tasks(workflow: str, span: Span, ledger: Ledger) -> Link:
     link.expect_none("tasks answered more than once", (row["case_id"] for row in tasks if len(answers[row["id"]]) > 1))
     by_people = {key for key, row in decisions.items() if row["made_by"] != "policy"}
     here = {row["id"] for row in tasks}
-    said = {
+    answered = {
         (row["case_id"], row["decided_epoch"]): row["option"]
         for several in answers.values()
         for row in several
         if row["decided_epoch"] is not None and row["task_id"] in here
     }
-    link.expect_none("answers without the decision they made", (case for case, _ in said.keys() - by_people))
+    link.expect_none("answers without the decision they made", (case for case, _ in answered.keys() - by_people))
     link.expect_none(
         "decisions with another option than was answered",
-        (key[0] for key in said.keys() & by_people if said[key] != decisions[key]["option"]),
+        (key[0] for key in answered.keys() & by_people if answered[key] != decisions[key]["option"]),
     )
     spread = {row["case_id"] for row in ledger["members"]}
     link.expect_none(
         "decisions of people that nobody answered",
-        (case for case, epoch in by_people - said.keys() if case not in spread),
+        (case for case, epoch in by_people - answered.keys() if case not in spread),
     )
     return link
 
@@ -113,12 +113,12 @@ def check_actions(workflow: str, span: Span, ledger: Ledger) -> Link:
         if row["night"] in span and row["undoes"] is None:
             there[(row["case_id"], row["epoch"])].append(row)
     missing, extra, money, wanted_count = [], [], [], 0
-    known = set()
+    decided = set()
     for row in ledger["decisions"]:
         if row["night"] not in span:
             continue
         key = (row["case_id"], row["epoch"])
-        known.add(key)
+        decided.add(key)
         spec = specs.get(row["spec_hash"], {"options": None, "actions": None, "fields": None})
         wanted = Counter(
             ((spec["options"] or {}).get(row["option"]) or {}).get("actions") or () if spec["actions"] else ()
@@ -131,7 +131,7 @@ def check_actions(workflow: str, span: Span, ledger: Ledger) -> Link:
     link.counted = (wanted_count, sum(map(len, there.values())))
     link.expect_none("actions that a decision asks for and that are not there", missing)
     link.expect_none("actions that no decision asks for", extra)
-    link.expect_none("actions of no decision", (case for case, epoch in there.keys() - known if there[(case, epoch)]))
+    link.expect_none("actions of no decision", (case for case, epoch in there.keys() - decided if there[(case, epoch)]))
     link.expect_none("actions with other money than their decision's amount", money)
     return link
 
@@ -165,7 +165,7 @@ def check_releases(workflow: str, span: Span, ledger: Ledger) -> Link:
 # -- what arrived outside ----------------------------------------------------------------------------------------
 
 
-def check_deliveries(declared: DeclaredWorkflow, span: Span, ledger: Ledger, known: set[str]) -> Link:
+def check_deliveries(declared: DeclaredWorkflow, span: Span, ledger: Ledger, keys: set[str]) -> Link:
     """Every action that is done says so once, and lies in its folder once where that is a folder."""
     link = Link(declared.name, "actions ↔ deliveries")
     mine = [row for row in ledger["actions"] if row["night"] in span]
@@ -179,31 +179,31 @@ def check_deliveries(declared: DeclaredWorkflow, span: Span, ledger: Ledger, kno
     for name, place in declared.places.items():
         here = {row["key"]: row for row in mine if row["destination"] == name and row["live"]}
         if place.kind == "folder" and place.folder is not None:
-            _check_folder(link, name, place.folder, here, known)
+            _check_folder(link, name, place.folder, here, keys)
         elif place.kind != "shop" and here:
             link.note(f"what arrived at {name} is not looked at from here")
     return link
 
 
-def _check_folder(link: Link, name: str, folder: Path, here: Mapping[str, Mapping[str, Any]], known: set[str]) -> None:
+def _check_folder(link: Link, name: str, folder: Path, here: Mapping[str, Mapping[str, Any]], keys: set[str]) -> None:
     files = (
         {path.stem: path for path in folder.glob("*.json") if not path.name.startswith(".")} if folder.is_dir() else {}
     )
     done = {key for key, row in here.items() if row["state"] == "done"}
     link.expect_none(f"deliveries that are not in {name}", done - files.keys())
-    link.expect_none(f"files in {name} of no action", files.keys() - known)
+    link.expect_none(f"files in {name} of no action", files.keys() - keys)
     early = {
         key for key in files.keys() & here.keys() if here[key]["state"] in _NOT_LEFT and not here[key]["uncertain"]
     }
     link.expect_none(f"files in {name} of actions that have not left", early)
     link.expect_none(
         f"files in {name} that say something else than their action",
-        (key for key in files.keys() & here.keys() if _said(files[key].read_bytes()) != _sent(here[key])),
+        (key for key in files.keys() & here.keys() if _parsed(files[key].read_bytes()) != _sent(here[key])),
     )
 
 
 def check_book(
-    workflow: str, places: Mapping[str, Any], span: Span, ledger: Ledger, book: Path, known: set[str]
+    workflow: str, places: Mapping[str, Any], span: Span, ledger: Ledger, book: Path, keys: set[str]
 ) -> Link:
     """Every delivery to the fake shop stands in its book once, and the book holds nothing else of this workflow."""
     link = Link(workflow, "deliveries ↔ the shop's book")
@@ -221,7 +221,7 @@ def check_book(
     link.counted = (len(done), len(spanned))
     link.expect_none("deliveries that are not in the book", done - times.keys())
     link.expect_none("effects that happened more than once", (key for key, count in times.items() if count > 1))
-    link.expect_none("effects of no action", (key for key in times if key not in known))
+    link.expect_none("effects of no action", (key for key in times if key not in keys))
     link.expect_none("effects of actions that have not left",
                      (k for k in times.keys() & here.keys()
                       if here[k]["state"] in _NOT_LEFT and not here[k]["uncertain"]))  # fmt: skip
@@ -251,10 +251,10 @@ def _read(book: Path) -> tuple[list[_Effect], list[int], list[int]]:
     # what follows the last line break was cut off before anybody was told
     for number, line in enumerate(book.read_bytes().split(b"\n")[:-1], 1):
         try:
-            said = json.loads(line)
-            if "again" in said:
+            entry = json.loads(line)
+            if "again" in entry:
                 continue
-            effects.append(_Effect(said["effect"], str(said["key"]), said["said"]))
+            effects.append(_Effect(entry["effect"], str(entry["key"]), entry["said"]))
         except (ValueError, KeyError, TypeError):
             unread.append(number)
             continue
@@ -263,7 +263,7 @@ def _read(book: Path) -> tuple[list[_Effect], list[int], list[int]]:
     return effects, unread, out_of_turn[:1]
 
 
-def _said(content: bytes) -> Any:
+def _parsed(content: bytes) -> Any:
     try:
         return json.loads(content)
     except ValueError:

@@ -63,18 +63,18 @@ class GxContract:
         return run(frame, {rule.name: self._expectation(rule) for rule in chosen}, described)
 
     def _verdict(
-        self, rule: Rule, found: Expectation | None, missing: Sequence[str], advice: Mapping[str, str], rows: int
+        self, rule: Rule, verdict: Expectation | None, missing: Sequence[str], advice: Mapping[str, str], rows: int
     ) -> Expectation:
         if rule.kind in ("columns", "optional_columns"):
             lacking = [advice.get(name, f"{name}: its column is missing") for name in rule.fields if name in missing]
-            assert found is not None
-            systemic = rule.kind == "columns" and not found.passed
-            return replace(found, systemic=systemic, detail="; ".join(lacking), evaluated=rows)
-        if found is None:
+            assert verdict is not None
+            systemic = rule.kind == "columns" and not verdict.passed
+            return replace(verdict, systemic=systemic, detail="; ".join(lacking), evaluated=rows)
+        if verdict is None:
             lacking = [name for name in _reads(rule) if name in missing]
             detail = f"not looked at: the column of {', '.join(lacking)} is missing"
             return Expectation(rule.name, rule.column, rule.rule, passed=False, evaluated=0, detail=detail)
-        return found
+        return verdict
 
     def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
         values = {

@@ -37,13 +37,13 @@ def run(
     """
     import great_expectations as gx
 
-    for name, each in wanted.items():
-        each.meta = {"name": name}
+    for name, rule in wanted.items():
+        rule.meta = {"name": name}
     suite = gx.ExpectationSuite(name="contract", expectations=list(wanted.values()))
     batch = _frames().get_batch({"dataframe": frame})
-    found = batch.validate(suite, result_format=_RESULT_FORMAT)
+    validation = batch.validate(suite, result_format=_RESULT_FORMAT)
     # Great Expectations answers in an order of its own.
-    results = {_name_of(result): result for result in found.results}
+    results = {_name_of(result): result for result in validation.results}
     return {name: _verdict(name, *described[name], results[name], len(frame)) for name in wanted}
 
 
@@ -60,7 +60,7 @@ def true(column: str) -> GxExpectation:
 
 
 def _verdict(name: str, column: str | None, rule: str, result: Any, rows: int) -> Expectation:
-    raised = [told for told in _exceptions(result.exception_info) if told]
+    raised = [exception for exception in _exceptions(result.exception_info) if exception]
     if raised:
         detail = f"the rule {NOT_EVALUATED} ({raised[0]}); correct it in the spec's `contract` or `fields`"
         return Expectation(name, column, rule, passed=False, evaluated=0, systemic=True, detail=detail)
@@ -74,8 +74,8 @@ def _name_of(result: Any) -> str:
 
 def _exceptions(info: Mapping[str, Any]) -> list[str]:
     """The kinds of exceptions raised; their messages may quote cells and are left out."""
-    told = [info] if "raised_exception" in info else [each for each in info.values() if isinstance(each, Mapping)]
-    traces = [str(each.get("exception_traceback") or "unknown") for each in told if each.get("raised_exception")]
+    parts = [info] if "raised_exception" in info else [part for part in info.values() if isinstance(part, Mapping)]
+    traces = [str(part.get("exception_traceback") or "unknown") for part in parts if part.get("raised_exception")]
     return [trace.strip().rpartition("\n")[2].partition(":")[0] for trace in traces]
 
 

@@ -56,7 +56,7 @@ class OutputContract:
             wanted["row_count"] = expectation("ExpectTableRowCountToEqual", value=self.rows)
         columns = {name: column for name, (column, _) in self.tests.items()}
         columns |= {"case_id_has_value": CASE_ID, "case_id_once": CASE_ID}
-        described = {name: (columns.get(name), words) for name, words in self.words.items()}
+        described = {name: (columns.get(name), description) for name, description in self.words.items()}
         return list(run(looked_at, wanted, described).values())
 
 

@@ -57,13 +57,13 @@ def left_after(seconds: float, call: Callable[[], Result]) -> Result:
     Raises:
         TimeoutError: its time is over; it goes on by itself.
     """
-    told: Future[Result] = Future()
+    future: Future[Result] = Future()
 
     def run() -> None:
         try:
-            told.set_result(call())
+            future.set_result(call())
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller gets it
-            told.set_exception(error)
+            future.set_exception(error)
 
     threading.Thread(target=run, name="destination", daemon=True).start()
-    return told.result(seconds)
+    return future.result(seconds)

@@ -69,13 +69,13 @@ class FileDrop:
 
     def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         try:
-            return left_after(_LONGEST / 2, lambda: self._found(action))
+            return left_after(_LONGEST / 2, lambda: self._looked_up(action))
         except (TimeoutError, OSError) as error:
             return DeliveryResult(
                 DeliveryStatus.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked"
             )
 
-    def _found(self, action: ClaimedAction) -> DeliveryResult:
+    def _looked_up(self, action: ClaimedAction) -> DeliveryResult:
         return (
             self._same(action)
             if self._file(action).exists()

@@ -61,11 +61,11 @@ class _Exchange:
         self.left = self.left or event.endswith(_LEAVING)
 
     @property
-    def said(self) -> str:
-        words = bytes(self.body).decode("utf-8", "replace")
+    def response_text(self) -> str:
+        text = bytes(self.body).decode("utf-8", "replace")
         for secret in self.hidden:
-            words = words.replace(secret, _HIDDEN)
-        return words[:_RECEIPT]
+            text = text.replace(secret, _HIDDEN)
+        return text[:_RECEIPT]
 
 
 @declared_as(HttpDestination)
@@ -86,13 +86,13 @@ class HttpService:
 
     @classmethod
     def of(cls, part: HttpDestination, spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str]) -> Self:
-        known = environment(settings, environ)
-        url = expand(part.url, known)
-        allowed(part.secret, known, Use.SECRET)
+        variables = environment(settings, environ)
+        url = expand(part.url, variables)
+        allowed(part.secret, variables, Use.SECRET)
         return cls(
             url=url,
             secret=signing_secret(settings.keys, environ, part.secret, made_here=local(url)),
-            lookup=None if part.lookup is None else expand(part.lookup, known),
+            lookup=None if part.lookup is None else expand(part.lookup, variables),
             remembers_seconds=part.remembers_hours * 3600,
             timeout=part.timeout_seconds,
             attempts=part.attempts,
@@ -130,10 +130,10 @@ class HttpService:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": Webhook(self.secret).sign(str(action.key), now, body.decode()),
         }
-        told, went_wrong = self._exchanged("POST", self.url, body, headers)
-        if told.status is not None:
-            return _clocks(told, told.status, now) or _meaning(told, told.status)
-        if not told.left:
+        exchange, went_wrong = self._exchanged("POST", self.url, body, headers)
+        if exchange.status is not None:
+            return _clocks(exchange, exchange.status, now) or _meaning(exchange, exchange.status)
+        if not exchange.left:
             return DeliveryResult(DeliveryStatus.AGAIN, "unreachable", f"{went_wrong}: the service was not reached")
         return DeliveryResult(
             DeliveryStatus.UNKNOWN, "no_answer", f"{went_wrong}: sent, but no answer came", maybe=True
@@ -142,15 +142,15 @@ class HttpService:
     def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         if self.lookup is None:
             return None
-        told, went_wrong = self._exchanged("GET", self.lookup.replace("{key}", str(action.key)))
-        if told.status is None:
+        exchange, went_wrong = self._exchanged("GET", self.lookup.replace("{key}", str(action.key)))
+        if exchange.status is None:
             return DeliveryResult(DeliveryStatus.UNKNOWN, "no_answer", f"{went_wrong}: the fate could not be asked")
-        if told.status == HTTPStatus.NOT_FOUND:
+        if exchange.status == HTTPStatus.NOT_FOUND:
             return DeliveryResult(DeliveryStatus.AGAIN, "never_seen", "the service has never seen it")
-        if delivery_status(told.status) is DeliveryStatus.DONE:
-            return DeliveryResult(DeliveryStatus.DONE, receipt={"looked_up": told.said})
+        if delivery_status(exchange.status) is DeliveryStatus.DONE:
+            return DeliveryResult(DeliveryStatus.DONE, receipt={"looked_up": exchange.response_text})
         return DeliveryResult(
-            DeliveryStatus.UNKNOWN, "no_answer", f"asked for its fate, the service said {told.status}"
+            DeliveryStatus.UNKNOWN, "no_answer", f"asked for its fate, the service said {exchange.status}"
         )
 
     def _exchanged(
@@ -159,59 +159,59 @@ class HttpService:
         """What came of a request within its time, and the name of what went wrong, if anything."""
         import httpx
 
-        told = _Exchange(hidden=self._hidden)
+        exchange = _Exchange(hidden=self._hidden)
         try:
-            cancelled_after(self.timeout, lambda: self._exchange(told, method, url, body, headers))
+            cancelled_after(self.timeout, lambda: self._exchange(exchange, method, url, body, headers))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            return told, type(error).__name__
-        return told, ""
+            return exchange, type(error).__name__
+        return exchange, ""
 
     async def _exchange(
-        self, told: _Exchange, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
+        self, exchange: _Exchange, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
     ) -> None:
-        watched = {"trace": told.note}
+        watched = {"trace": exchange.note}
         async with self._client.stream(method, url, content=body, headers=headers, extensions=watched) as answer:
-            told.retry_after, told.date = answer.headers.get("retry-after", ""), answer.headers.get("date", "")
-            told.status = answer.status_code
+            exchange.retry_after, exchange.date = answer.headers.get("retry-after", ""), answer.headers.get("date", "")
+            exchange.status = answer.status_code
             async for part in answer.aiter_raw():
-                told.body += part[: _BODY - len(told.body)]
-                if len(told.body) >= _BODY:
+                exchange.body += part[: _BODY - len(exchange.body)]
+                if len(exchange.body) >= _BODY:
                     break
 
     def remembers(self, seconds: float) -> bool:
         return seconds < self.remembers_seconds
 
 
-def _clocks(told: _Exchange, status: int, now: datetime) -> DeliveryResult | None:
+def _clocks(exchange: _Exchange, status: int, now: datetime) -> DeliveryResult | None:
     """A refusal whose reason may be that the clocks differ, which is over once they are set; None where they agree."""
     if status not in _REFUSED_FOR_ITS_TIME:
         return None
     try:
-        theirs = parsedate_to_datetime(told.date)
+        theirs = parsedate_to_datetime(exchange.date)
         apart = (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)) - now
     except (ValueError, OverflowError):
         return None
     seconds = round(apart.total_seconds())
     if abs(seconds) <= _TOLERANCE:
         return None
-    words = f"the service said {status} and its clock and ours are {abs(seconds)} seconds apart; set this machine's"
-    return DeliveryResult(DeliveryStatus.AGAIN, "clocks_differ", words)
+    detail = f"the service said {status} and its clock and ours are {abs(seconds)} seconds apart; set this machine's"
+    return DeliveryResult(DeliveryStatus.AGAIN, "clocks_differ", detail)
 
 
-def _meaning(told: _Exchange, status: int) -> DeliveryResult:
+def _meaning(exchange: _Exchange, status: int) -> DeliveryResult:
     became = delivery_status(status)
     if became is DeliveryStatus.DONE:
-        return DeliveryResult(became, receipt={"status": status, "said": told.said})
-    words = f"the service said {status}"
+        return DeliveryResult(became, receipt={"status": status, "said": exchange.response_text})
+    detail = f"the service said {status}"
     # a server that fails may do so after the effect; one that is busy or refuses has done nothing
     return DeliveryResult(
-        became, f"http_{status}", words, wait=_asked_wait(told.retry_after), maybe=status >= _SERVER_FAILED
+        became, f"http_{status}", detail, wait=_asked_wait(exchange.retry_after), maybe=status >= _SERVER_FAILED
     )
 
 
-def _asked_wait(said: str) -> float | None:
+def _asked_wait(retry_after: str) -> float | None:
     try:
-        seconds = float(said)
+        seconds = float(retry_after)
     except ValueError:
         return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
@@ -219,17 +219,17 @@ def _asked_wait(said: str) -> float | None:
 
 def spellings(secret: str, *urls: str) -> tuple[str, ...]:
     """A secret, and the names, passwords and values in addresses, as a request may spell them; the longest first."""
-    found = {secret, secret.removeprefix(PREFIX)}
+    forms = {secret, secret.removeprefix(PREFIX)}
     for parts in map(urlsplit, urls):
         given = [part for part in (parts.username, parts.password) if part]
         if parts.password is not None:
             plain = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
-            found.add(base64.b64encode(plain.encode()).decode())
+            forms.add(base64.b64encode(plain.encode()).decode())
         given += [value for pair in parts.query.split("&") if (value := pair.partition("=")[2])]
         for value in given:
-            found |= {value, unquote(value), unquote_plus(value), quote(unquote(value), safe="")}
+            forms |= {value, unquote(value), unquote_plus(value), quote(unquote(value), safe="")}
     # what is shorter says nothing by itself, and would be struck from ordinary words
-    return tuple(sorted((each for each in found if len(each) >= _SHORTEST), key=lambda each: (-len(each), each)))
+    return tuple(sorted((form for form in forms if len(form) >= _SHORTEST), key=lambda form: (-len(form), form)))
 
 
 def local(url: str) -> bool:

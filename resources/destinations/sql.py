@@ -93,34 +93,34 @@ class SqlTable:
                 )
             self._table.create(connection, checkfirst=True)
             connection.execute(insert(self._table).values(**row).on_conflict_do_nothing(index_elements=["key"]))
-            return self._found(connection.scalar(self._kept(action)), action)
+            return self._compared(connection.scalar(self._fingerprint_query(action)), action)
 
     def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
         try:
-            kept = left_after(_EXCHANGE, lambda: self._asked(action))
+            fingerprint = left_after(_EXCHANGE, lambda: self._asked(action))
         except (DatabaseUnreachable, SQLAlchemyError, TimeoutError) as error:
             return DeliveryResult(
                 DeliveryStatus.UNKNOWN, "no_answer", f"{type(error).__name__}: the fate could not be asked"
             )
         return (
             DeliveryResult(DeliveryStatus.AGAIN, "never_seen", "no such row")
-            if kept is None
-            else self._found(kept, action)
+            if fingerprint is None
+            else self._compared(fingerprint, action)
         )
 
     def _asked(self, action: ClaimedAction) -> str | None:
         with begun(engine_of(self.url)) as connection:
             connection.execute(_BOUNDED)
-            return connection.scalar(self._kept(action))
+            return connection.scalar(self._fingerprint_query(action))
 
     def remembers(self, seconds: float) -> bool:
         return True
 
-    def _kept(self, action: ClaimedAction) -> Select[Any]:
+    def _fingerprint_query(self, action: ClaimedAction) -> Select[Any]:
         return select(self._table.c.fingerprint).where(self._table.c.key == action.key)
 
-    def _found(self, kept: str | None, action: ClaimedAction) -> DeliveryResult:
-        if kept == action.fingerprint:
+    def _compared(self, fingerprint: str | None, action: ClaimedAction) -> DeliveryResult:
+        if fingerprint == action.fingerprint:
             return DeliveryResult(DeliveryStatus.DONE, receipt={"table": self.name})
         return DeliveryResult(
             DeliveryStatus.REFUSED, "other_content", "a row with this key and another content is there"

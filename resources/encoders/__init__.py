@@ -94,7 +94,7 @@ def encoder_of(
     return ENCODERS[modality](given.pop("encoder"), **given, device=device, base=base)
 
 
-def _weights(name: str, base: Path | None, known: Iterable[str]) -> Weights:
+def _weights(name: str, base: Path | None, shipped: Iterable[str]) -> Weights:
     if name.startswith("hf:"):
         match = _HUB.fullmatch(name)
         if match is None:
@@ -107,5 +107,5 @@ def _weights(name: str, base: Path | None, known: Iterable[str]) -> Weights:
         return HubWeights(match["name"], match["revision"])
     folder = (base or Path()) / name
     if not folder.is_dir():
-        raise ValueError(f"encoder {name!r}: write {', '.join(known)}, hf:owner/name@commit, or a folder that exists")
+        raise ValueError(f"encoder {name!r}: write {', '.join(shipped)}, hf:owner/name@commit, or a folder that exists")
     return FolderWeights(folder)

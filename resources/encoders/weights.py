@@ -95,8 +95,8 @@ def json_of(folder: Path, name: str) -> dict[str, Any]:
     file = folder / name
     if not file.is_file():
         return {}
-    found = json.loads(file.read_text(encoding="utf-8"))
-    return found if isinstance(found, dict) else {"": found}
+    document = json.loads(file.read_text(encoding="utf-8"))
+    return document if isinstance(document, dict) else {"": document}
 
 
 def torch_device(name: str) -> torch.device:

@@ -79,10 +79,10 @@ def sync_folder(folder: Path) -> None:
 def read_object(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file; None where the file is missing, empty, half, or holds something else."""
     try:
-        said = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def set_aside(path: Path) -> Path:

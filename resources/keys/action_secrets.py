@@ -29,7 +29,7 @@ def signing_secret(keys: Path, environ: Mapping[str, str], variable: str, made_h
         return _checked(variable, given)
     if not made_here:
         raise SettingInvalid(f"{variable} is not set; set it to the secret that you share with the service (whsec_...)")
-    return _kept(keys / f"{variable.lower()}.secret")
+    return _stored_secret(keys / f"{variable.lower()}.secret")
 
 
 def _checked(variable: str, secret: str) -> str:
@@ -42,9 +42,9 @@ def _checked(variable: str, secret: str) -> str:
     return secret
 
 
-def _kept(file: Path) -> str:
-    kept = made_once(file, lambda: PREFIX.encode() + base64.b64encode(secrets.token_bytes(_BYTES)))
+def _stored_secret(file: Path) -> str:
+    content = made_once(file, lambda: PREFIX.encode() + base64.b64encode(secrets.token_bytes(_BYTES)))
     try:
-        return _checked(file.name, kept.decode("ascii").strip())
+        return _checked(file.name, content.decode("ascii").strip())
     except (SettingInvalid, ValueError):
         raise SettingInvalid(f"{file} holds no secret; put it back from your backup of the keys") from None

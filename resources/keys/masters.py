@@ -29,7 +29,7 @@ class Masters:
     def numbers(self) -> list[int]:
         """The versions there are, the newest last."""
         names = (_MASTER.fullmatch(path.name) for path in self.folder.glob("subject-master-*.key"))
-        return sorted(int(found[1]) for found in names if found is not None)
+        return sorted(int(match[1]) for match in names if match is not None)
 
     def newest(self, may_make: bool) -> tuple[int, bytes]:
         """Number and key of the newest master.

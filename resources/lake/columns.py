@@ -49,10 +49,10 @@ def agreed_schema(standing: pa.Schema, coming: pa.Schema, name: str, evolve: boo
             "give the column a new name, or move the table away and run its nights again"
         )
     if (added or missing) and not evolve:
-        said = [f"new: {', '.join(f.name for f in added)}"] if added else []
-        said += [f"missing: {', '.join(f.name for f in missing)}"] if missing else []
+        differences = [f"new: {', '.join(f.name for f in added)}"] if added else []
+        differences += [f"missing: {', '.join(f.name for f in missing)}"] if missing else []
         raise LakeSchemaChanged(
-            f"{name} would change its columns ({'; '.join(said)}) although its spec did not change. "
+            f"{name} would change its columns ({'; '.join(differences)}) although its spec did not change. "
             "If that is meant, declare it in the workflow's spec, which allows new columns and fills missing ones "
             "with null; if not, look at what the night's source or the asset's code changed"
         )

@@ -61,8 +61,8 @@ def error_number(error: BaseException) -> int | None:
     """The operating system's number, which delta-rs hands on inside its message only."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    found = _ERRNO.search(str(error))
-    return int(found.group(1)) if found else None
+    match = _ERRNO.search(str(error))
+    return int(match.group(1)) if match else None
 
 
 def _advice(number: int | None, uri: str) -> str:
@@ -89,9 +89,9 @@ def reachable(uri: str, doing: str) -> Iterator[None]:
     except (DeltaError, OSError) as error:
         # Only the first lines: delta-rs appends a Rust backtrace, object stores whole HTTP bodies.
         lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
-        said = " ".join(lines[:3])[:300]
+        message = " ".join(lines[:3])[:300]
         raise LakeUnavailable(
-            f"cannot {doing} {uri}: {_advice(error_number(error), uri)}. Nothing half-written is visible. ({said})"
+            f"cannot {doing} {uri}: {_advice(error_number(error), uri)}. Nothing half-written is visible. ({message})"
         ) from error
 
 
@@ -100,8 +100,8 @@ def digest_of(path: str) -> str | None:
 
     The table's log names the file, so it says by which bytes, without being asked again.
     """
-    found = _DIGEST.search(path)
-    return found.group(1) if found else None
+    match = _DIGEST.search(path)
+    return match.group(1) if match else None
 
 
 def checked() -> ParquetFragmentScanOptions:

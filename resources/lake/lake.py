@@ -143,13 +143,13 @@ class DeltaLake:
         """
         uri = self.uri(workflow, asset)
         rows = _rows_of(table, _valid_night(night))
-        kept = {_NIGHT: night, _ROWS: rows.num_rows, _NOTE: {**(note or {})}}
+        metadata = {_NIGHT: night, _ROWS: rows.num_rows, _NOTE: {**(note or {})}}
 
         def replace(standing: DeltaTable | None) -> int:
             if standing is None:
                 standing = self.store.create(uri, rows.schema, [NIGHT])
             schema = agreed_schema(_schema(standing), rows.schema, f"{workflow}/{asset}", evolve)
-            return self._commit_night(standing, uri, night, fitted(rows, schema), kept)
+            return self._commit_night(standing, uri, night, fitted(rows, schema), metadata)
 
         version = self.store.commit(uri, replace)
         # Two first writers of one night do not conflict for Delta, which then keeps both: the later one writes again.
@@ -194,11 +194,11 @@ class DeltaLake:
 
     def night_commits(self, workflow: str, asset: str) -> dict[str, list[tuple[int, datetime]]]:
         """The versions that replaced each night, with their times (UTC), in order; as far back as history is kept."""
-        found: dict[str, list[tuple[int, datetime]]] = {}
+        versions: dict[str, list[tuple[int, datetime]]] = {}
         for commit in reversed(self.history(workflow, asset)):
             if commit.night is not None:
-                found.setdefault(commit.night, []).append((commit.version, commit.time))
-        return found
+                versions.setdefault(commit.night, []).append((commit.version, commit.time))
+        return versions
 
     def last_note(self, workflow: str, asset: str) -> Mapping[str, str]:
         """The note of the last night written; empty if none was."""
@@ -242,7 +242,7 @@ class DeltaLake:
         table = self.store.open(uri)
         return 0 if table is None else len(table.file_uris(file_pruning_predicate=[(NIGHT, "=", night)]))
 
-    def _commit_night(self, table: DeltaTable, uri: str, night: str, rows: pa.Table, kept: dict[str, Any]) -> int:
+    def _commit_night(self, table: DeltaTable, uri: str, night: str, rows: pa.Table, metadata: dict[str, Any]) -> int:
         from deltalake import CommitProperties, Schema, Transaction
 
         # Two first writers of a night take nothing out, so delta-rs sees no conflict and would keep the rows of both:
@@ -256,7 +256,7 @@ class DeltaLake:
             partition_by=[NIGHT],
             partition_filters=[(NIGHT, "=", night)],
             commit_properties=CommitProperties(
-                custom_metadata={**kept, _FILE: added.path}, app_transactions=one_at_a_time
+                custom_metadata={**metadata, _FILE: added.path}, app_transactions=one_at_a_time
             ),
         )
         return _version_with(table, added.path)

@@ -139,7 +139,7 @@ class SealedLake(DeltaLake):
         """
         if self._personal(workflow) is None or not hashes:
             return [*hashes]
-        return [str(each) for each in self.keyring.hashes(hashes)]
+        return [str(keyed) for keyed in self.keyring.hashes(hashes)]
 
     def under_key(self, workflow: str, table: pa.Table) -> pa.Table:
         """A table as it lies in the lake with its hashes under the key; the same table where they are already."""
@@ -153,8 +153,8 @@ class SealedLake(DeltaLake):
             plain = pc.invert(pc.starts_with(column, KEYED))
             if not pc.any(plain).as_py():
                 continue
-            found = self.keyring.hashes(column.filter(pc.fill_null(plain, False)).to_pylist())
-            put = pc.replace_with_mask(column, pc.fill_null(plain, False), pa.array(found, column.type))
+            keyed = self.keyring.hashes(column.filter(pc.fill_null(plain, False)).to_pylist())
+            put = pc.replace_with_mask(column, pc.fill_null(plain, False), pa.array(keyed, column.type))
             table = table.set_column(table.column_names.index(name), table.schema.field(name), put)
         return table
 
@@ -234,9 +234,9 @@ class SealedLake(DeltaLake):
         table = _with(table, RAW, self._doubly(owners, RAW, raw, rests))
         if REASONS in table.column_names:
             # a reason quotes what it refuses, and a torn row has a name where a number should be
-            said = [json.dumps(reasons or [], ensure_ascii=False) for reasons in table[REASONS].to_pylist()]
-            plain = [json.dumps([mask(without_values(reason)) for reason in json.loads(each)]) for each in said]
-            sealed = self._doubly(owners, REASONS, said, plain)
+            quoted = [json.dumps(reasons or [], ensure_ascii=False) for reasons in table[REASONS].to_pylist()]
+            plain = [json.dumps([mask(without_values(reason)) for reason in json.loads(reasons)]) for reasons in quoted]
+            sealed = self._doubly(owners, REASONS, quoted, plain)
             table = _with(table, REASONS, [[token] for token in sealed], pa.list_(pa.string()))
         return table
 
@@ -251,11 +251,11 @@ class SealedLake(DeltaLake):
         if RAW in table.column_names and table.num_rows:
             table = _with(table, RAW, self._undoubled(RAW, table[RAW].to_pylist()))
         if REASONS in table.column_names and table.num_rows:
-            said = table[REASONS].to_pylist()
-            at = [row for row, reasons in enumerate(said) if reasons and len(reasons) == 1 and row_parts(reasons[0])]
-            for row, reasons in zip(at, self._undoubled(REASONS, [said[row][0] for row in at]), strict=True):
-                said[row] = json.loads(reasons)
-            table = _with(table, REASONS, said, pa.list_(pa.string()))
+            by_row = table[REASONS].to_pylist()
+            at = [row for row, reasons in enumerate(by_row) if reasons and len(reasons) == 1 and row_parts(reasons[0])]
+            for row, reasons in zip(at, self._undoubled(REASONS, [by_row[row][0] for row in at]), strict=True):
+                by_row[row] = json.loads(reasons)
+            table = _with(table, REASONS, by_row, pa.list_(pa.string()))
         return table
 
     def _undoubled(self, column: str, values: list[str]) -> list[str]:
@@ -264,8 +264,8 @@ class SealedLake(DeltaLake):
         opened = self.keyring.open_column(column, [whole for whole, _ in parts.values()])
         left = {row: parts[row][1] for row, text in zip(parts, opened, strict=True) if text is None}
         rests = self.keyring.open_column(REST + column, list(left.values()))
-        found = dict(zip(parts, opened, strict=True)) | dict(zip(left, rests, strict=True))
-        return [str(found.get(row, text)) for row, text in enumerate(values)]
+        readable = dict(zip(parts, opened, strict=True)) | dict(zip(left, rests, strict=True))
+        return [str(readable.get(row, text)) for row, text in enumerate(values)]
 
 
 if TYPE_CHECKING:

@@ -101,12 +101,12 @@ class LakeVectorStore:
         )
 
     def _read(self, table: DeltaTable, keys: Sequence[str]) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
+        by_key: dict[str, np.ndarray] = {}
         for part, rows, names in self._find(table, keys):
             with reachable(table.table_uri, "read"):
                 vectors = unpack(_take(part, rows))
-            found.update(zip(names, vectors, strict=True))
-        return found
+            by_key.update(zip(names, vectors, strict=True))
+        return by_key
 
     def _find(self, table: DeltaTable, keys: Sequence[str]) -> list[tuple[Any, np.ndarray, list[str]]]:
         """Where the keys are: per file, the file, row numbers in rising order, and the keys in the same order."""
@@ -148,8 +148,8 @@ def _take(part: Any, rows: np.ndarray) -> pa.ChunkedArray:
     needed = np.unique(groups)
     starts = np.concatenate([[0], ends])[:-1]
     # Where each needed group begins once the others are left out.
-    kept = np.concatenate([[0], np.cumsum([part.row_groups[i].num_rows for i in needed])])[:-1]
-    local = rows - starts[groups] + kept[np.searchsorted(needed, groups)]
+    begins = np.concatenate([[0], np.cumsum([part.row_groups[i].num_rows for i in needed])])[:-1]
+    local = rows - starts[groups] + begins[np.searchsorted(needed, groups)]
     column = part.subset(row_group_ids=needed.tolist()).to_table(columns=["vector"], fragment_scan_options=checked())[
         "vector"
     ]

@@ -102,8 +102,8 @@ def url_as(url: str, role: str) -> str:
     """
     parsed = make_url(url)
     before = parsed.query.get("options", ())
-    said = [before] if isinstance(before, str) else [*before]
-    return parsed.update_query_dict({"options": " ".join([*said, f"-c role={role}"])}).render_as_string(
+    options = [before] if isinstance(before, str) else [*before]
+    return parsed.update_query_dict({"options": " ".join([*options, f"-c role={role}"])}).render_as_string(
         hide_password=False
     )
 
@@ -252,11 +252,11 @@ def begun(engine: Engine) -> Iterator[Connection]:
 
 def reason(error: DBAPIError, url: URL) -> str:
     """What the server said, on one line and without a password."""
-    words = " ".join(str(error.orig).split())
+    message = " ".join(str(error.orig).split())
     for secret in (url.password, *(url.query.get(key) for key in _SECRETS)):
         if isinstance(secret, str) and secret:
-            words = words.replace(secret, "***")
-    return words
+            message = message.replace(secret, "***")
+    return message
 
 
 def _unreachable(url: URL, error: DBAPIError) -> DatabaseUnreachable:

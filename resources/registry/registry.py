@@ -57,14 +57,14 @@ class MlflowRegistry:
         check_formats(training.files)
         workflow, night, whole = training.workflow, training.night, digest(training.files)
         with self._client() as client:
-            found = self._version_of(client, workflow, night, whole)
-            if found is None:
+            version = self._version_of(client, workflow, night, whole)
+            if version is None:
                 run_id = self._log_run(client, training)
                 made = {_UNTIL: training.knows_until, _MAKER: training.trained_by or "dagster"}
                 tags = {_NIGHT: night, _DIGEST: whole, **made}
-                found = self._register(client, workflow, run_id, {**tags, _SIGNATURE: self._signed(workflow, tags)})
-            client.set_registered_model_alias(workflow, CHALLENGER, found.version)
-            return _plain(client, workflow, found)
+                version = self._register(client, workflow, run_id, {**tags, _SIGNATURE: self._signed(workflow, tags)})
+            client.set_registered_model_alias(workflow, CHALLENGER, version.version)
+            return _plain(client, workflow, version)
 
     def trained(self, workflow: str, night: str) -> list[ModelVersion]:
         """The versions that were trained on a night, newest first.
@@ -73,8 +73,8 @@ class MlflowRegistry:
             DatabaseUnreachable: MLflow's database does not answer.
         """
         with self._client() as client:
-            found = client.search_model_versions(f"name = '{workflow}' AND tag.{_NIGHT} = '{night}'")
-            ordered = sorted(found, key=lambda version: int(version.version), reverse=True)
+            versions = client.search_model_versions(f"name = '{workflow}' AND tag.{_NIGHT} = '{night}'")
+            ordered = sorted(versions, key=lambda version: int(version.version), reverse=True)
             return [_plain(client, workflow, version) for version in ordered]
 
     def version(self, workflow: str, version: str) -> ModelVersion | None:
@@ -113,7 +113,7 @@ class MlflowRegistry:
             DatabaseUnreachable: MLflow's database does not answer.
         """
         with self._client() as client, tempfile.TemporaryDirectory() as folder:
-            if not any(found.path == _MODEL_CARD for found in client.list_artifacts(model.run_id)):
+            if not any(artifact.path == _MODEL_CARD for artifact in client.list_artifacts(model.run_id)):
                 return ""
             return Path(client.download_artifacts(model.run_id, _MODEL_CARD, folder)).read_text(encoding="utf-8")
 
@@ -216,15 +216,15 @@ class MlflowRegistry:
         """The workflow's experiment; another process may make it at the same time."""
         from mlflow.exceptions import MlflowException
 
-        found = client.get_experiment_by_name(workflow)
-        if found is None:
+        experiment = client.get_experiment_by_name(workflow)
+        if experiment is None:
             try:
                 return client.create_experiment(workflow, artifact_location=self._location(workflow))
             except MlflowException:
-                found = client.get_experiment_by_name(workflow)
-                if found is None:
+                experiment = client.get_experiment_by_name(workflow)
+                if experiment is None:
                     raise
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def _location(self, workflow: str) -> str:
         root = self.artifact_root
@@ -263,30 +263,30 @@ class MlflowRegistry:
     def _version_of(self, client: MlflowClient, workflow: str, night: str, whole: str) -> MlflowVersion | None:
         """The version of this very training, if it was registered before and its files are still there."""
         wanted = f"name = '{workflow}' AND tag.{_NIGHT} = '{night}' AND tag.{_DIGEST} = '{whole}'"
-        for found in client.search_model_versions(wanted):
-            if digest(_downloaded(client, str(found.run_id))) == whole:
-                return found
+        for registered in client.search_model_versions(wanted):
+            if digest(_downloaded(client, str(registered.run_id))) == whole:
+                return registered
         return None
 
 
-def _plain(client: MlflowClient, workflow: str, found: MlflowVersion) -> ModelVersion:
+def _plain(client: MlflowClient, workflow: str, registered: MlflowVersion) -> ModelVersion:
     return ModelVersion(
         workflow=workflow,
-        version=str(found.version),
-        night=found.tags[_NIGHT],
-        digest=found.tags[_DIGEST],
-        run_id=str(found.run_id),
-        metrics=dict(client.get_run(str(found.run_id)).data.metrics),
-        knows_until=found.tags.get(_UNTIL, ""),
-        trained_by=found.tags.get(_MAKER, ""),
-        signature=found.tags.get(_SIGNATURE, ""),
+        version=str(registered.version),
+        night=registered.tags[_NIGHT],
+        digest=registered.tags[_DIGEST],
+        run_id=str(registered.run_id),
+        metrics=dict(client.get_run(str(registered.run_id)).data.metrics),
+        knows_until=registered.tags.get(_UNTIL, ""),
+        trained_by=registered.tags.get(_MAKER, ""),
+        signature=registered.tags.get(_SIGNATURE, ""),
     )
 
 
 def _statement(workflow: str, tags: Mapping[str, str]) -> bytes:
     """What is signed: whatever a version says of itself that somebody decides by."""
-    said = {name: tags.get(name, "") for name in (_NIGHT, _DIGEST, _UNTIL, _MAKER)}
-    return json.dumps({"model of": workflow, **said}, sort_keys=True).encode()
+    claims = {name: tags.get(name, "") for name in (_NIGHT, _DIGEST, _UNTIL, _MAKER)}
+    return json.dumps({"model of": workflow, **claims}, sort_keys=True).encode()
 
 
 def _dataset_input(dataset: pd.DataFrame, workflow: str, night: str) -> Any:

@@ -44,23 +44,23 @@ class ReportFolder:
         return f"{self._address}/{terms.workflow}/{night}.html"
 
     def _workflows(self) -> list[WorkflowIndex]:
-        found = []
+        workflows = []
         for folder in sorted(path for path in self._folder.iterdir() if path.is_dir()):
             read = [_line(file) for file in sorted(folder.glob("*.json"))]
             lines = [line for line in read if line is not None]
             if lines:
                 rows = tuple(row for _, _, row in lines)
-                found.append(WorkflowIndex(folder.name, lines[-1][0], lines[-1][1], rows))
-        return found
+                workflows.append(WorkflowIndex(folder.name, lines[-1][0], lines[-1][1], rows))
+        return workflows
 
 
 def _line(file: Path) -> tuple[str, str, IndexRow] | None:
     """Title, currency and row of one night; None for a file that was set aside."""
-    said = read_object(file)
+    entry = read_object(file)
     try:
-        if said is None:
+        if entry is None:
             raise ValueError("no JSON object")
-        return _text(said["title"]), _text(said["currency"]), TypeAdapter(IndexRow).validate_python(said["row"])
+        return _text(entry["title"]), _text(entry["currency"]), TypeAdapter(IndexRow).validate_python(entry["row"])
     except (ValueError, KeyError, TypeError):
         workflow, night = file.parent.name, file.stem
         aside = set_aside(file)
@@ -72,7 +72,7 @@ def _line(file: Path) -> tuple[str, str, IndexRow] | None:
         return None
 
 
-def _text(said: Any) -> str:
-    if not isinstance(said, str):
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
         raise TypeError("no text")
-    return said
+    return value

@@ -137,8 +137,8 @@ def _portion(rows: list[SourceRow], night: str, name: str, digest: str, left_out
         # Sorted, so that re-ordered columns are the same content.
         content = sorted((name, canonical(cell)) for name, cell in row.cells.items() if name not in left_out)
         # A broken line is not the same as a whole one that happens to hold the same cells.
-        told = [content, row.problem] if row.problem else content
-        hashes.append(hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest())
+        hashed = [content, row.problem] if row.problem else content
+        hashes.append(hashlib.sha256(json.dumps(hashed, separators=(",", ":")).encode()).hexdigest())
     count = len(lines)
     columns = [[night] * count, [name] * count, [digest] * count, lines, hashes, raws, problems]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, ARRIVALS, strict=True)]
@@ -152,12 +152,12 @@ def stamp(path: Path, name: str) -> tuple[int, int, int]:
         SourceUnreadable: it is gone or may not be read.
     """
     try:
-        found: stat_result = path.stat()
+        status: stat_result = path.stat()
     except OSError as error:
         raise SourceUnreadable(
             f"{name}: {error.strerror or 'cannot be read'}; deliver it, or correct the spec"
         ) from error
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _unchanged(path: Path, name: str, before: tuple[int, int, int]) -> None:

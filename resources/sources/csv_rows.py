@@ -106,13 +106,13 @@ def _delimiter(source: _Source, declared: str, reading: Reading) -> str:
     first = next(source, None)
     if first is None:
         return declared
-    told = _SEP.fullmatch(first.text.rstrip("\r\n"))
-    if told is None:
+    match = _SEP.fullmatch(first.text.rstrip("\r\n"))
+    if match is None:
         source.give_back([first])
         return declared
     reading.passed_over += 1
-    delimiter = "\t" if told[1] == "\\t" else told[1]
-    reading.note(f"the first line says sep={told[1]}")
+    delimiter = "\t" if match[1] == "\\t" else match[1]
+    reading.note(f"the first line says sep={match[1]}")
     return delimiter
 
 
@@ -142,10 +142,10 @@ def _before_header(
     else:
         at = next((n for n, line in enumerate(ahead) if line.text.strip("\r\n")), 0)
         best = max(range(len(ahead)), key=lambda n: named[n], default=at)
-        found = named[at : at + 1] == [0] and named[best] >= min(2, len(keys)) and 2 * named[best] >= len(keys)
+        recognized = named[at : at + 1] == [0] and named[best] >= min(2, len(keys)) and 2 * named[best] >= len(keys)
         # A page around a table is no preamble: it stops the night, as any file of another kind does.
         passed = "".join(line.text for line in ahead[at:best])[:HEAD]
-        if found and best > at and not looks_like(passed.encode("utf-8", "replace"), how.format):
+        if recognized and best > at and not looks_like(passed.encode("utf-8", "replace"), how.format):
             at = best
             reading.note(f"the header is line {ahead[at].number}")
     source.give_back(ahead[at:])
@@ -193,7 +193,7 @@ def _records(source: _Source, delimiter: str, reading: Reading) -> Iterator[_Rec
                 continue
             unclosed += 1
             if unclosed > _MAX_UNCLOSED:
-                yield from (_Record([each], [], _NEVER_CLOSED) for each in feed.taken)
+                yield from (_Record([physical], [], _NEVER_CLOSED) for physical in feed.taken)
                 continue
             source.give_back(feed.taken[1:])
             yield _Record([line], [], _NEVER_CLOSED)

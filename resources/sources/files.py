@@ -30,8 +30,8 @@ class NightFiles:
 
     def of(self, night: str) -> list[Path]:
         """The files of a night, in a fixed order; hidden ones are being written and do not count."""
-        found = self.folder.glob(night_glob(self.pattern, date.fromisoformat(night)))
-        return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+        paths = self.folder.glob(night_glob(self.pattern, date.fromisoformat(night)))
+        return sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
 
     def nights(self) -> list[str]:
         """The nights there are files for, in order."""

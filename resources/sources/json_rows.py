@@ -132,8 +132,8 @@ class _Names:
             self._known[keys] = names
         return self._known[keys]
 
-    def tell(self, found: dict[str, str]) -> None:
-        self._reading.columns.update(dict.fromkeys(found))
+    def note_columns(self, columns: dict[str, str]) -> None:
+        self._reading.columns.update(dict.fromkeys(columns))
 
 
 def _row(line: PhysicalLine, text: str, names: _Names) -> SourceRow:
@@ -149,20 +149,20 @@ def _row(line: PhysicalLine, text: str, names: _Names) -> SourceRow:
 
 def _as_row(number: int, text: str, value: Any, names: _Names, problem: str | None) -> SourceRow:
     if problem or not isinstance(value, dict) or len(value) > MAX_COLUMNS:
-        kept, wrong = cleaned([text])
+        shown, wrong = cleaned([text])
         many = f"has more than {MAX_COLUMNS:,} keys" if isinstance(value, dict) and not problem else None
-        return bounded(SourceRow(number, {"line": kept[0]}, wrong or problem or many or "is no JSON object"))
+        return bounded(SourceRow(number, {"line": shown[0]}, wrong or problem or many or "is no JSON object"))
     keys = names.of(tuple(value))
     clean, wrong = cleaned([*keys, *(as_string(cell) for cell in value.values())])
     within = inside(value, names.wanted)
-    names.tell(within)
+    names.note_columns(within)
     within = dict(zip(within, cleaned(list(within.values()))[0], strict=True))
     return bounded(SourceRow(number, dict(zip(clean[: len(keys)], clean[len(keys) :], strict=True)), wrong, within))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         # Which of the two is meant nobody can say; the last one would be taken silently.
         raise _Twice
-    return found
+    return members

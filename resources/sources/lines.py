@@ -30,14 +30,14 @@ _LOOKED_AT = 4096
 _KEPT = "pipeline-kept"
 
 
-def _kept(error: UnicodeError) -> tuple[str, int]:
+def _as_surrogates(error: UnicodeError) -> tuple[str, int]:
     """Bytes that are not of the encoding as lone surrogates, U+DC00 and the byte, in every encoding."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
 
 
-codecs.register_error(_KEPT, _kept)
+codecs.register_error(_KEPT, _as_surrogates)
 
 
 class Readable(Protocol):
@@ -61,8 +61,8 @@ class Reading:
     delimiter: str | None = None
     detected: dict[str, None] = field(default_factory=dict)
 
-    def note(self, words: str) -> None:
-        self.detected[words] = None
+    def note(self, detail: str) -> None:
+        self.detected[detail] = None
 
 
 @dataclass(frozen=True)

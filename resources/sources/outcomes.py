@@ -48,7 +48,7 @@ class OutcomeColumns:
     values: Mapping[str, str]
 
 
-def told_outcomes(
+def parsed_outcomes(
     rows: pa.Table, columns: OutcomeColumns, spec: WorkflowSpec, source: str, until: datetime
 ) -> ArrivedOutcomes:
     """Rows that each tell an outcome, and those that could not be used.
@@ -68,24 +68,24 @@ def told_outcomes(
         missing=schema.missing,
     )
     ids = case_ids([[row.get(columns.case) for row in cells]], by_hand)
-    told = Field(_KNOWN_AT, FieldType.TIME, columns.known_at)
-    known = parse([row.get(columns.known_at) for row in cells], told, schema)
+    time_field = Field(_KNOWN_AT, FieldType.TIME, columns.known_at)
+    known_at = parse([row.get(columns.known_at) for row in cells], time_field, schema)
     frame = _frame(rows, cells, ids.values, columns.label, columns.values, schema)
-    frame["known_at"], frame["true_at"] = known.values, pd.NaT
+    frame["known_at"], frame["true_at"] = known_at.values, pd.NaT
     reasons: dict[int, str] = {**dict.fromkeys(frame.index[frame["value"].isna()].tolist(), "has no label")}
-    reasons |= dict.fromkeys(frame.index[known.absent].tolist(), f"{_KNOWN_AT}: missing")
+    reasons |= dict.fromkeys(frame.index[known_at.absent].tolist(), f"{_KNOWN_AT}: missing")
     if columns.true_at is not None:
         when = parse(
             [row.get(columns.true_at) for row in cells], Field(_TRUE_AT, FieldType.TIME, columns.true_at), schema
         )
         frame["true_at"] = when.values
-        late = (when.values > known.values).to_numpy(bool)
+        late = (when.values > known_at.values).to_numpy(bool)
         reasons |= when.unreadable
         reasons |= dict.fromkeys(frame.index[late].tolist(), f"{_TRUE_AT}: lies after {_KNOWN_AT}")
-    future = (known.values >= pd.Timestamp(until) + FUTURE_ALLOWED).to_numpy(bool)
+    future = (known_at.values >= pd.Timestamp(until) + FUTURE_ALLOWED).to_numpy(bool)
     reasons |= dict.fromkeys(frame.index[future].tolist(), FUTURE)
-    reasons |= known.unreadable | ids.unreadable
-    return _outcomes(frame, spec.labels, reasons, source, _told_apart)
+    reasons |= known_at.unreadable | ids.unreadable
+    return _outcomes(frame, spec.labels, reasons, source, _uncontradicted)
 
 
 class FilesOutcomes:
@@ -98,13 +98,13 @@ class FilesOutcomes:
         """As `ports.OutcomeSource.read`."""
         feed, files = self._feed, self._files()
         declared = outcome_columns(feed)
-        found = files.of(window.night)
+        paths = files.of(window.night)
         terms = FileTerms(declared=declared)
-        arrived = ArrivedRows.joined([read_file(path, feed, window.night, files.name(path), terms) for path in found])
+        arrived = ArrivedRows.joined([read_file(path, feed, window.night, files.name(path), terms) for path in paths])
         columns = OutcomeColumns(
             feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values
         )
-        return told_outcomes(arrived.rows, columns, self._spec, "files", window.end)
+        return parsed_outcomes(arrived.rows, columns, self._spec, "files", window.end)
 
     def nights(self) -> list[str]:
         """The nights for which there are outcome files, in order."""
@@ -139,25 +139,25 @@ class ColumnOutcomes:
             earliest = times.where(times < start, start)
         base_of = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
         known_at = base_of.copy()
-        for known in self._feed.known_at:
+        for moment in self._feed.known_at:
             base = start
-            if known.field != NIGHT:
-                base = self._times(known.field, cells)
+            if moment.field != NIGHT:
+                base = self._times(moment.field, cells)
             # Sources write 1990 for "never": nothing is known of a case before there is one.
             base = base.mask(base < earliest)
             open_rows = known_at.isna()
             base_of = base_of.where(~open_rows, base)
-            known_at = known_at.where(~open_rows, base + known.after)
+            known_at = known_at.where(~open_rows, base + moment.after)
         frame["known_at"] = known_at
         frame["true_at"] = base_of if self._feed.true_at is None else self._times(self._feed.true_at, cells)
         unknown = frame.index[known_at.isna()].tolist()
-        fields = ", ".join(known.field for known in self._feed.known_at)
+        fields = ", ".join(moment.field for moment in self._feed.known_at)
         reasons = dict.fromkeys(unknown, f"nothing says when it became known: {fields} have no readable value")
         late = (frame["true_at"] > frame["known_at"]).to_numpy(bool)
         reasons |= dict.fromkeys(frame.index[late].tolist(), f"{_TRUE_AT}: lies after {_KNOWN_AT}")
         reasons |= ids.unreadable
-        told = frame[frame["value"].notna()]
-        return _outcomes(told, self._spec.labels, reasons, f"column {self._feed.column}", _first_of_each)
+        labelled = frame[frame["value"].notna()]
+        return _outcomes(labelled, self._spec.labels, reasons, f"column {self._feed.column}", _first_of_each)
 
     def _times(self, name: str, cells: Sequence[Mapping[str, str]]) -> pd.Series:
         """A time field's values, null where a cell is empty or unreadable."""
@@ -201,13 +201,13 @@ def _outcomes(
         if isinstance(problem, str) or index in reasons:
             why[index] = problem if isinstance(problem, str) else reasons[index]
         elif label not in labels:
-            told = f"{str(value)[:_SHOWN]!r} is no label ({_listed(labels)})"
-            why[index] = f"{told}; add it to `outcome.values`, or correct the row"
-    kept, against = judge(frame.drop(index=list(why)))
+            mistake = f"{str(value)[:_SHOWN]!r} is no label ({_listed(labels)})"
+            why[index] = f"{mistake}; add it to `outcome.values`, or correct the row"
+    chosen, against = judge(frame.drop(index=list(why)))
     why |= against
     places = zip(frame.index.tolist(), frame["file"].tolist(), frame["line"].tolist(), strict=True)
     problems = [OutcomeProblem(file, line, why[index]) for index, file, line in places if index in why]
-    usable = frame.loc[kept].assign(source=source)
+    usable = frame.loc[chosen].assign(source=source)
     arrays = [pa.Array.from_pandas(usable[column.name], type=column.type) for column in OUTCOMES]
     return ArrivedOutcomes(pa.Table.from_arrays(arrays, schema=OUTCOMES), tuple(problems))
 
@@ -219,12 +219,12 @@ def _first_of_each(frame: pd.DataFrame) -> tuple[list[int], dict[int, str]]:
     return first.index.tolist(), dict.fromkeys(other.tolist(), SECOND)
 
 
-def _told_apart(frame: pd.DataFrame) -> tuple[list[int], dict[int, str]]:
+def _uncontradicted(frame: pd.DataFrame) -> tuple[list[int], dict[int, str]]:
     """Everything that became known, in order; less what contradicts something of the same case and time."""
     labels = frame.groupby([CASE_ID, _KNOWN_AT])["label"].transform("nunique")
     contrary = frame.index[labels > 1].tolist()
-    kept = frame[labels <= 1].drop_duplicates([CASE_ID, "label", _KNOWN_AT])
-    return kept.index.tolist(), dict.fromkeys(contrary, CONTRADICTION)
+    distinct = frame[labels <= 1].drop_duplicates([CASE_ID, "label", _KNOWN_AT])
+    return distinct.index.tolist(), dict.fromkeys(contrary, CONTRADICTION)
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -34,9 +34,9 @@ def overlooked(
     Raises:
         SourceUnreadable: a table is missing, a variable is not set, or a file went away meanwhile.
     """
-    found: list[Overlooked] = []
+    entries: list[Overlooked] = []
     if isinstance(spec.source, TableSource) and night is None:
-        found += _of_no_night(spec, settings, variables)
+        entries += _of_no_night(spec, settings, variables)
     declared = [feed for feed in (spec.source, spec.outcome) if isinstance(feed, FilesSource | FilesOutcome)]
     feeds = [NightFiles(place(feed.folder, spec, variables), feed.pattern) for feed in declared]
     # A file of the one may lie in the folder of the other, and be much like a name of both.
@@ -44,21 +44,21 @@ def overlooked(
     sure = {files.folder / miss.path for files, miss in misses if miss.sure}
     for files, miss in misses:
         if miss.sure or files.folder / miss.path not in sure:
-            found.append(Overlooked(miss.night, miss.sentence(files.pattern), miss.sure))
+            entries.append(Overlooked(miss.night, miss.sentence(files.pattern), miss.sure))
     for files in feeds:
-        found += _empty(files, night)
-        found += [] if night else _outside(spec, files)
-    return list(dict.fromkeys(each for each in found if night is None or each.night == night))
+        entries += _empty(files, night)
+        entries += [] if night else _outside(spec, files)
+    return list(dict.fromkeys(entry for entry in entries if night is None or entry.night == night))
 
 
 def _near(files: NightFiles, feeds: list[NightFiles], night: str | None) -> Iterator[NearMiss]:
-    def known(name: str) -> bool:
+    def is_read(name: str) -> bool:
         path = files.folder / name
         return any(path.is_relative_to(feed.folder) and feed.reads(feed.name(path)) for feed in feeds)
 
     names = _names(files.folder, files.pattern.count("/") + 2, night)
     likely = (name for name in names if night is None or (night[2:4] in name and night[-1] in name))
-    return near_misses(likely, files.pattern, known)
+    return near_misses(likely, files.pattern, is_read)
 
 
 def _names(folder: Path, depth: int, night: str | None) -> Iterator[str]:
@@ -80,15 +80,15 @@ def _names(folder: Path, depth: int, night: str | None) -> Iterator[str]:
 
 
 def _other_night(name: str, night: str | None) -> bool:
-    found = _ISO.search(name)
-    return night is not None and found is not None and found[0] != night
+    match = _ISO.search(name)
+    return night is not None and match is not None and match[0] != night
 
 
 def _empty(files: NightFiles, night: str | None) -> Iterator[Overlooked]:
-    for each in [night] if night else files.nights():
-        for path in files.of(each):
+    for of_night in [night] if night else files.nights():
+        for path in files.of(of_night):
             if not stamp(path, files.name(path))[0]:
-                yield Overlooked(each, f"{files.name(path)} has no bytes, not even a header; deliver it again")
+                yield Overlooked(of_night, f"{files.name(path)} has no bytes, not even a header; deliver it again")
 
 
 def _outside(spec: WorkflowSpec, files: NightFiles) -> Iterator[Overlooked]:
@@ -101,8 +101,8 @@ def _of_no_night(spec: WorkflowSpec, settings: Settings, variables: Mapping[str,
     counts = TableCases(spec, settings, variables, ()).rows_by_night()
     outside = {night: rows for night, rows in counts.items() if not spec.has_night(night)}
     if outside:
-        told = f"{sum(outside.values()):,} rows of {_nights(sorted(outside))} belong to no night: {_bounds(spec)}"
-        yield Overlooked(None, told)
+        sentence = f"{sum(outside.values()):,} rows of {_nights(sorted(outside))} belong to no night: {_bounds(spec)}"
+        yield Overlooked(None, sentence)
 
 
 def _nights(nights: list[str]) -> str:

@@ -87,7 +87,7 @@ def _by_arrow(scalar: pa.Scalar) -> Any:
     if pa.types.is_dictionary(kind):
         return _value(scalar.value)
     if isinstance(scalar, pa.ListScalar) and scalar.values is not None:
-        return [_value(each) for each in scalar.values]
+        return [_value(element) for element in scalar.values]
     if isinstance(scalar, pa.StructScalar):
         return {field: _value(scalar[field]) for field in kind.names}
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):

@@ -40,11 +40,11 @@ class FolderPhotos:
 
     def _looked_at(self, path: str) -> tuple[int, ...]:
         try:
-            found = (self.folder() / _usable(path)).stat()
+            status = (self.folder() / _usable(path)).stat()
         except (OSError, ValueError, PhotoUnreadable):
             # why it cannot be read is for `read` to say; while that stays so nothing has changed
             return ()
-        return found.st_size, found.st_mtime_ns, found.st_ino
+        return status.st_size, status.st_mtime_ns, status.st_ino
 
     def read(self, path: str) -> bytes:
         """The bytes of one photo. The path is not repeated in an error: names of files hold names of people.
@@ -55,12 +55,12 @@ class FolderPhotos:
         _usable(path)
         folder = self.folder()
         try:
-            found = (folder / path).resolve(strict=True)
-            if not found.is_relative_to(folder):
+            file = (folder / path).resolve(strict=True)
+            if not file.is_relative_to(folder):
                 raise PhotoUnreadable("outside the folder of the source")
-            if not found.is_file():
+            if not file.is_file():
                 raise PhotoUnreadable("not a file")
-            with found.open("rb") as photo:
+            with file.open("rb") as photo:
                 content = photo.read(MAX_PHOTO_BYTES + 1)
         except FileNotFoundError as error:
             raise PhotoUnreadable("missing") from error

@@ -65,7 +65,7 @@ def allowed(name: str, variables: Mapping[str, str], use: Use) -> None:
     Raises:
         SourceUnreadable: it may not; the message says what to set.
     """
-    listed = {each.strip() for each in variables.get(LIST, "").split(",")}
+    listed = {variable.strip() for variable in variables.get(LIST, "").split(",")}
     if not nameable(name, listed, use):
         raise SourceUnreadable(not_nameable(name, use))
 

@@ -27,7 +27,7 @@ from resources.sources.declared import case_columns
 from resources.sources.files import fingerprint
 from resources.sources.json_rows import jsonl_rows
 from resources.sources.lines import Reading
-from resources.sources.outcomes import OutcomeColumns, told_outcomes
+from resources.sources.outcomes import OutcomeColumns, parsed_outcomes
 from resources.sources.rows import SourceRow
 
 CONTRADICTED = "contradicts what the declared source says of its case at the same time, which is used"
@@ -64,8 +64,8 @@ class InboundCases:
         """As `ports.CaseSource.fingerprint`. Posted outcomes count too: one that comes after its night was run brings
         the night back. A night to which nothing was posted keeps the fingerprint of its declared source."""
         declared = self.declared.fingerprint(window)
-        known = self.posted.prints(self.spec.name, window.night) if self._prints is None else self._prints
-        posted = known.get(window.night)
+        prints = self.posted.prints(self.spec.name, window.night) if self._prints is None else self._prints
+        posted = prints.get(window.night)
         return fingerprint([declared, posted]) if posted else declared
 
     def nights_landed(self) -> list[str]:
@@ -96,8 +96,8 @@ class InboundOutcomes:
         parts = [arrivals(_rows(event, event.received_at.isoformat()), window.night, event.file, event.digest)
                  for event in events]  # fmt: skip
         columns = OutcomeColumns("case_id", "label", "known_at", "true_at", self.spec.outcome.values)
-        came = max(window.end, *(event.received_at for event in events))
-        posted = told_outcomes(pa.concat_tables(parts), columns, self.spec, POSTED_SOURCE, came)
+        until = max(window.end, *(event.received_at for event in events))
+        posted = parsed_outcomes(pa.concat_tables(parts), columns, self.spec, POSTED_SOURCE, until)
         return _merged(declared, posted, events)
 
 
@@ -117,31 +117,31 @@ def _rows(
             yield SourceRow(line, {"event": event.event_id, "row": str(line)}, FORGOTTEN)
             continue
         if known_at is not None:
-            told = json.loads(text)
-            text = json.dumps({**told, "known_at": told.get("known_at") or known_at})
+            outcome = json.loads(text)
+            text = json.dumps({**outcome, "known_at": outcome.get("known_at") or known_at})
         (row,) = jsonl_rows(BytesIO(text.encode()), _AS_POSTED, event.file, Reading(), declared)
         yield replace(row, line=line)
 
 
 def _merged(declared: ArrivedOutcomes, posted: ArrivedOutcomes, events: Sequence[PostedEvent]) -> ArrivedOutcomes:
     """Both; of what became known of a case at one and the same time, only what the declared source says."""
-    taken = {(row["case_id"], row["known_at"]): row["label"] for row in declared.rows.to_pylist()}
+    declared_labels = {(row["case_id"], row["known_at"]): row["label"] for row in declared.rows.to_pylist()}
     rows = posted.rows.to_pylist()
-    said = [taken.get((row["case_id"], row["known_at"])) for row in rows]
-    contrary = [row["case_id"] for row, label in zip(rows, said, strict=True) if label not in (None, row["label"])]
-    kept = posted.rows.filter(pa.array([label is None for label in said], pa.bool_()))
+    labels = [declared_labels.get((row["case_id"], row["known_at"])) for row in rows]
+    contrary = [row["case_id"] for row, label in zip(rows, labels, strict=True) if label not in (None, row["label"])]
+    unopposed = posted.rows.filter(pa.array([label is None for label in labels], pa.bool_()))
     problems = [*declared.problems, *posted.problems]
     where = _lines(events) if contrary else {}
     for case in contrary:
         file, line = where.get(case, (POSTED_SOURCE, 0))
         problems.append(OutcomeProblem(file, line, CONTRADICTED))
-    return ArrivedOutcomes(pa.concat_tables([declared.rows, kept]), tuple(problems))
+    return ArrivedOutcomes(pa.concat_tables([declared.rows, unopposed]), tuple(problems))
 
 
 def _lines(events: Sequence[PostedEvent]) -> dict[str, tuple[str, int]]:
     """Where the first outcome of each case was posted."""
-    found: dict[str, tuple[str, int]] = {}
+    places: dict[str, tuple[str, int]] = {}
     for event in events:
         for row in _rows(event):
-            found.setdefault(row.cells.get("case_id", "").strip(), (event.file, row.line))
-    return found
+            places.setdefault(row.cells.get("case_id", "").strip(), (event.file, row.line))
+    return places

@@ -85,7 +85,7 @@ def reading(url: URL, variable: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def told(error: BaseException, url: URL) -> str:
+def database_message(error: BaseException, url: URL) -> str:
     """What the database said, where its words speak of the query or the server and repeat no value."""
     if not isinstance(error, OperationalError | ProgrammingError):
         return ""

@@ -49,12 +49,12 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     folder = _folder(settings, spec) / night
-    kept = folder / (digest[:32] + "".join(_suffixes(file)))
-    if not kept.exists():
+    repair = folder / (digest[:32] + "".join(_suffixes(file)))
+    if not repair.exists():
         folder.mkdir(parents=True, exist_ok=True)
         # Hidden until whole: a sensor may read this folder at any moment.
-        write_whole(kept, file.read_bytes())
-    return kept
+        write_whole(repair, file.read_bytes())
+    return repair
 
 
 def repairs(settings: Settings, spec: WorkflowSpec, night: str) -> list[Path]:

@@ -76,12 +76,12 @@ def matched_names(names: Sequence[str], wanted: Collection[str], reading: Readin
     """The names of a file's columns, as the spec writes them where a name differs only in what nobody sees; where two
     columns would be the one meant, neither is."""
     missing = {canonical(name): name for name in wanted if name not in names}
-    found: dict[str, list[int]] = {}
+    positions: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         if name not in wanted and (key := canonical(name)) in missing:
-            found.setdefault(key, []).append(at)
+            positions.setdefault(key, []).append(at)
     result = list(names)
-    for key, places in found.items():
+    for key, places in positions.items():
         if len(places) == 1:
             result[places[0]] = missing[key]
             reading.note(f"the column {missing[key]} is written with other accents, blanks or capitals")
@@ -107,7 +107,7 @@ def _escape(match: re.Match[str]) -> str:
 
 def inside(values: Mapping[str, Any], paths: Collection[str]) -> dict[str, str]:
     """What stands at the paths that are no column themselves: `customer.name`, `items.0.price`."""
-    found = {}
+    cells = {}
     for path in paths:
         if path in values or "." not in path:
             continue
@@ -121,8 +121,8 @@ def inside(values: Mapping[str, Any], paths: Collection[str]) -> dict[str, str]:
             else:
                 value = None
         if value is not None:
-            found[path] = as_string(value)
-    return found
+            cells[path] = as_string(value)
+    return cells
 
 
 def as_string(value: Any) -> str:

@@ -62,7 +62,7 @@ class SqlCases:
     def _query(self, window: NightWindow) -> list[SourceRow]:
         import sqlalchemy as sa
 
-        from resources.sources.reading_database import BY_CURSOR, reading, shown, told
+        from resources.sources.reading_database import BY_CURSOR, database_message, reading, shown
 
         source = self._spec.source
         assert isinstance(source, SqlSource)
@@ -72,14 +72,14 @@ class SqlCases:
                 bounds = {"start": window.start, "end": window.end}
                 result = connection.execute(sa.text(source.query), bounds, execution_options=BY_CURSOR)
                 names = unique_names(list(result.keys()))
-                found = sorted(self._bounded(result))
+                records = sorted(self._bounded(result))
         except (sa.exc.SQLAlchemyError, ImportError) as error:
-            words = told(error, url)
+            message = database_message(error, url)
             raise SourceUnreadable(
                 f"{self._spec.name}: the query against {shown(url)} failed ({type(error).__name__}"
-                f"{': ' * bool(words)}{words}); check {variable} and `source.query`"
+                f"{': ' * bool(message)}{message}); check {variable} and `source.query`"
             ) from None
-        return [SourceRow(line, dict(zip(names, cells, strict=True))) for line, cells in enumerate(found, start=1)]
+        return [SourceRow(line, dict(zip(names, cells, strict=True))) for line, cells in enumerate(records, start=1)]
 
     def _url(self) -> URL:
         from resources.sources.reading_database import reading_url

@@ -127,15 +127,15 @@ class TableCases:
         nights = self._nights(rows, file.spread)
         order = np.argsort(nights, kind="stable")
         nights = nights[order]
-        taken = rows.take(pa.array(order))
-        taken = taken.set_column(0, ARRIVALS.field("night"), pa.array(nights.tolist(), pa.string()))
+        ordered = rows.take(pa.array(order))
+        ordered = ordered.set_column(0, ARRIVALS.field("night"), pa.array(nights.tolist(), pa.string()))
         unique, begins, counts = np.unique(nights, return_index=True, return_counts=True)
         spans = zip(unique.tolist(), begins.tolist(), counts.tolist(), strict=True)
         (reading,) = arrived.readings
-        raws = taken.column("raw").to_pylist()
+        raws = ordered.column("raw").to_pylist()
         lines = np.array([lines_of(raw, reading.delimiter) for raw in raws], dtype=np.int64)
         starts = {night: (begin, count) for night, begin, count in spans}
-        return _Placed(taken.combine_chunks(), starts, reading, lines)
+        return _Placed(ordered.combine_chunks(), starts, reading, lines)
 
     def _nights(self, rows: pa.Table, spread: Spread | None) -> np.ndarray:
         schema = self._spec.case_schema

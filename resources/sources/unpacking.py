@@ -44,17 +44,17 @@ class Unpacked:
 
     def read(self, size: int) -> bytes:
         try:
-            found: bytes = self._inner.read(size)
+            content: bytes = self._inner.read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, OSError, pa.ArrowException) as error:
             if not self._packer:
                 raise SourceUnreadable(f"{self._name}: cannot be read ({type(error).__name__})") from error
             raise SourceUnreadable(
                 f"{self._name}: no whole {self._packer} file, it may be half-written or truncated; deliver it again"
             ) from error
-        self._read += len(found)
+        self._read += len(content)
         if self._read > self._most:
             raise SourceUnreadable(f"{self._name}: more than {self._most // 1024**3} GiB unpacked; split it")
-        return found
+        return content
 
     def tell(self) -> int:
         """Bytes read so far."""

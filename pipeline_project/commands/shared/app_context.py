@@ -70,15 +70,15 @@ def prepare() -> AppContext:
     """
     chosen = settings()
     usable(chosen.home)
-    found, taken = migrated(chosen)
-    if taken:
+    databases, adopted = migrated(chosen)
+    if adopted:
         complain(
-            f"The audit chain took in {taken:,} rows of a ledger from before it vouched for all of it, once: "
+            f"The audit chain took in {adopted:,} rows of a ledger from before it vouched for all of it, once: "
             "`pipeline audit search --kind adopted` shows them."
         )
-    environ = {**chosen.to_environ(), **_tool_environ(chosen, found)}
+    environ = {**chosen.to_environ(), **_tool_environ(chosen, databases)}
     os.environ.update(environ)
-    return AppContext(chosen, found, environ)
+    return AppContext(chosen, databases, environ)
 
 
 def usable(home: Path) -> Path:
@@ -99,15 +99,15 @@ def usable(home: Path) -> Path:
     return home
 
 
-def _tool_environ(chosen: Settings, found: Databases) -> dict[str, str]:
+def _tool_environ(chosen: Settings, databases: Databases) -> dict[str, str]:
     """What plain `dagster` and `mlflow` need to find this home; telemetry is off everywhere, idle threads sleep."""
     home = chosen.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     write_whole(home / "dagster.yaml", _instance_config(chosen.dagster_yaml))
     return {
         "DAGSTER_HOME": str(home),
-        "PIPELINE_DAGSTER_POSTGRES_URL": found.dagster_url,
-        "MLFLOW_TRACKING_URI": found.mlflow_url,
+        "PIPELINE_DAGSTER_POSTGRES_URL": databases.dagster_url,
+        "MLFLOW_TRACKING_URI": databases.mlflow_url,
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -69,9 +69,9 @@ def _finite(value: Any) -> Any:
     if is_dataclass(value):
         return {field.name: _finite(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
+        return {str(key): _finite(nested) for key, nested in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [_finite(nested) for nested in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -185,8 +185,8 @@ def _reasons(events: Iterable[Any]) -> Iterator[str]:
     for check in _stopping(events):
         yield f"{check.check_name}: {check.description or 'not passed'}"
     for step, error in _errors(events):
-        words = error.message.strip().splitlines()[0]
-        yield f"{step}: {words.rpartition(f'{error.cls_name}: ')[2]}"
+        message = error.message.strip().splitlines()[0]
+        yield f"{step}: {message.rpartition(f'{error.cls_name}: ')[2]}"
 
 
 def _errors(events: Iterable[Any]) -> Iterator[tuple[str, Any]]:

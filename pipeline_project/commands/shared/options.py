@@ -24,16 +24,16 @@ def example(*commands: str) -> str:
     return paragraph("Examples:" if len(commands) > 1 else "Example:", list(commands))
 
 
-def port_option(words: str) -> Any:
-    return typer.Option(min=1, max=65535, metavar="PORT", help=words)
+def port_option(description: str) -> Any:
+    return typer.Option(min=1, max=65535, metavar="PORT", help=description)
 
 
-def night_option(words: str, name: str) -> Any:
-    return typer.Option(name, formats=["%Y-%m-%d"], metavar="NIGHT", help=words)
+def night_option(description: str, name: str) -> Any:
+    return typer.Option(name, formats=["%Y-%m-%d"], metavar="NIGHT", help=description)
 
 
-def count(words: str, most: int, least: int = 10) -> Any:
-    return typer.Option(min=least, max=most, metavar="COUNT", help=words)
+def count(description: str, most: int, least: int = 10) -> Any:
+    return typer.Option(min=least, max=most, metavar="COUNT", help=description)
 
 
 Workflow = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The name of a workflow, for instance returns.")]

@@ -33,7 +33,7 @@ class Privacy:
 
     def cases_of(self, pseudonym: str) -> dict[str, list[tuple[str, str]]]:
         """Night and id of a subject's cases, by workflow, in every workflow with personal fields."""
-        found: dict[str, list[tuple[str, str]]] = {}
+        by_workflow: dict[str, list[tuple[str, str]]] = {}
         for name, spec in workflows().specs.items():
             fields = PersonalFields.of(spec.case_schema)
             if fields is None or fields.subject is None:
@@ -41,8 +41,8 @@ class Privacy:
             cases = self.lake.read_span(name, "cases", None, _FOR_EVER, [NIGHT, CASE_ID, fields.subject])
             rows = [] if cases is None else cases.to_pylist()
             if theirs := [(row[NIGHT], row[CASE_ID]) for row in rows if row[fields.subject] == pseudonym]:
-                found[name] = theirs
-        return found
+                by_workflow[name] = theirs
+        return by_workflow
 
 
 def open_privacy() -> Privacy:

@@ -26,8 +26,8 @@ def signed_in(
     """
     signer = context.stores.people.verify(person, _password(person, file, refused))
     if role not in signer.roles:
-        words = role.replace("_", " ")
-        raise refused(f"{signer.name} is no {words}; an admin grants that role: pipeline people grant {person} {role}")
+        title = role.replace("_", " ")
+        raise refused(f"{signer.name} is no {title}; an admin grants that role: pipeline people grant {person} {role}")
     return signer
 
 

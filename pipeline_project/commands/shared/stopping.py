@@ -39,7 +39,7 @@ def ends_on_sigterm(patience: float = PATIENCE) -> Iterator[None]:
     heard, hearing = socket.socketpair()
     hearing.setblocking(False)
     # Dagster gives SIGTERM whatever handler SIGINT has, and a shell lets what it runs in the background ignore that one
-    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
     # told as the signal comes in, also while the main thread computes and no handler written in Python can run
     before_us = signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
     over = threading.Event()
@@ -51,8 +51,8 @@ def ends_on_sigterm(patience: float = PATIENCE) -> Iterator[None]:
     finally:
         over.set()
         signal.set_wakeup_fd(before_us)
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         hearing.close()
         watch.join()
         heard.close()
