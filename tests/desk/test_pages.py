@@ -162,6 +162,29 @@ def test_a_cluster_is_decided_and_its_sample_looks_like_any_task(house: DeskHous
     assert "looked at" in ada.get("/clusters").text
 
 
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/tasks/1/answer", {**GOOD, "version": "1", "claim": "0" * 32, "label": ""}),
+        ("/tasks/1/answer", {**GOOD, "version": "1", "claim": ""}),
+        ("/clusters/returns/c-like", {**GOOD, "reason": ""}),
+        ("/people", {"name": "", "role": "reviewer", "password": "long enough, too"}),
+        ("/people", {"name": "cleo", "role": "", "password": "long enough, too"}),
+        ("/sign-in", {"name": "ada", "password": ""}),
+    ],
+)
+def test_a_field_left_empty_is_missing(ada: Client, path: str, form: dict[str, str]) -> None:
+    answered = ada.submit(path, **form)
+    assert answered.status_code == 422 and "That form is not complete" in answered.text
+
+
+def test_a_list_asked_for_with_empty_fields_is_the_whole_list(ada: Client) -> None:
+    for path in ("/?workflow=&why=&state=&after=&said=", "/audit?case=&person=&kind=&workflow=&since=&until=&before="):
+        assert ada.get(path).status_code == 200
+    assert ada.get("/actions?workflow=&state=&night=&said=gone").text.count("It goes out again.") == 1
+    assert ada.get("/actions?after=").status_code == 422
+
+
 def test_the_kill_switch_needs_a_reason_and_is_kept(house: DeskHouse, ada: Client) -> None:
     assert ada.submit("/nights/returns/switch", stop="true", reason="").status_code == 422
     assert ada.submit("/nights/returns/switch", stop="true", reason="supplier recall").status_code == 303

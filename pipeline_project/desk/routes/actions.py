@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from pipeline_project.desk.access import needs
 from pipeline_project.desk.dependencies import DoorsDep, SessionDep
@@ -22,31 +23,33 @@ PAGE = 50
 _SAID = {"asked": "Asked: a second person must agree.", "gone": "It goes out again.", "dry": "Nothing was changed."}
 
 
+class ActionsQuery(BaseModel, frozen=True):
+    """Which actions are listed; `after` is the id that the page before ended with."""
+
+    workflow: str = ""
+    state: str = ""
+    night: str = ""
+    after: int = 0
+    notice: str = Field(default="", alias="said")
+
+
 @router.get("/actions", dependencies=[LOOKS])
-def actions(
-    request: Request,
-    doors: DoorsDep,
-    workflow: str = "",
-    state: str = "",
-    night: str = "",
-    after: int = 0,
-    said: str = "",
-) -> Response:
+def actions(request: Request, doors: DoorsDep, query: Annotated[ActionsQuery, Query()]) -> Response:
     """Actions, the destinations they go to, and what waits for a second person."""
-    chosen = {"workflow": workflow, "state": state, "night": night}
-    rows = doors.outbox.listed(workflow or None, state or None, night or None, after, PAGE)
+    workflow, night = query.workflow or None, query.night or None
+    rows = doors.outbox.listed(workflow, query.state or None, night, query.after, PAGE)
     return page(
         request,
         "actions.html",
         rows=rows,
-        counts=doors.outbox.counts(workflow or None, night or None),
-        chosen=chosen,
+        counts=doors.outbox.counts(workflow, night),
+        chosen=query.model_dump(include={"workflow", "state", "night"}),
         states=STATES,
         desks=doors.desks,
         destinations=doors.outbox.destinations(),
-        asked=doors.outbox.asked(workflow or None),
+        asked=doors.outbox.asked(workflow),
         older=rows[-1].id if len(rows) == PAGE else None,
-        said=_SAID.get(said),
+        said=_SAID.get(query.notice),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response
+from pydantic import BaseModel
 
 from pipeline_project.desk.access import needs
 from pipeline_project.desk.dependencies import DoorsDep
@@ -17,31 +19,33 @@ router = APIRouter()
 PAGE = 50
 
 
+class AuditQuery(BaseModel, frozen=True):
+    """Which entries are listed; days as `2025-03-01`, `before` as `batch:position`."""
+
+    case: str = ""
+    person: str = ""
+    kind: str = ""
+    workflow: str = ""
+    since: str = ""
+    until: str = ""
+    before: str = ""
+
+
 @router.get("/audit", dependencies=[needs(PersonRole.AUDITOR, PersonRole.ADMIN)])
-def audit(
-    request: Request,
-    doors: DoorsDep,
-    case: str = "",
-    person: str = "",
-    kind: str = "",
-    workflow: str = "",
-    since: str = "",
-    until: str = "",
-    before: str = "",
-) -> Response:
+def audit(request: Request, doors: DoorsDep, query: Annotated[AuditQuery, Query()]) -> Response:
     """Entries of the chain, newest first."""
-    first, last = _day(since), _day(until)
+    first, last = _day(query.since), _day(query.until)
     sought = doors.sought(
-        case_id=case or None,
-        person=person or None,
-        kind=kind or None,
-        workflow=workflow or None,
+        case_id=query.case or None,
+        person=query.person or None,
+        kind=query.kind or None,
+        workflow=query.workflow or None,
         since=first,
         until=last + timedelta(days=1) if last else None,
     )
-    entries = doors.trail.search(sought, PAGE, _before(before))
-    chosen = {"case": case, "person": person, "kind": kind, "workflow": workflow, "since": since, "until": until}
-    return page(request, "audit.html", found=entries, chosen=chosen, desks=doors.desks)
+    trail_page = doors.trail.search(sought, PAGE, _before(query.before))
+    chosen = query.model_dump(exclude={"before"})
+    return page(request, "audit.html", found=trail_page, chosen=chosen, desks=doors.desks)
 
 
 @router.get("/why/{workflow}/{case:path}", dependencies=[needs()])

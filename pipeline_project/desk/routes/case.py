@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from pipeline_project.desk.access import needs
 from pipeline_project.desk.backend import Doors
@@ -32,6 +33,17 @@ _SAID = {
 
 Token = Annotated[UUID, Form(alias="claim")]
 Version = Annotated[int, Form()]
+
+
+class AnswerForm(BaseModel, frozen=True):
+    """What a person answers, with the claim that it is answered under."""
+
+    version: int
+    token: UUID = Field(alias="claim")
+    label: str = Field(max_length=48)
+    option: str = Field(max_length=48)
+    reason: str = Field(max_length=48)
+    note: str = Field(default="", max_length=LONGEST_NOTE // 8)
 
 
 @router.get(
@@ -89,25 +101,16 @@ def reveal(
 
 
 @router.post("/tasks/{task_id}/answer", dependencies=[ANSWERS])
-def answer(
-    doors: DoorsDep,
-    session: SessionDep,
-    task_id: int,
-    version: Version,
-    token: Token,
-    label: Annotated[str, Form(max_length=48)],
-    option: Annotated[str, Form(max_length=48)],
-    reason: Annotated[str, Form(max_length=48)],
-    note: Annotated[str, Form(max_length=LONGEST_NOTE // 8)] = "",
-) -> Response:
+def answer(doors: DoorsDep, session: SessionDep, task_id: int, form: Annotated[AnswerForm, Form()]) -> Response:
     """Takes the answer and goes on to the next task."""
     person = session.person
     task = _task(doors, task_id)
     desk = desk_of(doors, task.workflow)
-    text = note.strip()
-    sealed_note = doors.keyring.seal([task.subject], f"note/{task.workflow}", [text])[0] if text else None
-    claim = TaskClaim(task_id, version, token, person.name)
-    done = doors.answers.answer(claim, Answer(option, label, reason, sealed_note), desk.rules(doors.people.reviewers()))
+    note = form.note.strip()
+    sealed_note = doors.keyring.seal([task.subject], f"note/{task.workflow}", [note])[0] if note else None
+    claim = TaskClaim(task_id, form.version, form.token, person.name)
+    chosen = Answer(form.option, form.label, form.reason, sealed_note)
+    done = doors.answers.answer(claim, chosen, desk.rules(doors.people.reviewers()))
     notice = "proposed" if done.proposal else "decided"
     following = doors.tasks.next_task(person, task.workflow)
     return RedirectResponse(f"/?said={notice}" if following is None else place_of(following, notice), 303)

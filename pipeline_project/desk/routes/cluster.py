@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from pipeline_project.desk.access import needs
 from pipeline_project.desk.backend import Doors
@@ -23,6 +24,14 @@ router = APIRouter()
 REVIEWS = needs(PersonRole.REVIEWER)
 #: Members shown of each sort.
 SHOWN = 6
+
+
+class ClusterForm(BaseModel, frozen=True):
+    """What a person decides of a cluster."""
+
+    label: str = Field(max_length=48)
+    option: str = Field(max_length=48)
+    reason: str = Field(max_length=48)
 
 
 @router.get("/clusters", dependencies=[REVIEWS])
@@ -63,14 +72,13 @@ def decide(
     session: SessionDep,
     workflow: str,
     cluster: str,
-    label: Annotated[str, Form(max_length=48)],
-    option: Annotated[str, Form(max_length=48)],
-    reason: Annotated[str, Form(max_length=48)],
+    form: Annotated[ClusterForm, Form()],
 ) -> Response:
     """Decides the cluster; it spreads only if the blind sample proves that it may."""
     desk = desk_of(doors, workflow)
     rules = desk.rules(doors.people.reviewers())
-    doors.clusters.decide_cluster(workflow, cluster, session.person.name, ClusterAnswer(option, label, reason), rules)
+    chosen = ClusterAnswer(form.option, form.label, form.reason)
+    doors.clusters.decide_cluster(workflow, cluster, session.person.name, chosen, rules)
     return RedirectResponse("/clusters?said=decided", 303)
 
 

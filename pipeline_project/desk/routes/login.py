@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from pipeline_project.desk import known
@@ -24,6 +25,15 @@ router = APIRouter()
 _FORM, _NEXT = "form", "next"
 
 
+class SignInForm(BaseModel, frozen=True):
+    """Name and password; `token` is what the form was given, `next` where to go on to."""
+
+    name: str = Field(max_length=200)
+    password: str = Field(max_length=2000)
+    token: str = Field(default="", alias=_FORM, max_length=200)
+    next: str = Field(default="/", max_length=2000)
+
+
 @router.get("/sign-in", dependencies=[public()])
 async def ask(request: Request, frame: FrameDep, next: str = "/") -> Response:
     """The form, or the way to the provider."""
@@ -34,24 +44,16 @@ async def ask(request: Request, frame: FrameDep, next: str = "/") -> Response:
 
 
 @router.post("/sign-in", dependencies=[public()])
-async def sign_in(
-    request: Request,
-    doors: DoorsDep,
-    frame: FrameDep,
-    name: Annotated[str, Form(max_length=200)],
-    password: Annotated[str, Form(max_length=2000)],
-    form: Annotated[str, Form(max_length=200)] = "",
-    next: Annotated[str, Form(max_length=2000)] = "/",
-) -> Response:
+async def sign_in(request: Request, doors: DoorsDep, frame: FrameDep, form: Annotated[SignInForm, Form()]) -> Response:
     """Takes name and password; the session begins anew, whatever cookie came along."""
     if frame.provider is not None:
         raise HTTPException(404)
-    given, wanted = request.session.pop(_FORM, ""), own_path(next, frame.url)
-    if not own_origin(request, frame) or not given or not hmac.compare_digest(given.encode(), form.encode()):
+    given, wanted = request.session.pop(_FORM, ""), own_path(form.next, frame.url)
+    if not own_origin(request, frame) or not given or not hmac.compare_digest(given.encode(), form.token.encode()):
         return _form(request, frame, wanted, 403, "This form had grown old; try again.")
     try:
-        account = name.strip().lower()
-        person = await run_in_threadpool(doors.people.verify, account, password, _place(request, frame, account))
+        account = form.name.strip().lower()
+        person = await run_in_threadpool(doors.people.verify, account, form.password, _place(request, frame, account))
     except SignInRefused as error:
         return _form(request, frame, wanted, 401, str(error))
     return await _begin(request, doors, frame, person.name, wanted)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from pipeline_project.desk import known
 from pipeline_project.desk.access import needs
@@ -21,6 +22,16 @@ Role = Annotated[PersonRole, Form()]
 Password = Annotated[str, Form(max_length=1000)]
 
 
+class NewPersonForm(BaseModel, frozen=True):
+    """An account with its first role."""
+
+    name: str = Field(max_length=48)
+    role: PersonRole
+    shown: str = Field(default="", max_length=100)
+    email: str = Field(default="", max_length=200)
+    password: str = Field(default="", max_length=1000)
+
+
 @router.get("/people", dependencies=[RULES])
 def everyone(request: Request, doors: DoorsDep, frame: FrameDep) -> Response:
     """Every account with its roles, and how far people agree on cases shown twice."""
@@ -33,20 +44,12 @@ def everyone(request: Request, doors: DoorsDep, frame: FrameDep) -> Response:
 
 
 @router.post("/people", dependencies=[RULES])
-def add(
-    doors: DoorsDep,
-    frame: FrameDep,
-    session: SessionDep,
-    name: Annotated[str, Form(max_length=48)],
-    role: Role,
-    shown: Annotated[str, Form(max_length=100)] = "",
-    email: Annotated[str, Form(max_length=200)] = "",
-    password: Password = "",
-) -> Response:
+def add(doors: DoorsDep, frame: FrameDep, session: SessionDep, form: Annotated[NewPersonForm, Form()]) -> Response:
     """Adds somebody with one role; more are granted in the list."""
-    if not password and not (frame.provider and email):
+    if not form.password and not (frame.provider and form.email):
         raise PersonRefused("give a first password, or an e-mail address where people sign in at a provider")
-    account = NewAccount(name.strip().lower(), shown or name, [role], password or None, email or None)
+    name, shown = form.name.strip().lower(), form.shown or form.name
+    account = NewAccount(name, shown, [form.role], form.password or None, form.email or None)
     doors.people.add(account, session.person.name)
     return RedirectResponse("/people", 303)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from pipeline_project.desk.access import needs
 from pipeline_project.desk.dependencies import DoorsDep, SessionDep
@@ -26,25 +27,26 @@ _SAID = {
 }
 
 
+class QueueQuery(BaseModel, frozen=True):
+    """Which open tasks are listed; `after` is where the page before ended."""
+
+    workflow: str = ""
+    why: str = ""
+    state: str = ""
+    after: str = ""
+    notice: str = Field(default="", alias="said")
+
+
 @router.get(
     "/",
     dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER, PersonRole.AUDITOR, PersonRole.ADMIN)],
 )
-def queue(
-    request: Request,
-    doors: DoorsDep,
-    session: SessionDep,
-    workflow: str = "",
-    why: str = "",
-    state: str = "",
-    after: str = "",
-    said: str = "",
-) -> Response:
+def queue(request: Request, doors: DoorsDep, session: SessionDep, query: Annotated[QueueQuery, Query()]) -> Response:
     """Open tasks in the order in which they come, and what this person has to do with."""
     person = session.person
-    states = tuple(task_state for task_state in OPEN if task_state.value == state)
-    filters = QueueFilter(workflow=workflow or None, why=why or None, states=states)
-    queue_page = doors.tasks.queue(filters, PAGE, _after(after))
+    states = tuple(task_state for task_state in OPEN if task_state.value == query.state)
+    filters = QueueFilter(workflow=query.workflow or None, why=query.why or None, states=states)
+    queue_page = doors.tasks.queue(filters, PAGE, _after(query.after))
     return page(
         request,
         "queue.html",
@@ -53,8 +55,8 @@ def queue(
         desks=doors.desks,
         whys=[reason.value for reason in Reason],
         states=[task_state.value for task_state in OPEN],
-        chosen={"workflow": workflow, "why": why, "state": state},
-        said=_SAID.get(said),
+        chosen=query.model_dump(include={"workflow", "why", "state"}),
+        said=_SAID.get(query.notice),
     )
 
 
