@@ -92,3 +92,9 @@ def test_on_this_machine_the_secret_is_made(tmp_path: Path) -> None:
     assert left_alone == {}
     assert ("returns", "shop") in known
     assert (tmp_path / "keys" / "pipeline_shop_secret.secret").exists()
+
+
+def test_nothing_printed_holds_the_token_of_a_claim(call: Call, home: Home, dead: str) -> None:
+    (row,) = call("actions", NAME, "--json", **home.environ).document["actions"]
+    assert row["key"] == dead
+    assert not [name for name in row if "token" in name]

@@ -11,11 +11,10 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """One action, by column.
+    """One action, by column, but for the token of the dispatcher that has it: whoever knows that may settle it.
 
     Attributes:
         money: what it pays out; exact where it was read for a case's story.
-        claim_token: of the dispatcher that has it; None in a case's story.
     """
 
     id: int
@@ -40,7 +39,6 @@ class OutboxRow:
     uncertain: bool
     first_sent_at: datetime | None
     next_at: datetime
-    claim_token: UUID | None
     lease_until: datetime | None
     error_class: str | None
     error: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, select
 
@@ -39,7 +39,7 @@ class PostgresStories(LedgerStore):
             if not made:
                 return None
             tasks, proposed = case.rows(told.AskedTask, review_tasks), case.rows(told.ProposedAnswer, review_proposals)
-            sent = [replace(action, claim_token=None) for action in case.rows(OutboxRow, actions)]
+            sent = case.rows(OutboxRow, actions)
             asked, of_actions = [task.id for task in tasks], [action.id for action in sent]
             released = (releases.c.workflow == workflow, releases.c.night == made[0].night)
             return CaseStory(

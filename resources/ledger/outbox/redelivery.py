@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -189,7 +189,9 @@ class Steering(LedgerStore):
 
 def outbox_row(row: Row[*tuple[Any, ...]]) -> OutboxRow:
     """A row of `actions`."""
-    return OutboxRow(**{**row._asdict(), "money": float(row.money)})
+    return OutboxRow(
+        **{**{field.name: row._mapping[field.name] for field in fields(OutboxRow)}, "money": float(row.money)}
+    )
 
 
 def _go(connection: Connection, row: Row[Any], money: float, person: str) -> list[Fact]:
