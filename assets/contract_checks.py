@@ -13,13 +13,15 @@ from pipeline_project.ports.ledger import Ledger
 from pipeline_project.services.as_of import stored
 from pipeline_project.services.clearance import CheckFinding, leave_verdict
 from pipeline_project.spec import WorkflowSpec
-from pipeline_project.spec.output_contract import Noun, output_rules
+from pipeline_project.spec.output_contract import AssetName, output_rules
 
 #: The contract of one night, whose cases are given.
 ContractOf = Callable[[Contracts, pa.Table, str], Contract]
 
 
-def build_contract_checks(spec: WorkflowSpec, asset_name: Noun, contract_of: ContractOf) -> dg.AssetChecksDefinition:
+def build_contract_checks(
+    spec: WorkflowSpec, asset_name: AssetName, contract_of: ContractOf
+) -> dg.AssetChecksDefinition:
     """One check per rule over a table, and `<table>_contract`, which keeps the night from going on.
 
     Only that last check blocks: a blocking check that fails ends the step, and the other verdicts would be lost.

@@ -622,7 +622,7 @@ class Replays:
 
 @dataclass
 class Counts:
-    """`doors.NightChecker` with a verdict to order, or an error."""
+    """`ports.NightChecker` with a verdict to order, or an error."""
 
     links: list[Link] = field(default_factory=list)
     error: Exception | None = None

@@ -174,8 +174,8 @@ def _desk() -> Iterator[Callable[[bytes], None]]:
             url = server.start()
             upgrade(url)
             house = DeskHouse(PostgresLedger(url), Path(name) / "keys")
-            house.doors = replace(house.doors, photos=lambda _: Shop())
-            house.app.state.doors = house.doors
+            house.ports = replace(house.ports, photos=lambda _: Shop())
+            house.app.state.ports = house.ports
             house.ask("A-1", content={"photos": ["photo"]})
             anna, task = house.client(house.add("anna", PersonRole.REVIEWER)), house.tasks["A-1"]
             address = f"/tasks/{task}/photos/0?claim={anna.take(task)['claim']}"

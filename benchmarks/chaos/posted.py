@@ -129,7 +129,7 @@ class _House:
     def __init__(self, store: PostgresInbound, folder: Path, url: str) -> None:
         self.store, self.url = store, url
         limits = HookLimits(events=10_000_000)
-        self.door = TestClient(build_hooks_app(HookReceiver(store, lambda _: (SECRET,), limits)))
+        self.receiver = TestClient(build_hooks_app(HookReceiver(store, lambda _: (SECRET,), limits)))
         (folder / "in").mkdir()
         self.spec = claims(folder)
         self.source = InboundCases(self.spec, case_source(self.spec, Settings(home=folder / "home"), {}), store)
@@ -144,7 +144,7 @@ class _House:
             "webhook-timestamp": at,
             "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
         }
-        return self.door.post(f"/hooks/{FLOW}/arrivals", content=body, headers=headers).status_code
+        return self.receiver.post(f"/hooks/{FLOW}/arrivals", content=body, headers=headers).status_code
 
     def whole(self, night: date, case: str) -> bytes:
         at = f"{night}T12:00:00+01:00"

@@ -82,7 +82,7 @@ def stale_nights(instance: DagsterInstance, spec: WorkflowSpec, source: CaseSour
     return sorted(night for night, state in states.items() if is_stale(state))
 
 
-def late_photos(instance: DagsterInstance, spec: WorkflowSpec, door: Photos, nights: Iterable[str]) -> dict[str, str]:
+def late_photos(instance: DagsterInstance, spec: WorkflowSpec, photos: Photos, nights: Iterable[str]) -> dict[str, str]:
     """Those of the nights whose photos are not as they were when they were read, with what lies there now.
 
     Costs a look at every photo of these nights, so only a few nights are asked for (`domain.reconciling.in_turns`).
@@ -91,7 +91,7 @@ def late_photos(instance: DagsterInstance, spec: WorkflowSpec, door: Photos, nig
         return {}
     records = last_materializations(instance, spec, "embeddings", list(nights))
     read = {night: stamp for night, record in records.items() if (stamp := _landed(record)) is not None}
-    now = {night: door.photo_stamp(spec, night) for night in sorted(read)}
+    now = {night: photos.photo_stamp(spec, night) for night in sorted(read)}
     return {night: stamp for night, stamp in now.items() if stamp is not None and stamp != read[night]}
 
 

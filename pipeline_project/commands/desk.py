@@ -48,12 +48,12 @@ def serve_desk(port: int) -> int:
 def open_desk(context: AppContext, port: int) -> FastAPI:
     """The desk of a home, with every guard and every room."""
     from pipeline_project.commands.hooks import open_hook_receiver
-    from pipeline_project.container.desk import open_doors
+    from pipeline_project.container.desk import open_desk_ports
     from pipeline_project.desk.app import build_app
     from pipeline_project.desk.routes.hooks import PREFIX, build_hooks_router
 
     specs = workflows().specs
-    app = build_app(open_doors(context.stores, specs), frame_at(context, port), elsewhere=(PREFIX,))
+    app = build_app(open_desk_ports(context.stores, specs), frame_at(context, port), elsewhere=(PREFIX,))
     # after the desk's own rooms: the door's ticket is a signature, not a session
     app.include_router(build_hooks_router(open_hook_receiver()))
     return app

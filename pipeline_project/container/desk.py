@@ -13,7 +13,7 @@ from resources.files.small_files import made_once, set_aside
 
 if TYPE_CHECKING:
     from pipeline_project.container.owner import OwnerStores
-    from pipeline_project.desk.backend import Doors, Frame, Provider
+    from pipeline_project.desk.backend import DeskPorts, Frame, Provider
     from pipeline_project.ports.sources import PhotoSource
     from pipeline_project.settings import Settings
     from pipeline_project.spec import WorkflowSpec
@@ -26,11 +26,11 @@ _SECRET_BYTES = 48
 _PROVIDER = ("PIPELINE_OIDC_ISSUER", "PIPELINE_OIDC_CLIENT_ID", "PIPELINE_OIDC_CLIENT_SECRET")
 
 
-def open_doors(stores: OwnerStores, specs: Mapping[str, WorkflowSpec]) -> Doors:
+def open_desk_ports(stores: OwnerStores, specs: Mapping[str, WorkflowSpec]) -> DeskPorts:
     """What the desk stands on: the ledger as the role `pipeline_desk`, photos, keys."""
     from sqlalchemy import text
 
-    from pipeline_project.desk.backend import Desk, Doors
+    from pipeline_project.desk.backend import Desk, DeskPorts
     from resources.ledger.audit.trail import AuditTrail, Sought
     from resources.ledger.models.proposals import PostgresPromotions
     from resources.ledger.nights.ledger import PostgresLedger
@@ -55,7 +55,7 @@ def open_doors(stores: OwnerStores, specs: Mapping[str, WorkflowSpec]) -> Doors:
         with unit_of_work(engine(url)) as connection:
             connection.execute(text("SELECT 1"))
 
-    return Doors(
+    return DeskPorts(
         people=PostgresPeople(url, engine),
         sessions=PostgresSessions(url, engine),
         tasks=ReviewTasks(url, engine),

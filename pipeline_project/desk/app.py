@@ -15,7 +15,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pipeline_project.desk.access import declarations, public
-from pipeline_project.desk.backend import Doors, Frame
+from pipeline_project.desk.backend import DeskPorts, Frame
 from pipeline_project.desk.dependencies import SignInFirst
 from pipeline_project.desk.routes import actions, approvals, audit, case, cluster, login, models, nights, people, queue
 from pipeline_project.desk.security import guard
@@ -42,7 +42,7 @@ REFUSED = (AnswerRefused, ActionRefused, ClusterRefused, PersonRefused, SignInRe
 STATIC = {"desk.css": "text/css", "desk.js": "text/javascript", "mark.svg": "image/svg+xml"}
 
 
-def build_app(doors: Doors, frame: Frame, elsewhere: tuple[str, ...] = ()) -> FastAPI:
+def build_app(ports: DeskPorts, frame: Frame, elsewhere: tuple[str, ...] = ()) -> FastAPI:
     """The desk.
 
     Args:
@@ -52,7 +52,7 @@ def build_app(doors: Doors, frame: Frame, elsewhere: tuple[str, ...] = ()) -> Fa
         RuntimeError: a route does not declare who may open it.
     """
     app = FastAPI(title="Desk", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.doors, app.state.frame = doors, frame
+    app.state.ports, app.state.frame = ports, frame
     for room in (login, queue, case, cluster, approvals, nights, actions, models, audit, people):
         # the routes themselves, not a wrapper around them: `declarations` looks at each
         app.router.routes.extend(room.router.routes)
@@ -65,11 +65,11 @@ def build_app(doors: Doors, frame: Frame, elsewhere: tuple[str, ...] = ()) -> Fa
 
     @app.get("/healthz", dependencies=[public()])
     async def health() -> Response:
-        await run_in_threadpool(doors.alive)
+        await run_in_threadpool(ports.alive)
         return PlainTextResponse("ok")
 
     _error_pages(app)
-    guard(app, doors, frame, elsewhere)
+    guard(app, ports, frame, elsewhere)
     # carries a provider's sign-in over to its answer, for ten minutes; sessions themselves are the database's
     app.add_middleware(
         SessionMiddleware, secret_key=frame.secret, session_cookie="desk_sign_in", max_age=600, same_site="lax",
@@ -87,7 +87,7 @@ def _error_pages(app: FastAPI) -> None:
     @app.exception_handler(SignInFirst)
     async def sign_in(request: Request, _: Exception) -> Response:
         if request.method != "GET":
-            return page(request, "trouble.html", 401, title="Your session has ended", words="Sign in, then try again.")
+            return page(request, "error.html", 401, title="Your session has ended", words="Sign in, then try again.")
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", 303)
 
@@ -97,13 +97,13 @@ def _error_pages(app: FastAPI) -> None:
         explanations = {404: ("Nothing is here", "The address may be old; go back to the queue.")}
         detail = error.detail if isinstance(error, HTTPException) else ""
         title, explanation = explanations.get(code, ("That is not possible", str(detail)))
-        return page(request, "trouble.html", code, title=title, words=explanation)
+        return page(request, "error.html", code, title=title, words=explanation)
 
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, _: Exception) -> Response:
         return page(
             request,
-            "trouble.html",
+            "error.html",
             422,
             title="That form is not complete",
             words="Go back and fill in what is missing.",
@@ -114,7 +114,7 @@ def _error_pages(app: FastAPI) -> None:
         # what is no day names nothing that is kept; everything else is a fault of ours
         if not isinstance(getattr(error, "orig", None), ValueError):
             raise error
-        return page(request, "trouble.html", 422, title="That cannot be taken", words="A value here is out of range.")
+        return page(request, "error.html", 422, title="That cannot be taken", words="A value here is out of range.")
 
     @app.exception_handler(PipelineError)
     async def mendable(request: Request, error: Exception) -> Response:
@@ -125,5 +125,5 @@ def _error_pages(app: FastAPI) -> None:
         form = await request.form() if request.method == "POST" else {}
         note = str(form.get("note") or "")
         return page(
-            request, "trouble.html", code, title=title.get(code, "That cannot be taken"), words=str(error), note=note
+            request, "error.html", code, title=title.get(code, "That cannot be taken"), words=str(error), note=note
         )

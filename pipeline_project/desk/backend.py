@@ -200,7 +200,7 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class Doors:
+class DeskPorts:
     """Everything the desk stands on.
 
     Attributes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Query, Request
 
-from pipeline_project.desk.backend import Desk, Doors, Frame
+from pipeline_project.desk.backend import Desk, DeskPorts, Frame
 from pipeline_project.domain.core.people import Session
 
 
@@ -17,9 +17,9 @@ class SignInFirst(Exception):
 # async, though nothing is awaited: FastAPI would carry each of them to another thread otherwise
 
 
-async def _doors(request: Request) -> Doors:
-    doors: Doors = request.app.state.doors
-    return doors
+async def _desk_ports(request: Request) -> DeskPorts:
+    ports: DeskPorts = request.app.state.ports
+    return ports
 
 
 async def _frame(request: Request) -> Frame:
@@ -35,15 +35,17 @@ async def _session(request: Request) -> Session:
 
 
 #: What the desk stands on.
-DoorsDep = Annotated[Doors, Depends(_doors)]
+PortsDep = Annotated[DeskPorts, Depends(_desk_ports)]
 #: How the desk is reached.
 FrameDep = Annotated[Frame, Depends(_frame)]
 #: The session of whoever asks; a route that declares who may open it (`access.needs`) always has one.
 SessionDep = Annotated[Session, Depends(_session)]
+#: What was done on the page before, by the word that its redirect carries.
+DoneQuery = Annotated[str, Query(alias="said")]
 
 
-def desk_of(doors: Doors, workflow: str) -> Desk:
+def desk_of(ports: DeskPorts, workflow: str) -> Desk:
     """One workflow, as far as people meet it; nothing is at the address of any other."""
-    if workflow not in doors.desks:
+    if workflow not in ports.desks:
         raise HTTPException(404)
-    return doors.desks[workflow]
+    return ports.desks[workflow]

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline_project.desk import known
-from pipeline_project.desk.backend import Doors, Frame
+from pipeline_project.desk.backend import DeskPorts, Frame
 
 log = logging.getLogger("pipeline.desk")
 
@@ -114,7 +114,7 @@ def oddity(scope: Scope) -> str | None:
     return None
 
 
-def guard(app: FastAPI, doors: Doors, frame: Frame, elsewhere: tuple[str, ...]) -> None:
+def guard(app: FastAPI, ports: DeskPorts, frame: Frame, elsewhere: tuple[str, ...]) -> None:
     """Puts the guards before an application.
 
     Args:
@@ -142,7 +142,7 @@ def guard(app: FastAPI, doors: Doors, frame: Frame, elsewhere: tuple[str, ...]) 
             if not window.hit(each_session, "session", own or address):
                 return _dressed(PlainTextResponse("too many requests; wait a minute", 429), request, frame)
             if token:
-                request.state.session = await run_in_threadpool(doors.sessions.find, token)
+                request.state.session = await run_in_threadpool(ports.sessions.find, token)
                 _remember(real, token, request.state.session is not None)
         answer = await call_next(request)
         route = request.scope.get("route")

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import NightMissing
-from pipeline_project.domain.core.named_values import told_of
+from pipeline_project.domain.core.named_values import in_label_order
 from pipeline_project.domain.core.nights import NightWindow, night_of, shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, Role, number_columns
 from pipeline_project.domain.core.stored_tables import StoredTable
@@ -108,7 +108,7 @@ def matured_seen(
     versions = [version for version in matured["model_version"].unique() if isinstance(version, str)]
     _, nights = maturity_seen(spec, lake, ledger, as_of)
     return Matured(
-        told_of(matured, spec.labels, ledger.labels_of_models(spec.name, versions)),
+        in_label_order(matured, spec.labels, ledger.labels_of_models(spec.name, versions)),
         case_costs(spec.cost_matrix, number_columns(of_cases), len(of_cases)),
         customers_of(of_cases, subject.name if subject else None),
         len(decisions) - len(matured),

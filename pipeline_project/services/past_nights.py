@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.core.errors import ReplayRefused
-from pipeline_project.domain.core.named_values import told_of
+from pipeline_project.domain.core.named_values import in_label_order
 from pipeline_project.domain.core.nights import shifted, window_of
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, Role
 from pipeline_project.domain.deciding.surge import usual_cases
@@ -132,7 +132,7 @@ def gather(spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str, last: str
     cases, standing = reading.cases(decided)
     # what was scored for other labels, or for the same in another order, is read by the labels it was scored for
     versions = [version for version in standing["model_version"].unique() if isinstance(version, str)]
-    standing = told_of(standing, spec.labels, ledger.labels_of_models(spec.name, versions))
+    standing = in_label_order(standing, spec.labels, ledger.labels_of_models(spec.name, versions))
     # the bound of what may be known of the past is that of the first night; outcomes are dated one by one
     earlier = past_of(spec, lake, ledger, window_of(nights[0], zone))
     return PastNights(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, get_args
 
-from pipeline_project.domain.core.variables import Use, nameable, named_in, not_nameable
+from pipeline_project.domain.core.variables import Use, in_label_order, nameable, not_nameable
 from pipeline_project.spec.base import Part, Where, is_part, keys_of
 
 
@@ -25,7 +25,9 @@ def _named(value: Any, where: Where) -> Iterator[tuple[Where, str, Use]]:
             if use is None:
                 yield from _named(given, here)
             elif given is not None:
-                yield from ((here, reference, use) for reference in (named_in(given) if use is Use.TEXT else [given]))
+                yield from (
+                    (here, reference, use) for reference in (in_label_order(given) if use is Use.TEXT else [given])
+                )
     elif isinstance(value, dict):
         for key, entry in value.items():
             yield from _named(entry, (*where, key))

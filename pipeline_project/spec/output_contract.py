@@ -7,7 +7,7 @@ from typing import Literal
 from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.spec.workflow import WorkflowSpec
 
-Noun = Literal["embeddings", "scores", "decisions"]
+AssetName = Literal["embeddings", "scores", "decisions"]
 
 #: How far a row of probabilities may be from one.
 SUM_TOLERANCE = 1e-6
@@ -15,7 +15,7 @@ SUM_TOLERANCE = 1e-6
 _EVERY_TABLE = {"case_id_has_value": "every row names its case", "case_id_once": "every case has one row"}
 
 
-def output_rules(spec: WorkflowSpec, asset_name: Noun) -> dict[str, str]:
+def output_rules(spec: WorkflowSpec, asset_name: AssetName) -> dict[str, str]:
     """The rules over one of the tables, in a fixed order."""
     return _EVERY_TABLE | {"embeddings": _embeddings, "scores": _scores, "decisions": _decisions}[asset_name](spec)
 

@@ -41,27 +41,27 @@ class Door(dg.IOManager):
         return 1
 
 
-def run(door: Door) -> dg.ExecuteInProcessResult:
+def run(receiver: Door) -> dg.ExecuteInProcessResult:
     @dg.asset(retry_policy=AT_ONCE)
     def earlier() -> int:
         return 1
 
     @dg.asset(retry_policy=AT_ONCE)
     def later(earlier: int) -> int:
-        door.met("computing")
+        receiver.met("computing")
         return earlier
 
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    return dg.materialize([earlier, later], resources={"io_manager": door}, raise_on_error=False, run_config=quiet)
+    return dg.materialize([earlier, later], resources={"io_manager": receiver}, raise_on_error=False, run_config=quiet)
 
 
 @pytest.mark.parametrize("where", ["reading", "computing", "writing"])
 @pytest.mark.parametrize("kind", [*PASSING, *LASTING, OSError])
 def test_it_is_tried_again_for_passing_reasons_only(where: str, kind: type[Exception]) -> None:
-    door = Door(where, kind("what happened, and what to do"))
-    result = run(door)
+    receiver = Door(where, kind("what happened, and what to do"))
+    result = run(receiver)
     assert not result.success
-    assert door.asked[where] == (1 if kind in LASTING else 3)
+    assert receiver.asked[where] == (1 if kind in LASTING else 3)
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     error = failure.step_failure_data.error
     while error is not None and error.cause is not None:
@@ -72,9 +72,9 @@ def test_it_is_tried_again_for_passing_reasons_only(where: str, kind: type[Excep
 
 
 def test_a_run_that_somebody_stops_does_not_begin_its_step_again() -> None:
-    door = Door("computing", KeyboardInterrupt())
-    result = run(door)
-    assert door.asked["computing"] == 1
+    receiver = Door("computing", KeyboardInterrupt())
+    result = run(receiver)
+    assert receiver.asked["computing"] == 1
     assert interrupted(result.all_events)
     assert not interrupted(run(Door("computing", OSError())).all_events)
 

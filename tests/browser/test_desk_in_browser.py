@@ -185,7 +185,7 @@ def test_a_cluster_is_decided_once(browser: Browser, desk: DeskHouse) -> None:
 def test_a_session_that_was_ended_elsewhere_leads_to_the_sign_in(browser: Browser, desk: DeskHouse) -> None:
     desk.add("ada", PersonRole.REVIEWER)
     ada = Visitor(browser, desk, "ada")
-    desk.doors.sessions.end_all("ada")
+    desk.ports.sessions.end_all("ada")
     ada.page.goto("/nights")
     expect(ada.page.get_by_role("button", name="Sign in")).to_be_visible()
     ada.end()

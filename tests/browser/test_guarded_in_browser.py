@@ -86,7 +86,7 @@ def guarded(ledger: PostgresLedger, tmp_path: Path) -> Iterator[Guarded]:
         stack.callback(house.close)
         house.add("ada", PersonRole.ADMIN)
         house.add("rob", PersonRole.REVIEWER)
-        signed_in = SignedIn(dagster, house.doors.sessions, ROLES["dagster"], Frame(house.url, ""))
+        signed_in = SignedIn(dagster, house.ports.sessions, ROLES["dagster"], Frame(house.url, ""))
         yield Guarded(house, stack.enter_context(served(SameOrigin(signed_in))))
 
 
@@ -165,8 +165,8 @@ def told(guarded: Guarded, origin: str, cookie: str | None) -> str:
 
 
 def test_a_websocket_is_answered_to_its_own_page_and_to_somebody_signed_in_alone(guarded: Guarded) -> None:
-    session = guarded.desk.doors.sessions.begin("ada").token
-    reviewer = guarded.desk.doors.sessions.begin("rob").token
+    session = guarded.desk.ports.sessions.begin("ada").token
+    reviewer = guarded.desk.ports.sessions.begin("rob").token
     said = {
         (origin, who): told(guarded, origin, token)
         for origin in (guarded.url, "https://evil.example", guarded.desk.url, "null")
@@ -175,5 +175,5 @@ def test_a_websocket_is_answered_to_its_own_page_and_to_somebody_signed_in_alone
     own = {("ada", "connection_ack"), ("rob", "403"), ("nobody", "401")}
     assert {(who, words) for (origin, who), words in said.items() if origin == guarded.url} == own
     assert {words for (origin, _), words in said.items() if origin != guarded.url} == {"403"}
-    guarded.desk.doors.sessions.end(session)
+    guarded.desk.ports.sessions.end(session)
     assert told(guarded, guarded.url, session) == "401"

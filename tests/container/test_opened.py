@@ -85,10 +85,10 @@ def test_encoders_that_a_workflow_does_not_declare_are_refused() -> None:
 
 
 def test_sources_are_those_of_the_spec_and_the_settings(tmp_path: Path, postgres_server: str) -> None:
-    doors = OpenedSources(Settings(home=tmp_path, sample_folder=tmp_path / "sample", postgres_url=postgres_server))
+    ports = OpenedSources(Settings(home=tmp_path, sample_folder=tmp_path / "sample", postgres_url=postgres_server))
     (tmp_path / "sample/returns/claims/2025-03-01").mkdir(parents=True)
     (tmp_path / "sample/returns/claims/2025-03-01/a.csv").write_text("claim_id\n1\n", encoding="utf-8")
-    assert doors.cases(load_all().specs["returns"]).nights_landed() == ["2025-03-01"]
+    assert ports.cases(load_all().specs["returns"]).nights_landed() == ["2025-03-01"]
 
 
 def test_lake_and_pages_lie_below_the_home(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from benchmarks.passed import passed
 from pipeline_project.desk.app import build_app
-from pipeline_project.desk.backend import Desk, Doors, Frame
+from pipeline_project.desk.backend import Desk, DeskPorts, Frame
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.people import NewAccount, PersonRole
 from pipeline_project.domain.deciding.recorded import NewDecision
@@ -55,7 +55,7 @@ class DeskHouse:
     keys: Path
     url: str = URL
     frame: Frame = field(init=False)
-    doors: Doors = field(init=False)
+    ports: DeskPorts = field(init=False)
     app: FastAPI = field(init=False)
     tasks: dict[str, int] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ class DeskHouse:
         self.owner_keyring = PostgresKeyring(engine_of(self.ledger.url), self.keys)
         self.people = PostgresPeople(self.ledger.url)
         self.frame = Frame(self.url, "a secret of this test")
-        self.doors = Doors(
+        self.ports = DeskPorts(
             people=PostgresPeople(url),
             sessions=PostgresSessions(url),
             tasks=ReviewTasks(url),
@@ -83,7 +83,7 @@ class DeskHouse:
             sought=Sought,
             alive=lambda: None,
         )
-        self.app = build_app(self.doors, self.frame)
+        self.app = build_app(self.ports, self.frame)
 
     def close(self) -> None:
         pooled_engine(url_as(self.ledger.url, DESK), 8).dispose()

@@ -123,7 +123,7 @@ def test_a_route_that_declares_nothing_keeps_the_desk_from_starting(
     bare.add_api_route("/open", lambda: "hello")
     monkeypatch.setattr(models, "router", bare)
     with pytest.raises(RuntimeError, match="/open must declare once who may open it"):
-        build_app(house.doors, house.frame)
+        build_app(house.ports, house.frame)
 
 
 @pytest.mark.parametrize(

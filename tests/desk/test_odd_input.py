@@ -33,7 +33,7 @@ def test_no_route_fails_by_itself_on_odd_input(house: DeskHouse) -> None:
     house.ask("A-1")
     house.add("ada", *PersonRole)
     ada, task = house.client("ada"), str(house.tasks["A-1"])
-    own = build_app(house.doors, replace(house.frame, requests_a_minute=10**6, sign_ins_a_minute=10**6))
+    own = build_app(house.ports, replace(house.frame, requests_a_minute=10**6, sign_ins_a_minute=10**6))
     failed: list[tuple[str, str, str]] = []
     signed = TestClient(own, base_url="http://testserver", follow_redirects=False, raise_server_exceptions=False)
     signed.cookies.update(ada.cookies)
@@ -89,7 +89,7 @@ def test_an_address_is_judged_before_it_is_looked_up(path: str, query: bytes, od
 
 def test_made_up_cookies_do_not_pass_the_limit(house: DeskHouse) -> None:
     house.add("ada", PersonRole.REVIEWER)
-    few = build_app(house.doors, replace(house.frame, requests_a_minute=6))
+    few = build_app(house.ports, replace(house.frame, requests_a_minute=6))
     signed, made_up = Client(few), Client(few)
     signed.sign_in("ada")
     codes = []
@@ -102,7 +102,7 @@ def test_made_up_cookies_do_not_pass_the_limit(house: DeskHouse) -> None:
 
 def test_nobody_locks_somebody_else_out(house: DeskHouse) -> None:
     house.add("ada", PersonRole.REVIEWER)
-    many = build_app(house.doors, replace(house.frame, sign_ins_a_minute=10**6))
+    many = build_app(house.ports, replace(house.frame, sign_ins_a_minute=10**6))
     own, other = Client(many), Client(many)
     assert own.sign_in("ada").status_code == 303
     for _ in range(MOST_FAILURES + 1):
@@ -113,14 +113,14 @@ def test_nobody_locks_somebody_else_out(house: DeskHouse) -> None:
     other.cookies.set("desk_known", "0" * 64, path="/sign-in")
     assert other.sign_in("ada").status_code == 401
     with pytest.raises(SignInRefused):
-        house.doors.people.verify("ada", PASSWORD, "address testclient")
-    assert house.doors.people.verify("ada", PASSWORD, "address 192.0.2.7").name == "ada"
+        house.ports.people.verify("ada", PASSWORD, "address testclient")
+    assert house.ports.people.verify("ada", PASSWORD, "address 192.0.2.7").name == "ada"
 
 
 def test_a_link_keeps_a_new_browser_in_whoever_shares_its_address(house: DeskHouse) -> None:
     """Both browsers come from one address, and neither was ever signed in."""
     house.add("ada", PersonRole.REVIEWER)
-    few = build_app(house.doors, replace(house.frame, sign_ins_a_minute=MOST_FAILURES + 2, requests_a_minute=200))
+    few = build_app(house.ports, replace(house.frame, sign_ins_a_minute=MOST_FAILURES + 2, requests_a_minute=200))
     other, invited, late = Client(few), Client(few), Client(few)
     for _ in range(MOST_FAILURES + 3):
         told = other.sign_in("ada", "a guess")
@@ -136,7 +136,7 @@ def test_a_link_keeps_a_new_browser_in_whoever_shares_its_address(house: DeskHou
 def test_a_link_gives_no_tries_without_end(house: DeskHouse) -> None:
     house.add("ada", PersonRole.REVIEWER)
     house.add("bob", PersonRole.REVIEWER)
-    many = build_app(house.doors, replace(house.frame, sign_ins_a_minute=10**6))
+    many = build_app(house.ports, replace(house.frame, sign_ins_a_minute=10**6))
     where = link(many.state.frame, "ada").removeprefix(house.url)
     for _ in range(MOST_FAILURES + 1):
         guesser = Client(many)

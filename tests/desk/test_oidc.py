@@ -121,7 +121,7 @@ def sign_in(house: DeskHouse, provider: FakeProvider) -> SignIn:
     provider.signer, provider.algorithm = None, "RS256"
     house.people.add(NewAccount("ada", "Ada", [PersonRole.REVIEWER], email="ada@example.org"), "test")
     frame = replace(house.frame, provider=Provider(provider.issuer, CLIENT, SECRET))
-    return SignIn(Client(build_app(house.doors, frame)), provider)
+    return SignIn(Client(build_app(house.ports, frame)), provider)
 
 
 def test_an_invited_person_signs_in_and_is_known_by_the_subject_from_then_on(house: DeskHouse, sign_in: SignIn) -> None:

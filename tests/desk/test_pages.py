@@ -197,7 +197,7 @@ def test_people_are_added_and_roles_turned_on_and_off(house: DeskHouse, ada: Cli
     assert added.status_code == 303
     assert ada.submit("/people/cleo/grant", role="approver").status_code == 303
     assert ada.submit("/people/cleo/revoke", role="reviewer").status_code == 303
-    assert house.doors.people.verify("cleo", "long enough, too").roles == {APPROVER}
+    assert house.ports.people.verify("cleo", "long enough, too").roles == {APPROVER}
     assert ada.submit("/people/ada/revoke", role="admin").status_code == 422
     assert ada.submit("/people", name="Cleo!", role="reviewer", password="long enough, too").status_code == 422
     assert ada.submit("/people/ada/close").status_code == 422

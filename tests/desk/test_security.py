@@ -57,7 +57,7 @@ def test_signing_in_begins_a_new_session_and_ends_the_old_one(house: DeskHouse, 
     form = page.split('name="form" value="')[1].split('"')[0]
     ada.cookies.set("desk", before, domain="testserver.local", path="/")
     assert ada.post("/sign-in", data={"name": "ada", "password": PASSWORD, "form": form}).status_code == 303
-    assert house.doors.sessions.find(before) is None
+    assert house.ports.sessions.find(before) is None
 
 
 def test_a_sign_in_needs_the_token_of_its_own_form(house: DeskHouse) -> None:
@@ -88,7 +88,7 @@ def test_a_session_ends_by_the_database_s_clock(house: DeskHouse, ada: Client, m
 def test_signing_out_ends_the_session_in_the_database(house: DeskHouse, ada: Client) -> None:
     token = ada.cookies["desk"]
     ada.submit("/sign-out")
-    assert house.doors.sessions.find(token) is None
+    assert house.ports.sessions.find(token) is None
 
 
 def test_the_database_keeps_no_token_and_no_password(house: DeskHouse, ada: Client) -> None:
@@ -102,11 +102,11 @@ def test_too_many_wrong_passwords_lock_a_name_even_for_the_right_one(house: Desk
     house.add("ada", PersonRole.REVIEWER)
     for _ in range(MOST_FAILURES):
         with pytest.raises(SignInRefused):
-            house.doors.people.verify("ada", "wrong password")
+            house.ports.people.verify("ada", "wrong password")
     with pytest.raises(SignInRefused, match="name or password is wrong"):
-        house.doors.people.verify("ada", PASSWORD)
+        house.ports.people.verify("ada", PASSWORD)
     house.write("ALTER TABLE sign_ins DISABLE TRIGGER facts_stay; UPDATE sign_ins SET at = at - interval '16 minutes'")
-    assert house.doors.people.verify("ada", PASSWORD).name == "ada"
+    assert house.ports.people.verify("ada", PASSWORD).name == "ada"
 
 
 def test_a_wrong_name_says_what_a_wrong_password_says(house: DeskHouse) -> None:
@@ -126,7 +126,7 @@ def test_more_than_a_form_holds_is_refused(ada: Client) -> None:
 
 
 def test_too_many_requests_wait(house: DeskHouse) -> None:
-    few = build_app(house.doors, replace(house.frame, requests_a_minute=3, sign_ins_a_minute=2))
+    few = build_app(house.ports, replace(house.frame, requests_a_minute=3, sign_ins_a_minute=2))
     client = Client(few)
     assert [client.get("/nothing").status_code for _ in range(4)] == [404, 404, 404, 429]
     tries = [client.post("/sign-in", data={"name": "a", "password": "b"}).status_code for _ in range(3)]
@@ -139,7 +139,7 @@ def test_another_host_is_refused(ada: Client) -> None:
 
 def test_over_tls_the_cookie_insists_on_it(house: DeskHouse) -> None:
     house.add("ada", PersonRole.REVIEWER)
-    secure = build_app(house.doors, replace(house.frame, url="https://testserver"))
+    secure = build_app(house.ports, replace(house.frame, url="https://testserver"))
     client = Client(secure, "https://testserver")
     cookie = client.sign_in("ada").headers["set-cookie"]
     assert "__Host-desk=" in cookie

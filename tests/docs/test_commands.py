@@ -93,7 +93,7 @@ def test_what_a_page_shows_can_be_given(page: str, words: list[str]) -> None:
         assert program in OTHERS, f"{page}: nobody looks whether `{program}` can be called like that"
 
 
-@pytest.mark.parametrize(("name", "line"), examples(), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("name", "line"), [*examples()], ids=lambda value: str(value)[:60])
 def test_the_examples_of_a_commands_help_can_be_given(name: str, line: str) -> None:
     parsed(shlex.split(line)[1:])
 

@@ -85,7 +85,7 @@ def test_the_refusal_names_the_commonest_reasons_and_the_command_that_helps(hous
     assert str(run.why).endswith(f"(next: pipeline quarantine {house.name} --night {BAD})")
 
 
-@pytest.mark.parametrize("nouns", SUBSETS, ids=lambda asset_names: "+".join(asset_names))
+@pytest.mark.parametrize("asset_names", SUBSETS, ids=lambda asset_names: "+".join(asset_names))
 def test_no_selection_of_its_assets_decides_or_releases_it(house: House, asset_names: tuple[str, ...]) -> None:
     result = launch(house, BAD, asset_names)
     nothing_came_of(house, BAD)
@@ -96,7 +96,7 @@ def test_no_selection_of_its_assets_decides_or_releases_it(house: House, asset_n
         assert "(0 retries)" in why(result)
 
 
-@pytest.mark.parametrize("nouns", [("decisions", "release"), ("scores", "decisions", "release"), NOUNS])
+@pytest.mark.parametrize("asset_names", [("decisions", "release"), ("scores", "decisions", "release"), NOUNS])
 def test_with_its_checks_it_stays_blocked_as_well(house: House, asset_names: tuple[str, ...]) -> None:
     assert not launch(house, BAD, asset_names, checks=True).success
     nothing_came_of(house, BAD)

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from pipeline_project.desk.access import needs
-from pipeline_project.desk.dependencies import DoorsDep, SessionDep
+from pipeline_project.desk.dependencies import PortsDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 
@@ -34,20 +34,20 @@ class ActionsQuery(BaseModel, frozen=True):
 
 
 @router.get("/actions", dependencies=[LOOKS])
-def actions(request: Request, doors: DoorsDep, query: Annotated[ActionsQuery, Query()]) -> Response:
+def actions(request: Request, ports: PortsDep, query: Annotated[ActionsQuery, Query()]) -> Response:
     """Actions, the destinations they go to, and what waits for a second person."""
     workflow, night = query.workflow or None, query.night or None
-    rows = doors.outbox.listed(workflow, query.state or None, night, query.after, PAGE)
+    rows = ports.outbox.listed(workflow, query.state or None, night, query.after, PAGE)
     return page(
         request,
         "actions.html",
         rows=rows,
-        counts=doors.outbox.counts(workflow, night),
+        counts=ports.outbox.counts(workflow, night),
         chosen=query.model_dump(include={"workflow", "state", "night"}),
         states=STATES,
-        desks=doors.desks,
-        destinations=doors.outbox.destinations(),
-        asked=doors.outbox.asked(workflow),
+        desks=ports.desks,
+        destinations=ports.outbox.destinations(),
+        asked=ports.outbox.asked(workflow),
         older=rows[-1].id if len(rows) == PAGE else None,
         said=_SAID.get(query.notice),
     )
@@ -55,20 +55,20 @@ def actions(request: Request, doors: DoorsDep, query: Annotated[ActionsQuery, Qu
 
 @router.post("/actions/{key}/again", dependencies=[SENDS])
 def again(
-    doors: DoorsDep,
+    ports: PortsDep,
     session: SessionDep,
     key: UUID,
     reason: Annotated[str, Form(min_length=1, max_length=300)],
     dry_run: Annotated[bool, Form()] = False,
 ) -> Response:
     """Asks for a held or dead action to go; without money it goes at once."""
-    asked = doors.outbox.ask(key, session.person.name, reason, dry_run)
+    asked = ports.outbox.ask(key, session.person.name, reason, dry_run)
     notice = "dry" if dry_run else "gone" if asked.gone else "asked"
     return RedirectResponse(f"/actions?said={notice}", 303)
 
 
 @router.post("/actions/requests/{number}/agree", dependencies=[SENDS])
-def agree(doors: DoorsDep, session: SessionDep, number: int) -> Response:
+def agree(ports: PortsDep, session: SessionDep, number: int) -> Response:
     """The second person's yes."""
-    doors.outbox.approve(number, session.person.name)
+    ports.outbox.approve(number, session.person.name)
     return RedirectResponse("/actions?said=gone", 303)

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from pipeline_project.desk.access import needs
-from pipeline_project.desk.dependencies import DoorsDep
+from pipeline_project.desk.dependencies import PortsDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 
@@ -32,10 +32,10 @@ class AuditQuery(BaseModel, frozen=True):
 
 
 @router.get("/audit", dependencies=[needs(PersonRole.AUDITOR, PersonRole.ADMIN)])
-def audit(request: Request, doors: DoorsDep, query: Annotated[AuditQuery, Query()]) -> Response:
+def audit(request: Request, ports: PortsDep, query: Annotated[AuditQuery, Query()]) -> Response:
     """Entries of the chain, newest first."""
     first, last = _day(query.since), _day(query.until)
-    sought = doors.sought(
+    sought = ports.sought(
         case_id=query.case or None,
         person=query.person or None,
         kind=query.kind or None,
@@ -43,20 +43,20 @@ def audit(request: Request, doors: DoorsDep, query: Annotated[AuditQuery, Query(
         since=first,
         until=last + timedelta(days=1) if last else None,
     )
-    trail_page = doors.trail.search(sought, PAGE, _before(query.before))
+    trail_page = ports.trail.search(sought, PAGE, _before(query.before))
     chosen = query.model_dump(exclude={"before"})
-    return page(request, "audit.html", found=trail_page, chosen=chosen, desks=doors.desks)
+    return page(request, "audit.html", found=trail_page, chosen=chosen, desks=ports.desks)
 
 
 @router.get("/why/{workflow}/{case:path}", dependencies=[needs()])
-def why(request: Request, doors: DoorsDep, workflow: str, case: str) -> Response:
+def why(request: Request, ports: PortsDep, workflow: str, case: str) -> Response:
     """From arrival to delivery."""
-    story = doors.stories.story(workflow, case) if workflow in doors.desks else None
+    story = ports.stories.story(workflow, case) if workflow in ports.desks else None
     if story is None:
         raise HTTPException(404)
     return page(
-        request, "why.html", workflow=workflow, case=case, story=story, desk=doors.desks[workflow],
-        options=dict(doors.desks[workflow].review.options),
+        request, "why.html", workflow=workflow, case=case, story=story, desk=ports.desks[workflow],
+        options=dict(ports.desks[workflow].review.options),
     )  # fmt: skip
 
 

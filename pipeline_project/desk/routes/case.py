@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from pipeline_project.desk.access import needs
-from pipeline_project.desk.backend import Doors
-from pipeline_project.desk.dependencies import DoorsDep, SessionDep, desk_of
+from pipeline_project.desk.backend import DeskPorts
+from pipeline_project.desk.dependencies import DoneQuery, PortsDep, SessionDep, desk_of
 from pipeline_project.desk.routes.queue import place_of
 from pipeline_project.desk.show import left, page
 from pipeline_project.domain.core.errors import PhotoUnreadable
@@ -51,40 +51,45 @@ class AnswerForm(BaseModel, frozen=True):
     dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER, PersonRole.AUDITOR)],
 )
 def show(
-    request: Request, doors: DoorsDep, session: SessionDep, task_id: int, claim: UUID | None = None, said: str = ""
+    request: Request,
+    ports: PortsDep,
+    session: SessionDep,
+    task_id: int,
+    claim: UUID | None = None,
+    done: DoneQuery = "",
 ) -> Response:
     """The case; with the claim of whoever holds it also the form."""
-    return _page(request, doors, session, _task(doors, task_id), claim, notice=_SAID.get(said))
+    return _page(request, ports, session, _task(ports, task_id), claim, notice=_SAID.get(done))
 
 
 @router.post("/tasks/{task_id}/claim", dependencies=[ANSWERS])
-def take(doors: DoorsDep, session: SessionDep, task_id: int) -> Response:
+def take(ports: PortsDep, session: SessionDep, task_id: int) -> Response:
     """Takes this very task."""
-    return RedirectResponse(place_of(doors.tasks.claim(task_id, session.person)), 303)
+    return RedirectResponse(place_of(ports.tasks.claim(task_id, session.person)), 303)
 
 
 @router.post("/tasks/{task_id}/renew", dependencies=[ANSWERS])
 def renew(
-    request: Request, doors: DoorsDep, session: SessionDep, task_id: int, version: Version, token: Token
+    request: Request, ports: PortsDep, session: SessionDep, task_id: int, version: Version, token: Token
 ) -> Response:
     """Lets the lease begin anew."""
-    until = doors.tasks.renew(TaskClaim(task_id, version, token, session.person.name))
+    until = ports.tasks.renew(TaskClaim(task_id, version, token, session.person.name))
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"left": left(until)})
     return RedirectResponse(f"/tasks/{task_id}?claim={token}", 303)
 
 
 @router.post("/tasks/{task_id}/give-back", dependencies=[ANSWERS])
-def give_back(doors: DoorsDep, session: SessionDep, task_id: int, version: Version, token: Token) -> Response:
+def give_back(ports: PortsDep, session: SessionDep, task_id: int, version: Version, token: Token) -> Response:
     """Puts the task back into the queue."""
-    doors.tasks.give_back(TaskClaim(task_id, version, token, session.person.name))
+    ports.tasks.give_back(TaskClaim(task_id, version, token, session.person.name))
     return RedirectResponse("/?said=back", 303)
 
 
 @router.post("/tasks/{task_id}/reveal", dependencies=[ANSWERS])
 def reveal(
     request: Request,
-    doors: DoorsDep,
+    ports: PortsDep,
     session: SessionDep,
     task_id: int,
     name: Annotated[str, Form(max_length=48)],
@@ -92,27 +97,27 @@ def reveal(
 ) -> Response:
     """Opens one personal value and writes down who did."""
     token = _claim(claim)
-    sealed = doors.tasks.reveal(task_id, session.person.name, name, token)
-    value = doors.keyring.open([sealed])[0] if sealed else None
+    sealed = ports.tasks.reveal(task_id, session.person.name, name, token)
+    value = ports.keyring.open([sealed])[0] if sealed else None
     displayed = value if value is not None else "forgotten" if sealed else "–"
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"value": displayed})
-    return _page(request, doors, session, _task(doors, task_id), token, revealed={name: displayed})
+    return _page(request, ports, session, _task(ports, task_id), token, revealed={name: displayed})
 
 
 @router.post("/tasks/{task_id}/answer", dependencies=[ANSWERS])
-def answer(doors: DoorsDep, session: SessionDep, task_id: int, form: Annotated[AnswerForm, Form()]) -> Response:
+def answer(ports: PortsDep, session: SessionDep, task_id: int, form: Annotated[AnswerForm, Form()]) -> Response:
     """Takes the answer and goes on to the next task."""
     person = session.person
-    task = _task(doors, task_id)
-    desk = desk_of(doors, task.workflow)
+    task = _task(ports, task_id)
+    desk = desk_of(ports, task.workflow)
     note = form.note.strip()
-    sealed_note = doors.keyring.seal([task.subject], f"note/{task.workflow}", [note])[0] if note else None
+    sealed_note = ports.keyring.seal([task.subject], f"note/{task.workflow}", [note])[0] if note else None
     claim = TaskClaim(task_id, form.version, form.token, person.name)
     chosen = Answer(form.option, form.label, form.reason, sealed_note)
-    done = doors.answers.answer(claim, chosen, desk.rules(doors.people.reviewers()))
+    done = ports.answers.answer(claim, chosen, desk.rules(ports.people.reviewers()))
     notice = "proposed" if done.proposal else "decided"
-    following = doors.tasks.next_task(person, task.workflow)
+    following = ports.tasks.next_task(person, task.workflow)
     return RedirectResponse(f"/?said={notice}" if following is None else place_of(following, notice), 303)
 
 
@@ -120,14 +125,14 @@ def answer(doors: DoorsDep, session: SessionDep, task_id: int, form: Annotated[A
     "/tasks/{task_id}/photos/{number}",
     dependencies=[ANSWERS],
 )
-def photo(doors: DoorsDep, session: SessionDep, task_id: int, number: int, claim: str = "") -> Response:
+def photo(ports: PortsDep, session: SessionDep, task_id: int, number: int, claim: str = "") -> Response:
     """One photo of the task's case, for whoever holds the task; like any personal value, who saw it is kept."""
-    task = _task(doors, task_id)
+    task = _task(ports, task_id)
     named = task.content.get("photos") or []
-    source = doors.photos(task.workflow)
+    source = ports.photos(task.workflow)
     if source is None or not 0 <= number < len(named):
         raise HTTPException(404)
-    doors.tasks.reveal(task_id, session.person.name, PHOTOS, _claim(claim))
+    ports.tasks.reveal(task_id, session.person.name, PHOTOS, _claim(claim))
     try:
         shown = as_jpeg(source.read(named[number]), LARGEST)
     except PhotoUnreadable as error:
@@ -142,15 +147,15 @@ def _claim(text: str) -> UUID | None:
         raise HTTPException(422, "this claim cannot be read; open the task again") from None
 
 
-def case_context(doors: Doors, task: Task) -> dict[str, Any]:
+def case_context(ports: DeskPorts, task: Task) -> dict[str, Any]:
     """What every page about one case shows."""
-    desk = desk_of(doors, task.workflow)
+    desk = desk_of(ports, task.workflow)
     return {"task": task, "content": in_order(task.content), "terms": desk.review, "currency": desk.review.currency}
 
 
 def _page(
     request: Request,
-    doors: Doors,
+    ports: DeskPorts,
     session: Session,
     task: Task,
     claim: UUID | None,
@@ -161,7 +166,7 @@ def _page(
     return page(
         request,
         "case.html",
-        **case_context(doors, task),
+        **case_context(ports, task),
         claim=claim,
         answering=holds and claim is not None,
         in_my_hand=holds,
@@ -172,8 +177,8 @@ def _page(
     )
 
 
-def _task(doors: Doors, task_id: int) -> Task:
-    task = doors.tasks.task(task_id)
-    if task is None or task.workflow not in doors.desks:
+def _task(ports: DeskPorts, task_id: int) -> Task:
+    task = ports.tasks.task(task_id)
+    if task is None or task.workflow not in ports.desks:
         raise HTTPException(404)
     return task

@@ -11,8 +11,8 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from pipeline_project.desk.access import needs
-from pipeline_project.desk.backend import Doors
-from pipeline_project.desk.dependencies import DoorsDep, SessionDep, desk_of
+from pipeline_project.desk.backend import DeskPorts
+from pipeline_project.desk.dependencies import DoneQuery, PortsDep, SessionDep, desk_of
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 from pipeline_project.domain.review.cluster_reviews import ClusterAnswer
@@ -35,24 +35,24 @@ class ClusterForm(BaseModel, frozen=True):
 
 
 @router.get("/clusters", dependencies=[REVIEWS])
-def clusters(request: Request, doors: DoorsDep, workflow: str = "", said: str = "") -> Response:
+def clusters(request: Request, ports: PortsDep, workflow: str = "", done: DoneQuery = "") -> Response:
     """The clusters that one answer could decide, by workflow, and those decided lately."""
-    wanted = {name: desk for name, desk in doors.desks.items() if desk.review.clusters and workflow in ("", name)}
+    wanted = {name: desk for name, desk in ports.desks.items() if desk.review.clusters and workflow in ("", name)}
     return page(
         request,
         "clusters.html",
-        found={name: doors.clusters.open_clusters(name, desk.review) for name, desk in wanted.items()},
-        decided={name: doors.clusters.reviews(name)[:20] for name in wanted},
-        desks=doors.desks,
-        said="Decided. Some of its members come back as ordinary tasks." if said else None,
+        found={name: ports.clusters.open_clusters(name, desk.review) for name, desk in wanted.items()},
+        decided={name: ports.clusters.reviews(name)[:20] for name in wanted},
+        desks=ports.desks,
+        said="Decided. Some of its members come back as ordinary tasks." if done else None,
     )
 
 
 @router.get("/clusters/{workflow}/{cluster}", dependencies=[REVIEWS])
-def show(request: Request, doors: DoorsDep, workflow: str, cluster: str) -> Response:
+def show(request: Request, ports: PortsDep, workflow: str, cluster: str) -> Response:
     """One cluster: its most typical and its most different open members."""
-    desk = desk_of(doors, workflow)
-    open_cluster = doors.clusters.open_cluster(workflow, cluster, desk.review)
+    desk = desk_of(ports, workflow)
+    open_cluster = ports.clusters.open_cluster(workflow, cluster, desk.review)
     return page(
         request,
         "cluster.html",
@@ -60,28 +60,28 @@ def show(request: Request, doors: DoorsDep, workflow: str, cluster: str) -> Resp
         found=open_cluster,
         terms=desk.review,
         currency=desk.review.currency,
-        typical=_members(doors, open_cluster.typical),
-        different=_members(doors, open_cluster.different),
+        typical=_members(ports, open_cluster.typical),
+        different=_members(ports, open_cluster.different),
         options={name: title for name, title in desk.review.options.items() if name not in desk.review.denies},
     )
 
 
 @router.post("/clusters/{workflow}/{cluster}", dependencies=[REVIEWS])
 def decide(
-    doors: DoorsDep,
+    ports: PortsDep,
     session: SessionDep,
     workflow: str,
     cluster: str,
     form: Annotated[ClusterForm, Form()],
 ) -> Response:
     """Decides the cluster; it spreads only if the blind sample proves that it may."""
-    desk = desk_of(doors, workflow)
-    rules = desk.rules(doors.people.reviewers())
+    desk = desk_of(ports, workflow)
+    rules = desk.rules(ports.people.reviewers())
     chosen = ClusterAnswer(form.option, form.label, form.reason)
-    doors.clusters.decide_cluster(workflow, cluster, session.person.name, chosen, rules)
+    ports.clusters.decide_cluster(workflow, cluster, session.person.name, chosen, rules)
     return RedirectResponse("/clusters?said=decided", 303)
 
 
-def _members(doors: Doors, ids: Sequence[int]) -> list[Task]:
-    tasks = [doors.tasks.task(task_id) for task_id in ids[:SHOWN]]
+def _members(ports: DeskPorts, ids: Sequence[int]) -> list[Task]:
+    tasks = [ports.tasks.task(task_id) for task_id in ids[:SHOWN]]
     return [replace(task, content=in_order(task.content)) for task in tasks if task is not None]

@@ -15,8 +15,8 @@ from starlette.concurrency import run_in_threadpool
 
 from pipeline_project.desk import known
 from pipeline_project.desk.access import needs, own_origin, own_path, public
-from pipeline_project.desk.backend import Doors, Frame, Provider
-from pipeline_project.desk.dependencies import DoorsDep, FrameDep, SessionDep
+from pipeline_project.desk.backend import DeskPorts, Frame, Provider
+from pipeline_project.desk.dependencies import FrameDep, PortsDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.errors import SignInRefused
 
@@ -44,7 +44,7 @@ async def ask(request: Request, frame: FrameDep, next: str = "/") -> Response:
 
 
 @router.post("/sign-in", dependencies=[public()])
-async def sign_in(request: Request, doors: DoorsDep, frame: FrameDep, form: Annotated[SignInForm, Form()]) -> Response:
+async def sign_in(request: Request, ports: PortsDep, frame: FrameDep, form: Annotated[SignInForm, Form()]) -> Response:
     """Takes name and password; the session begins anew, whatever cookie came along."""
     if frame.provider is not None:
         raise HTTPException(404)
@@ -53,10 +53,10 @@ async def sign_in(request: Request, doors: DoorsDep, frame: FrameDep, form: Anno
         return _form(request, frame, wanted, 403, "This form had grown old; try again.")
     try:
         account = form.name.strip().lower()
-        person = await run_in_threadpool(doors.people.verify, account, form.password, _place(request, frame, account))
+        person = await run_in_threadpool(ports.people.verify, account, form.password, _place(request, frame, account))
     except SignInRefused as error:
         return _form(request, frame, wanted, 401, str(error))
-    return await _begin(request, doors, frame, person.name, wanted)
+    return await _begin(request, ports, frame, person.name, wanted)
 
 
 @router.get(known.LINK, dependencies=[public()])
@@ -80,7 +80,7 @@ async def to_provider(request: Request, frame: FrameDep, next: str = "/") -> Res
 
 
 @router.get("/sign-in/answer", dependencies=[public()])
-async def from_provider(request: Request, doors: DoorsDep, frame: FrameDep) -> Response:
+async def from_provider(request: Request, ports: PortsDep, frame: FrameDep) -> Response:
     """Takes the provider's answer: state, code, and an identity token whose signature, issuer and nonce must fit."""
     from authlib.common.errors import AuthlibBaseError
     from joserfc.errors import JoseError
@@ -97,18 +97,18 @@ async def from_provider(request: Request, doors: DoorsDep, frame: FrameDep) -> R
     wanted = own_path(request.session.pop(_NEXT, "/"), frame.url)
     try:
         person = await run_in_threadpool(
-            doors.people.from_provider, claims["iss"], claims["sub"], claims.get("email"),
+            ports.people.from_provider, claims["iss"], claims["sub"], claims.get("email"),
             claims.get("email_verified") is True,
         )  # fmt: skip
     except SignInRefused as error:
         return _form(request, frame, "/", 403, str(error))
-    return await _begin(request, doors, frame, person.name, wanted)
+    return await _begin(request, ports, frame, person.name, wanted)
 
 
 @router.post("/sign-out", dependencies=[needs()])
-def sign_out(doors: DoorsDep, frame: FrameDep, session: SessionDep) -> Response:
+def sign_out(ports: PortsDep, frame: FrameDep, session: SessionDep) -> Response:
     """Ends the session, here and in the database."""
-    doors.sessions.end(session.token)
+    ports.sessions.end(session.token)
     answer = RedirectResponse("/sign-in", 303)
     answer.delete_cookie(frame.cookie, path="/")
     return answer
@@ -122,20 +122,20 @@ def _place(request: Request, frame: Frame, name: str) -> str:
     return f"address {request.client.host if request.client else 'unknown'}"
 
 
-def _form(request: Request, frame: Frame, wanted: str, status: int = 200, trouble: str | None = None) -> Response:
+def _form(request: Request, frame: Frame, wanted: str, status: int = 200, error: str | None = None) -> Response:
     token = secrets.token_urlsafe(24)
     request.session[_FORM] = token
     if not wanted.startswith("/"):
         parts = urlsplit(wanted)
         request.state.onward = f"{parts.scheme}://{parts.netloc}"
-    return page(request, "sign_in.html", status, form=token, next=wanted, trouble=trouble, provider=frame.provider)
+    return page(request, "sign_in.html", status, form=token, next=wanted, error=error, provider=frame.provider)
 
 
-async def _begin(request: Request, doors: Doors, frame: Frame, person: str, wanted: str) -> Response:
+async def _begin(request: Request, ports: DeskPorts, frame: Frame, person: str, wanted: str) -> Response:
     before = request.cookies.get(frame.cookie)
     if before:
-        await run_in_threadpool(doors.sessions.end, before)
-    session = await run_in_threadpool(doors.sessions.begin, person)
+        await run_in_threadpool(ports.sessions.end, before)
+    session = await run_in_threadpool(ports.sessions.begin, person)
     answer = RedirectResponse(wanted, 303)
     answer.set_cookie(frame.cookie, session.token, httponly=True, secure=frame.secure, samesite="lax", path="/")
     browser = known.browser_of(request, frame)

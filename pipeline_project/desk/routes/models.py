@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from pipeline_project.desk.access import needs
-from pipeline_project.desk.backend import Doors
-from pipeline_project.desk.dependencies import DoorsDep, SessionDep
+from pipeline_project.desk.backend import DeskPorts
+from pipeline_project.desk.dependencies import DoneQuery, PortsDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 from pipeline_project.domain.lifecycle.signing import StandingProposal
@@ -26,31 +26,31 @@ EARLIER = 10
 
 
 @router.get("/models", dependencies=[LOOKS])
-def models(request: Request, doors: DoorsDep, said: str = "") -> Response:
+def models(request: Request, ports: PortsDep, done: DoneQuery = "") -> Response:
     """What waits, who decides now, and what was answered."""
-    awaiting = doors.models.awaiting()
+    awaiting = ports.models.awaiting()
     waits = {proposal.id for proposal in awaiting}
-    champions = {name: doors.models.champions(name)[:5] for name in sorted(doors.desks)}
+    champions = {name: ports.models.champions(name)[:5] for name in sorted(ports.desks)}
     earlier = {
-        name: [proposal for proposal in doors.models.proposals(name, EARLIER) if proposal.id not in waits]
-        for name in sorted(doors.desks)
+        name: [proposal for proposal in ports.models.proposals(name, EARLIER) if proposal.id not in waits]
+        for name in sorted(ports.desks)
     }
     notices = {"signed": "Signed: it is rolled out from the next night on.", "refused": "Refused, with your reason."}
-    return page(request, "models.html", awaiting=awaiting, champions=champions, earlier=earlier, said=notices.get(said))
+    return page(request, "models.html", awaiting=awaiting, champions=champions, earlier=earlier, said=notices.get(done))
 
 
 @router.get("/models/{proposal}", dependencies=[LOOKS])
-def show(request: Request, doors: DoorsDep, session: SessionDep, proposal: int) -> Response:
+def show(request: Request, ports: PortsDep, session: SessionDep, proposal: int) -> Response:
     """One proposal: gates, money, slices, flips, the model card."""
-    made = _proposal_of(doors, proposal)
+    made = _proposal_of(ports, proposal)
     person = session.person
-    waits = any(open_proposal.id == proposal for open_proposal in doors.models.awaiting())
+    waits = any(open_proposal.id == proposal for open_proposal in ports.models.awaiting())
     return page(
         request,
         "model.html",
         proposal=made,
         replay=made.replay,
-        currency=doors.desks[made.workflow].review.currency,
+        currency=ports.desks[made.workflow].review.currency,
         waits=waits,
         own=made.trained_by.lower() == person.name.lower(),
         may_sign=PersonRole.MODEL_APPROVER in person.roles,
@@ -58,23 +58,23 @@ def show(request: Request, doors: DoorsDep, session: SessionDep, proposal: int) 
 
 
 @router.post("/models/{proposal}/sign", dependencies=[SIGNS])
-def sign(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+def sign(ports: PortsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
     """Agrees to exactly what this page showed."""
-    terms = doors.desks[_proposal_of(doors, proposal).workflow].rollout
-    doors.models.sign(proposal, proposal_hash, session.person.name, terms, note.strip() or None)
+    terms = ports.desks[_proposal_of(ports, proposal).workflow].rollout
+    ports.models.sign(proposal, proposal_hash, session.person.name, terms, note.strip() or None)
     return RedirectResponse("/models?said=signed", 303)
 
 
 @router.post("/models/{proposal}/refuse", dependencies=[SIGNS])
-def refuse(doors: DoorsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
+def refuse(ports: PortsDep, session: SessionDep, proposal: int, proposal_hash: Hash, note: Note = "") -> Response:
     """Says no, and why."""
-    _proposal_of(doors, proposal)
-    doors.models.refuse(proposal, proposal_hash, session.person.name, note)
+    _proposal_of(ports, proposal)
+    ports.models.refuse(proposal, proposal_hash, session.person.name, note)
     return RedirectResponse("/models?said=refused", 303)
 
 
-def _proposal_of(doors: Doors, proposal: int) -> StandingProposal:
-    made = doors.models.proposal(proposal)
-    if made is None or made.workflow not in doors.desks:
+def _proposal_of(ports: DeskPorts, proposal: int) -> StandingProposal:
+    made = ports.models.proposal(proposal)
+    if made is None or made.workflow not in ports.desks:
         raise HTTPException(404)
     return made

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from pipeline_project.desk.access import needs
-from pipeline_project.desk.dependencies import DoorsDep, SessionDep
+from pipeline_project.desk.dependencies import PortsDep, SessionDep
 from pipeline_project.desk.show import page
 from pipeline_project.domain.core.people import PersonRole
 from pipeline_project.domain.core.reasons import Reason
@@ -41,18 +41,18 @@ class QueueQuery(BaseModel, frozen=True):
     "/",
     dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER, PersonRole.AUDITOR, PersonRole.ADMIN)],
 )
-def queue(request: Request, doors: DoorsDep, session: SessionDep, query: Annotated[QueueQuery, Query()]) -> Response:
+def queue(request: Request, ports: PortsDep, session: SessionDep, query: Annotated[QueueQuery, Query()]) -> Response:
     """Open tasks in the order in which they come, and what this person has to do with."""
     person = session.person
     states = tuple(task_state for task_state in OPEN if task_state.value == query.state)
     filters = QueueFilter(workflow=query.workflow or None, why=query.why or None, states=states)
-    queue_page = doors.tasks.queue(filters, PAGE, _after(query.after))
+    queue_page = ports.tasks.queue(filters, PAGE, _after(query.after))
     return page(
         request,
         "queue.html",
         queue=queue_page,
-        mine=doors.tasks.mine(person.name),
-        desks=doors.desks,
+        mine=ports.tasks.mine(person.name),
+        desks=ports.desks,
         whys=[reason.value for reason in Reason],
         states=[task_state.value for task_state in OPEN],
         chosen=query.model_dump(include={"workflow", "why", "state"}),
@@ -61,9 +61,9 @@ def queue(request: Request, doors: DoorsDep, session: SessionDep, query: Annotat
 
 
 @router.post("/next", dependencies=[needs(PersonRole.REVIEWER, PersonRole.APPROVER)])
-def take_next(doors: DoorsDep, session: SessionDep, workflow: Annotated[str, Form(max_length=48)] = "") -> Response:
+def take_next(ports: PortsDep, session: SessionDep, workflow: Annotated[str, Form(max_length=48)] = "") -> Response:
     """Hands out the next task and goes there."""
-    task = doors.tasks.next_task(session.person, workflow or None)
+    task = ports.tasks.next_task(session.person, workflow or None)
     return RedirectResponse("/?said=none" if task is None else place_of(task), 303)
 
 

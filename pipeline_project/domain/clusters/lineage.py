@@ -74,7 +74,7 @@ def cluster_events(
     staying = {} if before is None else by_cluster(before.filter(pc.greater_equal(before["came"], first)))[0]
     events = []
     for name in sorted(tonight):
-        kind, others = _fate(name, born[name] == night, tonight, staying, names.keys())
+        kind, others = _event_kind(name, born[name] == night, tonight, staying, names.keys())
         accounts = len({subjects.get(case) for case in tonight[name]} - {None})
         was = len(names.get(name, ()))
         if kind is Kind.SAME and was != len(tonight[name]):
@@ -86,7 +86,7 @@ def cluster_events(
     return events
 
 
-def _fate(
+def _event_kind(
     name: str,
     first_seen: bool,
     tonight: Mapping[str, frozenset[str]],

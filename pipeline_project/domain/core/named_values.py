@@ -39,7 +39,9 @@ def in_order_of(values: Sequence[float] | None, then: Sequence[str], now: Sequen
     return [value_of[name] for name in now]
 
 
-def told_of(decisions: pd.DataFrame, labels: Sequence[str], labels_of: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def in_label_order(
+    decisions: pd.DataFrame, labels: Sequence[str], labels_of: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
     """Decisions whose probabilities stand in the order of today's labels; None where they are of other labels.
 
     Args:

@@ -44,7 +44,7 @@ def not_nameable(name: str, use: Use = Use.TEXT) -> str:
     )
 
 
-def named_in(text: str) -> Iterator[str]:
+def in_label_order(text: str) -> Iterator[str]:
     """The names that a text asks for with `${...}`, also in defaults of others."""
     for match in _NAMED.finditer(text):
         yield match["name"]

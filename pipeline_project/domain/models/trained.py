@@ -17,7 +17,7 @@ from pipeline_project.domain.models.out_of_distribution import OutOfDistribution
 from pipeline_project.domain.models.segments import SegmentMaps, Slices
 
 OUT_OF_DISTRIBUTION = "out_of_distribution"
-_MODEL, _CALIBRATION, _FAMILIAR, _REFERENCES = "model.json", "calibration.json", "familiar.json", "familiar.safetensors"
+_MODEL, _CALIBRATION, _DETECTOR, _REFERENCES = "model.json", "calibration.json", "familiar.json", "familiar.safetensors"
 _REASONS = 3
 
 
@@ -111,7 +111,7 @@ class TrainedModel:
                 **self.estimator.files(),
                 _MODEL: model_files.to_json(model),
                 _CALIBRATION: model_files.to_json(calibration),
-                _FAMILIAR: model_files.to_json(self.ood_detector.to_dict()),
+                _DETECTOR: model_files.to_json(self.ood_detector.to_dict()),
                 _REFERENCES: model_files.to_tensors(self.ood_detector.tensors()),
             }
         )
@@ -144,7 +144,7 @@ class TrainedModel:
                 estimator_name=name,
                 estimator=ESTIMATORS[name].from_files(files),
                 calibration=calibration,
-                ood_detector=OutOfDistributionDetector.from_parts(model_files.from_json(files, _FAMILIAR), references),
+                ood_detector=OutOfDistributionDetector.from_parts(model_files.from_json(files, _DETECTOR), references),
                 labels=tuple(model["labels"]),
                 features=tuple(model["features"]),
                 metrics=model["metrics"],

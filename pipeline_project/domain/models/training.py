@@ -147,7 +147,7 @@ def train(table: pa.Table, plan: TrainingPlan, clock: Clock | None = None) -> Tr
     segments, crossed = fit_segments(ahead, plan.segments, uncalibrated, common, *seen)
     by_slice = slices(ahead, plan.segments, crossed, y[later], weights[later])
     final = _kind(plan)(plan.settings).fit(features, y, weights, plan.seed, like=first)
-    ood_detector, share = _familiar(features, later, plan)
+    ood_detector, share = _out_of_distribution(features, later, plan)
     return TrainedModel(
         estimator_name=plan.estimator,
         estimator=final,
@@ -239,7 +239,7 @@ def _predicted_ahead(
     return predicted[step > 0], first
 
 
-def _familiar(
+def _out_of_distribution(
     features: FeatureTable, later: np.ndarray, plan: TrainingPlan
 ) -> tuple[OutOfDistributionDetector, dict[str, float]]:
     """What all nights looked like, with limits from how far the later ones lay from the earlier ones.

@@ -11,7 +11,7 @@ from pipeline_project.domain.clusters.neighbours import density_labels
 from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.vectors.joint import centred
 from pipeline_project.domain.vectors.modalities import EMBEDDINGS
-from pipeline_project.domain.vectors.near_duplicates import twins
+from pipeline_project.domain.vectors.near_duplicates import near_duplicates
 from pipeline_project.domain.vectors.stored import pack, unit
 
 TERMS = ClusterTerms(window_nights=5, minimum_size=6)
@@ -232,7 +232,7 @@ def test_a_ring_that_repeats_itself_is_found():
     subjects: dict[str, str | None] = {case: f"s{number}" for number, case in enumerate(ids)}
     keys = [["p1"] if number in (7, 31) else [f"q{number}"] for number in range(40)]
     asked = np.arange(40) >= 30
-    found = twins(vectors, ids, subjects, keys, asked)
+    found = near_duplicates(vectors, ids, subjects, keys, asked)
     assert found.case[0] == "k00003" and found.similarity[0] > 0.99
     assert found.shared_photo.tolist() == [False, True] + [False] * 8
     assert (found.similarity[2:] < 0.7).all()
@@ -241,9 +241,9 @@ def test_a_ring_that_repeats_itself_is_found():
 def test_a_customer_is_not_her_own_twin_but_strangers_without_a_name_are():
     vectors = np.tile(unit(np.ones((1, 4))), (3, 1))
     ids, asked = ["a", "b", "c"], np.array([False, True, True])
-    same = twins(vectors, ids, dict.fromkeys(ids, "s"), [["p"]] * 3, asked)
+    same = near_duplicates(vectors, ids, dict.fromkeys(ids, "s"), [["p"]] * 3, asked)
     assert same.similarity.tolist() == [0, 0] and same.case == [None, None] and not same.shared_photo.any()
-    unknown = twins(vectors, ids, {}, [["p"]] * 3, asked)
+    unknown = near_duplicates(vectors, ids, {}, [["p"]] * 3, asked)
     assert unknown.similarity.tolist() == [1, 1] and unknown.case == ["a", "a"] and unknown.shared_photo.all()
 
 
@@ -251,9 +251,9 @@ def test_blocks_give_what_one_product_gives(monkeypatch):
     vectors, _ = planted(5, 10, 20)
     ids = names(len(vectors))
     subjects = {case: f"s{number % 9}" for number, case in enumerate(ids)}
-    whole = twins(vectors, ids, subjects, [[]] * len(ids), np.ones(len(ids), bool))
+    whole = near_duplicates(vectors, ids, subjects, [[]] * len(ids), np.ones(len(ids), bool))
     monkeypatch.setattr("pipeline_project.domain.vectors.near_duplicates._BLOCK_BYTES", 4 * len(ids) * 7)
-    parts = twins(vectors, ids, subjects, [[]] * len(ids), np.ones(len(ids), bool))
+    parts = near_duplicates(vectors, ids, subjects, [[]] * len(ids), np.ones(len(ids), bool))
     assert parts.case == whole.case
     np.testing.assert_allclose(parts.similarity, whole.similarity, atol=1e-6)
 

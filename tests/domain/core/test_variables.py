@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_project.domain.core.variables import Use, holds_password, nameable, named_in, not_nameable
+from pipeline_project.domain.core.variables import Use, holds_password, in_label_order, nameable, not_nameable
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_the_message_says_what_to_set() -> None:
 
 
 def test_names_in_defaults_are_named_too() -> None:
-    assert list(named_in("${A:-${B:-c}/${D}}/e/${F}")) == ["A", "B", "D", "F"]
-    assert list(named_in("$A {B} $${C")) == ["C"]
+    assert list(in_label_order("${A:-${B:-c}/${D}}/e/${F}")) == ["A", "B", "D", "F"]
+    assert list(in_label_order("$A {B} $${C")) == ["C"]
 
 
 @pytest.mark.parametrize(

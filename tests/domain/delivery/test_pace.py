@@ -23,7 +23,7 @@ draws = st.floats(0, 1, exclude_max=True)
 
 
 @pytest.mark.parametrize(
-    ("statuses", "fate"),
+    ("statuses", "status"),
     [
         ((200, 201, 202, 204), DeliveryStatus.DONE),
         ((408, 425, 429, 500, 502, 503, 504, 599), DeliveryStatus.AGAIN),

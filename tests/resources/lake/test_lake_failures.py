@@ -249,8 +249,8 @@ def test_no_room_says_so_and_the_night_is_as_it_was(lake: DeltaLake) -> None:
         except Exception as error:
             print(type(error).__name__, error)
     """
-    said, trouble = in_process(code, lake).communicate(timeout=600)
-    assert said.startswith("LakeUnavailable"), said + trouble
+    said, error = in_process(code, lake).communicate(timeout=600)
+    assert said.startswith("LakeUnavailable"), said + error
     assert lake.uri("returns", "cases") in said
     assert "no room left" in said
     assert ids(lake.read_night("returns", "cases", FIRST)) == ["old"]

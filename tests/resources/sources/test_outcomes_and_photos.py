@@ -221,9 +221,9 @@ def test_of_a_night_its_own_photos_are_looked_at_once_and_none_is_read(
     stat = Path.stat
     monkeypatch.setattr(Path, "stat", lambda path, **more: (looked.append(path.name), stat(path, **more))[1])
     monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("a photo was read"))
-    doors = OpenedSources(settings)
-    assert doors.photo_stamp(spec, NIGHT) == doors.photos(spec).stamp(["a.jpg", "b.jpg"])
+    ports = OpenedSources(settings)
+    assert ports.photo_stamp(spec, NIGHT) == ports.photos(spec).stamp(["a.jpg", "b.jpg"])
     assert sorted(name for name in looked if name.endswith(".jpg")) == ["a.jpg", "a.jpg", "b.jpg", "b.jpg"]
-    assert doors.photo_stamp(spec, "2025-03-09") is None
+    assert ports.photo_stamp(spec, "2025-03-09") is None
     lake.write_night("older", "cases", NIGHT, pa.table({"case_id": ["1"]}))
-    assert doors.photo_stamp(spec.model_copy(update={"workflow": "older"}), NIGHT) is None
+    assert ports.photo_stamp(spec.model_copy(update={"workflow": "older"}), NIGHT) is None

@@ -93,7 +93,7 @@ def test_a_signed_request_is_taken_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "fate", "maybe", "error"),
+    ("fault", "status", "maybe", "error"),
     [
         (Fault.ERROR_BEFORE, DeliveryStatus.AGAIN, True, "http_500"),
         (Fault.ERROR_AFTER, DeliveryStatus.AGAIN, True, "http_500"),
