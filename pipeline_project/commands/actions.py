@@ -32,7 +32,7 @@ app = command_app()
     epilog=example(
         "pipeline actions returns --state dead",
         'pipeline actions returns --stop "supplier recall"',
-        'pipeline actions returns --replay KEY --reason "the shop is back" --dry-run',
+        'pipeline actions returns --redeliver KEY --reason "the shop is back" --dry-run',
     ),
 )
 def actions(
@@ -41,7 +41,10 @@ def actions(
     night: Annotated[datetime | None, night_option("Only this night.", "--night")] = None,
     stop: Annotated[str | None, typer.Option(metavar="REASON", help="The kill switch: nothing more is sent.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="REASON", help="Lifts the kill switch.")] = None,
-    replay: Annotated[str | None, typer.Option(metavar="KEY", help="Send a dead letter again, under its key.")] = None,
+    redeliver: Annotated[
+        str | None,
+        typer.Option("--redeliver", "--replay", metavar="KEY", help="Send a dead letter again, under its key."),
+    ] = None,
     release: Annotated[str | None, typer.Option(metavar="KEY", help="Let a held action go above the cap.")] = None,
     happened: Annotated[
         str | None, typer.Option(metavar="KEY", help="You looked: this dead letter in doubt has happened.")
@@ -59,17 +62,17 @@ def actions(
 ) -> None:
     """Counts a workflow's actions by state and lists them; stops and resumes it; lets held and dead ones go.
 
-    Where money leaves, --replay and --release only ask; a second person, signed in to this machine under another
+    Where money leaves, --redeliver and --release only ask; a second person, signed in to this machine under another
     name, agrees with --agree.
     """
-    if sum(value is not None for value in (stop, resume, replay, release, agree, happened, never)) > 1:
+    if sum(value is not None for value in (stop, resume, redeliver, release, agree, happened, never)) > 1:
         raise typer.BadParameter(
-            "--stop, --resume, --replay, --release, --agree, --happened and --never-happened exclude each other"
+            "--stop, --resume, --redeliver, --release, --agree, --happened and --never-happened exclude each other"
         )
     if stop is not None or resume is not None:
         code = flip_switch(workflow, stop or resume or "", stop is not None, as_json)
-    elif replay is not None or release is not None:
-        code = let_go(replay or release or "", release is not None, reason, dry_run, as_json)
+    elif redeliver is not None or release is not None:
+        code = let_go(redeliver or release or "", release is not None, reason, dry_run, as_json)
     elif happened is not None or never is not None:
         code = resolve(happened or never or "", happened is not None, reason, as_json)
     elif agree is not None:
@@ -138,17 +141,17 @@ def let_go(key: str, held: bool, reason: str, dry_run: bool, as_json: bool) -> i
         ActionRefused: it is not in that state, no reason is given, or too many went within a minute.
     """
     outbox = prepare().stores.outbox
-    act = outbox.let_go if held else outbox.replay
+    act = outbox.let_go if held else outbox.redeliver
     return _report_request(act(_key(key), shell_user(), reason, dry_run), as_json)
 
 
-def agree_to(replay: int, as_json: bool) -> int:
+def agree_to(redelivery: int, as_json: bool) -> int:
     """Agrees, as the second person, to what somebody else asked.
 
     Raises:
         SecondPersonNeeded: it was the same person, or the action has changed since.
     """
-    return _report_request(prepare().stores.outbox.approve(replay, shell_user()), as_json)
+    return _report_request(prepare().stores.outbox.approve(redelivery, shell_user()), as_json)
 
 
 def resolve(key: str, happened: bool, reason: str, as_json: bool) -> int:
@@ -161,24 +164,24 @@ def resolve(key: str, happened: bool, reason: str, as_json: bool) -> int:
     if as_json:
         emit({"key": key, "happened": happened})
     else:
-        say("It is done, and its case goes on." if happened else "It has not happened; --replay sends it again.")
+        say("It is done, and its case goes on." if happened else "It has not happened; --redeliver sends it again.")
     return Exit.DONE
 
 
 def _report_request(asked: RedeliveryRequest, as_json: bool) -> int:
     row = asked.action
     if as_json:
-        emit({"action": row, "money": asked.money, "replay": asked.replay, "gone": asked.gone})
+        emit({"action": row, "money": asked.money, "replay": asked.redelivery, "gone": asked.gone})
         return Exit.DONE
     what = f"{row.kind} of {row.case_id}"
     if asked.gone:
         say(f"{what} goes under its own key; {asked.money:,.2f} leaves.")
-    elif asked.replay is None:
+    elif asked.redelivery is None:
         say(f"{what} would go under its own key; {asked.money:,.2f} would leave. Nothing was changed.")
     else:
         say(
             f"{what} would let {asked.money:,.2f} leave, so a second person must agree: "
-            f"pipeline actions {row.workflow} --agree {asked.replay}"
+            f"pipeline actions {row.workflow} --agree {asked.redelivery}"
         )
     return Exit.DONE
 

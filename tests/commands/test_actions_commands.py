@@ -52,9 +52,11 @@ def test_a_dead_letter_is_told_of_and_goes_again_when_two_people_agree(
     told = call("actions", NAME, "--state", "dead", **home.environ)
     assert "no_destination, with team:claims" in told.out
     assert dead in told.out
-    replay = ("actions", NAME, "--replay", dead)
+    replay = ("actions", NAME, "--redeliver", dead)
     assert call(*replay, **home.environ).code == 1, "a reason is needed"
+    before = call("actions", NAME, "--replay", dead, "--reason", "it is back", "--dry-run", **home.environ)
     would = call(*replay, "--reason", "it is back", "--dry-run", **home.environ)
+    assert before == would, "as it was called before `replay` meant past nights alone"
     assert "20.00 would leave. Nothing was changed." in would.out
     asked = call(*replay, "--reason", "it is back", "--json", **home.environ).document
     assert (asked["gone"], asked["money"]) == (False, 20.0)

@@ -122,11 +122,11 @@ class RedeliveryRequest:
     Attributes:
         action: as it stood before.
         money: what would leave, with what follows it.
-        replay: the number under which a second person agrees; None in a dry run.
+        redelivery: the number under which a second person agrees; None in a dry run.
         gone: whether it goes; else it waits for a second person, or it was a dry run.
     """
 
     action: OutboxRow
     money: float
-    replay: int | None = None
+    redelivery: int | None = None
     gone: bool = False

@@ -85,7 +85,7 @@ class Steering(LedgerStore):
             append(connection, "actions", workflow, rows)
         return len(rows)
 
-    def replay(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> RedeliveryRequest:
+    def redeliver(self, key: UUID, person: str, reason: str, dry_run: bool = False) -> RedeliveryRequest:
         """Asks that a dead letter is sent again under its own key; at once where no money leaves.
 
         Raises:
@@ -135,7 +135,7 @@ class Steering(LedgerStore):
             append(connection, "replays", row.workflow, facts)
         return RedeliveryRequest(action, money, number, gone=not money)
 
-    def approve(self, replay: int, person: str) -> RedeliveryRequest:
+    def approve(self, redelivery: int, person: str) -> RedeliveryRequest:
         """A second person agrees to what was asked; the action goes.
 
         Raises:
@@ -144,23 +144,23 @@ class Steering(LedgerStore):
                 was when it was asked for.
         """
         with self._transaction() as connection:
-            asked = connection.execute(select(replays).where(replays.c.id == replay)).first()
+            asked = connection.execute(select(replays).where(replays.c.id == redelivery)).first()
             if asked is None:
-                raise ActionRefused(f"nothing was asked under number {replay}; see `pipeline actions WORKFLOW`")
+                raise ActionRefused(f"nothing was asked under number {redelivery}; see `pipeline actions WORKFLOW`")
             here = select(actions).where(actions.c.id == asked.action_id)
             row = connection.execute(here.with_for_update()).one()
             money = _money_behind(connection, row)
             _within_the_rate(connection, row.workflow)
             content = _content(row, money)
-            approval = {"replay_id": replay, "asked_by": asked.asked_by, "content": content, "approved_by": person}
+            approval = {"replay_id": redelivery, "asked_by": asked.asked_by, "content": content, "approved_by": person}
             try:
                 connection.execute(insert(replay_approvals).values(**approval))
             except IntegrityError as error:
                 raise SecondPersonNeeded(_why_not(error)) from None
             gone = _go(connection, row, money, person)
-            facts = [Fact("replay_approvals", approval), _of(row, replay), *gone]
+            facts = [Fact("replay_approvals", approval), _of(row, redelivery), *gone]
             append(connection, "replays", row.workflow, facts)
-        return RedeliveryRequest(outbox_row(row), money, replay, gone=True)
+        return RedeliveryRequest(outbox_row(row), money, redelivery, gone=True)
 
     def resolve(self, key: UUID, happened: bool, person: str, reason: str) -> None:
         """Somebody has looked what became of an action of which nobody could know.
@@ -249,9 +249,9 @@ def _why_not(error: IntegrityError) -> str:
     return "the action is no longer as it was when this was asked for; ask again"
 
 
-def _of(row: Row[Any], replay: int) -> Fact:
-    """The fact by which a case's story finds its replay."""
-    return Fact(None, {"replay": replay, "key": row.key, "case_id": row.case_id, "kind": row.kind})
+def _of(row: Row[Any], redelivery: int) -> Fact:
+    """The fact by which a case's story finds its redelivery."""
+    return Fact(None, {"replay": redelivery, "key": row.key, "case_id": row.case_id, "kind": row.kind})
 
 
 def _explained(reason: str) -> None:

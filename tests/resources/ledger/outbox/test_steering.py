@@ -52,7 +52,7 @@ def test_where_no_money_leaves_a_dead_letter_goes_at_once_under_its_own_key(desk
     desk.ready("A", option="reject")
     desk.drain(Shelf(REFUSED))
     row = desk.row("A", "rejection")
-    asked = desk.outbox.replay(row["key"], PERSON, WHY)
+    asked = desk.outbox.redeliver(row["key"], PERSON, WHY)
     assert (asked.gone, asked.money) == (True, 0)
     shelf = Shelf()
     desk.drain(shelf)
@@ -61,21 +61,21 @@ def test_where_no_money_leaves_a_dead_letter_goes_at_once_under_its_own_key(desk
 
 
 def test_a_dry_run_changes_nothing(desk: Desk, refund: dict[str, object]) -> None:
-    asked = desk.outbox.replay(refund["key"], PERSON, WHY, dry_run=True)  # type: ignore[arg-type]
-    assert (asked.gone, asked.replay, asked.money) == (False, None, 40.0)
+    asked = desk.outbox.redeliver(refund["key"], PERSON, WHY, dry_run=True)  # type: ignore[arg-type]
+    assert (asked.gone, asked.redelivery, asked.money) == (False, None, 40.0)
     assert desk.row("A", "refund") == refund
     assert desk.outbox.asked(FLOW) == []
 
 
 def test_money_needs_a_second_person(desk: Desk, refund: dict[str, object]) -> None:
-    asked = desk.outbox.replay(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
+    asked = desk.outbox.redeliver(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
     assert not asked.gone
-    assert asked.replay is not None
+    assert asked.redelivery is not None
     assert desk.drain(Shelf()) == 0
-    assert [each.id for each in desk.outbox.asked(FLOW)] == [asked.replay]
+    assert [each.id for each in desk.outbox.asked(FLOW)] == [asked.redelivery]
     with pytest.raises(SecondPersonNeeded, match="whoever asked may not agree"):
-        desk.outbox.approve(asked.replay, PERSON)
-    assert desk.outbox.approve(asked.replay, OTHER).gone
+        desk.outbox.approve(asked.redelivery, PERSON)
+    assert desk.outbox.approve(asked.redelivery, OTHER).gone
     shelf = Shelf()
     desk.drain(shelf)
     assert effects(shelf) == [1]
@@ -84,7 +84,7 @@ def test_money_needs_a_second_person(desk: Desk, refund: dict[str, object]) -> N
 
 
 def test_the_database_itself_refuses_the_same_person_and_another_content(desk: Desk, refund: dict[str, object]) -> None:
-    asked = desk.outbox.replay(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
+    asked = desk.outbox.redeliver(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
     insert = (
         "INSERT INTO replay_approvals (replay_id, asked_by, content, approved_by) "
         "SELECT id, {asked_by}, {content}, {approved_by} FROM replays"
@@ -96,22 +96,22 @@ def test_the_database_itself_refuses_the_same_person_and_another_content(desk: D
     ):
         with pytest.raises(IntegrityError):
             desk.run(insert.format(**values))
-    assert asked.replay is not None
-    desk.outbox.approve(asked.replay, OTHER)
+    assert asked.redelivery is not None
+    desk.outbox.approve(asked.redelivery, OTHER)
 
 
 def test_a_yes_is_bound_to_what_was_shown(desk: Desk, refund: dict[str, object]) -> None:
-    asked = desk.outbox.replay(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
-    assert asked.replay is not None
+    asked = desk.outbox.redeliver(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
+    assert asked.redelivery is not None
     desk.run("UPDATE actions SET money = 4000, payload = payload || '{\"amount\": 4000}' WHERE kind = 'refund'")
     with pytest.raises(SecondPersonNeeded, match="no longer as it was"):
-        desk.outbox.approve(asked.replay, OTHER)
+        desk.outbox.approve(asked.redelivery, OTHER)
 
 
 def test_a_yes_counts_once(desk: Desk, refund: dict[str, object]) -> None:
-    asked = desk.outbox.replay(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
-    assert asked.replay is not None
-    number = asked.replay
+    asked = desk.outbox.redeliver(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
+    assert asked.redelivery is not None
+    number = asked.redelivery
 
     def agree(person: str) -> bool:
         try:
@@ -130,7 +130,7 @@ def test_a_dead_letter_in_doubt_goes_as_unknown(desk: Desk) -> None:
     desk.ready("A", option="reject")
     shelf = Shelf(NO_ANSWER, remembers=False, can_be_asked=False)
     desk.drain(shelf)
-    desk.outbox.replay(desk.row("A", "rejection")["key"], PERSON, "looked it up by hand")
+    desk.outbox.redeliver(desk.row("A", "rejection")["key"], PERSON, "looked it up by hand")
     assert desk.states("A") == {"rejection": "unknown"}
     shelf.can_be_asked = True
     desk.drain(shelf)
@@ -161,13 +161,13 @@ def test_everything_needs_a_reason(desk: Desk, reason: str) -> None:
     with pytest.raises(ActionRefused, match="reason"):
         desk.outbox.stop(FLOW, reason, PERSON)
     with pytest.raises(ActionRefused, match="reason"):
-        desk.outbox.replay(uuid4(), PERSON, reason)
+        desk.outbox.redeliver(uuid4(), PERSON, reason)
 
 
 def test_only_what_is_dead_is_sent_again(desk: Desk) -> None:
     desk.ready("A", option="reject")
     with pytest.raises(ActionRefused, match="it is ready"):
-        desk.outbox.replay(desk.row("A", "rejection")["key"], PERSON, WHY)
+        desk.outbox.redeliver(desk.row("A", "rejection")["key"], PERSON, WHY)
     with pytest.raises(ActionRefused, match="none with this key"):
         desk.outbox.let_go(uuid4(), PERSON, WHY)
 
@@ -178,9 +178,9 @@ def test_dead_letters_are_let_go_at_a_limited_rate(desk: Desk, monkeypatch: pyte
     desk.drain(Shelf(*[REFUSED] * 3))
     keys = [desk.row(case, "rejection")["key"] for case in "ABC"]
     for key in keys[:2]:
-        desk.outbox.replay(key, PERSON, WHY)
+        desk.outbox.redeliver(key, PERSON, WHY)
     with pytest.raises(ActionRefused, match="within a minute"):
-        desk.outbox.replay(keys[2], PERSON, WHY)
+        desk.outbox.redeliver(keys[2], PERSON, WHY)
 
 
 def test_what_exceeds_the_cap_goes_when_two_people_agree(ledger: PostgresLedger, ledger_database: str) -> None:
@@ -191,8 +191,8 @@ def test_what_exceeds_the_cap_goes_when_two_people_agree(ledger: PostgresLedger,
     held = next(case for case in "AB" if desk.states(case)["hold"] == "held")
     asked = desk.outbox.let_go(desk.row(held, "hold")["key"], PERSON, "it was agreed")
     assert (asked.gone, asked.money) == (False, 40.0)
-    assert asked.replay is not None
-    desk.outbox.approve(asked.replay, OTHER)
+    assert asked.redelivery is not None
+    desk.outbox.approve(asked.redelivery, OTHER)
     desk.drain(shelf)
     assert set(desk.states(held).values()) == {"done"}
     assert desk.outbox.night(FLOW, NIGHT).reserved == 80.0
@@ -205,8 +205,8 @@ def test_a_held_action_of_a_night_that_is_not_released_still_waits(
     desk.decide("A")
     desk.ask(*desk.plan("A", price=60))
     asked = desk.outbox.let_go(desk.row("A", "hold")["key"], PERSON, "it was agreed")
-    assert asked.replay is not None
-    desk.outbox.approve(asked.replay, OTHER)
+    assert asked.redelivery is not None
+    desk.outbox.approve(asked.redelivery, OTHER)
     assert set(desk.states("A").values()) == {"waiting"}
     assert desk.release() == 1
 
@@ -221,16 +221,16 @@ def test_large_amounts_can_be_held(desk: Desk) -> None:
     assert desk.states("B") == {"hold": "done", "restock": "done", "notice": "done", "refund": "held"}
     asked = desk.outbox.let_go(desk.row("B", "refund")["key"], PERSON, "it was right")
     assert asked.money == 400
-    assert asked.replay is not None
-    desk.outbox.approve(asked.replay, OTHER)
+    assert asked.redelivery is not None
+    desk.outbox.approve(asked.redelivery, OTHER)
     desk.drain(Shelf())
     assert desk.states("B")["refund"] == "done"
 
 
 def test_what_people_did_joins_the_chain(desk: Desk, refund: dict[str, object]) -> None:
-    asked = desk.outbox.replay(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
-    assert asked.replay is not None
-    desk.outbox.approve(asked.replay, OTHER)
+    asked = desk.outbox.redeliver(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
+    assert asked.redelivery is not None
+    desk.outbox.approve(asked.redelivery, OTHER)
     desk.outbox.stop(FLOW, "recall", PERSON)
     with engine_of(desk.url).connect() as connection:
         kinds = [batch.kind for batch in read_batches(connection)]
@@ -258,9 +258,9 @@ def test_pages_counts_and_the_story_of_a_case(desk: Desk) -> None:
 
 
 def test_the_chain_knows_actions_and_replays_as_they_stand_in_the_ledger(desk: Desk, refund: dict[str, object]) -> None:
-    asked = desk.outbox.replay(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
-    assert asked.replay is not None
-    desk.outbox.approve(asked.replay, OTHER)
+    asked = desk.outbox.redeliver(refund["key"], PERSON, WHY)  # type: ignore[arg-type]
+    assert asked.redelivery is not None
+    desk.outbox.approve(asked.redelivery, OTHER)
     desk.drain(Shelf())
     tables = {"actions", "replays", "replay_approvals"}
 
