@@ -265,7 +265,9 @@ def _answer(event: str, rows: int, answer: httpx.Response) -> _Answer:
     try:
         body = answer.json()
     except ValueError:
-        body = {"detail": "no JSON came back; is this the desk's address?"}
+        body = None
+    if not isinstance(body, dict):
+        body = {"detail": "no receipt came back; is this the desk's address?"}
     return _Answer(event, rows, answer.status_code, body.get("status"), body.get("night"), body.get("detail"))
 
 

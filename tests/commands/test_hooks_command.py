@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from unittest import mock
 
@@ -89,6 +90,31 @@ def test_what_is_refused_is_told(call: Call, served: tuple[str, dict[str, str]],
     assert call("hooks", "send", NAME, tmp_path / "none.csv", **environ).code == 2
     said = call("hooks", "send", NAME, file, "--url", "http://127.0.0.1:1", **environ)
     assert said.code == 4 and "does not answer" in said.err
+
+
+@pytest.mark.parametrize("answer", [b"<html>Welcome</html>", b'["welcome"]'], ids=["no JSON", "no receipt"])
+def test_what_another_service_answers_is_no_receipt(
+    call: Call, served: tuple[str, dict[str, str]], tmp_path: Path, answer: bytes
+) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    (tmp_path / "a.jsonl").write_text(json.dumps({"claim_id": "P-1"}), encoding="utf-8")
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        thread = threading.Thread(target=other.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{other.server_port}"
+        said = call("hooks", "send", NAME, tmp_path / "a.jsonl", "--url", url, **served[1])
+        thread.join()
+    assert said.code == 2
+    assert "200, refused: no receipt came back; is this the desk's address?" in said.out
 
 
 def test_a_variable_that_holds_no_secret_stops_the_door(home: Home) -> None:
