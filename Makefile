@@ -7,13 +7,16 @@ STAMP := $(VENV)/.installed
 export PIPELINE_HOME ?= $(CURDIR)/.pipeline
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test elsewhere up lint bench chaos decision-diff docs pictures clean
+.PHONY: run test coverage elsewhere up lint bench chaos decision-diff docs pictures clean
 
 run: $(STAMP)  ## sixty sample nights, and a page at the end
 	$(BIN)/pipeline demo
 
 test: $(STAMP)  ## everything, in minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+coverage: $(STAMP)  ## the same, and which lines nothing ran
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov
 
 elsewhere: $(STAMP)  ## the numerical tests as on a plainer processor, whole nights on one core
 	$(BIN)/python -m tests.elsewhere
