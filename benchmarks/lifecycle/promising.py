@@ -88,7 +88,7 @@ def again_under(
 
 def told(spec: WorkflowSpec, decisions: pa.Table, cases: pa.Table, outcomes: pd.DataFrame) -> str:
     """One row for each promise, the spec's own among them."""
-    own = [spec.policy.promise.terms] if spec.policy.promise else []
+    own = [spec.policy.promise] if spec.policy.promise else []
     wanted = {each.error: each for each in (*own, *(PromiseTerms(error) for error in (0.01, 0.02, 0.05)))}
     found: list[tuple[str, Promised]] = [("none", again_under(spec, None, decisions, cases, outcomes))]
     found += [(f"{at:.0%}", again_under(spec, wanted[at], decisions, cases, outcomes)) for at in sorted(wanted)]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from pipeline_project.commands.shared.console import Exit
-from pipeline_project.domain.core.people import PersonRole
+from pipeline_project.domain.core.people import NewAccount, PersonRole
 from resources.ledger.audit.adopt import adopt
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import FILE
@@ -120,8 +120,8 @@ def cut(home: Home, audit: Any, untouched: None) -> int:
 
 def test_an_auditor_accepts_that_an_older_ledger_was_restored(audit: Any, cut: int, home: Home, tmp_path: Path) -> None:
     accounts = PostgresPeople(databases(home.settings).ledger_url)
-    accounts.add("olga.audit", "Olga", [PersonRole.AUDITOR], "test", "a long enough password")
-    accounts.add("adam.audit", "Adam", [PersonRole.ADMIN], "test", "a long enough password")
+    accounts.add(NewAccount("olga.audit", "Olga", [PersonRole.AUDITOR], "a long enough password"), "test")
+    accounts.add(NewAccount("adam.audit", "Adam", [PersonRole.ADMIN], "a long enough password"), "test")
     password, wrong = tmp_path / "password", tmp_path / "wrong"
     password.write_text("a long enough password\n", encoding="utf-8")
     wrong.write_text("another one\n", encoding="utf-8")

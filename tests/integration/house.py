@@ -24,6 +24,7 @@ from pipeline_project.commands.nights import run_nights
 from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
 from pipeline_project.commands.shared.night_runner import NightRun
 from pipeline_project.container.privacy import open_sealed_lake
+from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from resources.lake.sealed import SealedLake
@@ -205,7 +206,7 @@ class House:
             for table, columns in WORK.items()
         }
 
-    def alerts(self) -> Rows:
+    def alerts(self) -> list[OpenAlert]:
         """The workflow's open alerts."""
         return [alert for alert in self.ledger.open_alerts() if alert.workflow == self.name]
 

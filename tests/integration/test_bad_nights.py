@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from pipeline_project.domain.core.alerts import OpenAlert
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House
@@ -34,9 +34,9 @@ def _with_many_refused(path: Path) -> None:
     path.write_text("\n".join([header, *(",".join(row) for row in cells)]) + "\n")
 
 
-def _night_alerts(house: House) -> list[dict[str, Any]]:
+def _night_alerts(house: House) -> list[OpenAlert]:
     """Open alerts about nights; that nothing could be trained is told as well, by another."""
-    return [alert for alert in house.alerts() if alert["kind"] == "night_stopped"]
+    return [alert for alert in house.alerts() if alert.kind == "night_stopped"]
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class TestOneBadNight:
 
     def test_the_owner_is_told_what_to_run(self, spoilt: Spoilt) -> None:
         (alert,) = _night_alerts(spoilt.house)
-        assert alert["owner"] == "team:claims-desk"
-        assert alert["next_command"] == f"pipeline quarantine {spoilt.house.name} --night {BAD}"
-        assert spoilt.check in alert["message"]
+        assert alert.owner == "team:claims-desk"
+        assert alert.next_command == f"pipeline quarantine {spoilt.house.name} --night {BAD}"
+        assert spoilt.check in alert.message
 
     def test_a_mended_file_brings_it_through_and_closes_the_alert(self, spoilt: Spoilt) -> None:
         house = spoilt.house

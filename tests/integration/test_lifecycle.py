@@ -53,13 +53,13 @@ def test_the_second_model_is_proposed_and_decides_nothing_yet(house: House) -> N
     proposals = promotions.proposals(house.name)
     assert [each.version for each in proposals] == ["2"], [(p.version, p.night) for p in proposals]
     proposed = proposals[0]
-    assert proposed["passed"], [gate for gate in proposed["gates"] if not gate["passed"]]
-    assert proposed["replay"]["encoded"] == 0
-    assert proposed["card"].startswith("# Model card")
+    assert proposed.passed, [gate for gate in proposed.gates if not gate["passed"]]
+    assert proposed.replay["encoded"] == 0
+    assert proposed.card.startswith("# Model card")
     known_before = house.ledger.models(house.name)[-1].known_before
     assert shop.DECIDE_FROM <= known_before < LAST
-    assert proposed["replay"]["first"] >= known_before
-    assert all(f"gate_{gate['name']}" in house.checks("promotion", LAST) for gate in proposed["gates"])
+    assert proposed.replay["first"] >= known_before
+    assert all(f"gate_{gate['name']}" in house.checks("promotion", LAST) for gate in proposed.gates)
     assert house.ledger.champion(house.name, LAST) == house.ledger.models(house.name)[0]
 
 
@@ -79,7 +79,7 @@ def test_signed_it_goes_through_shadow_and_canary_and_is_champion(house: House, 
     password.write_text(PASSWORD, encoding="utf-8")
     (proposed,) = PostgresPromotions(house.ledger.url).proposals(house.name)
     signer = f"cleo-{house.name}"[:40]
-    words = ("models", house.name, "--sign", str(proposed["id"]), "--as", signer, "--password-file", str(password))
+    words = ("models", house.name, "--sign", str(proposed.id), "--as", signer, "--password-file", str(password))
     signed = house.command(*words)
     assert signed.returncode == 0, signed.stderr
     assert f"rolled out from {SHADOW}" in signed.stdout

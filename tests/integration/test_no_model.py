@@ -34,8 +34,8 @@ def test_that_nothing_was_trained_is_told_with_its_owner(untaught: House) -> Non
     assert untaught.metadata("challenger", FIRST_DECIDED)["trained"] is False
     assert untaught.facts()["models"] == untaught.facts()["champions"] == []
     (alert,) = untaught.alerts()
-    assert (alert["kind"], alert["owner"]) == ("too_few_outcomes", "team:claims-desk")
-    assert alert["next_command"].startswith(f"pipeline nights {untaught.name} ")
+    assert (alert.kind, alert.owner) == ("too_few_outcomes", "team:claims-desk")
+    assert alert.next_command.startswith(f"pipeline nights {untaught.name} ")
 
 
 def test_the_page_says_that_there_is_no_model(untaught: House) -> None:
@@ -68,8 +68,8 @@ def test_it_is_told_loudly(damaged: House) -> None:
     errors = [r.event_log_entry.user_message for r in records if r.event_log_entry.level >= 40]
     assert any("cannot be used" in message and "sha256" in message for message in errors)
     (alert,) = damaged.alerts()
-    assert (alert["kind"], alert["owner"]) == ("model_unavailable", "team:claims-desk")
-    assert alert["next_command"] == f"pipeline nights {damaged.name} --from {NEXT} --to {NEXT} --retrain"
+    assert (alert.kind, alert.owner) == ("model_unavailable", "team:claims-desk")
+    assert alert.next_command == f"pipeline nights {damaged.name} --from {NEXT} --to {NEXT} --retrain"
     assert "the files of version 1" in damaged.page(NEXT)
 
 
@@ -94,7 +94,7 @@ def test_with_its_files_back_it_decides_and_the_alert_is_closed(damaged: House) 
     assert [run.outcome for run in damaged.nights(NEXT, again=True)] == ["done"]
     assert {row["problem"] for row in damaged.table("scores", NEXT) or []} <= {None, "out_of_distribution"}
     assert {row["reason"] for row in damaged.decisions(NEXT)} == {"model_unavailable"}
-    assert [alert for alert in damaged.alerts() if alert["kind"] == "model_unavailable"] == []
+    assert [alert for alert in damaged.alerts() if alert.kind == "model_unavailable"] == []
 
 
 def _flip(file: Path) -> None:
