@@ -32,7 +32,7 @@ app = command_app()
     epilog=example(
         "pipeline actions returns --state dead",
         'pipeline actions returns --stop "supplier recall"',
-        'pipeline actions returns --redeliver KEY --reason "the shop is back" --dry-run',
+        'pipeline actions returns --redeliver KEY --reason "it is back" --dry-run',
     ),
 )
 def actions(

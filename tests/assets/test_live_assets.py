@@ -104,8 +104,8 @@ def test_a_challenger_that_cannot_be_used_never_harms_the_night(world: World, br
     assert not [row for row in world.table("scores") if row["problem"]]
     assert world.table("shadow_scores") == []
     (alert,) = [alert for alert in world.ledger.open_alerts() if alert.kind == "challenger_unavailable"]
-    assert alert["owner"] == "team:claims"
-    assert alert["next_command"].startswith("pipeline rollback claims")
+    assert alert.owner == "team:claims"
+    assert alert.next_command.startswith("pipeline rollback claims")
 
 
 def test_when_the_policy_is_closed_every_case_goes_to_a_person(world: World) -> None:
@@ -169,8 +169,8 @@ def test_a_champion_that_breaks_its_promise_is_answered_once_and_told(world: Wor
     assert version == "1"
     assert "40 of 40 judged decisions were wrong" in reason
     (alert,) = world.ledger.open_alerts()
-    assert (alert["kind"], alert["owner"]) == ("promise_broken", "team:claims")
-    assert alert["next_command"] == "pipeline recall claims --model 1 --dry-run"
+    assert (alert.kind, alert.owner) == ("promise_broken", "team:claims")
+    assert alert.next_command == "pipeline recall claims --model 1 --dry-run"
 
 
 def test_what_is_not_known_by_the_end_of_the_night_says_nothing_yet(world: World) -> None:

@@ -15,9 +15,12 @@ REVIEW = {"cost": 4, "capacity": 2}
 def test_a_page_for_a_decided_night() -> None:
     world = World()
     world.sources.rows[NIGHT] = [*(arrival(NIGHT, i) for i in range(5)), arrival(NIGHT, 9, "cheap")]
-    world.ledger.alerts = {f"nightly/{NIGHT}": {}, f"warm_up/{NIGHT}": {}}
-    other = {"workflow": "claims", "message": "late", "owner": "team:claims", "next_command": "pipeline status"}
-    world.ledger.alerts |= {
+    other = {"workflow": "claims", "kind": "stale", "message": "late", "owner": "team:claims"}
+    other["next_command"] = "pipeline status"
+    own = {**other, "message": "of this very night"}
+    world.ledger.alerts = {
+        f"nightly/{NIGHT}": own,
+        f"warm_up/{NIGHT}": own,
         "nightly/2025-02-28": other,
         "elsewhere": {**other, "workflow": "x", "message": "of another workflow"},
     }

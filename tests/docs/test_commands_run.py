@@ -86,7 +86,7 @@ CARRIED_OUT: dict[str, Ends] = {
     # actions
     "pipeline actions returns --state dead": Ends(0, "has no actions yet"),
     'pipeline actions returns --stop "supplier recall"': Ends(0, "returns is stopped"),
-    'pipeline actions returns --redeliver KEY --reason "the shop is back" --dry-run': Ends(1, "is no key"),
+    'pipeline actions returns --redeliver KEY --reason "it is back" --dry-run': Ends(1, "is no key"),
     "pipeline dispatch --drain": Ends(0, "nothing is left to send"),
     # models: none has learned enough, which each of these says instead of failing
     "pipeline models returns": Ends(0, "No model of returns decides yet"),
