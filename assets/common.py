@@ -83,7 +83,7 @@ def night_asset(spec: WorkflowSpec, kinds: set[str], code_version: str = CODE_VE
 
 
 def night_outputs(spec: WorkflowSpec, kinds: set[str], described: Mapping[str, str]) -> dict[str, dg.AssetOut]:
-    """The outputs of a step that makes several tables of a night, by noun, with what each holds."""
+    """The outputs of a step that makes several tables of a night, by asset name, with what each holds."""
     common = night_output(spec, kinds)
     return {
         asset_name: dg.AssetOut(key=key(spec, asset_name), description=description, **common)

@@ -16,12 +16,12 @@ from pipeline_project.domain.deciding.decisions import (
     NightDecisions,
     NightPolicy,
     asked,
+    bounds_metadata,
     changed,
     decide_night,
     ledger_rows,
     option_counts,
     standing_table,
-    told,
 )
 from pipeline_project.domain.deciding.sentences import BOUNDS, NightBounds, sentences
 from pipeline_project.domain.reporting.sentences import money
@@ -116,7 +116,7 @@ def _made(
             "would_change": changed(table),
             "places": result.places,
             "shadow_price": result.shadow_price,
-            **told(result),
+            **bounds_metadata(result),
             "bounds": [*bounds.sentences],
             "attempt": attempt,
         },

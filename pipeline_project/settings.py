@@ -12,7 +12,7 @@ from pipeline_project.domain.core.errors import SettingInvalid
 #: The checkout: where workspace.yaml and dagster.yaml lie.
 ROOT = Path(__file__).resolve().parents[1]
 DEVICES = ("cpu", "cuda")
-_SAID = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
+_SPELLINGS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _names(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
 
 def _yes_or_no(environ: Mapping[str, str], variable: str) -> bool | None:
     answer = environ.get(variable, "").strip().lower()
-    if answer and answer not in _SAID:
+    if answer and answer not in _SPELLINGS:
         # never the value: whatever stands there may have been meant for another variable
         raise SettingInvalid(f"{variable} is neither yes nor no; set it to 1 or 0")
-    return _SAID.get(answer)
+    return _SPELLINGS.get(answer)

@@ -49,7 +49,7 @@ def forget_subject(subject: str, name: str, reason: str, yes: bool, as_json: boo
     spec = workflow(name)
     privacy = open_privacy()
     pseudonym = privacy.keyring.named({subject.strip()})[subject.strip()]
-    sealed = privacy.forgetting.known(pseudonym)
+    sealed = privacy.forgetting.subject(pseudonym)
     if sealed is None:
         complain("nothing is sealed for that subject; give the id as the source spells it, or the pseudonym")
         return Exit.NOT_FOUND

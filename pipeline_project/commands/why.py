@@ -21,7 +21,7 @@ from pipeline_project.domain.core.reasons import ASK_PERSON, words_of
 if TYPE_CHECKING:
     from pipeline_project.domain.deciding.recorded import RecordedDecision
     from pipeline_project.domain.reporting.story import CaseStory
-    from pipeline_project.spec.past import Said
+    from pipeline_project.spec.past import DecisionFigures
 
 #: What is listed of labels and options, where there are many.
 LISTED = 8
@@ -43,7 +43,7 @@ def why(
 
 def explain(name: str, case: str, as_json: bool) -> int:
     """Prints everything the ledger knows about one case."""
-    from pipeline_project.spec.past import said_of
+    from pipeline_project.spec.past import figures_of
 
     context = prepare()
     story = context.stores.stories.story(name, case)
@@ -56,7 +56,7 @@ def explain(name: str, case: str, as_json: bool) -> int:
         return Exit.NOT_FOUND
     first = story.decisions[0]
     spec_then = context.ledger.workflow_spec(first.spec_hash) or {}
-    dossier = _Dossier(story, spec_then, said_of(first, spec_then))
+    dossier = _Dossier(story, spec_then, figures_of(first, spec_then))
     if as_json:
         emit(dossier.document())
     else:
@@ -70,7 +70,7 @@ class _Dossier:
 
     story: CaseStory
     spec: Mapping[str, Any]
-    said: Said
+    said: DecisionFigures
 
     @property
     def first(self) -> RecordedDecision:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -115,8 +116,7 @@ class Book:
 
     def twice(self) -> list[str]:
         """Keys under which something happened more than once."""
-        seen: set[str] = set()
-        return [effect.key for effect in self.effects() if effect.key in seen or seen.add(effect.key)]  # type: ignore[func-returns-value]
+        return [key for key, times in Counter(effect.key for effect in self.effects()).items() if times > 1]
 
     def _add(self, effect: Effect) -> None:
         self._effects.append(effect)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pipeline_project.domain.core.names import Slug, Words
+from pipeline_project.domain.core.names import FreeText, Slug
 from pipeline_project.domain.core.quantities import Share
 from pipeline_project.spec.base import Part
 
@@ -27,10 +27,10 @@ class ContractSpec(Part):
 class NearDuplicatesSpec(Part):
     """Cases that say the same under different ids; without a word here the later one goes to quarantine."""
 
-    real: Words | None = Field(
+    real: FreeText | None = Field(
         None, description="Why cases that say the same under other ids are cases of their own; then they are decided."
     )
-    shared_with: dict[Slug, Words] = Field(
+    shared_with: dict[Slug, FreeText] = Field(
         default_factory=dict,
         description="Workflows that read the same source, each with why both may decide the same rows.",
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from pipeline_project.domain.core.costs import CostMatrix
-from pipeline_project.domain.core.names import Slug, Words
+from pipeline_project.domain.core.names import FreeText, Slug
 from pipeline_project.spec.base import Part
 
 RIGHT, WRONG, OTHERS = "right", "wrong", "others"
@@ -19,7 +19,7 @@ Cost = float | str
 class OptionSpec(Part):
     """One thing the workflow can do with a case."""
 
-    title: Words = Field(description="In words, for people.")
+    title: FreeText = Field(description="In words, for people.")
     costs: dict[str, Cost] = Field(
         description="Label -> cost in the workflow's currency: a number, or an expression over the case's fields "
         "(`0.5 * price`). `others` stands for every label that is not named; in an option that is named after a "
@@ -34,7 +34,7 @@ class OptionSpec(Part):
 class Alternatives(Part):
     """Options made from the labels: one per label, right or wrong."""
 
-    title: Words = Field("Route to {label}", description="With `{label}`.")
+    title: FreeText = Field("Route to {label}", description="With `{label}`.")
     right: Cost = Field(0, description="Cost when the label is the true one.")
     wrong: Cost = Field(description="Cost when it is not.")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline_project.domain.core.names import Slug, Words
+from pipeline_project.domain.core.names import FreeText, Slug
 from pipeline_project.domain.core.quantities import Days, Share
 from pipeline_project.domain.measures.maturity import MATURE_SHARE
 from pipeline_project.spec.base import Part
@@ -42,7 +42,7 @@ class ColumnOutcome(OutcomeTiming):
     """The truth stands in a column of the source itself; it is taken out of the cases."""
 
     kind: Literal["column"] = Field(description="A column of the arrivals.")
-    column: Words = Field(description="The column in the source.")
+    column: FreeText = Field(description="The column in the source.")
     values: dict[str, str] = Field(
         default_factory=dict,
         description="Value in the column -> label; empty when the values are the labels.",
@@ -59,10 +59,10 @@ class FilesOutcome(FileFormat, OutcomeTiming):
     kind: Literal["files"] = Field(description="Files by night of arrival.")
     folder: Location = Field(description="As for a source.")
     pattern: NightPattern = Field(description="Path below `folder` with the night of arrival, as for a source.")
-    case_column: Words = Field(description="The column that names the case.")
-    label_column: Words = Field(description="The column that holds the label.")
-    known_at_column: Words = Field(description="The column with the time at which it became known.")
-    true_at_column: Words | None = Field(None, description="The column with the time of which it is true.")
+    case_column: FreeText = Field(description="The column that names the case.")
+    label_column: FreeText = Field(description="The column that holds the label.")
+    known_at_column: FreeText = Field(description="The column with the time at which it became known.")
+    true_at_column: FreeText | None = Field(None, description="The column with the time of which it is true.")
     values: dict[str, str] = Field(default_factory=dict, description="Value in the column -> label.")
 
 

@@ -14,7 +14,7 @@ from pipeline_project.spec.options import RIGHT, WRONG, full_costs
 
 
 @dataclass(frozen=True)
-class Said:
+class DecisionFigures:
     """What a decision said, by name.
 
     Attributes:
@@ -28,7 +28,7 @@ class Said:
     unordered: tuple[float, ...] = ()
 
 
-def said_of(decision: RecordedDecision, spec: Mapping[str, Any]) -> Said:
+def figures_of(decision: RecordedDecision, spec: Mapping[str, Any]) -> DecisionFigures:
     """Probabilities and expected costs of a decision, by name.
 
     Args:
@@ -37,12 +37,15 @@ def said_of(decision: RecordedDecision, spec: Mapping[str, Any]) -> Said:
     labels, recorded_costs = list(spec.get("labels") or ()), decision.expected_costs
     probabilities = by_name(labels, decision.probabilities)
     if recorded_costs is None:
-        return Said(probabilities, {})
+        return DecisionFigures(probabilities, {})
     costs = [math.nan if cost is None else float(cost) for cost in recorded_costs]
     order = decision.option_order or _order(decision, spec, labels)
     if order is None:
-        return Said(probabilities, {}, tuple(sorted(cost for cost in costs if math.isfinite(cost))))
-    return Said(probabilities, {name: cost for name, cost in by_name(order, costs).items() if math.isfinite(cost)})
+        unordered = tuple(sorted(cost for cost in costs if math.isfinite(cost)))
+        return DecisionFigures(probabilities, {}, unordered)
+    return DecisionFigures(
+        probabilities, {name: cost for name, cost in by_name(order, costs).items() if math.isfinite(cost)}
+    )
 
 
 def _order(decision: RecordedDecision, spec: Mapping[str, Any], labels: list[str]) -> list[str] | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from pipeline_project.domain.core.names import Words
+from pipeline_project.domain.core.names import FreeText
 from pipeline_project.domain.core.variables import Use
 from pipeline_project.domain.intake.landing import Expected
 from pipeline_project.domain.intake.night_names import pattern_problem
@@ -56,7 +56,7 @@ def _time_format(value: str) -> str:
     return value
 
 
-Location = Annotated[Words, AfterValidator(_location), Use.TEXT]
+Location = Annotated[FreeText, AfterValidator(_location), Use.TEXT]
 NightPattern = Annotated[str, AfterValidator(_night_pattern)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
 

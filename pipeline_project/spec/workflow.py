@@ -24,7 +24,7 @@ from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.core import schema as domain
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.model_terms import DriftTerms, GateTerms, PolicyBounds, RolloutTerms
-from pipeline_project.domain.core.names import Slug, Words
+from pipeline_project.domain.core.names import FreeText, Slug
 from pipeline_project.domain.core.number_forms import NumberForm, ThousandsMark
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.features.building import FeaturePlan
@@ -61,7 +61,7 @@ class _CaseSpec(Part):
     """What a case is, and where it comes from."""
 
     workflow: Slug = Field(description="The name: lower case, digits and underscores.")
-    title: Words = Field(description="In words, for people.")
+    title: FreeText = Field(description="In words, for people.")
     description: str = Field("", description="What a case is and what is decided.")
     owners: tuple[Owner, ...] = Field(min_length=1, description="E-mail addresses, or team:name.")
     currency: Currency = Field("EUR", description="Three capital letters, ISO 4217.")

@@ -19,7 +19,7 @@ class History:
 
     def champions(self, workflow: str) -> list[ChampionEntry]:
         nothing = dict.fromkeys(ChampionEntry.__dataclass_fields__)
-        return [ChampionEntry(**{**nothing, "version": version}) for version in self.versions]  # type: ignore[arg-type]
+        return [ChampionEntry(**{**nothing, "version": version}) for version in self.versions]
 
 
 @pytest.mark.parametrize(

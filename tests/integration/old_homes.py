@@ -31,7 +31,7 @@ NAME = "kept"
 NIGHTS, NEXT = [shop.night(offset) for offset in range(6)], shop.night(6)
 DATABASES = (DAGSTER, MLFLOW, LEDGER)
 #: What stands for the home's folder in the dumps of Dagster and MLflow, which keep whole paths.
-HERE = "/home/of/the/pack"
+HERE = "@HOME@"
 DECISIONS = "decisions.json"
 
 
@@ -110,7 +110,7 @@ def _dump(home: Path, into: Path) -> None:
     for name in DATABASES:
         dump = _tool(server, "pg_dump", "--dbname", name)
         # what the ledger's chain has hashed stays to the letter
-        kept = dump if name == LEDGER else dump.replace(str(home), HERE)
+        kept = dump if name == LEDGER else dump.replace(str(home), HERE).replace(str(Path.cwd()), HERE)
         (into / f"{name}.sql").write_text(kept, encoding="utf-8")
 
 

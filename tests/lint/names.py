@@ -22,7 +22,7 @@ class Avoided:
 
     Attributes:
         parts: words that no name has in it, with what is said instead.
-        whole: names that no variable and no parameter has, because they do not say what they hold.
+        whole: names that no variable, parameter, function or class has, because they do not say what they hold or do.
     """
 
     parts: dict[str, str]
@@ -38,8 +38,8 @@ def misnamed(house: Path = HOUSE) -> Iterator[str]:
                 continue
             where = path.relative_to(house)
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            for line, name, is_local in [(1, path.stem, False), *_names(tree)]:
-                if is_local and name in avoided.whole:
+            for line, name, is_field in [(1, path.stem, True), *_names(tree)]:
+                if not is_field and name.strip("_").lower() in avoided.whole:
                     yield f"{where}:{line}: {name} does not say what it holds"
                 for part in _parts(name) & avoided.parts.keys():
                     yield f"{where}:{line}: {name} says {part}, which CONTEXT.md calls {avoided.parts[part]}"
@@ -66,24 +66,21 @@ def read_avoided(context: str) -> Avoided:
 
 
 def _names(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
-    """Line and name of everything that is named here; whether it is a variable or a parameter."""
+    """Line and name of everything that is named here; whether it is a field, a member or a property."""
     nodes = list(ast.walk(tree))
-    # a field keeps the name that documents and tables know it by
-    fields = {
-        id(field.target)
-        for node in nodes
-        if isinstance(node, ast.ClassDef)
-        for field in node.body
-        if isinstance(field, ast.AnnAssign)
-    }
+    # a field, a member or a property keeps the name that documents and tables know it by
+    bodies = [member for node in nodes if isinstance(node, ast.ClassDef) for member in node.body]
+    fields = {id(member.target) for member in bodies if isinstance(member, ast.AnnAssign)}
+    fields |= {id(target) for member in bodies if isinstance(member, ast.Assign) for target in member.targets}
+    fields |= {id(member) for member in bodies if isinstance(member, ast.FunctionDef) and member.decorator_list}
     for node in nodes:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                yield node.lineno, name, False
+                yield node.lineno, name, id(node) in fields
             case ast.arg(arg=name):
-                yield node.lineno, name, True
+                yield node.lineno, name, False
             case ast.Name(id=name, ctx=ast.Store()):
-                yield node.lineno, name, id(node) not in fields
+                yield node.lineno, name, id(node) in fields
 
 
 def _parts(name: str) -> set[str]:

@@ -29,6 +29,9 @@ class OpenDoors:
 def rows(indoors: int, found: int) -> int:
     door_of = [found for found in (indoors,)]
     return door_of[0]
+
+
+def _found() -> None: ...
 '''
 
 
@@ -40,6 +43,7 @@ def test_names_are_held_to_the_table(tmp_path: Path) -> None:
         "assets/front_door.py:10: found does not say what it holds",
         "assets/front_door.py:11: door_of says door, which CONTEXT.md calls port",
         "assets/front_door.py:11: found does not say what it holds",
+        "assets/front_door.py:15: _found does not say what it holds",
         "assets/front_door.py:1: front_door says door, which CONTEXT.md calls port",
         "assets/front_door.py:6: OpenDoors says doors, which CONTEXT.md calls port",
     ]

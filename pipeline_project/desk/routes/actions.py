@@ -20,7 +20,7 @@ LOOKS = needs(PersonRole.APPROVER, PersonRole.AUDITOR, PersonRole.ADMIN)
 SENDS = needs(PersonRole.APPROVER)
 STATES = ("dead", "held", "unknown", "waiting", "ready", "sending", "done", "rehearsed", "cancelled")
 PAGE = 50
-_SAID = {"asked": "Asked: a second person must agree.", "gone": "It goes out again.", "dry": "Nothing was changed."}
+_NOTICES = {"asked": "Asked: a second person must agree.", "gone": "It goes out again.", "dry": "Nothing was changed."}
 
 
 class ActionsQuery(BaseModel, frozen=True):
@@ -49,7 +49,7 @@ def actions(request: Request, ports: PortsDep, query: Annotated[ActionsQuery, Qu
         destinations=ports.outbox.destinations(),
         asked=ports.outbox.asked(workflow),
         older=rows[-1].id if len(rows) == PAGE else None,
-        said=_SAID.get(query.notice),
+        said=_NOTICES.get(query.notice),
     )
 
 

@@ -26,7 +26,7 @@ router = APIRouter()
 ANSWERS = needs(PersonRole.REVIEWER, PersonRole.APPROVER)
 #: The longest side of a photo as it is shown; what the file carried besides (places, names) stays at the source.
 LARGEST = 1600
-_SAID = {
+_NOTICES = {
     "decided": "Decided. Here is the next one.",
     "proposed": "A second person will look at it. Here is the next one.",
 }
@@ -59,7 +59,7 @@ def show(
     done: DoneQuery = "",
 ) -> Response:
     """The case; with the claim of whoever holds it also the form."""
-    return _page(request, ports, session, _task(ports, task_id), claim, notice=_SAID.get(done))
+    return _page(request, ports, session, _task(ports, task_id), claim, notice=_NOTICES.get(done))
 
 
 @router.post("/tasks/{task_id}/claim", dependencies=[ANSWERS])

@@ -19,7 +19,7 @@ from pipeline_project.domain.review.tasks import OPEN, QueueFilter, Task, TaskSt
 router = APIRouter()
 
 PAGE = 50
-_SAID = {
+_NOTICES = {
     "decided": "Decided.",
     "proposed": "Proposed: a second person will look at it.",
     "back": "Given back to the queue.",
@@ -56,7 +56,7 @@ def queue(request: Request, ports: PortsDep, session: SessionDep, query: Annotat
         whys=[reason.value for reason in Reason],
         states=[task_state.value for task_state in OPEN],
         chosen=query.model_dump(include={"workflow", "why", "state"}),
-        said=_SAID.get(query.notice),
+        said=_NOTICES.get(query.notice),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline_project.domain.core.names import Words
+from pipeline_project.domain.core.names import FreeText
 
 _NAMES = (
     "january february march april may june july august september october november december",
@@ -24,14 +24,14 @@ _DAYS_OF_WEEK, _WEEKS = 7, 5
 class DateParts:
     """A date in several columns: year and month, and the day or only the week of the month."""
 
-    year: Annotated[Words, Field(description="The column with the year, four digits.")]
+    year: Annotated[FreeText, Field(description="The column with the year, four digits.")]
     month: Annotated[
-        Words, Field(description="The column with the month: 1 to 12, or its English name, whole or three letters.")
+        FreeText, Field(description="The column with the month: 1 to 12, or its English name, whole or three letters.")
     ]
-    day: Annotated[Words | None, Field(description="The column with the day of the month.")] = None
+    day: Annotated[FreeText | None, Field(description="The column with the day of the month.")] = None
     # whoever knows the week alone must not place a case before it can have happened
     week_of_month: Annotated[
-        Words | None,
+        FreeText | None,
         Field(
             description="Instead of `day`: the column with the week, 1 to 5. The week's last day counts, so that no "
             "case comes before it can have happened."

@@ -8,4 +8,4 @@ from pydantic import StringConstraints
 
 #: Lower-case words joined by underscores: safe in asset keys, paths, database names and URLs.
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-Words = Annotated[str, StringConstraints(min_length=1)]
+FreeText = Annotated[str, StringConstraints(min_length=1)]

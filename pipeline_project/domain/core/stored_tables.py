@@ -43,5 +43,5 @@ def versions_of(tables: Iterable[StoredTable]) -> dict[str, int]:
 
 
 def contents_of(tables: Iterable[StoredTable]) -> dict[str, str]:
-    """Which writings of one night these tables are, by noun."""
+    """Which writings of one night these tables are, by asset name."""
     return {table.asset_name: table.content for table in tables if table.content is not None}

@@ -184,7 +184,7 @@ def ledger_rows(decided: NightDecisions, read: Mapping[str, StoredTable], spec_h
 
     Args:
         decided: the policy's word.
-        read: the tables it rests on, by noun; their lake versions are kept with the decision.
+        read: the tables it rests on, by asset name; their lake versions are kept with the decision.
         spec_hash: of the workflow as it was declared.
     """
     versions = versions_of(read.values())
@@ -239,7 +239,7 @@ def asked(decisions: pa.Table) -> dict[str, int]:
     return {reason.value: reasons.count(reason.value) for reason in Reason if reason.value in reasons}
 
 
-def told(result: PolicyResult) -> Mapping[str, Any]:
+def bounds_metadata(result: PolicyResult) -> Mapping[str, Any]:
     """What bounded a night beyond costs and places, as metadata: beyond, exploration_*, promise_*, surge_*."""
     parts = {"exploration": result.exploration, "promise": result.promise, "surge": result.surge}
     figures = {

@@ -13,7 +13,7 @@ from pipeline_project.domain.intake.contents import hits
 TWINS_ADVICE = "take the row out, or say in the spec's `twins.real` why such twins are real"
 
 #: The hashes of what each row says: as this workflow reads it, then as others do that may have met it.
-Told = Sequence[Collection[str]]
+RowHashes = Sequence[Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class KnownCases:
     """What may not be decided once more.
 
     Attributes:
-        told: as Told, aligned with the night's rows; empty where nothing is to be compared.
+        told: as RowHashes, aligned with the night's rows; empty where nothing is to be compared.
         elsewhere: content -> the cases of other nights, or of another workflow, that say it.
         gone: content -> a case of this very night that was decided and whose id does not come any more.
         decided: ids of the night that were decided: they keep their decision, whoever says the same.
@@ -40,7 +40,7 @@ class KnownCases:
         real: the spec says that twins within the workflow are real.
     """
 
-    told: Told = ()
+    told: RowHashes = ()
     elsewhere: Mapping[str, Sequence[CasePlace]] = field(default_factory=dict)
     gone: Mapping[str, CasePlace] = field(default_factory=dict)
     decided: frozenset[str] = frozenset()

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -55,9 +56,9 @@ def as_json(readings: Iterable[FileReading]) -> list[dict[str, object]]:
     return [asdict(reading) for reading in readings]
 
 
-def from_json(entries: Sequence[Mapping[str, object]]) -> list[FileReading]:
+def from_json(entries: Sequence[Mapping[str, Any]]) -> list[FileReading]:
     """What `as_json` wrote."""
-    return [FileReading(**{**entry, "detected": tuple(entry["detected"])}) for entry in entries]  # type: ignore[arg-type]
+    return [FileReading(**{**entry, "detected": tuple(entry["detected"])}) for entry in entries]
 
 
 def lines_of(raw: str, delimiter: str | None) -> int:

@@ -43,7 +43,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search chose.
 
     Attributes:
@@ -92,7 +92,7 @@ def search(
     seed: int,
     budget: Budget,
     clock: Clock | None = None,
-) -> Found:
+) -> SearchResult:
     """The choices with the lowest log-loss on the later nights of these cases, learned on the earlier ones.
 
     Args:
@@ -102,18 +102,18 @@ def search(
         ValueError: the budget is in seconds and there is no clock.
     """
     if not budget.searches:
-        return Found()
+        return SearchResult()
     table, y, weights = cases.table, cases.y, cases.weights
     later = later_share(table.nights, _TRY_SHARE)
     if later.sum() < _FEWEST or (~later).sum() < _FEWEST or len(np.unique(y[~later])) < 2:
-        return Found()
+        return SearchResult()
     early, late = table.select(~later), table.select(later)
     tried: list[tuple[Choices, float]] = []
     for choices in _in_time(candidates(kind.GRID, seed), budget, clock):
         model = kind(replace(settings, choices=choices)).fit(early, y[~later], weights[~later], seed)
         tried.append((choices, log_loss(model.probabilities(late), y[later], weights[later])))
     best = min(tried, key=lambda one: one[1])
-    return Found(best[0] if best[1] < tried[0][1] - _MARGIN else (), tuple(tried))
+    return SearchResult(best[0] if best[1] < tried[0][1] - _MARGIN else (), tuple(tried))
 
 
 def _in_time(of: Iterator[Choices], budget: Budget, clock: Clock | None) -> Iterator[Choices]:

@@ -22,7 +22,7 @@ from pipeline_project.domain.measures.probabilities import all_metrics
 from pipeline_project.domain.models import ESTIMATORS, Estimator, EstimatorSettings
 from pipeline_project.domain.models.calibration import fit_calibration
 from pipeline_project.domain.models.out_of_distribution import OutOfDistributionDetector
-from pipeline_project.domain.models.search import Budget, Choices, Clock, Found, LabelledCases, search
+from pipeline_project.domain.models.search import Budget, Choices, Clock, LabelledCases, SearchResult, search
 from pipeline_project.domain.models.segments import SegmentMaps, fit_segments, slice_metrics, slices
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
 from pipeline_project.domain.models.training_guards import GuardTerms
@@ -213,7 +213,7 @@ def _searched(
     early: np.ndarray,
     plan: TrainingPlan,
     clock: Clock | None,
-) -> Found:
+) -> SearchResult:
     """Better hyper-parameters, found on the nights of which no figure is reported."""
     if len(np.unique(y[early])) < 2:
         raise TooFewOutcomes(
@@ -308,7 +308,7 @@ def _period(nights: np.ndarray, later: np.ndarray) -> dict[str, str]:
 
 
 def _parameters(
-    plan: TrainingPlan, final: Estimator, calibration: str, segments: SegmentMaps, searched: Found, rows: int
+    plan: TrainingPlan, final: Estimator, calibration: str, segments: SegmentMaps, searched: SearchResult, rows: int
 ) -> dict[str, Any]:
     return {
         "estimator": plan.estimator,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pipeline_project.domain.core.names import Slug, Words
+from pipeline_project.domain.core.names import FreeText, Slug
 from pipeline_project.domain.core.quantities import Capacity, Hours, Minutes, Share
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 
@@ -71,7 +71,7 @@ class ReviewRules:
     most_tasks: Annotated[int, Field(ge=1, description="Most open tasks assigned to one reviewer.")] = 40
     skill: Annotated[Slug | None, Field(description="Only reviewers with this skill are asked.")] = None
     reasons: Annotated[
-        dict[Slug, Words],
+        dict[Slug, FreeText],
         Field(min_length=1, description="The short list a reviewer picks a reason from, with the words shown."),
     ] = field(default_factory=_usual_reasons)
     second_above: Annotated[

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Date, DateTime, Double, Float, Numeric, Row, Table, UniqueConstraint
 
@@ -53,14 +53,27 @@ class Fact:
         return cls(table, row._asdict())
 
 
+class ChainColumns(NamedTuple):
+    """What the chain holds of a fact beside its body, so that it can be looked for.
+
+    Attributes:
+        source: the table, where the fact names one.
+        key: the spelling of that row's key, where the fact holds all of it.
+    """
+
+    source: str | None
+    key: str | None
+    case_id: str | None
+    person: str | None
+
+
 @dataclass(frozen=True)
 class ChainRow:
     """One row of the chain before it has a place in it.
 
     Attributes:
         body: the canonical spelling of the mapping.
-        source: the table, where the fact names one.
-        key: the spelling of that row's key, where the fact holds all of it.
+        source, key, case_id, person: as in `ChainColumns`.
     """
 
     body: str
@@ -80,18 +93,18 @@ def chain_row(fact: Fact) -> ChainRow:
         spelling = plain(fact.values)
     else:
         spelling = {TABLE: fact.table, **row_values(_tables()[fact.table], fact.values)}
-    return ChainRow(spelled(spelling), *columns_of(spelling))
+    return ChainRow(spelled(spelling), **columns_of(spelling)._asdict())
 
 
-def columns_of(spelling: Spelling) -> tuple[str | None, str | None, str | None, str | None]:
-    """Source, key, case and person of a spelled mapping."""
+def columns_of(spelling: Spelling) -> ChainColumns:
+    """What the chain holds beside a spelled mapping."""
     source, case = spelling.get(TABLE), spelling.get("case_id", spelling.get("case"))
     table = None if source is None else _tables().get(str(source))
-    return (
-        None if source is None else str(source),
-        None if table is None else key_of(table, spelling),
-        None if case is None else str(case),
-        _person(spelling),
+    return ChainColumns(
+        source=None if source is None else str(source),
+        key=None if table is None else key_of(table, spelling),
+        case_id=None if case is None else str(case),
+        person=_person(spelling),
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, case, select, text
 from pipeline_project.domain.audit.chain import ChainBatch
 from pipeline_project.domain.audit.findings import ChainVerdict, Checkpoint
 from pipeline_project.domain.audit.verify import Start, StoredRow, verify_chain, with_rows
-from resources.ledger.audit.facts import columns_of
+from resources.ledger.audit.facts import ChainColumns, columns_of
 from resources.ledger.tables.audit import audit_batches, audit_rows
 from resources.ledger.unit_of_work import unit_of_work
 from resources.postgres.databases import engine_of
@@ -61,7 +61,9 @@ def stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
 def _row(record: Any) -> StoredRow:
     try:
         spelling = json.loads(record.body)
-        fits = columns_of(spelling) == (record.source, record.key, record.case_id, record.person)
+        fits = columns_of(spelling) == ChainColumns(
+            source=record.source, key=record.key, case_id=record.case_id, person=record.person
+        )
     except (ValueError, AttributeError):
         fits = False
     return StoredRow(record.batch, record.position, record.leaf, record.body, fits)

@@ -54,7 +54,7 @@ class Forgetting:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def known(self, pseudonym: str) -> KnownSubject | None:
+    def subject(self, pseudonym: str) -> KnownSubject | None:
         """What there is of a subject; None where it never had a key."""
         with unit_of_work(self._engine) as connection:
             row = connection.execute(

@@ -38,7 +38,7 @@ from resources.postgres.databases import engine_of
 log = logging.getLogger("pipeline.review")
 
 #: What a decision says that nobody made in time.
-_SAID = "Nobody answered in time; the workflow names this option for that"
+_EXPLANATION = "Nobody answered in time; the workflow names this option for that"
 
 #: Tasks that lapse in one tick; the rest follow in the next ones.
 LAPSES_A_TICK = 500
@@ -224,7 +224,7 @@ def _lapse_one(
         return "stayed"
     as_recorded(connection, task)
     plan = planned(task, default, actions)
-    decided = decide(connection, task, default, Reason.LAPSED.value, "policy", _SAID)
+    decided = decide(connection, task, default, Reason.LAPSED.value, "policy", _EXPLANATION)
     moved(connection, task_columns.id == task_id, ended(TaskState.EXPIRED), "lapse", None)
     added = enqueue(connection, plan, actions)
     append(connection, "decisions", task.workflow, [*facts, decided.fact, *added.facts])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline_project.domain.core.named_values import by_name, costs_told_now, in_order_of, option_order
 from pipeline_project.domain.deciding.recorded import RecordedDecision
-from pipeline_project.spec.past import said_of
+from pipeline_project.spec.past import figures_of
 
 SLUGS = st.from_regex(r"[a-z][a-z0-9_]{0,11}", fullmatch=True)
 #: Names that PostgreSQL's JSONB sorts otherwise than they were written: by length, then by bytes.
@@ -50,7 +50,7 @@ def test_costs_and_probabilities_are_those_of_their_names(data: st.DataObject) -
     told = data.draw(st.lists(st.floats(0, 1), min_size=len(labels), max_size=len(labels)))
     cells: dict[str, list[float | str]] = {name: [1.0] * len(labels) for name in options}
     decision = recorded(probabilities=told, expected_costs=costs, option_order=options)
-    said = said_of(decision, as_jsonb(spec_of(options, labels, cells)))
+    said = figures_of(decision, as_jsonb(spec_of(options, labels, cells)))
     for i, name in enumerate(options):
         assert said.costs[name] == costs[i]
     for i, name in enumerate(labels):
@@ -73,17 +73,17 @@ def test_the_order_of_an_early_decision_is_found_by_computing_it_again() -> None
     }  # fmt: skip
     decision, spec = early(cells)
     assert list(spec["options"]) != list(cells)
-    assert said_of(decision, spec).costs == {"investigate": 60.0, "pay": 60.0, "zz": 17.5}
+    assert figures_of(decision, spec).costs == {"investigate": 60.0, "pay": 60.0, "zz": 17.5}
     # read in the order of the database it would be another
-    assert dict(zip(spec["options"], decision.expected_costs or (), strict=True)) != said_of(decision, spec).costs
+    assert dict(zip(spec["options"], decision.expected_costs or (), strict=True)) != figures_of(decision, spec).costs
 
 
 def test_one_option_that_cannot_be_computed_is_the_one_left_over() -> None:
     cells: dict[str, list[float | str]] = {"investigate": [60.0, 60.0], "pay": [0.0, "price"]}
     decision, spec = early(cells)
     spec["options"]["pay"]["costs"]["fraud"] = "distance"
-    assert said_of(decision, spec).costs == {"investigate": 60.0, "pay": 60.0}
-    assert said_of(replace(decision, expected_costs=[60.0, 31.0]), spec).costs == {"investigate": 60.0, "pay": 31.0}
+    assert figures_of(decision, spec).costs == {"investigate": 60.0, "pay": 60.0}
+    assert figures_of(replace(decision, expected_costs=[60.0, 31.0]), spec).costs == {"investigate": 60.0, "pay": 31.0}
 
 
 def test_an_order_that_nobody_can_tell_is_said_to_be_unknown() -> None:
@@ -91,7 +91,7 @@ def test_an_order_that_nobody_can_tell_is_said_to_be_unknown() -> None:
     decision, spec = early(cells)
     for option in spec["options"].values():
         option["costs"] = {"honest": "distance", "fraud": "distance"}
-    said = said_of(decision, spec)
+    said = figures_of(decision, spec)
     assert said.costs == {} and said.unordered == (1.75, 7.5)
     assert said.probabilities == {"honest": 0.25, "fraud": 0.75}
 
@@ -100,7 +100,7 @@ def test_options_made_from_labels_stand_in_the_order_of_the_labels() -> None:
     labels = ["zz", "a_long_label", "b"]
     spec = as_jsonb({"labels": labels, "options": {"title": "Route to {label}", "right": 0, "wrong": 5}})
     decision = recorded(probabilities=[0.2, 0.3, 0.5], expected_costs=[4.0, 3.5, 2.5])
-    assert said_of(decision, spec).costs == {"zz": 4.0, "a_long_label": 3.5, "b": 2.5}
+    assert figures_of(decision, spec).costs == {"zz": 4.0, "a_long_label": 3.5, "b": 2.5}
 
 
 def test_what_was_said_in_another_order_is_put_into_todays() -> None:

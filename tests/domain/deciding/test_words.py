@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from pipeline_project.domain.core.costs import PolicyTerms
-from pipeline_project.domain.deciding.decisions import told
+from pipeline_project.domain.deciding.decisions import bounds_metadata
 from pipeline_project.domain.deciding.exploration import Exploration
 from pipeline_project.domain.deciding.policy import PolicyResult, decide
 from pipeline_project.domain.deciding.promise import NOTHING, Promise
@@ -59,7 +59,7 @@ def test_a_surge_and_its_queue() -> None:
 
 
 def test_the_same_as_figures() -> None:
-    figures = told(result(promise=dataclasses.replace(KEPT, lapsed=("field/price",)), beyond=4))
+    figures = bounds_metadata(result(promise=dataclasses.replace(KEPT, lapsed=("field/price",)), beyond=4))
     assert (figures["beyond"], figures["promise_kept"], figures["promise_lapsed"]) == (4, True, ["field/price"])
     assert (figures["exploration_expected"], "exploration_budget" in figures) == (0.0, False)
     assert not any(name.startswith("surge") for name in figures)

@@ -46,9 +46,9 @@ def test_a_forgotten_subject_cannot_be_opened_and_does_not_come_back(
     assert forgetting.forget(anna, "w", "shell:me", "asked") is False
     assert ring.open(tokens) == [None, "b"]
     assert named(ring, "anna") == anna and ring.seal([anna], "message", ["a"]) == [None]
-    known = forgetting.known(anna)
+    known = forgetting.subject(anna)
     assert known is not None and known.forgotten is not None
-    assert forgetting.known("s-" + "a" * 30) is None
+    assert forgetting.subject("s-" + "a" * 30) is None
 
 
 def test_forgetting_is_a_fact_of_the_chain(ring: PostgresKeyring, forgetting: Forgetting, engine: Engine) -> None:
@@ -91,7 +91,7 @@ def test_nobody_and_strangers_are_not_forgotten(ring: PostgresKeyring, forgettin
     for name in (NOBODY, "s-" + "a" * 30):
         with pytest.raises(ForgettingRefused, match="nothing is sealed"):
             forgetting.forget(name, "w", "shell:me", "asked")
-    assert forgetting.known(NOBODY) is not None
+    assert forgetting.subject(NOBODY) is not None
 
 
 def test_a_legal_hold_wins_until_it_is_lifted(ring: PostgresKeyring, forgetting: Forgetting) -> None:
