@@ -92,6 +92,18 @@ def test_what_lands_after_later_nights_were_decided_was_not_known_to_them() -> N
     ]
 
 
+def test_what_lands_late_was_not_known_although_dagsters_events_are_gone() -> None:
+    world = World()
+    night_of(world, NIGHT, 0)
+    with dg.DagsterInstance.ephemeral() as before:
+        assert world.run(NIGHT, *NIGHTLY, "scores", "decisions", instance=before).success
+    world.sources.outcomes_of[NIGHT] = [told("late", "worn", datetime(2025, 2, 28, 12, tzinfo=UTC))]
+    with dg.DagsterInstance.ephemeral() as restored:
+        assert metadata(world.run(NIGHT, *NIGHTLY, instance=restored), "outcomes")["known_later_than_told"] == 1
+    ended = window_of(NIGHT, "Europe/Berlin").end
+    assert len(world.ledger.outcomes_known("claims", ended)) == 0
+
+
 def test_a_night_that_decided_nothing_yet_believes_what_it_is_told() -> None:
     world = World()
     night_of(world, WARM, 0)
