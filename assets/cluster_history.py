@@ -31,7 +31,8 @@ def build_cluster_events(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=own,
-        deps=[key(spec, MEMBERS), dg.AssetDep(own, partition_mapping=earlier_nights())],
+        # whichever table of the step that clusters a run asks for, both are made, and this comes after
+        deps=[key(spec, "clusters"), key(spec, MEMBERS), dg.AssetDep(own, partition_mapping=earlier_nights())],
         check_specs=[
             dg.AssetCheckSpec(
                 CHECK,

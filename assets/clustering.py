@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import key, night_outputs, night_step, rows
+from assets.common import key, made_together, night_outputs, night_step, rows
 from pipeline_project.domain.clusters.clustering import night_groups
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, Role
@@ -35,11 +35,12 @@ def build_clusters(spec: WorkflowSpec) -> dg.AssetsDefinition:
             dg.AssetDep(own, partition_mapping=before),
         ],
         outs=night_outputs(spec, {"deltalake", "scikitlearn"}, described),
+        can_subset=True,
         **night_step(spec),
     )
     def clusters(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
-    ) -> Iterator[dg.MaterializeResult[pa.Table]]:
+    ) -> Iterator[dg.MaterializeResult[pa.Table] | dg.AssetMaterialization]:
         """Groups the cases of the window, and keeps the night's own and all of them."""
         night = context.partition_key
         first, after = shifted(night, 1 - terms.window_nights), shifted(night, 1)
@@ -54,7 +55,7 @@ def build_clusters(spec: WorkflowSpec) -> dg.AssetsDefinition:
             for c, b in zip(table["cluster"].to_pylist(), table["cluster_born"].to_pylist(), strict=True)
             if c and b == night
         }
-        yield dg.MaterializeResult(
+        own_rows = dg.MaterializeResult(
             asset_key=own,
             value=table,
             metadata={
@@ -65,9 +66,10 @@ def build_clusters(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "photos_shared": sum(bool(shared) for shared in table["shared_photo"].to_pylist()),
             },
         )
-        yield dg.MaterializeResult(
+        window_rows = dg.MaterializeResult(
             asset_key=key(spec, MEMBERS), value=groups.members, metadata={"rows": rows(groups.members)}
         )
+        yield from made_together(context, spec, lake, [own_rows, window_rows])
 
     return clusters
 

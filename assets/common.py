@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import dagster as dg
@@ -13,6 +13,7 @@ from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.intake.due_nights import LANDED, LATE, LATE_AT
 from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.partitions import nights
+from pipeline_project.ports.lake import Lake
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -83,12 +84,34 @@ def night_asset(spec: WorkflowSpec, kinds: set[str], code_version: str = CODE_VE
 
 
 def night_outputs(spec: WorkflowSpec, kinds: set[str], described: Mapping[str, str]) -> dict[str, dg.AssetOut]:
-    """The outputs of a step that makes several tables of a night, by asset name, with what each holds."""
+    """The outputs of a step that makes several tables of a night, by asset name, with what each holds.
+
+    Any of them may be asked for alone (`can_subset`); `made_together` sees to it that none is left behind.
+    """
     common = night_output(spec, kinds)
     return {
-        asset_name: dg.AssetOut(key=key(spec, asset_name), description=description, **common)
+        asset_name: dg.AssetOut(key=key(spec, asset_name), description=description, is_required=False, **common)
         for asset_name, description in described.items()
     }
+
+
+def made_together(
+    context: dg.AssetExecutionContext, spec: WorkflowSpec, lake: Lake, made: Iterable[dg.MaterializeResult[pa.Table]]
+) -> Iterator[dg.MaterializeResult[pa.Table] | dg.AssetMaterialization]:
+    """Every table that a step makes, those its run did not ask for included: one alone would tell of another writing.
+
+    Args:
+        made: one result for each output of the step.
+    """
+    for result in made:
+        asset_key = result.asset_key
+        if asset_key is None or asset_key in context.selected_asset_keys:
+            yield result
+            continue
+        night = context.partition_key
+        version = lake.write_output(spec.name, asset_key.path[-1], night, result.value, spec.spec_hash)
+        metadata = {**(result.metadata or {}), "lake_version": version}
+        yield dg.AssetMaterialization(asset_key, partition=night, metadata=metadata)
 
 
 def key(spec: WorkflowSpec, asset_name: str) -> dg.AssetKey:

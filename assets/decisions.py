@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from assets.common import counted, from_tonight, key, night_asset, night_outputs, night_step, rows
+from assets.common import counted, from_tonight, key, made_together, night_asset, night_outputs, night_step, rows
 from assets.contract_checks import build_contract_checks
 from assets.identity import hold_identity
 from pipeline_project.domain.core.schema import CASE_ID, Role
@@ -56,6 +56,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         name=f"{spec.name}__decisions",
         ins=from_tonight(spec, *asset_names),
         outs=night_outputs(spec, {"deltalake", "postgres"}, DESCRIBED),
+        can_subset=True,
         **night_step(spec),
     )
     def decisions(
@@ -65,14 +66,14 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         keyring: dg.ResourceParam[Keyring],
         quality: dg.ResourceParam[Quality],
         **tonight: StoredTable,
-    ) -> Iterator[dg.MaterializeResult[pa.Table]]:
+    ) -> Iterator[dg.MaterializeResult[pa.Table] | dg.AssetMaterialization]:
         """Decides the night as a whole and records it, with tasks and actions, in one transaction, fenced.
 
         In whatever run it is asked for, it rests on the verdicts of the night's checks over the very tables it uses.
         """
         night = context.partition_key
         if spec.warms_up(night):
-            yield from _nothing_decided(spec)
+            yield from made_together(context, spec, lake, _nothing_decided(spec))
             return
         hold_identity(spec, ledger, night)
         basis = cleared(spec, lake, ledger, night, "decisions", tonight.values())
@@ -93,7 +94,8 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         standing = ledger.record_decisions(
             spec.name, night, attempt, ledger_rows(decided, tonight, spec.spec_hash), work, basis=basis
         )
-        yield from _made(spec, night, decided, standing, work, attempt)
+        made = _made(spec, night, decided, standing, work, attempt)
+        yield from made_together(context, spec, lake, made)
 
     return decisions
 

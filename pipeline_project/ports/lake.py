@@ -54,8 +54,8 @@ class Lake(Protocol):
         """What was kept in the commit of one writing of a night (`NotedTable`); empty where nothing was."""
         ...
 
-    def write_night(self, workflow: str, asset: str, night: str, table: pa.Table, evolve: bool = False) -> int:
-        """Replaces one night of one table in one atomic commit and returns the table's new version."""
+    def write_output(self, workflow: str, asset: str, night: str, table: pa.Table, spec_hash: str | None) -> int:
+        """Replaces one night of what an asset made in one atomic commit and returns the table's new version."""
         ...
 
     def keyed(self, workflow: str, hashes: Sequence[str]) -> list[str]:

@@ -15,7 +15,6 @@ from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
 from resources.lake.lake import DeltaLake
 
-_SPEC_HASH = "spec_hash"
 _NO_NIGHT = date.min.isoformat()
 
 
@@ -44,11 +43,9 @@ class LakeIOManager(dg.IOManager):
             )
         workflow, asset = _names(context.asset_key)
         nights = _nights(context)
-        spec_hash = _text((context.definition_metadata or {}).get(_SPEC_HASH))
-        changed = spec_hash is not None and spec_hash != self.lake.last_note(workflow, asset).get(_SPEC_HASH)
-        note = {**noted, **({} if spec_hash is None else {_SPEC_HASH: spec_hash})}
+        spec_hash = _text((context.definition_metadata or {}).get("spec_hash"))
         for night, rows in _split(table, nights).items():
-            version = self.lake.write_night(workflow, asset, night, rows, evolve=changed, note=note)
+            version = self.lake.write_output(workflow, asset, night, rows, spec_hash, noted)
         step = _step(context)
         read = self._versions_read.get(step, {}) if step else {}
         context.add_output_metadata(_metadata(table, version, self.lake.uri(workflow, asset), read))

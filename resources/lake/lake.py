@@ -24,6 +24,7 @@ _NOTE = "pipeline.note"
 _ROWS = "pipeline.rows"
 _NIGHT = "pipeline.night"
 _FILE = "pipeline.file"
+_SPEC_HASH = "spec_hash"
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,25 @@ class DeltaLake:
         raise LakeUnavailable(
             f"others keep writing {workflow}/{asset} of {night}; run the night again when they are done"
         )
+
+    def write_output(
+        self,
+        workflow: str,
+        asset: str,
+        night: str,
+        table: pa.Table,
+        spec_hash: str | None,
+        note: Mapping[str, str] | None = None,
+    ) -> int:
+        """As `write_night`, for what an asset made under a spec: columns may change only when the spec has.
+
+        Args:
+            spec_hash: kept with the commit; None where the asset knows of no spec.
+            note: what else is kept with it (`NotedTable`).
+        """
+        changed = spec_hash is not None and spec_hash != self.last_note(workflow, asset).get(_SPEC_HASH)
+        kept = {**(note or {}), **({} if spec_hash is None else {_SPEC_HASH: spec_hash})}
+        return self.write_night(workflow, asset, night, table, evolve=changed, note=kept)
 
     def version(self, workflow: str, asset: str) -> int | None:
         """The newest version of a table; None if there is none."""

@@ -113,3 +113,23 @@ def test_the_alert_is_closed_when_the_cluster_is_gone(world: World) -> None:
         assert world.run(night, "clusters", "cluster_events").success
     assert [row["kind"] for row in world.table("cluster_events", "2025-03-06")] == ["died"]
     assert world.ledger.alerts == {}
+
+
+def test_clusters_asked_for_alone_do_not_leave_the_members_of_another_writing(world: World) -> None:
+    land(world, FIRST, 30, 8)
+    assert world.run(FIRST, "clusters").success
+    members = world.lake.read_night("claims", "cluster_members", FIRST)
+    assert members is not None
+    assert members.num_rows >= 8
+    land(world, FIRST, 30, 0)
+    result = world.run(FIRST, "cluster_members")
+    assert result.success
+    clusters = world.lake.read_night("claims", "clusters", FIRST)
+    members = world.lake.read_night("claims", "cluster_members", FIRST)
+    assert clusters is not None and members is not None
+    assert clusters.num_rows == 30
+    assert set(members["case_id"].to_pylist()) <= set(clusters["case_id"].to_pylist())
+    assert {event.asset_key.path[-1] for event in result.get_asset_materialization_events()} == {
+        "clusters",
+        "cluster_members",
+    }

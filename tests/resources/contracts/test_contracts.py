@@ -36,8 +36,8 @@ def validated(
 ) -> tuple[dict[str, Expectation], Admission]:
     write(folder, *lines, header=header)
     spec = claims(folder, **changes)
-    table = case_source(spec, Settings(home=folder / "home"), {}).read(WINDOW)
-    typed = read_rows(table, spec.case_schema)
+    arrived = case_source(spec, Settings(home=folder / "home"), {}).read(WINDOW)
+    typed = read_rows(arrived.rows, spec.case_schema)
     verdicts = cases_contract(spec).validate(typed)
     assert [verdict.name for verdict in verdicts] == [rule.name for rule in rules(spec)]
     return {verdict.name: verdict for verdict in verdicts}, admit(typed, verdicts, None, WINDOW)
@@ -204,7 +204,8 @@ def test_a_rule_that_cannot_be_evaluated_admits_nothing(
     """What a rule raised stands beside its verdict; then nobody knows which rows would have failed."""
     write(tmp_path, row(1), row(2))
     spec = claims(tmp_path, contract={"compare": ["price <= 20"]})
-    typed = read_rows(case_source(spec, Settings(home=tmp_path / "home"), {}).read(WINDOW), spec.case_schema)
+    arrived = case_source(spec, Settings(home=tmp_path / "home"), {}).read(WINDOW)
+    typed = read_rows(arrived.rows, spec.case_schema)
     contract = GxContract(spec)
     right = contract._expectation
     monkeypatch.setattr(
