@@ -221,14 +221,13 @@ class House:
     def checks(self, asset_name: str, night: str) -> dict[str, bool]:
         """The verdicts of a night's checks, as they are stored for its partition alone."""
         with self.instance() as (_, instance):
-            events = instance.get_event_records(
-                dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION), limit=5000
-            )
+            evaluations = [
+                entry.get_dagster_event().event_specific_data
+                for run in instance.get_runs()
+                for entry in reversed(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION))
+            ]
         found: dict[str, bool] = {}
-        for record in events:
-            event = record.event_log_entry.dagster_event
-            assert event is not None
-            check = event.event_specific_data
+        for check in evaluations:
             if check.asset_key == dg.AssetKey([self.name, asset_name]) and check.partition == night:
                 found.setdefault(check.check_name, check.passed)
         return found

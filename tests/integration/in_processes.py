@@ -7,7 +7,6 @@ import os
 import dagster as dg
 
 from pipeline_project.definitions import build_definitions, load_workflows
-from pipeline_project.partitions import nights
 from pipeline_project.settings import Settings
 
 #: The variable that names the workflow.
@@ -22,7 +21,6 @@ def training_job() -> dg.JobDefinition:
     job = dg.define_asset_job(
         _JOB,
         selection=dg.AssetSelection.assets(*([spec.name, asset_name] for asset_name in STEPS)),
-        partitions_def=nights(spec),
         executor_def=dg.multiprocess_executor.configured({"max_concurrent": 1}),
     )
     return dg.Definitions.merge(build_definitions(os.environ), dg.Definitions(jobs=[job])).resolve_job_def(_JOB)

@@ -91,7 +91,8 @@ class TestAnotherPolicy:
     """The owner changes the costs after the night was decided."""
 
     @pytest.fixture(scope="class")
-    def redecided(self, house: House) -> Iterator[tuple[House, Rows, str]]:
+    @classmethod
+    def redecided(cls, house: House) -> Iterator[tuple[House, Rows, str]]:
         before, old_hash = house.decisions(THIRD), house.spec.spec_hash
         options = {
             "pay": {"title": "Pay", "costs": {"honest": 0, "fraud": 0}},

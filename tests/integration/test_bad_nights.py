@@ -54,7 +54,8 @@ class TestOneBadNight:
         params=[(_without_amount, "columns_present", "amount"), (_with_many_refused, "night_is_sound", "refused")],
         ids=["a column is missing", "most rows are refused"],
     )
-    def spoilt(self, new_house: NewHouse, request: pytest.FixtureRequest) -> Spoilt:
+    @classmethod
+    def spoilt(cls, new_house: NewHouse, request: pytest.FixtureRequest) -> Spoilt:
         spoil, check, word = request.param
         house = new_house("bad", **NO_MODEL)
         shop.drop_nights(house.folder, [BEFORE, BAD, AFTER], count=8)
@@ -94,7 +95,8 @@ class TestOneBadNight:
 
 class TestNightsWithoutCases:
     @pytest.fixture(scope="class")
-    def house(self, new_house: NewHouse) -> House:
+    @classmethod
+    def house(cls, new_house: NewHouse) -> House:
         house = new_house("sparse", **NO_MODEL)
         shop.drop_nights(house.folder, [BEFORE, LAST], count=6)
         shop.drop_cases(house.folder, EMPTY, [])

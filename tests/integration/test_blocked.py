@@ -127,6 +127,9 @@ def test_whichever_table_of_a_step_is_asked_for_both_are_made(house: House, asse
     assert {name: event.metadata["lake_version"].value for name, event in told.items()} == after
     assert {event.partition for event in told.values()} == {DECIDED}
     assert (house.decisions(DECIDED), house.work(DECIDED)) == (decided, work)
+    # the contract's check has not seen what decision_bounds alone wrote beside them
+    assert launch(house, DECIDED, ["release"]).success == (asset_name == "decisions")
+    assert launch(house, DECIDED, ["decisions", "release"], checks=True).success
 
 
 def test_tables_written_again_after_the_checks_are_checked_again_before_the_night_is_released(house: House) -> None:

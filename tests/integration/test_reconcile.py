@@ -405,7 +405,7 @@ def _doubled(asset_name: str) -> Callable[[str], object]:
     def act(uri: str) -> object:
         from deltalake import DeltaTable, write_deltalake
 
-        rows = DeltaTable(f"{uri}/{asset_name}").to_pyarrow_table(partitions=[("night", "=", LAST)]).slice(0, 1)
+        rows = DeltaTable(f"{uri}/{asset_name}").to_pyarrow_table(filters=[("night", "=", LAST)]).slice(0, 1)
         return write_deltalake(f"{uri}/{asset_name}", rows, mode="append")
 
     return act
