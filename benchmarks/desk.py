@@ -83,10 +83,8 @@ def measure(url: str, tasks: int, people: int, each: int) -> Times:
             task = _timed(lambda: desk.next_task(person, WORKFLOW), taken)
             if task is None or task.token is None:
                 raise RuntimeError("the queue is empty; ask for more --tasks")
-            _timed(
-                lambda t=task: answers.answer(TaskClaim(t.id, t.version, t.token, name), said, rules),
-                answered,
-            )
+            claim = TaskClaim(task.id, task.version, task.token, name)
+            _timed(partial(answers.answer, claim, said, rules), answered)
             if number % 10 == 0:
                 _timed(lambda: desk.queue(limit=50), listed)
 

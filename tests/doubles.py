@@ -45,6 +45,7 @@ from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 from pipeline_project.spec.output_contract import output_rules
 from pipeline_project.workflow import build_workflow
+from tests.present import present
 
 FIRST, WARM, NIGHT, NEXT = "2025-02-20", "2025-02-28", "2025-03-01", "2025-03-02"
 
@@ -168,10 +169,12 @@ class MemoryIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: pa.Table | NotedTable) -> None:
         table, note = (obj.rows, obj.note) if isinstance(obj, NotedTable) else (obj, None)
-        self.lake.write_night(*context.asset_key.path, context.partition_key, table, note=note)
+        workflow, asset = context.asset_key.path
+        self.lake.write_night(workflow, asset, context.partition_key, table, note=note)
 
     def load_input(self, context: dg.InputContext) -> StoredTable:
-        table = self.lake.stored_night(*context.asset_key.path, context.partition_key)
+        workflow, asset = context.asset_key.path
+        table = self.lake.stored_night(workflow, asset, context.partition_key)
         assert table is not None, f"{context.asset_key.to_user_string()} was never written"
         return table
 
@@ -323,9 +326,9 @@ class MemoryLedger:
         basis: Basis,
     ) -> pd.DataFrame:
         if work is not None:
-            new = [decision.case_id for decision in decisions if decision.case_id not in self.decisions]
-            self.tasks += work.tasks_of(new)
-            self.actions += work.actions_of(new)
+            made = [decision.case_id for decision in decisions if decision.case_id not in self.decisions]
+            self.tasks += work.tasks_of(made)
+            self.actions += work.actions_of(made)
         rows = []
         for decision in decisions:
             new = decision.case_id not in self.decisions
@@ -688,10 +691,10 @@ class World:
     ) -> dg.ExecuteInProcessResult:
         with patch("assets.common.RETRIES", None):  # a step that fails would wait before it tries again
             workflow = build_workflow(self.spec)
-        assets = [asset for asset in workflow.assets if isinstance(asset, dg.AssetsDefinition)]
+        assets = [asset for asset in workflow.assets or () if isinstance(asset, dg.AssetsDefinition)]
         asked = {dg.AssetKey([self.spec.name, asset_name]) for asset_name in asset_names}
         return dg.materialize(
-            [*workflow.assets, *workflow.asset_checks],
+            [*assets, *(workflow.asset_checks or ())],
             # what one step makes is made together, unless it lets itself be asked for a part
             selection=[
                 key
@@ -730,12 +733,12 @@ class World:
 
 def made(result: dg.ExecuteInProcessResult) -> set[str]:
     """The nouns that a run materialized."""
-    return {event.asset_key.path[-1] for event in result.get_asset_materialization_events()}
+    return {present(event.asset_key).path[-1] for event in result.get_asset_materialization_events()}
 
 
 def metadata(result: dg.ExecuteInProcessResult, asset_name: str) -> dict[str, Any]:
     """What the materialization of a noun says."""
-    of = [e for e in result.get_asset_materialization_events() if e.asset_key.path[-1] == asset_name]
+    of = [e for e in result.get_asset_materialization_events() if present(e.asset_key).path[-1] == asset_name]
     return {name: value.value for name, value in of[0].materialization.metadata.items()}
 
 

@@ -120,7 +120,7 @@ def test_nothing_is_opened_before_a_step_needs_it(tmp_path: Path) -> None:
 
 
 def nouns_of(spec: WorkflowSpec) -> set[str]:
-    encodes = {"embeddings"} if spec.text or spec.image else set()
+    encodes = {"embeddings"} if spec.encodes else set()
     clusters = {"clusters", "cluster_members", "cluster_events"} if spec.clusters else set()
     return DECIDING | TRAINING | encodes | clusters
 

@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import make_url, text
@@ -26,6 +27,7 @@ from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliverySta
 from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.operations import dispatch as dispatching
 from pipeline_project.operations.dispatch import Dispatcher, run_workers
+from resources.destinations import Destination
 from resources.postgres.databases import engine_of, pooled_engine
 
 #: The database's clock, moved by what stands in a table; found before the server's own.
@@ -106,8 +108,8 @@ def _race(url: str, draw: Random, given: Given, tally: Tally) -> None:
     pace.FIRST_WAIT, pace.LONGEST_WAIT, pace.OPEN_SECONDS, pace.LONGEST_OPEN = FIRST_WAIT, LONGEST_WAIT, REST, 2 * REST
     pace.RETRIES_A_SECOND, dispatching.IDLE_SECONDS = 1_000.0, 0.02
     dispatchers = [
-        Dispatcher(engine, {(FLOW, "shop"): shop}, {FLOW: "team:chaos"}, str(number), batch=8, lease_seconds=LEASE,
-                   stopping=stopping)
+        Dispatcher(engine, {(FLOW, "shop"): cast(Destination, shop)}, {FLOW: "team:chaos"}, str(number), batch=8,
+                   lease_seconds=LEASE, stopping=stopping)
         for number in range(4)
     ]  # fmt: skip
     working = threading.Thread(target=run_workers, args=(dispatchers, False))

@@ -219,9 +219,9 @@ def _without(protection: str | None) -> Iterator[None]:
             yield
         return
     from resources.destinations import http
+    from resources.destinations.deadline import cancelled_after
 
-    whole = http.cancelled_after
-    with mock.patch.object(http, "cancelled_after", lambda seconds, make: whole(20 * seconds, make)):
+    with mock.patch.object(http, "cancelled_after", lambda seconds, make: cancelled_after(20 * seconds, make)):
         yield
 
 

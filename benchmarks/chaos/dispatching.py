@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from pipeline_project.domain.delivery import backoff as pace
@@ -17,6 +17,7 @@ from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliverySta
 from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.operations import dispatch as dispatching
 from pipeline_project.operations.dispatch import Dispatcher
+from resources.destinations import Destination
 from resources.destinations.http import HttpService
 from resources.postgres.databases import pooled_engine
 
@@ -85,7 +86,7 @@ def live(url: str, shop: str, chaos: Chaos, life: int, point: Point | None, afte
         timeout=TIMEOUT,
         attempts=1000,
     )
-    place = _Place(service, mine, chaos.without)
+    place = cast(Destination, _Place(service, mine, chaos.without))
     engine = pooled_engine(url, chaos.workers + 1)
     workers = [
         Dispatcher(engine, {(FLOW, "shop"): place}, {FLOW: "team:chaos"}, f"{life}/{number}", batch=8,

@@ -69,8 +69,8 @@ def _compare(url: str, folder: Path, given: argparse.Namespace) -> Seen:
     print(f"{given.nights} nights, {killed} kills; tables that differ: {', '.join(differing) or 'none'}")
     for name, what in differing.items():
         print(f"- {name}: {what[:3]}")
-    words = f"{given.nights} nights, {killed} kills, {len(differing)} tables differ"
-    return Seen(not differing, words, killed, silent=len(differing))
+    summary = f"{given.nights} nights, {killed} kills, {len(differing)} tables differ"
+    return Seen(not differing, summary, killed, silent=len(differing))
 
 
 def _each_statement_by_itself() -> None:

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from unittest import mock
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from benchmarks.chaos.tally import Came, Given, Tally, run
 from pipeline_project.domain.core.errors import PhotoUnreadable
@@ -168,6 +168,9 @@ def _desk() -> Iterator[Callable[[bytes], None]]:
         def read(self, path: str) -> bytes:
             return sent[-1]
 
+        def stamp(self, paths: Iterable[str]) -> str:
+            return str(len(sent))
+
     with tempfile.TemporaryDirectory(prefix="pipeline-photos-") as name:
         server = EmbeddedServer(Path(name) / "postgres")
         try:
@@ -199,7 +202,7 @@ def _without(protection: str | None) -> Iterator[None]:
         return
     with (
         mock.patch.object(photos, "_FORMATS", None),
-        mock.patch.object(photos, "_DAMAGED", (Image.UnidentifiedImageError,)),
+        mock.patch.object(photos, "_DAMAGED", (UnidentifiedImageError,)),
     ):
         yield
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
+from typing import cast
 from unittest import mock
 
 from sqlalchemy import text
@@ -29,6 +30,7 @@ from pipeline_project.domain.review.new_tasks import DeskRules
 from pipeline_project.domain.review.tasks import TaskClaim
 from pipeline_project.operations import dispatch as dispatching
 from pipeline_project.operations.dispatch import Dispatcher
+from resources.destinations import Destination
 from resources.ledger.outbox import leases as claims
 from resources.ledger.review.answers import ReviewAnswers
 from resources.ledger.review.clock import tick
@@ -100,7 +102,11 @@ def _outbox(url: str, given: Given, tally: Tally) -> None:
     dispatching.IDLE_SECONDS = 0.02
     for number in range(3):
         place = Dispatcher(
-            engine_of(url), {(FLOW, "shop"): memory}, {FLOW: "team:chaos"}, f"d{number}", lease_seconds=60
+            engine_of(url),
+            {(FLOW, "shop"): cast(Destination, memory)},
+            {FLOW: "team:chaos"},
+            f"d{number}",
+            lease_seconds=60,
         )
         try:
             place.drain()

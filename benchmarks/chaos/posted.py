@@ -193,8 +193,8 @@ class _House:
             connection.execute(text(change), {name: value for name, value in here.items() if value is not None})
         try:
             after: list[PostedEvent] = self.store.events(FLOW, night.isoformat(), EventKind.ARRIVAL)
-        except SourceUnreadable as told:
-            return (Came.WELL, "") if f"{night}-1" in str(told) else (Came.SILENT, "the event is not named")
+        except SourceUnreadable as error:
+            return (Came.WELL, "") if f"{night}-1" in str(error) else (Came.SILENT, "the event is not named")
         told = [each.event_id for each in after if each.wrong]
         rest = [each for each in before if each.event_id not in told]
         if told not in ([], [f"{night}-1"]) or [each for each in after if not each.wrong] != rest:

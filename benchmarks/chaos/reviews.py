@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 from sqlalchemy import NullPool, create_engine, make_url, text
@@ -292,12 +293,8 @@ def _rows(url: str) -> dict[str, list[int]]:
 @contextmanager
 def without_claims() -> Iterator[None]:
     """Answers are then taken from anybody who ever had the task in hand: the race must notice."""
-    kept = answering.held
-    answering.held = lambda claim: task_columns.id == claim.task
-    try:
+    with mock.patch.object(answering, "held", lambda claim: task_columns.id == claim.task):
         yield
-    finally:
-        answering.held = kept
 
 
 @contextmanager

@@ -185,7 +185,7 @@ def _use(path: Path, without: str | None) -> None:
     try:
         spec = load_spec(path)
         columns = {name: np.array([0.0, -1.0, np.nan, 1e300]) for name in ("amount",)}
-        for option in spec.options.values():
+        for option in spec.option_specs.values():
             for cost in option.costs.values():
                 expressions.evaluate(cost, columns, 4)
     except (PipelineError, expressions.ExpressionError):

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import NullPool, create_engine, func, make_url, select, text
@@ -20,6 +21,7 @@ from benchmarks.chaos.verdicts import Seen, tell
 from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
 from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.operations.dispatch import BATCH, Dispatcher, run_workers
+from resources.destinations import Destination
 from resources.ledger.migrate import upgrade
 from resources.ledger.tables.actions import actions
 from resources.postgres.databases import engine_of, pooled_engine
@@ -61,7 +63,7 @@ def measure(url: str, count: int, workers: int, batch: int = BATCH) -> float:
     """
     ask(url, Chaos(actions=count))
     memory, engine = Memory(), pooled_engine(url, workers + 1)
-    places = {(FLOW, "shop"): memory}
+    places = {(FLOW, "shop"): cast(Destination, memory)}
     dispatchers = [Dispatcher(engine, places, {FLOW: "team:chaos"}, str(number), batch) for number in range(workers)]
     began = time.perf_counter()
     run_workers(dispatchers, drain=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -22,9 +22,17 @@ NIGHTLY = ("arrivals", "cases", "quarantine", "outcomes", "scores", "decisions")
 class LosingLake(MemoryLake):
     """Loses the last row of every `cases` it writes."""
 
-    def write_night(self, workflow: str, asset: str, night: str, table: pa.Table, **options: Any) -> int:
+    def write_night(
+        self,
+        workflow: str,
+        asset: str,
+        night: str,
+        table: pa.Table,
+        evolve: bool = False,
+        note: Mapping[str, str] | None = None,
+    ) -> int:
         kept = table.slice(0, table.num_rows - 1) if asset == "cases" else table
-        return super().write_night(workflow, asset, night, kept, **options)
+        return super().write_night(workflow, asset, night, kept, evolve, note)
 
 
 def test_every_row_is_admitted_refused_or_a_duplicate() -> None:

@@ -9,6 +9,7 @@ import pytest
 from pipeline_project.domain.vectors.modalities import EMBEDDINGS
 from pipeline_project.domain.vectors.stored import pack, unit
 from tests.doubles import World, checks, claims, metadata
+from tests.present import present
 
 FIRST, SECOND = "2025-02-27", "2025-02-28"
 #: The small workflow's claims with words and clusters; a customer is whose case it is.
@@ -129,7 +130,7 @@ def test_clusters_asked_for_alone_do_not_leave_the_members_of_another_writing(wo
     assert clusters is not None and members is not None
     assert clusters.num_rows == 30
     assert set(members["case_id"].to_pylist()) <= set(clusters["case_id"].to_pylist())
-    assert {event.asset_key.path[-1] for event in result.get_asset_materialization_events()} == {
+    assert {present(event.asset_key).path[-1] for event in result.get_asset_materialization_events()} == {
         "clusters",
         "cluster_members",
     }

@@ -8,13 +8,13 @@ import dagster as dg
 import numpy as np
 import pytest
 
-import pipeline_project.services.night_scoring
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.deciding.decisions import DECISIONS
 from pipeline_project.domain.models.scores import SCORES
-from pipeline_project.domain.models.trained import Prediction
+from pipeline_project.domain.models.trained import Prediction, TrainedModel
 from tests.doubles import NIGHT, WARM, World, arrival, checks, claims, logged, made, metadata
+from tests.present import present
 
 MODEL = ModelVersion("claims", "1", WARM, "d" * 64, "run", {"log_loss": 0.1})
 GATHER = ("arrivals", "cases", "quarantine", "outcomes")
@@ -62,7 +62,7 @@ def test_a_model_that_cannot_be_used_fails_loudly_and_sends_the_cases_to_people(
     if when == "loading":
         world.registry.error = ModelUnavailable("its files have changed")
     else:
-        monkeypatch.setattr(pipeline_project.services.night_scoring.TrainedModel, "from_files", lambda files: Model())
+        monkeypatch.setattr(TrainedModel, "from_files", lambda files: Model())
     with dg.DagsterInstance.ephemeral() as instance:
         result = world.run(NIGHT, "scores", "decisions", instance=instance)
         told = logged(result, instance)
@@ -157,7 +157,7 @@ def test_a_night_decided_again_asks_nobody_again(world: World) -> None:
 
 def test_scores_of_a_night_that_was_never_gathered_say_what_to_run() -> None:
     result = World().run(NIGHT, "scores")
-    errors = [e.event_specific_data.error for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
+    errors = [present(e.step_failure_data.error) for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
     told = " ".join(str(error.cause or error) for error in errors)
     assert f"pipeline nights claims --from {NIGHT} --to {NIGHT}" in told
 

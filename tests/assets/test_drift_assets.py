@@ -116,7 +116,7 @@ def test_a_signal_of_ones_own_is_measured_judged_kept_and_checked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def volume(night: Beside) -> dict[str, Measured | None]:
-        usual = np.mean([each.sketch.cases for each in night.reference])
+        usual = float(np.mean([each.sketch.cases for each in night.reference]))
         return {"volume": Measured(abs(night.tonight.cases / usual - 1.5), 0.0, 0.1, night.tonight.cases, 0.0)}
 
     monkeypatch.setitem(DRIFT_KINDS, "volume", DriftKind("volume_drift", "half as many cases again", volume))
@@ -133,7 +133,8 @@ def test_breaches_fail_their_check_ask_for_a_training_once_and_block_nothing(wor
     assert all(checks(result)["clusters_drift"] for result in results)
     (judged,) = [c for c in results[0].get_asset_check_evaluations() if c.check_name == "fields_drift"]
     assert judged.severity is dg.AssetCheckSeverity.ERROR
-    assert judged.metadata["values"].value["field/price"] > 0.3
+    figures = judged.metadata["values"].value
+    assert isinstance(figures, dict) and figures["field/price"] > 0.3
     assert list(world.quality.asked) == [shifted(NIGHT, 1)]
     assert "field/price" in world.quality.asked[shifted(NIGHT, 1)]
     assert world.ledger.alerts["drift"]["kind"] == "drift"

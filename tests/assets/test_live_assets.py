@@ -9,10 +9,9 @@ import dagster as dg
 import numpy as np
 import pytest
 
-import pipeline_project.services.night_scoring
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Stage, StageKind, Watched, chosen
-from pipeline_project.domain.models.trained import Prediction
+from pipeline_project.domain.models.trained import Prediction, TrainedModel
 from tests.doubles import NEXT, NIGHT, WARM, World, arrival, checks, claims, logged, metadata
 
 OLD = ModelVersion("claims", "1", WARM, "d" * 64, "run", {})
@@ -38,9 +37,7 @@ class Model:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Forty cases for a champion that trusts everybody and a challenger that trusts nobody."""
-    monkeypatch.setattr(
-        pipeline_project.services.night_scoring.TrainedModel, "from_files", lambda files: Model(float(files["kept"]))
-    )
+    monkeypatch.setattr(TrainedModel, "from_files", lambda files: Model(float(files["kept"])))
     world = World(spec=claims(review={"cost": 4, "capacity": CASES, "exploration": 1.0}))
     world.sources.rows[NIGHT] = [arrival(NIGHT, i, "100") for i in range(CASES)]
     world.gather(NIGHT)

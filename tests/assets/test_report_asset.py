@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from tests.doubles import NIGHT, WARM, World, arrival, claims, metadata
+from tests.present import present
 
 GATHER = ("arrivals", "cases", "quarantine", "outcomes")
 REVIEW = {"cost": 4, "capacity": 2}
@@ -63,7 +64,7 @@ def test_the_page_does_not_show_what_became_known_later() -> None:
     world = World()
     world.sources.rows = {NIGHT: [arrival(NIGHT, i) for i in range(3)], "2025-03-05": []}
     world.run(NIGHT, *GATHER, "scores", "decisions")
-    asked: list[object] = []
+    asked: list[datetime] = []
     known = world.ledger.outcomes_known
     world.ledger.outcomes_known = lambda workflow, as_of: asked.append(as_of) or known(workflow, as_of)  # type: ignore[method-assign]
     world.run("2025-03-05", *GATHER, "scores", "decisions", "night_report")
@@ -78,7 +79,7 @@ def test_figures_of_young_nights_are_called_immature() -> None:
     world.sources.rows["2025-03-08"] = []
     for day, night in enumerate(nights, start=1):
         assert world.run(night, *GATHER, "scores", "decisions").success
-        ids = [row["case_id"] for row in world.lake.read_night("claims", "cases", night).to_pylist()]
+        ids = [row["case_id"] for row in present(world.lake.read_night("claims", "cases", night)).to_pylist()]
         known = [(case, "kept", datetime(2025, 3, day + i % 3, 12, tzinfo=UTC)) for i, case in enumerate(ids)]
         world.ledger.known += known
     told = metadata(world.run("2025-03-08", *GATHER, "scores", "decisions", "night_report"), "night_report")

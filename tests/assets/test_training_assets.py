@@ -15,6 +15,7 @@ from pipeline_project.domain.lifecycle.gates import GATES, Gate, Shown
 from pipeline_project.domain.lifecycle.promotion import PromotionVerdict
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from tests.doubles import FIRST, NIGHT, World, arrival, claims, logged, metadata
+from tests.present import present
 
 TRAINING = ("training_set", "challenger", "champion", "promotion")
 #: The price alone tells the labels apart, so the guard against that is told to let it.
@@ -207,7 +208,7 @@ def test_a_gate_of_ones_own_is_a_check_of_the_asset_and_stops_a_proposal(monkeyp
     assert world.run(NIGHT, *TRAINING).success
     result = world.run(decided(world, 8), *TRAINING)
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
-    assert not checks["gate_modesty"].passed and "asked, " in checks["gate_modesty"].description
+    assert not checks["gate_modesty"].passed and "asked, " in present(checks["gate_modesty"].description)
     ((made, _),) = world.promotions.made
     assert made.gates[-1]["name"] == "modesty" and not made.passed
 

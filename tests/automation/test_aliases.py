@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ class History:
     versions: list[str] = field(default_factory=list)
 
     def champions(self, workflow: str) -> list[ChampionEntry]:
-        nothing = dict.fromkeys(ChampionEntry.__dataclass_fields__)
+        nothing: dict[str, Any] = dict.fromkeys(ChampionEntry.__dataclass_fields__)
         return [ChampionEntry(**{**nothing, "version": version}) for version in self.versions]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -154,14 +154,15 @@ def test_another_workflow_does_not_wait(instance: dg.DagsterInstance) -> None:
 def backfill(instance: dg.DagsterInstance, done: int, status: BulkActionStatus = BulkActionStatus.REQUESTED) -> None:
     """A backfill of assets over three nights, of which the first ones are materialized."""
     key = AssetKey(["flow", "decisions"])
+    subset: Callable[..., AssetGraphSubset] = AssetGraphSubset  # mypy takes its `__hash__` for one more field
 
     def nights(chosen: list[str]) -> AssetGraphSubset:
-        return AssetGraphSubset(partitions_subsets_by_asset_key={key: DAYS.subset_with_partition_keys(chosen)})
+        return subset({key: DAYS.subset_with_partition_keys(chosen)})
 
     data = AssetBackfillData(
         target_subset=nights(NIGHTS[1:4]), requested_runs_for_target_roots=True, latest_storage_id=None,
-        materialized_subset=nights(NIGHTS[1 : 1 + done]), requested_subset=AssetGraphSubset(),
-        failed_and_downstream_subset=AssetGraphSubset(),
+        materialized_subset=nights(NIGHTS[1 : 1 + done]), requested_subset=subset(),
+        failed_and_downstream_subset=subset(),
         backfill_start_time=TimestampWithTimezone(datetime.now(UTC).timestamp(), "UTC"),
     )  # fmt: skip
     instance.add_backfill(

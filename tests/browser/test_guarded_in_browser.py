@@ -18,6 +18,7 @@ import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from docs.pictures import FLAGS
 from pipeline_project.desk.backend import Frame
@@ -155,7 +156,8 @@ def told(guarded: Guarded, origin: str, cookie: str | None) -> str:
     headers = {"cookie": f"{guarded.desk.frame.cookie}={cookie}"} if cookie else {}
     try:
         with connect(
-            f"ws://127.0.0.1:{guarded.port}/graphql", origin=origin, subprotocols=["graphql-ws"],  # type: ignore[list-item,arg-type]
+            f"ws://127.0.0.1:{guarded.port}/graphql", origin=Origin(origin),
+            subprotocols=[Subprotocol("graphql-ws")],
             additional_headers=headers, open_timeout=300,
         ) as socket:  # fmt: skip
             socket.send(json.dumps({"type": "connection_init", "payload": {}}))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_check_data import SPEC
 
 from pipeline_project.commands.check import run_check
+from tests.commands.test_check_data import SPEC
 
 ACTIONS = """\
 actions:

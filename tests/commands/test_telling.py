@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_project.commands.quarantine import _kind
-from pipeline_project.commands.status import ranges
+from pipeline_project.commands.shared.spans import ranges
 from pipeline_project.spec.load import load_spec
 from resources.sources.repairs import read_repairs
 from tests.commands.conftest import (

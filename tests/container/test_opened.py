@@ -53,6 +53,7 @@ def test_what_resources_stand_on_is_neither_shown_nor_for_a_run_to_change(tmp_pa
     for name, resource in build_resources(settings).items():
         definition = resource.get_resource_definition()
         config = definition.config_schema.as_field()
+        assert isinstance(config.config_type, dg.Shape)
         assert config.config_type.fields == {}, f"whoever launches a run could set {name} to something else"
         assert "secret" not in f"{definition.description} {config.default_value_as_json_str}"
 

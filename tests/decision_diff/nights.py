@@ -135,7 +135,7 @@ def spec() -> WorkflowSpec:
 def decided() -> dict[str, Told]:
     """Every case of the decided nights, by id, as this tree decides it. The first night has no model yet."""
     workflow, model = spec(), load_model()
-    version = ModelVersion(workflow.name, "1", "sha", "2025-02-21", {}, "run", "spec")
+    version = ModelVersion(workflow.name, "1", "2025-02-21", "sha", "run", {})
     nights = [made(workflow, day) for day in range(GATHERED + DECIDED)]
     clusters = clustered(workflow, nights)
     found: dict[str, Told] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,9 @@ class Photos:
 
     def read(self, path: str) -> bytes:
         return photo_of_a_shop() if path == "good.png" else b"%PDF-1.7"
+
+    def stamp(self, paths: Iterable[str]) -> str:
+        return repr(sorted(set(paths)))
 
 
 def photo_of_a_shop() -> bytes:

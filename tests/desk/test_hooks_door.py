@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
+from httpx2 import Response
 from sqlalchemy import text
 from standardwebhooks import Webhook
 
@@ -58,7 +58,7 @@ def headers(raw: bytes, event_id: str = "evt_1", secret: str = NEW, ago: float =
     return {"content-type": "application/json", **signed, **more}
 
 
-def post(client: TestClient, raw: bytes, given: dict[str, str], path: str = "/hooks/claims/arrivals") -> httpx.Response:
+def post(client: TestClient, raw: bytes, given: dict[str, str], path: str = "/hooks/claims/arrivals") -> Response:
     return client.post(path, content=raw, headers=given)
 
 

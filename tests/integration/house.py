@@ -222,7 +222,7 @@ class House:
         """The verdicts of a night's checks, as they are stored for its partition alone."""
         with self.instance() as (_, instance):
             evaluations = [
-                entry.get_dagster_event().event_specific_data
+                entry.get_dagster_event().asset_check_evaluation_data
                 for run in instance.get_runs()
                 for entry in reversed(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION))
             ]

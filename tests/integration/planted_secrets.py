@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 from urllib.parse import quote
 
@@ -76,7 +76,8 @@ class Service(BaseHTTPRequestHandler):
             return
         self.send_response({"repeats": 200, "leads_on": 302}.get(how, 500))
         if how == "leads_on":
-            self.send_header("location", f"http://127.0.0.1:{self.server.server_address[1]}/repeats?{self.path}")  # type: ignore[index]
+            port = cast(ThreadingHTTPServer, self.server).server_port
+            self.send_header("location", f"http://127.0.0.1:{port}/repeats?{self.path}")
         self.end_headers()
         self.wfile.write(f"{self.requestline}\n{self.headers}\n{SHOP}\n".encode() + body)
 

@@ -26,7 +26,7 @@ ACTING_OPTIONS = {
         "costs": {"honest": 80, "fraud": "80 + 0.1 * amount"},
     },
 }
-ACTIONS = {
+ACTIONS: dict[str, Any] = {
     "live": True,
     "destinations": {"drop": {"kind": "files", "folder": "out"}},
     "kinds": {

@@ -127,7 +127,7 @@ class TestAnotherPolicy:
         assert len(under) == len({row["case_id"] for row in under})
 
 
-def house_window(house: House, night: str):  # type: ignore[no-untyped-def]
+def house_window(house: House, night: str):
     from pipeline_project.partitions import window
 
     return window(house.spec, night)

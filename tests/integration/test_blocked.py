@@ -16,6 +16,7 @@ from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House
 from tests.integration.test_bad_nights import _with_many_refused
+from tests.present import present
 
 WARM_UP, DECIDED, BAD = shop.night(2), shop.night(3), shop.night(4)
 #: Tables that one step makes.
@@ -117,13 +118,14 @@ def test_a_sound_night_launched_without_its_checks_is_not_decided_and_says_what_
 @pytest.mark.parametrize("asset_name", ["decisions", "decision_bounds"])
 def test_whichever_table_of_a_step_is_asked_for_both_are_made(house: House, asset_name: str) -> None:
     """One alone would tell of another writing than the table beside it."""
-    before = {name: house.lake.version(house.name, name) for name in ("decisions", "decision_bounds")}
+    before = {name: present(house.lake.version(house.name, name)) for name in ("decisions", "decision_bounds")}
     decided, work = house.decisions(DECIDED), house.work(DECIDED)
     result = launch(house, DECIDED, [asset_name], checks=True)
     assert result.success
-    after = {name: house.lake.version(house.name, name) for name in before}
+    after = {name: present(house.lake.version(house.name, name)) for name in before}
     assert {name: after[name] - before[name] for name in before} == {"decisions": 1, "decision_bounds": 1}
-    told = {event.asset_key.path[-1]: event.materialization for event in result.get_asset_materialization_events()}
+    events = result.get_asset_materialization_events()
+    told = {present(event.asset_key).path[-1]: event.materialization for event in events}
     assert {name: event.metadata["lake_version"].value for name, event in told.items()} == after
     assert {event.partition for event in told.values()} == {DECIDED}
     assert (house.decisions(DECIDED), house.work(DECIDED)) == (decided, work)

@@ -60,8 +60,8 @@ def planted(of_night: str) -> list[dict[str, str]]:
             }
         )
     # rows that are refused: a wrong amount, a mail where the amount should be, a town where the kind should be
-    for number, wrong in enumerate(({"amount": "kanarie"}, {"amount": "kanarie@vogel.example"}, {"kind": "Kanarie"})):
-        rows.append({**rows[number], "case": f"C-{of_night}-wrong{number}", **wrong})
+    for at, wrong in enumerate(({"amount": "kanarie"}, {"amount": "kanarie@vogel.example"}, {"kind": "Kanarie"})):
+        rows.append({**rows[at], "case": f"C-{of_night}-wrong{at}", **wrong})
     return rows
 
 

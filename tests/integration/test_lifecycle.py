@@ -54,6 +54,7 @@ def test_the_second_model_is_proposed_and_decides_nothing_yet(house: House) -> N
     assert [each.version for each in proposals] == ["2"], [(p.version, p.night) for p in proposals]
     proposed = proposals[0]
     assert proposed.passed, [gate for gate in proposed.gates if not gate["passed"]]
+    assert proposed.replay is not None
     assert proposed.replay["encoded"] == 0
     assert proposed.card.startswith("# Model card")
     known_before = house.ledger.models(house.name)[-1].known_before

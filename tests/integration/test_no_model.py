@@ -65,7 +65,7 @@ def test_it_is_told_loudly(damaged: House) -> None:
     assert damaged.metadata("scores", NEXT)["problems"] == {"model_unavailable": 24}
     with damaged.instance() as (_, instance):
         records = instance.get_records_for_run(_last_run(damaged, NEXT), limit=2000).records
-    errors = [r.event_log_entry.user_message for r in records if r.event_log_entry.level >= 40]
+    errors = [r.event_log_entry.user_message for r in records if int(r.event_log_entry.level) >= 40]
     assert any("cannot be used" in message and "sha256" in message for message in errors)
     (alert,) = damaged.alerts()
     assert (alert.kind, alert.owner) == ("model_unavailable", "team:claims-desk")

@@ -15,6 +15,7 @@ from assets import ingestion
 from pipeline_project.automation.progress import LANDED
 from pipeline_project.container.night import OpenedSources
 from pipeline_project.definitions import build_definitions
+from pipeline_project.domain.intake.admission import admit
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House
@@ -116,12 +117,11 @@ def test_what_lands_for_a_night_that_has_not_ended_waits(house: House) -> None:
 
 
 def test_a_row_that_vanishes_stops_the_night(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = ingestion.admit
     night = shop.night(2)
     shop.drop_cases(house.folder, night, shop.rows(night, 5))
 
     def lossy(*args: Any, **kwargs: Any) -> Any:
-        admission = whole(*args, **kwargs)
+        admission = admit(*args, **kwargs)
         return replace(admission, cases=admission.cases.slice(1))
 
     monkeypatch.setattr(ingestion, "admit", lossy)

@@ -13,6 +13,7 @@ from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import ROOT, House
 from tests.integration.in_processes import STEPS, WORKFLOW, training_job
+from tests.present import present
 
 LAST_WARM_UP, FIRST_DECIDED = shop.night(2), shop.night(3)
 ESTIMATORS = ("boosting", "fusion")
@@ -49,11 +50,11 @@ def test_every_training_is_one_finished_run_of_the_asset_s_own_process(
     assert len(pids - {str(os.getpid())}) == len(STEPS)
     step = [e for e in log if e.step_key == f"{house.name}__challenger" and e.dagster_event]
     begun, ended = (
-        next(e.timestamp * 1000 for e in step if e.dagster_event.event_type_value == kind)
+        next(e.timestamp * 1000 for e in step if present(e.dagster_event).event_type_value == kind)
         for kind in ("STEP_START", "STEP_SUCCESS")
     )
     client = MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
-    experiment = client.get_experiment_by_name(house.name)
+    experiment = present(client.get_experiment_by_name(house.name))
     runs = client.search_runs([experiment.experiment_id])
     assert [run.info.status for run in runs] == ["FINISHED"] * len(ESTIMATORS)
     assert all(begun <= run.info.start_time <= run.info.end_time <= ended for run in runs)

@@ -54,10 +54,10 @@ def tick(house: House) -> list[str]:
     """The real landing sensor over the real instance; what it asks for is run, as the daemon would. Returns the nights
     that were run, in order."""
     nights = []
-    with house.instance() as (context, instance):
-        definitions = build_definitions(context.environ)
+    with house.instance() as (app, instance):
+        definitions = build_definitions(app.environ)
         sensor = definitions.resolve_sensor_def(f"{house.name}_landing")
-        resources = build_resources(context.settings)
+        resources = build_resources(app.settings)
         with dg.build_sensor_context(instance, definitions=definitions, resources=resources) as context:
             requests = list(sensor.evaluate_tick(context).run_requests or [])
         for request in requests:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from pipeline_project.reconcile.rows import WorkflowTables, check_rows
@@ -11,7 +14,7 @@ NIGHT = "2025-03-05"
 
 
 def lake(arrived: str, admitted: str) -> WorkflowTables:
-    rows = {
+    rows: dict[str, list[Mapping[str, Any]]] = {
         "arrivals": [{"night": NIGHT, "file": "a.csv", "line": n, "row_sha256": sha} for n, sha in enumerate(arrived)],
         "cases": [{"night": NIGHT, "case_id": sha.upper(), "row_sha256": sha} for sha in admitted],
         "quarantine": [],
@@ -31,15 +34,16 @@ def test_rows_under_a_key_are_not_compared_with_nights_from_before_it() -> None:
     """They may have come before; whoever has no key cannot tell, and says what to do. Nothing else is let go."""
     before = "2025-03-04"
     rows = lake("xy", "x")
-    for asset_name in (rows.nights[NIGHT].arrivals, rows.nights[NIGHT].cases):
-        for row in asset_name or ():
-            row["row_sha256"] = f"k-{row['row_sha256']}"
-    rows.nights[before].cases = [{"night": before, "case_id": "OLD", "row_sha256": "y"}]
-    rows.nights[before].arrivals = [{"night": before, "file": "b.csv", "line": 1, "row_sha256": "y"}]
+    for kept in (rows.nights[NIGHT].arrivals, rows.nights[NIGHT].cases):
+        assert kept is not None
+        kept[:] = [{**row, "row_sha256": f"k-{row['row_sha256']}"} for row in kept]
+    case = {"night": before, "case_id": "OLD", "row_sha256": "y"}
+    came = {"night": before, "file": "b.csv", "line": 1, "row_sha256": "y"}
+    rows.nights[before].cases, rows.nights[before].arrivals = [case], [came]
     rows.nights[before].quarantine = []
     link = check_rows("flow", Span(before, NIGHT), rows)
     assert link.holds and any("pipeline keys hashes flow" in note for note in link.notes)
-    rows.nights[before].cases[0]["row_sha256"] = rows.nights[before].arrivals[0]["row_sha256"] = "k-y"
+    case["row_sha256"] = came["row_sha256"] = "k-y"
     assert check_rows("flow", Span(before, NIGHT), rows).holds
-    rows.nights[before].cases[0]["row_sha256"] = rows.nights[before].arrivals[0]["row_sha256"] = "k-z"
+    case["row_sha256"] = came["row_sha256"] = "k-z"
     assert not check_rows("flow", Span(before, NIGHT), rows).holds

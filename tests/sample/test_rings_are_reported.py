@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -33,10 +34,13 @@ class Album:
     def read(self, path: str) -> bytes:
         return self.photos[path]
 
-    def get(self, encoder: str, keys: list[str]) -> dict[str, np.ndarray]:
+    def stamp(self, paths: Iterable[str]) -> str:
+        return repr(sorted(set(paths)))
+
+    def get(self, encoder: str, keys: Sequence[str]) -> dict[str, np.ndarray]:
         return {key: self.vectors[key] for key in keys if key in self.vectors}
 
-    def put(self, encoder: str, vectors: dict[str, np.ndarray]) -> None:
+    def put(self, encoder: str, vectors: Mapping[str, np.ndarray]) -> None:
         self.vectors.update(vectors)
 
 
@@ -52,7 +56,8 @@ def embedded(
 
 
 def test_a_ring_is_reported_the_night_it_appears() -> None:
-    album, subjects, rings = Album(), {}, set()
+    subjects: dict[str, str] = {}
+    album, rings = Album(), set()
     encoders = text_encoder("all-minilm-l6-v2"), image_encoder("photo-statistics-v1")
     embeddings: list[pa.Table] = []
     clusters: list[pa.Table] = []

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx2 import Response
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -178,7 +178,8 @@ def test_a_seed_repeats_its_faults_in_whatever_order_requests_come(seed: int, ke
     ordered = Ordered(seed=seed, rates=mixed(0.6, [Fault.BUSY, Fault.ERROR_AFTER, Fault.TWICE]))
 
     def drawn(order: list[str]) -> dict[str, list[Fault]]:
-        faults, found = Faults(ordered), {key: [] for key in order}  # type: ignore[var-annotated]
+        found: dict[str, list[Fault]] = {key: [] for key in order}
+        faults = Faults(ordered)
         for key in order:
             found[key].append(faults.draw(key))
         return found

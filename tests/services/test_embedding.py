@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -57,6 +57,9 @@ class Folder:
         if path not in self.files:
             raise PhotoUnreadable(f"{path} is missing")
         return self.files[path]
+
+    def stamp(self, paths: Iterable[str]) -> str:
+        return repr(sorted(set(paths)))
 
 
 def test_each_text_is_encoded_once_and_never_again():

@@ -114,14 +114,15 @@ def test_dagsters_own_server_stands_behind_the_guard(tmp_path: Path, monkeypatch
 
     from tests.dagster_internals import EmptyWorkspaceTarget, WorkspaceProcessContext
 
-    monkeypatch.setattr(cli, "create_app_from_workspace_process_context", cli.create_app_from_workspace_process_context)
+    make_app = "create_app_from_workspace_process_context"  # what the guard replaces
+    monkeypatch.setattr(cli, make_app, getattr(cli, make_app))
     guard_dagster(Settings(tmp_path))
     query = "mutation { wipeAssets(assetPartitionRanges: []) { __typename } }"
     with (
         DagsterInstance.local_temp(str(tmp_path)) as instance,
         WorkspaceProcessContext(instance=instance, workspace_load_target=EmptyWorkspaceTarget()) as context,
     ):
-        client = TestClient(cli.create_app_from_workspace_process_context(context, ""), base_url=f"http://{HOST}")
+        client = TestClient(getattr(cli, make_app)(context, ""), base_url=f"http://{HOST}")
         assert (
             client.get("/graphql", params={"query": query}, headers={"origin": "https://evil.example"}).status_code
             == 403

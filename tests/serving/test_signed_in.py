@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from test_same_origin import house
 
 from pipeline_project.desk.backend import Frame
 from pipeline_project.domain.core.errors import DatabaseUnreachable, SettingInvalid
@@ -20,6 +20,7 @@ from pipeline_project.serving import signed_in
 from pipeline_project.serving.guarded import allowed_hosts, guard_mlflow, guarded, main, mlflow_app
 from pipeline_project.serving.signed_in import PROBE_HEADER, ROLES, SignedIn, is_loopback, sign_in_wanted
 from pipeline_project.settings import Settings
+from tests.serving.test_same_origin import house
 
 DESK = "http://127.0.0.1:3004"
 HERE = "http://127.0.0.1:3000"
@@ -53,7 +54,7 @@ def client(store: Store, what: str = "dagster", desk: str = DESK, here: str = HE
 @pytest.mark.parametrize("token", ["", "made up", "a" * 10_000, "\x7f\xe9"])
 def test_who_is_not_signed_in_is_sent_to_the_desk_or_refused(store: Store, token: str) -> None:
     nobody = client(store)
-    headers = {"cookie": f"desk={token}".encode("latin-1")} if token else {}
+    headers: dict[str, Any] = {"cookie": f"desk={token}".encode("latin-1")} if token else {}
     sent = nobody.get("/runs?state=a%20b", headers={**headers, **PAGE})
     back = "http%3A%2F%2F127.0.0.1%3A3000%2Fruns%3Fstate%3Da%2520b"
     assert (sent.status_code, sent.headers["location"]) == (303, f"{DESK}/sign-in?next={back}")

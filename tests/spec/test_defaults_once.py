@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
+from types import ModuleType
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_a_default_is_written_once(part: type, terms: type) -> None:
     assert {name for name in shared if not isinstance(defaults[name], ast.Attribute)} == set()
 
 
-def classes_of(package: object) -> Iterator[type]:
+def classes_of(package: ModuleType) -> Iterator[type]:
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         loaded = import_module(module.name)
         yield from (kind for kind in vars(loaded).values() if getattr(kind, "__module__", "") == module.name)

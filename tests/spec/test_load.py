@@ -87,10 +87,9 @@ def test_anchors_and_merges(tmp_path: Path) -> None:
 
 def test_sections_a_text_or_photo_needs_have_defaults(tmp_path: Path) -> None:
     spec = load_spec(write(tmp_path, "a.yaml", MINIMAL.replace("type: text}", "type: text}, photo: {type: image}")))
-    assert spec.text is not None
-    assert spec.image is not None
+    assert spec.encoders.keys() == {"text", "image"}
     ignored = load_spec(write(tmp_path, "b.yaml", MINIMAL.replace("type: text}", "type: text, role: ignore}")))
-    assert ignored.text is None
+    assert "text" not in ignored.encoders
     assert not ignored.encodes
 
 

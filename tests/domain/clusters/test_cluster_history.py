@@ -75,5 +75,5 @@ def test_members_and_accounts_are_counted_and_nobody_known_counts_for_none() -> 
 
 def test_the_order_of_rows_changes_nothing() -> None:
     tonight, before = members(NIGHT, {"a": "abcdef", "b": "ghij", "c": "klmn"}), members(BEFORE, {"a": "abcdefghijk"})
-    turned = [table.take(pa.array(range(len(table))[::-1])) for table in (tonight, before)]
-    assert cluster_events(NIGHT, tonight, before, {}, 14) == cluster_events(NIGHT, *turned, {}, 14)
+    last, first = (table.take(pa.array(range(len(table))[::-1])) for table in (tonight, before))
+    assert cluster_events(NIGHT, tonight, before, {}, 14) == cluster_events(NIGHT, last, first, {}, 14)

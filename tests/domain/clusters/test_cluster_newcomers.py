@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -81,7 +83,7 @@ def test_like_cases_of_many_accounts_that_came_lately_are_reported() -> None:
     ],
     ids=["not alike", "few accounts", "few cases", "came long ago", "no new cluster"],
 )
-def test_what_lacks_one_of_it_is_not(ordinary: dict[str, object]) -> None:
+def test_what_lacks_one_of_it_is_not(ordinary: dict[str, Any]) -> None:
     found, rows = judged(**ordinary, earlier=history([0] * 20))
     assert found == []
     assert rows.num_rows == 1

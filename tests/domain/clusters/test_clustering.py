@@ -134,7 +134,7 @@ def test_a_case_without_a_photo_is_placed_by_its_text():
 
 def test_neither_kind_of_vector_outweighs_the_other():
     text, _ = planted(4, 30, 0, seed=1)
-    joined = centred(text, 0.3 * planted(4, 30, 0, seed=2)[0])
+    joined = centred(text, np.float32(0.3) * planted(4, 30, 0, seed=2)[0])
     spread = (joined**2).sum(axis=0)
     assert spread[:DIMENSION].sum() == pytest.approx(spread[DIMENSION:].sum(), rel=0.01)
     assert centred(text, np.zeros((len(text), 0), np.float32)).shape == text.shape
@@ -201,7 +201,8 @@ def test_identities_last_over_five_nights():
     rng = np.random.default_rng(0)
     of_night = rng.integers(0, 5, len(truth))
     ids = np.array(names(len(truth)))
-    embeddings, clusters, seen = [], None, {}
+    seen: dict[int, set[tuple[str, str]]] = {}
+    embeddings, clusters = [], None
     for number in range(5):
         night = f"2025-03-0{number + 1}"
         rows = of_night == number
@@ -218,6 +219,7 @@ def test_identities_last_over_five_nights():
     assert set(seen) == {0, 1, 2, 3}
     assert all(len(found) == 1 for found in seen.values()), seen
     assert len({name for found in seen.values() for name, _ in found}) == 4
+    assert clusters is not None
     sizes = clusters.filter(pa.compute.equal(clusters["night"], "2025-03-05"))["cluster_size"].to_pylist()
     assert max(sizes) == 50
 
@@ -319,7 +321,7 @@ def test_a_night_run_twice_with_its_rows_shuffled_is_the_same():
     earlier_night = window("2025-03-01", names(90, "e"), vectors[:90])
     before = night_groups("2025-03-01", earlier_night, {}, None, TERMS).clusters
     order = np.random.default_rng(1).permutation(len(ids))
-    runs = []
+    runs: list[pa.Table] = []
     for rows in (np.arange(len(ids)), order):
         today = window("2025-03-02", [ids[row] for row in rows], vectors[rows])
         # What is known of the night itself, from the first run, must not change the second.

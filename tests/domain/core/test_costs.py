@@ -19,7 +19,7 @@ MATRIX = CostMatrix(
 def test_cost_of_every_cell() -> None:
     """The published costs of order_returns: 0.5 p against 0.5 (3 + 0.1 p)."""
     costs = case_costs(MATRIX, {"price": np.array([100.0, 20.0])}, 2)
-    np.testing.assert_allclose(costs, [[[50, 0], [0, 6.5]], [[10, 0], [0, 2.5]]])
+    np.testing.assert_allclose(costs, [[[50.0, 0.0], [0.0, 6.5]], [[10.0, 0.0], [0.0, 2.5]]])
 
 
 def test_missing_field_makes_only_its_cells_unknown() -> None:

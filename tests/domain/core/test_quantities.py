@@ -23,6 +23,7 @@ from pipeline_project.domain.core.quantities import (
     Share,
 )
 from pipeline_project.spec import check_file, load_spec
+from pipeline_project.spec.outcome import ColumnOutcome
 from tests.spec.test_mistakes import GOOD
 
 SHARE, PORTION, CAPACITY = TypeAdapter(Share), TypeAdapter(Portion), TypeAdapter(Capacity)
@@ -116,5 +117,7 @@ def test_a_span_that_no_clock_can_count_is_refused(written: float, sentence: str
 def test_fractions_of_days_stand_in_every_known_at(tmp_path: Path) -> None:
     path = tmp_path / "claims.yaml"
     path.write_text(GOOD.replace("plus_days: 3", "plus_days: 4.286"), encoding="utf-8")
-    (known,) = load_spec(path).outcome.known_at  # type: ignore[union-attr]
+    outcome = load_spec(path).outcome
+    assert isinstance(outcome, ColumnOutcome)
+    (known,) = outcome.known_at
     assert known.after == timedelta(days=4, seconds=24710, microseconds=400_000)

@@ -124,6 +124,7 @@ def test_the_ledger_is_told_the_order_in_which_costs_stand() -> None:
     terms = PolicyTerms((False, False, False), review_cost=400.0, capacity=1, exploration=0.0, seed="claims")
     result = decide_night(cases(a=100.0), scores(a=0.25), None, NightPolicy(odd, terms, "price"))
     (row,) = ledger_rows(result, read_of(cases(a=100.0)), "s")
+    assert row.option_order is not None and row.expected_costs is not None
     assert dict(zip(row.option_order, row.expected_costs, strict=True)) == pytest.approx(
         {"zz": 25.0, "b": 75.0, "aaa": 5.5}
     )

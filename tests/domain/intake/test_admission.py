@@ -64,8 +64,8 @@ def admitted(
 ) -> Admission:
     result = admit(read_rows(table, SCHEMA), verdicts, earlier, window_of(NIGHT, "Europe/Berlin"), limit)
     assert balanced(result)
-    hashes = [t["row_sha256"].to_pylist() for t in (table, result.cases, result.quarantine)]
-    assert balance(*hashes, earlier["row_sha256"].to_pylist() if earlier else ()).holds
+    came, kept, refused = (t["row_sha256"].to_pylist() for t in (table, result.cases, result.quarantine))
+    assert balance(came, kept, refused, earlier["row_sha256"].to_pylist() if earlier else ()).holds
     return result
 
 

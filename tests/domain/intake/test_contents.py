@@ -35,7 +35,7 @@ ROW = {"claim no": "C-1", "received": "2025-03-01 10:00", "amount": "12", "order
 DAY = "2025-03-01"
 
 
-def said(schema: CaseSchema = SCHEMA, **cells: str) -> str | None:
+def said(schema: CaseSchema = SCHEMA, /, **cells: str) -> str | None:
     found = contents_as([{**ROW, **cells}], schema)
     assert found is not None
     return found[0]
@@ -116,8 +116,9 @@ def admitted(
     told = [[content] for content in typed.frame[CONTENT]]
     wanted = {content for row in told for content in row}
     earlier = None if history is None else history.filter(pc.less(history[NIGHT], night))
-    stands = {"told": told, "elsewhere": places("flow", history, wanted, but=night), "workflow": "flow", "real": real}
-    return admit(typed, [], earlier, window_of(night, "Europe/Berlin"), standing=KnownCases(**stands | standing))
+    elsewhere = places("flow", history, wanted, but=night)
+    stands: dict[str, Any] = {"told": told, "elsewhere": elsewhere, "workflow": "flow", "real": real, **standing}
+    return admit(typed, [], earlier, window_of(night, "Europe/Berlin"), standing=KnownCases(**stands))
 
 
 def reasons(found: Admission) -> list[str]:

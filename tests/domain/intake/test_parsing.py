@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -9,11 +12,11 @@ from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Ro
 from pipeline_project.domain.intake.parsing import Parsed, case_ids, parse
 
 
-def schema(**changes: object) -> CaseSchema:
-    return CaseSchema(**{"fields": (), "time_zone": "Europe/Berlin", "missing": frozenset({"", "-"})} | changes)
+def schema(**changes: Any) -> CaseSchema:
+    return replace(CaseSchema((), "Europe/Berlin", missing=frozenset({"", "-"})), **changes)
 
 
-def parsed(kind: FieldType, *values: str | None, pii: bool = False, many: bool = False, **changes: object) -> Parsed:
+def parsed(kind: FieldType, *values: str | None, pii: bool = False, many: bool = False, **changes: Any) -> Parsed:
     return parse(list(values), Field("x", kind, "x", pii=pii, many=many), schema(**changes))
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline_project.domain.core.model_terms import GateTerms
 from pipeline_project.domain.lifecycle.gates import GATES, GateVerdict, judge_gates, passed
-from pipeline_project.domain.lifecycle.replay.findings import Interval, LabelRate, ReplayResult, Side, SliceResult
+from pipeline_project.domain.lifecycle.replay.findings import LabelRate, ReplayResult, Side, SliceResult
+from pipeline_project.domain.measures.intervals import Interval
 
 TERMS = GateTerms(fewest_nights=3)
 NAN = float("nan")

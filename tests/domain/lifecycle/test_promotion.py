@@ -36,8 +36,8 @@ def slow() -> tuple[list[str], list[str], list[int]]:
             days = 1 if label == "kept" else int(rng.integers(1, 21))
             if n + days <= 40:
                 rows.append((label, f"2024-05-{n + 1:02d}" if n < 31 else f"2024-06-{n - 30:02d}", days))
-    true, nights, days = zip(*rows, strict=True)
-    return list(true), list(nights), list(days)
+    true, nights, after = zip(*rows, strict=True)
+    return list(true), list(nights), list(after)
 
 
 def test_ignorance_by_hand() -> None:

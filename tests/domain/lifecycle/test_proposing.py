@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_a_proposal_says_what_was_found() -> None:
 
 def test_the_hash_is_over_everything_that_is_shown() -> None:
     made = proposed()
-    other = {
+    other: dict[str, Any] = {
         "workflow": "x", "version": "x", "night": "2025-04-02", "digest": "0" * 64, "base_version": "x",
         "spec_hash": "6" * 64, "trained_by": "x", "passed": False, "promised_error": 0.5, "gates": [], "replay": None,
         "card": "x",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
 
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models.boosting import BoostedTrees
-from pipeline_project.domain.models.estimator import EstimatorSettings
+from pipeline_project.domain.models.estimator import Estimator, EstimatorSettings
 from pipeline_project.domain.models.search import Budget, LabelledCases, candidates, search
 
 SETTINGS = EstimatorSettings(("a", "b"))
@@ -35,6 +35,10 @@ class Counted:
     def probabilities(self, table: FeatureTable) -> np.ndarray:
         second = 1 / (1 + np.exp(-self.sharpness * table.numbers[:, 0]))
         return np.column_stack([1 - second, second])
+
+
+#: What a search needs of an estimator is there.
+COUNTED = cast(type[Estimator], Counted)
 
 
 def cases(rows: int = 1000, slope: float = 2.0) -> tuple[FeatureTable, np.ndarray, np.ndarray]:
@@ -68,7 +72,7 @@ def test_candidates_come_in_an_order_drawn_by_the_seed() -> None:
 
 
 def test_the_best_on_later_nights_is_chosen_and_what_was_tried_is_told() -> None:
-    found = search(Counted, SETTINGS, LabelledCases(*cases()), 7, Budget(3600), ticking(1))
+    found = search(COUNTED, SETTINGS, LabelledCases(*cases()), 7, Budget(3600), ticking(1))
     told = found.parameters()
 
     assert dict(found.choices)["sharpness"] == 2.0
@@ -82,7 +86,7 @@ def test_what_comes_with_the_estimator_stays_unless_something_is_clearly_better(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Counted, "GRID", {"sharpness": (1.01,)})
-    found = search(Counted, SETTINGS, LabelledCases(*cases(slope=1.3)), 7, Budget(candidates=2))
+    found = search(COUNTED, SETTINGS, LabelledCases(*cases(slope=1.3)), 7, Budget(candidates=2))
 
     (_, own), (_, other) = found.tried
     assert own - 0.001 < other < own
@@ -92,26 +96,26 @@ def test_what_comes_with_the_estimator_stays_unless_something_is_clearly_better(
 
 @pytest.mark.parametrize(("seconds", "tried"), [(10, 1), (20, 2), (29.9, 2), (30, 3), (0.001, 1), (1e9, 7)])
 def test_nothing_is_begun_that_would_not_end_in_time(seconds: float, tried: int) -> None:
-    found = search(Counted, SETTINGS, LabelledCases(*cases()), 7, Budget(seconds), ticking(10))
+    found = search(COUNTED, SETTINGS, LabelledCases(*cases()), 7, Budget(seconds), ticking(10))
     assert found.parameters()["search_candidates"] == tried
 
 
 def test_as_many_candidates_as_before_choose_the_same_on_any_machine() -> None:
-    slow = search(Counted, SETTINGS, LabelledCases(*cases()), 7, Budget(40), ticking(10))
+    slow = search(COUNTED, SETTINGS, LabelledCases(*cases()), 7, Budget(40), ticking(10))
     number = slow.parameters()["search_candidates"]
 
     assert number == 4
-    assert search(Counted, SETTINGS, LabelledCases(*cases()), 7, Budget(1, number)) == slow
+    assert search(COUNTED, SETTINGS, LabelledCases(*cases()), 7, Budget(1, number)) == slow
 
 
 def test_no_search_no_trial() -> None:
     Counted.fitted.clear()
     for budget in (Budget(), Budget(100, 0)):
-        assert search(Counted, SETTINGS, LabelledCases(*cases()), 7, budget).parameters() == {}
-    assert search(Counted, SETTINGS, LabelledCases(*cases(150)), 7, Budget(100), ticking(1)).parameters() == {}
+        assert search(COUNTED, SETTINGS, LabelledCases(*cases()), 7, budget).parameters() == {}
+    assert search(COUNTED, SETTINGS, LabelledCases(*cases(150)), 7, Budget(100), ticking(1)).parameters() == {}
     assert Counted.fitted == []
     with pytest.raises(ValueError, match="needs a clock"):
-        search(Counted, SETTINGS, LabelledCases(*cases()), 7, Budget(100))
+        search(COUNTED, SETTINGS, LabelledCases(*cases()), 7, Budget(100))
 
 
 def test_candidates_of_trees_are_trees_that_differ() -> None:

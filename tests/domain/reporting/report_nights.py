@@ -49,7 +49,8 @@ TERMS = ReportTerms(
     policy=PolicyTerms((False, False, True), review_cost=4.0, capacity=3, exploration=0.01, seed="returns"),
 )
 #: probability of `defective` and what was decided, case by case.
-PLAN = [(0.0, "restock", "cheapest")] * 4 + [(0.9, "notify", "cheapest")] * 2 + [(0.3, "ask_person", "doubt")] * 2
+PLAN: list[tuple[float | None, str, str]] = [(0.0, "restock", "cheapest")] * 4
+PLAN += [(0.9, "notify", "cheapest")] * 2 + [(0.3, "ask_person", "doubt")] * 2
 PLAN += [(0.1, "ask_person", "random_share"), (0.3, "restock", "no_place_left"), (None, "ask_person", "failed_photo")]
 
 

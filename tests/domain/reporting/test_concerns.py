@@ -48,7 +48,7 @@ def test_what_a_night_shows(reasons: dict[str, int], kinds: list[str]) -> None:
 def judged(alone: float, answered: float | None, would_be: float = 1.0, cases: int = 100) -> list[Concern]:
     """Cases decided alone and asked about, of which these shares were right; without answers by what would have been
     decided."""
-    rows = []
+    rows: list[tuple[str, str, str | None]] = []
     for i in range(cases):
         rows.append(("refund" if i < alone * cases else "reject", "refund", None))
     for i in range(cases):

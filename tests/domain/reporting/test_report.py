@@ -135,7 +135,7 @@ def test_calibration_finds_an_honest_model_honest_and_a_boastful_one_boastful() 
     assert honest is not None and honest.error < 0.03 and honest.event == "“defective”"
     assert len(honest.bins) == 10 and sum(b.cases for b in honest.bins) == honest.cases == 4000
     assert "within what chance allows" in honest.sentence
-    boast = frame.assign(probabilities=[[(1 - x) / 3, 1 - (1 - x) / 3] for x in p])
+    boast = frame.assign(probabilities=pd.Series([[(1 - x) / 3, 1 - (1 - x) / 3] for x in p]))
     boastful = calibration(boast, LABELS)
     assert boastful is not None and boastful.error > 0.2
     assert "too high by" in boastful.sentence

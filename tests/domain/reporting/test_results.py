@@ -27,7 +27,7 @@ def results(
     """`rows`: what was decided and what turned out to be true; `answers`: what people said where they were asked."""
     decisions = pd.DataFrame(rows, columns=["option", "label"])
     decisions["answer"] = pd.Series(answers or [None] * len(rows), dtype=object)
-    whose = np.array(customers or list(range(len(rows))), dtype=object)
+    whose = np.array(customers or np.arange(len(rows)), dtype=object)
     matured = Matured(decisions, np.tile(COST, (len(rows), 1, 1)), whose, waiting)
     return compare(matured, MATRIX, TERMS, {"auc": 0.7})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -50,7 +51,7 @@ def worked(prices: list[float | None], sure: list[float | None]) -> NightWork:
         for i, price in enumerate(prices)
     ]  # fmt: skip
     cases = pa.Table.from_pylist(rows, schema=cases_schema(SCHEMA))
-    scores = [
+    scores: list[dict[str, Any]] = [
         {
             "night": NIGHT, "case_id": f"C{i}", "reasons": ["why"],
             "probabilities": None if p is None else [p, 1 - p], "problem": "no_model" if p is None else None,

@@ -89,7 +89,7 @@ def test_with_many_labels_only_the_likeliest_have_their_costs_listed() -> None:
     names = tuple(f"l{i}" for i in range(30))
     matrix = CostMatrix(names, names, tuple(tuple(0 if i == j else 1 for j in range(30)) for i in range(30)))
     likely = np.arange(30) / 435
-    looked = ModelView(likely, 1 - np.eye(30), (1 - likely).tolist(), "l29")
+    looked = ModelView(likely.tolist(), 1 - np.eye(30), (1 - likely).tolist(), "l29")
     shown = build(CASE, SCHEMA, matrix, looked, CaseContext(), Personal())
 
     assert len(shown["labels"]) == 30

@@ -42,7 +42,7 @@ def test_vectors_of_two_encoders_are_not_mixed_up():
 
 def test_unit_leaves_zero_rows_alone():
     found = unit(np.array([[3.0, 4.0], [0.0, 0.0]]))
-    np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0]])
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0.0, 0.0]])
     assert found.dtype == np.float32
 
 

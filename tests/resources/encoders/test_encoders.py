@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,12 +147,12 @@ def test_batches_stay_within_the_budget_and_lose_nothing():
 @pytest.fixture(scope="module")
 def tiny_bert(tmp_path_factory) -> Path:
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel, BertTokenizer
 
     folder = tmp_path_factory.mktemp("bert")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "torn", "seam", "late", "parcel"]
     (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
-    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    BertTokenizer(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
@@ -214,7 +215,7 @@ def test_weights_that_could_run_code_are_refused(tiny_bert, tmp_path):
 
 
 def test_a_model_of_the_hub_is_fetched_at_its_commit(tiny_bert, monkeypatch):
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def snapshot(name, revision, allow_patterns):
         asked.update(name=name, revision=revision, patterns=allow_patterns)
@@ -407,7 +408,9 @@ def test_a_photo_is_turned_as_its_exif_says(turned):
     exif[0x0112] = turned
     opened = open_photo(jpeg(photo, exif=exif), 10**6, (80, 40))
     corner = {1: (3, 3), 2: (76, 3), 3: (76, 36), 4: (3, 36), 5: (3, 3), 6: (76, 3), 7: (76, 36), 8: (3, 36)}[turned]
-    red, green, _ = opened.getpixel(corner)
+    pixel = opened.getpixel(corner)
+    assert isinstance(pixel, tuple)
+    red, green, _ = pixel
     assert opened.size == (80, 40) and red > 150 and green < 80
 
 

@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -13,6 +14,7 @@ from pipeline_project.domain.core.errors import LakeSchemaChanged, NightMissing
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable, versions_of
 from resources.lake.io_manager import LakeIOManager
 from resources.lake.lake import DeltaLake
+from tests.present import present
 
 NIGHTS = dg.DailyPartitionsDefinition("2024-03-01", end_date=datetime(2024, 3, 8, tzinfo=UTC))
 FIRST, SECOND, THIRD = "2024-03-01", "2024-03-02", "2024-03-03"
@@ -58,13 +60,13 @@ def consumer(seen: list[StoredTable], mapping: dg.PartitionMapping | None = None
     return scores
 
 
-def run(lake: DeltaLake, *assets: dg.AssetsDefinition, night: str, **options: object) -> dg.ExecuteInProcessResult:
+def run(lake: DeltaLake, *assets: dg.AssetsDefinition, night: str, **options: Any) -> dg.ExecuteInProcessResult:
     return dg.materialize(list(assets), partition_key=night, resources={"io_manager": LakeIOManager(lake)}, **options)
 
 
 def test_an_output_is_a_night_and_says_what_was_written(lake: DeltaLake) -> None:
     result = run(lake, producer(lambda night: cases(night, "a", "b")), night=FIRST)
-    assert lake.read_night("returns", "cases", FIRST)["case_id"].to_pylist() == ["a", "b"]
+    assert present(lake.read_night("returns", "cases", FIRST))["case_id"].to_pylist() == ["a", "b"]
     (materialization,) = result.asset_materializations_for_node("returns__cases")
     said = {name: value.value for name, value in materialization.metadata.items()}
     assert said["lake_version"] == lake.version("returns", "cases")
@@ -72,8 +74,9 @@ def test_an_output_is_a_night_and_says_what_was_written(lake: DeltaLake) -> None
     assert said["uri"] == lake.uri("returns", "cases")
     assert said["dagster/table_name"] == "returns/cases"
     assert said["own"] == "kept"
-    columns = said["dagster/column_schema"].columns
-    assert [(column.name, column.type) for column in columns] == [("night", "string"), ("case_id", "string")]
+    schema = said["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)
+    assert [(column.name, column.type) for column in schema.columns] == [("night", "string"), ("case_id", "string")]
 
 
 def test_what_is_noted_stands_in_the_commit_beside_the_spec(lake: DeltaLake) -> None:
@@ -138,7 +141,9 @@ def test_an_output_says_which_versions_its_step_read(lake: DeltaLake) -> None:
 def test_a_night_can_be_loaded_outside_of_a_run(lake: DeltaLake) -> None:
     lake.write_night("returns", "cases", FIRST, cases(FIRST, "a"))
     defs = dg.Definitions([producer(cases)], resources={"io_manager": LakeIOManager(lake)})
-    assert defs.load_asset_value(["returns", "cases"], partition_key=FIRST).rows["case_id"].to_pylist() == ["a"]
+    loaded = defs.load_asset_value(["returns", "cases"], partition_key=FIRST)
+    assert isinstance(loaded, StoredTable)
+    assert loaded.rows["case_id"].to_pylist() == ["a"]
 
 
 @pytest.mark.parametrize(("others", "said"), [((), "the night 2024-03-02"), ((FIRST,), "the night 2024-03-02")])
@@ -164,7 +169,7 @@ def test_new_columns_need_a_changed_spec(lake: DeltaLake) -> None:
         run(lake, producer(wider, spec_hash=None), night=SECOND)
     run(lake, producer(wider, spec_hash="two"), night=SECOND)
     assert lake.last_note("returns", "cases") == {"spec_hash": "two"}
-    assert lake.read_night("returns", "cases", FIRST)["extra"].to_pylist() == [None]
+    assert present(lake.read_night("returns", "cases", FIRST))["extra"].to_pylist() == [None]
     with pytest.raises(LakeSchemaChanged, match="missing: extra"):
         run(lake, producer(lambda night: cases(night, "a"), spec_hash="two"), night=THIRD)
 
@@ -177,11 +182,12 @@ def test_one_output_of_several_nights_is_split(lake: DeltaLake) -> None:
         tags={"dagster/asset_partition_range_start": FIRST, "dagster/asset_partition_range_end": THIRD},
     )
     assert lake.nights("returns", "cases") == {FIRST, SECOND, THIRD}
-    assert lake.read_span("returns", "cases", None, "2025-01-01")["case_id"].to_pylist() == [FIRST, THIRD]
-    assert lake.read_night("returns", "cases", SECOND).num_rows == 0
+    span = present(lake.read_span("returns", "cases", None, "2025-01-01"))
+    assert span["case_id"].to_pylist() == [FIRST, THIRD]
+    assert present(lake.read_night("returns", "cases", SECOND)).num_rows == 0
 
 
-def output_context(nights: list[str], **options: object) -> dg.OutputContext:
+def output_context(nights: list[str], **options: Any) -> dg.OutputContext:
     return dg.build_output_context(
         asset_key=dg.AssetKey(["returns", "cases"]),
         asset_partitions_def=NIGHTS,

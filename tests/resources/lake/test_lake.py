@@ -16,6 +16,7 @@ from pipeline_project.domain.core.schema import QUARANTINE
 from pipeline_project.domain.core.stored_tables import versions_of
 from resources.lake.columns import lake_schema
 from resources.lake.lake import DeltaLake
+from tests.present import present
 
 FIRST, SECOND, THIRD = "2024-03-01", "2024-03-02", "2024-03-03"
 NOW = datetime(2024, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -68,8 +69,8 @@ def test_every_type_reads_back_as_it_was_written(lake: DeltaLake) -> None:
     lake.write_night("returns", "scores", FIRST, table)
     lake.write_night("returns", "scores", SECOND, EVERY_TYPE.empty_table())
 
-    read = lake.read_night("returns", "scores", FIRST)
-    empty = lake.read_night("returns", "scores", SECOND)
+    read = present(lake.read_night("returns", "scores", FIRST))
+    empty = present(lake.read_night("returns", "scores", SECOND))
     assert read.schema.remove_metadata() == lake_schema(EVERY_TYPE) == empty.schema.remove_metadata()
     assert [f.type for f in read.schema] == [f.type for f in EVERY_TYPE]
     assert read.to_pydict() == table.to_pydict()
@@ -78,7 +79,7 @@ def test_every_type_reads_back_as_it_was_written(lake: DeltaLake) -> None:
 
 def test_an_empty_first_night_keeps_its_schema(lake: DeltaLake) -> None:
     lake.write_night("returns", "quarantine", FIRST, QUARANTINE.empty_table())
-    read = lake.read_night("returns", "quarantine", FIRST)
+    read = present(lake.read_night("returns", "quarantine", FIRST))
     assert read.schema.remove_metadata() == lake_schema(QUARANTINE)
 
 
@@ -93,7 +94,7 @@ def test_types_that_delta_does_not_know_take_their_nearest(lake: DeltaLake) -> N
     )
     lake.write_night("returns", "cases", FIRST, table)
     lake.write_night("returns", "cases", FIRST, table)
-    read = lake.read_night("returns", "cases", FIRST)
+    read = present(lake.read_night("returns", "cases", FIRST))
     assert read.select(["kind", "large", "fixed", "small"]).to_pylist() == [
         {"kind": "x", "large": "x", "fixed": b"ab", "small": 255}
     ]
@@ -110,7 +111,7 @@ def test_the_same_night_twice_is_the_same_content(lake: DeltaLake) -> None:
     once = lake.write_night("returns", "cases", FIRST, cases(FIRST, "a", "b"))
     before = lake.read_night("returns", "cases", FIRST)
     twice = lake.write_night("returns", "cases", FIRST, cases(FIRST, "a", "b"))
-    after = lake.read_night("returns", "cases", FIRST)
+    after = present(lake.read_night("returns", "cases", FIRST))
     assert twice == once + 1
     assert after.equals(before)
 
@@ -128,7 +129,7 @@ def test_written_and_empty_is_not_never_written(lake: DeltaLake) -> None:
     assert lake.version("returns", "cases") is None
     lake.write_night("returns", "cases", FIRST, cases(FIRST, "a"))
     lake.write_night("returns", "cases", FIRST, cases(FIRST))
-    assert lake.read_night("returns", "cases", FIRST).num_rows == 0
+    assert present(lake.read_night("returns", "cases", FIRST)).num_rows == 0
     assert lake.read_night("returns", "cases", SECOND) is None
     assert lake.nights("returns", "cases") == {FIRST}
     lake.write_night("returns", "cases", FIRST, cases(FIRST, "b"))
@@ -141,7 +142,7 @@ def test_a_span_is_half_open_and_in_night_order(lake: DeltaLake) -> None:
     span = lake.read_span("returns", "cases", FIRST, THIRD)
     assert ids(span) == [f"{FIRST}-2", f"{FIRST}-1", f"{SECOND}-2", f"{SECOND}-1"]
     assert ids(lake.read_span("returns", "cases", None, SECOND)) == [f"{FIRST}-2", f"{FIRST}-1"]
-    assert lake.read_span("returns", "cases", "2025-01-01", "2025-02-01").num_rows == 0
+    assert present(lake.read_span("returns", "cases", "2025-01-01", "2025-02-01")).num_rows == 0
     assert lake.read_span("returns", "nowhere", None, THIRD) is None
 
 
@@ -150,7 +151,7 @@ def test_a_span_reads_only_the_files_and_columns_it_needs(lake: DeltaLake) -> No
         lake.write_night("returns", "cases", night, cases(night, "a", price=pa.array([1.0])))
     for file in (Path(lake.uri("returns", "cases")) / f"night={FIRST}").iterdir():
         file.write_bytes(b"no parquet")
-    span = lake.read_span("returns", "cases", SECOND, THIRD, ["price"])
+    span = present(lake.read_span("returns", "cases", SECOND, THIRD, ["price"]))
     assert span.to_pydict() == {"price": [1.0]}
     with pytest.raises(LakeSchemaChanged, match="no column weight; it has night, case_id, price"):
         lake.read_span("returns", "cases", SECOND, THIRD, ["weight"])
@@ -205,14 +206,15 @@ def test_columns_do_not_change_by_accident(lake: DeltaLake, table: pa.Table, sai
 def test_columns_are_added_on_purpose_and_none_is_lost(lake: DeltaLake) -> None:
     old = lake.write_night("returns", "cases", FIRST, cases(FIRST, "a", price=pa.array([1.0])))
     lake.write_night("returns", "cases", SECOND, cases(SECOND, "b", extra=pa.array([2])), evolve=True)
-    read = lake.read_span("returns", "cases", None, THIRD)
+    read = present(lake.read_span("returns", "cases", None, THIRD))
     assert read.to_pydict() == {
         "night": [FIRST, SECOND],
         "case_id": ["a", "b"],
         "price": [1.0, None],
         "extra": [None, 2],
     }
-    assert lake.read_night("returns", "cases", FIRST, version=old).column_names == ["night", "case_id", "price"]
+    before = present(lake.read_night("returns", "cases", FIRST, version=old))
+    assert before.column_names == ["night", "case_id", "price"]
     with pytest.raises(LakeSchemaChanged, match="would change the type of extra"):
         lake.write_night("returns", "cases", THIRD, cases(THIRD, "c", extra=pa.array(["2"])), evolve=True)
 
@@ -221,7 +223,7 @@ def test_a_column_of_nulls_and_another_order_change_nothing(lake: DeltaLake) -> 
     lake.write_night("returns", "cases", FIRST, cases(FIRST, "a", price=pa.array([1.0])))
     other = pa.table({"price": pa.nulls(1), "case_id": ["b"], "night": [SECOND]})
     lake.write_night("returns", "cases", SECOND, other)
-    assert lake.read_night("returns", "cases", SECOND).to_pydict() == {
+    assert present(lake.read_night("returns", "cases", SECOND)).to_pydict() == {
         "night": [SECOND],
         "case_id": ["b"],
         "price": [None],
@@ -232,7 +234,7 @@ def test_rows_belong_to_the_night_they_are_written_to(lake: DeltaLake) -> None:
     with pytest.raises(ValueError, match=SECOND):
         lake.write_night("returns", "cases", FIRST, cases(SECOND, "a"))
     lake.write_night("returns", "cases", FIRST, pa.table({"case_id": ["a"]}))
-    assert lake.read_night("returns", "cases", FIRST)["night"].to_pylist() == [FIRST]
+    assert present(lake.read_night("returns", "cases", FIRST))["night"].to_pylist() == [FIRST]
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", "", ".hidden", "a b"])

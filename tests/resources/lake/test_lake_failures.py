@@ -19,6 +19,7 @@ from pipeline_project.domain.core.errors import LakeUnavailable
 from resources.lake import delta
 from resources.lake.delta import DeltaStore
 from resources.lake.lake import DeltaLake
+from tests.present import present
 
 FIRST, SECOND = "2024-03-01", "2024-03-02"
 ROOT = Path(__file__).parents[3]
@@ -60,7 +61,7 @@ def in_process(code: str, lake: DeltaLake, *arguments: str) -> subprocess.Popen[
 def meet_once(monkeypatch: pytest.MonkeyPatch, other: Callable[[], object]) -> None:
     """Lets `other` commit between the first writer's file and its commit."""
     add_file = DeltaStore.add_file
-    met = []
+    met: list[bool] = []
 
     def interrupted(store: DeltaStore, *arguments: object, **options: object) -> object:
         added = add_file(store, *arguments, **options)  # type: ignore[arg-type]
@@ -135,7 +136,7 @@ def test_a_schema_that_changed_meanwhile_is_seen(lake: DeltaLake, monkeypatch: p
     wider = pa.table({"case_id": ["theirs"], "extra": [1]})
     meet_once(monkeypatch, lambda: lake.write_night("returns", "cases", SECOND, wider, evolve=True))
     lake.write_night("returns", "cases", FIRST, cases("mine"), evolve=True)
-    assert lake.read_night("returns", "cases", FIRST).to_pydict() == {
+    assert present(lake.read_night("returns", "cases", FIRST)).to_pydict() == {
         "night": [FIRST],
         "case_id": ["mine"],
         "extra": [None],
@@ -161,7 +162,7 @@ def test_threads_writing_nights_of_a_new_table_all_land(lake: DeltaLake) -> None
         thread.join()
     assert problems == []
     assert lake.nights("returns", "cases") == {f"2024-{t:02}-{d:02}" for t in range(1, 5) for d in range(1, 6)}
-    assert lake.read_span("returns", "cases", None, "2025-01-01").num_rows == 4 * (0 + 1 + 2 + 3 + 4)
+    assert present(lake.read_span("returns", "cases", None, "2025-01-01")).num_rows == 4 * (0 + 1 + 2 + 3 + 4)
 
 
 def test_threads_writing_one_night_leave_one_of_them_whole(lake: DeltaLake) -> None:

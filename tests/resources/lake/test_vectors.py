@@ -14,6 +14,7 @@ from pipeline_project.domain.core.errors import LakeUnavailable
 from pipeline_project.domain.vectors.stored import as_stored
 from resources.lake.delta import DeltaStore
 from resources.lake.vectors import LakeVectorStore
+from tests.present import present
 
 ENCODER = "MiniLM/l6 v2@abc"
 
@@ -71,9 +72,9 @@ def test_keys_are_found_in_any_file_and_row_group(store: LakeVectorStore) -> Non
 def test_a_key_already_there_adds_nothing_and_keeps_its_vector(store: LakeVectorStore) -> None:
     put = some(0, 5)
     store.put(ENCODER, put)
-    version = store.store.open(store.uri(ENCODER)).version()
+    version = present(store.store.open(store.uri(ENCODER))).version()
     store.put(ENCODER, {key: -vector for key, vector in put.items()})
-    assert store.store.open(store.uri(ENCODER)).version() == version
+    assert present(store.store.open(store.uri(ENCODER))).version() == version
     store.put(ENCODER, {**put, **some(5, 1)})
     assert rows_stored(store) == 6
     same(store.get(ENCODER, list(put)), put)
@@ -133,7 +134,7 @@ def test_tidy_makes_one_file_and_loses_nothing(store: LakeVectorStore) -> None:
         store.put(ENCODER, some(10 * n, 10))
     same(store.get(ENCODER, list(some(0, 40))), some(0, 40))
     assert store.tidy(ENCODER).merged == 4
-    assert len(store.store.open(store.uri(ENCODER)).file_uris()) == 1
+    assert len(present(store.store.open(store.uri(ENCODER))).file_uris()) == 1
     same(store.get(ENCODER, list(some(0, 40))), some(0, 40))
     assert len(store._keys) == 1
     store.put(ENCODER, some(35, 10))

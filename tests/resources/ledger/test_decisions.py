@@ -16,6 +16,7 @@ from pipeline_project.domain.core.errors import LedgerRefused, StaleAttempt
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.deciding.recorded import NewDecision
 from resources.ledger.nights.ledger import PostgresLedger
+from resources.ledger.nights.statements import hold_fence
 from resources.postgres.databases import connected, engine_of
 
 FLOW, NIGHT = "returns", "2026-03-04"
@@ -70,7 +71,7 @@ def test_a_case_that_comes_again_on_another_night_is_not_decided_again(known: Po
         standing = known.record_decisions(
             FLOW, night, attempt, [decision("a", option)], basis=passed(known, FLOW, night)
         )
-    assert standing.loc[0, ["option", "night", "new"]].tolist() == ["refund", NIGHT, False]
+    assert standing[["option", "night", "new"]].values.tolist() == [["refund", NIGHT, False]]
 
 
 def test_two_that_decide_the_same_cases_at_once_agree(known: PostgresLedger) -> None:
@@ -116,10 +117,9 @@ def test_no_attempt_begins_between_the_look_at_the_fence_and_the_commit(
 
     first = known.begin_attempt(FLOW, NIGHT, "run-1")
     fenced, order = threading.Event(), []
-    look = module.hold_fence
 
     def slow_look(*args: Any) -> str:
-        run_id = look(*args)
+        run_id = hold_fence(*args)
         fenced.set()
         time.sleep(0.3)
         order.append("written")
@@ -195,7 +195,7 @@ def test_what_the_ledger_says_itself_is_no_part_of_a_new_decision(more: dict[str
 @pytest.mark.parametrize(
     ("given", "refusal"),
     [
-        ([decision("b"), replace(decision("a"), option=None)], "null value in column"),
+        ([decision("b"), replace(decision("a"), option=None)], "null value in column"),  # type: ignore[arg-type]
         ([decision("a"), decision("a")], "twice"),
     ],
 )

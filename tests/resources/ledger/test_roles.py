@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -30,7 +31,8 @@ def refused(connection: Connection, statement: str) -> str | None:
     try:
         connection.execute(text(statement))
     except DBAPIError as error:
-        return str(error.orig.pgcode)  # type: ignore[union-attr]
+        assert isinstance(error.orig, psycopg2.Error)
+        return str(error.orig.pgcode)
     finally:
         saved.rollback()
     return None

@@ -30,7 +30,8 @@ class Given:
     """Waits by letting go of the lock that another one holds."""
 
     def __init__(self, url: str) -> None:
-        self.url, self.told, self.looks = url, [], 0  # type: ignore[var-annotated]
+        self.url, self.looks = url, 0
+        self.told: list[tuple[str, str]] = []
         self.let_go = threading.Event()
         self.gone = threading.Event()
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -76,7 +77,7 @@ def test_a_reused_process_id_in_what_is_left_does_not_prevent_a_start(home: Path
     assert not server.is_running()
     # a process of the server's own user lives under the number that the file names
     owner = (server.data / "PG_VERSION").stat()
-    identity = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+    identity: dict[str, Any] = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
     other = subprocess.Popen(["sleep", "60"], **identity)
     try:
         (server.data / name).write_text("\n".join([str(other.pid), *left[1:]]) + "\n")

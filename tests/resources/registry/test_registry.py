@@ -50,7 +50,7 @@ def trained(
             {"rounds": 12, "long": "x" * 9000},
             {"auc": 0.7},
             FRAME,
-            list(FRAME),
+            FRAME.columns.tolist(),
             ["kept", "returned"],
         )
     )
@@ -105,7 +105,9 @@ def test_an_alias_says_where_it_points(registry: MlflowRegistry) -> None:
 
 def test_the_card_lies_beside_the_files_and_is_none_of_them(registry: MlflowRegistry) -> None:
     model = registry.log_training(
-        TrainingRecord("carded", "2024-03-01", FILES, {}, {}, FRAME, list(FRAME), ["kept", "returned"], card="# Card")
+        TrainingRecord(
+            "carded", "2024-03-01", FILES, {}, {}, FRAME, FRAME.columns.tolist(), ["kept", "returned"], card="# Card"
+        )
     )
     assert registry.load(model) == FILES
     assert registry.card(model) == "# Card"
@@ -151,7 +153,7 @@ def test_the_challenger_is_the_latest_training_and_aliases_follow(registry: Mlfl
 
 def test_changed_files_are_refused(registry: MlflowRegistry) -> None:
     model = trained(registry, "changed")
-    kept = next((registry.artifact_root).rglob("booster.ubj"))
+    kept = next(Path(registry.artifact_root).rglob("booster.ubj"))
 
     kept.write_bytes(b"{other!}")
     with pytest.raises(ModelUnavailable, match="not those that were registered"):
@@ -167,14 +169,14 @@ def test_a_pickle_among_the_files_is_refused(registry: MlflowRegistry) -> None:
         trained(registry, "pickled", files={**FILES, "model.bin": b"\x80\x04"})
 
     model = trained(registry, "pickled")
-    next((registry.artifact_root).rglob("booster.ubj")).with_name("model.bin").write_bytes(b"\x80\x04")
+    next(Path(registry.artifact_root).rglob("booster.ubj")).with_name("model.bin").write_bytes(b"\x80\x04")
     with pytest.raises(ModelUnavailable, match="may run code"):
         registry.load(model)
 
 
 def test_missing_files_and_runs_are_unavailable_and_training_again_mends_it(registry: MlflowRegistry) -> None:
     model = trained(registry, "lost")
-    for path in registry.artifact_root.rglob("*"):
+    for path in Path(registry.artifact_root).rglob("*"):
         if path.is_file():
             path.unlink()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.doubles import NEXT, NIGHT, claims
 TERMS = claims().report_terms
 
 
-def row(night: str, **changes: object) -> IndexRow:
+def row(night: str, **changes: Any) -> IndexRow:
     base = IndexRow(
         night=night,
         state="decided",

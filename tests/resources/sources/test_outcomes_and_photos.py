@@ -214,7 +214,8 @@ def test_of_a_night_its_own_photos_are_looked_at_once_and_none_is_read(
 ) -> None:
     spec, lake = claims(tmp_path), DeltaLake(settings.lake_url)
     fields = [pa.field("case_id", pa.string()), pa.field("photos", pa.list_(pa.string()))]
-    for night, cases in {NIGHT: [["a.jpg", "b.jpg"], ["a.jpg"], None], "2025-03-02": [["c.jpg"]]}.items():
+    named: dict[str, list[list[str] | None]] = {NIGHT: [["a.jpg", "b.jpg"], ["a.jpg"], None], "2025-03-02": [["c.jpg"]]}
+    for night, cases in named.items():
         rows = [{"case_id": str(n), "photos": paths} for n, paths in enumerate(cases)]
         lake.write_night(spec.name, "cases", night, pa.Table.from_pylist(rows, pa.schema(fields)))
     looked: list[str] = []

@@ -16,6 +16,7 @@ from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.settings import Settings
 from resources.sources import add_repair, case_source
 from resources.sources import arrivals as arrivals_module
+from resources.sources.unpacking import Unpacked
 from tests.resources.sources.claim_specs import HEADER, NIGHT, WINDOW, claims, row, write
 
 
@@ -177,7 +178,7 @@ def test_a_file_that_grows_while_it_is_read(
         path.write_bytes(content)
     unpacked = arrivals_module._unpacked
 
-    def slow(*arguments: Any) -> bytes:
+    def slow(*arguments: Any) -> Unpacked:
         with path.open("a") as file:
             file.write("more")
         return unpacked(*arguments)

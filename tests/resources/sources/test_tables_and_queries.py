@@ -15,6 +15,7 @@ from pipeline_project.domain.core.nights import window_of
 from pipeline_project.settings import Settings
 from resources.sources import case_source
 from resources.sources import table as table_module
+from resources.sources.arrivals import read_file
 from tests.resources.sources.claim_specs import NIGHT, WINDOW, claims, row, write
 
 
@@ -57,11 +58,10 @@ def test_table_is_parsed_once_until_it_changes(
 ) -> None:
     path = write(tmp_path, row(1), name="all.csv")
     reads: list[Path] = []
-    whole = table_module.read_file
 
     def counted(path: Path, *rest: Any, **named: Any) -> pa.Table:
         reads.append(path)
-        return whole(path, *rest, **named)
+        return read_file(path, *rest, **named)
 
     monkeypatch.setattr(table_module, "read_file", counted)
     spec = claims(tmp_path, source={"kind": "table", "files": [{"path": "in/all.csv"}]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -122,7 +123,7 @@ def cases(n: int, seed: int = 0) -> pa.Table:
         "row_sha256": ["0" * 64] * n,
         CONTENT: ["0" * 32] * n,
         "amount": random.lognormal(3, 1, n),
-        "kind": random.choice(["shoe", "shirt", None], n).tolist(),
+        "kind": random.choice(np.array(["shoe", "shirt", None], dtype=object), n).tolist(),
         "words": [None if i % 5 == 0 else "x" * (i % 7) for i in range(n)],
         "photos": [["a"] * (i % 3) for i in range(n)],
         "bought": [datetime(2026, 2, 1 + i % 28, tzinfo=UTC) for i in range(n)],
@@ -134,7 +135,7 @@ def cases(n: int, seed: int = 0) -> pa.Table:
 
 
 def scores(n: int, confidence: float | None = 0.9) -> pa.Table:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             NIGHT: NIGHT_1,
             CASE_ID: str(i),

@@ -93,11 +93,11 @@ def test_a_column_that_joins_later_is_taken_in_by_itself(
     run(older, "DELETE FROM decisions WHERE case_id = 'put in'")
     whole = MATRIX["people"]
     before = replace(whole, latest="email password_hash issuer subject active", apart={"shown": "not yet"})
-    monkeypatch.setitem(MATRIX, "people", before)  # type: ignore[arg-type]
+    monkeypatch.setitem(MATRIX, "people", before)
     adopt(older.url)
     # what the chain vouched for before is not taken in a second time, changed as it is
     run(older, "UPDATE people SET active = false WHERE name = 'anna'")
-    monkeypatch.setitem(MATRIX, "people", whole)  # type: ignore[arg-type]
+    monkeypatch.setitem(MATRIX, "people", whole)
     assert adopt(older.url) == 2
     assert found(older) == {("people", "ledger_changed"): 1}
     run(older, "UPDATE people SET active = true WHERE name = 'anna'")

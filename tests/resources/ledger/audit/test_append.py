@@ -12,17 +12,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from benchmarks.chaos import scenes
-from pipeline_project.domain.audit.chain import GENESIS
-from resources.ledger.audit import chain
+from pipeline_project.domain.audit.chain import GENESIS, ChainBatch, hash_of
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact, chain_row, key_columns, same
 from resources.ledger.audit.trail import AuditTrail
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.schema import metadata
+from resources.ledger.tables.audit import audit_batches
 from resources.postgres.databases import engine_of
 from resources.postgres.locks import AdvisoryLock
 
@@ -127,9 +127,9 @@ def test_a_clock_that_was_set_back_does_not_show(ledger: PostgresLedger) -> None
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text("DELETE FROM audit_rows"))
         connection.execute(text("DELETE FROM audit_batches"))
-        ahead = chain.ChainBatch(1, "x", "", datetime(2999, 1, 1, tzinfo=UTC), GENESIS, "0" * 64, 1)
-        made = {**vars(ahead), "hash": chain.hash_of(ahead)}
-        connection.execute(chain.insert(chain.audit_batches), made)
+        ahead = ChainBatch(1, "x", "", datetime(2999, 1, 1, tzinfo=UTC), GENESIS, "0" * 64, 1)
+        made = {**vars(ahead), "hash": hash_of(ahead)}
+        connection.execute(insert(audit_batches), made)
         append(connection, "answers", "returns", [Fact(None, {"case_id": "C-2"})])
     assert rows(ledger.url, "SELECT count(DISTINCT at) FROM audit_batches") == [(1,)]
 

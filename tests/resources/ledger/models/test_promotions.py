@@ -104,8 +104,8 @@ def test_the_database_itself_refuses_what_a_program_forgets(promotions: Postgres
     failed = proposed(passed=False)
     refused = proposal_of(promotions, failed)
     with pytest.raises(IntegrityError, match="only_what_passed"), engine_of(promotions.url).begin() as connection:
-        changes = {"proposal_id": refused, "proposal_hash": failed.hash, "passed": False}
-        connection.execute(statement, {**row, **changes})
+        other = {"proposal_id": refused, "proposal_hash": failed.hash, "passed": False}
+        connection.execute(statement, {**row, **other})
     with pytest.raises(DBAPIError), engine_of(promotions.url).begin() as connection:
         connection.execute(text("UPDATE model_proposals SET passed = true"))
 

@@ -16,6 +16,7 @@ from pipeline_project.domain.core.people import NewAccount, PersonRole
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.people.accounts import PostgresPeople
 from resources.postgres.databases import engine_of
+from tests.present import present
 
 ADMIN, REVIEWER = PersonRole.ADMIN, PersonRole.REVIEWER
 PASSWORD = "a long enough password"
@@ -66,8 +67,7 @@ def test_the_last_admin_stays_one(people: PostgresPeople) -> None:
         people.revoke("ada", ADMIN, "ada")
     people.add(NewAccount("bob", "Bob", [ADMIN], PASSWORD), "ada")
     people.revoke("ada", ADMIN, "bob")
-    assert people.person("ada") is not None
-    assert people.person("ada").roles == frozenset()  # type: ignore[union-attr]
+    assert present(people.person("ada")).roles == frozenset()
 
 
 def test_roles_are_a_history_that_nobody_changes(people: PostgresPeople) -> None:

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from pipeline_project.domain.lifecycle.replay.findings import Flip, Interval, ReplayResult, Side, SliceResult
+from pipeline_project.domain.lifecycle.replay.findings import Flip, ReplayResult, Side, SliceResult
+from pipeline_project.domain.measures.intervals import Interval
 from pipeline_project.domain.reporting.replay_page import PageTerms, render_replay, replay_markdown
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.replays.store import PostgresReplays

@@ -71,12 +71,18 @@ def scored(live: Turning, day: str) -> NightModels:
     return live.night_models(FLOW, day)
 
 
+def _version(model: ModelVersion | None) -> str | None:
+    return model.version if model else None
+
+
+def about(value: float | None) -> Any:
+    """A figure that stands where a number is wanted."""
+    return pytest.approx(value)
+
+
 def stages(live: Turning, *days: int) -> list[tuple[str | None, str | None, str, float]]:
     found = [scored(live, night(day)) for day in days]
-    return [
-        (m.champion and m.champion.version, m.challenger and m.challenger.version, str(m.stage.kind), m.stage.share)
-        for m in found
-    ]
+    return [(_version(m.champion), _version(m.challenger), str(m.stage.kind), m.stage.share) for m in found]
 
 
 def test_asking_who_scores_a_night_changes_nothing(live: Turning, ledger: PostgresLedger) -> None:
@@ -139,7 +145,7 @@ def test_what_is_promised(live: Turning, error: float | None, seen: float | None
     begin(live, terms=RolloutTerms(1, (0.2,), 1, error=error, slack=0.02), seen=seen)
     champion, challenger = live.watched(FLOW, night(2))
     assert champion == Watched("1", night(1), None)
-    assert challenger == Watched("2", night(2), pytest.approx(promised), True, "1")
+    assert challenger == Watched("2", night(2), about(promised), True, "1")
 
 
 def test_withdrawn_it_does_nothing_from_then_on_but_did_before(live: Turning, ledger: PostgresLedger) -> None:
@@ -178,7 +184,7 @@ def rolled_out(live: Turning, ledger: PostgresLedger) -> Watched:
 def test_the_champion_is_held_to_its_promise_from_the_start_of_its_rollout(
     live: Turning, ledger: PostgresLedger
 ) -> None:
-    assert rolled_out(live, ledger) == Watched("2", night(2), pytest.approx(0.07))
+    assert rolled_out(live, ledger) == Watched("2", night(2), about(0.07))
 
 
 def test_a_breach_is_answered_once_whoever_sees_it(live: Turning, ledger: PostgresLedger) -> None:
