@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PIPELINE_HOME ?= $(CURDIR)/.pipeline
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test coverage elsewhere up lint bench chaos decision-diff docs pictures clean
+.PHONY: run test coverage elsewhere up lint bench bench-counts chaos decision-diff docs pictures clean
 
 run: $(STAMP)  ## sixty sample nights, and a page at the end
 	$(BIN)/pipeline demo
@@ -33,6 +33,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+bench-counts: $(STAMP)  ## what a night asks of databases, lake and Dagster, held to benchmarks/counts.json
+	$(BIN)/python -m benchmarks.counts
 
 chaos: $(STAMP)  ## races, kills, faults and tampering, and each suite without its protection
 	$(BIN)/python -m benchmarks.chaos --write docs/chaos.md

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.counting import COUNTED, counted
 from benchmarks.timers import CALLS, timed
 from pipeline_project.commands.shared.app_context import dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.shared.night_runner import NightRun, NightRunner
@@ -24,6 +26,7 @@ SEED = 7
 #: Nights that gather what the first model learns from; fewer than the workflow's own, which are not needed for speed.
 WARM_UP = 12
 SLOWEST_STEPS = 6
+COMMONEST = 80
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,23 @@ def night(before: str, measured: str) -> dict[str, Any]:
         }
 
 
+def counts(before: str, measured: str, words: bool = False) -> dict[str, Any]:
+    """What one decided night asks of databases, lake and Dagster, after one that pays for what a process asks once.
+
+    Args:
+        words: also the commonest statements, by their words.
+    """
+    day = date.fromisoformat(measured)
+    texts: Counter[str] | None = Counter() if words else None
+    with runner() as own:
+        own.run(date.fromisoformat(before), date.fromisoformat(before))
+        with counted(texts) as found:
+            run = own.run(day, day)[0]
+        found["Dagster events"] = len(own.nights.instance.all_logs(str(run.run_id)))
+    said = dict(texts.most_common(COMMONEST)) if texts is not None else {}
+    return {"counts": {name: found[name] for name in COUNTED}, "cases": _cases(measured), "words": said}
+
+
 def _cases(night: str) -> int:
     from resources.sources import case_source
 
@@ -142,6 +162,11 @@ def _seconds(call: Callable[[], Any]) -> float:
 
 if __name__ == "__main__":
     what, given, answer = sys.argv[1:]
-    measures: dict[str, Callable[..., dict[str, Any]]] = {"sample": sample, "nights": nights, "night": night}
+    measures: dict[str, Callable[..., dict[str, Any]]] = {
+        "sample": sample,
+        "nights": nights,
+        "night": night,
+        "counts": counts,
+    }
     found = measures[what](**json.loads(given))
     Path(answer).write_text(json.dumps(found))

@@ -34,9 +34,9 @@ class LazyPosted:
 @lru_cache(maxsize=4)
 def open_inbound(settings: Settings) -> PostgresInbound:
     """What was posted to these settings' ledger; it holds no connection."""
-    from resources.postgres.databases import databases, engine_of
+    from resources.postgres.databases import databases, pooled_engine
 
-    return PostgresInbound(engine_of(databases(settings).ledger_url), sealer(settings))
+    return PostgresInbound(pooled_engine(databases(settings).ledger_url), sealer(settings))
 
 
 def open_store(settings: Settings, specs: Iterable[WorkflowSpec]) -> PostgresInbound:

@@ -61,13 +61,13 @@ class OwnerStores:
 
         from pipeline_project.domain.core.errors import DatabaseUnreachable
         from resources.ledger.unit_of_work import unit_of_work
-        from resources.postgres.databases import engine_of
+        from resources.postgres.databases import pooled_engine
 
         query = (
             "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
         try:
-            with unit_of_work(engine_of(self.databases.ledger_url)) as connection:
+            with unit_of_work(pooled_engine(self.databases.ledger_url)) as connection:
                 return int(connection.execute(text(query)).scalar_one())
         except DatabaseUnreachable:
             return 0
@@ -129,24 +129,24 @@ class OwnerStores:
     @property
     def keyring(self) -> PostgresKeyring:
         from resources.ledger.privacy.keyring import PostgresKeyring
-        from resources.postgres.databases import engine_of
+        from resources.postgres.databases import pooled_engine
 
-        return PostgresKeyring(engine_of(self.databases.ledger_url), self.settings.keys)
+        return PostgresKeyring(pooled_engine(self.databases.ledger_url), self.settings.keys)
 
     @property
     def forgetting(self) -> Forgetting:
         from resources.ledger.privacy.forgetting import Forgetting
-        from resources.postgres.databases import engine_of
+        from resources.postgres.databases import pooled_engine
 
-        return Forgetting(engine_of(self.databases.ledger_url))
+        return Forgetting(pooled_engine(self.databases.ledger_url))
 
     def retaining(self, lake: SealedLake, spec: WorkflowSpec) -> Retaining:
         """What erases of one workflow what is kept long enough."""
         from pipeline_project.domain.privacy.fields import PersonalFields
         from pipeline_project.operations.retention import Retaining
-        from resources.postgres.databases import engine_of
+        from resources.postgres.databases import pooled_engine
 
-        engine = engine_of(self.databases.ledger_url)
+        engine = pooled_engine(self.databases.ledger_url)
         return Retaining(lake, engine, spec.name, PersonalFields.of(spec.case_schema))
 
     @property

@@ -25,9 +25,9 @@ def open_keyring(settings: Settings, role: str = NIGHTS) -> PostgresKeyring:
     Services may make keys and never change one.
     """
     from resources.ledger.privacy.keyring import PostgresKeyring
-    from resources.postgres.databases import databases, engine_of, url_as
+    from resources.postgres.databases import databases, pooled_engine, url_as
 
-    return PostgresKeyring(engine_of(url_as(databases(settings).ledger_url, role)), settings.keys)
+    return PostgresKeyring(pooled_engine(url_as(databases(settings).ledger_url, role)), settings.keys)
 
 
 @lru_cache(maxsize=4)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import random
 import re
+import threading
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +23,7 @@ from pipeline_project.domain.core.errors import LakeDamaged, LakeUnavailable
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+    from deltalake.fs import DeltaStorageHandler
     from deltalake.transaction import AddAction
     from pyarrow.dataset import ParquetFragmentScanOptions
 
@@ -153,6 +157,59 @@ def damaged(path: str, why: str) -> LakeDamaged:
     )
 
 
+@dataclass
+class OpenTable:
+    """A table that a thread has read, and the commit by which it knows it again.
+
+    Attributes:
+        files: the table's folder.
+        stamp: when the commit of the table's version was written, and its size: a folder that was put back from a
+            backup, or made anew, has another one.
+    """
+
+    table: DeltaTable
+    files: DeltaStorageHandler
+    stamp: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, table: DeltaTable, files: DeltaStorageHandler) -> OpenTable:
+        return cls(table, files, cls._stamp(files, table.version()))
+
+    def refreshed(self) -> bool:
+        """Brings the table up to date; False where it is another one by now, or gone."""
+        from deltalake.exceptions import DeltaError
+
+        if self.stamp != self._stamp(self.files, self.table.version()):
+            return False
+        before = self.table.version()
+        try:
+            self.table.update_incremental()
+        except DeltaError:
+            return False
+        if self.table.version() != before:
+            self.stamp = self._stamp(self.files, self.table.version())
+        return True
+
+    @staticmethod
+    def _stamp(files: DeltaStorageHandler, version: int) -> tuple[Any, ...]:
+        (commit,) = files.get_file_info([f"_delta_log/{version:020}.json"])
+        return (version, commit.type, commit.size, commit.mtime_ns)
+
+
+class _OpenTables(threading.local):
+    """The tables that a thread has open, the one used last at the end."""
+
+    def __init__(self) -> None:
+        self.tables: OrderedDict[tuple[str, tuple[tuple[str, str], ...]], OpenTable] = OrderedDict()
+
+
+_OPEN = _OpenTables()
+#: How many a thread keeps open.
+OPEN_TABLES = 128
+# a child that was forked shares no handle with its parent
+os.register_at_fork(after_in_child=lambda: _OPEN.tables.clear())
+
+
 @dataclass(frozen=True)
 class DeltaStore:
     """A folder of Delta tables, local or in an object store. Holds no open table, so it may cross a fork or a pickle.
@@ -178,19 +235,52 @@ class DeltaStore:
     def open(self, uri: str, version: int | None = None) -> DeltaTable | None:
         """The table at its newest or a pinned version; None if there is no table.
 
+        What this thread has open already is brought up to date instead of being read again from the start: use it, and
+        ask again rather than keep it.
+
         Raises:
             LakeUnavailable: the store cannot be read, or it never had that version.
         """
+        with reachable(uri, "read" if version is None else f"read version {version} of"):
+            table = self._newest(uri)
+            if table is None or version in (None, table.version()):
+                return table
+            return self._opened(uri, version)
+
+    def _newest(self, uri: str) -> DeltaTable | None:
+        from deltalake.fs import DeltaStorageHandler
+
+        open_table = self._let_go(uri)
+        if open_table is None or not open_table.refreshed():
+            table = self._opened(uri)
+            if table is None:
+                return None
+            open_table = OpenTable.of(table, DeltaStorageHandler(uri, self._options()))
+        self._keep(uri, open_table)
+        return open_table.table
+
+    def _opened(self, uri: str, version: int | None = None) -> DeltaTable | None:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
-        with reachable(uri, "read" if version is None else f"read version {version} of"):
-            try:
-                return DeltaTable(uri, version=version, storage_options=self._options())
-            except TableNotFoundError as error:
-                if error_number(error) in (None, errno.ENOENT):
-                    return None
-                raise
+        try:
+            return DeltaTable(uri, version=version, storage_options=self._options())
+        except TableNotFoundError as error:
+            if error_number(error) in (None, errno.ENOENT):
+                return None
+            raise
+
+    def _keep(self, uri: str, open_table: OpenTable) -> None:
+        _OPEN.tables[self._key(uri)] = open_table
+        while len(_OPEN.tables) > OPEN_TABLES:
+            _OPEN.tables.popitem(last=False)
+
+    def _let_go(self, uri: str) -> OpenTable | None:
+        """The next one who opens the table reads it from the start."""
+        return _OPEN.tables.pop(self._key(uri), None)
+
+    def _key(self, uri: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+        return uri, tuple(sorted(self.storage_options.items()))
 
     def create(self, uri: str, schema: pa.Schema, partition_by: list[str]) -> DeltaTable:
         """The table, made without rows if it is not there. Every column is nullable."""
@@ -242,7 +332,13 @@ class DeltaStore:
         for attempt in range(self.attempts):
             try:
                 with reachable(uri, "write to"):
-                    return change(self.open(uri))
+                    table = self.open(uri)
+                    # whoever opens it while it is being changed must not move it on to another version
+                    open_table = self._let_go(uri)
+                    result = change(table)
+                    if open_table is not None:
+                        self._keep(uri, OpenTable.of(open_table.table, open_table.files))
+                    return result
             except CommitFailedError as error:
                 conflict = error
                 # Full jitter: writers that met once should not meet again.
@@ -265,6 +361,7 @@ class DeltaStore:
             return int(table.optimize.compact()["numFilesRemoved"]) if table is not None else 0
 
         merged = self.commit(uri, compact)
+        self._let_go(uri)
         table = self.open(uri)
         if table is None:
             return Tidied(0, 0)
@@ -272,6 +369,7 @@ class DeltaStore:
             # Full: files of killed writers stand in no log, so only a listing of the folder finds them.
             gone = table.vacuum(keep_days * 24, dry_run=False, enforce_retention_duration=False, full=True)
             table.create_checkpoint()
+        self._let_go(uri)
         return Tidied(merged, len(gone))
 
     def _options(self) -> dict[str, str] | None:

@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError, OperationalError, ProgrammingError
 
 from pipeline_project.domain.core.errors import LedgerMissing, LedgerRefused, SecondPersonNeeded, ValueRefused
-from resources.postgres.databases import begun, engine_of, safe
+from resources.postgres.databases import begun, pooled_engine, safe
 
 Result = TypeVar("Result")
 Work: TypeAlias = Callable[[Connection], Result]
@@ -76,11 +76,11 @@ class LedgerStore:
     Every method raises what `unit_of_work` raises.
 
     Attributes:
-        engine: how connections are made; a server of many threads gives a pooled one.
+        engine: how connections are made and kept.
     """
 
     url: str = field(repr=False)
-    engine: Callable[[str], Engine] = engine_of
+    engine: Callable[[str], Engine] = pooled_engine
 
     def _transaction(self) -> AbstractContextManager[Connection]:
         return unit_of_work(self.engine(self.url))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ HOUSE = (DAGSTER, MLFLOW, LEDGER)
 CONNECT_SECONDS = 10
 #: A kept connection is replaced after this long, so that a moved server or a changed password is noticed.
 RECYCLE_SECONDS = 1800
+#: Connections that a process keeps to one database, and how many more a moment of many threads may open.
+KEPT, MORE = 1, 15
 
 #: template0 and the C locale, because a server may have made its own databases in another encoding.
 _CREATE = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -195,23 +199,37 @@ def engine_of(url: str) -> Engine:
     )
 
 
-@lru_cache(maxsize=16)
-def pooled_engine(url: str, size: int = 8) -> Engine:
-    """An engine that keeps up to `size` connections open, for a server of many threads; never use it before a fork.
+@lru_cache(maxsize=32)
+def pooled_engine(url: str, size: int = KEPT) -> Engine:
+    """An engine that keeps up to `size` connections open, and opens more for a moment; a forked child opens its own.
 
-    A connection that died while it lay idle is replaced before it is handed out.
+    A connection that died while it lay idle is replaced before it is handed out. A lock that outlasts its transaction
+    is not for these: it would go back into the pool with its connection.
     """
     parsed = make_url(url)
-    return create_engine(
+    engine = create_engine(
         parsed,
         pool_size=size,
-        max_overflow=size,
+        max_overflow=max(size, MORE),
         pool_pre_ping=True,
         pool_recycle=RECYCLE_SECONDS,
         isolation_level="READ COMMITTED",
         connect_args=connect_args(parsed),
         hide_parameters=True,
     )
+    apart_from_forks(engine)
+    return engine
+
+
+def apart_from_forks(engine: Engine) -> None:
+    """A forked child that spoke on its parent's connections would garble both: it begins with none."""
+    mine = weakref.ref(engine)
+
+    def forked() -> None:
+        if (engine := mine()) is not None:
+            engine.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forked)
 
 
 def connect_args(url: URL) -> dict[str, int]:

@@ -17,6 +17,9 @@ _.load_input  # its other half
 partitions_def  # an argument of every step by night
 retry_policy  # an argument of every step by night
 group_name  # an argument of every output by night
+_.store_event  # an instance gives its event log what happened
+_.store_event_batch  # the same, several at once
+_.from_config_value  # dagster.yaml names the storage, Dagster makes it of its configuration
 defs  # workspace.yaml names the module, Dagster looks for definitions in it
 
 # -- SQLAlchemy and Alembic ----------------------------------------------------------------------------------------

@@ -131,11 +131,10 @@ def _instance_config(path: Path) -> bytes:
 
 @contextmanager
 def dagster_instance(context: AppContext) -> Iterator[DagsterInstance]:
-    """Dagster's instance of this home, with its connections kept open: by itself it opens one for every event."""
+    """Dagster's instance of this home."""
     from dagster import DagsterInstance
 
     with DagsterInstance.from_config(context.environ["DAGSTER_HOME"]) as instance:
-        instance.optimize_for_webserver(statement_timeout=120_000, pool_recycle=3600, max_overflow=10)
         yield instance
 
 

@@ -16,7 +16,7 @@ from resources.ledger.audit.reading import stream
 from resources.ledger.schema import metadata
 from resources.ledger.tables.audit import audit_batches, audit_rows
 from resources.ledger.unit_of_work import unit_of_work
-from resources.postgres.databases import engine_of
+from resources.postgres.databases import pooled_engine
 from resources.postgres.locks import CHAIN
 
 KIND = "adopted"
@@ -34,7 +34,7 @@ def adopt(url: str) -> int:
     Raises:
         DatabaseUnreachable: the database does not answer.
     """
-    with unit_of_work(engine_of(url)) as connection:
+    with unit_of_work(pooled_engine(url)) as connection:
         if not _lacking(connection):
             return 0
         # nobody may lengthen the chain while this reads; the next statement sees who did before

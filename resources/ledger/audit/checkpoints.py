@@ -21,7 +21,7 @@ from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.reading import check_chain, snapshot
 from resources.ledger.tables.audit import audit_batches
 from resources.ledger.unit_of_work import unit_of_work
-from resources.postgres.databases import engine_of
+from resources.postgres.databases import pooled_engine
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,9 @@ class Checkpoints:
 
     def _remember(self, verdict: ChainVerdict, now: datetime, anew: bool) -> None:
         fact = Fact(None, {"checkpoint": verdict.tip, "hash": verdict.tip_hash, "signed_at": now, "anew": anew})
-        with unit_of_work(engine_of(self.url)) as connection:
+        with unit_of_work(pooled_engine(self.url)) as connection:
             append(connection, KIND, "", [fact])
 
     def _record_break(self, accepted: AcceptedBreak) -> None:
-        with unit_of_work(engine_of(self.url)) as connection:
+        with unit_of_work(pooled_engine(self.url)) as connection:
             breaks.record_break(connection, accepted)

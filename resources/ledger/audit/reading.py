@@ -16,7 +16,7 @@ from pipeline_project.domain.audit.verify import Start, StoredRow, verify_chain,
 from resources.ledger.audit.facts import ChainColumns, columns_of
 from resources.ledger.tables.audit import audit_batches, audit_rows
 from resources.ledger.unit_of_work import unit_of_work
-from resources.postgres.databases import engine_of
+from resources.postgres.databases import pooled_engine
 
 _AT_ONCE = 5_000
 _COLUMNS = tuple(column.name for column in audit_batches.columns)
@@ -27,7 +27,7 @@ _FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC
 @contextmanager
 def snapshot(url: str) -> Iterator[Connection]:
     """A connection that sees one moment of the ledger, however long it reads, and cannot write."""
-    with unit_of_work(engine_of(url)) as connection:
+    with unit_of_work(pooled_engine(url)) as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         yield connection
 

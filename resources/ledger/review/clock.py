@@ -33,7 +33,7 @@ from resources.ledger.review.deciding import Superseded, as_recorded, decide, pa
 from resources.ledger.review.statements import NOT_UNDERSTOOD, back_in_queue, ended, lease_ended, moved, task_columns
 from resources.ledger.tables.review import review_notices, review_tasks
 from resources.ledger.unit_of_work import Work, repeated
-from resources.postgres.databases import engine_of
+from resources.postgres.databases import pooled_engine
 
 log = logging.getLogger("pipeline.review")
 
@@ -82,7 +82,7 @@ def tick(url: str, workflow: str, terms: ReviewTerms, actions: ActionTerms, revi
     default = lapse_option(terms)
 
     def run(work: Work[int]) -> int:
-        return repeated(engine_of(url), work)
+        return repeated(pooled_engine(url), work)
 
     returned = run(partial(_return_ended, workflow=workflow))
     freed = run(partial(_free_held, workflow=workflow))
@@ -180,12 +180,12 @@ def _lapse(
     """Lapsed tasks take the safe default, each in a transaction of its own, or stay with the approvers."""
     done = {"lapsed": 0, "stayed": 0, "failed": 0, "moved_on": 0}
     lapse = partial(_lapse_one, terms=terms, actions=actions)
-    for task in repeated(engine_of(url), partial(_late, workflow=workflow, terms=terms)):
+    for task in repeated(pooled_engine(url), partial(_late, workflow=workflow, terms=terms)):
         try:
-            done[repeated(engine_of(url), partial(lapse, task_id=task, default=default))] += 1
+            done[repeated(pooled_engine(url), partial(lapse, task_id=task, default=default))] += 1
         except (AnswerRefused, KeyTaken):
             # what cannot be carried out by itself is a person's
-            done[repeated(engine_of(url), partial(lapse, task_id=task, default=None))] += 1
+            done[repeated(pooled_engine(url), partial(lapse, task_id=task, default=None))] += 1
         except Superseded as error:
             done["failed"] += run(partial(_fail, task_id=task, why=str(error)))
         except DatabaseUnreachable:

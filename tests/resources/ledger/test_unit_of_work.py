@@ -22,6 +22,7 @@ OTHERS = {
     "resources/ledger/turns.py": "a session that holds a turn for a whole run",
     "resources/ledger/migrate.py": "the schema, whose mistakes show their statement",
     "resources/postgres/databases.py": "the server",
+    "resources/dagster_storage/event_log.py": "Dagster's database",
     "resources/registry/database.py": "MLflow's database",
     "resources/destinations/sql.py": "somebody else's database",
     "resources/sources/reading_database.py": "somebody else's database",

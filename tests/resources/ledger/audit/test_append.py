@@ -23,7 +23,7 @@ from resources.ledger.audit.trail import AuditTrail
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.schema import metadata
 from resources.ledger.tables.audit import audit_batches
-from resources.postgres.databases import engine_of
+from resources.postgres.databases import engine_of, pooled_engine
 from resources.postgres.locks import AdvisoryLock
 
 THREADS, EACH = 8, 50
@@ -214,7 +214,7 @@ def test_what_a_writer_leaves_out_costs_one_statement_for_each_table(ledger: Pos
     def remember(_: Any, __: Any, statement: str, *___: Any) -> None:
         sent.append(statement)
 
-    event.listen(engine_of(ledger.url), "before_cursor_execute", remember)
+    event.listen(pooled_engine(ledger.url), "before_cursor_execute", remember)
     counted = []
     for people in (2, 40):
         with engine_of(ledger.url).begin() as connection:
@@ -225,7 +225,7 @@ def test_what_a_writer_leaves_out_costs_one_statement_for_each_table(ledger: Pos
         scenes._decide(ledger.url, asked=people)
         read = sum(each.startswith("SELECT") and "jsonb_to_recordset(" in each for each in sent)
         counted.append((len(sent), read))
-    event.remove(engine_of(ledger.url), "before_cursor_execute", remember)
+    event.remove(pooled_engine(ledger.url), "before_cursor_execute", remember)
     few, many = counted
     assert few == many
     # that the night was decided, decisions, actions, tasks, the night's cap

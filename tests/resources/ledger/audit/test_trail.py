@@ -15,7 +15,7 @@ from resources.ledger.audit.checkpoints import Checkpoints
 from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.trail import AuditTrail, Entry, Sought
 from resources.ledger.nights.ledger import PostgresLedger
-from resources.postgres.databases import engine_of
+from resources.postgres.databases import engine_of, pooled_engine
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_check_streams(ledger: PostgresLedger) -> None:
     """Rows come through cursors of the server's, and what Python holds does not grow with the chain."""
     named = []
 
-    @event.listens_for(engine_of(ledger.url), "before_cursor_execute")
+    @event.listens_for(pooled_engine(ledger.url), "before_cursor_execute")
     def remember(_: Any, cursor: Any, statement: str, *__: Any) -> None:
         if "audit_rows.body" in statement and "LIMIT" not in statement:
             named.append(cursor.name)
@@ -119,4 +119,4 @@ def test_a_check_streams(ledger: PostgresLedger) -> None:
     first = grow(20)
     assert grow(60) < 1.5 * first
     assert named and all(named[index] for index in (0, -1))
-    event.remove(engine_of(ledger.url), "before_cursor_execute", remember)
+    event.remove(pooled_engine(ledger.url), "before_cursor_execute", remember)
