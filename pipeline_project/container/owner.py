@@ -56,13 +56,14 @@ class OwnerStores:
         return PostgresLedger(self.databases.ledger_url)
 
     def sessions(self) -> int:
-        """Sessions on the server beside this one; none where it cannot be reached."""
+        """Sessions of others on the server; none where it cannot be reached."""
         from sqlalchemy import text
 
         from pipeline_project.domain.core.errors import DatabaseUnreachable
         from resources.ledger.unit_of_work import unit_of_work
-        from resources.postgres.databases import pooled_engine
+        from resources.postgres.databases import close_idle, pooled_engine
 
+        close_idle()
         query = (
             "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )

@@ -17,7 +17,7 @@ from dagster_postgres.utils import create_pg_engine, get_token_provider_from_con
 from sqlalchemy import Engine
 
 from resources.dagster_storage.event_log import BatchedEventLog
-from resources.postgres.databases import KEPT, MORE, RECYCLE_SECONDS, apart_from_forks
+from resources.postgres.databases import KEPT, MORE, RECYCLE_SECONDS, keeps_connections
 
 
 class BatchedStorage(DagsterPostgresStorage):
@@ -59,5 +59,5 @@ def _pooled(url: str, token_provider: Any) -> Engine:
         # a server that was restarted meanwhile is no error
         pool_pre_ping=True,
     )
-    apart_from_forks(engine)
+    keeps_connections(engine)
     return engine

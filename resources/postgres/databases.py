@@ -217,19 +217,29 @@ def pooled_engine(url: str, size: int = KEPT) -> Engine:
         connect_args=connect_args(parsed),
         hide_parameters=True,
     )
-    apart_from_forks(engine)
+    keeps_connections(engine)
     return engine
 
 
-def apart_from_forks(engine: Engine) -> None:
-    """A forked child that spoke on its parent's connections would garble both: it begins with none."""
-    mine = weakref.ref(engine)
+def keeps_connections(engine: Engine) -> None:
+    """Notes a pool of this process: its idle connections are no sessions of others, and no child's after a fork."""
+    _POOLS.add(engine)
 
-    def forked() -> None:
-        if (engine := mine()) is not None:
-            engine.dispose(close=False)
 
-    os.register_at_fork(after_in_child=forked)
+def close_idle() -> None:
+    """Closes the connections that this process keeps and does not use at the moment."""
+    for engine in [*_POOLS]:
+        engine.dispose()
+
+
+def _forked() -> None:
+    """A child that spoke on its parent's connections would garble both: it begins with none."""
+    for engine in [*_POOLS]:
+        engine.dispose(close=False)
+
+
+_POOLS: weakref.WeakSet[Engine] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_forked)
 
 
 def connect_args(url: URL) -> dict[str, int]:

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 import pytest
 
+from resources.postgres.databases import close_idle
 from resources.postgres.embedded import EmbeddedServer
 from tests.integration import shop
 from tests.integration.house import ROOT, House
@@ -244,6 +245,8 @@ def test_ctrl_c_ends_everything(backfilled: Up) -> None:
     names = " ".join(" ".join(child.cmdline()) for child in others)
     for service in ("dagster._daemon", "serving.guarded", "mlflow"):
         assert service in names
+    # a session of somebody else's, as these are to `up`, keeps the database running
+    close_idle()
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=600)
     assert process.returncode == 0, told
