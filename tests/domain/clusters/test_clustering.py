@@ -110,6 +110,51 @@ def test_beyond_the_fit_limit_the_rest_join_the_group_they_are_in():
     assert (labels[truth < 0] == -1).mean() > 0.9
 
 
+def skewed(count: int, groups: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors of 384 numbers in groups of very different sizes, and a tenth of them scattered."""
+    rng = np.random.default_rng(seed)
+    shares = rng.pareto(1.0, size=groups) + 0.05
+    truth = rng.choice(groups, size=count, p=shares / shares.sum())
+    truth[: count // 10] = -1
+    vectors = rng.normal(size=(count, 384)).astype(np.float32)
+    centres = unit(rng.normal(size=(groups, 384)).astype(np.float32))
+    vectors[truth >= 0] = centres[truth[truth >= 0]] + 0.05 * vectors[truth >= 0]
+    return unit(vectors), truth
+
+
+@pytest.mark.parametrize(("count", "seed"), [(4_000, 0), (4_000, 1), (4_000, 2), (20_000, 1)])
+def test_of_a_group_much_larger_than_the_others_nobody_is_lost(count, seed):
+    """Branches that a large group has by chance are no groups instead of it."""
+    vectors, truth = skewed(count, 40, seed)
+    labels = cluster(vectors, names(count), ClusterTerms())
+    sizes = np.bincount(truth[truth >= 0])
+    large = np.isin(truth, np.flatnonzero(sizes >= 30))
+    assert sizes.max() > count // 5
+    assert adjusted_rand_score(truth[large], labels[large]) >= 0.99
+    assert (labels[large] == -1).mean() <= 0.01
+
+
+def test_of_a_large_group_nobody_is_lost_beyond_the_fit_limit():
+    vectors, truth = skewed(6_000, 20, 1)
+    labels = cluster(vectors, names(len(truth)), ClusterTerms(fit_limit=3_000))
+    sizes = np.bincount(truth[truth >= 0])
+    large = np.isin(truth, np.flatnonzero(sizes >= 60))
+    assert adjusted_rand_score(truth[large], labels[large]) >= 0.99
+    assert (labels[large] == -1).mean() <= 0.01
+
+
+def test_a_ring_of_near_copies_within_a_large_group_is_a_group_of_its_own():
+    rng = np.random.default_rng(4)
+    vectors, truth = planted(3, 1_500, 300, seed=4)
+    ring = np.flatnonzero(truth == 0)[:12]
+    vectors[ring] = unit(vectors[ring[0]] + 0.002 * rng.normal(size=(12, DIMENSION)))
+    labels = cluster(vectors, names(len(vectors)), ClusterTerms())
+    (of_ring,) = set(labels[ring])
+    assert (labels == of_ring).sum() == 12
+    others = np.setdiff1d(np.flatnonzero(truth == 0), ring)
+    assert (labels[others] == labels[others[0]]).mean() >= 0.99
+
+
 @pytest.mark.parametrize("count", [0, 1, 5, 6, 7])
 def test_few_cases(count):
     vectors = unit(np.random.default_rng(0).normal(size=(count, DIMENSION)))
