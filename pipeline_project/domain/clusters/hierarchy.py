@@ -118,7 +118,7 @@ def _trunk(graph: csr_matrix, minimum_size: int) -> Branch | None:
 
     for one, other, length in zip(*_edges(graph), strict=True):
         one, other = top(one), top(other)
-        sizes = [branches[each].size if each in branches else len(small[each]) for each in (one, other)]
+        sizes = [branches[end].size if end in branches else len(small[end]) for end in (one, other)]
         if sizes[0] < sizes[1]:
             one, other = other, one
         above[other] = one

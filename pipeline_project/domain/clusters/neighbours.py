@@ -99,10 +99,10 @@ def _joined(
     alone = np.flatnonzero(labels < 0)
     theirs = labels[neighbours[alone]]
     nearest = (theirs >= 0).argmax(axis=1)
-    found = theirs[np.arange(len(alone)), nearest]
-    near = (found >= 0) & (np.maximum(distances[alone, nearest], reach[alone]) <= radius[found])
+    groups_near = theirs[np.arange(len(alone)), nearest]
+    near = (groups_near >= 0) & (np.maximum(distances[alone, nearest], reach[alone]) <= radius[groups_near])
     joined = labels.copy()
-    joined[alone[near]] = found[near]
+    joined[alone[near]] = groups_near[near]
     return joined
 
 
