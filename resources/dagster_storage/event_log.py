@@ -229,7 +229,7 @@ class BatchedEventLog(PostgresEventLogStorage):
 
     def _store_evaluations(self, connection: sa.Connection, stored: Sequence[Stored]) -> None:
         """Each becomes the row that was planned for it in its run, or one of its own where none was."""
-        last: dict[tuple[Any, ...], dict[str, Any]] = {}
+        last: dict[tuple[Any, ...], Mapping[str, Any]] = {}
         for event, number in stored:
             row = self._evaluated(event, number)
             if not event.run_id:
@@ -242,7 +242,7 @@ class BatchedEventLog(PostgresEventLogStorage):
         if unplanned := [row for place, row in last.items() if place not in updated]:
             connection.execute(AssetCheckExecutionsTable.insert().values(unplanned))
 
-    def _evaluated(self, event: EventLogEntry, number: int) -> dict[str, Any]:
+    def _evaluated(self, event: EventLogEntry, number: int) -> Mapping[str, Any]:
         check = _data(event)
         status = AssetCheckExecutionRecordStatus.SUCCEEDED if check.passed else AssetCheckExecutionRecordStatus.FAILED
         target = check.target_materialization_data
@@ -256,7 +256,7 @@ class BatchedEventLog(PostgresEventLogStorage):
             **self._evaluation(event, number),
         }
 
-    def _evaluation(self, event: EventLogEntry, number: int) -> dict[str, Any]:
+    def _evaluation(self, event: EventLogEntry, number: int) -> Mapping[str, Any]:
         row = self._event_to_row(event)
         return {
             "evaluation_event": row["event"],
