@@ -13,6 +13,7 @@ from pipeline_project.domain.core.errors import LakeDamaged, LakeSchemaChanged, 
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import StoredTable
 from resources.lake.columns import agreed_schema, fitted, lake_schema
+from resources.lake.decoded import DECODED
 from resources.lake.delta import DeltaStore, Tidied, checked, damaged, error_number, reachable, verified, verify_once
 
 if TYPE_CHECKING:
@@ -306,30 +307,53 @@ class DeltaLake:
             wanted = pa.schema([schema.field(column) for column in names])
             if not parts:
                 return StoredTable(wanted.empty_table(), name, table.version())
-            whole = _rows(files, parts, names)
+            whole = _rows(table.table_uri, files, parts, names)
         content = _content(parts[0].path) if len(parts) == 1 else None
         return StoredTable(whole.cast(wanted), name, table.version(), content)
 
 
-def _rows(files: Any, parts: Sequence[Any], names: Sequence[str]) -> pa.Table:
+def _together(uri: str, files: Any, parts: Sequence[Any], names: Sequence[str]) -> pa.Table:
+    """As `_rows`, of several files: what was read of one before is not read again."""
+    from pyarrow.dataset import FileSystemDataset
+
+    schema = pa.schema([files.schema.field(name) for name in names])
+    infos = files.filesystem.get_file_info([part.path for part in parts])
+    places = [[(uri, info.path, info.size, info.mtime_ns, field) for field in schema] for info in infos]
+    columns = [DECODED.find(of_part) for of_part in places]
+    unread = [number for number, of_part in enumerate(columns) if of_part is None]
+    if unread:
+        missing = [parts[number] for number in unread]
+        verify_once(missing)
+        together = FileSystemDataset(missing, files.schema, files.format, files.filesystem)
+        rows = together.to_table(columns=list(names), fragment_scan_options=checked())
+        start = 0
+        for number in unread:
+            count = parts[number].count_rows()
+            fresh = rows.slice(start, count).columns
+            DECODED.keep(places[number], fresh)
+            columns[number], start = fresh, start + count
+    return pa.concat_tables([pa.table(of_part, schema=schema) for of_part in columns])
+
+
+def _rows(uri: str, files: Any, parts: Sequence[Any], names: Sequence[str]) -> pa.Table:
     """These columns of some files of a dataset, in their order, none of them damaged.
 
-    A file that is read alone is compared with the sha256 in its name; of several each is the first time.
+    A file that is read alone is compared with the sha256 in its name, each time; of several each is when it is read
+    first, and its columns are kept.
+
+    Args:
+        uri: the folder of the files.
 
     Raises:
         LakeDamaged: the message names the first file that is not as it was written.
         OSError: a file is gone, or may not be read.
     """
-    from pyarrow.dataset import FileSystemDataset
-
     try:
         if len(parts) == 1:
             content = pa.BufferReader(verified(parts[0]))
             alone = files.format.make_fragment(content, partition_expression=parts[0].partition_expression)
             return alone.to_table(schema=files.schema, columns=names, fragment_scan_options=checked())
-        verify_once(parts)
-        together = FileSystemDataset(parts, files.schema, files.format, files.filesystem)
-        return together.to_table(columns=names, fragment_scan_options=checked())
+        return _together(uri, files, parts, names)
     except LakeDamaged:
         raise
     except (pa.ArrowException, OSError) as error:
