@@ -11,7 +11,6 @@ import pytest
 
 from pipeline_project.domain.core.errors import LakeDamaged
 from resources.lake import decoded, delta
-from resources.lake import lake as lake_module
 from resources.lake.decoded import DECODED, DecodedColumns
 from resources.lake.lake import DeltaLake
 
@@ -33,13 +32,13 @@ def lake(tmp_path: Path) -> Iterator[DeltaLake]:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many files were read at once, each time."""
     counts: list[int] = []
-    verify = lake_module.verify_once
+    verify = delta.verify_once
 
     def watched(parts: list[object]) -> None:
         counts.append(len(parts))
         verify(parts)
 
-    monkeypatch.setattr(lake_module, "verify_once", watched)
+    monkeypatch.setattr("resources.lake.lake.verify_once", watched)
     return counts
 
 
