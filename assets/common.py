@@ -86,7 +86,7 @@ def night_asset(spec: WorkflowSpec, kinds: set[str], code_version: str = CODE_VE
 def night_outputs(spec: WorkflowSpec, kinds: set[str], described: Mapping[str, str]) -> dict[str, dg.AssetOut]:
     """The outputs of a step that makes several tables of a night, by asset name, with what each holds.
 
-    Any of them may be asked for alone (`can_subset`); `made_together` sees to it that none is left behind.
+    Where the step has `can_subset`, any of them may be asked for alone and `made_together` leaves none behind.
     """
     common = night_output(spec, kinds)
     return {

@@ -8,6 +8,7 @@ waits for what others act upon, a second at most, and all of it is written in on
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,6 +70,7 @@ class BatchedEventLog(PostgresEventLogStorage):
         self._known: dict[tuple[Any, ...], Any] = {}
         super().__init__(*given, **named)
         atexit.register(_flush, weakref.ref(self))
+        _LOGS.add(self)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Keeps a plain event for the next batch; writes any other, with what is kept."""
@@ -85,6 +87,10 @@ class BatchedEventLog(PostgresEventLogStorage):
     def dispose(self) -> None:
         self.flush()
         super().dispose()
+
+    def forked(self) -> None:
+        """What the parent keeps the parent writes."""
+        self._held, self._lock, self._timer = [], threading.RLock(), None
 
     # -- what is asked again and again -------------------------------------------------------------------------
 
@@ -335,6 +341,15 @@ def _data(event: EventLogEntry) -> Any:
 def _of_asset(stored: Stored) -> str | None:
     asset_key = stored[0].get_dagster_event().asset_key
     return asset_key.to_string() if asset_key else None
+
+
+def _forked() -> None:
+    for log in [*_LOGS]:
+        log.forked()
+
+
+_LOGS: weakref.WeakSet[BatchedEventLog] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_forked)
 
 
 def _flush(log: weakref.ReferenceType[BatchedEventLog]) -> None:

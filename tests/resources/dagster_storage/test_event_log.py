@@ -261,16 +261,22 @@ def test_a_server_that_was_restarted_is_no_error(new_database: Callable[[], str]
         assert run(made).run_id
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
-def test_a_forked_child_has_connections_of_its_own(new_database: Callable[[], str]) -> None:
-    with instance(new_database()) as made:
+def test_a_forked_child_has_connections_of_its_own_and_writes_nothing_of_its_parents(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "WAITS_SECONDS", 3600)
+    url = new_database()
+    with instance(url) as made:
         run(made)
+        before = messages(url)
+        made.report_engine_event("something", create_run_for_test(made, "some"))
         engine: Any = log(made)._engine
         with engine.connect() as connection:
             mine = connection.scalar(text("SELECT pg_backend_pid()"))
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
+            log(made).flush()
             with engine.connect() as connection:
                 os.write(write, str(connection.scalar(text("SELECT pg_backend_pid()"))).encode())
             os._exit(0)
@@ -278,3 +284,6 @@ def test_a_forked_child_has_connections_of_its_own(new_database: Callable[[], st
         assert int(os.read(read, 20)) != mine
         with engine.connect() as connection:
             assert connection.scalar(text("SELECT pg_backend_pid()")) == mine
+        assert messages(url) == before
+        log(made).flush()
+        assert messages(url) == before + 1
