@@ -65,10 +65,8 @@ def rows_of_earlier(spec: WorkflowSpec, lake: Lake, night: str) -> dict[str, int
 
 
 def _update_alerts(spec: WorkflowSpec, ledger: Ledger, night: str, landed: Landed) -> None:
-    ledger.close_alert(spec.name, f"{LATE_ALERT}/{night}")
     about = f"{LANDING}/{night}"
-    if landed.well:
-        ledger.close_alert(spec.name, about)
-    else:
+    ledger.close_alert(spec.name, f"{LATE_ALERT}/{night}", *([about] if landed.well else []))
+    if not landed.well:
         message = f"what came in on {night} is not as expected: {landed.words}"
         ledger.raise_alert(spec.name, LANDING, about, message, spec.owners[0], f"pipeline status {spec.name}")

@@ -60,8 +60,7 @@ def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[pa.Table]:
         """Gathers what is kept of the night, sums it up and writes the page; keeps how long the night's steps took."""
         night = window(spec, context.partition_key)
-        for job in ("nightly", "warm_up"):
-            ledger.close_alert(spec.name, f"{job}/{night.night}")
+        ledger.close_alert(spec.name, *(f"{job}/{night.night}" for job in ("nightly", "warm_up")))
         timings = latest_timings(lake.read_night(spec.name, "night_report", night.night), _of_run(context, night.night))
         facts = gather(NightStores(spec, lake, ledger, encoders), night, asset_names, timings)
         report = summarize(spec.report_terms, facts)
@@ -161,8 +160,7 @@ def _hear(
     concerns = concerns_of(spec.name, night, reasons, past, matrix.options, matrix.labels)
     if {alert.kind for alert in ledger.open_alerts() if alert.workflow == spec.name} & TELLS_WHY_NONE_DECIDES:
         concerns = [concern for concern in concerns if concern.kind != NO_CHAMPION]
-    for kind in {*KINDS} - {concern.kind for concern in concerns}:
-        ledger.close_alert(spec.name, key_of(kind))
+    ledger.close_alert(spec.name, *map(key_of, sorted({*KINDS} - {concern.kind for concern in concerns})))
     for concern in concerns:
         ledger.raise_alert(
             spec.name, concern.kind, key_of(concern.kind), concern.message, spec.owners[0], concern.next_command

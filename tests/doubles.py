@@ -303,9 +303,9 @@ class MemoryLedger:
         self.alerts.setdefault(key, alert)
         return new
 
-    def close_alert(self, workflow: str, key: str) -> bool:
-        self.closed.append(key)
-        return self.alerts.pop(key, None) is not None
+    def close_alert(self, workflow: str, *keys: str) -> bool:
+        self.closed.extend(keys)
+        return any([self.alerts.pop(key, None) is not None for key in keys])
 
     def open_alerts(self) -> list[OpenAlert]:
         now = datetime.now(UTC)
@@ -766,6 +766,11 @@ class OpenKeyring:
             None if value is None else f"sealed:{owner}:{value}"
             for owner, value in zip(pseudonyms, values, strict=True)
         ]
+
+    def seal_columns(
+        self, pseudonyms: Sequence[str | None], columns: Mapping[str, Sequence[str | None]]
+    ) -> dict[str, list[str | None]]:
+        return {column: self.seal(pseudonyms, column, values) for column, values in columns.items()}
 
     def open(self, tokens: Sequence[str | None]) -> list[str | None]:
         return [None if token is None else token.rpartition(":")[2] for token in tokens]

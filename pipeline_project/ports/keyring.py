@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
@@ -15,6 +15,12 @@ class Keyring(Protocol):
 
     def seal(self, pseudonyms: Sequence[str | None], column: str, values: Sequence[str | None]) -> list[str | None]:
         """Tokens for values of one column, each under its subject's key; None stays None."""
+        ...
+
+    def seal_columns(
+        self, pseudonyms: Sequence[str | None], columns: Mapping[str, Sequence[str | None]]
+    ) -> dict[str, list[str | None]]:
+        """As `seal`, several columns of the same rows at once."""
         ...
 
     def open(self, tokens: Sequence[str | None]) -> list[str | None]:

@@ -97,7 +97,9 @@ class Ledger(Protocol):
         """Raises an alert, or raises a closed one again; False when it is open already."""
         ...
 
-    def close_alert(self, workflow: str, key: str) -> bool: ...
+    def close_alert(self, workflow: str, *keys: str) -> bool:
+        """Closes alerts; False when none of them is open."""
+        ...
 
     def open_alerts(self) -> list[OpenAlert]:
         """Alerts nobody has closed, oldest first."""

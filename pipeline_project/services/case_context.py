@@ -30,7 +30,7 @@ def sealed_values(spec: WorkflowSpec, keyring: Keyring, cases: pa.Table, asked: 
     picked = _rows_of(cases, asked)
     subject = spec.case_schema.by_role(Role.SUBJECT)
     owners = picked[subject.name].to_pylist() if subject else [None] * len(picked)
-    tokens = {name: keyring.seal(owners, name, picked[name].to_pylist()) for name in named}
+    tokens = keyring.seal_columns(owners, {name: picked[name].to_pylist() for name in named})
     return {
         case: Personal({name: tokens[name][i] for name in named}) for i, case in enumerate(picked[CASE_ID].to_pylist())
     }

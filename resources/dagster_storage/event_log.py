@@ -53,6 +53,10 @@ PLAIN = frozenset(
     }
 )
 
+ENDS = frozenset({DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED})
+#: What is asked of an asset that stays the same when it is made again.
+_DETAILS = "details"
+
 #: An event with its number in the log.
 Stored = tuple[EventLogEntry, int]
 
@@ -67,6 +71,7 @@ class BatchedEventLog(PostgresEventLogStorage):
         self._there: set[str] = set()
         self._mine = threading.local()
         self._running: set[str] = set()
+        self._planned: set[AssetKey] = set()
         self._known: dict[tuple[Any, ...], Any] = {}
         super().__init__(*given, **named)
         atexit.register(_flush, weakref.ref(self))
@@ -126,6 +131,16 @@ class BatchedEventLog(PostgresEventLogStorage):
         with self._of_assets_alone():
             return super().get_asset_records(asset_keys)
 
+    def _get_assets_details(self, asset_keys: Sequence[AssetKey]) -> Any:
+        """When assets were wiped; within a run asked once, for all that the run is to make."""
+        if not self._running:
+            return super()._get_assets_details(asset_keys)
+        if any((_DETAILS, key) not in self._known for key in asset_keys):
+            wanted = [*dict.fromkeys([*asset_keys, *self._planned])]
+            details = zip(wanted, super()._get_assets_details(wanted), strict=True)
+            self._known.update({(_DETAILS, key): of_asset for key, of_asset in details})
+        return [self._known[(_DETAILS, key)] for key in asset_keys]
+
     def wipe_asset(self, asset_key: AssetKey) -> None:
         self._known.clear()
         super().wipe_asset(asset_key)
@@ -157,13 +172,18 @@ class BatchedEventLog(PostgresEventLogStorage):
     def _forget(self, events: Sequence[EventLogEntry]) -> None:
         """Lets go of what these events may have changed."""
         for event in events:
-            if _type(event) == DagsterEventType.RUN_START:
+            if _type(event) == DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+                self._planned.add(event.get_dagster_event().asset_key)
+            elif _type(event) == DagsterEventType.RUN_START:
                 self._running.add(event.run_id)
             elif event.is_dagster_event and event.get_dagster_event().is_job_event:
                 self._running.discard(event.run_id)
+                if _type(event) in ENDS:
+                    self._planned.clear()
         changed = {event.get_dagster_event().asset_key for event in events if _type(event) in ASSET_EVENTS}
-        for asked in [asked for asked in self._known if not self._running or asked[1] in changed]:
-            self._known.pop(asked, None)
+        for asked in [*self._known]:
+            if not self._running or (asked[1] in changed and asked[0] != _DETAILS):
+                self._known.pop(asked, None)
 
     # -- writing -----------------------------------------------------------------------------------------------
 

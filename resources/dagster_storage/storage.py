@@ -53,11 +53,10 @@ def _pooled(url: str, token_provider: Any) -> Engine:
         url,
         token_provider,
         isolation_level="AUTOCOMMIT",
-        pool_size=KEPT,
+        # one more for the thread that writes what waited
+        pool_size=KEPT + 1,
         max_overflow=MORE,
         pool_recycle=RECYCLE_SECONDS,
-        # a server that was restarted meanwhile is no error
-        pool_pre_ping=True,
     )
     keeps_connections(engine)
     return engine

@@ -14,7 +14,17 @@ from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import StoredTable
 from resources.lake.columns import agreed_schema, fitted, lake_schema
 from resources.lake.decoded import DECODED
-from resources.lake.delta import DeltaStore, Tidied, checked, damaged, error_number, reachable, verified, verify_once
+from resources.lake.delta import (
+    DeltaStore,
+    Tidied,
+    checked,
+    damaged,
+    error_number,
+    local_files,
+    reachable,
+    verified,
+    verify_once,
+)
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -317,7 +327,7 @@ def _together(uri: str, files: Any, parts: Sequence[Any], names: Sequence[str]) 
     from pyarrow.dataset import FileSystemDataset
 
     schema = pa.schema([files.schema.field(name) for name in names])
-    infos = files.filesystem.get_file_info([part.path for part in parts])
+    infos = (local_files(uri) or files.filesystem).get_file_info([part.path for part in parts])
     places = [[(uri, info.path, info.size, info.mtime_ns, field) for field in schema] for info in infos]
     columns = [DECODED.find(of_part) for of_part in places]
     unread = [number for number, of_part in enumerate(columns) if of_part is None]

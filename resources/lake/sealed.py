@@ -212,60 +212,78 @@ class SealedLake(DeltaLake):
         return self.pseudonymous(self._opened_columns(table, fields.sealed), fields)
 
     def _opened_columns(self, table: pa.Table, columns: Mapping[str, FieldType]) -> pa.Table:
-        for name, kind in columns.items():
-            if name in table.column_names:
-                table = _with(table, name, self._values(name, kind, table[name]), kind.arrow)
+        values = {name: table[name].to_pylist() for name in columns if name in table.column_names}
+        at = {name: [row for row, value in enumerate(column) if is_sealed(value)] for name, column in values.items()}
+        tokens = {name: [values[name][row] for row in rows] for name, rows in at.items()}
+        opened = self.keyring.open_columns(tokens) if any(at.values()) else tokens
+        for name, column in values.items():
+            for row, value in zip(at[name], opened[name], strict=True):
+                column[row] = from_text(value, columns[name])
+            table = _with(table, name, column, columns[name].arrow)
         return table
-
-    def _values(self, name: str, kind: FieldType, column: pa.ChunkedArray) -> list[Any]:
-        values = column.to_pylist()
-        at = [row for row, value in enumerate(values) if is_sealed(value)]
-        opened = self.keyring.open_column(name, [values[row] for row in at]) if at else []
-        for row, value in zip(at, opened, strict=True):
-            values[row] = from_text(value, kind)
-        return values
 
     def _sealed_rows(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
         if not table.num_rows:
             return table
         raw = table[RAW].to_pylist()
         owners = self.keyring.pseudonyms([fields.subject_of(row) for row in raw])
-        rests = [fields.rest_of(row, owner) for row, owner in zip(raw, owners, strict=True)]
-        table = _with(table, RAW, self._doubly(owners, RAW, raw, rests))
+        whole = {RAW: raw}
+        rests = {RAW: [fields.rest_of(row, owner) for row, owner in zip(raw, owners, strict=True)]}
         if REASONS in table.column_names:
             # a reason quotes what it refuses, and a torn row has a name where a number should be
-            quoted = [json.dumps(reasons or [], ensure_ascii=False) for reasons in table[REASONS].to_pylist()]
-            plain = [json.dumps([mask(without_values(reason)) for reason in json.loads(reasons)]) for reasons in quoted]
-            sealed = self._doubly(owners, REASONS, quoted, plain)
-            table = _with(table, REASONS, [[token] for token in sealed], pa.list_(pa.string()))
+            reasons = table[REASONS].to_pylist()
+            whole[REASONS] = [json.dumps(of_row or [], ensure_ascii=False) for of_row in reasons]
+            rests[REASONS] = [json.dumps([mask(without_values(one)) for one in of_row or []]) for of_row in reasons]
+        sealed = self._doubly(owners, whole, rests)
+        table = _with(table, RAW, sealed[RAW])
+        if REASONS in sealed:
+            table = _with(table, REASONS, [[token] for token in sealed[REASONS]], pa.list_(pa.string()))
         return table
 
     def _doubly(
-        self, owners: Sequence[str | None], column: str, values: Sequence[str], rests: Sequence[str]
-    ) -> list[str]:
-        whole = self.keyring.seal(owners, column, values)
-        rest = self.keyring.seal([None] * len(rests), REST + column, rests)
-        return [row_token(*tokens) for tokens in zip(whole, map(str, rest), strict=True)]
+        self, owners: Sequence[str | None], whole: Mapping[str, Sequence[str]], rests: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[str]]:
+        """By column, each value sealed for its owner together with what stays of it once the owner is forgotten."""
+        theirs = self.keyring.seal_columns(owners, whole)
+        ours = self.keyring.seal_columns([None] * len(owners), {REST + name: rest for name, rest in rests.items()})
+        return {
+            name: [row_token(*tokens) for tokens in zip(theirs[name], map(str, ours[REST + name]), strict=True)]
+            for name in whole
+        }
 
     def _opened_rows(self, table: pa.Table) -> pa.Table:
-        if RAW in table.column_names and table.num_rows:
-            table = _with(table, RAW, self._undoubled(RAW, table[RAW].to_pylist()))
-        if REASONS in table.column_names and table.num_rows:
-            by_row = table[REASONS].to_pylist()
-            at = [row for row, reasons in enumerate(by_row) if reasons and len(reasons) == 1 and row_parts(reasons[0])]
-            for row, reasons in zip(at, self._undoubled(REASONS, [by_row[row][0] for row in at]), strict=True):
-                by_row[row] = json.loads(reasons)
+        if not table.num_rows:
+            return table
+        names = [name for name in (RAW, REASONS) if name in table.column_names]
+        by_row = table[REASONS].to_pylist() if REASONS in names else []
+        single = {row: reasons[0] for row, reasons in enumerate(by_row) if reasons and len(reasons) == 1}
+        sealed = {RAW: dict(enumerate(table[RAW].to_pylist()))} if RAW in names else {}
+        readable = self._undoubled({**sealed, REASONS: single})
+        if RAW in names:
+            table = _with(table, RAW, [readable[RAW].get(row, text) for row, text in sealed[RAW].items()])
+        if REASONS in names:
+            for row, text in readable[REASONS].items():
+                by_row[row] = json.loads(text)
             table = _with(table, REASONS, by_row, pa.list_(pa.string()))
         return table
 
-    def _undoubled(self, column: str, values: list[str]) -> list[str]:
-        """What was sealed twice: whole, or what stays of it; a text in the open is what it is."""
-        parts = {row: tokens for row, text in enumerate(values) if (tokens := row_parts(text)) is not None}
-        opened = self.keyring.open_column(column, [whole for whole, _ in parts.values()])
-        left = {row: parts[row][1] for row, text in zip(parts, opened, strict=True) if text is None}
-        rests = self.keyring.open_column(REST + column, list(left.values()))
-        readable = dict(zip(parts, opened, strict=True)) | dict(zip(left, rests, strict=True))
-        return [str(readable.get(row, text)) for row, text in enumerate(values)]
+    def _undoubled(self, columns: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, str]]:
+        """What was sealed twice, by column and row: whole, or what stays of it; a text in the open is left out."""
+        parts = {
+            name: {row: tokens for row, text in texts.items() if (tokens := row_parts(text)) is not None}
+            for name, texts in columns.items()
+        }
+        if not any(parts.values()):
+            return {name: {} for name in columns}
+        whole = self.keyring.open_columns({name: [own for own, _ in of_name.values()] for name, of_name in parts.items()})
+        opened = {name: dict(zip(of_name, whole[name], strict=True)) for name, of_name in parts.items()}
+        left = {name: [row for row, text in rows.items() if text is None] for name, rows in opened.items()}
+        rests = self.keyring.open_columns(
+            {REST + name: [parts[name][row][1] for row in rows] for name, rows in left.items()}
+        )
+        for name, rows in left.items():
+            opened[name].update(zip(rows, rests[REST + name], strict=True))
+        return {name: {row: str(text) for row, text in rows.items()} for name, rows in opened.items()}
 
 
 if TYPE_CHECKING:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from select import POLLIN, poll
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, OperationalError, ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from pipeline_project.domain.core.errors import DatabaseMissing, DatabaseUnreachable, SettingInvalid
 from pipeline_project.settings import Settings
@@ -22,12 +26,15 @@ HOUSE = (DAGSTER, MLFLOW, LEDGER)
 CONNECT_SECONDS = 10
 #: A kept connection is replaced after this long, so that a moved server or a changed password is noticed.
 RECYCLE_SECONDS = 1800
+#: After lying idle for so long a connection is tried before it is used: a network that is cut closes nothing.
+TRUSTED_SECONDS = 10
 #: Connections that a process keeps to one database, and how many more a moment of many threads may open.
 KEPT, MORE = 1, 15
 
 #: template0 and the C locale, because a server may have made its own databases in another encoding.
 _CREATE = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
 _STATEMENTS = {name: _CREATE.format(name) for name in (DAGSTER, MLFLOW, LEDGER)}
+_IDLE_SINCE = "idle since"
 _SECRETS = ("password", "sslpassword")
 _DUPLICATE = ("42P04", "23505")
 _NOT_ALLOWED = "42501"
@@ -203,15 +210,13 @@ def engine_of(url: str) -> Engine:
 def pooled_engine(url: str, size: int = KEPT) -> Engine:
     """An engine that keeps up to `size` connections open, and opens more for a moment; a forked child opens its own.
 
-    A connection that died while it lay idle is replaced before it is handed out. A lock that outlasts its transaction
-    is not for these: it would go back into the pool with its connection.
+    A lock that outlasts its transaction is not for these: it would go back into the pool with its connection.
     """
     parsed = make_url(url)
     engine = create_engine(
         parsed,
         pool_size=size,
         max_overflow=max(size, MORE),
-        pool_pre_ping=True,
         pool_recycle=RECYCLE_SECONDS,
         isolation_level="READ COMMITTED",
         connect_args=connect_args(parsed),
@@ -222,8 +227,41 @@ def pooled_engine(url: str, size: int = KEPT) -> Engine:
 
 
 def keeps_connections(engine: Engine) -> None:
-    """Notes a pool of this process: its idle connections are no sessions of others, and no child's after a fork."""
+    """Notes a pool of this process: its idle connections are no sessions of others, and no child's after a fork.
+
+    A connection that died while it lay idle is replaced before it is handed out. `pool_pre_ping` would ask the server
+    each time; a server that closed a connection is seen at its socket, and only after a while is it asked.
+    """
+    event.listen(engine, "checkin", _laid_down)
+    event.listen(engine, "checkout", partial(_still_there, engine.dialect))
     _POOLS.add(engine)
+
+
+def _laid_down(dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[_IDLE_SINCE] = time.monotonic()
+
+
+def _still_there(dialect: Dialect, dbapi_connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+    idle_since = record.info.pop(_IDLE_SINCE, None)
+    if idle_since is None:
+        return
+    if time.monotonic() - idle_since < TRUSTED_SECONDS and not _heard(dbapi_connection):
+        return
+    try:
+        dialect.do_ping(dbapi_connection)
+    except dialect.loaded_dbapi.Error as error:
+        if dialect.is_disconnect(error, dbapi_connection, None):
+            raise InvalidatePoolError from error
+        raise
+
+
+def _heard(dbapi_connection: Any) -> bool:
+    """Whether there is something to read: the end of a closed connection, or a server's last words."""
+    if dbapi_connection.closed:
+        return True
+    socket = poll()
+    socket.register(dbapi_connection.fileno(), POLLIN)
+    return bool(socket.poll(0))
 
 
 def close_idle() -> None:

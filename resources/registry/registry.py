@@ -129,8 +129,9 @@ class MlflowRegistry:
         name = f"version {model.version} of {model.workflow}"
         try:
             with self._client() as client:
-                tags = dict(client.get_model_version(model.workflow, model.version).tags)
-                files = _downloaded(client, model.run_id)
+                registered = client.get_model_version(model.workflow, model.version)
+                tags = dict(registered.tags)
+                files = _downloaded(str(registered.source))
         except (MlflowException, OSError, DatabaseUnreachable) as problem:
             raise ModelUnavailable(
                 f"{name} cannot be read ({type(problem).__name__}); see that MLflow's database answers and that "
@@ -201,7 +202,7 @@ class MlflowRegistry:
             if training.card:
                 client.log_text(run_id, training.card, _MODEL_CARD)
             _upload(client, run_id, files, _signature(training.dataset, training.labels))
-            if _downloaded(client, run_id) != dict(files):
+            if _downloaded(_place(client, run_id)) != dict(files):
                 raise ModelUnavailable(
                     f"the model's files under {self.artifact_root} are not what was written; see to the disk, then "
                     "train again"
@@ -257,14 +258,13 @@ class MlflowRegistry:
         except MlflowException as problem:
             if problem.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        source = f"{client.get_run(run_id).info.artifact_uri}/{_FOLDER}"
-        return client.create_model_version(workflow, source, run_id, tags=tags)
+        return client.create_model_version(workflow, _place(client, run_id), run_id, tags=tags)
 
     def _version_of(self, client: MlflowClient, workflow: str, night: str, whole: str) -> MlflowVersion | None:
         """The version of this very training, if it was registered before and its files are still there."""
         wanted = f"name = '{workflow}' AND tag.{_NIGHT} = '{night}' AND tag.{_DIGEST} = '{whole}'"
         for registered in client.search_model_versions(wanted):
-            if digest(_downloaded(client, str(registered.run_id))) == whole:
+            if digest(_downloaded(str(registered.source))) == whole:
                 return registered
         return None
 
@@ -321,12 +321,22 @@ def _upload(client: MlflowClient, run_id: str, files: Mapping[str, bytes], signa
         client.log_artifacts(run_id, folder, _FOLDER)
 
 
-def _downloaded(client: MlflowClient, run_id: str) -> dict[str, bytes]:
-    """Every file of a run's model but MLflow's own card, by its path below the model's folder."""
+def _place(client: MlflowClient, run_id: str) -> str:
+    """Where a run's model is kept, as a URL."""
+    return f"{client.get_run(run_id).info.artifact_uri}/{_FOLDER}"
+
+
+def _downloaded(place: str) -> dict[str, bytes]:
+    """Every file of a model but MLflow's own card, by its path below the model's folder.
+
+    Asks the store of files and not the database, which a client would for each question about a run.
+    """
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
     with tempfile.TemporaryDirectory() as folder:
-        if not client.list_artifacts(run_id, _FOLDER):
+        if not list_artifacts(artifact_uri=place):
             return {}
-        root = Path(client.download_artifacts(run_id, _FOLDER, folder))
+        root = Path(download_artifacts(artifact_uri=place, dst_path=folder))
         paths = sorted(path for path in root.rglob("*") if path.is_file())
         names = {path.relative_to(root).as_posix(): path for path in paths}
         return {name: path.read_bytes() for name, path in names.items() if name != _CARD}

@@ -361,14 +361,14 @@ class PostgresLedger(LedgerStore):
         with self._transaction() as connection:
             return bool(connection.scalars(statement.returning(tables.alerts.c.id)).all())
 
-    def close_alert(self, workflow: str, key: str) -> bool:
-        """Closes an alert; False when none is open under that key."""
+    def close_alert(self, workflow: str, *keys: str) -> bool:
+        """Closes alerts; False when none is open under these keys."""
         alerts = tables.alerts.c
-        open_one = update(tables.alerts).where(
-            alerts.workflow == workflow, alerts.key == key, alerts.closed_at.is_(None)
+        still_open = update(tables.alerts).where(
+            alerts.workflow == workflow, alerts.key.in_(keys), alerts.closed_at.is_(None)
         )
         with self._transaction() as connection:
-            return bool(connection.execute(open_one.values(closed_at=func.now())).rowcount)
+            return bool(connection.execute(still_open.values(closed_at=func.now())).rowcount)
 
     def open_alerts(self) -> list[OpenAlert]:
         """Alerts nobody has closed, oldest first."""

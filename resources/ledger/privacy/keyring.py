@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,16 +113,17 @@ class PostgresKeyring:
         """
         return [None if opened is None else opened[1] for opened in self._opened(tokens)]
 
-    def open_column(self, column: str, tokens: Sequence[str | None]) -> list[str | None]:
-        """As `open`, of one column only.
+    def open_columns(self, columns: Mapping[str, Sequence[str | None]]) -> dict[str, list[str | None]]:
+        """As `open`, of several columns with one look at the ledger.
 
         Raises:
-            SealBroken: a token was sealed for another column.
+            SealBroken: a token was sealed for another column than the one that it stands in.
         """
-        opened = self._opened(tokens)
-        if any(entry is not None and entry[0] != column for entry in opened):
-            raise SealBroken(f"a value sealed for another column stands under {column}; restore the lake's table")
-        return [None if entry is None else entry[1] for entry in opened]
+        opened = iter(self._opened([token for tokens in columns.values() for token in tokens]))
+        return {
+            column: [_of_column(column, entry) for entry in islice(opened, len(tokens))]
+            for column, tokens in columns.items()
+        }
 
     def subjects(self, pseudonyms: Sequence[str]) -> list[str | None]:
         """The subjects' own ids; None of who was forgotten or is not known."""
@@ -129,7 +131,7 @@ class PostgresKeyring:
         with unit_of_work(self._engine) as connection:
             rows = connection.execute(question, {"names": sorted(set(pseudonyms))}).all()
         sealed: dict[str, str | None] = {row.pseudonym: row.sealed_id for row in rows}
-        return self.open_column(keys.ID, [sealed.get(name) for name in pseudonyms])
+        return self.open_columns({keys.ID: [sealed.get(name) for name in pseudonyms]})[keys.ID]
 
     def hashes(self, plain: Sequence[str | None]) -> list[str | None]:
         """Hashes of contents under the key of pseudonyms, which is never turned; see `domain.privacy.hashes`.
@@ -209,6 +211,14 @@ class PostgresKeyring:
 
 if TYPE_CHECKING:
     _CONFORMS: type[Keyring] = PostgresKeyring
+
+
+def _of_column(column: str, opened: tuple[str, str] | None) -> str | None:
+    if opened is None:
+        return None
+    if opened[0] != column:
+        raise SealBroken(f"a value sealed for another column stands under {column}; restore the lake's table")
+    return opened[1]
 
 
 def _parsed(token: str) -> Sealed:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
-from sqlalchemy import ARRAY, Connection, Integer, LargeBinary, Text, bindparam, text
+from sqlalchemy import ARRAY, Connection, Integer, LargeBinary, Row, Text, bindparam, text
 
 from pipeline_project.domain.core.errors import KeysUnusable, SealBroken
 from pipeline_project.domain.privacy.seal import NOBODY, Sealed, packed, token_of, unpacked
@@ -68,10 +68,22 @@ class SubjectKeys:
 
 
 def find(connection: Connection, masters: Masters, pseudonyms: Iterable[str]) -> SubjectKeys:
-    """The keys of these subjects; who has none is not in it."""
-    # no master may be destroyed between the row that names it and its file
-    SUBJECT_KEYS.share(connection)
-    rows = connection.execute(_FIND, {"names": sorted(set(pseudonyms))}).all()
+    """The keys of these subjects; who has none is not in it.
+
+    Raises:
+        KeysUnusable: a master key is missing or holds no key.
+    """
+    names = {"names": sorted(set(pseudonyms))}
+    rows = connection.execute(_FIND, names).all()
+    try:
+        return _opened(rows, masters)
+    except KeysUnusable:
+        # A master goes once another one wraps its keys, which may be between the row that names it and its file.
+        SUBJECT_KEYS.share(connection)
+        return _opened(connection.execute(_FIND, names).all(), masters)
+
+
+def _opened(rows: Sequence[Row], masters: Masters) -> SubjectKeys:
     wrapping = {number: AESGCM(masters.key(number)) for number in {row.master for row in rows if row.wrapped_key}}
     return SubjectKeys(
         {
@@ -91,7 +103,8 @@ def find_or_make(connection: Connection, masters: Masters, ids: Mapping[str, str
     missing = sorted(ids.keys() - existing.ciphers.keys())
     if not missing:
         return existing
-    # `find` holds the lock: a master that is on its way out wraps nothing new
+    # a master that is on its way out wraps nothing new
+    SUBJECT_KEYS.share(connection)
     number, master = masters.newest(may_make=is_empty(connection))
     wrapping, keys = AESGCM(master), [os.urandom(_KEY_BYTES) for _ in missing]
     named = [(name, AESSIV(key), ids[name]) for name, key in zip(missing, keys, strict=True)]

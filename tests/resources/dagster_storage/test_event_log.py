@@ -145,7 +145,8 @@ def test_it_takes_fewer_statements_and_one_connection(new_database: Callable[[],
                 run(made)
         counts[storage] = found
     assert counts[BatchedStorage]["statements"] * 3 < counts[DagsterPostgresStorage]["statements"]
-    assert counts[BatchedStorage]["connections"] == 0
+    # the thread that writes what waited may need its own for the first time
+    assert counts[BatchedStorage]["connections"] <= 1
     assert counts[DagsterPostgresStorage]["connections"] > 50
 
 

@@ -174,7 +174,7 @@ def test_a_pickle_among_the_files_is_refused(registry: MlflowRegistry) -> None:
         registry.load(model)
 
 
-def test_missing_files_and_runs_are_unavailable_and_training_again_mends_it(registry: MlflowRegistry) -> None:
+def test_missing_files_and_versions_are_unavailable_and_training_again_mends_it(registry: MlflowRegistry) -> None:
     model = trained(registry, "lost")
     for path in Path(registry.artifact_root).rglob("*"):
         if path.is_file():
@@ -183,7 +183,7 @@ def test_missing_files_and_runs_are_unavailable_and_training_again_mends_it(regi
     with pytest.raises(ModelUnavailable, match="train it again"):
         registry.load(model)
     with pytest.raises(ModelUnavailable, match="cannot be read"):
-        registry.load(replace(model, run_id="0" * 32))
+        registry.load(replace(model, version="7"))
     mended = trained(registry, "lost")
     assert mended.version == "2"
     assert registry.load(mended) == FILES
