@@ -6,17 +6,20 @@ import json
 import os
 import resource
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from benchmarks.bare import kept, now, replayed, since
 from benchmarks.counting import COUNTED, counted
-from benchmarks.timers import CALLS, timed
+from benchmarks.server_time import ServerTime
 from pipeline_project.commands.shared.app_context import dagster_instance, prepare, settings, workflow
 from pipeline_project.commands.shared.night_runner import NightRun, NightRunner
 from pipeline_project.partitions import window
@@ -92,42 +95,83 @@ def sample(first: str, last: str, cases: int) -> dict[str, Any]:
 
 
 def nights(first: str, last: str) -> dict[str, Any]:
-    """Runs nights that are not measured one by one."""
+    """A backfill in one process, and what its numerical calls took of it."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
     with runner() as own:
-        began = time.perf_counter()
-        start, end = date.fromisoformat(first), date.fromisoformat(last)
-        runs = own.run(start, end)
-        wall = time.perf_counter() - began
-        return {"nights": len(runs), "seconds": wall, "own_seconds": own.own_seconds(start, end)}
+        took, runs = _measured(lambda: own.run(start, end), ServerTime.of(settings()))
+        return {"nights": len(runs), "own_seconds": own.own_seconds(start, end), **took}
 
 
-def night(before: str, measured: str) -> dict[str, Any]:
-    """One decided night, after one that pays for imports, then the same one twice more: as it is, and again."""
-    day = date.fromisoformat(measured)
+def night(before: str, measured: str, keep: str) -> dict[str, Any]:
+    """One decided night after another in a new process, then the second one twice more: as it is, and again.
+
+    Args:
+        keep: a folder for the numerical calls of both nights, which `bare` makes again.
+    """
+    first, day = date.fromisoformat(before), date.fromisoformat(measured)
     with runner() as own:
-        own.run(date.fromisoformat(before), date.fromisoformat(before))
-        with timed() as spent:
-            began, busy = time.perf_counter(), time.process_time()
-            run = own.run(day, day)[0]
-            seconds, busy = time.perf_counter() - began, time.process_time() - busy
-        if not spent["scores"]:
+        server = ServerTime.of(settings())
+        cold, _ = _measured(lambda: own.run(first, first), server, Path(keep) / "cold")
+        warm, runs = _measured(lambda: own.run(day, day), server, Path(keep) / "warm")
+        if not warm["calls"]["scores"]:
             raise SystemExit(
                 f"no model scored the night {measured}; look for `no_model` or `model_unavailable` in its scores"
             )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        passed_over = _seconds(lambda: own.run(day, day))
-        again = _seconds(lambda: own.run(day, day, again=True))
+        passed_over, _ = _measured(lambda: own.run(day, day), server)
+        again, _ = _measured(lambda: own.run(day, day, again=True), server)
         return {
-            "seconds": seconds,
-            "processor_seconds": busy,
-            "numerical": {kind: spent[kind] for kind in CALLS if kind in spent},
-            "steps": own.steps(run),
-            # kilobytes on Linux, bytes on macOS
-            "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024),
+            "cold": cold,
+            "warm": warm,
             "passed_over": passed_over,
             "again": again,
+            "steps": own.steps(runs[0]),
+            # kilobytes on Linux, bytes on macOS
+            "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024),
             "cases": _cases(measured),
         }
+
+
+def bare(keep: str) -> dict[str, Any]:
+    """The numerical calls of both nights of `night` and nothing else, in a new process."""
+    spec, answer = workflow(WORKFLOW), {}
+    for name in ("cold", "warm"):
+        spent = replayed(Path(keep) / name, spec)
+        answer[name] = {"seconds": sum(spent.seconds.values()), "processor": sum(spent.processor.values())}
+    return answer
+
+
+def growth(first: str, last: str) -> dict[str, Any]:
+    """Night after night in one process: what each took, read from the lake and held in memory."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    nights: list[dict[str, Any]] = []
+    with runner() as own, counted() as counts:
+        server, rows = ServerTime.of(settings()), 0
+        for number in range((end - start).days + 1):
+            day = start + timedelta(days=number)
+            took, _ = _measured(partial(own.run, day, day), server)
+            read, rows = counts["rows read from the lake"] - rows, counts["rows read from the lake"]
+            held = psutil.Process().memory_info().rss
+            trained = bool(took.pop("calls").get("training"))
+            nights.append({**took, "rows": read, "held": held, "trained": trained, "cases": _cases(str(day))})
+    return {"nights": nights}
+
+
+def _measured(call: Callable[[], Any], server: ServerTime, keep: Path | None = None) -> tuple[dict[str, Any], Any]:
+    """Seconds of a call by the clock, of this process's processor and of the database's, and of its numerical calls."""
+    database = server.seconds()
+    with kept(keep) as spent:
+        began = now()
+        answer = call()
+        seconds, processor = since(began)
+    took = {
+        "seconds": seconds - spent.keeping[0],
+        "processor": processor - spent.keeping[1],
+        "database": server.seconds() - database,
+        "calls": dict(spent.seconds),
+        "numerical": sum(spent.processor.values()),
+    }
+    return took, answer
 
 
 def counts(before: str, measured: str, words: bool = False) -> dict[str, Any]:
@@ -154,18 +198,14 @@ def _cases(night: str) -> int:
     return len(case_source(spec, settings()).read(window(spec, night)).rows)
 
 
-def _seconds(call: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
 if __name__ == "__main__":
     what, given, answer = sys.argv[1:]
     measures: dict[str, Callable[..., dict[str, Any]]] = {
         "sample": sample,
         "nights": nights,
         "night": night,
+        "bare": bare,
+        "growth": growth,
         "counts": counts,
     }
     found = measures[what](**json.loads(given))

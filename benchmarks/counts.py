@@ -49,8 +49,7 @@ def main() -> int:
 
 
 def too_many(found: dict[str, int], held: dict[str, int]) -> list[str]:
-    """The names of what is more than a tenth, and more than two, above what it is held to; what is held to nothing is too
-    many."""
+    """The names of what is more than a tenth, and two, above what it is held to; where that is nothing, any is."""
     return [name for name, now in found.items() if now > (of := held.get(name, 0)) + max(of and LEAST, of * MARGIN)]
 
 

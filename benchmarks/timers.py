@@ -1,30 +1,18 @@
-"""Timers around the numerical calls, put on from outside: the product knows nothing of them."""
+"""Which calls of a night are its numerical work; the product knows nothing of it."""
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import wraps
+from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 #: In the order of a night.
 CALLS = ("rows typed and admitted", "contracts", "texts encoded", "photos encoded", "clusters", "scores", "training")
+#: Those of encoders, by the modality that they encode.
+ENCODED = {"texts encoded": "text", "photos encoded": "image"}
 
 
-@contextmanager
-def timed() -> Iterator[dict[str, float]]:
-    """Seconds by kind of call, of all calls within. None of them calls another, so they may be added up."""
-    spent: dict[str, float] = defaultdict(float)
-    with ExitStack() as stack:
-        for kind, owner, name in _numerical():
-            stack.enter_context(mock.patch.object(owner, name, _timer(spent, kind, getattr(owner, name))))
-        yield spent
-
-
-def _numerical() -> Iterator[tuple[str, Any, str]]:
+def numerical() -> Iterator[tuple[str, Any, str]]:
+    """Kind, owner and name of every call; none of them calls another, so what they take may be added up."""
     from assets import clustering, ingestion, retraining
     from pipeline_project.domain.models.training import TrainedModel
     from resources.contracts.arrivals import GxContract
@@ -38,15 +26,3 @@ def _numerical() -> Iterator[tuple[str, Any, str]]:
     yield "clusters", clustering, "night_groups"
     yield "scores", TrainedModel, "predict"
     yield "training", retraining, "train"
-
-
-def _timer(spent: dict[str, float], kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(call)
-    def measured(*given: Any, **named: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return call(*given, **named)
-        finally:
-            spent[kind] += time.perf_counter() - began
-
-    return measured

@@ -305,7 +305,8 @@ class MemoryLedger:
 
     def close_alert(self, workflow: str, *keys: str) -> bool:
         self.closed.extend(keys)
-        return any([self.alerts.pop(key, None) is not None for key in keys])
+        still_open = [key for key in keys if self.alerts.pop(key, None) is not None]
+        return bool(still_open)
 
     def open_alerts(self) -> list[OpenAlert]:
         now = datetime.now(UTC)

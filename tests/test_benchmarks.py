@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.bare import kept, replayed
 from benchmarks.home import bench_home, environ
 from benchmarks.tables import table
-from benchmarks.timers import CALLS, timed
+from benchmarks.timers import CALLS
+from pipeline_project.commands.shared.app_context import workflow
 from resources.encoders import PhotoStatisticsEncoder
 
 
@@ -20,16 +22,18 @@ def test_one_measurement_prints_its_table(tmp_path):
         command, cwd=Path(__file__).parents[1], env=given, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "| `import pipeline_project.definitions` |" in done.stdout
+    assert "| the shipped ones |" in done.stdout and "| 60 workflows |" in done.stdout
     assert "Heavy libraries imported (goal: none): none, reached." in done.stdout
 
 
-def test_the_timers_count_only_within_and_are_taken_off_again():
+def test_calls_are_timed_only_within_and_can_be_made_again_by_a_bare_process(tmp_path):
     before = PhotoStatisticsEncoder.encode
-    with timed() as spent:
+    with kept(tmp_path / "calls") as spent:
         PhotoStatisticsEncoder().encode([b"no photo"])
-    assert set(spent) == {"photos encoded"} <= set(CALLS) and spent["photos encoded"] > 0
+    assert set(spent.seconds) == {"photos encoded"} <= set(CALLS) and spent.seconds["photos encoded"] > 0
     assert PhotoStatisticsEncoder.encode is before
+    again = replayed(tmp_path / "calls", workflow("returns"))
+    assert set(again.processor) == {"photos encoded"} and not again.keeping[0]
 
 
 def test_the_home_is_empty_below_the_users_and_gone_afterwards(tmp_path, monkeypatch):

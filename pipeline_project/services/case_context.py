@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline_project.domain.core.nights import NightWindow, shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
@@ -73,7 +74,7 @@ def _similar(
     earlier = lake.read_span(spec.name, asset, shifted(night.night, -LIKE_NIGHTS), night.night)
     if earlier is None or not len(earlier):
         return [[] for _ in range(len(picked))]
-    earlier = earlier.filter(pa.array([case in label_of for case in earlier[CASE_ID].to_pylist()], pa.bool_()))
+    earlier = earlier.filter(pc.is_in(earlier[CASE_ID], pa.array(label_of, pa.string())))
     if spec.encodes:
         tonight = lake.read_night(spec.name, asset, night.night)
         ours = None if tonight is None else _rows_of(tonight, picked[CASE_ID].to_pylist())
@@ -105,8 +106,8 @@ def _histories(
     owners = picked[subject.name].to_pylist()
     if earlier is None:
         return [[] for _ in owners]
-    frame = earlier.to_pandas()
-    frame = frame[frame[subject.name].isin({owner for owner in owners if owner is not None})]
+    of_these = pa.array({owner for owner in owners if owner is not None}, earlier.schema.field(subject.name).type)
+    frame = earlier.filter(pc.is_in(earlier[subject.name], of_these)).to_pandas()
     of_owner: dict[str, list[EarlierCase]] = {
         str(owner): [
             EarlierCase(

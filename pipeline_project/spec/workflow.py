@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -156,6 +156,7 @@ class WorkflowSpec(_EncodedSpec):
     retention: RetentionSpec = Field(default_factory=RetentionSpec, description="How long personal data is kept.")
 
     _folder: Path | None = PrivateAttr(None)
+    _spec_hash: str | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _holds_together(self) -> WorkflowSpec:
@@ -188,8 +189,16 @@ class WorkflowSpec(_EncodedSpec):
     @property
     def spec_hash(self) -> str:
         """sha256 over the spec's content; it does not depend on the order of keys or on comments."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        if self._spec_hash is None:
+            canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+            self._spec_hash = hashlib.sha256(canonical.encode()).hexdigest()
+        return self._spec_hash
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's; another content has another hash."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied._spec_hash = None
+        return copied
 
     @property
     def outcome_cell(self) -> OutcomeCell | None:

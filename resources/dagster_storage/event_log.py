@@ -22,7 +22,7 @@ from dagster import AssetKey, DagsterEventType
 from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy.dialects import postgresql
 
-from pipeline_project.dagster_internals import (
+from pipeline_project.dagster_internals.event_log import (
     ASSET_EVENTS,
     ASSET_KEY_INDEX_COLS,
     AssetCheckExecutionRecordStatus,
@@ -173,7 +173,7 @@ class BatchedEventLog(PostgresEventLogStorage):
         """Lets go of what these events may have changed."""
         for event in events:
             if _type(event) == DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
-                self._planned.add(event.get_dagster_event().asset_key)
+                self._planned.update(filter(None, [event.get_dagster_event().asset_key]))
             elif _type(event) == DagsterEventType.RUN_START:
                 self._running.add(event.run_id)
             elif event.is_dagster_event and event.get_dagster_event().is_job_event:

@@ -275,7 +275,9 @@ class SealedLake(DeltaLake):
         }
         if not any(parts.values()):
             return {name: {} for name in columns}
-        whole = self.keyring.open_columns({name: [own for own, _ in of_name.values()] for name, of_name in parts.items()})
+        whole = self.keyring.open_columns(
+            {name: [own for own, _ in of_name.values()] for name, of_name in parts.items()}
+        )
         opened = {name: dict(zip(of_name, whole[name], strict=True)) for name, of_name in parts.items()}
         left = {name: [row for row, text in rows.items() if text is None] for name, rows in opened.items()}
         rests = self.keyring.open_columns(

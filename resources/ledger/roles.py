@@ -1,4 +1,4 @@
-"""Who may do what in the ledger: one table of roles and verbs, and the statements that make it so.
+"""Who may do what in the ledger: one table of roles and verbs; `granting` has the statements that make it so.
 
 A service connects as the database's user and takes its role at once (`postgres.databases.url_as`): what a role lacks
 is refused by PostgreSQL, whatever the program tries. Migrations and commands of the owner run without a role. Nobody
@@ -10,11 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
-
-from pipeline_project.domain.core.errors import RolesMissing
 
 NIGHTS, DESK, DISPATCHER, AUDITOR = "pipeline_nights", "pipeline_desk", "pipeline_dispatcher", "pipeline_auditor"
 #: The Dagster side; the desk with its web door; the dispatcher; who only reads.
@@ -149,81 +144,3 @@ CHANGES: Mapping[str, Changes] = {
     "people": Changes(desk="password_hash active issuer subject"),
     "sessions": Changes(desk="seen_at revoked_at"),
 }
-
-
-def create_missing(connection: Connection) -> None:
-    """Makes the roles that the server lacks and lets this user take them; another database may do the same at once.
-
-    Raises:
-        RolesMissing: this user may not; the message gives the statements for one who may.
-    """
-    lacking = [role for role in ROLES if not _usable(connection, role)]
-    if not lacking:
-        return
-    try:
-        with connection.begin_nested():
-            for role in lacking:
-                connection.execute(text(_CREATE.format(role=role)))
-                if not _usable(connection, role):
-                    connection.execute(text(f"GRANT {role} TO CURRENT_USER"))
-    except DBAPIError as error:
-        if getattr(error.orig, "pgcode", None) != _NOT_ALLOWED:
-            raise
-        user = connection.scalar(text("SELECT quote_ident(current_user)"))
-        made = [f"CREATE ROLE {role} NOLOGIN" for role in lacking if not _exists(connection, role)]
-        raise RolesMissing(
-            "the ledger's roles are missing and this user may not create them; ask the server's owner to run: "
-            + "; ".join([*made, f"GRANT {', '.join(lacking)} TO {user}"])
-        ) from None
-
-
-def grant(connection: Connection) -> None:
-    """Gives every role exactly what `GRANTS` says of the tables that are there, and the public nothing."""
-    there: dict[str, set[str]] = {}
-    for name, column in connection.execute(text(_COLUMNS)):
-        there.setdefault(name, set()).add(column)
-    for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
-        connection.execute(text(f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM PUBLIC, {', '.join(ROLES)}"))
-    connection.execute(text("REVOKE ALL ON SCHEMA public FROM PUBLIC"))
-    connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {', '.join(ROLES)}"))
-    for table, grants in GRANTS.items():
-        if table not in there:
-            continue
-        for role in ROLES:
-            verbs = [VERBS[letter] for letter in grants.of(role) if letter != "U"]
-            # an earlier revision of the schema lacks columns of a later one
-            columns = sorted(CHANGES[table].of(role) & there[table]) if "U" in grants.of(role) else []
-            verbs += [f"UPDATE ({', '.join(columns)})"] if columns else []
-            if verbs:
-                connection.execute(text(f"GRANT {', '.join(verbs)} ON {table} TO {role}"))
-
-
-def revoke(connection: Connection) -> None:
-    """Takes everything back in this database; the roles stay, because other databases may use them."""
-    for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
-        connection.execute(text(f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM {', '.join(ROLES)}"))
-    connection.execute(text(f"REVOKE ALL ON SCHEMA public FROM {', '.join(ROLES)}"))
-    connection.execute(text("GRANT USAGE ON SCHEMA public TO PUBLIC"))
-    connection.execute(text("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC"))
-
-
-def _exists(connection: Connection, role: str) -> bool:
-    return bool(connection.scalar(text("SELECT count(*) FROM pg_roles WHERE rolname = :role"), {"role": role}))
-
-
-def _usable(connection: Connection, role: str) -> bool:
-    """Whether the role is there and this user may take it."""
-    if not _exists(connection, role):
-        return False
-    # since version 16 being a member is not enough: it may be without the right to take the role
-    version = int(connection.scalar(text("SHOW server_version_num")) or 0)
-    right = "SET" if version >= 160_000 else "MEMBER"
-    query = text("SELECT pg_has_role(CURRENT_USER, :role, :right)")
-    return bool(connection.scalar(query, {"role": role, "right": right}))
-
-
-_NOT_ALLOWED = "42501"
-_COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
-_CREATE = (
-    "DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
-)

@@ -16,6 +16,7 @@ from pipeline_project.domain.reporting.page import render_index
 from resources.files.small_files import read_object, set_aside, write_whole
 
 log = logging.getLogger("pipeline.reports")
+_ROW = TypeAdapter(IndexRow)
 
 
 class ReportFolder:
@@ -60,7 +61,7 @@ def _line(file: Path) -> tuple[str, str, IndexRow] | None:
     try:
         if entry is None:
             raise ValueError("no JSON object")
-        return _text(entry["title"]), _text(entry["currency"]), TypeAdapter(IndexRow).validate_python(entry["row"])
+        return _text(entry["title"]), _text(entry["currency"]), _ROW.validate_python(entry["row"])
     except (ValueError, KeyError, TypeError):
         workflow, night = file.parent.name, file.stem
         aside = set_aside(file)

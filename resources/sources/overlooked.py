@@ -57,8 +57,14 @@ def _near(files: NightFiles, feeds: list[NightFiles], night: str | None) -> Iter
         return any(path.is_relative_to(feed.folder) and feed.reads(feed.name(path)) for feed in feeds)
 
     names = _names(files.folder, files.pattern.count("/") + 2, night)
-    likely = (name for name in names if night is None or (night[2:4] in name and night[-1] in name))
+    likely = (name for name in names if night is None or _may_mean(name, night))
     return near_misses(likely, files.pattern, is_read)
+
+
+def _may_mean(name: str, night: str) -> bool:
+    """Whether a name may speak of a night, in whatever way it is spelled; one that plainly names others may not."""
+    rest = _ISO.sub(lambda match: match[0] if match[0] == night else "", name)
+    return night[2:4] in rest and night[-1] in rest
 
 
 def _names(folder: Path, depth: int, night: str | None) -> Iterator[str]:

@@ -15,8 +15,9 @@ from pipeline_project.domain.core.errors import RolesMissing
 from resources.ledger import migrate
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
+from resources.ledger.granting import create_missing
 from resources.ledger.nights.ledger import PostgresLedger
-from resources.ledger.roles import CHANGES, DESK, GRANTS, ROLES, VERBS, create_missing
+from resources.ledger.roles import CHANGES, DESK, GRANTS, ROLES, VERBS
 from resources.ledger.schema import FACTS, metadata
 from resources.postgres.databases import engine_of, url_as
 from resources.postgres.embedded import EmbeddedServer

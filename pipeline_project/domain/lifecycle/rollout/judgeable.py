@@ -92,13 +92,23 @@ def would_be_automated(frame: pd.DataFrame) -> np.ndarray:
     """
     alone = ~frame["option"].eq(ASK_PERSON).to_numpy() & frame["cheapest"].notna().to_numpy()
     alone &= frame["option"].eq(frame["cheapest"]).to_numpy()
-    for _, night in frame.groupby(NIGHT, sort=False):
-        full = bool(night["reason"].eq(Reason.NO_PLACE_LEFT).any())
-        benefits = night.loc[night["reason"].isin(_DOUBT), "benefit"]
-        price = float(benefits.min()) if full and len(benefits) else (np.inf if full else 0.0)
-        drawn = night[night["reason"].eq(Reason.RANDOM_SHARE) & night["cheapest"].notna()]
-        alone[frame.index.get_indexer(drawn.index)] = (drawn["benefit"] <= price).to_numpy()
+    drawn = (frame["reason"].eq(Reason.RANDOM_SHARE) & frame["cheapest"].notna()).to_numpy()
+    alone[drawn] = frame["benefit"].to_numpy(np.float64)[drawn] <= _last_price(frame)[drawn]
     return alone
+
+
+def _last_price(frame: pd.DataFrame) -> np.ndarray:
+    """What a person's answer had to pay for a place on each case's night: nothing while there were places left.
+
+    Returns:
+        Shape (cases,); infinite where the places were used up by cases without doubt.
+    """
+    nights = frame[NIGHT]
+    full = frame["reason"].eq(Reason.NO_PLACE_LEFT).groupby(nights).any()
+    doubted = frame["reason"].isin(_DOUBT)
+    price = frame.loc[doubted, "benefit"].astype(np.float64).groupby(nights[doubted]).min()
+    of_night = price.reindex(full.index[full]).where(full.index[full].isin(price.index), np.inf)
+    return nights.map(of_night.reindex(full.index, fill_value=0.0)).to_numpy(np.float64)
 
 
 def _truth(judgeable: pd.DataFrame, cases: pa.Table, matrix: CostMatrix) -> Truth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from resources.ledger import roles
+from resources.ledger import granting
 
 revision = "0008"
 down_revision = "0007"
@@ -37,10 +37,10 @@ $$
 
 def upgrade() -> None:
     op.execute(KEEP)
-    roles.create_missing(op.get_bind())
-    roles.grant(op.get_bind())
+    granting.create_missing(op.get_bind())
+    granting.grant(op.get_bind())
 
 
 def downgrade() -> None:
-    roles.revoke(op.get_bind())
+    granting.revoke(op.get_bind())
     op.execute(LET_GO)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from resources.ledger import roles
+from resources.ledger import granting
 
 revision = "0013"
 down_revision = "0012"
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    roles.grant(op.get_bind())
+    granting.grant(op.get_bind())
 
 
 def downgrade() -> None:

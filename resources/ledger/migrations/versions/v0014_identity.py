@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from resources.ledger import roles
+from resources.ledger import granting
 
 revision = "0014"
 down_revision = "0013"
@@ -54,7 +54,7 @@ def upgrade() -> None:
     op.add_column("recalls", sa.Column("data", sa.Text, nullable=False, server_default="decided"))
     op.create_check_constraint(op.f("ck_recalls_data_is_known"), "recalls", "data IN ('decided', 'repaired')")
     op.add_column("recalled_decisions", sa.Column("round", sa.Integer, nullable=False, server_default="1"))
-    roles.grant(op.get_bind())
+    granting.grant(op.get_bind())
 
 
 def downgrade() -> None:

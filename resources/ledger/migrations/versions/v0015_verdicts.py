@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from resources.ledger import roles
+from resources.ledger import granting
 
 revision = "0015"
 down_revision = "0014"
@@ -127,7 +127,7 @@ def upgrade() -> None:
         "CREATE TRIGGER night_is_cleared BEFORE INSERT ON releases "
         "FOR EACH ROW EXECUTE FUNCTION refuse_uncleared_release()"
     )
-    roles.grant(op.get_bind())
+    granting.grant(op.get_bind())
 
 
 def _night_clearances() -> None:

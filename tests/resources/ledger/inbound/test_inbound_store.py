@@ -223,6 +223,9 @@ class Ring:
     def seal(self, pseudonyms: Any, column: str, values: Any) -> list[str | None]:
         return [f"{of}|{value.encode().hex()}" for of, value in zip(pseudonyms, values, strict=True)]
 
+    def seal_columns(self, pseudonyms: Any, columns: Any) -> dict[str, list[str | None]]:
+        return {column: self.seal(pseudonyms, column, values) for column, values in columns.items()}
+
     def open(self, tokens: Any) -> list[str | None]:
         parts = [token.split("|") for token in tokens]
         return [None if of in self.forgotten else bytes.fromhex(value).decode() for of, value in parts]

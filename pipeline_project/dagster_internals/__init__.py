@@ -1,15 +1,14 @@
 """What Dagster gives no public name, each with the reason why it is needed all the same; nothing else imports its
 private modules (`tests/test_frameworks.py`). Whoever brings in a newer Dagster looks here first.
+
+What the event log is made of has a module of its own, `event_log`: it brings SQLAlchemy and alembic, and whoever loads
+the definitions needs neither.
 """
 
 from __future__ import annotations
 
 # the type of what `define_asset_job` returns
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
-# what the event log of `dagster_postgres`, which is public, is made of: `resources.dagster_storage` writes in batches
-from dagster._core.events import ASSET_EVENTS
-from dagster._core.events.log import EventLogEntry
 
 # `DagsterInstance.get_backfills` is public; what it is asked by, and what it answers with, is not
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
@@ -20,16 +19,8 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 # what the public `QueuedRunCoordinator` is asked for before runs are taken out of the queue
 from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 
-# the event log again
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-
 # `DagsterRunStatus` by stage: a status that comes with a newer Dagster is sorted there, not forgotten here
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, IN_PROGRESS_RUN_STATUSES, NOT_FINISHED_STATUSES
-
-# the event log again
-from dagster._core.storage.event_log import AssetKeyTable, SqlEventLogStorageTable
-from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 
 # the tag in which the default launcher notes where a run's code server listens
 from dagster._core.storage.tags import GRPC_INFO_TAG
@@ -38,23 +29,16 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 DAEMON = "dagster._daemon"
 
 __all__ = [
-    "ASSET_EVENTS",
-    "ASSET_KEY_INDEX_COLS",
     "DAEMON",
     "FINISHED_STATUSES",
     "GRPC_INFO_TAG",
     "IN_PROGRESS_RUN_STATUSES",
     "NOT_FINISHED_STATUSES",
-    "AssetCheckExecutionRecordStatus",
-    "AssetCheckExecutionsTable",
-    "AssetKeyTable",
     "BulkActionStatus",
     "BulkActionsFilter",
     "CheckRunHealthResult",
-    "EventLogEntry",
     "PartitionBackfill",
     "RunQueueConfig",
-    "SqlEventLogStorageTable",
     "UnresolvedAssetJobDefinition",
     "WorkerStatus",
 ]
