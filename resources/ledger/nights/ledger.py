@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import ARRAY, Text, any_, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.core.model_version import ModelVersion
@@ -22,8 +22,9 @@ from resources.ledger.audit.facts import Fact
 from resources.ledger.decisions import decision_rows, standing_decisions
 from resources.ledger.nights import contradicting
 from resources.ledger.nights.clearing import Clearance, add_verdict, clear, verdicts_of
+from resources.ledger.nights.kept_outcomes import KEPT
 from resources.ledger.nights.night_work import commit_work, release
-from resources.ledger.nights.past import DECIDED, decided_further, labels_of_model, past_decisions, past_outcomes
+from resources.ledger.nights.past import DECIDED, decided_further, labels_of_model, past_decisions
 from resources.ledger.nights.statements import (
     champion_history,
     decided_whole,
@@ -280,23 +281,14 @@ class PostgresLedger(LedgerStore):
 
         Of several the latest known_at wins, then the last recorded.
         """
-        outcomes = tables.outcomes.c
-        query = (
-            select(outcomes.case_id, outcomes.label, outcomes.known_at)
-            .ext(distinct_on(outcomes.case_id))
-            .where(outcomes.workflow == workflow, outcomes.known_at < as_of)
-            .order_by(outcomes.case_id, outcomes.known_at.desc(), outcomes.id.desc())
-        )
         with self._transaction() as connection:
-            frame = _frame(connection.execute(query).all(), ["case_id", "label", "known_at"])
-        return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+            return KEPT.known(connection, workflow, as_of)
 
     def outcome_history(self, workflow: str, before: datetime) -> pd.DataFrame:
         """Every outcome that became known before then, corrections included: case_id, label, known_at (UTC), in the
         order in which they became known."""
         with self._transaction() as connection:
-            frame = _frame(connection.execute(past_outcomes(workflow, before)).all(), ["case_id", "label", "known_at"])
-        return frame.astype({"case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"})
+            return KEPT.history(connection, workflow, before)
 
     def contradictions(self, workflow: str) -> pd.DataFrame:
         """Cases whose latest outcomes contradict each other, by case: case_id, known_at (UTC), labels, sources."""

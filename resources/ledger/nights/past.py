@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -55,14 +54,4 @@ def labels_of_model(workflow: str, version: str) -> Select[Any]:
         )
         .order_by(decided.night)
         .limit(1)
-    )
-
-
-def past_outcomes(workflow: str, before: datetime) -> Select[Any]:
-    """Every outcome that became known before then, in the order in which they did."""
-    outcomes = tables.outcomes.c
-    return (
-        select(outcomes.case_id, outcomes.label, outcomes.known_at)
-        .where(outcomes.workflow == workflow, outcomes.known_at < before)
-        .order_by(outcomes.known_at, outcomes.id)
     )
