@@ -1,18 +1,27 @@
-"""Brings the ledger's schema up and down; processes that do so at once take turns."""
+"""Brings the ledger's schema up and down; processes that do so at once take turns.
+
+Alembic is imported where there is something to migrate: every command looks whether there is, and most find nothing.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from resources.postgres.databases import begun, engine_of
 from resources.postgres.locks import MIGRATION
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_FOLDER = Path(__file__).parent / "migrations"
+#: A migration's file is named after its revision, which tests hold it to.
+_FILE = re.compile(r"v(\d{4})_\w+\.py")
 
 
 def upgrade(url: str, to: str = "head") -> None:
@@ -21,12 +30,18 @@ def upgrade(url: str, to: str = "head") -> None:
     Raises:
         DatabaseUnreachable: the database does not answer.
     """
+    if to == "head" and current(url) == head():
+        return
+    from alembic import command
+
     with _migrating(url) as config:
         command.upgrade(config, to)
 
 
 def downgrade(url: str, to: str = "base") -> None:
     """Takes the schema back to a revision; the rows of the tables that go are lost."""
+    from alembic import command
+
     with _migrating(url) as config:
         command.downgrade(config, to)
 
@@ -34,17 +49,22 @@ def downgrade(url: str, to: str = "base") -> None:
 def current(url: str) -> str | None:
     """The revision the schema is at, or None for an empty database."""
     with begun(engine_of(url)) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+            return None
+        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return None if revision is None else str(revision)
 
 
-def head() -> str | None:
+def head() -> str:
     """The newest revision there is."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return max(match[1] for path in (_FOLDER / "versions").iterdir() if (match := _FILE.fullmatch(path.name)))
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     return config
 
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from resources.ledger import migrate
@@ -49,6 +51,21 @@ def test_down_to_nothing_and_up_again(new_database: Callable[[], str]) -> None:
     migrate.downgrade(url, "base")
     assert migrate.current(url) is None
     assert rows(url, LEFT_BEHIND) == []
+    migrate.upgrade(url)
+    assert migrate.current(url) == migrate.head()
+
+
+def test_files_are_named_after_their_revisions_as_alembic_has_them() -> None:
+    scripts = ScriptDirectory.from_config(migrate._config())
+    assert migrate.head() == scripts.get_current_head()
+    for script in scripts.walk_revisions():
+        assert Path(script.path).name.startswith(f"v{script.revision}_")
+
+
+def test_a_schema_of_an_older_revision_is_brought_up(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    migrate.upgrade(url, "0015")
+    assert migrate.current(url) == "0015"
     migrate.upgrade(url)
     assert migrate.current(url) == migrate.head()
 
