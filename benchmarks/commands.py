@@ -1,4 +1,4 @@
-"""How long commands take that people type often, in a home with a few nights."""
+"""How long commands take that people type often, and the ticks of sensors, in a home with a few nights."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from pipeline_project.commands.shared.app_context import workflow
 #: What is typed, and the seconds that it may take.
 COMMANDS = {("--help",): 0.3, ("status",): 1.0, ("check",): 0.7}
 CASES = 70
+#: Seconds that a sensor may take, and how many of them are shown.
+TICK, SLOWEST = 1.0, 5
 
 
 def report() -> str:
@@ -30,7 +32,12 @@ def report() -> str:
         for words, goal in COMMANDS.items():
             seconds = min(_took(home, words) for _ in range(BEST_OF))
             rows.append((f"`pipeline {' '.join(words)}`", seconds, f"≤ {goal}: {verdict(seconds <= goal)}"))
-    return table(f"Commands, best of {BEST_OF}", ["", "seconds", "goal"], rows)
+        ticks: dict[str, float] = measured(home, "ticks")["ticks"]
+    told = [table(f"Commands, best of {BEST_OF}", ["", "seconds", "goal"], rows)]
+    slowest = sorted(ticks.items(), key=lambda tick: -tick[1])[:SLOWEST]
+    within = verdict(all(seconds <= TICK for seconds in ticks.values()))
+    told.append(table(f"The slowest of {len(ticks)} sensors (goal ≤ {TICK:.0f} s each)", ["", "seconds a tick"], slowest))
+    return "\n".join([*told, f"All within the goal: {within}.\n"])
 
 
 def _took(home: Path, words: tuple[str, ...]) -> float:
