@@ -72,7 +72,7 @@ class Runner:
 
 
 @contextmanager
-def runner() -> Iterator[Runner]:
+def runner(name: str = WORKFLOW) -> Iterator[Runner]:
     context = prepare()
     from pipeline_project.container.night import OpenedSources, open_ledger
     from pipeline_project.definitions import build_definitions
@@ -80,7 +80,7 @@ def runner() -> Iterator[Runner]:
     definitions = build_definitions(os.environ)
     with dagster_instance(context) as instance:
         sources, ledger = OpenedSources(context.settings), open_ledger(context.settings)
-        yield Runner(NightRunner(workflow(WORKFLOW), definitions, instance, sources, ledger))
+        yield Runner(NightRunner(workflow(name), definitions, instance, sources, ledger))
 
 
 def sample(first: str, last: str, cases: int) -> dict[str, Any]:
@@ -141,11 +141,11 @@ def bare(keep: str) -> dict[str, Any]:
     return answer
 
 
-def growth(first: str, last: str) -> dict[str, Any]:
-    """Night after night in one process: what each took, read from the lake and held in memory."""
+def growth(first: str, last: str, named: str) -> dict[str, Any]:
+    """Night after night of a workflow in one process: what each took, read from the lake and held in memory."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     nights: list[dict[str, Any]] = []
-    with runner() as own, counted() as counts:
+    with runner(named) as own, counted() as counts:
         server, rows = ServerTime.of(settings()), 0
         for number in range((end - start).days + 1):
             day = start + timedelta(days=number)
@@ -153,7 +153,7 @@ def growth(first: str, last: str) -> dict[str, Any]:
             read, rows = counts["rows read from the lake"] - rows, counts["rows read from the lake"]
             held = psutil.Process().memory_info().rss
             trained = bool(took.pop("calls").get("training"))
-            nights.append({**took, "rows": read, "held": held, "trained": trained, "cases": _cases(str(day))})
+            nights.append({**took, "rows": read, "held": held, "trained": trained})
     return {"nights": nights}
 
 

@@ -36,7 +36,9 @@ def report() -> str:
     told = [table(f"Commands, best of {BEST_OF}", ["", "seconds", "goal"], rows)]
     slowest = sorted(ticks.items(), key=lambda tick: -tick[1])[:SLOWEST]
     within = verdict(all(seconds <= TICK for seconds in ticks.values()))
-    told.append(table(f"The slowest of {len(ticks)} sensors (goal ≤ {TICK:.0f} s each)", ["", "seconds a tick"], slowest))
+    told.append(
+        table(f"The slowest of {len(ticks)} sensors (goal ≤ {TICK:.0f} s each)", ["", "seconds a tick"], slowest)
+    )
     return "\n".join([*told, f"All within the goal: {within}.\n"])
 
 

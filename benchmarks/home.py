@@ -16,6 +16,8 @@ from typing import Any
 from pipeline_project.settings import Settings
 from resources.postgres.embedded import EmbeddedServer
 
+#: Where a home has workflows of its own.
+OWN = "workflows"
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -35,9 +37,10 @@ def bench_home() -> Iterator[Path]:
 
 
 def environ(home: Path | None = None) -> dict[str, str]:
-    """This process's variables without the user's databases, lakes and workflows."""
+    """This process's variables without the user's databases, lakes and workflows; a home's own folder of workflows."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "DAGSTER_"))}
-    return {**mine, "PIPELINE_HOME": str(home)} if home else mine
+    own = {"PIPELINE_WORKFLOWS": str(home / OWN)} if home and (home / OWN).is_dir() else {}
+    return {**mine, **own, "PIPELINE_HOME": str(home)} if home else mine
 
 
 def measured(home: Path, what: str, **given: Any) -> dict[str, Any]:
