@@ -177,6 +177,24 @@ def test_databases_do_not_show_their_passwords() -> None:
     assert "secret" not in repr(postgres.Databases("a:secret@", "b:secret@", "c:secret@"))
 
 
+def test_a_connection_is_tried_only_after_it_lay_idle_for_long(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = postgres.pooled_engine(postgres_server, 3)
+    tried: list[int] = []
+    ping = engine.dialect.do_ping
+    monkeypatch.setattr(engine.dialect, "do_ping", lambda connection: tried.append(1) or ping(connection))
+    for _ in range(5):
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    assert not tried
+    monkeypatch.setattr(postgres, "TRUSTED_SECONDS", 0)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    assert tried == [1]
+    engine.dispose()
+
+
 def test_a_pool_keeps_its_connections_and_replaces_dead_ones(postgres_server: str) -> None:
     engine = postgres.pooled_engine(postgres_server, 2)
     assert engine is postgres.pooled_engine(postgres_server, 2) and engine.hide_parameters

@@ -3,16 +3,19 @@ from __future__ import annotations
 import stat
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from pipeline_project.domain.core.errors import KeysUnusable, SealBroken
 from pipeline_project.domain.privacy.seal import NOBODY, is_sealed
+from resources.keys.masters import Masters
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.privacy.keyring import PostgresKeyring
 from resources.postgres.databases import engine_of
+from resources.postgres.locks import SUBJECT_KEYS
 
 
 @pytest.fixture
@@ -121,6 +124,58 @@ def test_a_new_master_wraps_everything_and_changes_no_token(ring: PostgresKeyrin
     with engine.begin() as connection:
         of_new = connection.scalar(text("SELECT master FROM subject_keys WHERE pseudonym = :name"), {"name": new})
     assert of_new == 3
+
+
+class Turned(Masters):
+    """Masters that are turned and destroyed just before a file is read; they look at the lock before one wraps."""
+
+    def __init__(self, folder: Path, turn: Callable[[], object], locked: Callable[[], bool]) -> None:
+        super().__init__(folder)
+        object.__setattr__(self, "turns", [turn])
+        object.__setattr__(self, "locked", locked)
+        object.__setattr__(self, "seen", [])
+
+    def key(self, number: int) -> bytes:
+        if self.turns:  # type: ignore[attr-defined]
+            self.turns.pop()()  # type: ignore[attr-defined]
+        return super().key(number)
+
+    def newest(self, may_make: bool) -> tuple[int, bytes]:
+        self.seen.append(self.locked())  # type: ignore[attr-defined]
+        return super().newest(may_make)
+
+
+def test_a_master_destroyed_between_its_row_and_its_file_is_looked_for_again(
+    ring: PostgresKeyring, engine: Engine
+) -> None:
+    tokens = ring.seal(ring.pseudonyms(["C-1"]), "message", ["a"])
+    turner = PostgresKeyring(engine, ring.masters.folder)
+    ring.masters = Turned(ring.masters.folder, lambda: turner.rotate(destroy=True), lambda: True)
+    assert ring.open(tokens) == ["a"]
+    assert ring.masters.numbers() == [2]
+
+
+def test_no_master_may_go_while_it_wraps_a_new_key(ring: PostgresKeyring, engine: Engine) -> None:
+    ring.pseudonyms(["C-1"])
+
+    def held() -> bool:
+        with engine.begin() as other:
+            return not other.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": SUBJECT_KEYS.key})
+
+    ring.masters = Turned(ring.masters.folder, lambda: None, held)
+    ring.pseudonyms(["C-2"])
+    assert ring.masters.seen == [True]  # type: ignore[attr-defined]
+
+
+def test_columns_are_opened_with_one_look(ring: PostgresKeyring, engine: Engine) -> None:
+    names = ring.pseudonyms(["C-1", "C-2"])
+    tokens = ring.seal_columns(names, {"message": ["a", "b"], "email": ["c", None]})
+    sent: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *of: sent.append(of[2]))
+    assert ring.open_columns(tokens) == {"message": ["a", "b"], "email": ["c", None]}
+    assert len(sent) == 1
+    with pytest.raises(SealBroken, match="under email"):
+        ring.open_columns({"message": tokens["message"], "email": tokens["message"]})
 
 
 def test_lost_or_wrong_keys_are_never_made_anew(ring: PostgresKeyring, engine: Engine, tmp_path: Path) -> None:
