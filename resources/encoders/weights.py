@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pipeline_project.domain.core.devices import torch_device_name
 from pipeline_project.domain.core.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -100,22 +101,10 @@ def json_of(folder: Path, name: str) -> dict[str, Any]:
 
 
 def torch_device(name: str) -> torch.device:
-    """The device that the configuration names.
-
-    Raises:
-        ModelUnavailable: cuda is asked for and there is none; the message says what to do.
-    """
+    """The device that the configuration names; errors as for `torch_device_name`."""
     import torch
 
-    if name.split(":")[0] not in ("cpu", "cuda"):
-        raise ModelUnavailable(f"PIPELINE_DEVICE is {name!r}; write cpu or cuda")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        build = "this torch is built without CUDA" if torch.version.cuda is None else "the driver shows no GPU"
-        raise ModelUnavailable(
-            f"PIPELINE_DEVICE is {name} but {build}. Set PIPELINE_DEVICE=cpu, or install the CUDA build of torch "
-            f"{torch.__version__.split('+')[0]} on a machine with an NVIDIA GPU"
-        )
-    return torch.device(name)
+    return torch.device(torch_device_name(name))
 
 
 def load_pretrained(folder: Path, device: torch.device) -> torch.nn.Module:

@@ -13,6 +13,7 @@ from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models import ESTIMATORS, Estimator
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.calibration import Calibration
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.models.out_of_distribution import OutOfDistributionDetector
 from pipeline_project.domain.models.segments import SegmentMaps, Slices
 
@@ -122,8 +123,11 @@ class TrainedModel:
         return model_files.digest(self.files())
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, files: Mapping[str, bytes], device: str = CPU) -> Self:
         """
+        Args:
+            device: where it scores, as `core.devices` takes it.
+
         Raises:
             ModelUnavailable: a file is missing, damaged or of a format that may run code when read.
         """
@@ -142,7 +146,7 @@ class TrainedModel:
         try:
             return cls(
                 estimator_name=name,
-                estimator=ESTIMATORS[name].from_files(files),
+                estimator=ESTIMATORS[name].from_files(files, device),
                 calibration=calibration,
                 ood_detector=OutOfDistributionDetector.from_parts(model_files.from_json(files, _DETECTOR), references),
                 labels=tuple(model["labels"]),
