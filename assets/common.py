@@ -49,7 +49,7 @@ CODE_VERSION = "1"
 def gpu_pool(device: str) -> str | None:
     """The pool of a step that trains or scores on a device.
 
-    None on the processor: to claim and free a slot takes twelve statements of SQL a step.
+    None on the processor: to claim a slot and let go of it takes some fifteen statements of SQL a step.
     """
     return None if device == CPU else GPU
 

@@ -1,0 +1,191 @@
+"""Packed batches give the vectors of padded ones, whatever the batches, and go on when memory is too small."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline_project.domain.core.errors import ModelUnavailable
+from resources.encoders import minilm
+from resources.encoders.batches import encode_in_batches, masked_mean
+from resources.encoders.bert import BertShape, bert
+from resources.encoders.hub import HubImageEncoder
+from resources.encoders.memory import in_halves
+from resources.encoders.minilm import MiniLmTextEncoder
+from resources.encoders.packed import Packed, PackedBert, PackedTexts, ahead, packed
+
+SHAPE, WIDTH, VOCABULARY, LONGEST = BertShape(layers=2, heads=2), 16, 40, 24
+CPU = torch.device("cpu")
+
+
+def small_bert(seed: int = 3) -> dict[str, torch.Tensor]:
+    """Weights of a BERT by transformers' names, large enough that every part of it shows in a vector."""
+    draw = torch.Generator().manual_seed(seed)
+    layer = {
+        "attention.self.query": (WIDTH, WIDTH), "attention.self.key": (WIDTH, WIDTH),
+        "attention.self.value": (WIDTH, WIDTH), "attention.output.dense": (WIDTH, WIDTH),
+        "attention.output.LayerNorm": (WIDTH,), "intermediate.dense": (4 * WIDTH, WIDTH),
+        "output.dense": (WIDTH, 4 * WIDTH), "output.LayerNorm": (WIDTH,),
+    }  # fmt: skip
+    tensors = {
+        f"embeddings.{name}.weight": torch.randn(rows, WIDTH, generator=draw)
+        for name, rows in {"word_embeddings": VOCABULARY, "position_embeddings": LONGEST, "token_type_embeddings": 2}.items()
+    }
+    shapes = {f"encoder.layer.{number}.{name}": shape for number in range(2) for name, shape in layer.items()}
+    for name, shape in {"embeddings.LayerNorm": (WIDTH,), **shapes}.items():
+        tensors[f"{name}.weight"] = torch.randn(*shape, generator=draw) * 0.4
+        tensors[f"{name}.bias"] = torch.randn(shape[0], generator=draw) * 0.4
+    return tensors
+
+
+def ids_of(count: int, seed: int = 5) -> list[list[int]]:
+    draw = np.random.default_rng(seed)
+    return [draw.integers(1, VOCABULARY, size=int(size)).tolist() for size in draw.integers(1, LONGEST + 1, count)]
+
+
+def tokenize(texts: Sequence[str]) -> list[list[int]]:
+    return [[int(word) for word in text.split()] for text in texts]
+
+
+def padded_vectors(ids: Sequence[Sequence[int]]) -> np.ndarray:
+    def forward(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return masked_mean(bert(small_bert(), SHAPE, tokens, mask), mask)
+
+    return encode_in_batches(ids, 100, 0, CPU, forward, WIDTH)
+
+
+def packed_texts(forward: Any = None, **given: Any) -> PackedTexts:
+    model = PackedBert(small_bert(), SHAPE, CPU, torch.float32)
+    return PackedTexts(tokenize, forward or model, model.dimension, **given)
+
+
+def texts_of(ids: Sequence[Sequence[int]]) -> list[str]:
+    return [" ".join(map(str, text)) for text in ids]
+
+
+@pytest.mark.parametrize(("tokens", "texts_at_once"), [(50, 7), (1000, 60), (LONGEST - 20, 60)])
+def test_packed_and_padded_batches_give_the_same_vectors_in_the_order_given(tokens: int, texts_at_once: int) -> None:
+    ids = ids_of(60)
+    made = packed_texts(tokens=tokens, texts_at_once=texts_at_once).encode(texts_of(ids))
+    assert (made * padded_vectors(ids)).sum(axis=1).min() > 0.99999
+
+
+def test_minilm_packed_is_minilm_padded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minilm, "has_bfloat16_units", lambda: False)
+    encoder = MiniLmTextEncoder()
+    texts = ["Seam torn.", "x", "The colour is not that of the photo, I want my money back.", "late " * 90]
+    expected = encoder.encode(texts)
+    for dtype, limit in ((torch.float32, 0.999999), (torch.float16, 0.99999)):
+        model = PackedBert(encoder._tensors, minilm._SHAPE, CPU, dtype)
+        made = PackedTexts(encoder._tokenized, model, 384).encode(texts)
+        assert (made * expected).sum(axis=1).min() > limit
+
+
+def test_a_gpu_gets_packed_batches_in_half_precision_and_a_version_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as it can be tried without one: what names the device is asked, and the tensors stay on the processor."""
+    monkeypatch.setattr(minilm, "torch_device_name", lambda name: "cuda" if name == "auto" else name)
+    monkeypatch.setattr(minilm, "torch_device", lambda name: CPU)
+    encoder, plain = MiniLmTextEncoder(device="auto"), MiniLmTextEncoder()
+    assert encoder.version.endswith("-fp16") and not plain.version.endswith("-fp16")
+    made = encoder.encode(["The seam is torn."])
+    assert encoder._packed.forward.dtype == torch.float16  # type: ignore[attr-defined]
+    assert (made * plain.encode(["The seam is torn."])).sum() > 0.999
+
+
+def test_a_batch_holds_no_more_than_its_tokens_unless_it_is_one_text() -> None:
+    ids = ids_of(80)
+    batches = list(packed(ids, 1000, 48))
+    assert all(len(batch.tokens) <= 48 for batch in batches)
+    assert sorted(text for batch in batches for text in batch.texts) == list(range(1000, 1080))
+    for batch in batches:
+        for place, text in enumerate(batch.texts):
+            alone = batch.part(place, place + 1)
+            assert alone.tokens.tolist() == ids[text - 1000] and alone.starts.tolist() == [0, len(ids[text - 1000])]
+            assert alone.places.tolist() == list(range(len(ids[text - 1000])))
+    assert [len(batch) for batch in packed([[1] * 9, [1] * 9], 0, 4)] == [1, 1]
+
+
+class Cramped:
+    """A model on a device into whose memory so many tokens fit; counts what it was given."""
+
+    def __init__(self, fits: int) -> None:
+        self.model, self.fits, self.given = PackedBert(small_bert(), SHAPE, CPU, torch.float32), fits, []
+
+    given: list[int]
+
+    def __call__(self, batch: Packed) -> torch.Tensor:
+        self.given.append(len(batch.tokens))
+        if len(batch.tokens) > self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.model(batch)
+
+
+def test_out_of_memory_halves_the_batch_and_the_ones_after_it() -> None:
+    ids, model = ids_of(60), Cramped(fits=150)
+    encoder = packed_texts(model, tokens=400, texts_at_once=20)
+    made = encoder.encode(texts_of(ids))
+    assert (made * padded_vectors(ids)).sum(axis=1).min() > 0.99999
+    failed = [tokens for tokens in model.given if tokens > 150]
+    assert failed and encoder.tokens <= 200
+    # learned from: the last chunk is not tried as large as the first one was
+    assert max(model.given[-3:]) < max(failed)
+
+
+def test_a_single_text_that_does_not_fit_says_what_to_do() -> None:
+    with pytest.raises(ModelUnavailable, match="set PIPELINE_DEVICE=cpu"):
+        packed_texts(Cramped(fits=2)).encode(["1 2 3 4"])
+
+
+def test_padded_batches_and_photos_are_halved_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def forward(items: Sequence[int]) -> np.ndarray:
+        sizes.append(len(items))
+        if len(items) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return np.array([[item] for item in items], np.float32)
+
+    assert in_halves(range(10), forward)[:, 0].tolist() == list(range(10))
+    assert sizes[:3] == [10, 5, 2]
+
+    def padded(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(forward(tokens[:, 0].tolist()))
+
+    assert encode_in_batches([[1], [2], [3], [4]], 100, 0, CPU, padded, 1).shape == (4, 1)
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(content, "PNG")
+    encoder = HubImageEncoder(weights=None)  # type: ignore[arg-type]
+    monkeypatch.setattr(HubImageEncoder, "_size", (8, 8))
+    monkeypatch.setattr(HubImageEncoder, "dimension", 1)
+    monkeypatch.setattr(HubImageEncoder, "_forward", lambda self, photos: forward([1] * len(photos)))
+    vectors, problems = encoder.encode([content.getvalue()] * 5)
+    assert vectors.shape == (5, 1) and problems == [None] * 5
+
+
+def test_the_next_texts_are_made_while_the_caller_works_and_no_more_than_so_many() -> None:
+    made: list[int] = []
+    third = threading.Event()
+
+    def make(number: int) -> int:
+        made.append(number)
+        if number == 2:
+            third.set()
+        return number * 10
+
+    results = ahead(make, range(9), most=2)
+    assert next(results) == 0
+    assert third.wait(10), "two were to be made meanwhile"
+    assert next(results) == 10 and len(made) <= 4
+    assert [*results] == [number * 10 for number in range(2, 9)]
+
+
+def test_an_error_while_tokenizing_reaches_the_caller() -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        packed_texts(texts_at_once=1).encode(["1", "no number", "2"])
