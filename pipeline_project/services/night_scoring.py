@@ -10,13 +10,13 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable, PipelineError
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.features.building import FeatureTable, build_features
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, StageKind, chosen
-from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.models.scoring import score_features
 from pipeline_project.domain.models.training import TrainedModel
 from pipeline_project.ports.lake import Lake

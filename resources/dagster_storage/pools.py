@@ -38,7 +38,9 @@ class RaceFreePools(PostgresEventLogStorage):
                     set_={"limit": sa.case((limits.using_default_limit, default), else_=limits.limit)},
                 )
             )
-            limit = connection.execute(sa.select(limits.limit).where(limits.concurrency_key == concurrency_key)).scalar()
+            limit = connection.execute(
+                sa.select(limits.limit).where(limits.concurrency_key == concurrency_key)
+            ).scalar()
             self._allocate_concurrency_slots(connection, concurrency_key, int(limit or 0))
         return True
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline_project.domain.vectors.stored import Floats, unit
-from resources.encoders.memory import in_halves
 
 if TYPE_CHECKING:
     import torch
@@ -38,20 +37,17 @@ def encode_in_batches(
     """Unit-length vectors in the order of `ids`, shape (texts, dimension), whatever the batches were."""
     import torch
 
-    def padded(batch: Sequence[int]) -> Floats:
-        longest = max(len(ids[position]) for position in batch)
-        tokens = np.full((len(batch), longest), padding, np.int64)
-        mask = np.zeros((len(batch), longest), np.int64)
-        for row, position in enumerate(batch):
-            tokens[row, : len(ids[position])] = ids[position]
-            mask[row, : len(ids[position])] = 1
-        made = forward(torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device))
-        return made.float().cpu().numpy()
-
     vectors = np.zeros((len(ids), dimension), np.float32)
     with torch.inference_mode():
         for batch in batches_by_tokens([len(text) for text in ids], budget):
-            vectors[batch] = in_halves(batch, padded)
+            longest = max(len(ids[position]) for position in batch)
+            tokens = np.full((len(batch), longest), padding, np.int64)
+            mask = np.zeros((len(batch), longest), np.int64)
+            for row, position in enumerate(batch):
+                tokens[row, : len(ids[position])] = ids[position]
+                mask[row, : len(ids[position])] = 1
+            made = forward(torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device))
+            vectors[batch] = made.float().cpu().numpy()
     return unit(vectors)
 
 

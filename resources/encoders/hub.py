@@ -13,7 +13,6 @@ from pipeline_project.domain.core.errors import ModelUnavailable, PhotoUnreadabl
 from pipeline_project.domain.intake.photo_opener import open_photo
 from pipeline_project.domain.vectors.stored import Floats, unit
 from resources.encoders.batches import encode_in_batches, masked_mean
-from resources.encoders.memory import in_halves
 from resources.encoders.weights import Weights, json_of, load_pretrained, torch_device
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class HubTextEncoder:
         weights: where the files are.
         tokens_per_batch: padded size of a batch.
         max_tokens: longer texts are cut here, markers included; never more than the model can read.
-        device: as `core.devices` takes it.
+        device: cpu or cuda.
     """
 
     def __init__(
@@ -115,7 +114,7 @@ class HubImageEncoder:
         weights: where the files are.
         batch: photos in a batch.
         max_pixels: a larger photo is refused unopened.
-        device: as `core.devices` takes it.
+        device: cpu or cuda.
     """
 
     def __init__(self, weights: Weights, batch: int = 32, max_pixels: int = 50_000_000, device: str = "cpu") -> None:
@@ -151,7 +150,7 @@ class HubImageEncoder:
                 except PhotoUnreadable as problem:
                     problems[row] = str(problem)
             if opened:
-                vectors[list(opened)] = in_halves(list(opened.values()), self._forward)
+                vectors[list(opened)] = self._forward(list(opened.values()))
         return unit(vectors), problems
 
     def _forward(self, photos: Sequence[Image]) -> Floats:

@@ -15,7 +15,7 @@ from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.vectors.stored import Floats
 from resources.encoders.batches import encode_in_batches, masked_mean
 from resources.encoders.bert import BertShape, bert
-from resources.encoders.packed import PackedBert, PackedTexts
+from resources.encoders.unpadded import UnpaddedBert, UnpaddedTexts
 from resources.encoders.weights import has_bfloat16_units, torch_device
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class MiniLmTextEncoder:
     """Sentences into 384 numbers; the encoder every workflow has without asking.
 
     Args:
-        tokens_per_batch: padded size of a batch; some 1,024 a core stay within the cache. A GPU takes packed batches.
+        tokens_per_batch: padded size of a batch; some 1,024 a core stay within the cache. A GPU takes larger ones,
+            without padding.
         max_tokens: longer texts are cut here, markers included.
         device: as `core.devices` takes it.
         folder: the files, if not those of the package.
@@ -58,6 +59,11 @@ class MiniLmTextEncoder:
     def dimension(self) -> int:
         return _DIMENSION
 
+    @property
+    def texts_at_once(self) -> int:
+        """A GPU is idle whenever a call begins and ends, so it is given many texts; they still take seconds."""
+        return 65_536 if self._on_gpu else 4_096
+
     def encode(self, texts: Sequence[str]) -> Floats:
         """Unit-length float32, shape (texts, 384), in the order given.
 
@@ -67,7 +73,7 @@ class MiniLmTextEncoder:
         if not texts:
             return np.zeros((0, _DIMENSION), np.float32)
         if self._on_gpu:
-            return self._packed.encode(texts)
+            return self._unpadded.encode(texts)
         ids = self._tokenized(texts)
         device = self._device
         tensors = self._tensors
@@ -96,12 +102,12 @@ class MiniLmTextEncoder:
         return torch_device_name(self.device) != CPU
 
     @cached_property
-    def _packed(self) -> PackedTexts:
+    def _unpadded(self) -> UnpaddedTexts:
         """On a GPU all is computed in half precision, which keeps a cosine above 0.99999 to full precision."""
         import torch
 
-        model = PackedBert(self._tensors, _SHAPE, self._device, torch.float16)
-        return PackedTexts(self._tokenized, model, _DIMENSION)
+        model = UnpaddedBert(self._tensors, _SHAPE, self._device, torch.float16)
+        return UnpaddedTexts(self._tokenized, model, _DIMENSION)
 
     def _tokenized(self, texts: Sequence[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]

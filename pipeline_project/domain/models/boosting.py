@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline_project.domain.core.devices import CPU, described, xgboost_device_name
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.features.timeline import later_share
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.columns import Columns
-from pipeline_project.domain.core.devices import CPU, described, xgboost_device_name
 from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.explanations import spoken, weighty
 from pipeline_project.domain.vectors.modalities import MODALITIES

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.core.devices import CPU
+from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.vectors.modalities import usual_dimensions
 
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.features.timeline import later_share
 from pipeline_project.domain.models import files as model_files
-from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.models.estimator import EstimatorSettings
 
 _COEFFICIENTS, _SETTINGS = "coefficients.safetensors", "logistic.json"

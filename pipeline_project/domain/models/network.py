@@ -170,9 +170,7 @@ class _Learner:
         self.torch, self.recipe, self.device = torch, recipe, device
         # of the processor on every device, so that what is drawn is the same
         self.generator = torch.Generator().manual_seed(seed)
-        self.held = {
-            name: torch.from_numpy(array.copy()).to(device).requires_grad_() for name, array in start.items()
-        }
+        self.held = {name: torch.from_numpy(array.copy()).to(device).requires_grad_() for name, array in start.items()}
         self.sums = {name: held.detach().clone() for name, held in self.held.items()}
         decayed = [held for name, held in self.held.items() if name.endswith("weight")]
         free = [held for name, held in self.held.items() if not name.endswith("weight")]

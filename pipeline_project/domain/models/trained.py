@@ -8,12 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models import ESTIMATORS, Estimator
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.calibration import Calibration
-from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.models.out_of_distribution import OutOfDistributionDetector
 from pipeline_project.domain.models.segments import SegmentMaps, Slices
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import TooFewOutcomes
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.schema import NIGHT
@@ -21,7 +22,6 @@ from pipeline_project.domain.features.timeline import delay_weights, forward_ste
 from pipeline_project.domain.measures.probabilities import all_metrics
 from pipeline_project.domain.models import ESTIMATORS, Estimator, EstimatorSettings
 from pipeline_project.domain.models.calibration import fit_calibration
-from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.models.out_of_distribution import OutOfDistributionDetector
 from pipeline_project.domain.models.search import Budget, Choices, Clock, LabelledCases, SearchResult, search
 from pipeline_project.domain.models.segments import SegmentMaps, fit_segments, slice_metrics, slices

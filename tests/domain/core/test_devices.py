@@ -48,9 +48,7 @@ def test_without_a_card(none: None) -> None:
         torch_device_name("cuda:1")
 
 
-def test_trees_stay_on_the_processor_where_xgboost_knows_no_other(
-    cards: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trees_stay_on_the_processor_where_xgboost_knows_no_other(cards: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xgboost.build_info", lambda: {"USE_CUDA": False})
     assert xgboost_device_name("cuda:1") == "cpu"
     assert described("cuda:1", "cpu") == "cpu, because this xgboost is built without CUDA"

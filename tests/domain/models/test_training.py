@@ -348,7 +348,7 @@ def test_an_unknown_estimator_is_named() -> None:
 
 
 def test_trees_are_learned_and_asked_where_the_plan_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as it can be tried without a GPU: what xgboost is told, which then learns on the processor all the same."""
+    """As far as it can be tried without a GPU: what xgboost is told, which then learns on the processor."""
     told: list[object] = []
     learn, made = xgboost.train, xgboost.Booster
 

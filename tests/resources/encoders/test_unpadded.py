@@ -1,8 +1,7 @@
-"""Packed batches give the vectors of padded ones, whatever the batches, and go on when memory is too small."""
+"""UnpaddedBatch batches give the vectors of padded ones, whatever the batches, and go on when memory is too small."""
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from pipeline_project.domain.core.errors import ModelUnavailable
 from resources.encoders import minilm
 from resources.encoders.batches import encode_in_batches, masked_mean
 from resources.encoders.bert import BertShape, bert
-from resources.encoders.hub import HubImageEncoder
-from resources.encoders.memory import in_halves
 from resources.encoders.minilm import MiniLmTextEncoder
-from resources.encoders.packed import Packed, PackedBert, PackedTexts, ahead, packed
+from resources.encoders.unpadded import UnpaddedBatch, UnpaddedBert, UnpaddedTexts, ahead, batches_without_padding
 
 SHAPE, WIDTH, VOCABULARY, LONGEST = BertShape(layers=2, heads=2), 16, 40, 24
 CPU = torch.device("cpu")
@@ -36,7 +32,11 @@ def small_bert(seed: int = 3) -> dict[str, torch.Tensor]:
     }  # fmt: skip
     tensors = {
         f"embeddings.{name}.weight": torch.randn(rows, WIDTH, generator=draw)
-        for name, rows in {"word_embeddings": VOCABULARY, "position_embeddings": LONGEST, "token_type_embeddings": 2}.items()
+        for name, rows in {
+            "word_embeddings": VOCABULARY,
+            "position_embeddings": LONGEST,
+            "token_type_embeddings": 2,
+        }.items()
     }
     shapes = {f"encoder.layer.{number}.{name}": shape for number in range(2) for name, shape in layer.items()}
     for name, shape in {"embeddings.LayerNorm": (WIDTH,), **shapes}.items():
@@ -61,9 +61,9 @@ def padded_vectors(ids: Sequence[Sequence[int]]) -> np.ndarray:
     return encode_in_batches(ids, 100, 0, CPU, forward, WIDTH)
 
 
-def packed_texts(forward: Any = None, **given: Any) -> PackedTexts:
-    model = PackedBert(small_bert(), SHAPE, CPU, torch.float32)
-    return PackedTexts(tokenize, forward or model, model.dimension, **given)
+def unpadded_texts(forward: Any = None, **given: Any) -> UnpaddedTexts:
+    model = UnpaddedBert(small_bert(), SHAPE, CPU, torch.float32)
+    return UnpaddedTexts(tokenize, forward or model, model.dimension, **given)
 
 
 def texts_of(ids: Sequence[Sequence[int]]) -> list[str]:
@@ -71,37 +71,39 @@ def texts_of(ids: Sequence[Sequence[int]]) -> list[str]:
 
 
 @pytest.mark.parametrize(("tokens", "texts_at_once"), [(50, 7), (1000, 60), (LONGEST - 20, 60)])
-def test_packed_and_padded_batches_give_the_same_vectors_in_the_order_given(tokens: int, texts_at_once: int) -> None:
+def test_unpadded_and_padded_batches_give_the_same_vectors_in_the_order_given(tokens: int, texts_at_once: int) -> None:
     ids = ids_of(60)
-    made = packed_texts(tokens=tokens, texts_at_once=texts_at_once).encode(texts_of(ids))
+    made = unpadded_texts(tokens=tokens, texts_at_once=texts_at_once).encode(texts_of(ids))
     assert (made * padded_vectors(ids)).sum(axis=1).min() > 0.99999
 
 
-def test_minilm_packed_is_minilm_padded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_minilm_unpadded_is_minilm_padded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minilm, "has_bfloat16_units", lambda: False)
     encoder = MiniLmTextEncoder()
     texts = ["Seam torn.", "x", "The colour is not that of the photo, I want my money back.", "late " * 90]
     expected = encoder.encode(texts)
     for dtype, limit in ((torch.float32, 0.999999), (torch.float16, 0.99999)):
-        model = PackedBert(encoder._tensors, minilm._SHAPE, CPU, dtype)
-        made = PackedTexts(encoder._tokenized, model, 384).encode(texts)
+        model = UnpaddedBert(encoder._tensors, minilm._SHAPE, CPU, dtype)
+        made = UnpaddedTexts(encoder._tokenized, model, 384).encode(texts)
         assert (made * expected).sum(axis=1).min() > limit
 
 
-def test_a_gpu_gets_packed_batches_in_half_precision_and_a_version_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_gets_unpadded_batches_in_half_precision_and_a_version_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As far as it can be tried without one: what names the device is asked, and the tensors stay on the processor."""
     monkeypatch.setattr(minilm, "torch_device_name", lambda name: "cuda" if name == "auto" else name)
     monkeypatch.setattr(minilm, "torch_device", lambda name: CPU)
     encoder, plain = MiniLmTextEncoder(device="auto"), MiniLmTextEncoder()
     assert encoder.version.endswith("-fp16") and not plain.version.endswith("-fp16")
     made = encoder.encode(["The seam is torn."])
-    assert encoder._packed.forward.dtype == torch.float16  # type: ignore[attr-defined]
+    assert encoder._unpadded.forward.dtype == torch.float16  # type: ignore[attr-defined]
     assert (made * plain.encode(["The seam is torn."])).sum() > 0.999
 
 
 def test_a_batch_holds_no_more_than_its_tokens_unless_it_is_one_text() -> None:
     ids = ids_of(80)
-    batches = list(packed(ids, 1000, 48))
+    batches = list(batches_without_padding(ids, 1000, 48))
     assert all(len(batch.tokens) <= 48 for batch in batches)
     assert sorted(text for batch in batches for text in batch.texts) == list(range(1000, 1080))
     for batch in batches:
@@ -109,18 +111,18 @@ def test_a_batch_holds_no_more_than_its_tokens_unless_it_is_one_text() -> None:
             alone = batch.part(place, place + 1)
             assert alone.tokens.tolist() == ids[text - 1000] and alone.starts.tolist() == [0, len(ids[text - 1000])]
             assert alone.places.tolist() == list(range(len(ids[text - 1000])))
-    assert [len(batch) for batch in packed([[1] * 9, [1] * 9], 0, 4)] == [1, 1]
+    assert [len(batch) for batch in batches_without_padding([[1] * 9, [1] * 9], 0, 4)] == [1, 1]
 
 
 class Cramped:
     """A model on a device into whose memory so many tokens fit; counts what it was given."""
 
     def __init__(self, fits: int) -> None:
-        self.model, self.fits, self.given = PackedBert(small_bert(), SHAPE, CPU, torch.float32), fits, []
+        self.model, self.fits, self.given = UnpaddedBert(small_bert(), SHAPE, CPU, torch.float32), fits, []
 
     given: list[int]
 
-    def __call__(self, batch: Packed) -> torch.Tensor:
+    def __call__(self, batch: UnpaddedBatch) -> torch.Tensor:
         self.given.append(len(batch.tokens))
         if len(batch.tokens) > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -129,7 +131,7 @@ class Cramped:
 
 def test_out_of_memory_halves_the_batch_and_the_ones_after_it() -> None:
     ids, model = ids_of(60), Cramped(fits=150)
-    encoder = packed_texts(model, tokens=400, texts_at_once=20)
+    encoder = unpadded_texts(model, tokens=400, texts_at_once=20)
     made = encoder.encode(texts_of(ids))
     assert (made * padded_vectors(ids)).sum(axis=1).min() > 0.99999
     failed = [tokens for tokens in model.given if tokens > 150]
@@ -140,33 +142,7 @@ def test_out_of_memory_halves_the_batch_and_the_ones_after_it() -> None:
 
 def test_a_single_text_that_does_not_fit_says_what_to_do() -> None:
     with pytest.raises(ModelUnavailable, match="set PIPELINE_DEVICE=cpu"):
-        packed_texts(Cramped(fits=2)).encode(["1 2 3 4"])
-
-
-def test_padded_batches_and_photos_are_halved_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-
-    def forward(items: Sequence[int]) -> np.ndarray:
-        sizes.append(len(items))
-        if len(items) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return np.array([[item] for item in items], np.float32)
-
-    assert in_halves(range(10), forward)[:, 0].tolist() == list(range(10))
-    assert sizes[:3] == [10, 5, 2]
-
-    def padded(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(forward(tokens[:, 0].tolist()))
-
-    assert encode_in_batches([[1], [2], [3], [4]], 100, 0, CPU, padded, 1).shape == (4, 1)
-    content = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(content, "PNG")
-    encoder = HubImageEncoder(weights=None)  # type: ignore[arg-type]
-    monkeypatch.setattr(HubImageEncoder, "_size", (8, 8))
-    monkeypatch.setattr(HubImageEncoder, "dimension", 1)
-    monkeypatch.setattr(HubImageEncoder, "_forward", lambda self, photos: forward([1] * len(photos)))
-    vectors, problems = encoder.encode([content.getvalue()] * 5)
-    assert vectors.shape == (5, 1) and problems == [None] * 5
+        unpadded_texts(Cramped(fits=2)).encode(["1 2 3 4"])
 
 
 def test_the_next_texts_are_made_while_the_caller_works_and_no_more_than_so_many() -> None:
@@ -188,4 +164,4 @@ def test_the_next_texts_are_made_while_the_caller_works_and_no_more_than_so_many
 
 def test_an_error_while_tokenizing_reaches_the_caller() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
-        packed_texts(texts_at_once=1).encode(["1", "no number", "2"])
+        unpadded_texts(texts_at_once=1).encode(["1", "no number", "2"])

@@ -12,18 +12,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.vectors.stored import Floats, unit
 from resources.encoders.bert import BertShape
-from resources.encoders.memory import refuse_single
 
 if TYPE_CHECKING:
     import torch
+
+    #: A weight and its bias.
+    Pair = tuple[torch.Tensor, torch.Tensor]
 
 Ints = npt.NDArray[np.int32]
 #: Token ids of each of some texts.
@@ -42,7 +45,7 @@ _FLASH = (8, 0)
 
 
 @dataclass(frozen=True)
-class Packed:
+class UnpaddedBatch:
     """Some texts in one row of tokens, the shortest first.
 
     Attributes:
@@ -68,13 +71,15 @@ class Packed:
         row = np.arange(len(self.tokens), dtype=np.int32)
         return row - np.repeat(self.starts[:-1], self.lengths)
 
-    def part(self, first: int, last: int) -> Packed:
+    def part(self, first: int, last: int) -> UnpaddedBatch:
         """The texts from `first` to before `last` alone."""
         begin, end = int(self.starts[first]), int(self.starts[last])
-        return Packed(self.texts[first:last], self.tokens[begin:end], self.starts[first : last + 1] - np.int32(begin))
+        return UnpaddedBatch(
+            self.texts[first:last], self.tokens[begin:end], self.starts[first : last + 1] - np.int32(begin)
+        )
 
 
-def packed(ids: Sequence[Sequence[int]], first: int, budget: int) -> Iterator[Packed]:
+def batches_without_padding(ids: Sequence[Sequence[int]], first: int, budget: int) -> Iterator[UnpaddedBatch]:
     """Batches of at most `budget` tokens; a text beyond it goes alone.
 
     Args:
@@ -87,7 +92,7 @@ def packed(ids: Sequence[Sequence[int]], first: int, budget: int) -> Iterator[Pa
     order = np.argsort(lengths, kind="stable")
     tokens = np.fromiter(chain.from_iterable(ids[text] for text in order), np.int32, int(lengths.sum()))
     starts = np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int32)
-    whole, begin = Packed(order + first, tokens, starts), 0
+    whole, begin = UnpaddedBatch(order + first, tokens, starts), 0
     while begin < len(whole):
         end = int(np.searchsorted(starts, starts[begin] + budget, side="right")) - 1
         end = max(end, begin + 1)
@@ -99,31 +104,39 @@ def packed(ids: Sequence[Sequence[int]], first: int, budget: int) -> Iterator[Pa
 class Layer:
     """Weights of one layer of BERT; query, key and value as one matrix, which is one product instead of three."""
 
-    together: tuple[torch.Tensor, torch.Tensor]
-    out: tuple[torch.Tensor, torch.Tensor]
-    out_norm: tuple[torch.Tensor, torch.Tensor]
-    inner: tuple[torch.Tensor, torch.Tensor]
-    outer: tuple[torch.Tensor, torch.Tensor]
-    outer_norm: tuple[torch.Tensor, torch.Tensor]
+    together: Pair
+    out: Pair
+    out_norm: Pair
+    inner: Pair
+    outer: Pair
+    outer_norm: Pair
 
 
-class PackedBert:
-    """BERT on packed texts: as `bert`, with the mean over each text's own tokens at the end.
+class UnpaddedBert:
+    """BERT on texts without padding: as `bert`, with the mean over each text's own tokens at the end.
 
     Args:
         tensors: by the names that transformers gives them.
         device, dtype: where and in which precision it computes; sums over a text are float32.
+        compiled: let torch write kernels for what comes between the products. It takes a compiler and some ten seconds
+            in each process; `python -m benchmarks.gpu` tells whether it pays.
     """
 
     def __init__(
-        self, tensors: Mapping[str, torch.Tensor], shape: BertShape, device: torch.device, dtype: torch.dtype
+        self,
+        tensors: Mapping[str, torch.Tensor],
+        shape: BertShape,
+        device: torch.device,
+        dtype: torch.dtype,
+        compiled: bool = False,
     ) -> None:
         import torch
 
+        self._rest = torch.compile(_after_attention, dynamic=True) if compiled else _after_attention
         self.shape, self.device, self.dtype = shape, device, dtype
         placed = {name: held.to(device, dtype) for name, held in tensors.items() if held.is_floating_point()}
 
-        def pair(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        def pair(name: str) -> Pair:
             return placed[f"{name}.weight"], placed[f"{name}.bias"]
 
         def layer(name: str) -> Layer:
@@ -147,33 +160,24 @@ class PackedBert:
     def dimension(self) -> int:
         return int(self._words.shape[1])
 
-    def __call__(self, batch: Packed) -> torch.Tensor:
+    def __call__(self, batch: UnpaddedBatch) -> torch.Tensor:
         """Float32 on the device, shape (texts, dimension), not of unit length; on a GPU it is not waited for."""
         import torch
 
         with torch.inference_mode():
             tokens, places, starts = (self._sent(of) for of in (batch.tokens, batch.places, batch.starts))
             hidden = self._words[tokens] + self._places[places] + self._kind
-            hidden = self._normed(hidden, self._norm)
+            hidden = _normed(hidden, self._norm, self.shape.epsilon)
             attend = self._attention(batch, starts)
             for layer in self._layers:
-                hidden = self._through(layer, hidden, attend)
+                seen = attend(torch.nn.functional.linear(hidden, *layer.together))
+                hidden = self._rest(
+                    seen, hidden, layer.out, layer.out_norm, layer.inner, layer.outer, layer.outer_norm,
+                    self.shape.epsilon,
+                )  # fmt: skip
             return torch.segment_reduce(hidden.float(), "mean", offsets=starts.long(), axis=0)
 
-    def _through(self, layer: Layer, hidden: torch.Tensor, attend: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        from torch.nn import functional
-
-        seen = attend(functional.linear(hidden, *layer.together))
-        hidden = self._normed(functional.linear(seen, *layer.out) + hidden, layer.out_norm)
-        inner = functional.gelu(functional.linear(hidden, *layer.inner))
-        return self._normed(functional.linear(inner, *layer.outer) + hidden, layer.outer_norm)
-
-    def _normed(self, hidden: torch.Tensor, norm: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        from torch.nn import functional
-
-        return functional.layer_norm(hidden, (hidden.shape[-1],), *norm, self.shape.epsilon)
-
-    def _attention(self, batch: Packed, starts: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    def _attention(self, batch: UnpaddedBatch, starts: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         """From query, key and value side by side, shape (tokens, 3 d), to what each token sees, shape (tokens, d)."""
         heads = self.shape.heads
         if has_flash_attention(self.device, self.dtype):
@@ -183,7 +187,9 @@ class PackedBert:
 
             def by_starts(together: torch.Tensor) -> torch.Tensor:
                 query, key, value = together.view(len(together), 3, heads, -1).unbind(1)
-                return varlen_attn(query, key, value, starts, starts, longest, longest).flatten(1)
+                seen = varlen_attn(query, key, value, starts, starts, longest, longest)
+                # a tuple only where more than the outcome is asked for
+                return cast("torch.Tensor", seen).flatten(1)
 
             return by_starts
         runs = _runs(batch)
@@ -201,6 +207,24 @@ class PackedBert:
         return held if self.device.type == "cpu" else held.pin_memory().to(self.device, non_blocking=True)
 
 
+def _after_attention(
+    seen: torch.Tensor, hidden: torch.Tensor, out: Pair, out_norm: Pair, inner: Pair, outer: Pair, outer_norm: Pair,
+    epsilon: float,
+) -> torch.Tensor:  # fmt: skip
+    """A layer from what its tokens have seen on; of tensors alone, so that it is compiled once for all layers."""
+    from torch.nn import functional
+
+    hidden = _normed(functional.linear(seen, *out) + hidden, out_norm, epsilon)
+    wide = functional.gelu(functional.linear(hidden, *inner))
+    return _normed(functional.linear(wide, *outer) + hidden, outer_norm, epsilon)
+
+
+def _normed(hidden: torch.Tensor, norm: Pair, epsilon: float) -> torch.Tensor:
+    from torch.nn import functional
+
+    return functional.layer_norm(hidden, (hidden.shape[-1],), *norm, epsilon)
+
+
 def has_flash_attention(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether attention by cumulative lengths runs there: half precision on a card of the last years."""
     import torch
@@ -210,14 +234,11 @@ def has_flash_attention(device: torch.device, dtype: torch.dtype) -> bool:
     return torch.cuda.get_device_capability(device) >= _FLASH
 
 
-def _runs(batch: Packed) -> list[tuple[int, int, int]]:
+def _runs(batch: UnpaddedBatch) -> list[tuple[int, int, int]]:
     """Stretches of texts of one length: where each begins and ends in the row, and that length."""
     lengths = batch.lengths
     edges = [0, *(np.flatnonzero(np.diff(lengths)) + 1).tolist(), len(lengths)]
-    return [
-        (int(batch.starts[first]), int(batch.starts[last]), int(lengths[first]))
-        for first, last in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [(int(batch.starts[first]), int(batch.starts[last]), int(lengths[first])) for first, last in pairwise(edges)]
 
 
 def _alike(together: torch.Tensor, runs: Sequence[tuple[int, int, int]], heads: int) -> torch.Tensor:
@@ -235,21 +256,21 @@ def _alike(together: torch.Tensor, runs: Sequence[tuple[int, int, int]], heads: 
 
 
 @dataclass
-class PackedTexts:
-    """Encodes texts in packed batches, the host and the device at work at the same time.
+class UnpaddedTexts:
+    """Encodes texts in batches without padding, the host and the device at work at the same time.
 
     Attributes:
         tokenize: token ids of some texts, cut at the length that the model reads; it may use every core.
-        forward: as `PackedBert`.
+        forward: as `UnpaddedBert`.
         tokens: of a batch; halved for good when the device's memory was too small for it.
     """
 
     tokenize: Tokenize
-    forward: Callable[[Packed], torch.Tensor]
+    forward: Callable[[UnpaddedBatch], torch.Tensor]
     dimension: int
     tokens: int = TOKENS
     texts_at_once: int = TEXTS_AT_ONCE
-    _under_way: deque[tuple[Packed, torch.Tensor, torch.cuda.Event | None]] = field(default_factory=deque)
+    _under_way: deque[tuple[UnpaddedBatch, torch.Tensor, torch.cuda.Event | None]] = field(default_factory=deque)
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """Unit-length float32, shape (texts, dimension), in the order given.
@@ -262,13 +283,13 @@ class PackedTexts:
         for first, ids in zip(
             firsts, ahead(lambda first: self.tokenize(texts[first : first + self.texts_at_once]), firsts), strict=True
         ):
-            for batch in packed(ids, first, self.tokens):
+            for batch in batches_without_padding(ids, first, self.tokens):
                 self._begin(batch)
                 self._collect(vectors, UNDER_WAY)
         self._collect(vectors, 0)
         return unit(vectors)
 
-    def _begin(self, batch: Packed) -> None:
+    def _begin(self, batch: UnpaddedBatch) -> None:
         """Has a batch computed, in halves where it is too large."""
         import torch
 
@@ -277,7 +298,11 @@ class PackedTexts:
             self._under_way.append((batch, *_on_the_way_back(made)))
             return
         except torch.OutOfMemoryError as error:
-            refuse_single(len(batch), error)
+            if len(batch) == 1:
+                raise ModelUnavailable(
+                    "the GPU has too little free memory for a single text; end what else runs on it, or set "
+                    "PIPELINE_DEVICE=cpu"
+                ) from error
         # outside of the handler, whose traceback would keep the tensors of the first try alive
         torch.cuda.empty_cache()
         self.tokens = min(self.tokens, max(1, len(batch.tokens) // 2))
@@ -302,7 +327,7 @@ def _on_the_way_back(made: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event
         return made, None
     held = torch.empty(made.shape, dtype=made.dtype, pin_memory=True)
     held.copy_(made, non_blocking=True)
-    arrived = torch.cuda.Event()
+    arrived: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
     arrived.record()
     return held, arrived
 
