@@ -301,7 +301,6 @@ def _peer_rate(bench: Bench, some: Sequence[str]) -> float:
     model = SentenceTransformer(str(bench.folder), device=str(bench.device))
     if bench.on_gpu:
         model = model.half()
-    model.max_seq_length = 256
     model.encode(list(some[:100]))
     return len(some) / bench.seconds(lambda: model.encode(list(some)))
 

@@ -154,7 +154,7 @@ def _quiet_torch(device: str) -> Iterator[Any]:
 
 
 @dataclass(frozen=True)
-class _Placed:
+class _LessonTensors:
     """A lesson as tensors on a device; `weight` is one on average."""
 
     dense: Mapping[str, torch.Tensor]
@@ -185,20 +185,20 @@ class _Learner:
         """The moving average of the weights, which is steadier than where the last batch left them."""
         return {name: held.cpu().numpy().copy() for name, held in self.sums.items()}
 
-    def placed(self, lesson: Lesson) -> _Placed:
+    def placed(self, lesson: Lesson) -> _LessonTensors:
         """A lesson on the device, where every epoch finds it."""
 
         def there(array: np.ndarray) -> torch.Tensor:
             return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-        return _Placed(
+        return _LessonTensors(
             {kind: there(part.astype(np.float32)) for kind, part in lesson.batch.dense.items()},
             there(lesson.batch.codes),
             there(lesson.y),
             there((lesson.weight / lesson.weight.mean()).astype(np.float32)),
         )
 
-    def epoch(self, lesson: _Placed) -> None:
+    def epoch(self, lesson: _LessonTensors) -> None:
         torch = self.torch
         order = torch.randperm(len(lesson.y), generator=self.generator).to(self.device)
         for rows in torch.tensor_split(order, max(1, round(len(order) / _BATCH))):
