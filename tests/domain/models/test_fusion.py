@@ -243,3 +243,6 @@ def test_a_network_learns_and_tells_on_the_device_of_its_settings(monkeypatch: p
     back = FusionNetwork.from_files(model.files(), "cuda")
     np.testing.assert_allclose(back.probabilities(table), FusionNetwork.from_files(model.files()).probabilities(table))
     assert asked == ["cuda", "cpu"]
+    asked.clear()
+    assert back.reasons(table, back.probabilities(table), 3) == model.reasons(table, model.probabilities(table), 3)
+    assert asked == ["cuda", "cuda", "cuda:1", "cuda:1"]
