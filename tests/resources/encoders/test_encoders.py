@@ -52,7 +52,7 @@ def test_making_an_encoder_and_asking_its_version_imports_nothing_heavy():
 
 
 def test_versions_name_what_a_vector_depends_on():
-    named = text_encoder("all-minilm-l6-v2").version.removesuffix("-bf16")
+    named = text_encoder("all-minilm-l6-v2").version.removesuffix("-torch-bf16")
     assert named == "all-minilm-l6-v2-53aa51172d14-t256"
     assert text_encoder("all-minilm-l6-v2", max_tokens=64).version != text_encoder("all-minilm-l6-v2").version
     assert text_encoder("all-minilm-l6-v2", tokens_per_batch=99).version == text_encoder("all-minilm-l6-v2").version
