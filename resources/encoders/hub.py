@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,7 +243,7 @@ class HubImageEncoder:
 
         place = torch_device(device)
         model = load_pretrained(self._folder, place)
-        features = narrowed(lambda pixels: _features(model, pixels), precision, place)
+        features = narrowed(partial(_features, model), precision, place)
 
         def forward(inputs: Inputs) -> Floats:
             with torch.inference_mode():

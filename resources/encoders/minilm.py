@@ -90,7 +90,6 @@ class MiniLmTextEncoder:
             in_torch=self._in_torch,
             graph=self._graph,
             samples=lambda: sample_batches(self._ids, _PADDING),
-            precisions=(Precision.FP32, Precision.BF16, Precision.INT8),
         )
         return prepared(network, self.arithmetic, self.choice, self.device)
 

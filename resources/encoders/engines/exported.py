@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,22 +38,35 @@ def onnx_of(
     import torch
 
     axes = {name: {axis: f"axis{axis}" for axis in free} for name in names}
-    file = io.BytesIO()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():
-            # The exporter that needs no further packages is called legacy; what it warns of (branches on values) is
-            # what the comparison at first use would show.
-            warnings.simplefilter("ignore")
+        with _quietly() as folder, torch.inference_mode():
+            file = folder / "graph.onnx"
             torch.onnx.export(
                 module.eval(), tuple(example), file, dynamo=False, input_names=list(names), output_names=["vectors"],
                 dynamic_axes=axes, opset_version=_OPSET,
             )  # fmt: skip
+            return file.read_bytes()
     except (RuntimeError, TypeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:
         raise ModelUnavailable(
-            f"torch cannot export this encoder for other engines ({type(error).__name__}: {str(error)[:200]}); write "
+            f"torch cannot export this encoder for other engines ({type(error).__name__}: {in_a_line(error)}); write "
             "`engine: torch`, or leave `engine` out"
         ) from error
-    return file.getvalue()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[Path]:
+    """A folder for a file, in which nothing is said.
+
+    The exporter that needs no further packages is called legacy; what it warns of (branches on values) is what the
+    comparison at first use would show, and what it prints of a graph is in its exception.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield Path(folder)
 
 
 def kept_graph(folder: Path | None, identity: str, make: Callable[[], bytes]) -> bytes:
@@ -70,10 +84,13 @@ def kept_graph(folder: Path | None, identity: str, make: Callable[[], bytes]) ->
     return graph
 
 
+def in_a_line(error: Exception) -> str:
+    """The beginning of what an engine says, some of whom say pages."""
+    return " ".join(str(error).split())[:200]
+
+
 def safe_name(identity: str) -> str:
     """An identity as part of a file's name."""
-    import hashlib
-
     return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 

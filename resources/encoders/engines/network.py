@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +46,12 @@ class Network:
         in_torch: the forward pass of torch in these numbers on this device.
         graph: the same in full precision as an ONNX file. Raises ModelUnavailable where there is none.
         samples: fixed batches, padding included, on which engines are compared.
-        precisions: of torch on a CPU, beside fp32.
     """
 
     identity: str
     in_torch: Callable[[Precision, str], Forward]
     graph: Callable[[], bytes]
     samples: Callable[[], Sequence[Inputs]]
-    precisions: tuple[Precision, ...] = field(default=(Precision.FP32, Precision.BF16))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.vectors.stored import Floats
+from resources.encoders.engines.exported import in_a_line
 from resources.encoders.engines.network import Forward, Inputs
 
 #: Errors and worse: what its optimizer leaves out is no news.
@@ -26,7 +27,7 @@ def onnxruntime_forward(graph: bytes) -> Forward:
     except Exception as error:
         raise ModelUnavailable(
             f"ONNX Runtime {onnxruntime.__version__} cannot run this encoder ({type(error).__name__}: "
-            f"{str(error)[:200]}); write `engine: torch`"
+            f"{in_a_line(error)}); write `engine: torch`"
         ) from error
     names = [declared.name for declared in session.get_inputs()]
 

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.vectors.engines import Precision
 from pipeline_project.domain.vectors.stored import Floats
+from resources.encoders.engines.exported import in_a_line
 from resources.encoders.engines.network import Forward, Inputs
 
 _HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
@@ -32,7 +33,7 @@ def openvino_forward(graph: bytes, precision: Precision, workers: int) -> Forwar
         model = core.compile_model(core.read_model(graph), "CPU", settings)
     except RuntimeError as error:
         raise ModelUnavailable(
-            f"OpenVINO {openvino.__version__} cannot run this encoder ({str(error)[:200]}); write `engine: torch`"
+            f"OpenVINO {openvino.__version__} cannot run this encoder ({in_a_line(error)}); write `engine: torch`"
         ) from error
     own = threading.local()
 
