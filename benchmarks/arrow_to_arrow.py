@@ -5,6 +5,7 @@ Workers are warm: the clock starts with the first batch that any of them is give
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import time
@@ -23,7 +24,7 @@ from resources.encoders.engines.machine import cores, has_bfloat16_units
 
 DIMENSION = 384
 #: Texts that a worker of the peers is given at once.
-BATCH = 512
+BATCH = 256
 GOAL = 1.5
 
 
@@ -101,20 +102,17 @@ def _ray(given: pa.Table) -> float:
         "RAY_AUTH_MODE": "disabled",
         "RAY_DISABLE_IMPORT_WARNING": "1",
     }
-    ray.init(num_cpus=cores(), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=cores(), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         with tempfile.TemporaryDirectory() as notes:
-            # a block for each worker is the least that keeps both busy; a few let neither wait for the other
-            made = (
-                ray.data.from_arrow(given)
-                .repartition(4 * cores())
-                .map_batches(
-                    RayModel,
-                    fn_constructor_args=(notes,),
-                    batch_format="pyarrow",
-                    batch_size=BATCH,
-                    concurrency=cores(),
-                )
+            # blocks of a batch each: Ray Data itself would need a core to cut them, and the workers have both
+            blocks = [given.slice(start, BATCH) for start in range(0, given.num_rows, BATCH)]
+            made = ray.data.from_arrow(blocks).map_batches(
+                RayModel,
+                fn_constructor_args=(notes,),
+                batch_format="pyarrow",
+                batch_size=BATCH,
+                compute=ray.data.ActorPoolStrategy(size=cores()),
             )
             rows = sum(block.num_rows for block in ray.get(made.to_arrow_refs()))
             return _seconds(_first(notes), rows, given)

@@ -34,7 +34,7 @@ from resources.encoders.engines.machine import ONEDNN_LIMIT, has_bfloat16_units
 PEER = "sentence-transformers"
 #: The newest instructions of oneDNN without bfloat16.
 WITHOUT_UNITS = {ONEDNN_LIMIT: "AVX512_CORE_VNNI"}
-GOALS = {"fp32": 1.9, "bf16": 4.5}
+GOALS = {"fp32": 1.9, "bf16": 4.5, "int8": 5.0}
 COLUMNS = ["", "texts/s", "times the peer", "of processor time", "least cosine", "mean cosine", "goal"]
 
 
@@ -161,7 +161,8 @@ def _engines(installed: bool) -> list[str]:
 
 
 def _precisions(engine: str) -> list[str]:
-    return ["fp32", *(["bf16"] if has_bfloat16_units() and engine != "onnxruntime" else [])]
+    narrow = ["bf16"] if has_bfloat16_units() and engine != "onnxruntime" else []
+    return ["fp32", *narrow, *(["int8"] if engine == "openvino" else [])]
 
 
 def peer_encode() -> Callable[[list[str]], np.ndarray]:

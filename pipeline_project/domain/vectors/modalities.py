@@ -30,8 +30,8 @@ _Precision = Annotated[
     Precision,
     Field(
         description="The numbers that are multiplied. `auto` is `fp32`, and of the encoder that comes with the package "
-        "`bf16` where the processor has units for it. `int8` is never chosen by itself; `fp16` needs a GPU. Name one "
-        "where the same home is used on several kinds of machines."
+        "`bf16` where the processor has units for it. `int8` is OpenVINO's and never chosen by itself; `fp16` needs a "
+        "GPU. Name engine and precision where the same home is used on several kinds of machines."
     ),
 ]
 _LeastCosine = Annotated[

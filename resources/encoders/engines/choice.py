@@ -12,7 +12,7 @@ from resources.encoders.engines.network import EngineChoice
 _ON_CPU = {
     Engine.TORCH: (Precision.FP32, Precision.BF16),
     Engine.ONNXRUNTIME: (Precision.FP32,),
-    Engine.OPENVINO: (Precision.FP32, Precision.BF16),
+    Engine.OPENVINO: (Precision.FP32, Precision.BF16, Precision.INT8),
 }
 _ON_GPU = {Engine.TORCH: (Precision.FP32, Precision.BF16, Precision.FP16)}
 #: The extra of this package that brings an engine.
@@ -31,8 +31,10 @@ def chosen(choice: EngineChoice, device: str, narrow: bool = False) -> Arithmeti
     Raises:
         ValueError: the engine does not compute in that precision on that device; the message says in which it does.
     """
-    engine = Engine.TORCH if choice.engine is Engine.AUTO else choice.engine
     on_gpu = device.startswith("cuda")
+    # the one engine that has int8, where nobody says which
+    usual = Engine.OPENVINO if choice.precision is Precision.INT8 and not on_gpu else Engine.TORCH
+    engine = usual if choice.engine is Engine.AUTO else choice.engine
     possible = (_ON_GPU if on_gpu else _ON_CPU).get(engine)
     if possible is None:
         raise ValueError(f"engine {engine} computes on processors; write `engine: torch`, or set PIPELINE_DEVICE=cpu")

@@ -86,6 +86,7 @@ def test_auto_is_torch_in_what_the_chip_has_units_for_whatever_is_installed(monk
     ("engine", "precision", "device", "says"),
     [
         ("onnxruntime", "bf16", "cpu", "write `precision:` auto, fp32"),
+        ("torch", "int8", "cpu", "write `precision:` auto, fp32, bf16"),
         ("torch", "fp16", "cpu", "does not compute in fp16 on a processor"),
         ("auto", "int8", "cuda", "does not compute in int8 on a GPU"),
         ("openvino", "auto", "cuda", "set PIPELINE_DEVICE=cpu"),
@@ -104,11 +105,11 @@ def test_engine_and_precision_are_part_of_the_version_and_vectors_of_the_exact_o
         (engine, precision): text_encoder("all-minilm-l6-v2", choice=EngineChoice(engine, precision)).version
         for engine, precision in (
             (Engine.AUTO, Precision.FP32), (Engine.AUTO, Precision.AUTO), (Engine.ONNXRUNTIME, Precision.AUTO),
-            (Engine.OPENVINO, Precision.FP32), (Engine.OPENVINO, Precision.BF16),
+            (Engine.OPENVINO, Precision.FP32), (Engine.OPENVINO, Precision.BF16), (Engine.AUTO, Precision.INT8),
         )
     }  # fmt: skip
     bare = "all-minilm-l6-v2-53aa51172d14-t256"
-    suffixes = ["", "-torch-bf16", "-onnxruntime-fp32", "-openvino-fp32", "-openvino-bf16"]
+    suffixes = ["", "-torch-bf16", "-onnxruntime-fp32", "-openvino-fp32", "-openvino-bf16", "-openvino-int8"]
     assert list(versions.values()) == [f"{bare}{suffix}" for suffix in suffixes]
     # what a spec leaves open changes no step's code version
     assert asked(Engine.AUTO, Precision.AUTO) == "" and asked(Engine.TORCH, Precision.FP32) == " torch fp32"
@@ -140,7 +141,12 @@ def test_an_engine_that_is_not_installed_says_how_to_install_it(tiny_bert, monke
 
 @pytest.mark.parametrize(
     ("engine", "precision", "least"),
-    [("torch", "bf16", 0.9999), ("onnxruntime", "fp32", 0.999999), ("openvino", "fp32", 0.999999)],
+    [
+        ("torch", "bf16", 0.9999),
+        ("onnxruntime", "fp32", 0.999999),
+        ("openvino", "fp32", 0.999999),
+        ("auto", "int8", 0.993),
+    ],
 )
 def test_every_engine_gives_the_vectors_of_full_precision(kept, engine, precision, least):
     exact = MiniLmTextEncoder(choice=EngineChoice(Engine.TORCH, Precision.FP32))
