@@ -12,6 +12,7 @@ from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.deciding.decisions import unscored
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels
+from pipeline_project.domain.vectors.engines import asked
 from pipeline_project.domain.vectors.modalities import MODALITIES, file_modalities
 from pipeline_project.partitions import window
 from pipeline_project.ports.encoders import Encoders
@@ -27,7 +28,9 @@ from pipeline_project.spec import WorkflowSpec
 
 def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """One vector per admitted case and kind, computed in batches on the GPU pool."""
-    encoders_named = "+".join(terms.encoder for terms in spec.encoders.values())
+    encoders_named = "+".join(
+        f"{terms.encoder}{asked(terms.engine, terms.precision)}" for terms in spec.encoders.values()
+    )
 
     @dg.asset(
         key=key(spec, "embeddings"),

@@ -63,6 +63,11 @@ class Settings:
             if getattr(self, name) == Path():
                 object.__setattr__(self, name, self.home / name.removesuffix("_folder"))
 
+    @property
+    def engines_folder(self) -> Path:
+        """Where encoders keep exported graphs and what comparisons of engines came to; it may go at any time."""
+        return self.home / "engines"
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """The settings in an environment; an empty variable counts as unset, a relative path starts here.

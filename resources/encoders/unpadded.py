@@ -332,6 +332,20 @@ def _on_the_way_back(made: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event
     return held, arrived
 
 
+def of_padded(model: UnpaddedBert) -> Callable[[Sequence[npt.NDArray[np.generic]]], Floats]:
+    """The model for token ids and a mask of shape (texts, longest), as engines are compared: unit-length vectors."""
+
+    def forward(inputs: Sequence[npt.NDArray[np.generic]]) -> Floats:
+        tokens, mask = inputs
+        ids = [row[: int(length)].tolist() for row, length in zip(tokens, mask.sum(axis=1), strict=True)]
+        vectors = np.zeros((len(ids), model.dimension), np.float32)
+        for batch in batches_without_padding(ids, 0, tokens.size):
+            vectors[batch.texts] = model(batch).cpu().numpy()
+        return unit(vectors)
+
+    return forward
+
+
 def ahead(make: Callable[[T], R], given: Sequence[T], most: int = CHUNKS_AHEAD) -> Iterator[R]:
     """`make` of each, in order, made by another thread while the caller works on those before; at most so many wait."""
     with ThreadPoolExecutor(1, "tokens") as thread:

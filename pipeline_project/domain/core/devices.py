@@ -50,6 +50,11 @@ def torch_device_name(name: str) -> str:
     return name
 
 
+def settled(name: str) -> str:
+    """What `auto` stands for here; any other name as it is, whether there is such a device or not."""
+    return torch_device_name(name) if name == AUTO else name
+
+
 def xgboost_device_name(name: str) -> str:
     """As `torch_device_name`; the processor also where this xgboost is built without CUDA, which takes nothing but
     time: trees learned on either are read by both, and a training says where it was."""

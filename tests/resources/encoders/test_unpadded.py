@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline_project.domain.core import devices
 from pipeline_project.domain.core.errors import ModelUnavailable
-from resources.encoders import minilm
-from resources.encoders.batches import encode_in_batches, masked_mean
+from pipeline_project.domain.vectors.engines import Precision
+from pipeline_project.domain.vectors.stored import unit
+from resources.encoders import minilm, text_encoder
+from resources.encoders.batches import masked_mean
 from resources.encoders.bert import BertShape, bert
+from resources.encoders.engines import EngineChoice
 from resources.encoders.minilm import MiniLmTextEncoder
 from resources.encoders.unpadded import UnpaddedBatch, UnpaddedBert, UnpaddedTexts, ahead, batches_without_padding
 
@@ -55,10 +59,10 @@ def tokenize(texts: Sequence[str]) -> list[list[int]]:
 
 
 def padded_vectors(ids: Sequence[Sequence[int]]) -> np.ndarray:
-    def forward(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return masked_mean(bert(small_bert(), SHAPE, tokens, mask), mask)
-
-    return encode_in_batches(ids, 100, 0, CPU, forward, WIDTH)
+    lengths = torch.tensor([len(text) for text in ids])
+    mask = (torch.arange(LONGEST)[None, :] < lengths[:, None]).long()
+    tokens = torch.tensor([[*text, *[0] * (LONGEST - len(text))] for text in ids])
+    return unit(masked_mean(bert(small_bert(), SHAPE, tokens, mask), mask).numpy())
 
 
 def unpadded_texts(forward: Any = None, **given: Any) -> UnpaddedTexts:
@@ -78,13 +82,12 @@ def test_unpadded_and_padded_batches_give_the_same_vectors_in_the_order_given(to
 
 
 def test_minilm_unpadded_is_minilm_padded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(minilm, "has_bfloat16_units", lambda: False)
-    encoder = MiniLmTextEncoder()
+    encoder = MiniLmTextEncoder(choice=EngineChoice(precision=Precision.FP32))
     texts = ["Seam torn.", "x", "The colour is not that of the photo, I want my money back.", "late " * 90]
     expected = encoder.encode(texts)
     for dtype, limit in ((torch.float32, 0.999999), (torch.float16, 0.99999)):
         model = UnpaddedBert(encoder._tensors, minilm._SHAPE, CPU, dtype)
-        made = UnpaddedTexts(encoder._tokenized, model, 384).encode(texts)
+        made = UnpaddedTexts(encoder._ids, model, 384).encode(texts)
         assert (made * expected).sum(axis=1).min() > limit
 
 
@@ -92,12 +95,15 @@ def test_a_gpu_gets_unpadded_batches_in_half_precision_and_a_version_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As far as it can be tried without one: what names the device is asked, and the tensors stay on the processor."""
-    monkeypatch.setattr(minilm, "torch_device_name", lambda name: "cuda" if name == "auto" else name)
+    monkeypatch.setattr(devices, "torch_device_name", lambda name: "cuda" if name == "auto" else name)
     monkeypatch.setattr(minilm, "torch_device", lambda name: CPU)
-    encoder, plain = MiniLmTextEncoder(device="auto"), MiniLmTextEncoder()
+    encoder: Any = text_encoder("all-minilm-l6-v2", device="auto")
+    plain = MiniLmTextEncoder()
     assert encoder.version.endswith("-fp16") and not plain.version.endswith("-fp16")
     made = encoder.encode(["The seam is torn."])
-    assert encoder._unpadded.forward.dtype == torch.float16  # type: ignore[attr-defined]
+    assert encoder._unpadded.forward.dtype == torch.float16
+    # compared with padded batches in full precision before it was used
+    assert encoder._engine.arithmetic.precision is Precision.FP16
     assert (made * plain.encode(["The seam is torn."])).sum() > 0.999
 
 
