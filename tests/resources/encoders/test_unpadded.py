@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.vectors.stored import unit
 from resources.encoders import minilm
-from resources.encoders.batches import encode_in_batches, masked_mean
+from resources.encoders.batches import masked_mean
 from resources.encoders.bert import BertShape, bert
 from resources.encoders.minilm import MiniLmTextEncoder
 from resources.encoders.unpadded import UnpaddedBatch, UnpaddedBert, UnpaddedTexts, ahead, batches_without_padding
@@ -55,10 +56,10 @@ def tokenize(texts: Sequence[str]) -> list[list[int]]:
 
 
 def padded_vectors(ids: Sequence[Sequence[int]]) -> np.ndarray:
-    def forward(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return masked_mean(bert(small_bert(), SHAPE, tokens, mask), mask)
-
-    return encode_in_batches(ids, 100, 0, CPU, forward, WIDTH)
+    lengths = torch.tensor([len(text) for text in ids])
+    mask = (torch.arange(LONGEST)[None, :] < lengths[:, None]).long()
+    tokens = torch.tensor([[*text, *[0] * (LONGEST - len(text))] for text in ids])
+    return unit(masked_mean(bert(small_bert(), SHAPE, tokens, mask), mask).numpy())
 
 
 def unpadded_texts(forward: Any = None, **given: Any) -> UnpaddedTexts:
