@@ -77,8 +77,9 @@ def test_auto_is_torch_in_what_the_chip_has_units_for_whatever_is_installed(monk
         monkeypatch.setattr(choice_module, "has_bfloat16_units", lambda units=units: units)
         assert chosen(auto, "cpu", narrow=True) == Arithmetic(Engine.TORCH, precision)
         assert chosen(EngineChoice(Engine.OPENVINO), "cpu", narrow=True).precision is precision
-        # models of others stay as they were, and so does a GPU
-        assert chosen(auto, "cpu") == chosen(auto, "cuda", narrow=True) == EXACT
+        # models of others stay as they were
+        assert chosen(auto, "cpu") == chosen(auto, "cuda") == EXACT
+        assert chosen(auto, "cuda:1", narrow=True) == Arithmetic(Engine.TORCH, Precision.FP16)
         assert chosen(EngineChoice(Engine.ONNXRUNTIME), "cpu", narrow=True).precision is Precision.FP32
 
 
