@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 import dagster as dg
 import pyarrow as pa
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.intake.due_nights import LANDED, LATE, LATE_AT
 from pipeline_project.domain.intake.expectation import Expectation
@@ -38,8 +39,19 @@ class PassingReasons(dg.RetryPolicy):
 #: Steps fail for passing reasons (a file still growing, a database restarting): wait longer each time, not in step.
 RETRIES = PassingReasons(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
+#: The pool of every step that touches a GPU; `concurrency` in dagster.yaml says how many of them run at a time.
+GPU = "gpu"
+
 #: Of the code that fills the tables; raise it when the same input would give other rows.
 CODE_VERSION = "1"
+
+
+def gpu_pool(device: str) -> str | None:
+    """The pool of a step that trains or scores on a device.
+
+    None on the processor: to claim a slot and let go of it takes some fifteen statements of SQL a step.
+    """
+    return None if device == CPU else GPU
 
 
 class StepArguments(TypedDict):

@@ -3,14 +3,16 @@
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import from_tonight, key, night_asset, rows, since
+from assets.common import GPU, from_tonight, gpu_pool, key, night_asset, rows, since
 from assets.contract_checks import build_contract_checks
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.deciding.decisions import unscored
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels
+from pipeline_project.domain.vectors.engines import asked
 from pipeline_project.domain.vectors.modalities import MODALITIES, file_modalities
 from pipeline_project.partitions import window
 from pipeline_project.ports.encoders import Encoders
@@ -26,12 +28,14 @@ from pipeline_project.spec import WorkflowSpec
 
 def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """One vector per admitted case and kind, computed in batches on the GPU pool."""
-    encoders_named = "+".join(terms.encoder for terms in spec.encoders.values())
+    encoders_named = "+".join(
+        f"{terms.encoder}{asked(terms.engine, terms.precision)}" for terms in spec.encoders.values()
+    )
 
     @dg.asset(
         key=key(spec, "embeddings"),
         ins=from_tonight(spec, "cases"),
-        pool="gpu",
+        pool=GPU,
         **night_asset(spec, {"deltalake", "pytorch"}, code_version=encoders_named),
     )
     def embeddings(
@@ -67,13 +71,18 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
     return embeddings
 
 
-def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
-    """Calibrated probabilities and reasons from the model that decides; of a canary's share that is the challenger."""
+def build_scores(spec: WorkflowSpec, device: str = CPU) -> dg.AssetsDefinition:
+    """Calibrated probabilities and reasons from the model that decides; of a canary's share that is the challenger.
+
+    Args:
+        device: where models score, as `core.devices` takes it.
+    """
     asset_names = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
 
     @dg.asset(
         key=key(spec, "scores"),
         deps=[key(spec, asset_name) for asset_name in (*asset_names, "champion")],
+        pool=gpu_pool(device),
         **night_asset(spec, {"deltalake", "mlflow"}),
     )
     def scores(
@@ -85,7 +94,7 @@ def build_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[pa.Table]:
         """One row per case; without a model that can be loaded every case says why and goes to a person."""
         night = window(spec, context.partition_key)
-        tonight = NightScorer(spec, lake, ledger, registry, night)
+        tonight = NightScorer(spec, lake, ledger, registry, night, device)
         models = NightModels(None) if spec.warms_up(night.night) else live.night_models(spec.name, night.night)
         if models.to_complete:
             live.complete_rollout(spec.name, night.night)

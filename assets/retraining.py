@@ -1,12 +1,14 @@
 """From known outcomes to the model that decides: training set, challenger, champion, each as known on its night."""
 
 import time
+from dataclasses import replace
 
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import from_tonight, key, night_asset, rows
+from assets.common import from_tonight, gpu_pool, key, night_asset, rows
 from pipeline_project.domain.clusters.clustering import CLUSTERS
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import TooFewOutcomes, TrainingRefused
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.core.nights import shifted
@@ -94,13 +96,18 @@ def _earlier(spec: WorkflowSpec, lake: Lake, asset_name: str, first: str | None,
     return schemas[asset_name].empty_table()
 
 
-def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
-    """Models trained on the training set, one for each estimator; each one MLflow run, opened and closed here."""
+def build_challenger(spec: WorkflowSpec, device: str = CPU) -> dg.AssetsDefinition:
+    """Models trained on the training set, one for each estimator; each one MLflow run, opened and closed here.
+
+    Args:
+        device: where models are trained, as `core.devices` takes it.
+    """
     estimators = tuple(dict.fromkeys((spec.model.estimator, *spec.model.challengers)))
 
     @dg.asset(
         key=key(spec, "challenger"),
         ins=from_tonight(spec, "training_set"),
+        pool=gpu_pool(device),
         **night_asset(spec, {"mlflow", *(ESTIMATORS[name].LIBRARY for name in estimators[:2])}),
     )
     def challenger(
@@ -114,7 +121,8 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
         night, examples = context.partition_key, training_set.rows
         try:
             check(examples, spec.guard_terms, lake.read_span(spec.name, "decisions", None, night, DECIDED))
-            trained = {name: train(examples, spec.training_plan_of(name), time.monotonic) for name in estimators}
+            plans = {name: replace(spec.training_plan_of(name), device=device) for name in estimators}
+            trained = {name: train(examples, plan, time.monotonic) for name, plan in plans.items()}
         except (TooFewOutcomes, TrainingRefused) as refused:
             context.log.warning("nothing was trained: %s", refused)
             command = f"pipeline nights {spec.name} --from {night} --to {night} --retrain"
@@ -133,6 +141,7 @@ def build_challenger(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "mlflow_run": models[0].run_id,
                 "versions": {name: model.version for name, model in zip(trained, models, strict=True)},
                 "knows_until": until,
+                "trained_on": {name: str(model.parameters["trained_on"]) for name, model in trained.items()},
                 **{f"metric_{name}": float(value) for name, value in models[0].metrics.items()},
             }
         )

@@ -6,7 +6,8 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from assets.common import from_tonight, key, night_asset, rows
+from assets.common import from_tonight, gpu_pool, key, night_asset, rows
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.core.expressions import names_in
 from pipeline_project.domain.core.named_values import in_order_of
@@ -35,12 +36,17 @@ from pipeline_project.spec import WorkflowSpec
 CHECK = "keeps_its_promise"
 
 
-def build_shadow_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
-    """What the model that does not decide makes of each case, while a challenger is being rolled out; no effect."""
+def build_shadow_scores(spec: WorkflowSpec, device: str = CPU) -> dg.AssetsDefinition:
+    """What the model that does not decide makes of each case, while a challenger is being rolled out; no effect.
+
+    Args:
+        device: where models score, as `core.devices` takes it.
+    """
 
     @dg.asset(
         key=key(spec, "shadow_scores"),
         ins=from_tonight(spec, "scores"),
+        pool=gpu_pool(device),
         **night_asset(spec, {"deltalake", "mlflow"}),
     )
     def shadow_scores(
@@ -56,7 +62,7 @@ def build_shadow_scores(spec: WorkflowSpec) -> dg.AssetsDefinition:
         models = None if spec.warms_up(night.night) else live.night_models(spec.name, night.night)
         tables = [SCORES.empty_table()]
         if models is not None and models.champion is not None and models.challenger is not None:
-            tonight = NightScorer(spec, lake, ledger, registry, night)
+            tonight = NightScorer(spec, lake, ledger, registry, night, device)
             decided_by = dict(
                 zip(scores.rows[CASE_ID].to_pylist(), scores.rows["model_version"].to_pylist(), strict=True)
             )

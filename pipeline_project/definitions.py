@@ -12,6 +12,7 @@ import dagster as dg
 from pipeline_project.automation.aliases import build_aliases
 from pipeline_project.automation.checkpoints import build_checkpoints
 from pipeline_project.container.dagster_resources import build_resources
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import Loaded, load_all
 from pipeline_project.workflow import build_workflow
@@ -32,12 +33,15 @@ def load_workflows(settings: Settings) -> Loaded:
 def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
     """Assets, checks, jobs, schedules and sensors of every workflow, over the resources that `environ` names."""
     settings = Settings.from_environ(environ)
+    if settings.device != CPU:
+        # read when CUDA first multiplies; without it the same training gives other weights each time
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     with warnings.catch_warnings():
         # Partitioned checks and gaps in a window are young in Dagster; we know, and every start would say so again.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         specs = list(load_workflows(settings).specs.values())
-        workflows = [build_workflow(spec) for spec in specs]
+        workflows = [build_workflow(spec, settings.device) for spec in specs]
     return dg.Definitions.merge(
         *workflows,
         dg.Definitions(

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline_project.domain.core.devices import CHOICES, CPU, is_device
 from pipeline_project.domain.core.errors import SettingInvalid
 
 #: The checkout: where workspace.yaml and dagster.yaml lie.
 ROOT = Path(__file__).resolve().parents[1]
-DEVICES = ("cpu", "cuda")
 _SPELLINGS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
 
 
@@ -24,7 +24,7 @@ class Settings:
         postgres_url: the user's own server, or None for the embedded one (`PIPELINE_POSTGRES_URL`).
         lake_url: a local path or an object store's URL (`PIPELINE_LAKE_URL`).
         workflow_folders: more folders with workflow specs (`PIPELINE_WORKFLOWS`, separated as in PATH).
-        device: where torch computes, "cpu" or "cuda" (`PIPELINE_DEVICE`).
+        device: where encoders and models compute: "auto", "cpu", "cuda" or "cuda:1" (`PIPELINE_DEVICE`).
         sample_folder: where the sample cases lie (`PIPELINE_SAMPLE`).
         real_data: the folder with the public tables, or None (`PIPELINE_REAL_DATA`).
         reports_url: where people reach the night reports, without a slash at the end (`PIPELINE_REPORTS_URL`).
@@ -42,7 +42,7 @@ class Settings:
     postgres_url: str | None = field(default=None, repr=False)
     lake_url: str = ""
     workflow_folders: tuple[Path, ...] = ()
-    device: str = "cpu"
+    device: str = CPU
     sample_folder: Path = Path()
     real_data: Path | None = None
     reports_url: str = "http://127.0.0.1:3002"
@@ -55,13 +55,18 @@ class Settings:
     require_sign_in: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.device not in DEVICES:
-            raise SettingInvalid(f"PIPELINE_DEVICE is {self.device!r}; set it to one of {', '.join(DEVICES)}")
+        if not is_device(self.device):
+            raise SettingInvalid(f"PIPELINE_DEVICE is {self.device!r}; set it to {CHOICES}")
         if not self.lake_url:
             object.__setattr__(self, "lake_url", str(self.home / "lake"))
         for name in ("sample_folder", "keys", "checkpoints"):
             if getattr(self, name) == Path():
                 object.__setattr__(self, name, self.home / name.removesuffix("_folder"))
+
+    @property
+    def engines_folder(self) -> Path:
+        """Where encoders keep exported graphs and what comparisons of engines came to; it may go at any time."""
+        return self.home / "engines"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -82,7 +87,7 @@ class Settings:
             workflow_folders=tuple(
                 _absolute(folder) for folder in environ.get("PIPELINE_WORKFLOWS", "").split(os.pathsep) if folder
             ),
-            device=environ.get("PIPELINE_DEVICE") or "cpu",
+            device=environ.get("PIPELINE_DEVICE") or CPU,
             sample_folder=folder("PIPELINE_SAMPLE"),
             keys=folder("PIPELINE_KEYS"),
             checkpoints=folder("PIPELINE_CHECKPOINTS"),

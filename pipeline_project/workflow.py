@@ -21,25 +21,30 @@ from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.review_clock import build_review_clock
 from pipeline_project.automation.schedules import build_schedules
 from pipeline_project.automation.sensors import build_sensors
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.spec import WorkflowSpec
 
 
-def build_assets(spec: WorkflowSpec) -> list[dg.AssetsDefinition]:
-    """The workflow's assets: it has only what it declares."""
+def build_assets(spec: WorkflowSpec, device: str = CPU) -> list[dg.AssetsDefinition]:
+    """The workflow's assets: it has only what it declares.
+
+    Args:
+        device: where models are trained and score, as `core.devices` takes it.
+    """
     return [
         build_arrivals(spec),
         build_admission(spec),
         build_outcomes(spec),
         *([build_embeddings(spec)] if spec.encodes else []),
         *([build_clusters(spec), build_cluster_events(spec)] if spec.clusters else []),
-        build_scores(spec),
-        build_shadow_scores(spec),
+        build_scores(spec, device),
+        build_shadow_scores(spec, device),
         build_decisions(spec),
         build_release(spec),
         build_live_check(spec),
         build_night_report(spec),
         build_training_set(spec),
-        build_challenger(spec),
+        build_challenger(spec, device),
         build_champion(spec),
         build_promotion(spec),
         build_drift(spec),
@@ -47,11 +52,11 @@ def build_assets(spec: WorkflowSpec) -> list[dg.AssetsDefinition]:
     ]
 
 
-def build_workflow(spec: WorkflowSpec) -> dg.Definitions:
-    """Everything one workflow owns, without the resources it is given."""
+def build_workflow(spec: WorkflowSpec, device: str = CPU) -> dg.Definitions:
+    """Everything one workflow owns, without the resources it is given; `device` as for `build_assets`."""
     jobs = build_jobs(spec)
     return dg.Definitions(
-        assets=build_assets(spec),
+        assets=build_assets(spec, device),
         asset_checks=[
             build_landing_check(spec),
             *build_admission_checks(spec),

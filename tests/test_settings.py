@@ -61,5 +61,5 @@ def test_the_password_is_not_shown() -> None:
 
 
 def test_an_unknown_device_is_refused_with_the_choices() -> None:
-    with pytest.raises(SettingInvalid, match=r"PIPELINE_DEVICE is 'tpu'.*cpu, cuda"):
+    with pytest.raises(SettingInvalid, match=r"PIPELINE_DEVICE is 'tpu'.*auto, cpu, cuda or cuda:1"):
         Settings.from_environ({"PIPELINE_DEVICE": "tpu"})

@@ -140,7 +140,7 @@ class EncodersResource(OverSettings[Encoders]):
     """Text and image encoders, on the device of the settings."""
 
     def open(self, settings: Settings) -> Encoders:
-        return night.OpenedEncoders(settings.device)
+        return night.OpenedEncoders(settings.device, settings.engines_folder)
 
 
 class ContractsResource(dg.ConfigurableResource[Contracts]):

@@ -97,9 +97,14 @@ class OpenedSources:
 
 @dataclass(frozen=True)
 class OpenedEncoders:
-    """The encoders that a spec names, on the device of the settings; weights are loaded once per process."""
+    """The encoders that a spec names, on the device of the settings; weights are loaded once per process.
+
+    Attributes:
+        kept: where engines keep their graphs and what comparisons of their vectors came to; None keeps nothing.
+    """
 
     device: str
+    kept: Path | None = None
 
     def inline(self, spec: WorkflowSpec, modality: InlineModality) -> TextEncoder:
         return cast(TextEncoder, self._of(spec, modality))
@@ -113,7 +118,7 @@ class OpenedEncoders:
     def _of(self, spec: WorkflowSpec, modality: Modality) -> TextEncoder | FileEncoder:
         if modality.name not in spec.encoders:
             raise ValueError(f"{spec.name} declares no `{modality.name}`")
-        return _encoder(modality.name, spec.encoders[modality.name], self.device, spec.folder)
+        return _encoder(modality.name, spec.encoders[modality.name], self.device, spec.folder, self.kept)
 
 
 def default_text_encoder(device: str) -> TextEncoder:
@@ -124,10 +129,12 @@ def default_text_encoder(device: str) -> TextEncoder:
 
 
 @lru_cache(maxsize=8)
-def _encoder(modality: str, terms: EncoderTerms, device: str, base: Path) -> TextEncoder | FileEncoder:
+def _encoder(
+    modality: str, terms: EncoderTerms, device: str, base: Path, kept: Path | None
+) -> TextEncoder | FileEncoder:
     from resources.encoders import encoder_of
 
-    return encoder_of(modality, terms, device, base)
+    return encoder_of(modality, terms, device, base, kept)
 
 
 class OpenedContracts:

@@ -10,7 +10,8 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, ConcurrencyLimitsTable
+from dagster._utils.concurrency import ConcurrencyClaimStatus
 
 __all__ = [
     "ASSET_EVENTS",
@@ -18,6 +19,8 @@ __all__ = [
     "AssetCheckExecutionRecordStatus",
     "AssetCheckExecutionsTable",
     "AssetKeyTable",
+    "ConcurrencyClaimStatus",
+    "ConcurrencyLimitsTable",
     "EventLogEntry",
     "SqlEventLogStorageTable",
 ]

@@ -171,7 +171,7 @@ def _encoders(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
 
     for name, terms in spec.encoders.items():
         try:
-            encoder = encoder_of(name, terms, chosen.device, spec.folder)
+            encoder = encoder_of(name, terms, chosen.device, spec.folder, chosen.engines_folder)
             if isinstance(MODALITIES[name], InlineModality):
                 cast(TextEncoder, encoder).encode(["a"])
             else:

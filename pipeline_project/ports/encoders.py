@@ -28,6 +28,14 @@ class TextEncoder(Protocol):
         ...
 
 
+@runtime_checkable
+class ManyTexts(Protocol):
+    """A text encoder that says how many texts it is best given at once."""
+
+    @property
+    def texts_at_once(self) -> int: ...
+
+
 class FileEncoder(Protocol):
     """Turns the contents of files into vectors."""
 

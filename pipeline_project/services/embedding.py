@@ -19,7 +19,7 @@ from pipeline_project.domain.vectors.modalities import (
     inline_modalities,
 )
 from pipeline_project.domain.vectors.stored import Floats, as_stored, clean_text, pack, photo_key, text_key, unit
-from pipeline_project.ports.encoders import Encoders, FileEncoder, TextEncoder
+from pipeline_project.ports.encoders import Encoders, FileEncoder, ManyTexts, TextEncoder
 from pipeline_project.ports.lake import VectorStore
 from pipeline_project.ports.sources import PhotoSource
 from pipeline_project.spec import WorkflowSpec
@@ -92,7 +92,8 @@ def embed_inline(texts: Sequence[str | None], encoder: TextEncoder, store: Vecto
     wanted = {key: text for key, text in zip(keys, cleaned, strict=True) if key is not None}
     by_key = dict(store.get(encoder.version, list(wanted))) if wanted else {}
     reused = len(by_key)
-    for chunk in _chunks([key for key in wanted if key not in by_key], _TEXTS_AT_ONCE):
+    at_once = encoder.texts_at_once if isinstance(encoder, ManyTexts) else _TEXTS_AT_ONCE
+    for chunk in _chunks([key for key in wanted if key not in by_key], at_once):
         fresh = as_stored(encoder.encode([wanted[key] for key in chunk]))
         made = dict(zip(chunk, fresh, strict=True))
         store.put(encoder.version, made)

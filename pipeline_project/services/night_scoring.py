@@ -10,6 +10,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable, PipelineError
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import NightWindow
@@ -27,13 +28,18 @@ from pipeline_project.spec import WorkflowSpec
 
 @dataclass(frozen=True)
 class NightScorer:
-    """One night of one workflow; its features are built when a model first asks."""
+    """One night of one workflow; its features are built when a model first asks.
+
+    Attributes:
+        device: where models score it.
+    """
 
     spec: WorkflowSpec
     lake: Lake
     ledger: Ledger
     registry: Registry
     night: NightWindow
+    device: str = CPU
 
     @cached_property
     def cases(self) -> pa.Table:
@@ -65,7 +71,7 @@ class NightScorer:
         Raises:
             ModelUnavailable: it cannot be loaded, or is for other labels or fields than the night's.
         """
-        model = TrainedModel.from_files(self.registry.load(version))
+        model = TrainedModel.from_files(self.registry.load(version), self.device)
         if model.labels != self.spec.labels:
             raise ModelUnavailable("it was trained for other labels than the spec has now; train a model for them")
         features = self._features if which is None else self._features.select(which)

@@ -19,7 +19,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from dagster import AssetKey, DagsterEventType
-from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy.dialects import postgresql
 
 from pipeline_project.dagster_internals.event_log import (
@@ -31,6 +30,7 @@ from pipeline_project.dagster_internals.event_log import (
     EventLogEntry,
     SqlEventLogStorageTable,
 )
+from resources.dagster_storage.pools import RaceFreePools
 
 #: An event is written after this many seconds at the latest, and with so many others at most.
 WAITS_SECONDS, MOST = 1.0, 500
@@ -61,7 +61,7 @@ _DETAILS = "details"
 Stored = tuple[EventLogEntry, int]
 
 
-class BatchedEventLog(PostgresEventLogStorage):
+class BatchedEventLog(RaceFreePools):
     """As `PostgresEventLogStorage`, row for row; whatever is read through it has seen what was stored through it."""
 
     def __init__(self, *given: Any, **named: Any) -> None:

@@ -11,8 +11,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
+from pipeline_project.domain.core.devices import settled
+from pipeline_project.domain.vectors.engines import Engine, Precision
 from pipeline_project.domain.vectors.modalities import EncoderTerms
 from pipeline_project.ports.encoders import FileEncoder, TextEncoder
+from resources.encoders.engines import USUAL, EngineChoice
 from resources.encoders.hub import HubImageEncoder, HubTextEncoder
 from resources.encoders.minilm import MiniLmTextEncoder
 from resources.encoders.photo_statistics import PhotoStatisticsEncoder
@@ -23,6 +26,7 @@ __all__ = [
     "IMAGE_ENCODERS",
     "NAMED",
     "TEXT_ENCODERS",
+    "EngineChoice",
     "HubImageEncoder",
     "HubTextEncoder",
     "MiniLmTextEncoder",
@@ -44,23 +48,26 @@ _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>.*))?")
 
 def text_encoder(
     name: str,
-    tokens_per_batch: int = 2048,
+    tokens_per_batch: int = 1024,
     max_tokens: int = 256,
     device: str = "cpu",
     base: Path | None = None,
+    choice: EngineChoice = USUAL,
 ) -> TextEncoder:
     """The text encoder a spec names: `all-minilm-l6-v2`, `hf:owner/name@commit` or a folder.
 
     Args:
         base: where a relative folder starts, usually the folder of the spec.
+        choice: the engine and its precision.
 
     Raises:
-        ValueError: the name is none of these; the message says what to write.
+        ValueError: the name is none of these, or the engine does not compute in that precision or on that device; the
+            message says what to write.
     """
     if name in TEXT_ENCODERS:
-        return TEXT_ENCODERS[name](tokens_per_batch=tokens_per_batch, max_tokens=max_tokens, device=device)
+        return TEXT_ENCODERS[name](tokens_per_batch, max_tokens, settled(device), choice=choice)
     weights = _weights(name, base, TEXT_ENCODERS)
-    return HubTextEncoder(weights, tokens_per_batch=tokens_per_batch, max_tokens=max_tokens, device=device)
+    return HubTextEncoder(weights, tokens_per_batch, max_tokens, settled(device), choice)
 
 
 def image_encoder(
@@ -69,15 +76,17 @@ def image_encoder(
     max_pixels: int = 50_000_000,
     device: str = "cpu",
     base: Path | None = None,
+    choice: EngineChoice = USUAL,
 ) -> FileEncoder:
     """The image encoder a spec names: `photo-statistics-v1`, `hf:owner/name@commit` or a folder.
 
     Args and errors as for `text_encoder`.
     """
     if name in IMAGE_ENCODERS:
+        if choice.engine is not Engine.AUTO or choice.precision is not Precision.AUTO:
+            raise ValueError(f"encoder {name!r} is numpy's arithmetic; leave `engine` and `precision` out")
         return IMAGE_ENCODERS[name](batch=batch, max_pixels=max_pixels, device=device)
-    weights = _weights(name, base, IMAGE_ENCODERS)
-    return HubImageEncoder(weights, batch=batch, max_pixels=max_pixels, device=device)
+    return HubImageEncoder(_weights(name, base, IMAGE_ENCODERS), batch, max_pixels, settled(device), choice)
 
 
 #: By modality, what makes the encoder that its terms name.
@@ -87,11 +96,17 @@ NAMED: Mapping[str, Collection[str]] = {"text": TEXT_ENCODERS, "image": IMAGE_EN
 
 
 def encoder_of(
-    modality: str, terms: EncoderTerms, device: str = "cpu", base: Path | None = None
+    modality: str, terms: EncoderTerms, device: str = "cpu", base: Path | None = None, kept: Path | None = None
 ) -> TextEncoder | FileEncoder:
-    """The encoder of a modality that its terms name; arguments and errors as for `text_encoder`."""
+    """The encoder of a modality that its terms name; arguments and errors as for `text_encoder`.
+
+    Args:
+        kept: the folder in which engines keep what they made and what comparisons came to; None keeps nothing.
+    """
     given = dict(vars(terms))
-    return ENCODERS[modality](given.pop("encoder"), **given, device=device, base=base)
+    asked = {name: given.pop(name) for name in ("engine", "precision", "least_cosine")}
+    choice = EngineChoice(**asked, folder=kept)
+    return ENCODERS[modality](given.pop("encoder"), **given, device=device, base=base, choice=choice)
 
 
 def _weights(name: str, base: Path | None, shipped: Iterable[str]) -> Weights:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline_project.domain.vectors.stored import Floats, unit
+from resources.encoders.engines.network import Inputs, Prepared
+from resources.encoders.engines.threads import spread
 
 if TYPE_CHECKING:
     import torch
 
-    #: Token ids and attention mask, both of shape (texts, longest), to vectors of shape (texts, dimension).
-    Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+#: What the message of an engine that gets no memory says, where it has no exception of its own for it.
+_NO_MEMORY = ("allocate memory", "bad allocation", "bad_alloc", "out of memory", "not enough memory")
 
 
 def batches_by_tokens(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
@@ -31,24 +33,55 @@ def batches_by_tokens(lengths: Sequence[int], budget: int) -> Iterator[list[int]
         yield batch
 
 
-def encode_in_batches(
-    ids: Sequence[Sequence[int]], budget: int, padding: int, device: torch.device, forward: Forward, dimension: int
-) -> Floats:
-    """Unit-length vectors in the order of `ids`, shape (texts, dimension), whatever the batches were."""
-    import torch
+def padded(ids: Sequence[Sequence[int]], padding: int) -> Inputs:
+    """Token ids and attention mask of a batch, both of shape (texts, longest), int64."""
+    longest = max(len(text) for text in ids)
+    tokens = np.full((len(ids), longest), padding, np.int64)
+    mask = np.zeros((len(ids), longest), np.int64)
+    for row, text in enumerate(ids):
+        tokens[row, : len(text)] = text
+        mask[row, : len(text)] = 1
+    return tokens, mask
 
+
+def encode_in_batches(
+    ids: Sequence[Sequence[int]], budget: int, padding: int, engine: Prepared, dimension: int
+) -> Floats:
+    """Unit-length vectors in the order of `ids`, shape (texts, dimension), whatever the batches were.
+
+    Batches do not depend on the number of workers; one that does not fit into memory is halved.
+    """
     vectors = np.zeros((len(ids), dimension), np.float32)
-    with torch.inference_mode():
-        for batch in batches_by_tokens([len(text) for text in ids], budget):
-            longest = max(len(ids[position]) for position in batch)
-            tokens = np.full((len(batch), longest), padding, np.int64)
-            mask = np.zeros((len(batch), longest), np.int64)
-            for row, position in enumerate(batch):
-                tokens[row, : len(ids[position])] = ids[position]
-                mask[row, : len(ids[position])] = 1
-            made = forward(torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device))
-            vectors[batch] = made.float().cpu().numpy()
+
+    def encode(batch: list[int]) -> None:
+        vectors[batch] = engine.forward(padded([ids[position] for position in batch], padding))
+
+    batches = list(batches_by_tokens([len(text) for text in ids], budget))
+    spread(lambda batch: halving(encode, batch), batches, engine.workers)
     return unit(vectors)
+
+
+def halving(encode: Callable[[list[int]], None], batch: list[int]) -> None:
+    """Calls `encode` on a batch, or on its halves where there is not enough memory for the whole.
+
+    Raises:
+        Whatever `encode` raises of a single content, or for another reason.
+    """
+    try:
+        encode(batch)
+        return
+    except Exception as error:
+        if len(batch) == 1 or not is_out_of_memory(error):
+            raise
+    # Outside of the handler, whose traceback would hold what the failed attempt had allocated.
+    middle = len(batch) // 2
+    halving(encode, batch[:middle])
+    halving(encode, batch[middle:])
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an engine asked for memory that it did not get."""
+    return isinstance(error, MemoryError) or any(part in str(error).lower() for part in _NO_MEMORY)
 
 
 def masked_mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -20,13 +20,18 @@ class BertShape:
 
 
 def bert(
-    tensors: Mapping[str, torch.Tensor], shape: BertShape, tokens: torch.Tensor, mask: torch.Tensor
+    tensors: Mapping[str, torch.Tensor],
+    shape: BertShape,
+    tokens: torch.Tensor,
+    mask: torch.Tensor,
+    always_masked: bool = False,
 ) -> torch.Tensor:
     """Hidden states of the last layer.
 
     Args:
         tensors: by the names that transformers gives them.
         tokens, mask: shape (texts, longest), int64; the mask is 1 for a text's own tokens.
+        always_masked: also where no text has padding, as a graph that is traced for later texts must.
 
     Returns:
         Shape (texts, longest, dimension).
@@ -39,7 +44,7 @@ def bert(
 
     def normed(hidden: torch.Tensor, name: str) -> torch.Tensor:
         weight, bias = tensors[f"{name}.LayerNorm.weight"], tensors[f"{name}.LayerNorm.bias"]
-        return functional.layer_norm(hidden, (hidden.shape[-1],), weight, bias, shape.epsilon)
+        return functional.layer_norm(hidden, weight.shape, weight, bias, shape.epsilon)
 
     def split(hidden: torch.Tensor) -> torch.Tensor:
         return hidden.view(*hidden.shape[:2], shape.heads, -1).transpose(1, 2)
@@ -49,7 +54,8 @@ def bert(
     hidden = hidden + tensors["embeddings.position_embeddings.weight"][:longest]
     hidden = normed(hidden + tensors["embeddings.token_type_embeddings.weight"][0], "embeddings")
     # Nothing to hide when every text fills its row, and attention without a mask is quicker.
-    visible = None if bool(mask.all()) else mask.bool()[:, None, None, :]
+    hides = always_masked or not bool(mask.all())
+    visible = mask.bool()[:, None, None, :] if hides else None
     for layer in range(shape.layers):
         name = f"encoder.layer.{layer}"
         parts = (f"{name}.attention.self.{part}" for part in ("query", "key", "value"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,14 @@ import numpy as np
 
 from pipeline_project.domain.core.errors import ModelUnavailable, PhotoUnreadable
 from pipeline_project.domain.intake.photo_opener import open_photo
+from pipeline_project.domain.vectors.engines import Precision
 from pipeline_project.domain.vectors.stored import Floats, unit
-from resources.encoders.batches import encode_in_batches, masked_mean
-from resources.encoders.weights import Weights, json_of, load_pretrained, torch_device
+from resources.encoders.batches import encode_in_batches, halving, masked_mean
+from resources.encoders.engines import USUAL, EngineChoice, Forward, Inputs, Network, Prepared, chosen, prepared
+from resources.encoders.engines.exported import onnx_of
+from resources.encoders.engines.threads import spread
+from resources.encoders.text_networks import sample_batches, text_forward, text_graph
+from resources.encoders.weights import Weights, json_of, load_pretrained, narrowed, torch_device
 
 if TYPE_CHECKING:
     import torch
@@ -29,26 +34,34 @@ class HubTextEncoder:
         tokens_per_batch: padded size of a batch.
         max_tokens: longer texts are cut here, markers included; never more than the model can read.
         device: cpu or cuda.
+        choice: the engine and its precision, as the spec asks for them.
+
+    Raises:
+        ValueError: the engine does not compute in that precision, or not on that device.
     """
 
     def __init__(
-        self, weights: Weights, tokens_per_batch: int = 2048, max_tokens: int = 256, device: str = "cpu"
+        self,
+        weights: Weights,
+        tokens_per_batch: int = 1024,
+        max_tokens: int = 256,
+        device: str = "cpu",
+        choice: EngineChoice = USUAL,
     ) -> None:
         self.weights = weights
         self.tokens_per_batch = tokens_per_batch
         self.max_tokens = max_tokens
         self.device = device
+        self.choice = choice
+        self.arithmetic = chosen(choice, device)
 
     @property
     def version(self) -> str:
-        return f"{self.weights.identity}-t{self.max_tokens}"
+        return f"{self.weights.identity}-t{self.max_tokens}{self.arithmetic.suffix}"
 
     @cached_property
     def dimension(self) -> int:
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(str(self._folder), trust_remote_code=False, local_files_only=True)
-        return int(config.hidden_size)
+        return int(self._config.hidden_size)
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """Unit-length float32, shape (texts, dimension), in the order given.
@@ -58,20 +71,54 @@ class HubTextEncoder:
         """
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
-        model, tokenizer = self._model, self._tokenizer
-        readable = int(getattr(model.config, "max_position_embeddings", 0) or 0)
-        longest = min(self.max_tokens, tokenizer.model_max_length, readable if readable > 0 else self.max_tokens)
-        ids = tokenizer(list(texts), truncation=True, max_length=longest, padding=False)["input_ids"]
-        first_token = self._first_token
+        return encode_in_batches(self._ids(texts), self.tokens_per_batch, self._padding, self._engine, self.dimension)
 
-        def forward(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    @cached_property
+    def _engine(self) -> Prepared:
+        network = Network(
+            identity=f"{self.weights.identity}-t{self.max_tokens}",
+            in_torch=self._in_torch,
+            graph=lambda: text_graph(self._pooled(torch_device("cpu")), self._samples()[0]),
+            samples=self._samples,
+        )
+        return prepared(network, self.arithmetic, self.choice, self.device)
+
+    def _samples(self) -> list[Inputs]:
+        return sample_batches(self._ids, self._padding)
+
+    def _in_torch(self, precision: Precision, device: str) -> Forward:
+        place = torch_device(device)
+        return text_forward(narrowed(self._pooled(place), precision, place), place)
+
+    def _pooled(self, device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        model, first_token = self._model(device), self._first_token
+
+        def pooled(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             hidden: torch.Tensor = model(input_ids=tokens, attention_mask=mask).last_hidden_state
             return hidden[:, 0] if first_token else masked_mean(hidden, mask)
 
-        padding = tokenizer.pad_token_id or 0
-        return encode_in_batches(
-            ids, self.tokens_per_batch, padding, torch_device(self.device), forward, self.dimension
-        )
+        return pooled
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        tokenizer = self._tokenizer
+        longest = min(self.max_tokens, tokenizer.model_max_length, self._readable)
+        ids: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=longest, padding=False)["input_ids"]
+        return ids
+
+    @property
+    def _padding(self) -> int:
+        return self._tokenizer.pad_token_id or 0
+
+    @property
+    def _readable(self) -> int:
+        """Tokens that the model has positions for."""
+        return int(getattr(self._config, "max_position_embeddings", 0) or 0) or self.max_tokens
+
+    @cached_property
+    def _config(self) -> Any:
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(str(self._folder), trust_remote_code=False, local_files_only=True)
 
     @cached_property
     def _folder(self) -> Path:
@@ -87,9 +134,8 @@ class HubTextEncoder:
         pooling = json_of(self._folder / "1_Pooling", "config.json")
         return bool(pooling.get("pooling_mode_cls_token")) or pooling.get("pooling_mode") == "cls"
 
-    @cached_property
-    def _model(self) -> Any:
-        return load_pretrained(self._folder, torch_device(self.device))
+    def _model(self, device: torch.device) -> Any:
+        return load_pretrained(self._folder, device)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -115,53 +161,115 @@ class HubImageEncoder:
         batch: photos in a batch.
         max_pixels: a larger photo is refused unopened.
         device: cpu or cuda.
+        choice: the engine and its precision, as the spec asks for them.
+
+    Raises:
+        ValueError: the engine does not compute in that precision, or not on that device.
     """
 
-    def __init__(self, weights: Weights, batch: int = 32, max_pixels: int = 50_000_000, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        batch: int = 32,
+        max_pixels: int = 50_000_000,
+        device: str = "cpu",
+        choice: EngineChoice = USUAL,
+    ) -> None:
         self.weights = weights
         self.batch = batch
         self.max_pixels = max_pixels
         self.device = device
+        self.choice = choice
+        self.arithmetic = chosen(choice, device)
 
     @property
     def version(self) -> str:
-        return self.weights.identity
+        return f"{self.weights.identity}{self.arithmetic.suffix}"
 
     @cached_property
     def dimension(self) -> int:
         """Found by encoding a white photo, because configurations name it in too many ways."""
         from PIL import Image
 
-        return int(self._forward([Image.new("RGB", self._size, "white")]).shape[1])
+        white = [Image.new("RGB", self._size, "white")]
+        return int(self._engine.forward([self._pixels(white)]).shape[1])
 
     def encode(self, images: Sequence[bytes]) -> tuple[Floats, list[str | None]]:
         """Unit-length float32 vectors, shape (images, dimension), zeros where one failed; and why, or None.
 
+        A batch that does not fit into memory is halved.
+
         Raises:
-            ModelUnavailable: the files cannot be had or used, or there is no such device.
+            ModelUnavailable: the files cannot be had or used, or there is no such engine or device.
         """
         vectors = np.zeros((len(images), self.dimension), np.float32)
         problems: list[str | None] = [None] * len(images)
-        for start in range(0, len(images), self.batch):
+
+        def encode(rows: list[int]) -> None:
             opened: dict[int, Image] = {}
-            for row in range(start, min(start + self.batch, len(images))):
+            for row in rows:
                 try:
                     opened[row] = open_photo(images[row], self.max_pixels, self._size)
                 except PhotoUnreadable as problem:
                     problems[row] = str(problem)
             if opened:
-                vectors[list(opened)] = self._forward(list(opened.values()))
+                vectors[list(opened)] = self._engine.forward([self._pixels(list(opened.values()))])
+
+        starts = range(0, len(images), self.batch)
+        batches = [list(range(start, min(start + self.batch, len(images)))) for start in starts]
+        spread(lambda batch: halving(encode, batch), batches, self._engine.workers)
         return unit(vectors), problems
 
-    def _forward(self, photos: Sequence[Image]) -> Floats:
+    @cached_property
+    def _engine(self) -> Prepared:
+        network = Network(
+            identity=self.weights.identity, in_torch=self._in_torch, graph=self._graph, samples=self._samples
+        )
+        return prepared(network, self.arithmetic, self.choice, self.device)
+
+    def _samples(self) -> list[Inputs]:
+        """Fixed noise of several scales on fixed grounds: what a photo is, as far as a network can tell."""
+        from PIL import Image
+
+        rng = np.random.default_rng(0)
+        photos = []
+        for side in (1, 4, 16, 64, 224):
+            pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            photos.append(Image.fromarray(pixels).resize(self._size))
+        return [[self._pixels(photos)], [self._pixels(photos[:1])]]
+
+    def _in_torch(self, precision: Precision, device: str) -> Forward:
         import torch
 
-        mean, spread = self._normalization
-        pixels = (np.stack([np.asarray(photo, np.float32) for photo in photos]) / 255 - mean) / spread
-        with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32))
-            features = _features(self._model, tensor.to(torch_device(self.device)))
-            return features.float().cpu().numpy()
+        place = torch_device(device)
+        model = load_pretrained(self._folder, place)
+        features = narrowed(partial(_features, model), precision, place)
+
+        def forward(inputs: Inputs) -> Floats:
+            with torch.inference_mode():
+                (pixels,) = inputs
+                vectors: Floats = features(torch.from_numpy(np.asarray(pixels)).to(place)).float().cpu().numpy()
+                return vectors
+
+        return forward
+
+    def _graph(self) -> bytes:
+        import torch
+
+        model = load_pretrained(self._folder, torch_device("cpu"))
+
+        class _TracedPhotos(torch.nn.Module):
+            def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+                return _features(model, pixels)
+
+        (pixels,) = self._samples()[0]
+        return onnx_of(_TracedPhotos(), [torch.from_numpy(np.asarray(pixels))], ("pixels",), (0,))
+
+    def _pixels(self, photos: Sequence[Image]) -> Floats:
+        """Scaled as the model reads them, shape (photos, 3, height, width)."""
+        mean, spread_of = self._normalization
+        pixels = (np.stack([np.asarray(photo, np.float32) for photo in photos]) / 255 - mean) / spread_of
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32)
 
     @cached_property
     def _folder(self) -> Path:
@@ -191,10 +299,6 @@ class HubImageEncoder:
                 "the file that image_processor.save_pretrained(folder) writes"
             )
         return config
-
-    @cached_property
-    def _model(self) -> Any:
-        return load_pretrained(self._folder, torch_device(self.device))
 
 
 def _features(model: Any, pixels: torch.Tensor) -> torch.Tensor:

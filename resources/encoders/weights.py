@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from pipeline_project.domain.core.devices import torch_device_name
 from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.vectors.engines import Precision
 
 if TYPE_CHECKING:
     import torch
@@ -100,22 +103,10 @@ def json_of(folder: Path, name: str) -> dict[str, Any]:
 
 
 def torch_device(name: str) -> torch.device:
-    """The device that the configuration names.
-
-    Raises:
-        ModelUnavailable: cuda is asked for and there is none; the message says what to do.
-    """
+    """The device that the configuration names; errors as for `torch_device_name`."""
     import torch
 
-    if name.split(":")[0] not in ("cpu", "cuda"):
-        raise ModelUnavailable(f"PIPELINE_DEVICE is {name!r}; write cpu or cuda")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        build = "this torch is built without CUDA" if torch.version.cuda is None else "the driver shows no GPU"
-        raise ModelUnavailable(
-            f"PIPELINE_DEVICE is {name} but {build}. Set PIPELINE_DEVICE=cpu, or install the CUDA build of torch "
-            f"{torch.__version__.split('+')[0]} on a machine with an NVIDIA GPU"
-        )
-    return torch.device(name)
+    return torch.device(torch_device_name(name))
 
 
 def load_pretrained(folder: Path, device: torch.device) -> torch.nn.Module:
@@ -135,11 +126,30 @@ def load_pretrained(folder: Path, device: torch.device) -> torch.nn.Module:
             f"transformers cannot load the encoder ({type(error).__name__}: {error}). Name a model of an architecture "
             "that transformers knows itself; code that comes with a model is never run"
         ) from error
-    return model.to(device).float().eval()
+    return model.to(device).float().eval().requires_grad_(False)
 
 
-@cache
-def has_bfloat16_units() -> bool:
-    """Whether this processor multiplies bfloat16 matrices in hardware (AMX); elsewhere torch would emulate it."""
-    flags = Path("/proc/cpuinfo")
-    return flags.exists() and " amx_bf16" in flags.read_text()
+def torch_kind(precision: Precision) -> torch.dtype:
+    """Torch's name for the numbers of a precision."""
+    import torch
+
+    kinds = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
+    return kinds[precision]
+
+
+Pass = TypeVar("Pass", bound=Callable[..., Any])
+
+
+def narrowed(forward: Pass, precision: Precision, device: torch.device) -> Pass:
+    """The same pass, with the multiplications that torch holds to be safe in these numbers."""
+    import torch
+
+    if precision is Precision.FP32:
+        return forward
+
+    def automatic(*inputs: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, torch_kind(precision)):
+            made: torch.Tensor = forward(*inputs)
+            return made
+
+    return cast(Pass, automatic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -14,6 +15,8 @@ from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.lifecycle.gates import GATES, Gate, Shown
 from pipeline_project.domain.lifecycle.promotion import PromotionVerdict
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
+from pipeline_project.domain.models.training import TrainedModel, TrainingPlan, train
+from pipeline_project.workflow import build_workflow
 from tests.doubles import FIRST, NIGHT, World, arrival, claims, logged, metadata
 from tests.present import present
 
@@ -226,3 +229,29 @@ def test_a_challenger_that_cannot_be_loaded_is_stopped_by_its_gate() -> None:
     assert not any(check.passed for check in checks.values())
     ((made, _),) = world.promotions.made
     assert not made.passed and made.replay is None
+
+
+def test_models_are_trained_and_score_on_the_device_that_the_definitions_were_built_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trained, loaded = [], []
+
+    def train_here(examples: object, plan: TrainingPlan, clock: object) -> TrainedModel:
+        trained.append(plan.device)
+        return train(examples, replace(plan, device="cpu"), clock)  # type: ignore[arg-type]
+
+    def load_here(files: dict[str, bytes], device: str = "cpu") -> TrainedModel:
+        loaded.append(device)
+        return load(files)
+
+    load = TrainedModel.from_files
+    monkeypatch.setattr("tests.doubles.build_workflow", lambda spec: build_workflow(spec, "cuda:1"))
+    monkeypatch.setattr(assets.retraining, "train", train_here)
+    monkeypatch.setattr("pipeline_project.services.night_scoring.TrainedModel.from_files", load_here)
+    world = past()
+    made_of = metadata(world.run(NIGHT, *TRAINING), "challenger")
+    assert trained == ["cuda:1"] and made_of["trained_on"] == {"boosting": "cpu"}
+    loaded.clear()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i, str(20 + 10 * i)) for i in range(6)]
+    assert world.run(NIGHT, "arrivals", "cases", "quarantine", "outcomes", "scores").success
+    assert loaded == ["cuda:1"]

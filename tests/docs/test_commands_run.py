@@ -174,6 +174,16 @@ ONLY_READ: dict[str, str] = {
     f"pipeline nights returns --night {NIGHT} --again": "tests/integration/test_returns.py runs a night of it again",
     **dict.fromkeys(
         (
+            "python -m pip uninstall --yes torch xgboost-cpu",
+            "python -m pip install --constraint requirements.lock torch --index-url https://download.pytorch.org/whl/cu130",
+            "python -m pip install --no-deps xgboost-cu13==3.2.0",
+        ),
+        "would change what the tests run with",
+    ),
+    "dagster instance concurrency set gpu 2": "Dagster's own; tests/resources/dagster_storage/test_pools.py sets one",
+    "python -m benchmarks.gpu": "tests/benchmarks/test_gpu.py runs it as far as there is no GPU",
+    **dict.fromkeys(
+        (
             "make up",
             "pipeline up",
             "pipeline up --port 3100 --mlflow-port 5100 --reports-port 3102",

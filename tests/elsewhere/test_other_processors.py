@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resources.encoders.weights import has_bfloat16_units
+from resources.encoders.engines.machine import has_bfloat16_units
 from tests.elsewhere import PLAIN
 from tests.elsewhere.told import told
 

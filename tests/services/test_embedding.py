@@ -174,3 +174,16 @@ def test_a_workflow_without_photos_or_without_cases_has_a_table_too():
     empty = embeddings_table("2025-03-01", [], {"text": embed_inline([], Letters(), Store())})
     assert empty.num_rows == 0 and empty.schema.equals(EMBEDDINGS)
     assert embeddings_table("2025-03-01", ["k1"], {}).schema.equals(EMBEDDINGS)
+
+
+def test_an_encoder_that_wants_many_texts_is_given_them():
+    class Many(Letters):
+        texts_at_once = 4
+
+        def encode(self, texts):
+            sizes.append(len(texts))
+            return super().encode(texts)
+
+    sizes: list[int] = []
+    embed_inline([chr(97 + place) for place in range(10)], Many(), Store())
+    assert sizes == [4, 4, 2]

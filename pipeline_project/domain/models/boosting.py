@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline_project.domain.core.devices import CPU, described, xgboost_device_name
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.features.timeline import later_share
@@ -49,6 +50,7 @@ class BoostedTrees:
     parameters_: dict[str, Any]
     rounds_: int
     booster_: xgboost.Booster
+    trained_on_: str
 
     def __init__(self, settings: EstimatorSettings) -> None:
         self.settings = settings
@@ -64,6 +66,7 @@ class BoostedTrees:
         self.columns_ = Columns().fit(table, self.settings.dimensions)
         matrix = self.columns_.matrix(table)
         weight = np.ones(len(y)) if weights is None else weights
+        self.trained_on_ = described(self.settings.device, xgboost_device_name(self.settings.device))
         self.parameters_ = self._parameters(len(y), seed)
         later = later_share(table.nights, _STOP_SHARE)
         self.rounds_ = like.rounds_ if like is not None else self._rounds(matrix, y, weight, later)
@@ -110,10 +113,11 @@ class BoostedTrees:
     def _train(self, data: xgboost.DMatrix, rounds: int, stop: xgboost.DMatrix | None = None) -> xgboost.Booster:
         import xgboost
 
+        parameters = {**self.parameters_, **_on(self.settings.device)}
         if stop is None:
-            return xgboost.train(self.parameters_, data, rounds, verbose_eval=False)
+            return xgboost.train(parameters, data, rounds, verbose_eval=False)
         return xgboost.train(
-            self.parameters_, data, rounds, evals=[(stop, "later")], early_stopping_rounds=_PATIENCE, verbose_eval=False
+            parameters, data, rounds, evals=[(stop, "later")], early_stopping_rounds=_PATIENCE, verbose_eval=False
         )
 
     def probabilities(self, table: FeatureTable) -> np.ndarray:
@@ -163,7 +167,7 @@ class BoostedTrees:
         }
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, files: Mapping[str, bytes], device: str = CPU) -> Self:
         import xgboost
 
         content = model_files.from_json(files, _SETTINGS)
@@ -173,12 +177,19 @@ class BoostedTrees:
                     labels=tuple(content["labels"]),
                     dimensions={kind: content.get(f"{kind}_dimensions", 0) for kind in MODALITIES},
                     masked=frozenset(content["masked"]),
+                    device=device,
                 )
             )
             model.rounds_, model.parameters_ = content["rounds"], content["parameters"]
             model.columns_ = Columns.from_parts(content["columns"], model_files.from_tensors(files, _REDUCTION))
-            model.booster_ = xgboost.Booster({"nthread": _THREADS})
+            model.booster_ = xgboost.Booster({"nthread": _THREADS, **_on(device)})
             model.booster_.load_model(bytearray(model_files.named(files, _BOOSTER)))
         except (KeyError, TypeError, xgboost.core.XGBoostError) as problem:
             raise ModelUnavailable(f"the model's files do not fit together ({problem!r}); train it again") from problem
         return model
+
+
+def _on(device: str) -> dict[str, str]:
+    """What tells xgboost where to compute; nothing for the processor, which it takes by itself."""
+    resolved = xgboost_device_name(device)
+    return {} if resolved == CPU else {"device": resolved}

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.vectors.modalities import usual_dimensions
 
@@ -21,12 +22,14 @@ class EstimatorSettings:
         dimensions: the vectors of each modality are reduced to this many.
         masked: features whose values are personal, so that reasons do not show them.
         choices: hyper-parameters of the estimator's `GRID` that replace the ones it comes with.
+        device: where it learns and tells, as `core.devices` takes it; no part of a model's files.
     """
 
     labels: tuple[str, ...]
     dimensions: Mapping[str, int] = field(default_factory=usual_dimensions, hash=False)
     masked: frozenset[str] = frozenset()
     choices: tuple[tuple[str, float], ...] = ()
+    device: str = CPU
 
 
 class Estimator(Protocol):
@@ -38,6 +41,7 @@ class Estimator(Protocol):
         VECTORS: of `MODALITIES`, those that it sees in full; of the others it sees what the spec asks for.
         REQUIRES: of these, those without which it has nothing to learn from.
         GRID: hyper-parameters worth trying, and their values; see `search`.
+        trained_on_: the device that it learned on, in words; set by `fit`.
     """
 
     ABOUT: ClassVar[str]
@@ -45,6 +49,8 @@ class Estimator(Protocol):
     VECTORS: ClassVar[frozenset[str]]
     REQUIRES: ClassVar[frozenset[str]]
     GRID: ClassVar[Mapping[str, tuple[float, ...]]]
+
+    trained_on_: str
 
     def __init__(self, settings: EstimatorSettings) -> None: ...
 
@@ -84,8 +90,11 @@ class Estimator(Protocol):
     def files(self) -> dict[str, bytes]: ...
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, files: Mapping[str, bytes], device: str = CPU) -> Self:
         """
+        Args:
+            device: where it tells.
+
         Raises:
             ModelUnavailable: a file is missing, damaged or not of an allowed format.
         """

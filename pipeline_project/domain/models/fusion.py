@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline_project.domain.core.devices import CPU, described, torch_device_name
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.features.timeline import later_share
@@ -55,6 +56,7 @@ class FusionNetwork:
     middle_: dict[str, np.ndarray]
     recipe_: Recipe
     epochs_: int
+    trained_on_: str
 
     def __init__(self, settings: EstimatorSettings) -> None:
         self.settings = settings
@@ -71,6 +73,7 @@ class FusionNetwork:
         Raises:
             ModelUnavailable: the cases have no feature at all that says anything.
         """
+        self.trained_on_ = described(self.settings.device, self._device)
         self.inputs_ = FusionInputs().fit(table, self.settings.dimensions)
         self.recipe_ = Recipe(**dict(self.settings.choices))
         weight = np.ones(len(y)) if weights is None else weights
@@ -78,7 +81,8 @@ class FusionNetwork:
         if not batch.dense and not batch.codes.shape[1]:
             raise ModelUnavailable("no feature of these cases varies, so there is nothing to learn from; name others")
         self.epochs_ = like.epochs_ if like is not None else self._epochs(batch, y, weight, table.nights, seed)
-        self.weights_, _ = learned(Lesson(batch, y, weight), self._fresh(batch, seed), self.recipe_, seed, self.epochs_)
+        lesson, start = Lesson(batch, y, weight), self._fresh(batch, seed)
+        self.weights_, _ = learned(lesson, start, self.recipe_, seed, self.epochs_, device=self._device)
         self.middle_ = average_case(self.weights_, batch)
         return self
 
@@ -89,7 +93,11 @@ class FusionNetwork:
             return _FIXED_EPOCHS
         early, stop = (Lesson(batch.select(of), y[of], weight[of]) for of in (~later, later))
         start = self._fresh(early.batch, seed)
-        return max(learned(early, start, self.recipe_, seed, None, stop)[1], _FEWEST_EPOCHS)
+        return max(learned(early, start, self.recipe_, seed, None, stop, self._device)[1], _FEWEST_EPOCHS)
+
+    @property
+    def _device(self) -> str:
+        return torch_device_name(self.settings.device)
 
     def _fresh(self, batch: InputBatch, seed: int) -> Weights:
         return fresh(batch, self.inputs_.sizes, len(self.settings.labels), seed)
@@ -101,13 +109,13 @@ class FusionNetwork:
         batch = self._batch(table)
         if not len(table):
             return np.empty((0, len(self.settings.labels)))
-        return softmax(logits(self.weights_, batch))
+        return softmax(logits(self.weights_, batch, self._device))
 
     def reasons(self, table: FeatureTable, probabilities: np.ndarray, top: int) -> list[list[str]]:
         if not len(table):
             return []
         chosen = probabilities.argmax(axis=1)
-        shares = contributions(self.weights_, self._batch(table), self.middle_, chosen)
+        shares = contributions(self.weights_, self._batch(table), self.middle_, chosen, self._device)
         owners = {kind: self._owners(kind) for kind in shares}
         features = list(dict.fromkeys(name for names in owners.values() for name in names))
         summed = np.zeros((len(table), len(features)))
@@ -143,11 +151,12 @@ class FusionNetwork:
         }
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, files: Mapping[str, bytes], device: str = CPU) -> Self:
         content = model_files.from_json(files, _SETTINGS)
         tensors = model_files.from_tensors(files, _WEIGHTS)
         try:
-            model = cls(EstimatorSettings(labels=tuple(content["labels"]), masked=frozenset(content["masked"])))
+            labels, masked = tuple(content["labels"]), frozenset(content["masked"])
+            model = cls(EstimatorSettings(labels=labels, masked=masked, device=device))
             model.recipe_, model.epochs_ = Recipe(**content["recipe"]), int(content["epochs"])
             model.inputs_ = FusionInputs.from_parts(content["inputs"], model_files.from_tensors(files, _REDUCTION))
             model.weights_ = {name: held for name, held in tensors.items() if not name.startswith(_MIDDLE)}

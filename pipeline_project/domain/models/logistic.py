@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.features.timeline import later_share
@@ -21,7 +22,10 @@ _NEVER = -30.0
 
 
 class LogisticOnEmbeddings:
-    """scikit-learn's multinomial logistic regression; how much to regularize is tried out on later nights."""
+    """scikit-learn's multinomial logistic regression; how much to regularize is tried out on later nights.
+
+    It knows no other device than the processor.
+    """
 
     ABOUT: ClassVar[str] = "on the text's vectors"
     LIBRARY: ClassVar[str] = "scikitlearn"
@@ -32,6 +36,7 @@ class LogisticOnEmbeddings:
     strength_: float
     coefficients_: np.ndarray
     intercepts_: np.ndarray
+    trained_on_ = CPU
 
     def __init__(self, settings: EstimatorSettings) -> None:
         self.settings = settings
@@ -117,7 +122,7 @@ class LogisticOnEmbeddings:
         return {_COEFFICIENTS: model_files.to_tensors(tensors), _SETTINGS: model_files.to_json(settings)}
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, files: Mapping[str, bytes], device: str = CPU) -> Self:
         content = model_files.from_json(files, _SETTINGS)
         tensors = model_files.from_tensors(files, _COEFFICIENTS)
         try:

@@ -1,17 +1,20 @@
 """A small network of towers, one for each kind of input, that meet in one layer.
 
 It learns with torch, which is imported only then, and tells with numpy: a night's scores need no torch, and in
-float64 they are the same whatever the machine's number of threads.
+float64 they are the same whatever the machine's number of threads. On a GPU it tells with torch, by the same lines and
+in float64 as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from pipeline_project.domain.core.devices import CPU
 
 if TYPE_CHECKING:
     import torch
@@ -101,25 +104,28 @@ def learned(
     seed: int,
     epochs: int | None = None,
     stop: Lesson | None = None,
+    device: str = CPU,
 ) -> tuple[Weights, int]:
     """The weights after so many epochs, averaged over the last steps; the same input gives the same bytes.
 
     Args:
         epochs: that many; without it, as many as did best on `stop`.
+        device: as torch takes it. What is drawn is the same on each, sums are not to the last digit.
 
     Returns:
         The weights and the number of epochs they have seen.
     """
-    with _quiet_torch() as torch:
-        net = _Learner(torch, start, lesson.batch.dense.keys(), recipe, seed)
+    with _quiet_torch(device) as torch:
+        net = _Learner(torch, start, recipe, seed, device)
+        given = net.placed(lesson)
         last = _MOST_EPOCHS if epochs is None else epochs
         best, best_loss, best_epoch = net.average(), np.inf, 0
         for epoch in range(1, last + 1):
-            net.epoch(lesson.batch, lesson.y, lesson.weight)
+            net.epoch(given)
             if stop is None:
                 best, best_epoch = net.average(), epoch
                 continue
-            loss = _loss(logits(net.average(), stop.batch), stop.y, stop.weight)
+            loss = _loss(logits(net.average(), stop.batch, device), stop.y, stop.weight)
             if loss < best_loss - 1e-4:
                 best, best_loss, best_epoch = net.average(), loss, epoch
             elif epoch - best_epoch >= _PATIENCE:
@@ -128,14 +134,18 @@ def learned(
 
 
 @contextmanager
-def _quiet_torch() -> Iterator[Any]:
-    """Torch on one thread and with deterministic algorithms, both set back afterwards; its random state is not used."""
+def _quiet_torch(device: str) -> Iterator[Any]:
+    """Torch on one thread and with deterministic algorithms, both set back afterwards; its random state is not used.
+
+    On a GPU an algorithm that is not deterministic warns and does not fail: CUDA's own library of products is only
+    where CUBLAS_WORKSPACE_CONFIG was set before its first use, as `build_definitions` does.
+    """
     import torch
 
     threads = torch.get_num_threads()
     strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=device != CPU)
     try:
         yield torch
     finally:
@@ -143,13 +153,24 @@ def _quiet_torch() -> Iterator[Any]:
         torch.set_num_threads(threads)
 
 
+@dataclass(frozen=True)
+class _LessonTensors:
+    """A lesson as tensors on a device; `weight` is one on average."""
+
+    dense: Mapping[str, torch.Tensor]
+    codes: torch.Tensor
+    y: torch.Tensor
+    weight: torch.Tensor
+
+
 class _Learner:
     """Torch's side: parameters, the optimizer and one generator for every draw."""
 
-    def __init__(self, torch: Any, start: Weights, kinds: Any, recipe: Recipe, seed: int) -> None:
-        self.torch, self.recipe, self.kinds = torch, recipe, list(kinds)
+    def __init__(self, torch: Any, start: Weights, recipe: Recipe, seed: int, device: str) -> None:
+        self.torch, self.recipe, self.device = torch, recipe, device
+        # of the processor on every device, so that what is drawn is the same
         self.generator = torch.Generator().manual_seed(seed)
-        self.held = {name: torch.from_numpy(array.copy()).requires_grad_() for name, array in start.items()}
+        self.held = {name: torch.from_numpy(array.copy()).to(device).requires_grad_() for name, array in start.items()}
         self.sums = {name: held.detach().clone() for name, held in self.held.items()}
         decayed = [held for name, held in self.held.items() if name.endswith("weight")]
         free = [held for name, held in self.held.items() if not name.endswith("weight")]
@@ -162,16 +183,28 @@ class _Learner:
 
     def average(self) -> Weights:
         """The moving average of the weights, which is steadier than where the last batch left them."""
-        return {name: held.numpy().copy() for name, held in self.sums.items()}
+        return {name: held.cpu().numpy().copy() for name, held in self.sums.items()}
 
-    def epoch(self, batch: InputBatch, y: np.ndarray, weight: np.ndarray) -> None:
+    def placed(self, lesson: Lesson) -> _LessonTensors:
+        """A lesson on the device, where every epoch finds it."""
+
+        def there(array: np.ndarray) -> torch.Tensor:
+            return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+        return _LessonTensors(
+            {kind: there(part.astype(np.float32)) for kind, part in lesson.batch.dense.items()},
+            there(lesson.batch.codes),
+            there(lesson.y),
+            there((lesson.weight / lesson.weight.mean()).astype(np.float32)),
+        )
+
+    def epoch(self, lesson: _LessonTensors) -> None:
         torch = self.torch
-        order = torch.randperm(len(y), generator=self.generator).numpy()
-        mean = weight.mean()
-        for rows in np.array_split(order, max(1, round(len(order) / _BATCH))):
-            outputs = self._logits(batch.select(rows))
-            losses = torch.nn.functional.cross_entropy(outputs, torch.from_numpy(y[rows]), reduction="none")
-            loss = (losses * torch.from_numpy((weight[rows] / mean).astype(np.float32))).mean()
+        order = torch.randperm(len(lesson.y), generator=self.generator).to(self.device)
+        for rows in torch.tensor_split(order, max(1, round(len(order) / _BATCH))):
+            outputs = self._logits({kind: part[rows] for kind, part in lesson.dense.items()}, lesson.codes[rows])
+            losses = torch.nn.functional.cross_entropy(outputs, lesson.y[rows], reduction="none")
+            loss = (losses * lesson.weight[rows]).mean()
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
@@ -181,13 +214,12 @@ class _Learner:
                 for name, held in self.held.items():
                     self.sums[name].lerp_(held.detach(), 1 - decay)
 
-    def _logits(self, batch: InputBatch) -> torch.Tensor:
+    def _logits(self, dense: Mapping[str, torch.Tensor], codes: torch.Tensor) -> torch.Tensor:
         torch, held = self.torch, self.held
-        parts = {kind: torch.from_numpy(batch.dense[kind].astype(np.float32)) for kind in self.kinds}
-        if batch.codes.shape[1]:
-            codes = torch.from_numpy(batch.codes)
+        parts = dict(dense)
+        if codes.shape[1]:
             # values never seen get the code of the rare ones, which some must have had for it to mean anything
-            unknown = torch.rand(codes.shape, generator=self.generator) < _UNKNOWN_SHARE
+            unknown = self._drawn(codes.shape) < _UNKNOWN_SHARE
             codes = torch.where(unknown, torch.zeros_like(codes), codes)
             rows = [_row(torch, held[f"embedding{i}"], codes[:, i]) for i in range(codes.shape[1])]
             parts["categories"] = torch.cat(rows, dim=1)
@@ -200,8 +232,10 @@ class _Learner:
 
     def _dropped(self, made: torch.Tensor) -> torch.Tensor:
         share = self.recipe.dropout
-        mask = self.torch.rand(made.shape, generator=self.generator) >= share
-        return made * mask / (1 - share)
+        return made * (self._drawn(made.shape) >= share) / (1 - share)
+
+    def _drawn(self, shape: Any) -> torch.Tensor:
+        return self.torch.rand(shape, generator=self.generator).to(self.device)
 
 
 def _row(torch: Any, table: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
@@ -218,26 +252,60 @@ def _inputs(weights: Weights, batch: InputBatch) -> dict[str, np.ndarray]:
     return parts
 
 
-def logits(weights: Weights, batch: InputBatch) -> np.ndarray:
-    """Shape (n, labels)."""
-    return _forward(_double(weights), _inputs(weights, batch))[0]
+@dataclass(frozen=True)
+class _Arithmetic:
+    """Who computes in float64: numpy on the processor, torch on a GPU. Both know the operations used here by the same
+    names.
+
+    Attributes:
+        library: numpy or torch.
+        placed: an array of numpy's to where it is computed with.
+        back: what was computed as an array of numpy's.
+    """
+
+    library: Any
+    placed: Callable[[np.ndarray], Any]
+    back: Callable[[Any], np.ndarray]
+
+    def doubles(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        return {name: self.placed(np.asarray(array, dtype=np.float64)) for name, array in arrays.items()}
 
 
-def _double(weights: Weights) -> Weights:
-    return {name: array.astype(np.float64) for name, array in weights.items()}
+def _arithmetic(device: str) -> _Arithmetic:
+    if device == CPU:
+        return _Arithmetic(np, lambda array: array, lambda array: array)
+    import torch
+
+    return _Arithmetic(
+        torch,
+        lambda array: torch.from_numpy(np.ascontiguousarray(array)).to(device),
+        lambda tensor: np.asarray(tensor.cpu().numpy()),
+    )
 
 
-def _forward(held: Weights, parts: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+def logits(weights: Weights, batch: InputBatch, device: str = CPU) -> np.ndarray:
+    """Shape (n, labels).
+
+    Args:
+        device: as torch takes it.
+    """
+    by = _arithmetic(device)
+    return by.back(_forward(by, by.doubles(weights), by.doubles(_inputs(weights, batch)))[0])
+
+
+def _forward(by: _Arithmetic, held: Mapping[str, Any], parts: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """Logits, the meeting layer and the towers."""
-    towers = {kind: np.maximum(part @ held[f"{kind}.weight"] + held[f"{kind}.bias"], 0) for kind, part in parts.items()}
-    met = np.maximum(np.hstack(list(towers.values())) @ held["meeting.weight"] + held["meeting.bias"], 0)
+    towers = {kind: (part @ held[f"{kind}.weight"] + held[f"{kind}.bias"]).clip(0) for kind, part in parts.items()}
+    met = (by.library.hstack(list(towers.values())) @ held["meeting.weight"] + held["meeting.bias"]).clip(0)
     outputs = met @ held["out.weight"] + held["out.bias"]
     for kind, part in parts.items():
         outputs = outputs + part @ held[f"{kind}.straight.weight"] + held[f"{kind}.straight.bias"]
     return outputs, met, towers
 
 
-def contributions(weights: Weights, batch: InputBatch, middle: Dense, chosen: np.ndarray) -> dict[str, np.ndarray]:
+def contributions(
+    weights: Weights, batch: InputBatch, middle: Dense, chosen: np.ndarray, device: str = CPU
+) -> dict[str, np.ndarray]:
     """What each input adds to the chosen label's log-odds against the mean of all labels, shape (n, width) by tower.
 
     Gradient times input, averaged along the straight way from the average case (integrated gradients), so that they
@@ -246,24 +314,24 @@ def contributions(weights: Weights, batch: InputBatch, middle: Dense, chosen: np
     Args:
         middle: the average case's input, shape (width,) by tower.
         chosen: index of a label, shape (n,).
+        device: as torch takes it.
     """
-    held, parts = _double(weights), _inputs(weights, batch)
+    by = _arithmetic(device)
+    held, parts, average = by.doubles(weights), by.doubles(_inputs(weights, batch)), by.doubles(middle)
     labels = held["out.bias"].shape[0]
-    towards = np.eye(labels)[chosen] - 1 / labels
-    if labels == 2:
-        towards = towards * 2
-    gradients = {kind: np.zeros_like(part) for kind, part in parts.items()}
+    towards = by.placed((np.eye(labels)[chosen] - 1 / labels) * (2 if labels == 2 else 1))
+    gradients = {kind: by.library.zeros_like(part) for kind, part in parts.items()}
     for step in range(_STEPS):
         share = (step + 0.5) / _STEPS
-        there = {kind: middle[kind] + share * (part - middle[kind]) for kind, part in parts.items()}
-        _, met, towers = _forward(held, there)
+        there = {kind: average[kind] + share * (part - average[kind]) for kind, part in parts.items()}
+        _, met, towers = _forward(by, held, there)
         back = ((towards @ held["out.weight"].T) * (met > 0)) @ held["meeting.weight"].T
         start = 0
         for kind, tower in towers.items():
             of = back[:, start : start + tower.shape[1]] * (tower > 0)
             gradients[kind] += of @ held[f"{kind}.weight"].T + towards @ held[f"{kind}.straight.weight"].T
             start += tower.shape[1]
-    return {kind: gradients[kind] / _STEPS * (part - middle[kind]) for kind, part in parts.items()}
+    return {kind: by.back(gradients[kind] / _STEPS * (part - average[kind])) for kind, part in parts.items()}
 
 
 def average_case(weights: Weights, batch: InputBatch) -> dict[str, np.ndarray]:

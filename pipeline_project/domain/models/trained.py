@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.models import ESTIMATORS, Estimator
@@ -122,8 +123,11 @@ class TrainedModel:
         return model_files.digest(self.files())
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, files: Mapping[str, bytes], device: str = CPU) -> Self:
         """
+        Args:
+            device: where it scores, as `core.devices` takes it.
+
         Raises:
             ModelUnavailable: a file is missing, damaged or of a format that may run code when read.
         """
@@ -142,7 +146,7 @@ class TrainedModel:
         try:
             return cls(
                 estimator_name=name,
-                estimator=ESTIMATORS[name].from_files(files),
+                estimator=ESTIMATORS[name].from_files(files, device),
                 calibration=calibration,
                 ood_detector=OutOfDistributionDetector.from_parts(model_files.from_json(files, _DETECTOR), references),
                 labels=tuple(model["labels"]),

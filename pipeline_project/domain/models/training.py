@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import TooFewOutcomes
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.schema import NIGHT
@@ -52,6 +53,7 @@ class TrainingPlan:
         segments: categories by whose values probabilities are calibrated and figures are given.
         search: how long better hyper-parameters are looked for.
         choices: hyper-parameters that replace the estimator's own; see `models.search`.
+        device: where it is trained, as `core.devices` takes it.
     """
 
     estimator: str
@@ -66,10 +68,11 @@ class TrainingPlan:
     segments: tuple[str, ...] = ()
     search: Budget = field(default_factory=Budget)
     choices: Choices = ()
+    device: str = CPU
 
     @property
     def settings(self) -> EstimatorSettings:
-        return EstimatorSettings(self.labels, self.dimensions, self.masked, self.choices)
+        return EstimatorSettings(self.labels, self.dimensions, self.masked, self.choices, self.device)
 
 
 def training_set(features: FeatureTable, outcomes: pd.DataFrame) -> pa.Table:
@@ -316,6 +319,7 @@ def _parameters(
         "calibration_share": plan.calibration_share,
         "metrics_from": "later nights, each predicted from the nights before, calibration cross-fitted",
         "training_outcomes": rows,
+        "trained_on": final.trained_on_,
         **({"segments": ", ".join(plan.segments)} if plan.segments else {}),
         **({"segments_calibrated": ", ".join(segments.names)[:500] or "none"} if plan.segments else {}),
         **searched.parameters(),

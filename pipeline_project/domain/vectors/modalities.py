@@ -16,6 +16,33 @@ from pydantic import Field
 
 from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, FieldType
+from pipeline_project.domain.vectors.engines import Engine, Precision
+
+_Engine = Annotated[
+    Engine,
+    Field(
+        description="The library that computes. `auto` is torch, which was within 5 % of the quickest wherever it was "
+        "measured; `onnxruntime` and `openvino` are extras of the package, on processors only. Vectors of two engines "
+        "never mix: each has a version of its own."
+    ),
+]
+_Precision = Annotated[
+    Precision,
+    Field(
+        description="The numbers that are multiplied. `auto` is `fp32`, and of the encoder that comes with the package "
+        "`bf16` where the processor has units for it. `int8` is OpenVINO's and never chosen by itself; `fp16` needs a "
+        "GPU. Name engine and precision where the same home is used on several kinds of machines."
+    ),
+]
+_LeastCosine = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        le=1,
+        description="Vectors are refused where one of a fixed set has a smaller cosine to the one that torch makes in "
+        "`fp32`. Left out: 0.9999, and 0.993 for `int8`.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -29,8 +56,18 @@ class TextTerms:
             "commit's 40 digits."
         ),
     ] = "all-minilm-l6-v2"
-    tokens_per_batch: Annotated[int, Field(ge=64, description="Token budget of a batch, padding included.")] = 2048
+    tokens_per_batch: Annotated[
+        int,
+        Field(
+            ge=64,
+            description="Token budget of a batch, padding included; each core works on one batch at a time, and about "
+            "a thousand stay within its cache.",
+        ),
+    ] = 1024
     max_tokens: Annotated[int, Field(ge=8, le=512, description="Longer texts are cut here.")] = 256
+    engine: _Engine = Engine.AUTO
+    precision: _Precision = Precision.AUTO
+    least_cosine: _LeastCosine = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +87,9 @@ class ImageTerms:
     ] = "photo-statistics-v1"
     batch: Annotated[int, Field(ge=1, description="Photos in a batch.")] = 32
     max_pixels: Annotated[int, Field(ge=1, description="A larger photo is refused unopened.")] = 50_000_000
+    engine: _Engine = Engine.AUTO
+    precision: _Precision = Precision.AUTO
+    least_cosine: _LeastCosine = None
 
 
 EncoderTerms = TextTerms | ImageTerms

@@ -59,6 +59,7 @@ def test_a_card_says_how_good_the_model_is_overall_and_by_slice() -> None:
 
     assert f"| calibration error | {model.metrics['ece']:.4f} |" in card
     assert f"| rounds | {model.parameters['rounds']} |" in card
+    assert "| trained_on | cpu |" in card
     of = model.slices["size"]["size1"]
     assert (
         f"| size1 | {of['cases']:.0f} | {of['log_loss']:.4f} | {of['accuracy']:.4f} | {of['ece']:.4f} | common |"

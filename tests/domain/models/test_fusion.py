@@ -12,9 +12,10 @@ from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.measures.probabilities import log_loss
 from pipeline_project.domain.models import files as model_files
+from pipeline_project.domain.models import fusion, network
 from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.fusion import FusionNetwork
-from pipeline_project.domain.models.network import InputBatch, average_case, contributions, logits
+from pipeline_project.domain.models.network import InputBatch, Lesson, Recipe, average_case, contributions, logits
 
 LABELS = ("kept", "returned", "lost")
 SETTINGS = EstimatorSettings(LABELS, {"text": 8, "image": 8}, masked=frozenset({"age", "town"}))
@@ -204,3 +205,44 @@ def test_workflows_without_vectors_or_categories_have_a_network_too() -> None:
     nothing = replace(numbers_alone, numbers=np.ones((600, 2)))
     with pytest.raises(ModelUnavailable, match="nothing to learn from"):
         FusionNetwork(SETTINGS).fit(nothing, y)
+
+
+def test_torch_tells_what_numpy_tells_and_learns_the_same_on_another_device() -> None:
+    """`cpu:0` is torch's other name for the processor, so all that a GPU would do runs here, but for the GPU."""
+    model = learned()
+    table, y = cases(300, 2)
+    batch = InputBatch(*model.inputs_.groups(table))
+    chosen = logits(model.weights_, batch).argmax(axis=1)
+    told = contributions(model.weights_, batch, model.middle_, chosen)
+    by_torch = contributions(model.weights_, batch, model.middle_, chosen, "cpu:0")
+
+    np.testing.assert_allclose(logits(model.weights_, batch, "cpu:0"), logits(model.weights_, batch), atol=1e-12)
+    assert told.keys() == by_torch.keys()
+    for kind, part in told.items():
+        np.testing.assert_allclose(by_torch[kind], part, atol=1e-12)
+    lesson, start = Lesson(batch, y, np.ones(len(y))), network.fresh(batch, model.inputs_.sizes, 3, 7)
+    here, _ = network.learned(lesson, start, Recipe(), 7, epochs=2)
+    there, _ = network.learned(lesson, start, Recipe(), 7, epochs=2, device="cpu:0")
+    for name, weights in here.items():
+        np.testing.assert_array_equal(there[name], weights)
+
+
+def test_a_network_learns_and_tells_on_the_device_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def on(name: str) -> str:
+        asked.append(name)
+        return "cpu" if name == "cpu" else "cpu:0"
+
+    monkeypatch.setattr(fusion, "torch_device_name", on)
+    monkeypatch.setattr(fusion, "described", lambda name, resolved: f"{name} as {resolved}")
+    table, y = cases(300, 1)
+    model = FusionNetwork(replace(SETTINGS, device="cuda:1")).fit(table, y, like=learned())
+    assert model.trained_on_ == "cuda:1 as cpu:0"
+    asked.clear()
+    back = FusionNetwork.from_files(model.files(), "cuda")
+    np.testing.assert_allclose(back.probabilities(table), FusionNetwork.from_files(model.files()).probabilities(table))
+    assert asked == ["cuda", "cpu"]
+    asked.clear()
+    assert back.reasons(table, back.probabilities(table), 3) == model.reasons(table, model.probabilities(table), 3)
+    assert asked == ["cuda", "cuda", "cuda:1", "cuda:1"]

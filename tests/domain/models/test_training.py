@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import xgboost
 
 from pipeline_project.domain.core.errors import ModelUnavailable, TooFewOutcomes
 from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.measures.probabilities import auc, ece
-from pipeline_project.domain.models import ESTIMATORS
+from pipeline_project.domain.models import ESTIMATORS, boosting
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.search import Budget
 from pipeline_project.domain.models.trained import OUT_OF_DISTRIBUTION
@@ -344,3 +345,32 @@ def test_an_unknown_estimator_is_named() -> None:
     features, y = table(400, 1, 2)
     with pytest.raises(KeyError, match="boosting, logistic, fusion"):
         train(known(features, y, TWO), replace(TWO, estimator="magic"))
+
+
+def test_trees_are_learned_and_asked_where_the_plan_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as it can be tried without a GPU: what xgboost is told, which then learns on the processor."""
+    told: list[object] = []
+    learn, made = xgboost.train, xgboost.Booster
+
+    def train_here(parameters: dict[str, object], *rest: object, **more: object) -> xgboost.Booster:
+        told.append(parameters.get("device"))
+        return learn({name: value for name, value in parameters.items() if name != "device"}, *rest, **more)
+
+    def booster_here(parameters: dict[str, object]) -> xgboost.Booster:
+        told.append(parameters.pop("device", None))
+        return made(parameters)
+
+    monkeypatch.setattr(boosting, "xgboost_device_name", lambda name: name)
+    monkeypatch.setattr(boosting, "described", lambda name, resolved: f"{resolved} (a card)")
+    monkeypatch.setattr(xgboost, "train", train_here)
+    features, y = table(500, 1, 2)
+    model = train(known(features, y, TWO), replace(TWO, device="cuda:1"))
+    assert set(told) == {"cuda:1"} and model.parameters["trained_on"] == "cuda:1 (a card)"
+    told.clear()
+    monkeypatch.setattr(xgboost, "Booster", booster_here)
+    for device in ("cuda:1", "cpu"):
+        TrainedModel.from_files(model.files(), device)
+    assert told == ["cuda:1", None]
+    # where it learned stands in the figures alone: the trees are those of any other device
+    here = small_model_of(TWO).files()
+    assert {name for name, content in model.files().items() if here[name] != content} == {"model.json", "seal.json"}
