@@ -57,6 +57,8 @@ class Measured:
 
 def main() -> None:
     given = _arguments()
+    if given.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
     if given.child:
         print(json.dumps([asdict(one) for one in measured(texts(given.texts, given.csv), given.rounds)]))
         return
@@ -74,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--texts", type=int, default=2_000, help="texts a round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (%(default)s)")
     parser.add_argument("--arrow", type=int, default=50_000, help="texts from Arrow to Arrow (%(default)s)")
+    parser.add_argument("--cores", type=int, help="no more cores than these; on a busy machine 1 is the fairest")
     parser.add_argument("--csv", type=Path, help="real texts instead of the sample's: a CSV file with `text`")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()

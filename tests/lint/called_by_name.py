@@ -46,6 +46,10 @@ _.handleError  # logging calls it when a line cannot be written
 _.model_config  # pydantic
 _.progress_bars  # a variable of Great Expectations' context
 _.padding_side  # a setting of transformers' tokenizers
+_.max_seq_length  # a setting of sentence-transformers' models
+_.intra_op_num_threads  # a setting of ONNX Runtime's sessions
+_.inter_op_num_threads  # the same
+_.log_severity_level  # the same
 
 # -- read through `getattr`, `vars` or a prefix ------------------------------------------------------------------
 _.dispatcher  # the grants of a role, by the role's name

@@ -22,7 +22,7 @@ _ROUND = "1"
 
 
 @dataclass(frozen=True)
-class Agreement:
+class VectorAgreement:
     """Cosines of an engine's vectors to those of full precision, over the fixed samples.
 
     Attributes:
@@ -53,31 +53,31 @@ class Compared:
         return safe_name("\n".join([*parts, machine_kind()]))
 
 
-def agreement(samples: Sequence[Inputs], forward: Forward, exact: Forward) -> Agreement:
+def agreement(samples: Sequence[Inputs], forward: Forward, exact: Forward) -> VectorAgreement:
     """Both forward passes over the samples."""
     cosines = np.concatenate([(unit(forward(batch)) * unit(exact(batch))).sum(axis=1) for batch in samples])
-    return Agreement(float(cosines.min()), float(cosines.mean()))
+    return VectorAgreement(float(cosines.min()), float(cosines.mean()))
 
 
-def remembered(folder: Path | None, compared: Compared) -> Agreement | None:
+def remembered(folder: Path | None, compared: Compared) -> VectorAgreement | None:
     """What an earlier comparison came to; None where there was none, or its file is not readable."""
     if folder is None:
         return None
     try:
         document = json.loads((folder / "compared" / f"{compared.name}.json").read_text(encoding="utf-8"))
-        return Agreement(float(document["least"]), float(document["mean"]))
+        return VectorAgreement(float(document["least"]), float(document["mean"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def remember(folder: Path | None, compared: Compared, result: Agreement) -> None:
+def remember(folder: Path | None, compared: Compared, result: VectorAgreement) -> None:
     """Keeps a result for later processes of this home."""
     if folder is not None:
         document = {**asdict(result), **asdict(compared.arithmetic), "weights": compared.weights}
         write_whole(folder / "compared" / f"{compared.name}.json", json.dumps(document, indent=1).encode())
 
 
-def accept(result: Agreement, least: float, arithmetic: Arithmetic) -> None:
+def accept(result: VectorAgreement, least: float, arithmetic: Arithmetic) -> None:
     """Lets an engine's vectors be used.
 
     Raises:
