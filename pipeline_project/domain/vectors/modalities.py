@@ -22,8 +22,8 @@ _Engine = Annotated[
     Engine,
     Field(
         description="The library that computes. `auto` is torch, which was within a tenth of the quickest wherever it "
-        "was measured; `onnxruntime` and `openvino` are extras of the package, on processors only. Vectors of two engines "
-        "never mix: each has a version of its own."
+        "was measured; `onnxruntime` and `openvino` are extras of the package, on processors only. Vectors of two "
+        "engines never mix: each has a version of its own."
     ),
 ]
 _Precision = Annotated[

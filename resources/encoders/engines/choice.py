@@ -22,8 +22,8 @@ _EXTRAS = {Engine.ONNXRUNTIME: "onnx", Engine.OPENVINO: "openvino"}
 def chosen(choice: EngineChoice, device: str, narrow: bool = False) -> Arithmetic:
     """What `auto` stands for here; imports nothing.
 
-    Engines come to the same rate in full precision, within a tenth: multiplying takes nearly all of the time. So what is
-    installed beside torch changes no version by itself.
+    Engines come to the same rate in full precision, within a tenth: multiplying takes nearly all of the time. So what
+    is installed beside torch changes no version by itself.
 
     Args:
         narrow: whether `auto` may choose less than full precision: float16 on a GPU, bfloat16 where the processor has
