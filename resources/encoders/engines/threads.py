@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,6 +31,17 @@ def spread(work: Callable[[T], None], parts: Sequence[T], workers: int) -> None:
         torch.get_num_threads()
         torch.set_num_threads(1)
 
+    failed = Event()
+
+    def guarded(part: T) -> None:
+        if failed.is_set():
+            return
+        try:
+            work(part)
+        except BaseException:
+            failed.set()
+            raise
+
     pool = ThreadPoolExecutor(workers, thread_name_prefix="encoder", initializer=begin)
     try:
         begun = [pool.submit(all_there.wait) for _ in range(workers)]
@@ -39,7 +50,7 @@ def spread(work: Callable[[T], None], parts: Sequence[T], workers: int) -> None:
         torch.set_num_threads(torch.get_num_threads())
         for thread in begun:
             thread.result()
-        for part in [pool.submit(work, part) for part in parts]:
+        for part in [pool.submit(guarded, part) for part in parts]:
             part.result()
     finally:
         pool.shutdown(cancel_futures=True)
