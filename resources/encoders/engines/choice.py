@@ -53,13 +53,13 @@ def chosen(choice: EngineChoice, device: str, narrow: bool = False) -> Arithmeti
 
 
 def require(engine: Engine) -> None:
-    """Sees to it that the library of an engine is there.
+    """Sees to it that the library of an engine is there, and `onnx`, by which torch writes graphs.
 
     Raises:
         ModelUnavailable: it is not; the message says how to install it.
     """
-    if find_spec(engine) is None:
+    if find_spec(engine) is None or find_spec("onnx") is None:
         raise ModelUnavailable(
-            f"the spec names `engine: {engine}`, which is not installed; leave `engine` out, or install it: "
+            f"the spec names `engine: {engine}`, which is not installed whole; leave `engine` out, or install it: "
             f"pip install '.[{_EXTRAS[engine]}]'"
         )

@@ -57,7 +57,7 @@ def onnx_of(
 def _quietly() -> Iterator[Path]:
     """A folder for a file, in which nothing is said.
 
-    The exporter that needs no further packages is called legacy; what it warns of (branches on values) is what the
+    The exporter that needs nothing but `onnx` is called legacy; what it warns of (branches on values) is what the
     comparison at first use would show, and what it prints of a graph is in its exception.
     """
     with (

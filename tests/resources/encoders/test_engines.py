@@ -131,8 +131,12 @@ def test_photo_statistics_have_no_engine():
 
 
 def test_an_engine_that_is_not_installed_says_how_to_install_it(tiny_bert, monkeypatch):
-    monkeypatch.setattr(choice_module, "find_spec", lambda name: None)
-    for engine, extra in ((Engine.ONNXRUNTIME, "onnx"), (Engine.OPENVINO, "openvino")):
+    for engine, extra, missing in (
+        (Engine.ONNXRUNTIME, "onnx", "onnxruntime"),
+        (Engine.ONNXRUNTIME, "onnx", "onnx"),
+        (Engine.OPENVINO, "openvino", "openvino"),
+    ):
+        monkeypatch.setattr(choice_module, "find_spec", lambda name, missing=missing: None if name == missing else name)
         with pytest.raises(ModelUnavailable, match=rf"pip install '\.\[{extra}\]'"):
             text_encoder(str(tiny_bert), choice=EngineChoice(engine)).encode(["torn"])
 
