@@ -241,7 +241,7 @@ def _laid_down(dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
     record.info[_IDLE_SINCE] = time.monotonic()
 
 
-def _still_there(dialect: Dialect, dbapi_connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+def _still_there(dialect: Dialect, dbapi_connection: Any, record: ConnectionPoolEntry, *_: Any) -> None:
     idle_since = record.info.pop(_IDLE_SINCE, None)
     if idle_since is None:
         return

@@ -47,7 +47,7 @@ class KeptOutcomes:
         self._lock = RLock()
         self._kept: OrderedDict[tuple[str, str], tuple[_Stamp, pd.DataFrame]] = OrderedDict()
 
-    def known(self, connection: Connection, workflow: str, as_of: datetime) -> pd.DataFrame:
+    def standing(self, connection: Connection, workflow: str, as_of: datetime) -> pd.DataFrame:
         """The outcome of each case as it was known before `as_of`: case_id, label, known_at (UTC), by case.
 
         Of several the latest known_at wins, then the last recorded.
@@ -57,7 +57,7 @@ class KeptOutcomes:
         return latest[_COLUMNS[1:]].reset_index(drop=True)
 
     def history(self, connection: Connection, workflow: str, before: datetime) -> pd.DataFrame:
-        """Every outcome that became known before then: columns as `known`, in the order in which they did."""
+        """Every outcome that became known before then: columns as `standing`, in the order in which they did."""
         outcomes = self._all(connection, workflow)
         past = outcomes[outcomes["known_at"] < before].sort_values(["known_at", "id"])
         return past[_COLUMNS[1:]].reset_index(drop=True)

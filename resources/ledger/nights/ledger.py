@@ -282,7 +282,7 @@ class PostgresLedger(LedgerStore):
         Of several the latest known_at wins, then the last recorded.
         """
         with self._transaction() as connection:
-            return KEPT.known(connection, workflow, as_of)
+            return KEPT.standing(connection, workflow, as_of)
 
     def outcome_history(self, workflow: str, before: datetime) -> pd.DataFrame:
         """Every outcome that became known before then, corrections included: case_id, label, known_at (UTC), in the

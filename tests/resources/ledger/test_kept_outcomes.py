@@ -18,7 +18,7 @@ from resources.postgres.databases import engine_of
 FLOW, OTHER = "kept", "another"
 START = datetime(2025, 3, 1, tzinfo=UTC)
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
-#: As the database itself answers, of a moment: what `known` has to say.
+#: As the database itself answers, of a moment: what `standing` has to say.
 KNOWN = """SELECT DISTINCT ON (case_id) case_id, label, known_at FROM outcomes
 WHERE workflow = :flow AND known_at < :at ORDER BY case_id, known_at DESC, id DESC"""
 HISTORY = (
@@ -55,7 +55,7 @@ def rows(frame: pd.DataFrame) -> list[tuple[str, str, datetime]]:
 def agrees(kept: KeptOutcomes, engine: Engine, flow: str = FLOW) -> None:
     for at in (START, *(START + timedelta(hours=hour) for hour in range(1, 6)), EVER):
         with engine.begin() as connection:
-            assert rows(kept.known(connection, flow, at)) == asked(engine, KNOWN, at, flow)
+            assert rows(kept.standing(connection, flow, at)) == asked(engine, KNOWN, at, flow)
             assert rows(kept.history(connection, flow, at)) == asked(engine, HISTORY, at, flow)
 
 
@@ -110,12 +110,12 @@ def test_each_outcome_is_read_once(ledger: PostgresLedger, engine: Engine) -> No
     try:
         for _ in range(3):
             with engine.begin() as connection:
-                assert len(kept.known(connection, FLOW, EVER)) == 50
+                assert len(kept.standing(connection, FLOW, EVER)) == 50
         assert read["rows"] == 50 + 3
         told(ledger, FLOW, ("new", "fine", 2))
         read.clear()
         with engine.begin() as connection:
-            assert len(kept.known(connection, FLOW, EVER)) == 51
+            assert len(kept.standing(connection, FLOW, EVER)) == 51
         assert read["rows"] == 1 + 1
     finally:
         event.remove(engine, "after_cursor_execute", count)
