@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role
@@ -199,6 +199,7 @@ def test_a_column_is_read_as_if_no_value_came_twice(kind: FieldType, cells: list
     assert once.absent.tolist() == singly.absent.tolist()
 
 
+@example(cells=["a;b", "a;", ";a", "a;;b", ";", "[a", "a", ""], many=True, separator=";")
 @given(cells=st.lists(st.text("ab; [\"],\t\u00a0\u00fc", max_size=8), max_size=12), many=st.booleans(),
        separator=st.sampled_from([";", ",", " ", "; "]))  # fmt: skip
 def test_paths_are_split_as_each_by_itself(cells: list[str], many: bool, separator: str) -> None:
