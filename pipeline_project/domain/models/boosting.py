@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +17,7 @@ from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.columns import Columns
 from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.explanations import spoken, weighty
+from pipeline_project.domain.models.tree_shares import TreeShares
 from pipeline_project.domain.vectors.modalities import MODALITIES
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ _BOOSTER, _SETTINGS, _REDUCTION = "booster.ubj", "boosting.json", "reduction.saf
 #: One, because another number of threads sums in another order and gives other bytes, and because threads that wait
 #: for each other on a busy machine took ten times as long.
 _THREADS = 1
+#: From so many cases on tables are worth making.
+_TABLED = 500
 _MOST_ROUNDS, _FIXED_ROUNDS, _PATIENCE = 400, 80, 25
 _STOP_SHARE, _FEWEST_TO_STOP = 0.2, 200
 
@@ -132,21 +137,35 @@ class BoostedTrees:
     def reasons(self, table: FeatureTable, probabilities: np.ndarray, top: int) -> list[list[str]]:
         if not len(table):
             return []
-        shares = self._contributions(table, probabilities.argmax(axis=1))
+        chosen = probabilities.argmax(axis=1)
         names = self.columns_.names
         features = list(dict.fromkeys(names))
         spread = (np.array(names)[:, None] == np.array(features)[None, :]).astype(np.float64)
-        summed = shares @ spread
-        chosen = [self.settings.labels[i] for i in probabilities.argmax(axis=1)]
-        return weighty(summed, features, chosen, top, spoken(self.columns_, self.settings.masked, table))
+        describe = spoken(self.columns_, self.settings.masked, table)
+        reasons: list[list[str]] = []
+        for rows, shares in self._contributions(self.columns_.matrix(table), chosen):
+            labels = [self.settings.labels[i] for i in chosen[rows]]
+            reasons += weighty(shares @ spread, features, labels, top, partial(_from_row, describe, rows.start))
+        return reasons
 
-    def _contributions(self, table: FeatureTable, chosen: np.ndarray) -> np.ndarray:
-        """In log-odds towards the chosen label, shape (n, columns); with several labels against their mean."""
-        contributions = self.booster_.predict(self._data(self.columns_.matrix(table)), pred_contribs=True)
-        if contributions.ndim == 2:
-            return np.asarray(contributions[:, :-1] * np.where(chosen == 1, 1.0, -1.0)[:, None], dtype=np.float64)
-        rows = np.arange(len(chosen))
-        return np.asarray(contributions[rows, chosen, :-1] - contributions[:, :, :-1].mean(axis=1), dtype=np.float64)
+    def _contributions(self, matrix: np.ndarray, chosen: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Blocks of rows with what each column adds to the log-odds of the chosen label, shape (rows, columns); with
+        several labels against their mean."""
+        for rows, shares in self._shares(matrix):
+            if len(shares) == 1:
+                yield rows, (shares[0] * np.where(chosen[rows] == 1, 1.0, -1.0)).T
+            else:
+                own = shares[chosen[rows], :, np.arange(shares.shape[2])]
+                yield rows, own - shares.mean(axis=0, dtype=np.float64).T
+
+    def _shares(self, matrix: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """As `TreeShares.of`; of few cases XGBoost's own, because the tables take longer to make than those."""
+        if len(matrix) >= _TABLED:
+            with suppress(ValueError):
+                yield from TreeShares(self.booster_).of(matrix)
+                return
+        shares = self.booster_.predict(self._data(matrix), pred_contribs=True)[..., :-1]
+        yield slice(0, len(matrix)), shares.T[None] if shares.ndim == 2 else shares.transpose(1, 2, 0)
 
     def parameters(self) -> dict[str, Any]:
         return {**self.parameters_, "rounds": self.rounds_}
@@ -193,3 +212,7 @@ def _on(device: str) -> dict[str, str]:
     """What tells xgboost where to compute; nothing for the processor, which it takes by itself."""
     resolved = xgboost_device_name(device)
     return {} if resolved == CPU else {"device": resolved}
+
+
+def _from_row(describe: Callable[[int, str], str], first: int, row: int, name: str) -> str:
+    return describe(first + row, name)
