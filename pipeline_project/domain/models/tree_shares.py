@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Questions of one part of a tree: its table has two to this power rows.
 _QUESTIONS = 9
-#: Cases looked at together, so that what is computed for them stays near the processor.
-_BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -90,17 +88,14 @@ class TreeShares:
             _tabled(tree, int(label)) for tree, label in zip(model["trees"], model["tree_info"], strict=True)
         ]
 
-    def of(self, matrix: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Blocks of rows with their shares, float32 of shape (labels, features, rows); one label where there are two.
+    def of(self, matrix: np.ndarray) -> np.ndarray:
+        """The shares, float32 of shape (labels, features, n); one label where there are two.
 
         Args:
-            matrix: float32 of shape (n, features), NaN where a value is missing.
+            matrix: float32 of shape (n, features), NaN where a value is missing; some ten thousand rows at most, so
+                that what is computed for them stays near the processor.
         """
-        for first in range(0, len(matrix), _BLOCK):
-            rows = slice(first, min(first + _BLOCK, len(matrix)))
-            yield rows, self._block(np.ascontiguousarray(matrix[rows].T))
-
-    def _block(self, columns: np.ndarray) -> np.ndarray:
+        columns = np.ascontiguousarray(matrix.T)
         answers = _Answers(columns)
         shares = np.zeros((self._labels, *columns.shape), np.float32)
         looked_up = np.empty(columns.shape[1], np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xgboost
 
-from pipeline_project.domain.models import tree_shares
+from pipeline_project.domain.models import boosting
 from pipeline_project.domain.models.boosting import BoostedTrees
 from pipeline_project.domain.models.estimator import EstimatorSettings
 from pipeline_project.domain.models.tree_shares import TreeShares
@@ -45,20 +45,17 @@ def booster(labels: int, depth: int, rounds: int = 6, **more: float) -> xgboost.
 
 @pytest.mark.parametrize("labels", [2, 3])
 @pytest.mark.parametrize("depth", [1, 3, 5, 7, 9])
-def test_shares_are_those_of_xgboost(labels: int, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree_shares, "_BLOCK", 70)
+def test_shares_are_those_of_xgboost(labels: int, depth: int) -> None:
     trained, values = booster(labels, depth), matrix(200, 1)
     data = xgboost.DMatrix(values, feature_types=KINDS, enable_categorical=True)
     expected = trained.predict(data, pred_contribs=True, strict_shape=True)[:, :, :-1].transpose(1, 2, 0)
-    blocks = list(TreeShares(trained).of(values))
-    assert [(rows.start, rows.stop) for rows, _ in blocks] == [(0, 70), (70, 140), (140, 200)]
-    shares = np.concatenate([block for _, block in blocks], axis=2)
+    shares = TreeShares(trained).of(values)
     np.testing.assert_allclose(shares, expected, atol=2e-5)
     assert np.abs(expected).max() > 0.1
 
 
 def test_trees_that_are_only_a_leaf_say_nothing() -> None:
-    (_, shares), *_ = TreeShares(booster(2, 3, min_child_weight=1e6)).of(matrix(5, 1))
+    shares = TreeShares(booster(2, 3, min_child_weight=1e6)).of(matrix(5, 1))
     assert shares.shape == (1, 6, 5) and not shares.any()
 
 
@@ -73,7 +70,10 @@ def test_reasons_are_the_same_whichever_way_the_shares_are_computed(monkeypatch:
         model = BoostedTrees(EstimatorSettings(tuple(f"label_{i}" for i in range(labels)))).fit(features, y)
         probabilities = model.probabilities(features)
         told = model.reasons(features, probabilities, 3)
-        monkeypatch.setattr("pipeline_project.domain.models.boosting._TABLED", len(features) + 1)
+        monkeypatch.setattr(boosting, "_ROWS", 400)
+        np.testing.assert_array_equal(model.probabilities(features), probabilities)
+        assert model.reasons(features, probabilities, 3) == told
+        monkeypatch.setattr(boosting, "_TABLED", len(features) + 1)
         walked = model.reasons(features, probabilities, 3)
         monkeypatch.undo()
         assert [len(row) for row in told] == [len(row) for row in walked] and max(map(len, told)) == 3
