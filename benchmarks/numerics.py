@@ -156,28 +156,8 @@ def _claims(count: int) -> pa.Table:
 def _cells(count: int) -> Iterator[dict[str, str]]:
     random = np.random.default_rng(5)
     kinds = ["shoes", "dress", "jacket", "shirt", "jeans", "bag", "headphones", "lamp", "kettle", "toy"]
-    words = np.array(
-        [
-            "the",
-            "zip",
-            "broke",
-            "after",
-            "two",
-            "days",
-            "and",
-            "I",
-            "would",
-            "like",
-            "my",
-            "money",
-            "back",
-            "please",
-            "it",
-            "does",
-            "not",
-            "fit",
-        ]
-    )
+    text = "the zip broke after two days and I would like my money back please it does not fit"
+    words = np.array(text.split())
     odd = random.random(count) < 0.02
     for number in range(count):
         minute = int(random.integers(60 * 24))
