@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 HOUSE = "the house"
-#: Side by side in one row: what is done, once it is prepared.
-Sides = dict[str, Callable[[], object]]
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,11 @@ def contents(columns: Mapping[str, pd.Series], schema: CaseSchema, rows: int) ->
         return [None] * rows
     names = ["+".join(field.columns) for field in fields]
     try:
-        said = _joined(names, [_spelled(columns[field.name], field) for field in fields])
+        texts = _joined(names, [_spelled(columns[field.name], field) for field in fields])
     except UnicodeEncodeError:
         # A path may hold half of a surrogate pair, which Arrow's strings cannot.
-        said = _joined_one_by_one(names, [_written(columns[field.name], field) for field in fields])
-    return [hashlib.sha256(text).hexdigest()[:32] if text else None for text in said]
+        texts = _joined_one_by_one(names, [_written(columns[field.name], field) for field in fields])
+    return [hashlib.sha256(text).hexdigest()[:32] if text else None for text in texts]
 
 
 def _joined(names: Sequence[str], parts: Sequence[pa.Array]) -> list[bytes]:

@@ -228,14 +228,14 @@ def _shapley(values: np.ndarray, outside: np.ndarray) -> np.ndarray:
     weight = [factorial(k) * factorial(count - 1 - k) / factorial(count) for k in range(count)]
     shares = np.empty((leaves, len(agrees), count))
     for own in range(count):
-        # coefficients by the number of known features, of all features but this one
-        known = np.zeros((count, leaves, len(agrees)))
-        known[0] = 1.0
+        # of a polynomial in the number of known features, over all features but this one
+        coefficients = np.zeros((count, leaves, len(agrees)))
+        coefficients[0] = 1.0
         for other in (place for place in range(count) if place != own):
-            shifted = known[:-1] * agrees[:, other]
-            known *= outside[:, other, None]
-            known[1:] += shifted
-        expected = np.tensordot(weight, known, axes=1)
+            shifted = coefficients[:-1] * agrees[:, other]
+            coefficients *= outside[:, other, None]
+            coefficients[1:] += shifted
+        expected = np.tensordot(weight, coefficients, axes=1)
         shares[:, :, own] = values[:, None] * (agrees[:, own] - outside[:, own, None]) * expected
     return shares
 
