@@ -161,7 +161,9 @@ class BoostedTrees:
     def _contributions(self, table: FeatureTable, chosen: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """Blocks of rows with what each column adds to the log-odds of the chosen label, shape (rows, columns); with
         several labels against their mean."""
-        share_of = self._tabled() if len(table) >= _TABLED else self._walked
+        # a GPU walks the trees by itself, and many at once
+        on_processor = not _on(self.settings.device)
+        share_of = self._tabled() if on_processor and len(table) >= _TABLED else self._walked
         for rows, matrix in self._matrices(table):
             shares = share_of(matrix)
             if len(shares) == 1:
