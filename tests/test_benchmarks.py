@@ -26,6 +26,16 @@ def test_one_measurement_prints_its_table(tmp_path):
     assert "Heavy libraries imported (goal: none): none, reached." in done.stdout
 
 
+def test_the_house_and_its_peers_stand_in_one_table():
+    command = [sys.executable, "-m", "benchmarks.numerics", "--only", "photos", "--sizes", "3", "--repeats", "1"]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    sides = [line.split(" | ")[0] for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert sides[2:] == ["| the house", "| Pillow, whole, resized", "| Pillow, whole, resized by BOX"]
+
+
 def test_calls_are_timed_only_within_and_can_be_made_again_by_a_bare_process(tmp_path):
     before = PhotoStatisticsEncoder.encode
     with kept(tmp_path / "calls") as spent:

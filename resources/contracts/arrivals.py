@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -59,8 +59,21 @@ class GxContract:
         return [self._verdict(rule, verdicts.get(rule.name), missing, typed.missing, len(frame)) for rule in self.rules]
 
     def _run(self, frame: pd.DataFrame, chosen: Sequence[Rule]) -> dict[str, Expectation]:
-        described = {rule.name: (rule.column, rule.rule) for rule in chosen}
-        return run(frame, {rule.name: self._expectation(rule) for rule in chosen}, described)
+        verdicts: dict[str, Expectation] = {}
+        for together in self._apart(chosen):
+            described = {rule.name: (rule.column, rule.rule) for rule in together}
+            wanted = {rule.name: self._expectation(rule) for rule in together}
+            verdicts |= run(_seen_by(wanted.values(), frame), wanted, described)
+        return verdicts
+
+    def _apart(self, chosen: Sequence[Rule]) -> list[list[Rule]]:
+        """The rules over each text by themselves, the others together: Great Expectations copies the whole table for
+        every rule, and what people write is most of it."""
+        texts = {name for name, field in self._fields.items() if field.holds == FieldType.TEXT}
+        groups: dict[str | None, list[Rule]] = {}
+        for rule in chosen:
+            groups.setdefault(rule.column if rule.column in texts else None, []).append(rule)
+        return list(groups.values())
 
     def _verdict(
         self, rule: Rule, verdict: Expectation | None, missing: Sequence[str], advice: Mapping[str, str], rows: int
@@ -126,6 +139,14 @@ def _bounds(field: Field, zone: ZoneInfo) -> GxExpectation:
 def _midnight(day: float | str, zone: ZoneInfo, days: int = 0) -> pd.Timestamp:
     local = datetime.combine(date.fromisoformat(str(day)) + timedelta(days=days), time(), zone)
     return pd.Timestamp(local).tz_convert("UTC")
+
+
+def _seen_by(wanted: Collection[GxExpectation], frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that some rules read; where a rule asks which there are, the others by name alone."""
+    read = {column for rule in wanted if (column := getattr(rule, "column", None)) in frame}
+    if not any(hasattr(rule, "column_set") for rule in wanted):
+        return frame[[name for name in frame if name in read]]
+    return frame.assign(**dict.fromkeys((str(name) for name in frame if name not in read), True))
 
 
 def _reads(rule: Rule) -> tuple[str, ...]:

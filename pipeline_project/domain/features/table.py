@@ -45,8 +45,8 @@ class FeatureTable:
         """Every feature's name; all dimensions of a modality are one feature."""
         return (*self.number_names, *self.category_names, *(MODALITIES[name].feature for name in self.vectors))
 
-    def select(self, rows: np.ndarray) -> FeatureTable:
-        """The rows of a mask, or at positions."""
+    def select(self, rows: np.ndarray | slice) -> FeatureTable:
+        """The rows of a mask, or at positions; those of a slice are not copied."""
         return replace(
             self,
             case_ids=self.case_ids[rows],

@@ -113,23 +113,28 @@ def _sorted_out(
     hashes, ids = frame["row_sha256"].tolist(), frame[CASE_ID].astype("object").tolist()
     says, files = frame[CONTENT].astype("object").tolist(), frame["file"].tolist()
 
-    def repeats_another_file(row: int) -> bool:
-        free = standing.real or not standing.told or ids[row] in standing.decided or not isinstance(says[row], str)
-        return not free and first_file.get(says[row], files[row]) != files[row]
+    def why_not(row: int) -> str | None:
+        case_id = ids[row]
+        if case_id in night_of_id:
+            return f"id already used in night {night_of_id[case_id]} with other content"
+        if case_id in row_of_id:
+            first = frame["line"].iat[row_of_id[case_id]]
+            return f"id already used in this night with other content, on line {first}"
+        if not standing.told:
+            return None
+        if why := standing.twin(row, case_id):
+            return why
+        free = standing.real or case_id in standing.decided or not isinstance(says[row], str)
+        if not free and first_file.get(says[row], files[row]) != files[row]:
+            return f"another file of this night says the same under another id; {TWINS_ADVICE}"
+        return None
 
     for row in _in_order(frame):
         if hashes[row] in seen:
             continue
         seen.add(hashes[row])
-        if row not in reasons and ids[row] in night_of_id:
-            reasons[row] = [(CASE_ID, f"id already used in night {night_of_id[ids[row]]} with other content")]
-        elif row not in reasons and ids[row] in row_of_id:
-            first = frame["line"].iat[row_of_id[ids[row]]]
-            reasons[row] = [(CASE_ID, f"id already used in this night with other content, on line {first}")]
-        elif row not in reasons and (why := standing.twin(row, ids[row])):
+        if row not in reasons and (why := why_not(row)):
             reasons[row] = [(CASE_ID, why)]
-        elif row not in reasons and repeats_another_file(row):
-            reasons[row] = [(CASE_ID, f"another file of this night says the same under another id; {TWINS_ADVICE}")]
         if row in reasons:
             refused.append(row)
         else:

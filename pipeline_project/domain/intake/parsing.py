@@ -50,24 +50,46 @@ class Parsed:
     notes: tuple[str, ...] = field(default=())
 
 
-def strings(values: Sequence[str | None], schema: CaseSchema) -> tuple[pd.Series, np.ndarray]:
+#: One string per row, null where the source has no such cell: a list, or a column of pandas' strings.
+Cells = Sequence[str | None] | pd.Series
+
+
+def strings(values: Cells, schema: CaseSchema) -> tuple[pd.Series, np.ndarray]:
     """Trimmed strings with the declared "no value" strings taken out, and where nothing is left."""
-    trimmed = pd.Series(list(values), dtype="str").str.strip()
+    trimmed = _series(values).str.strip()
     absent = (trimmed.isna() | trimmed.isin(list(schema.missing))).to_numpy(bool)
     return trimmed.mask(absent), absent
 
 
-def parse(values: Sequence[str | None], declared: Field, schema: CaseSchema) -> Parsed:
+def _series(values: Cells) -> pd.Series:
+    return values if isinstance(values, pd.Series) else pd.Series(list(values), dtype="str")
+
+
+def parse(values: Cells, declared: Field, schema: CaseSchema) -> Parsed:
     """Reads one column as its declared type.
 
     Args:
-        values: one string per row, None where the source has no such cell.
+        values: one string per row, null where the source has no such cell.
 
     Returns:
         Numbers as float64, times as datetime64[us, UTC], images as lists of strings, the rest as strings.
     """
     text, absent = strings(values, schema)
+    if declared.type in _BY_VALUE:
+        return _by_value(text, absent, declared, schema)
     return READERS[declared.type](values, text, absent, declared, schema)
+
+
+def _by_value(text: pd.Series, absent: np.ndarray, declared: Field, schema: CaseSchema) -> Parsed:
+    """Every value that occurs is read once, however many cells say it: codes and prices come again and again."""
+    codes, distinct = pd.factorize(text, use_na_sentinel=False)
+    values = pd.Series(distinct, dtype="str")
+    read = READERS[declared.type](values, values, values.isna().to_numpy(bool), declared, schema)
+    unreadable = {}
+    if read.unreadable:
+        rows = np.flatnonzero(np.isin(codes, list(read.unreadable)))
+        unreadable = {row: read.unreadable[code] for row, code in zip(rows.tolist(), codes[rows].tolist(), strict=True)}
+    return Parsed(read.values.take(codes).reset_index(drop=True), unreadable, absent | read.absent[codes], read.notes)
 
 
 def _names(text: pd.Series, absent: np.ndarray, declared: Field) -> Parsed:
@@ -87,8 +109,8 @@ def _numbers(text: pd.Series, absent: np.ndarray, declared: Field, schema: CaseS
     others = np.flatnonzero(~absent & ~plain & ~special)
     if others.size:
         # What is not written as everywhere is looked at cell by cell: there may be signs, brackets, groups of digits.
-        read = dict(zip(others.tolist(), (plainly(str(cell), style) for cell in text.iloc[others]), strict=True))
-        written = pd.Series([read.get(row, cell) for row, cell in enumerate(written)], index=text.index, dtype="str")
+        read = pd.Series([plainly(str(cell), style) for cell in text.iloc[others]], dtype="str")
+        written.iloc[others] = read.array
     numbers = pd.to_numeric(written, errors="coerce").astype("float64")
     infinite = np.isinf(numbers.to_numpy()) | special
     unreadable = {
@@ -172,14 +194,18 @@ def _aware(text: pd.Series, pattern: str) -> pd.Series:
     return pd.to_datetime(text, format=pattern, errors="coerce", utc=True).astype("datetime64[us, UTC]")
 
 
-def _texts(values: Sequence[str | None], absent: np.ndarray, declared: Field) -> Parsed:
-    text = pd.Series(list(values), dtype="str").mask(absent)
-    control = int(text.str.contains(_CONTROL, na=False).sum())
+def _texts(values: Cells, absent: np.ndarray, declared: Field) -> Parsed:
+    text = _series(values).mask(absent)
+    within = text.str.contains(_CONTROL, na=False).to_numpy(bool)
+    control = int(within.sum())
     if not control:
         return Parsed(text, {}, absent)
     # A NUL cannot be kept by PostgreSQL, and direction marks can make a text read as something else.
     notes = (f"{declared.name}: {control} with control characters, which became blanks",)
-    return Parsed(text.str.replace(_CONTROL, " ", regex=True), {}, absent, notes)
+    text = text.copy()
+    rows = np.flatnonzero(within)
+    text.iloc[rows] = text.iloc[rows].str.replace(_CONTROL, " ", regex=True).array
+    return Parsed(text, {}, absent, notes)
 
 
 def _paths(text: pd.Series, declared: Field) -> pd.Series:
@@ -196,10 +222,27 @@ def _paths(text: pd.Series, declared: Field) -> pd.Series:
         parts = cell.split(declared.separator) if declared.many else [cell]
         return [part.strip() for part in parts if part.strip()] or None
 
-    return pd.Series([split(cell) if isinstance(cell, str) else None for cell in text], dtype="object")
+    plain = _splits_as_it_stands(text, declared.separator)
+    pieces = (
+        split(cell) if not alone else cell.split(declared.separator) if declared.many else [cell]
+        for cell, alone in zip(text.tolist(), plain, strict=True)
+        if isinstance(cell, str)
+    )
+    paths = np.full(len(text), None, dtype=object)
+    for row, listed in zip(np.flatnonzero(text.notna()).tolist(), pieces, strict=True):
+        paths[row] = listed
+    return pd.Series(paths, dtype="object")
 
 
-def case_ids(columns: Sequence[Sequence[str | None]], schema: CaseSchema) -> Parsed:
+def _splits_as_it_stands(text: pd.Series, separator: str) -> np.ndarray:
+    """Cells without blanks or brackets in which the separator stands between two others alone."""
+    other = text.str.contains(r"[^!-~]|^\[", na=True)
+    for doubled in (text.str.contains(separator * 2, regex=False, na=True), text.str.startswith(separator, na=True)):
+        other |= doubled
+    return ~(other | text.str.endswith(separator, na=True)).to_numpy(bool)
+
+
+def case_ids(columns: Sequence[Cells], schema: CaseSchema) -> Parsed:
     """The id of every row, from the column of the field with the role `id`, or hashed from `id_from`.
 
     Args:
@@ -222,7 +265,7 @@ def case_ids(columns: Sequence[Sequence[str | None]], schema: CaseSchema) -> Par
     return Parsed(canonical_ids(text).mask(_mask(unreadable, len(text))), unreadable, absent)
 
 
-def _hashed_ids(columns: Sequence[Sequence[str | None]], schema: CaseSchema) -> Parsed:
+def _hashed_ids(columns: Sequence[Cells], schema: CaseSchema) -> Parsed:
     parts = [canonical_ids(strings(column, schema)[0]) for column in columns]
     absent = np.logical_and.reduce([part.isna().to_numpy(bool) for part in parts])
     rows = zip(*(part.astype("object").where(part.notna(), None) for part in parts), strict=True)
@@ -263,8 +306,10 @@ def _shown(value: str, declared: Field) -> str:
     return repr(value if len(value) <= 40 else value[:40] + "…")
 
 
+#: Types whose reading of a cell hangs on nothing but what stands in it, and that note nothing.
+_BY_VALUE = (FieldType.NUMBER, FieldType.CATEGORY)
 #: How each type is read, from the cells as they came, the same trimmed (`strings`), and where nothing stands.
-READERS: Mapping[FieldType, Callable[[Sequence[str | None], pd.Series, np.ndarray, Field, CaseSchema], Parsed]] = {
+READERS: Mapping[FieldType, Callable[[Cells, pd.Series, np.ndarray, Field, CaseSchema], Parsed]] = {
     FieldType.NUMBER: lambda _, text, absent, declared, schema: _numbers(text, absent, declared, schema),
     FieldType.TIME: lambda _, text, absent, declared, schema: times(text, absent, declared, schema),
     FieldType.TEXT: lambda cells, _, absent, declared, __: _texts(cells, absent, declared),

@@ -93,7 +93,10 @@ def _small(photo: Image, size: tuple[int, int]) -> Image:
         # Pillow clips 16 bits to 8 instead of scaling them.
         photo = photo.point(lambda value: value / 256).convert("L")
     transparent = photo.has_transparency_data
-    small = photo.convert("RGBA" if transparent else "RGB").resize(target, Image.Resampling.BOX, reducing_gap=3.0)
+    mode = "RGBA" if transparent else "RGB"
+    # Pillow's `convert` copies a photo that is in this mode already.
+    shown = photo if photo.mode == mode else photo.convert(mode)
+    small = shown.resize(target, Image.Resampling.BOX, reducing_gap=3.0)
     if transparent:
         white = Image.new("RGBA", small.size, "white")
         small = Image.alpha_composite(white, small).convert("RGB")

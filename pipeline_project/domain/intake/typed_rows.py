@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_project.domain.core.schema import CASE_ID, CONTENT, CaseSchema, Role
+from pipeline_project.domain.core.schema import CASE_ID, CONTENT, CaseSchema, Field, Role
 from pipeline_project.domain.intake.contents import contents
 from pipeline_project.domain.intake.file_hints import column_advice
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse
+from pipeline_project.domain.intake.raw_cells import RawCells
 
 #: Columns of the frame beside the fields; two underscores, so that no reader takes them for a field.
 WHOLE = "row__whole"
@@ -54,41 +55,48 @@ def read_rows(arrivals: pa.Table, schema: CaseSchema) -> TypedRows:
     Args:
         arrivals: as `schema.ARRIVALS`.
     """
-    rows: list[dict[str, str]] = [json.loads(raw) for raw in arrivals.column("raw").to_pylist()]
+    wanted = [*id_columns(schema), *(column for declared in schema.fields for column in declared.columns)]
+    cells = RawCells(arrivals.column("raw"), wanted)
     problems: list[str | None] = arrivals.column("problem").to_pylist()
     reasons: Reasons = {row: [(None, problem)] for row, problem in enumerate(problems) if problem}
     whole = np.array([problem is None for problem in problems], dtype=bool)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    missing = _missing_columns(schema, names) if whole.any() else {}
-    ids = case_ids([[row.get(name) for row in rows] for name in id_columns(schema)], schema)
+    missing = _missing_columns(schema, cells) if whole.any() else {}
+    ids = case_ids([cells.column(name) for name in id_columns(schema)], schema)
     _add(reasons, Role.ID.value, ids.unreadable, whole)
     columns: dict[str, object] = {
         CASE_ID: ids.values,
         **{name: arrivals.column(name).to_pandas() for name in ("row_sha256", "file", "line")},
         WHOLE: whole,
-        ID_USABLE: _without(ids.unreadable, len(rows)),
+        ID_USABLE: _without(ids.unreadable, len(arrivals)),
     }
     notes: list[str] = []
     for declared in schema.fields:
-        parsed = parse([declared.cell(row, schema.missing) for row in rows], declared, schema)
+        parsed = parse(_cells_of(declared, cells, schema), declared, schema)
         notes += parsed.notes
         _add(reasons, declared.name, parsed.unreadable, whole)
         if declared.required and declared.role != Role.ID:
             absent = np.flatnonzero(parsed.absent & whole).tolist()
-            lost = [row for row in absent if not rows[row].keys() >= set(declared.columns)]
+            lost = cells.lacking(declared.columns, absent)
             _add(reasons, declared.name, dict.fromkeys(lost, f"{declared.name}: its file has no such column"), whole)
         if declared.name not in missing:
             columns[declared.name] = parsed.values
-            columns[readable_column(declared.name)] = _without(parsed.unreadable, len(rows))
+            columns[readable_column(declared.name)] = _without(parsed.unreadable, len(arrivals))
         else:
             notes.append(missing[declared.name])
     series = {name: values for name, values in columns.items() if isinstance(values, pd.Series)}
-    frame = pd.DataFrame(columns).assign(**{CONTENT: pd.Series(contents(series, schema, len(rows)), dtype="str")})
+    frame = pd.DataFrame(columns).assign(**{CONTENT: pd.Series(contents(series, schema, len(arrivals)), dtype="str")})
     return TypedRows(schema, arrivals, frame, missing, reasons, tuple(notes))
 
 
-def _missing_columns(schema: CaseSchema, names: list[str]) -> dict[str, str]:
+def _cells_of(declared: Field, cells: RawCells, schema: CaseSchema) -> Sequence[str | None] | pd.Series:
+    if declared.parts:
+        return [declared.cell(row, schema.missing) for row in cells.rows]
+    return cells.column(declared.column)
+
+
+def _missing_columns(schema: CaseSchema, cells: RawCells) -> dict[str, str]:
     """Field -> advice, for fields whose column no row has."""
+    names = cells.names([column for declared in schema.fields for column in declared.columns])
     missing: dict[str, str] = {}
     for declared in schema.fields:
         column = next((column for column in declared.columns if column not in names), None)

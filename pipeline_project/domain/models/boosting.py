@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -14,7 +15,8 @@ from pipeline_project.domain.features.timeline import later_share
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.columns import Columns
 from pipeline_project.domain.models.estimator import EstimatorSettings
-from pipeline_project.domain.models.explanations import spoken, weighty
+from pipeline_project.domain.models.explanations import Describe, spoken, weighty
+from pipeline_project.domain.models.tree_shares import TreeShares
 from pipeline_project.domain.vectors.modalities import MODALITIES
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ _BOOSTER, _SETTINGS, _REDUCTION = "booster.ubj", "boosting.json", "reduction.saf
 #: One, because another number of threads sums in another order and gives other bytes, and because threads that wait
 #: for each other on a busy machine took ten times as long.
 _THREADS = 1
+#: From so many cases on tables are worth making, and so many are looked at together.
+_TABLED, _ROWS = 500, 16_384
 _MOST_ROUNDS, _FIXED_ROUNDS, _PATIENCE = 400, 80, 25
 _STOP_SHARE, _FEWEST_TO_STOP = 0.2, 200
 
@@ -121,32 +125,64 @@ class BoostedTrees:
         )
 
     def probabilities(self, table: FeatureTable) -> np.ndarray:
-        matrix = self.columns_.matrix(table)
         if not len(table):
+            self.columns_.matrix(table)  # for what it raises
             return np.empty((0, len(self.settings.labels)))
-        predicted = np.asarray(self.booster_.predict(self._data(matrix)), dtype=np.float64)
+        blocks = [self.booster_.predict(self._data(matrix)) for _, matrix in self._matrices(table)]
+        predicted = np.concatenate(blocks).astype(np.float64)
         if predicted.ndim == 1:
             return np.column_stack([1 - predicted, predicted])
         return predicted / predicted.sum(axis=1, keepdims=True)
 
+    def _matrices(self, table: FeatureTable) -> Iterator[tuple[slice, np.ndarray]]:
+        """The matrix in blocks of rows, so that a large night's is never there as a whole.
+
+        Raises:
+            ModelUnavailable: the table lacks a feature.
+        """
+        for first in range(0, len(table), _ROWS):
+            rows = slice(first, min(first + _ROWS, len(table)))
+            yield rows, self.columns_.matrix(table.select(rows))
+
     def reasons(self, table: FeatureTable, probabilities: np.ndarray, top: int) -> list[list[str]]:
         if not len(table):
             return []
-        shares = self._contributions(table, probabilities.argmax(axis=1))
+        chosen = probabilities.argmax(axis=1)
         names = self.columns_.names
         features = list(dict.fromkeys(names))
         spread = (np.array(names)[:, None] == np.array(features)[None, :]).astype(np.float64)
-        summed = shares @ spread
-        chosen = [self.settings.labels[i] for i in probabilities.argmax(axis=1)]
-        return weighty(summed, features, chosen, top, spoken(self.columns_, self.settings.masked, table))
+        describe = spoken(self.columns_, self.settings.masked, table)
+        reasons: list[list[str]] = []
+        for rows, shares in self._contributions(table, chosen):
+            labels = [self.settings.labels[i] for i in chosen[rows]]
+            reasons += weighty(shares @ spread, features, labels, top, partial(_from_row, describe, rows.start))
+        return reasons
 
-    def _contributions(self, table: FeatureTable, chosen: np.ndarray) -> np.ndarray:
-        """In log-odds towards the chosen label, shape (n, columns); with several labels against their mean."""
-        contributions = self.booster_.predict(self._data(self.columns_.matrix(table)), pred_contribs=True)
-        if contributions.ndim == 2:
-            return np.asarray(contributions[:, :-1] * np.where(chosen == 1, 1.0, -1.0)[:, None], dtype=np.float64)
-        rows = np.arange(len(chosen))
-        return np.asarray(contributions[rows, chosen, :-1] - contributions[:, :, :-1].mean(axis=1), dtype=np.float64)
+    def _contributions(self, table: FeatureTable, chosen: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Blocks of rows with what each column adds to the log-odds of the chosen label, shape (rows, columns); with
+        several labels against their mean."""
+        # a GPU walks the trees by itself, and many at once
+        on_processor = not _on(self.settings.device)
+        share_of = self._tabled() if on_processor and len(table) >= _TABLED else self._walked
+        for rows, matrix in self._matrices(table):
+            shares = share_of(matrix)
+            if len(shares) == 1:
+                yield rows, (shares[0] * np.where(chosen[rows] == 1, 1.0, -1.0)).T
+            else:
+                own = shares[chosen[rows], :, np.arange(shares.shape[2])]
+                yield rows, own - shares.mean(axis=0, dtype=np.float64).T
+
+    def _tabled(self) -> Callable[[np.ndarray], np.ndarray]:
+        try:
+            return TreeShares(self.booster_).of
+        except ValueError:
+            # trees too deep for tables
+            return self._walked
+
+    def _walked(self, matrix: np.ndarray) -> np.ndarray:
+        """As `TreeShares.of`, by XGBoost; of few cases it takes less time than the tables take to make."""
+        shares = self.booster_.predict(self._data(matrix), pred_contribs=True)[..., :-1]
+        return np.asarray(shares.T[None] if shares.ndim == 2 else shares.transpose(1, 2, 0))
 
     def parameters(self) -> dict[str, Any]:
         return {**self.parameters_, "rounds": self.rounds_}
@@ -193,3 +229,7 @@ def _on(device: str) -> dict[str, str]:
     """What tells xgboost where to compute; nothing for the processor, which it takes by itself."""
     resolved = xgboost_device_name(device)
     return {} if resolved == CPU else {"device": resolved}
+
+
+def _from_row(describe: Describe, first: int, name: str, rows: np.ndarray) -> list[str]:
+    return describe(name, first + rows)

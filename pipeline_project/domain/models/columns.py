@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.features.table import FeatureTable
@@ -137,5 +138,5 @@ def _reduced(vectors: np.ndarray, mean: np.ndarray, components: np.ndarray) -> n
 
 
 def _codes(column: np.ndarray, values: list[str]) -> np.ndarray:
-    code = {value: i + 1.0 for i, value in enumerate(values)}
-    return np.array([np.nan if v is None else code.get(v, OTHER) for v in column], dtype=np.float64)
+    places = pd.Index(values, dtype=object).get_indexer(pd.Index(column, dtype=object))
+    return np.where(pd.isna(column), np.nan, np.where(places < 0, OTHER, places + 1.0))

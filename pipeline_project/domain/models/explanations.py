@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from pipeline_project.domain.vectors.modalities import MODALITIES
 
 #: In log-odds; what counts for less is not said.
 _SMALLEST_REASON = 0.05
+
+#: The words for a feature of some rows, by their positions.
+Describe = Callable[[str, np.ndarray], list[str]]
 
 _PHRASES = (
     (r"^basket_(.+)_different_(.+)$", r"different \2 in the basket"),
@@ -30,6 +34,7 @@ _PHRASES = (
 )
 
 
+@lru_cache(maxsize=4096)
 def phrase(name: str) -> str:
     """A feature's name in words."""
     if name in MODALITIES:
@@ -40,19 +45,27 @@ def phrase(name: str) -> str:
     return name.replace("_", " ")
 
 
-def number_reason(name: str, value: float, quartiles: tuple[float, float], masked: bool) -> str:
-    """`price 129 is high`, against the quartiles seen in training."""
-    if np.isnan(value):
-        return f"{phrase(name)} is missing"
+def number_reasons(name: str, values: np.ndarray, quartiles: tuple[float, float], masked: bool) -> list[str]:
+    """`price 129 is high` for each of these values, against the quartiles seen in training."""
     low, high = quartiles
-    level = "high" if value > high else "low" if value < low else "usual"
-    return f"{phrase(name)} is {level}" if masked else f"{phrase(name)} {plain(value)} is {level}"
+    levels = np.where(values > high, "high", np.where(values < low, "low", "usual"))
+    levels = np.where(np.isnan(values), "missing", levels)
+    what = phrase(name)
+    if masked:
+        return [f"{what} is {level}" for level in levels.tolist()]
+    return [
+        f"{what} is missing" if level == "missing" else f"{what} {plain(value)} is {level}"
+        for value, level in zip(values.tolist(), levels.tolist(), strict=True)
+    ]
 
 
-def category_reason(name: str, value: str | None, masked: bool) -> str:
-    if value is None:
-        return f"{phrase(name)} is missing"
-    return f"{phrase(name)} counts" if masked else f"{phrase(name)} is {value[:60]}"
+def category_reasons(name: str, values: np.ndarray, masked: bool) -> list[str]:
+    """`brand is Acme` for each of these values."""
+    what = phrase(name)
+    return [
+        f"{what} is missing" if value is None else f"{what} counts" if masked else f"{what} is {value[:60]}"
+        for value in values.tolist()
+    ]
 
 
 def plain(value: float) -> str:
@@ -61,22 +74,22 @@ def plain(value: float) -> str:
     return "0" if text in ("", "-0") else text
 
 
-def spoken(columns: Columns, masked: frozenset[str], table: FeatureTable) -> Callable[[int, str], str]:
-    """Words for a feature of a row of the table; those of masked features do not show the value."""
+def spoken(columns: Columns, masked: frozenset[str], table: FeatureTable) -> Describe:
+    """Words for a feature of some rows of the table; those of masked features do not show the value."""
 
-    def describe(row: int, name: str) -> str:
+    def describe(name: str, rows: np.ndarray) -> list[str]:
         if name in columns.quartiles:
-            value = table.numbers[row, table.number_names.index(name)]
-            return number_reason(name, float(value), columns.quartiles[name], name in masked)
+            values = table.numbers[rows, table.number_names.index(name)]
+            return number_reasons(name, values, columns.quartiles[name], name in masked)
         if name in columns.values:
-            return category_reason(name, table.categories[row, table.category_names.index(name)], name in masked)
-        return phrase(name)
+            return category_reasons(name, table.categories[rows, table.category_names.index(name)], name in masked)
+        return [phrase(name)] * len(rows)
 
     return describe
 
 
 def weighty(
-    shares: np.ndarray, features: Sequence[str], chosen: Sequence[str], top: int, describe: Callable[[int, str], str]
+    shares: np.ndarray, features: Sequence[str], chosen: Sequence[str], top: int, describe: Describe
 ) -> list[list[str]]:
     """`price 129 is high (+0.8 towards returned)`: per case at most `top`, the weightiest first.
 
@@ -84,12 +97,22 @@ def weighty(
         shares: what each feature adds to the chosen label's log-odds, shape (n, features).
         chosen: label of each case.
     """
-    order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :top]
-    return [
-        [
-            f"{describe(row, features[i])} ({shares[row, i]:+.1f} towards {label})"
-            for i in order[row]
-            if abs(shares[row, i]) >= _SMALLEST_REASON
-        ]
-        for row, label in enumerate(chosen)
-    ]
+    places, sizes = _largest(shares, top)
+    sentences = np.full(places.shape, None, dtype=object)
+    labels, shown = np.array(chosen, dtype=object), np.abs(sizes) >= _SMALLEST_REASON
+    for place, feature in enumerate(features):
+        rows, ranks = np.nonzero((places == place) & shown)
+        parts = zip(describe(feature, rows), sizes[rows, ranks].tolist(), labels[rows].tolist(), strict=True)
+        sentences[rows, ranks] = [f"{what} ({share:+.1f} towards {label})" for what, share, label in parts]
+    return [[sentence for sentence in row if sentence is not None] for row in sentences.tolist()]
+
+
+def _largest(shares: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the largest shares of each row stand, whatever their sign, and the shares: shape (n, top), of equal ones
+    the first. Taken one by one, which is quicker than sorting them all."""
+    left, rows = np.abs(shares), np.arange(len(shares))
+    places = np.empty((len(shares), min(top, shares.shape[1])), dtype=np.intp)
+    for rank in range(places.shape[1]):
+        places[:, rank] = left.argmax(axis=1)
+        left[rows, places[:, rank]] = -1.0
+    return places, np.take_along_axis(shares, places, axis=1)

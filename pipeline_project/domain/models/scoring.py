@@ -32,22 +32,34 @@ def score_features(
     ids: list[str] = features.case_ids.tolist()
     prediction = model.predict(features)
     problems = problems_of(pa.table({CASE_ID: pa.array(ids, pa.string())}), embeddings, prediction.problems)
-    rows = [
-        {
-            NIGHT: night,
-            CASE_ID: case,
-            "probabilities": None if problem else summing_to_one(probabilities),
-            "confidence": None if problem else float(probabilities.max()),
-            "reasons": list(reasons),
-            "problem": problem,
-            "model_version": version.version,
-            "model_night": version.night,
-        }
-        for case, probabilities, reasons, problem in zip(
-            ids, prediction.probabilities, prediction.reasons, problems, strict=True
-        )
-    ]
-    return pa.Table.from_pylist(rows, schema=SCORES)
+    decidable = [problem is None for problem in problems]
+    kept = prediction.probabilities[decidable]
+    columns = {
+        NIGHT: pa.array([night] * len(ids), pa.string()),
+        CASE_ID: pa.array(ids, pa.string()),
+        "probabilities": _where(
+            decidable, _lists(kept / kept.sum(axis=1, keepdims=True), SCORES.field("probabilities").type)
+        ),
+        "confidence": _where(decidable, pa.array(kept.max(axis=1, initial=0.0), pa.float64())),
+        "reasons": pa.array(prediction.reasons, SCORES.field("reasons").type),
+        "problem": pa.array(problems, pa.string()),
+        "model_version": pa.array([version.version] * len(ids), SCORES.field("model_version").type),
+        "model_night": pa.array([version.night] * len(ids), SCORES.field("model_night").type),
+    }
+    return pa.table(columns, schema=SCORES)
+
+
+def _lists(rows: np.ndarray, kind: pa.ListType) -> pa.Array:
+    """Rows of numbers as Arrow's lists, without a Python object for each number."""
+    ends = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(rows.ravel()).cast(kind.value_type), type=kind)
+
+
+def _where(decidable: list[bool], values: pa.Array) -> pa.Array:
+    """The values at the rows that have one, null elsewhere."""
+    place = np.cumsum(decidable, dtype=np.int64) - 1
+    lacking = ~np.asarray(decidable, dtype=bool)
+    return values.take(pa.array(np.where(lacking, 0, place), pa.int64(), mask=lacking))
 
 
 def summing_to_one(probabilities: np.ndarray) -> list[float]:

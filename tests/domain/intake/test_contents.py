@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.schema import ARRIVALS, CASE_ID, CONTENT, NIGHT, CaseSchema, Field, FieldType, Role
 from pipeline_project.domain.intake.admission import Admission, admit
-from pipeline_project.domain.intake.contents import contents_as, shape
+from pipeline_project.domain.intake.contents import _written as written
+from pipeline_project.domain.intake.contents import content_fields, contents, contents_as, shape
 from pipeline_project.domain.intake.known_cases import CasePlace, KnownCases, places
+from pipeline_project.domain.intake.parsing import parse
 from pipeline_project.domain.intake.typed_rows import read_rows
 from tests.admitted import balanced
 
@@ -225,3 +228,38 @@ def _by_content(cases: pa.Table) -> dict[str, set[str]]:
     for content, case in zip(cases[CONTENT].to_pylist(), cases[CASE_ID].to_pylist(), strict=True):
         found.setdefault(content, set()).add(case)
     return found
+
+
+# -- whole columns at once ------------------------------------------------------------------------------------
+
+ODD = st.one_of(
+    st.sampled_from(["", " ", "a b", "a  b", " a", "a\tb", "a\x1cb", "u\u0308", "\u00fc", "7", "7.0", "-7,", "007",
+                     "x\x1fy", "1e5", "a\u00a0b", "\x00", "12345678901234567890.0", "-0", "0.1", "1e300", "3"]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
+)  # fmt: skip
+TIMES = st.sampled_from(["", "2025-03-01 10:00", "1969-12-31T23:59:59.5Z", "2025-03-30 02:30", "never"])
+PATHS = st.one_of(ODD, st.sampled_from(["x.jpg;y.jpg", '["p", "q;r"]', '["half \\ud800"]', ";", "a; ;b"]))
+COLUMN = {"claim no": ODD, "received": TIMES, "amount": ODD, "order": ODD, "kind": ODD, "words": ODD, "photos": PATHS,
+          "paid": TIMES}  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(st.lists(st.fixed_dictionaries({}, optional=COLUMN), min_size=1, max_size=12), st.sampled_from([1, 2, 32]))
+def test_contents_are_those_of_each_row_by_itself(rows: list[dict[str, str]], few: int) -> None:
+    columns = {field.name: parse([row.get(field.column) for row in rows], field, SCHEMA).values for field in FIELDS}
+    fields = content_fields(SCHEMA)
+    texts = [[None if text is None else f"{field.column}={text}" for text in written(columns[field.name], field)]
+             for field in fields]  # fmt: skip
+    expected = ["\x1f".join(text for text in row if text is not None) for row in zip(*texts, strict=True)]
+    hashes = [
+        hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32] if text else None for text in expected
+    ]
+    with mock.patch("pipeline_project.domain.intake.contents._FEW", few):
+        assert contents(columns, SCHEMA, len(rows)) == hashes
+
+
+def test_two_fields_of_one_column_both_count() -> None:
+    twice = CaseSchema((FIELDS[0], FIELDS[5], Field("again", FieldType.CATEGORY, "words")), "UTC")
+    rows = [{"claim no": str(number), "words": f"a  {number}"} for number in range(40)]
+    expected = [hashlib.sha256(f"words=a {n}\x1fwords=a {n}".encode()).hexdigest()[:32] for n in range(40)]
+    assert contents_as(rows, twice) == expected

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role
-from pipeline_project.domain.intake.parsing import Parsed, case_ids, parse
+from pipeline_project.domain.intake.parsing import READERS, Parsed, case_ids, parse, strings
 
 
 def schema(**changes: Any) -> CaseSchema:
@@ -169,3 +172,48 @@ def test_ids_from_columns_tell_columns_apart_and_ignore_blanks_around() -> None:
     assert found.values.iloc[[1, 3]].nunique() == 2
     assert found.unreadable == {4: "a, b: missing, so the case has no id"}
     assert found.values.iloc[0] == "8164c53b977060f6ba568eddee7e120c"
+
+
+# -- each value once ------------------------------------------------------------------------------------------
+
+CELLS = st.lists(
+    st.one_of(
+        st.none(),
+        st.sampled_from(["1", "1.5", " 7 ", "-", "nan", "inf", "abc", "1.234,5", "(3)", "9007199254740993", "shoes",
+                         "\x07", "0.1e-3", "12 EUR", "", "1e999"]),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    ),
+    max_size=30,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [FieldType.NUMBER, FieldType.CATEGORY])
+@given(cells=CELLS, required=st.booleans())
+def test_a_column_is_read_as_if_no_value_came_twice(kind: FieldType, cells: list[str | None], required: bool) -> None:
+    declared = Field("x", kind, "x", required=required)
+    forms = schema(thousands=(".",), decimal=",", number_forms=("brackets",))
+    text, absent = strings(cells, forms)
+    singly, once = READERS[kind](cells, text, absent, declared, forms), parse(cells, declared, forms)
+    pd.testing.assert_series_equal(once.values, singly.values)
+    assert once.unreadable == singly.unreadable and once.notes == singly.notes
+    assert once.absent.tolist() == singly.absent.tolist()
+
+
+@example(cells=["a;b", "a;", ";a", "a;;b", ";", "[a", "a", ""], many=True, separator=";")
+@given(cells=st.lists(st.text("ab; [\"],\t\u00a0\u00fc", max_size=8), max_size=12), many=st.booleans(),
+       separator=st.sampled_from([";", ",", " ", "; "]))  # fmt: skip
+def test_paths_are_split_as_each_by_itself(cells: list[str], many: bool, separator: str) -> None:
+    declared = Field("x", FieldType.IMAGE, "x", many=many, separator=separator)
+    expected = []
+    for cell in strings(cells, schema())[0].tolist():
+        parts: Any = None
+        if isinstance(cell, str):
+            try:
+                parts = json.loads(cell) if cell.startswith("[") else None
+            except ValueError:
+                parts = None
+            listed = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
+            parts = parts if listed else cell.split(separator) if many else [cell]
+            parts = [part.strip() for part in parts if part.strip()] or None
+        expected.append(parts)
+    assert parse(cells, declared, schema()).values.tolist() == expected

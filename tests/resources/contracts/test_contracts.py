@@ -25,7 +25,7 @@ from resources.contracts.arrivals import (
     embeddings_contract,
     scores_contract,
 )
-from resources.contracts.expectations import true
+from resources.contracts.expectations import run, true
 from resources.sources import case_source
 from tests.admitted import balanced
 from tests.resources.sources.claim_specs import HEADER, WINDOW, claims, fields, row, write
@@ -327,3 +327,26 @@ def test_vectors_of_another_length_come_from_another_encoder(tmp_path: Path, cut
     packed = [np.array([1, 0, 0, 0], "<f2").tobytes()] * 2
     frame = pd.DataFrame({"case_id": ["a", "b"], "text_vector": [packed[0], packed[1][:-cut]], "image_vector": None})
     assert failed(embeddings_contract(claims(tmp_path)).validate(frame)) == {"text_vector_unit_length": (0, 1)}
+
+
+def test_verdicts_are_those_of_the_whole_table_in_one_run(tmp_path: Path) -> None:
+    """Texts are looked at apart, and no rule sees more of the table than what it reads."""
+    lines = [
+        row(0), row(1, price="-1"), row(2, price=""), row(3).replace("shoes", "boat"), row(4, message="x" * 30),
+        row(5, message=""), "C6,2025-03-01", row(8), row(8), row(9, price="abc"),
+    ]  # fmt: skip
+    changes: dict[str, Any] = {"contract": {"compare": ["price <= 1000"], "unique": [["category", "price"]]}}
+    verdicts, _ = validated(tmp_path, *lines, fields=fields(message={"max_length": 20}), **changes)
+    spec = claims(tmp_path, fields=fields(message={"max_length": 20}), **changes)
+    typed = read_rows(case_source(spec, Settings(home=tmp_path / "home"), {}).read(WINDOW).rows, spec.case_schema)
+    contract = GxContract(spec)
+    first = [rule for rule in contract.rules if rule.kind != "unique"]
+    whole = run(
+        contract._prepared(typed.frame),
+        {rule.name: contract._expectation(rule) for rule in first},
+        {rule.name: (rule.column, rule.rule) for rule in first},
+    )
+    assert {name: (verdict.passed, verdict.failed) for name, verdict in whole.items()} == {
+        rule.name: (verdicts[rule.name].passed, verdicts[rule.name].failed) for rule in first
+    }
+    assert sum(len(verdict.failed) for verdict in whole.values()) > 5
