@@ -68,7 +68,8 @@ def test_the_page_has_the_processor_of_each_step_and_says_where_nobody_measured(
     terms = replace(TERMS, prices=MachinePrices(processor_hour=0.36))
     page = render_night(summarize(terms, facts()))
     assert '<th scope="row">embeddings</th><td class="n">7.2 s</td><td class="n">12 s</td>' in page
-    assert '<th scope="row">cases</th><td class="n">0.4 s</td><td class="n">not measured</td>' in page
+    assert '<th scope="row">cases</th><td class="n">0.4 s</td><td class="n">–</td>' in page
+    assert "Of 2 steps 1 ran where nobody measured the processor." in page
     assert "At the spec&#39;s prices 0.0011 EUR for what was measured, 0.00010 EUR a decision." in page
     assert ">device</th>" not in page
     held = facts(timings={"embeddings": StepTime(7.2, processor=3.0, device=7.2)})
