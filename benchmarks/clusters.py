@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from benchmarks.tables import machine, percent, table
+from benchmarks.tables import head, line, machine, percent, table
 from pipeline_project.domain.clusters.clustering import cluster
 from pipeline_project.domain.clusters.nearest import COMPARED, nearest
 from pipeline_project.domain.clusters.terms import ClusterTerms
@@ -75,7 +75,10 @@ def main() -> None:
     print(f"{machine()}.\n")
     if given.umap is None:
         print("Not compared with UMAP and HDBSCAN: no folder with umap-learn was given (`--umap`).\n")
-    print(table("Planted groups", COLUMNS, list(planted_rows(given))), flush=True)
+    print(head("Planted groups", COLUMNS), flush=True)
+    for row in planted_rows(given):
+        print(line(row), flush=True)
+    print()
     print(table("Neighbours among them", RECALL_COLUMNS, [recall_row(size) for size in given.sizes]), flush=True)
     if given.tickets:
         print(table("Real tickets, by category", ["tickets", *TICKET_COLUMNS], [ticket_row(given.tickets)]), flush=True)

@@ -105,13 +105,12 @@ class Cells:
     @classmethod
     def of(cls, points: Floats, size: int) -> Self:
         """`points` in cells of about `size`."""
-        count = max(1, len(points) // size)
-        centres = _centres(points, count)
+        centres = _centres(points, max(1, len(points) // size))
         home = _nearest_of(points, centres)
         row = np.argsort(home, kind="stable")
         place = np.empty_like(row)
         place[row] = np.arange(len(row))
-        start = np.searchsorted(home[row], np.arange(count + 1))
+        start = np.searchsorted(home[row], np.arange(len(centres) + 1))
         return cls(centres, start, np.ascontiguousarray(points[row]), row, place)
 
     def nearest(self, points: Floats) -> Rows:
@@ -125,10 +124,9 @@ def _centres(points: Floats, count: int) -> Floats:
     for _ in range(_ROUNDS):
         home = _nearest_of(sample, centres)
         order = np.argsort(home, kind="stable")
-        start = np.searchsorted(home[order], np.arange(count))
-        sizes = np.bincount(home, minlength=count)
-        there = sizes > 0
-        centres[there] = np.add.reduceat(sample[order], start[there], axis=0) / sizes[there, None]
+        # of equal centres, as among many copies, the first has all the points: the others would be empty cells around
+        _, start, sizes = np.unique(home[order], return_index=True, return_counts=True)
+        centres = (np.add.reduceat(sample[order], start, axis=0) / sizes[:, None]).astype(np.float32)
     return centres
 
 

@@ -100,6 +100,7 @@ def test_how_many_threads_share_the_work_changes_nothing(monkeypatch):
 def test_very_many_copies_are_each_others_nearest_and_are_not_compared_for_ever(monkeypatch):
     points = mixture(6_000)
     points[::2] = points[0]
+    monkeypatch.setattr(Search, "finish", lambda self: None)
     taken, take = [], Search._take
     monkeypatch.setattr(Search, "_take", lambda self, *hits: (taken.append(len(hits[0])), take(self, *hits)))
     far, near = nearest(points, points, 32, False, 1_000)
@@ -121,6 +122,14 @@ def test_few_around_a_point_are_made_up_from_all_others():
     truly_far, truly_near = by_all_pairs(points, 32)
     np.testing.assert_allclose(far, truly_far[:3], rtol=1e-4)
     assert (near == truly_near[:3]).mean() > 0.9
+
+
+def test_more_neighbours_than_the_cells_around_a_point_hold():
+    points = mixture(600)
+    far, near = nearest(points, points, 32, False, 16)
+    truly_far, _ = by_all_pairs(points, 32)
+    np.testing.assert_allclose(far, truly_far, rtol=1e-4)
+    assert all(len(set(row)) == 32 for row in near.tolist())
 
 
 def skewed(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +157,8 @@ def test_groups_are_those_planted_where_not_all_pairs_are_compared(count, compar
     assert (labels[large] == -1).mean() <= 0.01
 
 
-def test_the_others_join_their_group_where_not_all_of_its_members_are_compared():
+def test_the_others_join_their_group_where_not_all_of_its_members_are_compared(monkeypatch):
+    monkeypatch.setattr(search, "_exact", None)
     vectors, truth = skewed(8_000, 1)
     ids = [f"k{number:05d}" for number in range(len(truth))]
     labels = cluster(vectors, ids, ClusterTerms(fit_limit=4_000), 800)
