@@ -13,6 +13,7 @@ from assets.common import key, night_asset
 from assets.decisions import BOUNDED_BY
 from assets.inference import ENCODING
 from pipeline_project.domain.clusters.newcomers import Novelty, novelties_of
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.named_values import costs_told_now
 from pipeline_project.domain.core.nights import NightWindow, shifted
@@ -31,7 +32,7 @@ from pipeline_project.partitions import window
 from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
-from pipeline_project.ports.metering import DEVICE_POOL, NO_DEVICE, Meter, StepProcessor
+from pipeline_project.ports.metering import DEVICE_POOL, Meter, StepProcessor
 from pipeline_project.ports.reports import Reports
 from pipeline_project.ports.sources import Sources
 from pipeline_project.services.as_of import matured_seen, stored
@@ -201,7 +202,7 @@ def _of_run(context: dg.AssetExecutionContext, night: str, meter: Meter) -> pa.T
     defined = {node.name: node.definition for node in context.job_def.nodes}
     on_device = (
         {name for name, op in defined.items() if isinstance(op, dg.OpDefinition) and op.pool == DEVICE_POOL}
-        if meter.device != NO_DEVICE
+        if meter.device != CPU
         else set()
     )
     return timings_table(

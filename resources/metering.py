@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from dagster import DagsterEventType
 
-from pipeline_project.ports.metering import DEVICE_POOL, NO_DEVICE, StepProcessor
+from pipeline_project.domain.core.devices import CPU, settled
+from pipeline_project.ports.metering import DEVICE_POOL, StepProcessor
 
 _BEGINS = frozenset({DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED})
 _ENDS = frozenset({DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY})
@@ -132,10 +133,18 @@ def _of_thread(ident: int) -> float | None:
 
 @dataclass(frozen=True)
 class RunMeter:
-    """`ports.metering.Meter` over a process's meter."""
+    """`ports.metering.Meter` over a process's meter.
+
+    Attributes:
+        named: the device as the settings have it; `auto` is settled when it is asked for, which may import torch.
+    """
 
     meter: StepMeter
-    device: str
+    named: str
+
+    @property
+    def device(self) -> str:
+        return settled(self.named)
 
     def steps(self, run_id: str) -> Mapping[str, StepProcessor]:
         return self.meter.steps(run_id)
@@ -145,7 +154,7 @@ class RunMeter:
         lap = self.meter.lap(run_id, step)
         if lap is None:
             return {}
-        held = {"device_seconds": lap.seconds} if pool == DEVICE_POOL and self.device != NO_DEVICE else {}
+        held = {"device_seconds": lap.seconds} if pool == DEVICE_POOL and self.device != CPU else {}
         return {"processor_seconds": lap.processor, **held}
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-#: The pool of the steps that hold the accelerator while they run, and what the device is called where there is none.
-DEVICE_POOL, NO_DEVICE = "gpu", "cpu"
+#: The pool of every step that touches a GPU, and so holds it while it runs.
+DEVICE_POOL = "gpu"
 
 
 @dataclass(frozen=True)
