@@ -15,6 +15,7 @@ from pipeline_project.domain.intake.due_nights import LANDED, LATE, LATE_AT
 from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.partitions import nights
 from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.metering import DEVICE_POOL
 from pipeline_project.spec import WorkflowSpec
 
 
@@ -40,7 +41,7 @@ class PassingReasons(dg.RetryPolicy):
 RETRIES = PassingReasons(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 #: The pool of every step that touches a GPU; `concurrency` in dagster.yaml says how many of them run at a time.
-GPU = "gpu"
+GPU = DEVICE_POOL
 
 #: Of the code that fills the tables; raise it when the same input would give other rows.
 CODE_VERSION = "1"

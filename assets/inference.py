@@ -1,5 +1,7 @@
 """What the models make of a case: vectors, then calibrated probabilities with reasons."""
 
+import json
+
 import dagster as dg
 import pyarrow as pa
 
@@ -9,7 +11,7 @@ from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import CASE_ID
-from pipeline_project.domain.core.stored_tables import StoredTable
+from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
 from pipeline_project.domain.deciding.decisions import unscored
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels
 from pipeline_project.domain.vectors.engines import asked
@@ -24,6 +26,9 @@ from pipeline_project.ports.sources import Sources
 from pipeline_project.services.embedding import embed_named, embed_texts, embeddings_table, named_files
 from pipeline_project.services.night_scoring import NightScorer, canary_share, challenged, merged
 from pipeline_project.spec import WorkflowSpec
+
+#: Under this the lake keeps beside a night's vectors how many contents were encoded for it, and how many reused.
+ENCODING = "encoding"
 
 
 def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
@@ -44,7 +49,7 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
         encoders: dg.ResourceParam[Encoders],
         sources: dg.ResourceParam[Sources],
         vectors: dg.ResourceParam[VectorStore],
-    ) -> dg.MaterializeResult[pa.Table]:
+    ) -> dg.MaterializeResult[NotedTable]:
         """Unit-length vectors aligned with the cases; a content met before is not encoded again."""
         made, landed = embed_texts(spec, cases.rows, encoders, vectors), {}
         if spec.reads_files:
@@ -54,8 +59,9 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
             made |= embed_named(spec, named, source, encoders, vectors)
         table = embeddings_table(context.partition_key, cases.rows[CASE_ID].to_pylist(), made)
         plurals = {MODALITIES[name].plural: embedded for name, embedded in made.items()}
+        work = {plural: (embedded.encoded, embedded.reused) for plural, embedded in plurals.items()}
         return dg.MaterializeResult(
-            value=table,
+            value=NotedTable(table, {ENCODING: json.dumps(work)}),
             metadata={
                 "rows": rows(table),
                 **{f"{plural}_encoded": embedded.encoded for plural, embedded in plurals.items()},

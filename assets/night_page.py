@@ -1,5 +1,6 @@
 """What people look at: the night's page, made from the night's tables."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,25 +11,28 @@ import pyarrow as pa
 
 from assets.common import key, night_asset
 from assets.decisions import BOUNDED_BY
+from assets.inference import ENCODING
 from pipeline_project.domain.clusters.newcomers import Novelty, novelties_of
+from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.named_values import costs_told_now
 from pipeline_project.domain.core.nights import NightWindow, shifted
 from pipeline_project.domain.core.schema import NIGHT
-from pipeline_project.domain.core.stored_tables import versions_of
+from pipeline_project.domain.core.stored_tables import StoredTable, versions_of
 from pipeline_project.domain.deciding.sentences import NightBounds
 from pipeline_project.domain.measures.maturity import Matured
 from pipeline_project.domain.reporting.concerns import KINDS, NO_CHAMPION, TELLS_WHY_NONE_DECIDES, concerns_of, key_of
-from pipeline_project.domain.reporting.facts import Alert, NightFacts, Versions
+from pipeline_project.domain.reporting.facts import Alert, EncodedAndReused, NightFacts, Versions
 from pipeline_project.domain.reporting.index import index_row
 from pipeline_project.domain.reporting.page import night_markdown, render_night
-from pipeline_project.domain.reporting.summary import summarize
-from pipeline_project.domain.reporting.timings import latest_timings, timings_table
+from pipeline_project.domain.reporting.summary import NightReport, summarize
+from pipeline_project.domain.reporting.timings import latest_timings, step_times, timings_table
 from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.partitions import window
 from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
+from pipeline_project.ports.metering import DEVICE_POOL, Meter, StepProcessor
 from pipeline_project.ports.reports import Reports
 from pipeline_project.ports.sources import Sources
 from pipeline_project.services.as_of import matured_seen, stored
@@ -57,11 +61,14 @@ def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
         reports: dg.ResourceParam[Reports],
         sources: dg.ResourceParam[Sources],
         encoders: dg.ResourceParam[Encoders],
+        meter: dg.ResourceParam[Meter],
     ) -> dg.MaterializeResult[pa.Table]:
         """Gathers what is kept of the night, sums it up and writes the page; keeps how long the night's steps took."""
         night = window(spec, context.partition_key)
         ledger.close_alert(spec.name, *(f"{job}/{night.night}" for job in ("nightly", "warm_up")))
-        timings = latest_timings(lake.read_night(spec.name, "night_report", night.night), _of_run(context, night.night))
+        timings = latest_timings(
+            lake.read_night(spec.name, "night_report", night.night), _of_run(context, night.night, meter)
+        )
         facts = gather(NightStores(spec, lake, ledger, encoders), night, asset_names, timings)
         report = summarize(spec.report_terms, facts)
         page = render_night(report, _photos(spec, sources))
@@ -77,6 +84,7 @@ def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
                 "by_policy": report.by_policy,
                 "to_people": report.to_people,
                 "shadow_price": report.shadow_price or 0.0,
+                **_machine(report),
             },
         )
 
@@ -125,7 +133,8 @@ def gather(stores: NightStores, night: NightWindow, asset_names: list[str], timi
         bounds=() if bounds is None else bounds.sentences,
         shadow_price=_shadow_price(decisions),
         matured=past,
-        timings=dict(zip(timings["step"].to_pylist(), timings["seconds"].to_pylist(), strict=True)),
+        timings=step_times(timings),
+        encoding=_encoding(lake, read.get("embeddings")),
         versions=Versions(
             package=version("pipeline-project"),
             spec_hash=spec.spec_hash,
@@ -187,18 +196,58 @@ def _encoder_versions(spec: WorkflowSpec, encoders: Encoders) -> dict[str, str]:
     return {MODALITIES[name].feature: encoders.version(spec, MODALITIES[name]) for name in spec.encoders}
 
 
-def _of_run(context: dg.AssetExecutionContext, night: str) -> pa.Table:
-    """How long the steps of this run took that have ended, as `TIMINGS`."""
+def _of_run(context: dg.AssetExecutionContext, night: str, meter: Meter) -> pa.Table:
+    """What the steps of this run took that have ended, as `TIMINGS`; other processes' were not measured here."""
+    processor = meter.steps(context.run.run_id)
+    defined = {node.name: node.definition for node in context.job_def.nodes}
+    on_device = (
+        {name for name, op in defined.items() if isinstance(op, dg.OpDefinition) and op.pool == DEVICE_POOL}
+        if meter.device != CPU
+        else set()
+    )
     return timings_table(
         {
             NIGHT: night,
             "step": step.step_key.split("__")[-1],
             "began": datetime.fromtimestamp(step.start_time, UTC),
             "seconds": step.end_time - step.start_time,
+            **_measured(
+                processor.get(step.step_key),
+                step.end_time - step.start_time if step.step_key in on_device else 0.0,
+            ),
         }
         for step in context.instance.get_run_step_stats(context.run.run_id)
         if step.start_time and step.end_time
     )
+
+
+def _measured(processor: StepProcessor | None, device: float) -> dict[str, float | bool | None]:
+    return {
+        "processor": None if processor is None else processor.seconds,
+        "device": device,
+        "shared": processor is not None and processor.shared,
+    }
+
+
+def _encoding(lake: Lake, embeddings: StoredTable | None) -> dict[str, EncodedAndReused] | None:
+    """What the night encoded, as it stands beside its vectors; None where it has none, or was written before that."""
+    if embeddings is None or embeddings.content is None:
+        return None
+    workflow, asset_name = embeddings.name.split("/")
+    kept = lake.note(workflow, asset_name, embeddings.content).get(ENCODING)
+    return None if kept is None else {what: EncodedAndReused(*work) for what, work in json.loads(kept).items()}
+
+
+def _machine(report: NightReport) -> dict[str, float]:
+    """What the night took and cost, as far as it was measured and is priced."""
+    machine, decisions = report.machine, report.by_policy + report.to_people
+    figures = {
+        "night_processor_seconds": machine.processor,
+        "night_device_seconds": machine.device,
+        "night_cost": machine.cost,
+        "cost_of_a_decision": machine.cost_of_each(decisions),
+    }
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _photos(spec: WorkflowSpec, sources: Sources) -> Callable[[str], bytes | None] | None:

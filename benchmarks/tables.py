@@ -10,11 +10,16 @@ from pathlib import Path
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; every column but the first holds figures."""
-    told = [f"### {title}", "", _line(columns), _line(["---", *["---:"] * (len(columns) - 1)])]
-    return "\n".join([*told, *(_line(row) for row in rows), ""])
+    return "\n".join([head(title, columns), *(line(row) for row in rows), ""])
 
 
-def _line(cells: Iterable[object]) -> str:
+def head(title: str, columns: Sequence[str]) -> str:
+    """What stands above the rows of a `table`, whose lines are printed as they come."""
+    return "\n".join([f"### {title}", "", line(columns), line(["---", *["---:"] * (len(columns) - 1)])])
+
+
+def line(cells: Iterable[object]) -> str:
+    """One row of a table."""
     return f"| {' | '.join(_text(cell) for cell in cells)} |"
 
 

@@ -40,6 +40,7 @@ from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, R
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 from pipeline_project.domain.review.night_work import NightWork
+from pipeline_project.ports.metering import StepProcessor
 from pipeline_project.reconcile.scope import Link
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
@@ -647,6 +648,17 @@ def _instance() -> dg.DagsterInstance:
 
 
 @dataclass
+class Measured:
+    """`ports.metering.Meter` that says of every run the same."""
+
+    device: str = "cpu"
+    taken: dict[str, StepProcessor] = field(default_factory=dict)
+
+    def steps(self, run_id: str) -> Mapping[str, StepProcessor]:
+        return self.taken
+
+
+@dataclass
 class World:
     """Everything around a workflow, in memory; `run` materializes a selection of its assets for one night."""
 
@@ -657,6 +669,7 @@ class World:
     sources: Sources = field(default_factory=Sources)
     contracts: Verdicts = field(default_factory=Verdicts)
     reports: Pages = field(default_factory=Pages)
+    meter: Measured = field(default_factory=Measured)
     reviews: Reviews = field(default_factory=Reviews)
     replays: Replays = field(default_factory=Replays)
     promotions: Proposals = field(default_factory=Proposals)
@@ -675,6 +688,7 @@ class World:
             "sources": self.sources,
             "contracts": self.contracts,
             "reports": self.reports,
+            "meter": self.meter,
             "checker": self.checker,
             "keyring": OpenKeyring(),
             "reviews": self.reviews,

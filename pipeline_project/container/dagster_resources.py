@@ -23,6 +23,7 @@ from pipeline_project.ports.keyring import Keyring
 from pipeline_project.ports.lake import Lake, VectorStore
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.lifecycle import Promotions, Quality, Replays, RolloutMonitoring
+from pipeline_project.ports.metering import Meter
 from pipeline_project.ports.registry import Registry
 from pipeline_project.ports.reports import NightChecker, Reports
 from pipeline_project.ports.review import Reviews
@@ -150,6 +151,13 @@ class ContractsResource(dg.ConfigurableResource[Contracts]):
         return night.OpenedContracts()
 
 
+class MeterResource(OverSettings[Meter]):
+    """What the steps of a run took of the machine."""
+
+    def open(self, settings: Settings) -> Meter:
+        return night.open_meter(settings)
+
+
 class ReportsResource(OverSettings[Reports]):
     """The night reports' pages."""
 
@@ -205,6 +213,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource | d
         "live": RolloutMonitoringResource(settings=settings),
         "encoders": EncodersResource(settings=settings),
         "contracts": ContractsResource(),
+        "meter": MeterResource(settings=settings),
         "reports": ReportsResource(settings=settings),
         "io_manager": LakeInTurn(settings=settings),
     }

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from resources.ledger.review.clock import ReviewClock
     from resources.ledger.rollout.store import PostgresRolloutMonitoring
     from resources.ledger.turns import Turns
+    from resources.metering import RunMeter
     from resources.postgres.databases import Databases
     from resources.registry.registry import MlflowRegistry
     from resources.reports.pages import ReportFolder
@@ -268,4 +269,11 @@ def open_io_manager(settings: Settings) -> LakeIOManager:
     """What keeps the output of a step, and reads it for the next."""
     from resources.lake.io_manager import LakeIOManager
 
-    return LakeIOManager(open_sealed_lake(settings))
+    return LakeIOManager(open_sealed_lake(settings), open_meter(settings))
+
+
+def open_meter(settings: Settings) -> RunMeter:
+    """What the steps of this process take."""
+    from resources.metering import METER, RunMeter
+
+    return RunMeter(METER, settings.device)

@@ -39,6 +39,7 @@ def report_terms(spec: WorkflowSpec) -> ReportTerms:
         options={name: option.title for name, option in options.items()},
         acts=frozenset(name for name, option in options.items() if option.actions),
         policy=spec.policy_terms,
+        prices=spec.prices,
     )
 
 

@@ -30,6 +30,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.features.building import FeaturePlan
 from pipeline_project.domain.intake.duplicates import OutcomeCell
 from pipeline_project.domain.lifecycle.retraining_due import RetrainRule
+from pipeline_project.domain.measures.machine_time import MachinePrices
 from pipeline_project.domain.models.training import TrainingPlan
 from pipeline_project.domain.models.training_guards import GuardTerms
 from pipeline_project.domain.reporting.facts import ReportTerms
@@ -154,6 +155,9 @@ class WorkflowSpec(_EncodedSpec):
     drift: DriftTerms = Field(default_factory=DriftTerms, description="When a night is no longer like before.")
     actions: ActionsSpec | None = Field(None, description="What is done outside about a decision.")
     retention: RetentionSpec = Field(default_factory=RetentionSpec, description="How long personal data is kept.")
+    prices: MachinePrices = Field(
+        default_factory=MachinePrices, description="What the machine's time costs, for the night's report."
+    )
 
     _folder: Path | None = PrivateAttr(None)
     _spec_hash: str | None = PrivateAttr(None)

@@ -31,6 +31,7 @@ from pipeline_project.dagster_internals.event_log import (
     SqlEventLogStorageTable,
 )
 from resources.dagster_storage.pools import RaceFreePools
+from resources.metering import METER
 
 #: An event is written after this many seconds at the latest, and with so many others at most.
 WAITS_SECONDS, MOST = 1.0, 500
@@ -79,6 +80,7 @@ class BatchedEventLog(RaceFreePools):
 
     def store_event(self, event: EventLogEntry) -> None:
         """Keeps a plain event for the next batch; writes any other, with what is kept."""
+        _measure(event)
         self._store([event], wait=_type(event) is None or _type(event) in PLAIN)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
@@ -352,6 +354,13 @@ def _updates(rows: Sequence[Mapping[str, Any]]) -> Any:
 
 def _type(event: EventLogEntry) -> DagsterEventType | None:
     return event.dagster_event_type if event.is_dagster_event else None
+
+
+def _measure(event: EventLogEntry) -> None:
+    """Lets the process's meter know where a step begins and ends: where it is carried out, its events are stored."""
+    kind = _type(event)
+    if kind is not None and event.step_key is not None:
+        METER.observe(kind, event.run_id, event.step_key)
 
 
 def _data(event: EventLogEntry) -> Any:

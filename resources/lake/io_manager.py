@@ -14,6 +14,7 @@ from pipeline_project.domain.core.errors import NightMissing
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
 from resources.lake.lake import DeltaLake
+from resources.metering import RunMeter
 
 _NO_NIGHT = date.min.isoformat()
 
@@ -25,8 +26,9 @@ class LakeIOManager(dg.IOManager):
     the table's last night, that is, when somebody changed the workflow's spec since.
     """
 
-    def __init__(self, lake: DeltaLake) -> None:
+    def __init__(self, lake: DeltaLake, meter: RunMeter | None = None) -> None:
         self.lake = lake
+        self.meter = meter
         self._versions_read: dict[tuple[str, str], dict[str, int]] = {}
 
     def handle_output(self, context: dg.OutputContext, obj: pa.Table | NotedTable) -> None:
@@ -48,7 +50,8 @@ class LakeIOManager(dg.IOManager):
             version = self.lake.write_output(workflow, asset, night, rows, spec_hash, noted)
         step = _step(context)
         read = self._versions_read.get(step, {}) if step else {}
-        context.add_output_metadata(_metadata(table, version, self.lake.uri(workflow, asset), read))
+        took = self.meter.output_metadata(*step, context.op_def.pool) if self.meter and step else {}
+        context.add_output_metadata({**_metadata(table, version, self.lake.uri(workflow, asset), read), **took})
 
     def load_input(self, context: dg.InputContext) -> StoredTable:
         """The night of the partition, or the nights of its window in order, all of one version of the table.

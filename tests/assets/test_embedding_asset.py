@@ -14,6 +14,7 @@ from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.vectors.modalities import FileModality
 from pipeline_project.spec import WorkflowSpec
 from tests.doubles import FIELDS, NIGHT, Sources, World, arrival, claims, metadata
+from tests.present import present
 
 
 @dataclass
@@ -44,9 +45,6 @@ class WithPhotos(Sources):
 class Encoders:
     version, dimension = "v", 2
 
-    def files(self, spec: WorkflowSpec, modality: FileModality) -> Encoders:
-        return self
-
     def encode(self, images: Sequence[bytes]) -> tuple[np.ndarray, list[str | None]]:
         return np.ones((len(images), 2), np.float32), [None] * len(images)
 
@@ -59,10 +57,20 @@ class Vectors:
         """Every content is new to it."""
 
 
+class Opened:
+    """`ports.Encoders`."""
+
+    def files(self, spec: WorkflowSpec, modality: FileModality) -> Encoders:
+        return Encoders()
+
+    def version(self, spec: WorkflowSpec, modality: FileModality) -> str:
+        return Encoders.version
+
+
 @dataclass
 class PhotoWorld(World):
     def resources(self) -> dict[str, Any]:
-        return super().resources() | {"encoders": Encoders(), "vectors": Vectors()}
+        return super().resources() | {"encoders": Opened(), "vectors": Vectors()}
 
 
 @pytest.fixture
@@ -91,3 +99,14 @@ def test_photos_are_stamped_before_they_are_read_and_what_came_late_is_said(worl
         assert (mended["late"], mended["photos_failed"]) == (True, 0) and mended["landed"] != first["landed"]
         after = metadata(world.run(NIGHT, "embeddings", instance=instance), "embeddings")
         assert (after["landed"], after["late"]) == (mended["landed"], False) and after["late_at"] > 0
+
+
+def test_the_page_says_what_was_encoded_and_how_long_the_device_was_held(world: PhotoWorld) -> None:
+    world.meter.device = "cuda"
+    assert world.run(NIGHT, "embeddings", "scores", "decisions", "night_report").success
+    assert (
+        "Encoded: 1 photos, each content once. Vectors of 0 photos were there already." in world.reports.written[NIGHT]
+    )
+    kept = {row["step"]: row for row in present(world.lake.read_night("claims", "night_report", NIGHT)).to_pylist()}
+    assert kept["embeddings"]["device"] == kept["embeddings"]["seconds"] > 0
+    assert kept["scores"]["device"] == 0

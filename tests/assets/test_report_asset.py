@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from pipeline_project.ports.metering import StepProcessor
 from tests.doubles import NIGHT, WARM, World, arrival, claims, metadata
 from tests.present import present
 
@@ -84,3 +85,31 @@ def test_figures_of_young_nights_are_called_immature() -> None:
         world.ledger.known += known
     told = metadata(world.run("2025-03-08", *GATHER, "scores", "decisions", "night_report"), "night_report")
     assert "Of 72 decisions with a known outcome 12 lie in 2 immature nights" in told["summary"]
+
+
+def test_what_the_steps_took_stands_with_the_night_and_is_priced() -> None:
+    """The steps of this run in place of their earlier selves; of those that stand from before, what was kept."""
+    world = World(spec=claims(prices={"processor_hour": 3600}))
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(5)]
+    world.meter.taken = {f"claims__{step}": StepProcessor(2.0, shared=False) for step in ("scores", "decisions")}
+    first = metadata(world.run(NIGHT, *GATHER, "scores", "decisions", "night_report"), "night_report")
+    assert (first["night_processor_seconds"], first["night_device_seconds"], first["night_cost"]) == (4.0, 0.0, 4.0)
+    assert first["cost_of_a_decision"] == 4.0 / 5
+    assert "0.80 EUR a decision" in world.reports.written[NIGHT]
+    world.meter.taken = {"claims__decisions": StepProcessor(0.5, shared=True)}
+    again = metadata(world.run(NIGHT, "decisions", "night_report"), "night_report")
+    assert again["night_processor_seconds"] == 2.5
+    kept = {row["step"]: row for row in present(world.lake.read_night("claims", "night_report", NIGHT)).to_pylist()}
+    assert (kept["scores"]["processor"], kept["decisions"]["processor"]) == (2.0, 0.5)
+    assert kept["decisions"]["shared"] and not kept["scores"]["shared"]
+    assert kept["admission"]["processor"] is None
+    assert "ran where nobody measured the processor" in world.reports.written[NIGHT]
+
+
+def test_without_prices_there_is_no_money() -> None:
+    world = World()
+    world.sources.rows[NIGHT] = [arrival(NIGHT, i) for i in range(2)]
+    world.meter.taken = {"claims__scores": StepProcessor(2.0, shared=False)}
+    shown = metadata(world.run(NIGHT, *GATHER, "scores", "decisions", "night_report"), "night_report")
+    assert "night_cost" not in shown and "cost_of_a_decision" not in shown
+    assert "Not priced: the spec has no `prices.processor_hour`." in world.reports.written[NIGHT]

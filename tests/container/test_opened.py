@@ -42,6 +42,7 @@ def test_every_name_that_an_asset_asks_for_is_there(tmp_path: Path) -> None:
         "quality",
         "replays",
         "checker",
+        "meter",
     }
     assert set(given) == names
     assert all(resource.get_resource_definition().description for resource in given.values())

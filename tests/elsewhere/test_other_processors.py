@@ -23,6 +23,7 @@ def test_decisions_and_clusters_are_the_same_and_vectors_to_five_digits() -> Non
     assert done.returncode == 0, done.stderr
     there, here = json.loads(done.stdout), told()
     assert there["clusters"] == here["clusters"]
+    assert there["many"] == here["many"] and max(here["many"]) > 5
     assert there["decisions"] == [list(one) for one in here["decisions"]]
     # where bfloat16 is multiplied in hardware texts are encoded in it; whoever imitates those units rounds otherwise
     for name, digits in (("texts", 2e-3 if has_bfloat16_units() else 1e-5), ("photos", 1e-5)):

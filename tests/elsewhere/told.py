@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline_project.domain.clusters.neighbours import density_labels
 from resources.encoders import MiniLmTextEncoder, PhotoStatisticsEncoder
 from tests.decision_diff import nights
 
@@ -29,6 +30,14 @@ def photos() -> list[bytes]:
     return made
 
 
+def many() -> np.ndarray:
+    """Groups of points among which not all pairs are compared, many of them as far from one another as others."""
+    rng = np.random.default_rng(5)
+    middles = rng.integers(0, 9, size=(12, 8))
+    points = middles[rng.integers(0, 12, size=4_000)] + rng.integers(-1, 2, size=(4_000, 8)) / 4
+    return density_labels(points.astype(np.float32), np.ones(len(points), bool), 8, compared=600)
+
+
 def told() -> dict[str, Any]:
     """Vectors and fresh probabilities as floats; clusters and decisions, which are the same everywhere."""
     decided = nights.decided()
@@ -40,6 +49,7 @@ def told() -> dict[str, Any]:
         "costs": [one.cost for one in decided.values()],
         "decisions": [[case, one.option, one.reason] for case, one in decided.items()],
         "clusters": [table["cluster"].to_pylist() for table in nights.clustered(workflow, made)],
+        "many": many().tolist(),
     }
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_project.domain.clusters.nearest import COMPARED
 from pipeline_project.domain.clusters.neighbours import density_labels
 from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
@@ -119,7 +120,7 @@ def _members(night: str, case_ids: Sequence[str], nights: Sequence[str], tracked
     return pa.table(columns, schema=MEMBERS)
 
 
-def cluster(vectors: Floats, case_ids: Sequence[str], terms: ClusterTerms) -> Labels:
+def cluster(vectors: Floats, case_ids: Sequence[str], terms: ClusterTerms, compared: int = COMPARED) -> Labels:
     """Groups of like cases, by density.
 
     Cases are put in the order of their ids first and the sample is chosen by a hash of the id, so the order of rows
@@ -127,6 +128,7 @@ def cluster(vectors: Floats, case_ids: Sequence[str], terms: ClusterTerms) -> La
 
     Args:
         vectors: shape (cases, d); a case whose row is zero has nothing to compare and stays alone.
+        compared: with how many others each case is compared; up to so many cases, with all of them.
 
     Returns:
         Shape (cases,): 0, 1, ... and -1 for a case that is alone.
@@ -140,7 +142,7 @@ def cluster(vectors: Floats, case_ids: Sequence[str], terms: ClusterTerms) -> La
     fitted = np.zeros(len(order), dtype=bool)
     fitted[np.argsort(ranks, kind="stable")[: terms.fit_limit]] = True
     short = reduced(vectors[order], fitted, terms.dimensions)
-    labels[order] = density_labels(short, fitted, terms.minimum_size)
+    labels[order] = density_labels(short, fitted, terms.minimum_size, compared)
     return labels
 
 

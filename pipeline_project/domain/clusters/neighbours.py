@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline_project.domain.clusters.hierarchy import groups
+from pipeline_project.domain.clusters.nearest import COMPARED, nearest
 from pipeline_project.domain.vectors.stored import Floats
 
 if TYPE_CHECKING:
@@ -34,9 +35,13 @@ _FURTHER = 1.1
 _DENSE, _SCATTERED = 0.5, 0.95
 # A few units in the last place of a double: a million edges in one length come apart by a billionth of it.
 _TIE = 1e-15
+# Of two directions of one distance.
+_ROUNDED = 1e-6
 
 
-def density_labels(vectors: Floats, fitted: npt.NDArray[np.bool_], minimum_size: int) -> Labels:
+def density_labels(
+    vectors: Floats, fitted: npt.NDArray[np.bool_], minimum_size: int, compared: int = COMPARED
+) -> Labels:
     """Groups found among the fitted vectors; the others join the group of their nearest member if it is near.
 
     Near means as far as a member of that group may be from its own neighbours.
@@ -44,6 +49,7 @@ def density_labels(vectors: Floats, fitted: npt.NDArray[np.bool_], minimum_size:
     Args:
         vectors: shape (n, d), in an order that does not depend on the source's.
         fitted: which of them the groups are found among, shape (n,); at least `minimum_size`.
+        compared: with how many others each is compared; up to so many vectors, with all of them.
 
     Returns:
         Shape (n,): 0, 1, ... and -1 for none.
@@ -52,17 +58,18 @@ def density_labels(vectors: Floats, fitted: npt.NDArray[np.bool_], minimum_size:
     points = vectors[fitted]
     if len(points) <= minimum_size:
         return labels
-    distances, neighbours = _nearest(points, points, max(_NEIGHBOURS, 4 * minimum_size), itself=False)
+    distances, neighbours = nearest(points, points, max(_NEIGHBOURS, 4 * minimum_size), False, compared)
+    distances = np.maximum(distances, _NO_DISTANCE)
     samples = max(2, (minimum_size + 1) // 2)
-    graph = _untied(_reachable(_graph(points, distances, neighbours), samples))
     reach = distances[:, min(samples, distances.shape[1]) - 1]
+    graph = _untied(_reachable(_graph(points, distances, neighbours), reach, samples))
     point_labels = _cohesive(points, _trimmed(groups(graph, minimum_size), reach), minimum_size)
     if not (point_labels >= 0).any():
         point_labels = _cohesive(points, _dense(reach), minimum_size)
     point_labels = _joined(point_labels, distances, neighbours, reach)
     labels[fitted] = point_labels
     if (~fitted).any() and (point_labels >= 0).any():
-        labels[~fitted] = _assigned(vectors[~fitted], points, point_labels, reach)
+        labels[~fitted] = _assigned(vectors[~fitted], points, point_labels, reach, compared)
     return labels
 
 
@@ -134,18 +141,6 @@ def _cohesive(points: Floats, labels: Labels, minimum_size: int) -> Labels:
     return cohesive
 
 
-def _nearest(
-    points: Floats, among: Floats, count: int, itself: bool = True
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Distances to and positions of the nearest `among`, both of shape (points, count), nearest first."""
-    from sklearn.neighbors import NearestNeighbors
-
-    count = min(count, len(among) - (not itself))
-    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(among)
-    distances, neighbours = search.kneighbors(points if itself else None)
-    return np.maximum(distances, _NO_DISTANCE).astype(np.float64), neighbours.astype(np.int64)
-
-
 def _graph(points: Floats, distances: npt.NDArray[np.float64], neighbours: npt.NDArray[np.int64]) -> csr_matrix:
     """Symmetric distances between neighbours, in one piece: pieces are tied together by one member of each."""
     from scipy.sparse import csr_matrix
@@ -165,15 +160,24 @@ def _graph(points: Floats, distances: npt.NDArray[np.float64], neighbours: npt.N
     return graph.tocsr()
 
 
-def _reachable(graph: csr_matrix, samples: int) -> csr_matrix:
-    """Mutual reachability: no edge is shorter than the distance of either end to its `samples`-th neighbour."""
+def _reachable(graph: csr_matrix, reach: npt.NDArray[np.float64], samples: int) -> csr_matrix:
+    """Mutual reachability: no edge is shorter than the distance of either end to its `samples`-th neighbour.
+
+    Args:
+        reach: about that distance, as the search for neighbours measured it from one end.
+    """
     from scipy.sparse import csr_matrix
 
     widths = np.diff(graph.indptr)
     rows = np.repeat(np.arange(len(widths)), widths)
-    nearest_first = graph.data[np.lexsort((graph.data, rows))]
     # a row with fewer edges reaches as far as its last one
-    core = nearest_first[graph.indptr[:-1] + np.minimum(samples, widths) - 1]
+    ranks = np.minimum(samples, widths)
+    # only edges that may be the one looked for are sorted, a tenth of all: those within reach, or a whole row
+    near = graph.data <= ((1 + _ROUNDED) * reach)[rows]
+    near |= (np.bincount(rows[near], minlength=len(widths)) < ranks)[rows]
+    rows_near, data_near = rows[near], graph.data[near]
+    start = np.searchsorted(rows_near, np.arange(len(widths)))
+    core = data_near[np.lexsort((data_near, rows_near))][start + ranks - 1]
     data = np.maximum(np.maximum(core[rows], core[graph.indices]), graph.data)
     return csr_matrix((data, graph.indices, graph.indptr), shape=graph.shape)
 
@@ -186,17 +190,19 @@ def _untied(graph: csr_matrix) -> csr_matrix:
     """
     from scipy.sparse import coo_matrix, triu
 
+    graph.sort_indices()
     edges = triu(graph, format="coo")
-    order = np.lexsort((edges.col, edges.row, edges.data))
+    # they come in the order of their ends, which a stable sort keeps where lengths tie
+    order = np.argsort(edges.data, kind="stable")
     rows, columns = edges.row[order], edges.col[order]
     lengths = edges.data[order] * (1 + _TIE * np.arange(len(order)))
     both = (np.concatenate([rows, columns]), np.concatenate([columns, rows]))
     return coo_matrix((np.concatenate([lengths, lengths]), both), shape=graph.shape).tocsr()
 
 
-def _assigned(rest: Floats, points: Floats, labels: Labels, reach: npt.NDArray[np.float64]) -> Labels:
+def _assigned(rest: Floats, points: Floats, labels: Labels, reach: npt.NDArray[np.float64], compared: int) -> Labels:
     members = np.flatnonzero(labels >= 0)
     radius = np.array([_furthest(reach[rows]) for rows in members_of(labels)])
-    distances, nearest = _nearest(rest, points[members], 1)
-    joined = labels[members][nearest[:, 0]]
+    distances, closest = nearest(rest, points[members], 1, True, compared)
+    joined = labels[members][closest[:, 0]]
     return np.where(distances[:, 0] <= radius[joined], joined, -1)

@@ -17,7 +17,7 @@ class ClusterTerms:
     window_nights: Annotated[int, Field(ge=1, description="Nights looked back, this one included.")] = 14
     minimum_size: Annotated[int, Field(ge=2, description="Fewest members of a cluster.")] = 8
     dimensions: Annotated[int, Field(ge=2, description="Vectors are reduced to this many before clustering.")] = 50
-    fit_limit: Annotated[int, Field(ge=100, description="Above it the clusters are fitted on a sample.")] = 50_000
+    fit_limit: Annotated[int, Field(ge=100, description="Above it the clusters are fitted on a sample.")] = 200_000
     alarm_members: Annotated[
         int,
         Field(ge=2, description="A new cluster is reported from so many latest cases that are alike across accounts."),

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline_project.domain.clusters.newcomers import Novelty
 from pipeline_project.domain.core.costs import PolicyTerms
 from pipeline_project.domain.core.schema import CaseSchema
+from pipeline_project.domain.measures.machine_time import MachinePrices, StepTime
 from pipeline_project.domain.measures.maturity import Matured
 
 
@@ -24,6 +25,7 @@ class ReportTerms:
         acts: options that lead to an action outside.
         labels: the order of every `probabilities`.
         policy: which options deny, and what asking a person costs.
+        prices: what the machine's time costs.
     """
 
     workflow: str
@@ -36,6 +38,7 @@ class ReportTerms:
     options: Mapping[str, str]
     acts: frozenset[str]
     policy: PolicyTerms
+    prices: MachinePrices = field(default_factory=MachinePrices)
 
     @property
     def denying(self) -> frozenset[str]:
@@ -70,6 +73,14 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class EncodedAndReused:
+    """How many distinct contents a night encoded, and how many vectors were there already."""
+
+    encoded: int
+    reused: int
+
+
+@dataclass(frozen=True)
 class NightFacts:
     """One night as the tables have it; a step that did not run leaves its table None.
 
@@ -81,7 +92,9 @@ class NightFacts:
         shadow_price: what one more place would save, in the workflow's currency.
         bounds: what else bounded the policy, in sentences: a promise, a budget, a surge.
         matured: earlier decisions whose outcome has become known.
-        timings: seconds by asset, in the order to be shown.
+        timings: what each step took, by asset, in the order to be shown.
+        encoding: distinct contents encoded and reused, of each modality by what several are called; None where that
+            was not kept.
         newcomers: new clusters that were reported this night.
         blocked: why the night's checks stopped it, in words; None if they did not.
     """
@@ -100,7 +113,8 @@ class NightFacts:
     shadow_price: float | None = None
     bounds: tuple[str, ...] = ()
     matured: Matured | None = None
-    timings: Mapping[str, float] = field(default_factory=dict)
+    timings: Mapping[str, StepTime] = field(default_factory=dict)
+    encoding: Mapping[str, EncodedAndReused] | None = None
     alerts: tuple[Alert, ...] = ()
     blocked: str | None = None
     newcomers: tuple[Novelty, ...] = ()

@@ -12,12 +12,14 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID
+from pipeline_project.domain.measures.machine_time import MachineTime, StepTime, machine_time
 from pipeline_project.domain.privacy.masking import MASK, id_is_personal, secrets_of_cases
 from pipeline_project.domain.reporting import money
 from pipeline_project.domain.reporting import sentences as words
 from pipeline_project.domain.reporting.calibration import CalibrationReport, calibration
 from pipeline_project.domain.reporting.facts import NightFacts, ReportTerms, Versions
 from pipeline_project.domain.reporting.groups import Groups, groups
+from pipeline_project.domain.reporting.machine import machine_sentences
 from pipeline_project.domain.reporting.newcomers import NewcomerLine, newcomer_lines
 from pipeline_project.domain.reporting.people import (
     PeopleLine,
@@ -67,6 +69,7 @@ class NightReport:
         amount: value of all cases decided or asked.
         options: in the spec's order, those not chosen included.
         comparison: this night in expected cost; `realised`: earlier nights in cost that came true.
+        machine: what its steps took, which `machine_sentences` say.
         immature: how much of `realised` and `calibration` lies in nights that are too young, in a sentence; or empty.
         commands: what to type next, with what it shows.
     """
@@ -102,7 +105,9 @@ class NightReport:
     immature: str
     confidence: Confidence | None
     encoded: Encoded | None
-    timings: tuple[tuple[str, float], ...]
+    timings: tuple[tuple[str, StepTime], ...]
+    machine: MachineTime
+    machine_sentences: tuple[str, ...]
     versions: Versions
     commands: tuple[tuple[str, str], ...]
 
@@ -160,6 +165,7 @@ def summarize(terms: ReportTerms, facts: NightFacts) -> NightReport:
     missing = facts.arrivals - facts.cases.num_rows - facts.quarantine.num_rows - facts.duplicates
     changed = int((decisions["would_be"].notna() & (decisions["would_be"] != decisions["option"])).sum())
     matured, comparison = facts.matured, money.compare_expected(decisions, terms)
+    machine = machine_time(facts.timings.values(), terms.prices)
     return NightReport(
         workflow=terms.workflow,
         title=terms.title,
@@ -192,7 +198,11 @@ def summarize(terms: ReportTerms, facts: NightFacts) -> NightReport:
         immature=matured.immature.sentence if matured else "",
         confidence=_confidence(facts.scores, decisions),
         encoded=_encoded(facts.embeddings),
-        timings=tuple((name, float(value)) for name, value in facts.timings.items()),
+        timings=tuple(facts.timings.items()),
+        machine=machine,
+        machine_sentences=machine_sentences(
+            machine, len(facts.timings), facts.encoding, len(decisions), terms.prices, terms.currency
+        ),
         versions=facts.versions,
         commands=_commands(terms, facts, waiting, decisions, show_ids),
     )

@@ -14,6 +14,7 @@ from PIL import Image
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms, case_costs
 from pipeline_project.domain.core.schema import QUARANTINE, CaseSchema, Field, FieldType, Role, cases_schema
 from pipeline_project.domain.deciding.decisions import DECISIONS
+from pipeline_project.domain.measures.machine_time import StepTime
 from pipeline_project.domain.measures.maturity import Matured
 from pipeline_project.domain.models.scores import SCORES
 from pipeline_project.domain.reporting.facts import NightFacts, ReportTerms, Versions
@@ -186,7 +187,7 @@ def facts(**changes: Any) -> NightFacts:
         "decisions": decisions_table(),
         "shadow_price": 1.5,
         "matured": matured_of(),
-        "timings": {"cases": 0.4, "embeddings": 7.2},
+        "timings": {"cases": StepTime(0.4), "embeddings": StepTime(7.2, processor=11.5)},
     }
     return NightFacts(**{**values, **changes})
 

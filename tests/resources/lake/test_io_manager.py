@@ -14,6 +14,7 @@ from pipeline_project.domain.core.errors import LakeSchemaChanged, NightMissing
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable, versions_of
 from resources.lake.io_manager import LakeIOManager
 from resources.lake.lake import DeltaLake
+from resources.metering import RunMeter, StepMeter
 from tests.present import present
 
 NIGHTS = dg.DailyPartitionsDefinition("2024-03-01", end_date=datetime(2024, 3, 8, tzinfo=UTC))
@@ -211,3 +212,21 @@ def test_an_asset_without_nights_or_with_another_key_is_refused(lake: DeltaLake)
         manager.handle_output(dg.build_output_context(asset_key=dg.AssetKey(["returns", "cases"])), cases(FIRST))
     with pytest.raises(ValueError, match="keyed \\[workflow, asset\\]"):
         manager.handle_output(dg.build_output_context(asset_key=dg.AssetKey(["cases"])), cases(FIRST))
+
+
+@pytest.mark.parametrize(("device", "more"), [("cpu", set()), ("cuda", {"device_seconds"})])
+def test_a_materialization_says_what_its_step_took(lake: DeltaLake, device: str, more: set[str]) -> None:
+    meter = StepMeter()
+
+    @dg.asset(key=["returns", "cases"], partitions_def=NIGHTS, pool="gpu")
+    def made(context: dg.AssetExecutionContext) -> pa.Table:
+        # as the event log lets it know
+        meter.observe(dg.DagsterEventType.STEP_START, context.run.run_id, "returns__cases")
+        return cases(FIRST, "a")
+
+    manager = LakeIOManager(lake, RunMeter(meter, device))
+    done = dg.materialize([made], partition_key=FIRST, resources={"io_manager": manager})
+    metadata = done.asset_materializations_for_node("returns__cases")[0].metadata
+    took = {name: entry.value for name, entry in metadata.items() if name.endswith("_seconds")}
+    assert set(took) == {"processor_seconds", *more}
+    assert all(isinstance(value, float) and value > 0 for value in took.values())
