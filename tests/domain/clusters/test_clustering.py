@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from benchmarks.clusters import planted as mixture
 from pipeline_project.domain.clusters.clustering import CLUSTERS, cluster, night_groups, track
 from pipeline_project.domain.clusters.neighbours import density_labels
 from pipeline_project.domain.clusters.terms import ClusterTerms
@@ -61,6 +62,17 @@ def test_planted_groups_are_found_and_the_scattered_stay_alone(groups, size, alo
 def test_scattered_cases_are_no_group():
     vectors, _ = planted(0, 1, 200)
     assert (cluster(vectors, names(200), TERMS) == -1).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_belongs_to_none_of_many_groups_is_no_group_of_its_own(seed):
+    """In the few dimensions that tell groups apart scattered cases lie together in the middle."""
+    vectors, truth = mixture(5_000, seed)
+    labels = cluster(vectors, names(len(truth)), ClusterTerms())
+    inside = truth >= 0
+    assert (labels[~inside] >= 0).mean() < 0.05
+    assert adjusted_rand_score(truth[inside], labels[inside]) > 0.99
+    assert sorted(set(labels)) == list(range(-1, labels.max() + 1))
 
 
 def test_equal_vectors_are_a_group():
