@@ -62,7 +62,7 @@ def test_a_model_that_cannot_be_used_fails_loudly_and_sends_the_cases_to_people(
     if when == "loading":
         world.registry.error = ModelUnavailable("its files have changed")
     else:
-        monkeypatch.setattr(TrainedModel, "from_files", lambda files: Model())
+        monkeypatch.setattr(TrainedModel, "from_files", lambda files, device="cpu": Model())
     with dg.DagsterInstance.ephemeral() as instance:
         result = world.run(NIGHT, "scores", "decisions", instance=instance)
         told = logged(result, instance)

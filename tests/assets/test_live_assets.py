@@ -37,7 +37,7 @@ class Model:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Forty cases for a champion that trusts everybody and a challenger that trusts nobody."""
-    monkeypatch.setattr(TrainedModel, "from_files", lambda files: Model(float(files["kept"])))
+    monkeypatch.setattr(TrainedModel, "from_files", lambda files, device="cpu": Model(float(files["kept"])))
     world = World(spec=claims(review={"cost": 4, "capacity": CASES, "exploration": 1.0}))
     world.sources.rows[NIGHT] = [arrival(NIGHT, i, "100") for i in range(CASES)]
     world.gather(NIGHT)

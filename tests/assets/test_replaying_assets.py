@@ -47,7 +47,7 @@ class Model:
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, Model]:
     made = {b"1": Model(0.02), b"2": Model(0.9)}
-    monkeypatch.setattr(TrainedModel, "from_files", lambda files: made[files["model"]])
+    monkeypatch.setattr(TrainedModel, "from_files", lambda files, device="cpu": made[files["model"]])
     return made
 
 

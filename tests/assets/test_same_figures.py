@@ -53,7 +53,7 @@ def world() -> World:
     world.registry = MemoryRegistry({"1": {"model": b"1"}}, versions=[MODEL])
     world.ledger.champions.append((WARM, MODEL, "first"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainedModel, "from_files", lambda files: Model())
+        patch.setattr(TrainedModel, "from_files", lambda files, device="cpu": Model())
         for night in (NIGHT, NEXT, TONIGHT):
             world.sources.rows[night] = [arrival(night, i, str(5 * (i + 1))) for i in range(CASES)]
             world.gather(night)

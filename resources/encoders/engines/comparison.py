@@ -13,7 +13,7 @@ import numpy as np
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.vectors.engines import Arithmetic
 from pipeline_project.domain.vectors.stored import unit
-from resources.encoders.engines.exported import safe_name, write_whole
+from resources.encoders.engines.exported import keep, safe_name
 from resources.encoders.engines.machine import machine_kind
 from resources.encoders.engines.network import Forward, Inputs
 
@@ -74,7 +74,7 @@ def remember(folder: Path | None, compared: Compared, result: VectorAgreement) -
     """Keeps a result for later processes of this home."""
     if folder is not None:
         document = {**asdict(result), **asdict(compared.arithmetic), "weights": compared.weights}
-        write_whole(folder / "compared" / f"{compared.name}.json", json.dumps(document, indent=1).encode())
+        keep(folder / "compared" / f"{compared.name}.json", json.dumps(document, indent=1).encode())
 
 
 def accept(result: VectorAgreement, least: float, arithmetic: Arithmetic) -> None:

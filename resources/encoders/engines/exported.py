@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.domain.core.errors import ModelUnavailable
+from resources.files.small_files import write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ def kept_graph(folder: Path | None, identity: str, make: Callable[[], bytes]) ->
     if file.is_file():
         return file.read_bytes()
     graph = make()
-    write_whole(file, graph)
+    keep(file, graph)
     return graph
 
 
@@ -94,15 +94,8 @@ def safe_name(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
-def write_whole(file: Path, content: bytes) -> None:
+def keep(file: Path, content: bytes) -> None:
     """Writes a file that others see whole or not at all; where there is no room it is not kept."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent)
-        try:
-            with os.fdopen(handle, "wb") as opened:
-                opened.write(content)
-            Path(name).replace(file)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(file, content)
