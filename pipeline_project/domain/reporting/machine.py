@@ -65,8 +65,9 @@ def _device(time: MachineTime) -> Iterator[str]:
 def _encoding(encoding: Mapping[str, EncodedAndReused] | None) -> Iterator[str]:
     if encoding is None:
         return
-    encoded = [f"{work.encoded:,} {what}" for what, work in encoding.items()]
-    reused = [f"{work.reused:,} {what}" for what, work in encoding.items()]
+    # by `Modality.plural`, which is its singular with an s
+    encoded = [count(work.encoded, what.removesuffix("s")) for what, work in encoding.items()]
+    reused = [count(work.reused, what.removesuffix("s")) for what, work in encoding.items()]
     if encoded:
         yield f"Encoded: {listed(encoded)}, each content once. Vectors of {listed(reused)} were there already."
 

@@ -47,10 +47,10 @@ def test_what_is_not_known_is_said(steps: list[StepTime], prices: MachinePrices,
 
 
 def test_contents_encoded_and_those_that_were_there() -> None:
-    encoding = {"texts": EncodedAndReused(66, 4), "photos": EncodedAndReused(0, 1_200)}
+    encoding = {"texts": EncodedAndReused(66, 1), "photos": EncodedAndReused(0, 1_200)}
     sentences = machine_sentences(machine_time(MEASURED, PRICED), 2, encoding, 50, PRICED, "EUR")
     expected = (
-        "Encoded: 66 texts and 0 photos, each content once. Vectors of 4 texts and 1,200 photos were there already."
+        "Encoded: 66 texts and 0 photos, each content once. Vectors of 1 text and 1,200 photos were there already."
     )
     assert expected in sentences
     assert "Encoded" not in said(MEASURED)
