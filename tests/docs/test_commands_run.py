@@ -150,6 +150,13 @@ ONLY_READ: dict[str, str] = {
     "python -m pytest tests/domain": "this very suite",
     **dict.fromkeys(
         (
+            "python -m benchmarks --only night --sizes 70,2000",
+            "python -m benchmarks --only growth --last 50",
+            "python -m benchmarks --only ui",
+            "python -m benchmarks --only commands",
+            "python -m benchmarks.engines --texts 300 --rounds 3 --arrow 0",
+            "python -m benchmarks.numerics --only photos --only admission",
+            "python -m benchmarks.clusters --sizes 10000,50000 --seeds 0 --pairs 10000",
             "python -m benchmarks.lifecycle sizes",
             "python -m benchmarks.lifecycle costs",
             "python -m benchmarks.lifecycle retraining",
@@ -181,6 +188,7 @@ ONLY_READ: dict[str, str] = {
         "would change what the tests run with",
     ),
     "dagster instance concurrency set gpu 2": "Dagster's own; tests/resources/dagster_storage/test_pools.py sets one",
+    "python -m benchmarks --only import": "tests/test_benchmarks.py runs it",
     "python -m benchmarks.gpu": "tests/benchmarks/test_gpu.py runs it as far as there is no GPU",
     **dict.fromkeys(
         (
