@@ -19,7 +19,7 @@ from unittest import mock
 
 import cloudpickle
 
-from benchmarks.timers import ENCODED, numerical
+from benchmarks.numerical_calls import ENCODED, numerical
 from pipeline_project.spec.workflow import WorkflowSpec
 
 

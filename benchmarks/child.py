@@ -19,8 +19,8 @@ import psutil
 
 from benchmarks.bare import kept, now, replayed, since
 from benchmarks.counting import COUNTED, counted
+from benchmarks.numerical_calls import CALLS
 from benchmarks.server_time import ServerTime
-from benchmarks.timers import CALLS
 from pipeline_project.commands.shared.app_context import dagster_instance, prepare, settings, workflow, workflows
 from pipeline_project.commands.shared.night_runner import NightRun, NightRunner
 from pipeline_project.partitions import window

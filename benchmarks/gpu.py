@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -343,7 +343,7 @@ def _photo_rows(bench: Bench, folder: Path) -> Iterator[Sequence[object]]:
         encoder = HubImageEncoder(FolderWeights(folder), batch=batch, device=str(bench.device))
         encoder.encode(many[:batch])
         bench.peak()
-        taken = bench.seconds(lambda: encoder.encode(many))  # noqa: B023
+        taken = bench.seconds(partial(encoder.encode, many))
         yield batch, round(len(many) / taken), bench.peak()
 
 

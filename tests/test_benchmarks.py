@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.bare import kept, replayed
 from benchmarks.home import bench_home, environ
+from benchmarks.numerical_calls import CALLS
 from benchmarks.tables import table
-from benchmarks.timers import CALLS
 from pipeline_project.commands.shared.app_context import workflow
 from resources.encoders import PhotoStatisticsEncoder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -236,9 +237,9 @@ def test_models_are_trained_and_score_on_the_device_that_the_definitions_were_bu
 ) -> None:
     trained, loaded = [], []
 
-    def train_here(examples: object, plan: TrainingPlan, clock: object) -> TrainedModel:
+    def train_here(examples: Any, plan: TrainingPlan, clock: Any) -> TrainedModel:
         trained.append(plan.device)
-        return train(examples, replace(plan, device="cpu"), clock)  # type: ignore[arg-type]
+        return train(examples, replace(plan, device="cpu"), clock)
 
     def load_here(files: dict[str, bytes], device: str = "cpu") -> TrainedModel:
         loaded.append(device)

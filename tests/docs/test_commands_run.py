@@ -182,7 +182,7 @@ ONLY_READ: dict[str, str] = {
     **dict.fromkeys(
         (
             "python -m pip uninstall --yes torch xgboost-cpu",
-            "python -m pip install --constraint requirements.lock torch --index-url https://download.pytorch.org/whl/cu130",
+            "python -m pip install --constraint requirements.lock torch",
             "python -m pip install --no-deps xgboost-cu13==3.2.0",
         ),
         "would change what the tests run with",
