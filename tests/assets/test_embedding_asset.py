@@ -105,7 +105,7 @@ def test_the_page_says_what_was_encoded_and_how_long_the_device_was_held(world: 
     world.meter.device = "cuda"
     assert world.run(NIGHT, "embeddings", "scores", "decisions", "night_report").success
     assert (
-        "Encoded: 1 photos, each content once. Vectors of 0 photos were there already." in world.reports.written[NIGHT]
+        "Encoded: 1 photo, each content once. Vectors of 0 photos were there already." in world.reports.written[NIGHT]
     )
     kept = {row["step"]: row for row in present(world.lake.read_night("claims", "night_report", NIGHT)).to_pylist()}
     assert kept["embeddings"]["device"] == kept["embeddings"]["seconds"] > 0

@@ -58,7 +58,8 @@ def test_the_second_waits_until_the_first_is_done_and_is_told_once_who_that_is(u
     other.start()
     assert took.wait(30)
     with Turns(url, given.sleep).taken(["flow"], "second", given.waiting):
-        assert given.looks == 3
+        # the server lets go a little after the first one's connection was closed
+        assert given.looks >= 3
     other.join()
     ((workflow, holder),) = given.told
     assert workflow == "flow"
