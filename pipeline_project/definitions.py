@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import warnings
@@ -19,6 +20,10 @@ from pipeline_project.workflow import build_workflow
 
 log = logging.getLogger("pipeline")
 
+#: New objects before the youngest generation is looked through, Python's own being 700: the tables of a night are
+#: millions of small objects without cycles, beside the half million that libraries hold for as long as a process lives.
+COLLECTED_AFTER = 50_000
+
 
 def load_workflows(settings: Settings) -> Loaded:
     """The shipped workflows and those of the user's own folders; broken files are told, not fatal."""
@@ -33,6 +38,7 @@ def load_workflows(settings: Settings) -> Loaded:
 def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
     """Assets, checks, jobs, schedules and sensors of every workflow, over the resources that `environ` names."""
     settings = Settings.from_environ(environ)
+    gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
     if settings.device != CPU:
         # read when CUDA first multiplies; without it the same training gives other weights each time
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -29,6 +29,9 @@ from uuid import UUID
 #: Up to here a float and a whole number of the same value are told apart by nobody.
 EXACT = 2**53
 
+# made once: `json.dumps` makes another one at each call whose arguments are not its defaults
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
 
 def canonical(value: Any) -> str:
     """The one spelling of a value, as ASCII JSON.
@@ -41,7 +44,7 @@ def canonical(value: Any) -> str:
 
 def spelled(value: Any) -> str:
     """The spelling of a value that `plain` made."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class ExpressionError(ValueError):
     """An expression that cannot be used; the message says what to write instead."""
 
 
+@lru_cache(maxsize=1_024)
 def _parsed(expression: str) -> ast.Expression:
     if len(expression) > MAX_LENGTH:
         raise ExpressionError(f"an expression may have at most {MAX_LENGTH} characters, this has {len(expression)}")
@@ -100,6 +102,7 @@ def _check_call(expression: str, node: ast.Call) -> None:
         raise ExpressionError(f"`{expression}`: {node.func.id} takes {wanted} values, this gives it {len(node.args)}")
 
 
+@lru_cache(maxsize=1_024)
 def names_in(expression: str) -> tuple[str, ...]:
     """The fields an expression reads, sorted.
 
@@ -135,7 +138,7 @@ def evaluate(expression: str | float, columns: Mapping[str, np.ndarray], rows: i
     evaluator = SimpleEval(operators=OPERATORS, functions=FUNCTIONS, names=dict(columns))
     try:
         with np.errstate(all="ignore"):
-            value: Any = np.asarray(evaluator.eval(expression.strip()))
+            value: Any = np.asarray(evaluator.eval(expression, _parsed(expression).body))
             value = value if value.dtype == bool else value.astype(np.float64)
     except (InvalidExpression, TypeError, ValueError, OverflowError) as error:
         raise ExpressionError(f"`{expression}`: {error}") from error
