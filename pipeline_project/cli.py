@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "results": "What the decisions cost, and how good they were.",
     "desk": "The review desk; part of `up`.",
     "actions": "The outbox of a workflow, and its kill switch.",
+    "worker": "Executes the runs that Dagster launches; part of `up`.",
     "dispatch": "Sends what is ready; part of `up`.",
     "shop": "A fake shop; part of `up`.",
     "clusters": "What became of clusters, and which new ones grow too fast.",

@@ -122,6 +122,13 @@ def new_database(postgres_server: str) -> Iterator[Callable[[], str]]:
         yield make
 
 
+@pytest.fixture(scope="module")
+def module_database(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database that the tests of one file share."""
+    with _databases(postgres_server) as make:
+        yield make()
+
+
 @pytest.fixture(scope="session")
 def migrated(postgres_server: str) -> Iterator[str]:
     """The name of a database with the newest schema, to which nobody connects: the others are copies of it."""

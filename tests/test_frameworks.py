@@ -13,6 +13,7 @@ PRIVATE = re.compile(r"\b(dagster\w*|fastapi|starlette)(\.\w+)*\._[a-z]")
 ADAPTERS = {
     "pipeline_project/dagster_internals/__init__.py",
     "pipeline_project/dagster_internals/event_log.py",
+    "pipeline_project/dagster_internals/execution.py",
     "tests/dagster_internals.py",
     "tests/test_frameworks.py",
 }

@@ -38,7 +38,7 @@ def up(
     shop_port: Annotated[int, port_option("The fake shop's.")] = 3006,
     as_json: AsJson = False,
 ) -> None:
-    """Starts database, Dagster, MLflow, the review desk and the dispatcher; Ctrl-C stops all of it.
+    """Starts database, Dagster, a run worker, MLflow, the desk and the dispatcher; Ctrl-C stops all of it.
 
     Where PIPELINE_SHOP_URL is not set a fake shop is started too, so that the sample's refunds arrive somewhere.
     Everything listens on this machine alone; the services' output is kept in PIPELINE_HOME/logs. With --json the

@@ -60,7 +60,7 @@ def services(home: Path, ports: Ports, probe: str = "") -> list[Service]:
 
 
 def _own(ports: Ports) -> list[Service]:
-    """The desk, the dispatcher, and a fake shop where no real one is named."""
+    """The desk, a run worker, the dispatcher, and a fake shop where no real one is named."""
     at = ports.addresses()
     desk, shop = at["desk"], at["shop"]
 
@@ -71,6 +71,8 @@ def _own(ports: Ports) -> list[Service]:
     return [
         *([] if os.environ.get(SHOP_URL) else [made_up]),
         Service("desk", pipeline("desk", "--port", str(ports.desk)), lambda _: _answers(f"{desk}/healthz"), desk),
+        # what it had in hand is run again
+        Service("worker", pipeline("worker"), lambda _: True, replaceable=True),
         Service("dispatcher", pipeline("dispatch"), lambda _: True, replaceable=True),
     ]
 

@@ -111,11 +111,15 @@ def url_as(url: str, role: str) -> str:
 
     What the role may not do is refused by the server, even where the user of the URL may do it.
     """
-    parsed = make_url(url)
-    before = parsed.query.get("options", ())
+    return with_options(make_url(url), role=role).render_as_string(hide_password=False)
+
+
+def with_options(url: URL, **settings: str | int) -> URL:
+    """The URL of connections that begin with these settings of the server, beside those that it names already."""
+    before = url.query.get("options", ())
     options = [before] if isinstance(before, str) else [*before]
-    return parsed.update_query_dict({"options": " ".join([*options, f"-c role={role}"])}).render_as_string(
-        hide_password=False
+    return url.update_query_dict(
+        {"options": " ".join([*options, *(f"-c {name}={value}" for name, value in settings.items())])}
     )
 
 

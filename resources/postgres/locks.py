@@ -9,7 +9,15 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, literal, select
+from sqlalchemy import ColumnElement, Connection, func, literal, select, text
+
+# a lock over one 64-bit number stands in two halves
+_HOLDER = text(
+    "SELECT activity.application_name FROM pg_locks AS held JOIN pg_stat_activity AS activity USING (pid) "
+    "WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1 "
+    "AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND ((held.classid::bigint << 32) | held.objid::bigint) = :number LIMIT 1"
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,26 @@ class AdvisoryLock:
         """Keeps it until the connection ends, where nobody else has it."""
         return bool(connection.scalar(select(func.pg_try_advisory_lock(self.number))))
 
+    def hold_shared(self, connection: Connection) -> None:
+        """As `hold`, beside others that share it."""
+        connection.execute(select(func.pg_advisory_lock_shared(self.number)))
+
+    def let_go(self, connection: Connection) -> None:
+        """Ends what `hold` or `try_hold` began in this connection."""
+        connection.execute(select(func.pg_advisory_unlock(self.number)))
+
+    def let_go_shared(self, connection: Connection) -> None:
+        """Ends what `hold_shared` began in this connection."""
+        connection.execute(select(func.pg_advisory_unlock_shared(self.number)))
+
+    def holder(self, connection: Connection) -> str | None:
+        """The name that whoever has it gave its connection, "" where it gave none; None where nobody has it.
+
+        Of locks whose key is a number alone.
+        """
+        name = connection.scalar(_HOLDER, {"number": self.key})
+        return None if name is None else str(name)
+
     @property
     def number(self) -> ColumnElement[Any]:
         """The number that the server knows it by."""
@@ -81,10 +109,24 @@ SUBJECT = AdvisoryLock(
 MLFLOW_TABLES = AdvisoryLock(7_316_400_211, "two processes would make or upgrade MLflow's tables at once")
 
 
-def turn(workflow: str) -> AdvisoryLock:
-    """The turn of a workflow, in the ledger: two runs at once would decide its nights out of order.
+# -- Dagster's database ------------------------------------------------------------------------------------------
 
-    Its number has 64 bits of a hash of ours, so that whoever waits can look up who holds it.
-    """
-    digest = hashlib.sha256(f"pipeline/turn/{workflow}".encode()).digest()
-    return AdvisoryLock(int.from_bytes(digest[:8], "big", signed=True), "two runs would work on one workflow")
+RUN_WORKERS = AdvisoryLock(
+    7_316_400_212, "a run would be left to run workers where none is there: shared by all that take runs"
+)
+
+
+def run_in_hand(run_id: str) -> AdvisoryLock:
+    """A run that a run worker executes: two would execute it at once, and nobody would notice that one had died."""
+    return AdvisoryLock(_of_name("run", run_id), "two run workers would execute one run")
+
+
+def turn(workflow: str) -> AdvisoryLock:
+    """The turn of a workflow, in the ledger: two runs at once would decide its nights out of order."""
+    return AdvisoryLock(_of_name("turn", workflow), "two runs would work on one workflow")
+
+
+def _of_name(kind: str, name: str) -> int:
+    """64 bits of a hash of ours rather than the server's, so that whoever waits can look up who holds the lock."""
+    digest = hashlib.sha256(f"pipeline/{kind}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

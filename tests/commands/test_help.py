@@ -20,7 +20,7 @@ from tests.commands.conftest import Call
 GROUP = typer.main.get_group(app)
 WANTED = {
     "demo", "up", "nights", "check", "why", "quarantine", "status", "doctor", "sample", "env", "down", "results",
-    "people", "desk", "actions", "dispatch", "shop", "audit", "hooks", "forget", "retention", "hold", "keys",
+    "people", "desk", "actions", "worker", "dispatch", "shop", "audit", "hooks", "forget", "retention", "hold", "keys",
     "drift", "rollback", "recall", "reconcile", "replay", "models", "outcomes", "clusters",
 }  # fmt: skip
 #: They serve until somebody stops them, and have nothing to say in between.

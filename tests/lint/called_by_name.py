@@ -8,6 +8,7 @@ A name of ours that only tests use does not belong here: it is dead.
 # -- Dagster -----------------------------------------------------------------------------------------------------
 WatchedRunLauncher  # dagster.yaml names it
 NightCoordinator  # dagster.yaml names it
+_.config_type  # what dagster.yaml may say of a class
 _.supports_check_run_worker_health  # asked by run monitoring
 _.check_run_worker_health  # asked by run monitoring
 _.create_resource  # a ConfigurableResource makes what assets get

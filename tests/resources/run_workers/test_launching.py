@@ -13,11 +13,11 @@ import pytest
 import yaml
 from dagster import DagsterRun, DagsterRunStatus, instance_for_test
 
-from pipeline_project.automation.launching import WatchedRunLauncher
 from pipeline_project.dagster_internals import GRPC_INFO_TAG, WorkerStatus
+from resources.run_workers.launching import WatchedRunLauncher
 from tests.dagster_internals import create_run_for_test, monitor_started_run
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_server_that_does_not_take_a_connection_in_time_is_not_dead(
     def slow(*_: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr("pipeline_project.automation.launching.socket.create_connection", slow)
+    monkeypatch.setattr("resources.run_workers.launching.socket.create_connection", slow)
     assert health(run_at(port=1)) is WorkerStatus.RUNNING
 
 
@@ -68,7 +68,9 @@ def test_a_run_that_a_command_executes_is_left_to_the_commands() -> None:
     assert health(DagsterRun(job_name="nightly")) is WorkerStatus.RUNNING
 
 
-def test_the_instance_has_this_launcher_and_the_monitor_ends_a_dead_run() -> None:
+def test_the_instance_has_this_launcher_and_the_monitor_ends_a_dead_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a run that was left to no worker is not looked for there
+    monkeypatch.setenv("PIPELINE_DAGSTER_POSTGRES_URL", "postgresql://nobody@nowhere/none")
     said = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
     overrides = {"run_launcher": said["run_launcher"], "run_monitoring": said["run_monitoring"]}
     with instance_for_test(overrides=overrides) as instance:

@@ -1,0 +1,100 @@
+"""One process of a run worker: executes one run after another, each as Dagster would in a process of its own.
+
+What a run would import anew (Dagster, the definitions, Great Expectations, torch, MLflow) is there already. Of the
+code and the workflows it knows what stood on disk as it began; the worker replaces it once they change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_project.settings import ROOT
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+#: What a night imports where it uses it, in the order in which it does.
+HEAVY = ("pipeline_project.definitions", "great_expectations", "torch", "mlflow", "sklearn.ensemble", "xgboost")
+#: Where code lies that a process imports once.
+CODE = tuple(ROOT / package for package in ("pipeline_project", "assets", "resources"))
+_IMPORTED, _READ = ("*.py",), ("*.yaml", "*.yml")
+
+
+def code_stamp(folders: Iterable[Path]) -> str:
+    """Differs once a file of the code, or of the users' folders of workflows, is written, added or taken away."""
+    marks = [mark for folder in (*CODE, *folders) for mark in _marks(folder)]
+    return hashlib.sha256(repr(marks).encode()).hexdigest()
+
+
+def _marks(folder: Path) -> Iterator[tuple[str, int, int]]:
+    for pattern in (*_IMPORTED, *_READ):
+        for file in sorted(folder.rglob(pattern)):
+            # one that is taken away at this moment is missing from the next stamp as well
+            with suppress(FileNotFoundError):
+                state = file.stat()
+                yield str(file), state.st_mtime_ns, state.st_size
+
+
+def execute_runs(pipe: Connection, imports: Sequence[str]) -> None:
+    """Executes the runs whose ids come through the pipe and answers each with itself, until the pipe is closed.
+
+    SIGINT ends the run in hand, as when somebody ends it in Dagster's UI, and then the process; between runs it is
+    passed over. Dies with the worker.
+
+    Args:
+        imports: modules, before the first run comes.
+    """
+    # Ctrl-C in a terminal is for the worker alone
+    os.setsid()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    from dagster import DagsterInstance
+
+    from pipeline_project.dagster_internals.execution import capture_interrupts
+
+    with capture_interrupts():
+        for module in imports:
+            importlib.import_module(module)
+        with DagsterInstance.get() as instance, suppress(EOFError):
+            while _executed(instance, run_id := pipe.recv()):
+                pipe.send(run_id)
+
+
+def _executed(instance: DagsterInstance, run_id: str) -> bool:
+    """Whether a run came to its end, good or bad, without being interrupted."""
+    from dagster import DagsterExecutionInterruptedError
+
+    from pipeline_project.dagster_internals.execution import (
+        core_execute_run,
+        pop_captured_interrupt,
+        recon_job_from_origin,
+    )
+
+    # what was meant for the run before and came too late
+    pop_captured_interrupt()
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished or run.job_code_origin is None:
+        return True
+    instance.report_engine_event(f"A run worker's process has the run (pid: {os.getpid()}).", run)
+    try:
+        for _ in core_execute_run(recon_job_from_origin(run.job_code_origin), run, instance, inject_env_vars=True):
+            pass
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        return False
+    return True
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGKILL)

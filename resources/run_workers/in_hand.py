@@ -1,0 +1,105 @@
+"""Which runs wait for a run worker, which are in hand, and whether a worker is there: locks in Dagster's database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, func, select
+
+from resources.postgres.databases import connected, pooled_engine
+from resources.postgres.locks import RUN_WORKERS, run_in_hand
+from resources.postgres.sessions import named_session
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun
+
+#: The tag of a run that was left to run workers.
+LEFT_TO_WORKERS = "pipeline/run_worker"
+#: What a launcher says and workers hear: there is something to take, or to stop.
+_CHANNEL = "pipeline_runs"
+
+
+@dataclass(frozen=True)
+class RunsInHand:
+    """What one run worker has in hand, for as long as its connection lasts."""
+
+    connection: Connection
+
+    def take(self, run_id: str) -> bool:
+        """Takes a run in hand, where no worker has it."""
+        return run_in_hand(run_id).try_hold(self.connection)
+
+    def let_go(self, run_id: str) -> None:
+        """Ends what `take` began."""
+        run_in_hand(run_id).let_go(self.connection)
+
+    def wait(self, seconds: float, others: Sequence[Any] = ()) -> None:
+        """Waits until a launcher says something, one of `others` has something to read, or the time is over."""
+        heard: Any = self.connection.connection.dbapi_connection
+        # another statement may have brought it along
+        if not heard.notifies:
+            wait([heard, *others], seconds)
+        # also tells whether the server is still there
+        self.connection.exec_driver_sql("SELECT 1")
+        heard.notifies.clear()
+
+
+@contextmanager
+def taking_runs(url: str, who: str) -> Iterator[RunsInHand]:
+    """Until the end of the block launchers leave runs to this process.
+
+    Raises:
+        DatabaseUnreachable: the database does not answer, or was lost.
+    """
+    with named_session(url, who) as connection:
+        connection.exec_driver_sql(f"LISTEN {_CHANNEL}")
+        RUN_WORKERS.hold_shared(connection)
+        yield RunsInHand(connection)
+
+
+def stop_taking(in_hand: RunsInHand) -> None:
+    """Launchers leave nothing more to this process; what it has in hand stays there."""
+    RUN_WORKERS.let_go_shared(in_hand.connection)
+
+
+def worker_is_there(url: str) -> bool:
+    """Whether any run worker takes runs.
+
+    Raises:
+        DatabaseUnreachable: the database does not answer.
+    """
+    with connected(pooled_engine(url)) as connection:
+        return RUN_WORKERS.holder(connection) is not None
+
+
+def is_in_hand(url: str, run_id: str) -> bool:
+    """Whether a worker executes a run.
+
+    Raises:
+        DatabaseUnreachable: the database does not answer.
+    """
+    with connected(pooled_engine(url)) as connection:
+        return run_in_hand(run_id).holder(connection) is not None
+
+
+def say(url: str) -> None:
+    """Wakes the workers.
+
+    Raises:
+        DatabaseUnreachable: the database does not answer.
+    """
+    with connected(pooled_engine(url)) as connection:
+        connection.execute(select(func.pg_notify(_CHANNEL, "")))
+        connection.commit()
+
+
+def left_to_workers(instance: DagsterInstance) -> list[DagsterRun]:
+    """The runs that wait for a worker, the oldest first; some may be in hand and about to begin."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    wanted = RunsFilter(statuses=[DagsterRunStatus.STARTING], tags={LEFT_TO_WORKERS: "1"})
+    return [*reversed(instance.get_runs(wanted))]

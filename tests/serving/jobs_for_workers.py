@@ -1,0 +1,50 @@
+"""Jobs that a run worker of the tests executes, in a process of its own."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import dagster as dg
+
+#: A folder where the jobs leave traces.
+TRACES = "TRACES_OF_RUNS"
+
+
+def _trace(context: dg.OpExecutionContext, what: str) -> None:
+    folder = Path(os.environ[TRACES])
+    with (folder / what).open("a", encoding="utf-8") as file:
+        file.write(f"{context.run_id} {os.getpid()}\n")
+
+
+@dg.op
+def leaves_a_trace(context: dg.OpExecutionContext) -> None:
+    _trace(context, "done")
+
+
+@dg.op
+def waits_for_ever(context: dg.OpExecutionContext) -> None:
+    _trace(context, "waiting")
+    while not (Path(os.environ[TRACES]) / "go on").exists():
+        time.sleep(0.02)
+    _trace(context, "done")
+
+
+@dg.op
+def is_killed(context: dg.OpExecutionContext) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def quick() -> None:
+    leaves_a_trace()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def slow() -> None:
+    waits_for_ever()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def killed() -> None:
+    is_killed()

@@ -1,0 +1,265 @@
+"""Run workers, with a real Dagster instance on PostgreSQL and real processes: each run once, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+from sqlalchemy import text
+
+from pipeline_project.dagster_internals import WorkerStatus
+from pipeline_project.serving import run_worker
+from pipeline_project.serving.run_worker import RunWorker
+from resources.postgres.databases import close_idle, engine_of
+from resources.run_workers.in_hand import LEFT_TO_WORKERS, worker_is_there
+from resources.run_workers.launching import WatchedRunLauncher
+from tests.dagster_internals import create_run_for_test
+from tests.serving import jobs_for_workers
+from tests.serving.jobs_for_workers import TRACES, killed, quick, slow
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = 60.0
+
+
+@dataclass
+class Dagster:
+    """An instance, what is launched on it, and the workers that take it."""
+
+    url: str
+    traces: Path
+    workflows: Path
+    instance: DagsterInstance
+
+    def launched(self, job: dg.JobDefinition) -> str:
+        """A run as the daemon leaves it to workers."""
+        run = create_run_for_test(
+            self.instance,
+            job.name,
+            status=DagsterRunStatus.STARTING,
+            tags={LEFT_TO_WORKERS: "1"},
+            job_code_origin=dg.reconstructable(getattr(jobs_for_workers, job.name)).get_python_origin(),
+        )
+        return str(run.run_id)
+
+    @contextmanager
+    def worker(self, grace: float = 0.0, slots: int = 2) -> Iterator[RunWorker]:
+        stopping, own = threading.Event(), DagsterInstance.get()
+        worker = RunWorker(self.url, own, slots, [self.workflows], stopping.is_set, print, grace)
+        thread = threading.Thread(target=worker.work, args=("run worker",))
+        thread.start()
+        try:
+            until(lambda: worker_is_there(self.url))
+            yield worker
+        finally:
+            stopping.set()
+            thread.join(LONG)
+            own.dispose()
+            assert not thread.is_alive()
+
+    def status(self, run_id: str) -> DagsterRunStatus:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.status
+
+    def ends(self, run_id: str) -> DagsterRunStatus:
+        def ended() -> bool:
+            run = self.instance.get_run_by_id(run_id)
+            return run is not None and run.is_finished
+
+        until(ended)
+        return self.status(run_id)
+
+    def why(self, run_id: str) -> str:
+        return "\n".join(entry.message for entry in self.instance.all_logs(run_id))
+
+    def left(self, what: str) -> list[tuple[str, int]]:
+        """Run and process of each trace."""
+        file = self.traces / what
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return [(run, int(process)) for run, process in (line.split() for line in lines)]
+
+    @property
+    def launcher(self) -> WatchedRunLauncher:
+        launcher = WatchedRunLauncher(self.url)
+        launcher.register_instance(self.instance)
+        return launcher
+
+
+def until(ready: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + LONG
+    while not ready():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def house(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagster]:
+    folders = [tmp_path_factory.mktemp(name) for name in ("dagster", "traces", "workflows")]
+    home, traces, workflows = folders
+    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    url = module_database
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "DAGSTER_HOME": home,
+            "PIPELINE_DAGSTER_POSTGRES_URL": url,
+            TRACES: traces,
+            "PYTHONPATH": ROOT,
+        }.items():
+            patch.setenv(name, str(value))
+        # the jobs of these tests need none of it
+        patch.setattr(run_worker, "HEAVY", ())
+        with DagsterInstance.get() as instance:
+            yield Dagster(url, traces, workflows, instance)
+        close_idle()
+
+
+@pytest.fixture
+def dagster(house: Dagster) -> Dagster:
+    for trace in house.traces.iterdir():
+        trace.unlink()
+    return house
+
+
+def test_each_run_is_executed_once_by_one_of_several_workers_in_processes_that_stay(dagster: Dagster) -> None:
+    runs = [dagster.launched(quick) for _ in range(6)]
+    with dagster.worker(slots=1), dagster.worker(slots=1):
+        assert {dagster.ends(run) for run in runs} == {DagsterRunStatus.SUCCESS}
+        later = dagster.launched(quick)
+        assert dagster.ends(later) is DagsterRunStatus.SUCCESS
+    assert sorted(run for run, _ in dagster.left("done")) == sorted([*runs, later])
+    assert len({process for _, process in dagster.left("done")}) <= 2
+
+
+def test_a_run_whose_process_is_killed_fails_with_what_to_do_and_others_go_on(dagster: Dagster) -> None:
+    with dagster.worker(slots=1):
+        gone = dagster.launched(killed)
+        assert dagster.ends(gone) is DagsterRunStatus.FAILURE
+        assert "give the machine more memory" in dagster.why(gone)
+        assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
+
+
+def test_a_run_that_somebody_ends_is_interrupted_and_another_one_follows(dagster: Dagster) -> None:
+    with dagster.worker(slots=1):
+        run = dagster.launched(slow)
+        until(lambda: dagster.left("waiting"))
+        assert dagster.launcher.terminate(run)
+        assert dagster.ends(run) is DagsterRunStatus.CANCELED
+        assert not dagster.launcher.terminate(run)
+        assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
+    assert [name for name, _ in dagster.left("done")] != [run]
+
+
+def test_a_run_that_no_worker_has_begun_with_is_ended_at_once_and_never_begun(dagster: Dagster) -> None:
+    run = dagster.launched(quick)
+    assert dagster.launcher.terminate(run)
+    assert dagster.status(run) is DagsterRunStatus.CANCELED
+    with dagster.worker():
+        assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
+    assert run not in [name for name, _ in dagster.left("done")]
+
+
+def test_what_does_not_end_within_the_grace_is_handed_back_and_what_does_is_not(dagster: Dagster) -> None:
+    with dagster.worker(grace=0.0):
+        run = dagster.launched(slow)
+        until(lambda: dagster.left("waiting"))
+    assert dagster.status(run) is DagsterRunStatus.FAILURE
+    assert "it is run again" in dagster.why(run)
+    with dagster.worker(grace=LONG):
+        other = dagster.launched(slow)
+        until(lambda: len(dagster.left("waiting")) == 2)
+        (dagster.traces / "go on").touch()
+    assert dagster.status(other) is DagsterRunStatus.SUCCESS
+
+
+def test_a_worker_that_is_stopped_is_left_nothing_more(dagster: Dagster) -> None:
+    with dagster.worker():
+        assert worker_is_there(dagster.url)
+    assert not worker_is_there(dagster.url)
+
+
+def test_a_dead_worker_leaves_no_process_and_the_monitor_hears_that_its_runs_are_dead(dagster: Dagster) -> None:
+    ours = run_worker._spawn.Process(target=_works, args=(dagster.url,))
+    ours.start()
+    try:
+        run_id = dagster.launched(slow)
+        until(lambda: dagster.left("waiting"))
+        run = dagster.instance.get_run_by_id(run_id)
+        assert run is not None
+        assert dagster.launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    finally:
+        os.kill(int(ours.pid or 0), signal.SIGKILL)
+        ours.join()
+    (_, process) = dagster.left("waiting")[0]
+    until(lambda: not psutil.pid_exists(process))
+    until(lambda: dagster.launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND)
+
+
+def _works(url: str) -> None:
+    with DagsterInstance.get() as instance, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_worker, "HEAVY", ())
+        RunWorker(url, instance, 1, [], lambda: False, print, 0.0).work("run worker")
+
+
+def test_a_worker_whose_connection_is_cut_keeps_what_it_has_and_takes_more(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_worker, "LOOK", 0.1)
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'run worker (%'"
+    with dagster.worker(grace=LONG):
+        run_id = dagster.launched(slow)
+        until(lambda: dagster.left("waiting"))
+        with engine_of(dagster.url).begin() as connection:
+            assert connection.scalar(text(cut))
+        assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
+        run = dagster.instance.get_run_by_id(run_id)
+        assert run is not None
+        assert dagster.launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+        (dagster.traces / "go on").touch()
+    assert dagster.status(run_id) is DagsterRunStatus.SUCCESS
+    assert len(dagster.left("waiting")) == 1
+
+
+def test_a_process_whose_code_or_workflows_changed_is_replaced(dagster: Dagster) -> None:
+    with dagster.worker(slots=1):
+        for what in ("first", "second"):
+            assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
+            assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
+            (dagster.workflows / f"{what}.yaml").touch()
+    processes = [process for _, process in dagster.left("done")]
+    assert processes[0] == processes[1] != processes[2] == processes[3]
+
+
+class Submitted:
+    """`LaunchRunContext` of a run whose workspace nobody asks for."""
+
+    workspace = None
+
+    def __init__(self, run: dg.DagsterRun) -> None:
+        self.dagster_run = run
+
+
+def test_a_launcher_leaves_runs_to_workers_where_one_is_there_and_else_to_dagsters_code_server(
+    dagster: Dagster,
+) -> None:
+    run = create_run_for_test(
+        dagster.instance,
+        "quick",
+        status=DagsterRunStatus.STARTING,
+        job_code_origin=dg.reconstructable(quick).get_python_origin(),
+    )
+    with pytest.raises(dg.DagsterInvariantViolationError, match="requires a workspace"):
+        dagster.launcher.launch_run(Submitted(run))
+    with dagster.worker():
+        dagster.launcher.launch_run(Submitted(run))
+        assert dagster.ends(run.run_id) is DagsterRunStatus.SUCCESS
