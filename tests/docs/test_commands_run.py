@@ -237,8 +237,8 @@ ONLY_READ: dict[str, str] = {
             "psql -v ON_ERROR_STOP=1 -v password=… -v reader_password=… -f /opt/pipeline/deploy/roles.sql",
             "install -m 0644 /opt/pipeline/deploy/systemd/*.service /etc/systemd/system/",
             "systemctl daemon-reload",
-            "systemctl enable --now pipeline-webserver pipeline-daemon pipeline-worker pipeline-mlflow pipeline-reports "
-            "pipeline-desk pipeline-dispatcher",
+            "systemctl enable --now pipeline-webserver pipeline-daemon pipeline-worker pipeline-mlflow "
+            "pipeline-reports pipeline-desk pipeline-dispatcher",
             "sudo -u pipeline bash -c 'set -a; . /etc/pipeline/pipeline.env; "
             "/opt/pipeline/deploy/with-env pipeline doctor'",
         ),
