@@ -5,6 +5,7 @@ python -m pipeline_project.spec.docs > docs/workflows.md
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
@@ -93,7 +94,7 @@ def _nested(path: str, value: WantedValue) -> Iterator[tuple[str, WantedValue]]:
 
 def _table(title: str, part: WantedValue) -> str:
     heading = f"### `{title}`"
-    lines = [heading if title else "### At the top", "", str(part.kind.__doc__).strip(), ""]
+    lines = [heading if title else "### At the top", "", inspect.getdoc(part.kind) or "", ""]
     lines += ["| key | what it takes | default | meaning |", "|---|---|---|---|"]
     for name, field in keys_of(part.kind).items():
         takes = in_words(wanted(field)).replace("|", "\\|")
