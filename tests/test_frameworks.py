@@ -12,6 +12,7 @@ PRIVATE = re.compile(r"\b(dagster\w*|fastapi|starlette)(\.\w+)*\._[a-z]")
 #: The only files that may name a private module, and this one.
 ADAPTERS = {
     "pipeline_project/dagster_internals/__init__.py",
+    "pipeline_project/dagster_internals/code_server.py",
     "pipeline_project/dagster_internals/event_log.py",
     "pipeline_project/dagster_internals/execution.py",
     "tests/dagster_internals.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,33 +15,51 @@ from pipeline_project.commands.shared.options import (
     example,
     port_option,
 )
-from pipeline_project.serving.ports import Ports
+from pipeline_project.serving.ports import HERE, Ports
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pipeline_project.desk.backend import Frame
 
+#: How long requests in hand may take once it was asked to end.
+DRAIN_SECONDS = 30
+
 app = command_app()
 
 
 @app.command(
-    epilog=example("pipeline desk", "pipeline desk --port 3104"),
+    epilog=example("pipeline desk", "pipeline desk --port 3104", "pipeline desk --host 0.0.0.0 --proxy 10.0.0.0/8"),
 )
-def desk(port: Annotated[int, port_option("The desk's.")] = 3004) -> None:
-    """Serves the review desk and the webhook receiver on this machine until Ctrl-C."""
-    raise typer.Exit(serve_desk(port))
+def desk(
+    port: Annotated[int, port_option("The desk's.")] = 3004,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where it listens.")] = HERE,
+    proxy: Annotated[
+        list[str],
+        typer.Option(metavar="ADDRESS", help="Proxies before it, or networks of them, that are believed."),
+    ] = [HERE],  # noqa: B006 - Typer reads it as the default and copies it
+) -> None:
+    """Serves the review desk and the webhook receiver until Ctrl-C or SIGTERM, which let requests in hand end.
+
+    Where it listens for others, a proxy with TLS stands before it, and PIPELINE_DESK_URL names that proxy's address.
+    """
+    raise typer.Exit(serve_desk(port, host, proxy))
 
 
-def serve_desk(port: int) -> int:
-    """Serves the desk on this machine until Ctrl-C; put a proxy with TLS before it for others."""
+def serve_desk(port: int, host: str = HERE, proxies: Sequence[str] = (HERE,)) -> int:
+    """Serves the desk until Ctrl-C or SIGTERM; put a proxy with TLS before it for others.
+
+    Args:
+        proxies: addresses or networks that are believed when they say where a request comes from; sign-ins are counted
+            by that.
+    """
     import uvicorn
 
     app = open_desk(prepare(), port)
-    complain(f"The desk is at http://127.0.0.1:{port}; Ctrl-C stops it.")
+    complain(f"The desk is at http://{host}:{port}; Ctrl-C stops it.")
     uvicorn.run(
-        app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False,
-        proxy_headers=True, forwarded_allow_ips="127.0.0.1",
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        proxy_headers=True, forwarded_allow_ips=[*proxies], timeout_graceful_shutdown=DRAIN_SECONDS,
     )  # fmt: skip
     return Exit.DONE
 

@@ -63,6 +63,11 @@ def build_app(ports: DeskPorts, frame: Frame, elsewhere: tuple[str, ...] = ()) -
             raise HTTPException(404)
         return Response((HERE / "static" / name).read_bytes(), media_type=STATIC[name])
 
+    @app.get("/livez", dependencies=[public()])
+    async def alive() -> Response:
+        # whether this process turns at all: a database that is away is no reason to start it again
+        return PlainTextResponse("ok")
+
     @app.get("/healthz", dependencies=[public()])
     async def health() -> Response:
         await run_in_threadpool(ports.alive)

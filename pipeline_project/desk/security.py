@@ -128,7 +128,7 @@ def guard(app: FastAPI, ports: DeskPorts, frame: Frame, elsewhere: tuple[str, ..
     @app.middleware("http")
     async def through(request: Request, call_next: Next) -> Response:
         request.state.session, request.state.onward = None, None
-        if not request.url.path.startswith((*elsewhere, "/static/", "/healthz")):
+        if not request.url.path.startswith((*elsewhere, "/static/", "/healthz", "/livez")):
             token = request.cookies.get(frame.cookie)
             address = request.client.host if request.client else "unknown"
             if browser := known.browser_of(request, frame):

@@ -44,6 +44,7 @@ class Dispatcher:
         left_alone: destinations that are declared but cannot be used from here; others may.
         draws: where the jitter comes from.
         stopping: once set, what is in hand is written down and the rest goes back unsent.
+        turned: when it last began a batch or ended with an action, by the clock that only goes forward.
     """
 
     engine: Engine
@@ -55,13 +56,20 @@ class Dispatcher:
     left_alone: Collection[Place] = ()
     draws: random.Random = field(default_factory=random.Random)
     stopping: threading.Event = field(default_factory=threading.Event)
+    turned: float = field(default_factory=time.monotonic, init=False)
 
     def __post_init__(self) -> None:
         longest = max((destination.longest_seconds for destination in self.destinations.values()), default=0.0)
         self.lease_seconds = lease_seconds(longest, self.lease_seconds)
 
+    @property
+    def goes_round(self) -> bool:
+        """Whether it is at work or waits for work, and does not hang: a lease outlasts everything it does in one go."""
+        return time.monotonic() - self.turned < self.lease_seconds
+
     def once(self) -> int:
         """One batch; returns how many actions were claimed."""
+        self.turned = time.monotonic()
         # counted from before the database does, so that our lease never seems longer than it is
         until = time.monotonic() + self.lease_seconds
         token = uuid4()
@@ -147,6 +155,7 @@ class Dispatcher:
                 settled.append(_put_back(action))
             else:
                 settled.append(self._settled(action, *self._tried(action, place)))
+            self.turned = time.monotonic()
         return settled
 
     def _tried(self, action: ClaimedAction, place: Destination | None) -> tuple[DeliveryResult, bool]:

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from pipeline_project.domain.core.errors import SettingInvalid
+from pipeline_project.serving.health import Healthy
 from pipeline_project.serving.same_origin import HERE, SameOrigin
 from pipeline_project.serving.signed_in import before, sign_in_wanted
 from pipeline_project.settings import Settings
@@ -26,6 +27,8 @@ from pipeline_project.settings import Settings
 #: Tells MLflow's server, a process of its own, whether it is reached from this machine alone.
 _BOUND = "PIPELINE_BOUND_TO"
 LOOPBACK = HERE[0]
+#: The page by which each says, without its guards, that it is well; none of them asks a database.
+_ASKED = {"dagster": "/server_info", "mlflow": "/health", "reports": "/"}
 #: The exit code of a wrong call, as for the commands.
 WRONG_CALL = 2
 
@@ -38,11 +41,13 @@ def hosts(chosen: Settings) -> tuple[str, ...]:
 def guarded(app: ASGIApp, what: str, chosen: Settings, host: str = LOOPBACK) -> ASGIApp:
     """An application behind the guard against other pages and, where it is wanted, the desk's sign-in.
 
+    `/healthz` alone stands before both: it says `ok`, or not.
+
     Raises:
         SettingInvalid: it is bound to where others reach it, and was told not to ask for a sign-in.
     """
     behind = before(app, what, chosen) if sign_in_wanted(chosen, host) else app
-    return SameOrigin(behind, hosts(chosen))
+    return Healthy(SameOrigin(behind, hosts(chosen)), app, _ASKED[what])
 
 
 def reports_app(folder: str, chosen: Settings, host: str = LOOPBACK) -> ASGIApp:

@@ -1,8 +1,9 @@
 """Leaves runs to run workers where one is there, and notices runs that died with everything around them.
 
 Without a worker a run is launched as Dagster does it: its code server starts a process. That server notices when the
-process is gone; where the server is gone as well (a machine without power, a daemon killed with what it started) nobody
-would, and the workflow would wait for hours for a run that nobody works on.
+process is gone; where the server is gone as well (a machine without power, a daemon killed with what it started), or
+another one listens in its place (a container that was started again), nobody would, and the workflow would wait for
+hours for a run that nobody works on.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from resources.run_workers.in_hand import LEFT_TO_WORKERS, is_in_hand, say, work
 if TYPE_CHECKING:
     from dagster import DagsterRun
 
-#: How long a code server may take to take a connection, in seconds; one that is only slow is not gone.
-PATIENCE = 10.0
+#: How long a code server may take to take a connection and to answer, in seconds; one that is only slow is not gone.
+PATIENCE = 10
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -75,8 +76,8 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Dead is what no run worker has and no code server answers for; the run monitor then ends the run, and it is
-        run again.
+        """Dead is what no run worker has and no code server answers for or has heard of; the run monitor then ends the
+        run, and it is run again.
 
         A process that lives on all the same harms nothing: whoever runs the night again waits for its turn, and an
         older attempt cannot write.
@@ -86,16 +87,28 @@ class WatchedRunLauncher(DefaultRunLauncher):
         else:
             address = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
             # a run without an address was started by a command, whose next one ends what it left
-            lives = not address or _listens(address)
+            lives = not address or (_listens(address) and not _is_another(address, run.run_id))
         if lives:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the process that ran it is gone")
 
 
+def _is_another(address: dict[str, Any], run_id: str) -> bool:
+    """Whether the code server there was started after the one that began with the run, and has never heard of it."""
+    # a socket's name is made anew with each server, a port is taken again by the next one
+    if not address.get("port"):
+        return False
+    # imported here: gRPC is the daemon's, and every step's process loads this module
+    from pipeline_project.dagster_internals.code_server import carries_out
+
+    return carries_out(address, run_id, PATIENCE) is False
+
+
 def _listens(address: dict[str, Any]) -> bool:
     """Whether anybody takes a connection there; only a plain refusal says that nobody does."""
     path, port = address.get("socket"), address.get("port")
-    with suppress(TimeoutError):
+    # a name that is not found is a container that is about to start again, or a name server that is away
+    with suppress(TimeoutError, socket.gaierror):
         try:
             if path:
                 with socket.socket(socket.AF_UNIX) as probe:

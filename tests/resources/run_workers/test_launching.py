@@ -14,6 +14,7 @@ import yaml
 from dagster import DagsterRun, DagsterRunStatus, instance_for_test
 
 from pipeline_project.dagster_internals import GRPC_INFO_TAG, WorkerStatus
+from pipeline_project.dagster_internals.code_server import carries_out
 from resources.run_workers.launching import WatchedRunLauncher
 from tests.dagster_internals import create_run_for_test, monitor_started_run
 
@@ -47,11 +48,42 @@ def test_a_run_lives_as_long_as_its_code_server_listens(server: tuple[str, socke
     assert health(run_at(socket=path)) is WorkerStatus.NOT_FOUND
 
 
-def test_the_same_of_a_code_server_at_a_port() -> None:
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [(True, WorkerStatus.RUNNING), (False, WorkerStatus.NOT_FOUND), (None, WorkerStatus.RUNNING)],
+    ids=["it carries the run out", "it was started again without it", "it does not say"],
+)
+def test_the_same_of_a_code_server_at_a_port_where_the_next_one_may_listen(
+    answer: bool | None, status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tests/integration/test_drained.py` asks a real one."""
+    asked: list[tuple[int, str]] = []
+
+    def told(address: dict[str, int], run_id: str, _: int) -> bool | None:
+        asked.append((address["port"], run_id))
+        return answer
+
+    monkeypatch.setattr("pipeline_project.dagster_internals.code_server.carries_out", told)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        run = run_at(port=listening.getsockname()[1], host="127.0.0.1")
-        assert health(run) is WorkerStatus.RUNNING
+        port = listening.getsockname()[1]
+        run = run_at(port=port, host="127.0.0.1")
+        assert health(run) is status
+    assert asked == [(port, run.run_id)]
     assert health(run) is WorkerStatus.NOT_FOUND
+
+
+def test_what_listens_and_is_no_code_server_says_nothing_of_a_run() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert carries_out({"host": "127.0.0.1", "port": listening.getsockname()[1]}, "a run", 1) is None
+
+
+def test_a_name_that_is_not_found_for_now_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr("resources.run_workers.launching.socket.create_connection", lost)
+    monkeypatch.setattr("pipeline_project.dagster_internals.code_server.carries_out", lambda *_: None)
+    assert health(run_at(port=1, host="code")) is WorkerStatus.RUNNING
 
 
 def test_a_server_that_does_not_take_a_connection_in_time_is_not_dead(
@@ -61,6 +93,7 @@ def test_a_server_that_does_not_take_a_connection_in_time_is_not_dead(
         raise TimeoutError
 
     monkeypatch.setattr("resources.run_workers.launching.socket.create_connection", slow)
+    monkeypatch.setattr("pipeline_project.dagster_internals.code_server.carries_out", lambda *_: None)
     assert health(run_at(port=1)) is WorkerStatus.RUNNING
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -259,6 +260,30 @@ def test_asked_to_stop_a_dispatcher_settles_what_is_in_hand_and_gives_back_the_r
 
     desk.dispatcher(Shelf(stop), stopping=stopping).run()
     assert (desk.count("done"), desk.count("ready"), desk.count("sending")) == (1, 3, 0)
+
+
+def test_a_dispatcher_goes_round_until_it_hangs_for_longer_than_its_lease(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [time.monotonic()]
+    seen: list[bool] = []
+
+    def slow(_: ClaimedAction) -> DeliveryResult:
+        for hanging in (1.0, 1000.0):
+            now[0] += hanging
+            seen.append(sender.goes_round)
+        return DeliveryResult(DeliveryStatus.DONE)
+
+    monkeypatch.setattr("pipeline_project.operations.dispatch.time.monotonic", lambda: now[0])
+    desk.ready("A", option="reject")
+    sender = desk.dispatcher(Shelf(slow))
+    assert sender.once() == 1
+    assert seen == [True, False]
+    assert sender.goes_round, "an action that has ended is a step on"
+    now[0] += 1000.0
+    assert not sender.goes_round
+    assert sender.once() == 0
+    assert sender.goes_round, "it looked for work and found none"
 
 
 def test_nothing_is_begun_that_the_lease_would_not_outlast(desk: Desk) -> None:
