@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PIPELINE_HOME ?= $(CURDIR)/.pipeline
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test coverage elsewhere up lint bench bench-counts chaos decision-diff docs pictures clean
+.PHONY: run test coverage elsewhere up lint bench bench-counts chaos decision-diff docs pictures tools clean
 
 run: $(STAMP)  ## sixty sample nights, and a page at the end
 	$(BIN)/pipeline demo
@@ -49,9 +49,14 @@ docs: $(STAMP)  ## what is generated from the code
 pictures: $(STAMP)  ## the README's pictures; needs chromium
 	$(BIN)/python -m docs.pictures
 
+tools: .tools/bin/helm  ## docker-compose, hadolint, helm: with them `make test` checks deploy/ by the tools themselves
+
+.tools/bin/helm: deploy/tools.lock deploy/tools.py $(STAMP)
+	$(BIN)/python deploy/tools.py deploy/tools.lock .tools
+
 clean:
 	-$(BIN)/pipeline down
-	rm -rf $(VENV) .pipeline
+	rm -rf $(VENV) .tools .pipeline
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)

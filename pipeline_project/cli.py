@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "up": "Starts database, Dagster, MLflow and the desk; Ctrl-C stops them.",
     "down": "Stops a running `up` and the embedded database.",
     "env": "Variables for plain dagster, dg and mlflow.",
+    "setup": "Makes what is missing, before services start side by side.",
     "nights": "Runs a range of nights in order.",
     "check": "Reports every mistake in workflow files.",
     "why": "What one decision rests on.",

@@ -19,12 +19,13 @@ from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.schema import metadata
 from resources.postgres.databases import engine_of, with_driver
 from resources.postgres.embedded import EmbeddedServer
-from tests.places import memory
+from tests.places import DEPLOY_TOOLS, memory
 
 #: What marked tests need; where it is missing they are deselected, and the report's first lines say so.
 NEEDS = {
     "real_data": ("PIPELINE_REAL_DATA is not set", lambda: bool(os.environ.get("PIPELINE_REAL_DATA"))),
     "browser": ("there is no chromium", lambda: shutil.which("chromium") is not None),
+    "deploy": ("`make tools` was not given", lambda: (DEPLOY_TOOLS / "bin" / "helm").exists()),
 }
 
 #: Nothing here has to survive a power cut, and nobody guesses passwords.

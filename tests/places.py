@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+#: Where `make tools` puts what checks the files of `deploy/`.
+DEPLOY_TOOLS = Path(__file__).resolve().parents[1] / ".tools"
 #: What a worker's server may come to, in bytes, with room to spare.
 ROOM = 3 * 2**30
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,24 @@ def migrated(settings: Settings) -> tuple[Databases, int]:
     opened = databases(settings)
     upgrade(opened.ledger_url)
     return opened, adopt(opened.ledger_url)
+
+
+def touch_registry(databases: Databases) -> None:
+    """Lets MLflow make its tables, which it does when it first looks at them."""
+    from mlflow.tracking import MlflowClient
+
+    MlflowClient(databases.mlflow_url).search_registered_models(max_results=1)
+
+
+def made_bucket(settings: Settings, environ: Mapping[str, str]) -> str | None:
+    """The bucket of the lake, made where it was missing; None where the lake lies in none of S3's.
+
+    Raises:
+        SettingInvalid: the store does not answer, or does not let us.
+    """
+    from resources.files.buckets import make_bucket
+
+    return make_bucket(settings.lake_url, environ)
 
 
 @dataclass(frozen=True)

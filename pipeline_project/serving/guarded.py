@@ -131,6 +131,8 @@ def _reports(arguments: Sequence[str], chosen: Settings) -> None:
     folder, port, *bound = arguments
     host = bound[0] if bound else LOOPBACK
     sign_in_wanted(chosen, host)
+    # the first report may come after this server
+    Path(folder).mkdir(parents=True, exist_ok=True)
     uvicorn.run(reports_app(folder, chosen, host), host=host, port=int(port), log_level="warning")
 
 
