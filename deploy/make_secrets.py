@@ -1,4 +1,4 @@
-"""Makes the passwords of an installation by compose once, each in the volume of who needs it; those that are there stay.
+"""Makes the passwords of an installation by compose once, each in the volume of who needs it.
 
     python deploy/make_secrets.py /run/pipeline /run/pipeline-database /run/pipeline-store
 
