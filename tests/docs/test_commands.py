@@ -22,6 +22,7 @@ _EXAMPLE = re.compile(r"(?<![(`])pipeline [a-z][^\n`>]*")
 #: What is neither ours nor Python's, with what a page may do with it.
 OTHERS = {
     "source", "eval", "export", "dagster", "dg", "$EDITOR", "useradd", "git", "install", "psql", "systemctl", "sudo",
+    "docker", "helm",
 }  # fmt: skip
 
 

@@ -205,6 +205,7 @@ ONLY_READ: dict[str, str] = {
             "pipeline dispatch",
             "pipeline worker",
             "pipeline worker --slots 1 --grace 600",
+            "pipeline worker --health 127.0.0.1:3009",
             "pipeline dispatch --health 127.0.0.1:3008",
             "pipeline hooks serve --port 3008",
         ),
@@ -229,6 +230,18 @@ ONLY_READ: dict[str, str] = {
             "$EDITOR to_repair.csv",
         ),
         SHELL,
+    ),
+    **dict.fromkeys(
+        (
+            "docker compose -f deploy/compose.yaml up --build --detach",
+            "docker compose -f deploy/compose.yaml exec desk deploy/with-env pipeline people add ada --role admin "
+            "--role reviewer",
+            "docker buildx build --sbom=true --provenance=mode=max --target cpu -t registry.example.org/pipeline:0.1.0 "
+            "-f deploy/Dockerfile .",
+            "helm dependency build deploy/chart",
+            "helm install pipeline deploy/chart --values my-values.yaml",
+        ),
+        "needs a container engine, a cluster or a network; tests/deploy checks what they are given",
     ),
     **dict.fromkeys(
         (

@@ -97,7 +97,7 @@ def containers() -> Iterator[Containers]:
 
 
 def test_every_process_says_that_it_is_well_and_ends_on_sigterm(containers: Containers) -> None:
-    web, mlflow, reports, code, health = free_ports(5)
+    web, mlflow, reports, code, health, worker = free_ports(6)
     here, models = "127.0.0.1", str(containers.folder / "models")
     workspace = containers.folder / "workspace.yaml"
     servers = [{"grpc_server": {"host": here, "port": code, "location_name": "pipeline_project"}}]
@@ -114,6 +114,8 @@ def test_every_process_says_that_it_is_well_and_ends_on_sigterm(containers: Cont
         containers.start("reports", f"http://{here}:{reports}/healthz", guarded, "reports", str(pages), str(reports)),
         containers.start("dispatcher", f"http://{here}:{health}/healthz", "pipeline_project.cli", "dispatch",
                          "--health", f"{here}:{health}"),
+        containers.start("worker", f"http://{here}:{worker}/healthz", "pipeline_project.cli", "worker",
+                         "--health", f"{here}:{worker}"),
     ]  # fmt: skip
     daemon = containers.start("daemon", "", DAEMON, "run", "-w", str(workspace))
     try:
@@ -124,7 +126,15 @@ def test_every_process_says_that_it_is_well_and_ends_on_sigterm(containers: Cont
         until(lambda: _daemon_lives(containers), "the daemon's heart beats")
         # Dagster's servers end as on Ctrl-C; uvicorn ends by the signal it was sent
         ended = {one.log.stem: one.ended_on_sigterm() for one in [*started, daemon]}
-        assert ended == {"code": 0, "web": 0, "mlflow": 0, "reports": -signal.SIGTERM, "dispatcher": 0, "daemon": 0}
+        assert ended == {
+            "code": 0,
+            "web": 0,
+            "mlflow": 0,
+            "reports": -signal.SIGTERM,
+            "dispatcher": 0,
+            "worker": 0,
+            "daemon": 0,
+        }
     finally:
         for one in [*started, daemon]:
             one.process.kill()

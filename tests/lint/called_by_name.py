@@ -43,6 +43,8 @@ _.list_commands  # Typer asks the group in what order to show its commands
 _.format_commands  # Typer asks the group how to show them
 mlflow_app  # the command of MLflow's server names it
 _._value_  # what an enum's member compares by
+_.do_GET  # http.server calls it for each GET
+_.log_message  # http.server calls it for each request
 _.handleError  # logging calls it when a line cannot be written
 _.model_config  # pydantic
 _.progress_bars  # a variable of Great Expectations' context

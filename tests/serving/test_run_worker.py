@@ -263,3 +263,15 @@ def test_a_launcher_leaves_runs_to_workers_where_one_is_there_and_else_to_dagste
     with dagster.worker():
         dagster.launcher.launch_run(Submitted(run))
         assert dagster.ends(run.run_id) is DagsterRunStatus.SUCCESS
+
+
+def test_a_worker_goes_round_whether_or_not_there_are_runs_and_one_that_hangs_does_not(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_worker, "LOOK", 0.05)
+    with dagster.worker() as worker:
+        before = worker.turned
+        until(lambda: worker.turned > before)
+        assert worker.goes_round
+    monkeypatch.setattr(worker, "turned", time.monotonic() - run_worker.HANGS)
+    assert not worker.goes_round
