@@ -22,7 +22,7 @@ from dagster.version import __version__ as dagster_version
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
 from kubernetes.client import ApiClient
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from tests.deploy.named import (
@@ -111,7 +111,7 @@ def refused(document: Mapping[str, Any]) -> list[str]:
 @lru_cache
 def _registry() -> Registry[Any]:
     content = json.loads((DEPLOY_TOOLS / "kubernetes" / "_definitions.json").read_text(encoding="utf-8"))
-    return Registry().with_resource("/api/_definitions.json", Resource(contents=content, specification=DRAFT202012))
+    return Registry().with_resource("/api/_definitions.json", DRAFT202012.create_resource(content))
 
 
 @pytest.mark.deploy

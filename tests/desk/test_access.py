@@ -23,6 +23,7 @@ TABLE = {
     "GET /sign-in/answer": NOBODY_NEEDED,
     "GET /static/{name}": NOBODY_NEEDED,
     "GET /healthz": NOBODY_NEEDED,
+    "GET /livez": NOBODY_NEEDED,
     "POST /sign-out": EVERY,
     "GET /me": EVERY,
     "POST /me/password": EVERY,
