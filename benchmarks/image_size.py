@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -16,7 +17,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = "pipeline-project"
 MEBIBYTE = 2**20
 #: How many of the largest packages are listed.
 LISTED = 8
@@ -27,9 +27,12 @@ def brought(extras: Sequence[str]) -> dict[str, Distribution]:
 
     Raises:
         PackageNotFoundError: one that the project itself names is not installed.
+        KeyError: there is no such extra.
     """
     found: dict[str, Distribution] = {}
-    waiting = [(requirement, True) for requirement in _needed(distribution(PROJECT), extras)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    waiting = [(Requirement(line), True) for line in named]
     while waiting:
         requirement, ours = waiting.pop()
         name = re.sub("[-_.]+", "-", requirement.name).lower()
