@@ -26,13 +26,18 @@ def where(chosen: Settings, book: Path | None = None) -> Where:
     """
     from sqlalchemy import make_url
 
-    from resources.postgres.databases import LEDGER, reach, server_url
+    from resources.postgres.databases import DAGSTER, LEDGER, MLFLOW, reach, server_url
 
-    url = make_url(server_url(chosen)).set(database=LEDGER).render_as_string(hide_password=False)
+    server = make_url(server_url(chosen))
+    url, mlflow, dagster = (
+        server.set(database=name).render_as_string(hide_password=False) for name in (LEDGER, MLFLOW, DAGSTER)
+    )
     # says in the project's own words what is wrong with the server
     reach(url)
     shop_book = book or chosen.home / "shop" / "book.jsonl"
-    return Where(url, chosen.lake_url, chosen.home / "repairs", shop_book, chosen.checkpoints)
+    return Where(
+        url, chosen.lake_url, chosen.home / "repairs", shop_book, chosen.checkpoints, mlflow, dagster, chosen.keys
+    )
 
 
 def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | None = None) -> DeclaredWorkflow:

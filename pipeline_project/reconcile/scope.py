@@ -63,6 +63,8 @@ class Where:
         repairs: the folder with a workflow's repairs by night below it.
         book: the fake shop's.
         checkpoints: the folder of the signed checkpoints.
+        mlflow_url, dagster_url: of SQLAlchemy; None leaves these databases out.
+        keys: the folder of the keys; None leaves them out.
     """
 
     ledger_url: str = field(repr=False)
@@ -70,6 +72,9 @@ class Where:
     repairs: Path
     book: Path
     checkpoints: Path
+    mlflow_url: str | None = field(default=None, repr=False)
+    dagster_url: str | None = field(default=None, repr=False)
+    keys: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,10 @@ class AdvisoryLock:
         """Waits for it and keeps it until the connection ends."""
         connection.execute(select(func.pg_advisory_lock(self.number)))
 
+    def hold_shared(self, connection: Connection) -> None:
+        """As `hold`, beside others that share it."""
+        connection.execute(select(func.pg_advisory_lock_shared(self.number)))
+
     def try_hold(self, connection: Connection) -> bool:
         """Keeps it until the connection ends, where nobody else has it."""
         return bool(connection.scalar(select(func.pg_try_advisory_lock(self.number))))
@@ -102,6 +106,10 @@ CLUSTER_REVIEWS = AdvisoryLock(
 )
 SUBJECT = AdvisoryLock(
     "subject/{workflow}/{subject}", "two decisions over one subject's money would each stay below the limit", wide=True
+)
+
+UPKEEP = AdvisoryLock(
+    7_301_944_229, "retention would delete a file that a backup is about to copy: shared by backups, taken by retention"
 )
 
 # -- MLflow's database -------------------------------------------------------------------------------------------

@@ -241,8 +241,11 @@ class MlflowRegistry:
     def _verified(self, workflow: str, tags: Mapping[str, str]) -> bool:
         from cryptography.exceptions import InvalidSignature
 
-        from resources.keys.checkpoint_key import signing_key
+        from resources.keys.checkpoint_key import PRIVATE, signing_key
 
+        if not (self.keys / PRIVATE).exists():
+            # a new one, made for this, would verify nothing and be in the way of the right one
+            return False
         try:
             signature = bytes.fromhex(tags.get(_SIGNATURE, ""))
             signing_key(self.keys).public_key().verify(signature, _statement(workflow, tags))

@@ -211,6 +211,18 @@ class HoldRefused(PipelineError):
     """A legal hold cannot be placed or lifted like this; the message says why."""
 
 
+class BackupRefused(PipelineError):
+    """A backup may not be written like this: something lies there; the message says what."""
+
+
+class BackupUnusable(PipelineError):
+    """A backup is unfinished, damaged, or of a version that this one cannot read; the message says which."""
+
+
+class RestoreRefused(PipelineError):
+    """A backup may not be put there: something lies there, or a restore of another one was left half-way."""
+
+
 def waits_for_a_person(name: str) -> bool:
     """Whether the error of this class, by its name, is one that waiting does not mend; its message says what to do."""
     error_class = globals().get(name)
