@@ -164,7 +164,9 @@ class StoreTree:
         from pyarrow.fs import FileSelector, FileType
 
         infos = self._files.get_file_info(FileSelector(below, allow_not_found=True, recursive=True))
-        return {info.path: info.size for info in sorted(infos, key=lambda info: info.path) if info.type == FileType.File}
+        return {
+            info.path: info.size for info in sorted(infos, key=lambda info: info.path) if info.type == FileType.File
+        }
 
     def read(self, path: str) -> bytes:
         return b"".join(self.chunks(path))

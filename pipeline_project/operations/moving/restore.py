@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import text
 
@@ -22,7 +21,7 @@ from pipeline_project.operations.moving.lake_copy import LOG
 from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, LAKE, MODELS, Manifest
 from pipeline_project.settings import Settings
 from resources.files.small_files import read_object, write_whole
-from resources.files.trees import FileTree, LocalTree, copy, stamp_of, tree_of
+from resources.files.trees import FileStamp, FileTree, LocalTree, copy, stamp_of, tree_of
 from resources.files.unfinished import MARK
 from resources.ledger.granting import create_missing, grant
 from resources.ledger.migrate import head
@@ -32,7 +31,9 @@ from resources.registry.relocating import relocate
 
 Progress = Callable[[str], None]
 
-_UNSENT = "SELECT DISTINCT workflow FROM actions WHERE state NOT IN ('done', 'rehearsed', 'dead', 'cancelled') ORDER BY 1"
+_UNSENT = (
+    "SELECT DISTINCT workflow FROM actions WHERE state NOT IN ('done', 'rehearsed', 'dead', 'cancelled') ORDER BY 1"
+)
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def _own_keys(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     return {name: there[name] for name in manifest.keys}
 
 
-def _files_of(manifest: Manifest, folder: str) -> dict[str, Any]:
+def _files_of(manifest: Manifest, folder: str) -> dict[str, FileStamp]:
     """By path below the folder; a table's log comes after the files that it names, in its own order."""
     chosen = {
         path.removeprefix(f"{folder}/"): stamp
@@ -205,23 +206,32 @@ def _files_of(manifest: Manifest, folder: str) -> dict[str, Any]:
     return dict(sorted(chosen.items(), key=lambda item: (f"/{LOG}/" in item[0], "/_last_" in item[0], item[0])))
 
 
-def _put_files(source: FileTree, tree: FileTree, folder: str, wanted: Mapping[str, Any], counts: list[int]) -> None:
+def _put_files(
+    source: FileTree, tree: FileTree, folder: str, wanted: Mapping[str, FileStamp], counts: list[int]
+) -> None:
     present = tree.sizes()
     for path, stamp in wanted.items():
         if present.get(path) == stamp.size and stamp_of(tree, path) == stamp:
             counts[1] += 1
             continue
-        try:
-            written = copy(source, f"{folder}/{path}", tree, path)
-        except FileNotFoundError:
-            written = None
-        if written != stamp:
-            if written is not None:
-                tree.remove(path)
-            raise BackupUnusable(
-                f"{folder}/{path} in {source.url} is missing or not what was written there; take another backup"
-            )
+        _copied(source, f"{folder}/{path}", stamp, tree, path)
         counts[0] += 1
+
+
+def _copied(source: FileTree, path: str, stamp: FileStamp, tree: FileTree, to_path: str) -> None:
+    """
+    Raises:
+        BackupUnusable: what lies in the backup is not what the manifest says.
+    """
+    try:
+        written = copy(source, path, tree, to_path)
+    except FileNotFoundError:
+        written = None
+    if written == stamp:
+        return
+    if written is not None:
+        tree.remove(to_path)
+    raise BackupUnusable(f"{path} in {source.url} is missing or not what was written there; take another backup")
 
 
 def _remove_others(tree: FileTree, folder: str, wanted: Collection[str]) -> None:
@@ -251,8 +261,7 @@ def _put_database(
     if not empty and not mark.overwrite:
         raise RestoreRefused(f"{safe(url)} was filled meanwhile by somebody else; nothing more was done")
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=place.settings.home) as folder:
-        if copy(source, path, LocalTree(folder), "dump") != manifest.files[path]:
-            raise BackupUnusable(f"{path} in {source.url} is not what was written there; take another backup")
+        _copied(source, path, manifest.files[path], LocalTree(folder), "dump")
         if not empty:
             dumps.make_empty(url)
         mark.note(name)
