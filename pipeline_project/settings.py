@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline_project.domain.core.devices import CHOICES, CPU, is_device
 from pipeline_project.domain.core.errors import SettingInvalid
+from pipeline_project.domain.core.store_terms import StoreTerms
 
 #: The checkout: where workspace.yaml and dagster.yaml lie.
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +35,7 @@ class Settings:
         dagster_yaml: the file that configures Dagster's instance of this home (`PIPELINE_DAGSTER_YAML`).
         hosts: more names under which Dagster, MLflow and the reports may be opened (`PIPELINE_HOSTS`).
         spec_variables: more variables that a spec may name (`PIPELINE_SPEC_VARIABLES`).
+        keep: how long the stores keep what nothing names any more (`PIPELINE_KEEP`).
         require_sign_in: whether those pages ask for the desk's sign-in (`PIPELINE_REQUIRE_SIGN_IN`); None leaves it to
             where they are reached: not on this machine alone.
     """
@@ -53,6 +55,7 @@ class Settings:
     hosts: tuple[str, ...] = ()
     spec_variables: tuple[str, ...] = ()
     require_sign_in: bool | None = None
+    keep: StoreTerms = field(default_factory=StoreTerms)
 
     def __post_init__(self) -> None:
         if not is_device(self.device):
@@ -98,6 +101,7 @@ class Settings:
             hosts=_names(environ, "PIPELINE_HOSTS"),
             spec_variables=_names(environ, "PIPELINE_SPEC_VARIABLES"),
             require_sign_in=_yes_or_no(environ, "PIPELINE_REQUIRE_SIGN_IN"),
+            keep=StoreTerms.of(_names(environ, "PIPELINE_KEEP"), "PIPELINE_KEEP"),
         )
 
     def to_environ(self) -> dict[str, str]:
@@ -118,6 +122,7 @@ class Settings:
             "PIPELINE_HOSTS": ",".join(self.hosts),
             "PIPELINE_SPEC_VARIABLES": ",".join(self.spec_variables),
             "PIPELINE_REQUIRE_SIGN_IN": None if self.require_sign_in is None else str(int(self.require_sign_in)),
+            "PIPELINE_KEEP": str(self.keep),
         }
         return {name: value for name, value in values.items() if value}
 

@@ -165,8 +165,8 @@ def _deep() -> list[Inspection]:
     except PipelineError as error:
         return [Inspection("all that is kept", False, str(error))]
     summary = (
-        f"{looked.files} files of the lake ({looked.undigested} without a digest), {looked.models} model versions and "
-        f"{looked.pages} pages read, {len(looked.damaged)} damaged"
+        f"{looked.files} files of the lake ({looked.undigested} without a digest), {looked.models} model versions "
+        f"({looked.let_go} let go) and {looked.pages} pages read, {len(looked.damaged)} damaged"
     )
     damaged = [Inspection(damage.what, False, f"{damage.why}; {damage.cure}") for damage in looked.damaged]
     return [Inspection("all that is kept", not damaged, summary), *damaged]

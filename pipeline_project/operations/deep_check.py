@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.domain.core.errors import LakeUnavailable, ModelUnavailable
-from resources.lake.delta import DeltaStore, checked, digest_of, reachable, verified
+from pipeline_project.domain.core.errors import LakeUnavailable, ModelLetGo, ModelUnavailable
+from resources.lake.delta import DeltaStore, checked, digest_of, verified
+from resources.lake.tables import tables_of
 
 if TYPE_CHECKING:
     from pipeline_project.domain.core.model_version import ModelVersion
@@ -54,12 +55,14 @@ class DeepCheckResult:
 
     Attributes:
         files: of the lake, compared whole with the digest in their names.
+        let_go: of the model versions, those whose files retention took away.
         undigested: of the lake, without a digest: older ones, and those that `tidy` merged. Their pages were read.
     """
 
     files: int = 0
     undigested: int = 0
     models: int = 0
+    let_go: int = 0
     pages: int = 0
     damaged: list[Damage] = field(default_factory=list)
 
@@ -73,6 +76,8 @@ def look_deep(store: DeltaStore, registry: Registry, models: Iterable[ModelVersi
         looked.models += 1
         try:
             registry.load(model)
+        except ModelLetGo:
+            looked.let_go += 1
         except ModelUnavailable as error:
             what = f"model {model.version} of {model.workflow}"
             looked.damaged.append(Damage(what, str(error), "put its files back, or train and sign another"))
@@ -84,21 +89,10 @@ def look_deep(store: DeltaStore, registry: Registry, models: Iterable[ModelVersi
 
 def _tables(store: DeltaStore) -> Iterator[tuple[str, str]]:
     """Workflow and asset of each table below the lake's folder, in order."""
-    from deltalake.fs import DeltaStorageHandler
-    from pyarrow.fs import FileSelector, FileType, PyFileSystem
-
-    with reachable(store.url, "list the tables of"):
-        files = PyFileSystem(DeltaStorageHandler(store.uri(), dict(store.storage_options) or None))
-
-        def folders(path: str) -> list[str]:
-            entries = files.get_file_info(FileSelector(path, allow_not_found=True))
-            return sorted(entry.path for entry in entries if entry.type == FileType.Directory)
-
-        paths = [table for workflow in folders("") for table in folders(workflow)]
-    for path in paths:
-        workflow, _, asset = path.rpartition("/")
-        if not asset.startswith("_"):
-            yield workflow, asset
+    for workflow in tables_of(store, ""):
+        for asset in tables_of(store, workflow):
+            if not asset.startswith("_"):
+                yield workflow, asset
 
 
 def _table(store: DeltaStore, names: tuple[str, str], looked: DeepCheckResult) -> Iterator[Damage]:

@@ -387,8 +387,57 @@ class DeltaStore:
         self._let_go(uri)
         return Tidied(merged, len(gone))
 
+    def let_go(self, uri: str, keep_days: int, keep: Iterable[int] = (), dry: bool = False) -> Deleted:
+        """Deletes files that only earlier versions need and that were replaced more than `keep_days` days ago.
+
+        Args:
+            keep: versions that stay readable all the same.
+            dry: only say what would go.
+
+        Raises:
+            ValueError: fewer than one day, which could delete what a running writer is about to commit.
+        """
+        if keep_days < 1:
+            raise ValueError(f"keep_days is {keep_days}; keep at least 1 day, for writers that are still at work")
+        self._let_go(uri)
+        table = self._opened(uri)
+        if table is None:
+            return Deleted(0, 0)
+        versions = sorted({*keep})
+
+        def vacuum(only_said: bool) -> list[str]:
+            # each of it that deletes is two more commits in the log
+            return table.vacuum(
+                keep_days * 24, dry_run=only_said, enforce_retention_duration=False, full=True,
+                keep_versions=versions or None,
+            )  # fmt: skip
+
+        with reachable(uri, "take replaced files from"):
+            files = vacuum(True)
+            size = self._size(uri, files)
+            if files and not dry:
+                vacuum(False)
+        return Deleted(len(files), size)
+
+    def _size(self, uri: str, files: list[str]) -> int:
+        from deltalake.fs import DeltaStorageHandler
+
+        if not files:
+            return 0
+        folder = local_files(uri) or DeltaStorageHandler(uri, self._options())
+        infos = folder.get_file_info([unquote(path) for path in files])
+        return sum(info.size or 0 for info in infos)
+
     def _options(self) -> dict[str, str] | None:
         return dict(self.storage_options) or None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """How many files were deleted, and their bytes."""
+
+    files: int
+    size: int
 
 
 @dataclass(frozen=True)

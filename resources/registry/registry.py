@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
+from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelLetGo, ModelUnavailable
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.models.files import check_formats, digest
 from resources.postgres.databases import reach, safe
@@ -27,6 +27,8 @@ CHALLENGER = "challenger"
 _FOLDER, _CARD = "model", "MLmodel"
 _NIGHT, _DIGEST, _UNTIL, _MAKER, _SIGNATURE = "night", "digest", "knows_until", "trained_by", "signature"
 _MODEL_CARD = "model_card.md"
+#: On a version whose files are gone on purpose: since when.
+LET_GO = "files_let_go"
 _LONGEST_PARAMETER = 500
 
 
@@ -123,6 +125,7 @@ class MlflowRegistry:
         Raises:
             ModelUnavailable: unreachable, missing, changed, unsigned or of a format that may run code; the message says
                 which.
+            ModelLetGo: retention has let them go.
         """
         from mlflow.exceptions import MlflowException
 
@@ -131,6 +134,10 @@ class MlflowRegistry:
             with self._client() as client:
                 registered = client.get_model_version(model.workflow, model.version)
                 tags = dict(registered.tags)
+                if LET_GO in tags:
+                    raise ModelLetGo(
+                        f"the files of {name} were let go on {tags[LET_GO]}, as it never decided; train another"
+                    )
                 files = _downloaded(str(registered.source))
         except (MlflowException, OSError, DatabaseUnreachable) as problem:
             raise ModelUnavailable(

@@ -1,4 +1,4 @@
-"""MLflow names files by whole URLs: where they lie elsewhere now, its rows are told. Its own API has no call for that."""
+"""MLflow names files by whole URLs: where they lie now, its rows are told. Its own API has no call for that."""
 
 from __future__ import annotations
 

@@ -35,6 +35,12 @@ class ModelUnavailable(PipelineError):
     passing = True
 
 
+class ModelLetGo(ModelUnavailable):
+    """The files of a version that never decided were let go by `pipeline retention`."""
+
+    passing = False
+
+
 class TooFewOutcomes(PipelineError):
     """Not enough is known to train on."""
 
