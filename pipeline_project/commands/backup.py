@@ -16,7 +16,7 @@ from resources.files.unfinished import refuse_unfinished
 app = command_app()
 
 
-@app.command(epilog=example("pipeline backup /mnt/backups/monday --keys /mnt/vault/monday"))
+@app.command(epilog=example("pipeline backup backups/monday --keys vault/monday"))
 def backup(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="An empty folder, or an object store's URL.")],
     keys: Annotated[

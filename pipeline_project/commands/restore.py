@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = command_app()
 
 
-@app.command(epilog=example("pipeline restore /mnt/backups/monday --keys /mnt/vault/monday"))
+@app.command(epilog=example("pipeline restore backups/monday --keys vault/monday"))
 def restore(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="What `pipeline backup` wrote: a folder or a URL.")],
     keys: Annotated[

@@ -39,7 +39,7 @@ def check_ages(connection: Connection, where: Where, declared: DeclaredWorkflow,
         (
             f"{table} (version {newest[table]}, decisions rest on {version})"
             for table, version in named.items()
-            if (newest[table] if newest[table] is not None else -1) < version
+            if _older(newest[table], version)
         ),
     )
     if where.mlflow_url is not None:
@@ -69,6 +69,10 @@ def check_keys(connection: Connection, keys: Path, checkpoints: Path) -> Link:
     )
     link.expect_none("keys of signatures that are missing or others", _signing(keys, checkpoints))
     return link
+
+
+def _older(newest: int | None, version: int) -> bool:
+    return newest is None or newest < version
 
 
 def _newest(lake_url: str, table: str) -> int | None:

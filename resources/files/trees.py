@@ -144,7 +144,7 @@ class LocalTree:
 
 
 class StoreTree:
-    """`FileTree` over an object store through delta-rs: whoever reaches the lake reaches this, with no more packages."""
+    """`FileTree` over an object store, by delta-rs: whoever reaches the lake reaches this, with no other package."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")

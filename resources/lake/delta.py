@@ -413,20 +413,21 @@ class DeltaStore:
             )  # fmt: skip
 
         with reachable(uri, "take replaced files from"):
-            files = vacuum(True)
-            size = self._size(uri, files)
-            if files and not dry:
+            sizes = self._sizes(uri, vacuum(True))
+            if sizes and not dry:
                 vacuum(False)
-        return Deleted(len(files), size)
+        self._let_go(uri)
+        return Deleted(len(sizes), sum(sizes))
 
-    def _size(self, uri: str, files: list[str]) -> int:
+    def _sizes(self, uri: str, files: list[str]) -> list[int]:
+        """The sizes of those that are there: the log goes on naming what was deleted long ago."""
         from deltalake.fs import DeltaStorageHandler
 
         if not files:
-            return 0
+            return []
         folder = local_files(uri) or DeltaStorageHandler(uri, self._options())
         infos = folder.get_file_info([unquote(path) for path in files])
-        return sum(info.size or 0 for info in infos)
+        return [info.size or 0 for info in infos if info.type == FileType.File]
 
     def _options(self) -> dict[str, str] | None:
         return dict(self.storage_options) or None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resources.lake.delta import DeltaStore, reachable
+from resources.lake.delta import DeltaStore, local_files, reachable
 
 
 def tables_of(store: DeltaStore, workflow: str) -> list[str]:
@@ -15,6 +15,9 @@ def tables_of(store: DeltaStore, workflow: str) -> list[str]:
     from pyarrow.fs import FileSelector, FileType, PyFileSystem
 
     with reachable(store.url, "list the tables of"):
-        files = PyFileSystem(DeltaStorageHandler(store.uri(), dict(store.storage_options) or None))
+        # a lake of which nothing was written yet is no error
+        files = local_files(store.uri()) or PyFileSystem(
+            DeltaStorageHandler(store.uri(), dict(store.storage_options) or None)
+        )
         entries = files.get_file_info(FileSelector(workflow, allow_not_found=True))
         return sorted(entry.base_name for entry in entries if entry.type == FileType.Directory)

@@ -17,7 +17,7 @@ from resources.lake.delta import DeltaStore, Tidied, checked, reachable, verify_
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-    from deltalake.transaction import AddAction
+    from deltalake.transaction import AddAction, RemoveAction
 
     from pipeline_project.ports.lake import VectorStore
 
@@ -119,7 +119,8 @@ class LakeVectorStore:
         """The whole table in as few files as may be, some rows left out; memory holds one new file."""
         from deltalake import CommitProperties, Transaction
 
-        added, held = [], [_SCHEMA.empty_table()]
+        added: list[AddAction | RemoveAction] = []
+        held = [_SCHEMA.empty_table()]
         for part in parts:
             verify_once([part])
             with reachable(uri, "read"):

@@ -21,7 +21,6 @@ from pipeline_project.domain.core.errors import (
     LakeDamaged,
     RestoreRefused,
 )
-from pipeline_project.operations.moving import backup, restore
 from pipeline_project.operations.moving.backup import Source, back_up
 from pipeline_project.operations.moving.manifest import FILE, Manifest
 from pipeline_project.operations.moving.restore import Place, Restored, put_back
@@ -426,9 +425,10 @@ def test_workflows_with_unsent_actions_are_named(house: Small, elsewhere: Small,
         for workflow, state, settled in (("claims", "done", "now()"), ("returns", "ready", "NULL")):
             connection.execute(
                 text(
-                    "INSERT INTO actions (workflow, case_id, epoch, night, kind, step, destination, key, payload, fingerprint, "
-                    f"money, final, live, state, settled_at) VALUES ('{workflow}', 'a', 1, '2025-01-01', 'pay', 1, 'till', "
-                    f"gen_random_uuid(), '{{}}', repeat('0', 64), 1, true, true, '{state}', {settled})"
+                    "INSERT INTO actions (workflow, case_id, epoch, night, kind, step, destination, key, payload, "
+                    "fingerprint, money, final, live, state, settled_at) VALUES "
+                    f"('{workflow}', 'a', 1, '2025-01-01', 'pay', 1, 'till', gen_random_uuid(), '{{}}', "
+                    f"repeat('0', 64), 1, true, true, '{state}', {settled})"
                 )
             )
     house.backed_up(target)
@@ -439,9 +439,7 @@ def test_passwords_are_in_no_command_line(house: Small, target: Path, monkeypatc
     secret = str(make_url(house.databases.ledger_url).password)
     ran: list[Any] = []
     run = subprocess.run
-    monkeypatch.setattr(
-        dumps.subprocess, "run", lambda *given, **named: ran.append((given, named)) or run(*given, **named)
-    )
+    monkeypatch.setattr(subprocess, "run", lambda *given, **named: ran.append((given, named)) or run(*given, **named))
     house.backed_up(target)
     commands = [(given[0], named.get("env") or {}) for given, named in ran]
     assert any("--format=custom" in words for words, _ in commands)
@@ -459,7 +457,3 @@ def test_the_models_of_mlflow_are_where_they_are_now(house: Small, elsewhere: Sm
     with engine_of(elsewhere.databases.mlflow_url).connect() as connection:
         there = list(connection.scalars(text("SELECT source FROM model_versions ORDER BY version")))
     assert there == [f"{elsewhere.models_url}/returns/1/model", *places[1:]]
-
-
-def test_backup_and_restore_are_written_in_one_order() -> None:
-    assert backup.ORDER is restore.ORDER and backup.ORDER[:2] == ("dagster", "ledger")

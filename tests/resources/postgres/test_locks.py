@@ -19,6 +19,7 @@ KEYS = [
     (locks.MIGRATION, "7301944226"),
     (locks.CHAIN, "7301944227"),
     (locks.SUBJECT_KEYS, "7301944228"),
+    (locks.UPKEEP, "7301944229"),
     (locks.MLFLOW_TABLES, "7316400211"),
     (locks.QUALITY, "hashtext('quality')"),
     (locks.ROLES, "hashtext('person_roles')"),

@@ -6,15 +6,17 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
+from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelLetGo, ModelUnavailable
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.models.files import digest
 from resources.registry.database import prepare_once
+from resources.registry.letting_go import fruitless_runs, let_go, remove_runs, unneeded_versions
 from resources.registry.registry import MlflowRegistry
 
 FILES = {"model.json": b'{"a": 1}', "booster.ubj": b"{binary}", "t.safetensors": b"\x02\0\0\0\0\0\0\0{}"}
@@ -242,3 +244,39 @@ def test_nothing_is_written_elsewhere_and_telemetry_is_off(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["keys", "models"]
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert "postgresql" not in repr(registry)
+
+
+def test_files_of_versions_that_nobody_needs_are_let_go(registry: MlflowRegistry) -> None:
+    """The last one has an alias, the second is named by the ledger: the first alone goes, and says so ever after."""
+    first, second, third = [
+        trained(registry, "old", files={**FILES, "model.json": b'{"a": %d}' % number}) for number in range(3)
+    ]
+    now = datetime.now(UTC) + timedelta(days=1)
+    assert unneeded_versions(registry, "old", now - timedelta(days=2), {"2"}) == []
+    (old,) = unneeded_versions(registry, "old", now, {"2"})
+    assert (old.version, old.size > 0) == ("1", True)
+
+    let_go(registry, "old", old, now)
+    with pytest.raises(ModelLetGo, match=f"let go on {now.date()}"):
+        registry.load(first)
+    assert registry.load(second) and registry.load(third)
+    assert registry.version("old", "1") == first, "what was trained is still known"
+    assert unneeded_versions(registry, "old", now, {"2"}) == []
+
+
+def test_runs_that_came_to_nothing_are_removed_for_good(registry: MlflowRegistry) -> None:
+    model = trained(registry, "fruitless")
+    experiment = client(registry).get_experiment_by_name("fruitless").experiment_id
+    failed, died = (client(registry).create_run(experiment).info.run_id for _ in range(2))
+    client(registry).set_terminated(failed, "FAILED")
+    now = datetime.now(UTC) + timedelta(days=1)
+
+    assert fruitless_runs(registry, "nobody", now) == []
+    assert fruitless_runs(registry, "fruitless", now - timedelta(days=2)) == []
+    assert sorted(fruitless_runs(registry, "fruitless", now)) == sorted([failed, died])
+    remove_runs(registry, [failed, died])
+    assert fruitless_runs(registry, "fruitless", now) == []
+    for run in (failed, died):
+        with pytest.raises(Exception, match="not found"):
+            client(registry).get_run(run)
+    assert registry.load(model) == FILES
