@@ -95,15 +95,15 @@ class LocalTree:
         return str(self.folder)
 
     def sizes(self, below: str = "") -> dict[str, int]:
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         for folder, _, names in os.walk(self.folder / below):
             for name in names:
                 path = Path(folder) / name
                 try:
-                    found[path.relative_to(self.folder).as_posix()] = path.stat().st_size
+                    sizes[path.relative_to(self.folder).as_posix()] = path.stat().st_size
                 except FileNotFoundError:
                     continue  # taken away while it was listed
-        return dict(sorted(found.items()))
+        return dict(sorted(sizes.items()))
 
     def read(self, path: str) -> bytes:
         return (self.folder / path).read_bytes()

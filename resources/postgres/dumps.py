@@ -60,8 +60,8 @@ def dump(of: Snapshot, file: Path) -> None:
     Raises:
         DatabaseUnreachable: it cannot be read to the end, or no `pg_dump` fits the server.
     """
-    words = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={of.name}", f"--file={file}"]
-    _run("pg_dump", of.url, words)
+    options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={of.name}", f"--file={file}"]
+    _run("pg_dump", of.url, options)
 
 
 def restore(url: str, file: Path) -> None:
@@ -70,8 +70,8 @@ def restore(url: str, file: Path) -> None:
     Raises:
         DatabaseUnreachable: it cannot be written, or the file is no whole dump.
     """
-    words = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", str(file)]
-    _run("pg_restore", url, words)
+    options = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", str(file)]
+    _run("pg_restore", url, options)
 
 
 def is_empty(url: str) -> bool:
@@ -92,14 +92,14 @@ def server_version(connection: Connection) -> int:
     return int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
 
 
-def _run(program: str, url: str, words: Sequence[str]) -> None:
+def _run(program: str, url: str, options: Sequence[str]) -> None:
     with begun(engine_of(url)) as connection:
         wanted = server_version(connection)
     with tempfile.TemporaryDirectory(prefix="pipeline-pg-") as folder:
         service = Path(folder) / "service.conf"
         write_whole(service, _service(url), 0o600)
         environ = {**os.environ, "PGSERVICEFILE": str(service), "LC_ALL": "C"}
-        command = [str(_program(program, wanted)), *words[:-1], f"--dbname=service={_SERVICE}", words[-1]]
+        command = [str(_program(program, wanted)), *options[:-1], f"--dbname=service={_SERVICE}", options[-1]]
         done = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode:
         # a line of the data may stand behind the first
@@ -128,8 +128,8 @@ def _program(name: str, wanted: int) -> Path:
     if installed := shutil.which(name):
         candidates.append(Path(installed))
     for candidate in candidates:
-        told = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False).stdout
-        version = _VERSION.search(told)
+        answer = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False).stdout
+        version = _VERSION.search(answer)
         if version is not None and int(version[1]) >= wanted:
             return candidate
     raise DatabaseUnreachable(

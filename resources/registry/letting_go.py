@@ -60,14 +60,14 @@ def fruitless_runs(registry: MlflowRegistry, workflow: str, before: datetime) ->
             return []
         registered = {str(one.run_id) for one in client.search_model_versions(f"name = '{workflow}'")}
         began = f"attributes.start_time < {int(before.timestamp() * 1000)}"
-        found: list[str] = []
+        fruitless: list[str] = []
         token: str | None = None
         while True:
             page = client.search_runs([experiment.experiment_id], began, page_token=token)
-            found += [run.info.run_id for run in page if run.info.run_id not in registered]
+            fruitless += [run.info.run_id for run in page if run.info.run_id not in registered]
             token = page.token
             if not token:
-                return found
+                return fruitless
 
 
 def remove_runs(registry: MlflowRegistry, runs: Sequence[str]) -> None:

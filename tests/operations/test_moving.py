@@ -331,6 +331,7 @@ def test_only_a_finished_backup_of_this_kind_is_read(house: Small, elsewhere: Sm
     for change, words in (
         ({"format": 2}, "of format 2"),
         ({"revisions": {**manifest["revisions"], "ledger": "9999"}}, "schema 9999"),
+        ({"postgres": 99}, "of PostgreSQL 99"),
     ):
         (target / FILE).write_text(json.dumps({**manifest, **change}))
         with pytest.raises(BackupUnusable, match=words):

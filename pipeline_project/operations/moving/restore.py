@@ -112,7 +112,7 @@ def put_back(source_url: str, place: Place, keys: Path | None, overwrite: bool, 
     """
     source = tree_of(source_url)
     manifest = manifests.read(source)
-    _refuse_newer(manifest)
+    _refuse_newer(manifest, place)
     mark = _marked(place, manifest, source.url, overwrite)
     if keys is not None:
         write_keys(place.settings.keys, _own_keys(keys, manifest))
@@ -143,12 +143,19 @@ def lacking_keys(folder: Path, wanted: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name, prints in sorted(wanted.items()) if there.get(name) != prints)
 
 
-def _refuse_newer(manifest: Manifest) -> None:
+def _refuse_newer(manifest: Manifest, place: Place) -> None:
     revision = manifest.revisions.get("ledger")
     if revision is not None and revision > head():
         raise BackupUnusable(
             f"the backup's ledger has schema {revision} and this version knows {head()}; restore it with version "
             f"{manifest.project} or a newer one"
+        )
+    with begun(engine_of(place.databases.ledger_url)) as connection:
+        server = dumps.server_version(connection)
+    if server < manifest.postgres:
+        raise BackupUnusable(
+            f"the backup is of PostgreSQL {manifest.postgres} and {safe(place.databases.ledger_url)} is {server}, which "
+            "cannot read it; name a server that is as new"
         )
 
 
