@@ -154,8 +154,8 @@ def _refuse_newer(manifest: Manifest, place: Place) -> None:
         server = dumps.server_version(connection)
     if server < manifest.postgres:
         raise BackupUnusable(
-            f"the backup is of PostgreSQL {manifest.postgres} and {safe(place.databases.ledger_url)} is {server}, which "
-            "cannot read it; name a server that is as new"
+            f"the backup is of PostgreSQL {manifest.postgres} and {safe(place.databases.ledger_url)} is {server}, "
+            "which cannot read it; name a server that is as new"
         )
 
 
