@@ -20,7 +20,7 @@ from unittest import mock
 
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from benchmarks.child import WORKFLOW
+from benchmarks.child import SEED, WORKFLOW
 from benchmarks.home import bench_home, environ
 from benchmarks.tables import machine, table
 from pipeline_project.commands.shared.app_context import prepare, settings, workflows
@@ -86,14 +86,16 @@ def look() -> Sized:
 
 def report(before: Sized, after: Sized, terms: StoreTerms) -> str:
     """A night and a year of each store."""
-    rows, sums = [], [0.0, 0.0]
+    rows: list[tuple[str | float, ...]] = []
+    sums = [0.0, 0.0, 0.0, 0.0]
     for store, size in before.stores.items():
         night, later = size / before.nights, after.stores[store] / after.nights
         whole = getattr(terms, WHOLE[store]) if store in WHOLE else YEAR
         without, kept = night * YEAR / MIB, (night * whole + later * (YEAR - whole)) / MIB
-        rows.append((store, night / KIB, later / KIB, without, kept))
-        sums = [sums[0] + without, sums[1] + kept]
-    rows.append(("together", sum(row[1] for row in rows), sum(row[2] for row in rows), *sums))
+        figures = (night / KIB, later / KIB, without, kept)
+        rows.append((store, *figures))
+        sums = [one + other for one, other in zip(sums, figures, strict=True)]
+    rows.append(("together", *sums))
     columns = ["", "a night, KiB", "once its time is over, KiB", "a year, MiB", "a year with retention, MiB"]
     return table(f"{before.nights} nights", columns, rows)
 
@@ -127,7 +129,7 @@ def _let_go() -> None:
 def _made(nights: int, per_night: int) -> None:
     from pipeline_project.commands.demo import run_demo
 
-    run_demo(nights, per_night)
+    run_demo(nights, per_night, SEED, as_json=True)
 
 
 @contextmanager

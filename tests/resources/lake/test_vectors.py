@@ -181,7 +181,7 @@ def test_what_is_put_while_others_are_dropped_stays(store: LakeVectorStore, monk
     kept, dropped, meanwhile = some(0, 5), some(5, 5), some(10, 5)
     store.put(ENCODER, {**kept, **dropped})
     other, rewrite = LakeVectorStore(store.store.url), store._rewrite
-    met = []
+    met: list[bool] = []
 
     def put_first(*given: Any) -> None:
         if not met:
