@@ -15,7 +15,7 @@ class Files(Protocol):
     """The files below one place, by names with `/` between their steps.
 
     A file is there whole or not at all, and a reader never gets parts of two writings. A name leads nowhere else: one
-    with `..`, an empty step, a backslash or a NUL is a ValueError. Every method may raise:
+    with `..`, an empty step or a NUL is a ValueError. Every method may raise:
 
     - FilesUnavailable: the store or disk does not answer, is full, or answers with an error that may pass;
     - FilesRefused: it does not let this process in, or its credentials have expired.
@@ -79,8 +79,9 @@ class Files(Protocol):
         written and left out. With the stamp where a listing tells it."""
         ...
 
-    def folders(self) -> list[str]:
-        """The names of the folders right below, in order."""
+    def level(self, folder: str = "") -> tuple[list[str], list[str]]:
+        """The folders and the files right below one, by their names below the place, in order; links to folders are
+        left out."""
         ...
 
     def delete(self, name: str) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_project.domain.core.locations import is_url
 from resources.files.local import LocalFiles
-from resources.files.names import is_url
 from resources.files.objects import ObjectFiles
 
 if TYPE_CHECKING:
     from pipeline_project.ports.files import Files
 
     _CONFORM: tuple[type[Files], type[Files]] = (LocalFiles, ObjectFiles)
-
-__all__ = ["files_at", "is_url"]
 
 
 def files_at(place: str | Path) -> Files:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_project.domain.core.errors import FileMissing, FilesRefused, FilesUnavailable
+from pipeline_project.domain.core.locations import below
 from pipeline_project.ports.files import Stamp
 from resources.files.names import hidden, safe
 from resources.files.small_files import write_whole
@@ -101,12 +103,15 @@ class LocalFiles:
             there = sorted(path for path in self.folder.glob(pattern) if not hidden(path.name) and path.is_file())
         return {path.relative_to(self.folder).as_posix(): None for path in there}
 
-    def folders(self) -> list[str]:
-        """As `ports.Files.folders`."""
-        if not self.folder.is_dir():
-            return []
-        with by_person(self.folder, "list"):
-            return sorted(path.name for path in self.folder.iterdir() if path.is_dir())
+    def level(self, folder: str = "") -> tuple[list[str], list[str]]:
+        """As `ports.Files.level`; nothing where there is no such folder, or it may not be listed."""
+        try:
+            entries = sorted(os.scandir(self.folder / folder), key=lambda entry: entry.name)
+        except OSError:
+            return [], []
+        names = [(below(folder, entry.name) if folder else entry.name, entry) for entry in entries]
+        files = [name for name, entry in names if not entry.is_dir()]
+        return [name for name, entry in names if entry.is_dir() and not entry.is_symlink()], files
 
     def delete(self, name: str) -> None:
         """As `ports.Files.delete`."""

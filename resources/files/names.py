@@ -5,15 +5,6 @@ from __future__ import annotations
 import fnmatch
 import re
 
-#: How the URLs begin behind which files may lie.
-SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
-
-
-def is_url(text: str) -> bool:
-    """Whether a text names an object store and not a path."""
-    scheme, separator, _ = text.partition("://")
-    return bool(separator) and scheme.lower() in SCHEMES
-
 
 def safe(name: str) -> str:
     """The name, if it stays below its place.
@@ -21,8 +12,8 @@ def safe(name: str) -> str:
     Raises:
         ValueError: it could lead elsewhere; it is not repeated, for names of files hold names of people.
     """
-    if "\\" in name or "\0" in name or any(step in ("", ".", "..") for step in name.split("/")):
-        raise ValueError("a file's name has no empty step, no `.` or `..`, no backslash and no NUL")
+    if "\0" in name or any(step in ("", ".", "..") for step in name.split("/")):
+        raise ValueError("a file's name has no empty step, no `.` or `..` and no NUL")
     return name
 
 

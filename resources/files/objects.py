@@ -79,7 +79,7 @@ class ObjectFiles:
         """As `ports.Files.fetched`: a copy in the folder for temporary files, which goes when the block ends."""
         with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
             path = Path(folder) / name.rpartition("/")[2]
-            with self._asked(name, "read"), by_person(folder, "copy an object to"), path.open("wb") as copy:
+            with by_person(folder, "copy an object to"), path.open("wb") as copy, self._asked(name, "read"):
                 for part in self._parts(name, None):
                     copy.write(part)
             yield path
@@ -124,9 +124,10 @@ class ObjectFiles:
         ]
         return dict(sorted(there))
 
-    def folders(self) -> list[str]:
-        """As `ports.Files.folders`."""
-        return sorted(self._level("")[0])
+    def level(self, folder: str = "") -> tuple[list[str], list[str]]:
+        """As `ports.Files.level`."""
+        folders, files = self._level(folder)
+        return sorted(folders), sorted(files)
 
     def delete(self, name: str) -> None:
         """As `ports.Files.delete`."""
@@ -255,7 +256,8 @@ def worded(error: BaseException, place: str, doing: str) -> FileMissing | FilesR
             "network and the store's health, then run again"
         )
     return FilesUnavailable(
-        f"cannot {doing} {place}: the store answered {answer}; check the URL, the region and the endpoint, then run again"
+        f"cannot {doing} {place}: the store answered {answer}; check the URL, the region and the endpoint, then run "
+        "again"
     )
 
 

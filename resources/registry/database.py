@@ -10,6 +10,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from sqlalchemy import text
+
 from resources.postgres.databases import connected, engine_of
 from resources.postgres.locks import MLFLOW_TABLES
 
@@ -46,6 +48,25 @@ def prepare_once(tracking_uri: str) -> None:
                 utils._initialize_tables(engine)
             elif utils._get_schema_version(engine) != utils._get_latest_schema_revision():
                 utils._upgrade_db(engine)
+
+
+def follow(tracking_uri: str, old: str, new: str) -> None:
+    """Tells MLflow that the artifacts of an experiment lie elsewhere by now; its pages look where it wrote them down.
+
+    Args:
+        old, new: locations of the experiment, without a slash at the end.
+    """
+    places = (
+        ("experiments", "artifact_location"),
+        ("runs", "artifact_uri"),
+        ("model_versions", "source"),
+        ("model_versions", "storage_location"),
+    )
+    with engine_of(tracking_uri).begin() as connection:
+        for table, column in places:
+            moved = f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) "
+            which = f"WHERE {column} = :old OR starts_with({column}, :old || '/')"
+            connection.execute(text(moved + which), {"old": old, "new": new})
 
 
 @contextmanager

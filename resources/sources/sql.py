@@ -14,9 +14,9 @@ from pipeline_project.settings import Settings
 from pipeline_project.spec.source import SqlSource
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import arrivals
-from resources.sources.files import fingerprint, repair_stamps
+from resources.sources.night_files import fingerprint
 from resources.sources.places import secret
-from resources.sources.repairs import read_repairs, repaired_nights
+from resources.sources.repairs import Repairs
 from resources.sources.rows import SourceRow, as_string, unique_names
 
 if TYPE_CHECKING:
@@ -35,21 +35,22 @@ class SqlCases:
     def __init__(
         self, spec: WorkflowSpec, settings: Settings, variables: Mapping[str, str], unhashed: tuple[str, ...]
     ) -> None:
-        self._spec, self._settings, self._variables, self._unhashed = spec, settings, variables, unhashed
+        self._spec, self._variables, self._unhashed = spec, variables, unhashed
+        self._repairs = Repairs(settings, spec, unhashed)
 
     def read(self, window: NightWindow) -> ArrivedRows:
         rows = self._query(window)
         digest = hashlib.sha256(repr([row.cells for row in rows]).encode()).hexdigest()
         mine = ArrivedRows(arrivals(rows, window.night, QUERY, digest, self._unhashed))
-        return ArrivedRows.joined([mine, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
+        return ArrivedRows.joined([mine, *self._repairs.read(window.night)])
 
     def fingerprint(self, window: NightWindow) -> str:
         mine = [row.cells for row in self._query(window)]
-        return fingerprint([*mine, *repair_stamps(self._settings, self._spec, window.night)])
+        return fingerprint([*mine, *self._repairs.stamps(window.night)])
 
     def nights_landed(self) -> list[str]:
         """Nights with repairs only: a query cannot be asked for its nights, so the schedule decides them."""
-        return repaired_nights(self._settings, self._spec)
+        return self._repairs.nights()
 
     def places(self) -> tuple[str, ...]:
         """A hash: neither the database's address nor the query is anybody's business elsewhere."""

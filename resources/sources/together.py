@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.ports.sources import CaseSource
-from resources.sources.files import fingerprint
+from resources.sources.night_files import fingerprint
 from resources.sources.outcomes import FilesOutcomes
 
 

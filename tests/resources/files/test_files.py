@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pipeline_project.domain.core.errors import FileMissing, FilesRefused, FilesUnavailable, waits_for_a_person
+from pipeline_project.domain.core.locations import is_url
 from pipeline_project.ports.files import Files
-from resources.files import files_at, is_url
+from resources.files import files_at
 from resources.files import objects as object_files
 from resources.files.objects import ObjectFiles, Patience
 from tests.s3_server import S3Server, cut_off, first, refusing
@@ -50,9 +51,12 @@ def test_a_file_is_read_as_it_was_written_whatever_its_name(files: Files, name: 
     assert files.stamp(name) is None
     with pytest.raises(FileMissing, match="put it back"):
         files.read(name)
+    if is_url(files.url):
+        with pytest.raises(FileMissing, match="put it back"), files.fetched(name):
+            raise AssertionError("nothing was there to be fetched")
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/../b", "/etc/passwd", "a//b", "a/", "./a", "a\\b", "a\0b"])
+@pytest.mark.parametrize("name", ["", "..", "a/../b", "/etc/passwd", "a//b", "a/", "./a", "a\0b"])
 def test_a_name_leads_nowhere_else(files: Files, name: str) -> None:
     for use in (files.read, files.place, files.stamp, files.delete, lambda name: files.write(name, b"")):
         with pytest.raises(ValueError, match=r"a file's name|cannot be printed"):
@@ -109,8 +113,9 @@ def test_files_are_matched_step_by_step(files: Files) -> None:
     assert list(files.matching("n/2025-03-0?/a.csv")) == ["n/2025-03-05/a.csv", "n/2025-03-06/a.csv"]
     assert list(files.matching("n/2025-03-05/a.csv")) == ["n/2025-03-05/a.csv"]
     assert list(files.matching("*/a.csv")) == ["n/a.csv"]
-    assert files.matching("nothing/*") == {} and files_at(f"{files.url}/nothing").folders() == []
-    assert files.folders() == ["n", "other"]
+    assert files.matching("nothing/*") == {} and files_at(f"{files.url}/nothing").level() == ([], [])
+    assert files.level() == (["n", "other"], [])
+    assert files.level("n") == (["n/2025-03-05", "n/2025-03-06"], ["n/a.csv"])
     seen = files.matching("n/*/a.csv")
     assert all(stamp in (None, files.stamp(name)) for name, stamp in seen.items())
 
