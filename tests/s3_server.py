@@ -1,7 +1,14 @@
-"""An object store for tests: moto's S3 in this process, on a port of its own, which can be made to fail."""
+"""An object store for tests: moto's S3 on a port of its own, which can be made to fail.
+
+In the process of the tests it can be told anything. delta-rs keeps Python waiting while it writes, so what tests the
+lake needs one in a process of its own (`S3Process`), which `python -m tests.s3_server` starts.
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import urllib.request
 import uuid
@@ -18,6 +25,26 @@ Fault = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes] | None]
 class _Quiet(WSGIRequestHandler):
     def log_request(self, *_: Any) -> None:
         pass
+
+
+def environ_of(url: str) -> dict[str, str]:
+    """The variables by which the clouds' tools find a store."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "of-no-use",
+    }
+
+
+def new_bucket(url: str) -> str:
+    """The URL of a new and empty bucket of a store."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    where = "<LocationConstraint>eu-central-1</LocationConstraint>"
+    body = f"<CreateBucketConfiguration>{where}</CreateBucketConfiguration>".encode()
+    urllib.request.urlopen(urllib.request.Request(f"{url}/{name}", body, method="PUT")).close()
+    return f"s3://{name}"
 
 
 @dataclass
@@ -47,22 +74,11 @@ class S3Server:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables by which the clouds' tools find it."""
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_REGION": "eu-central-1",
-            "AWS_ACCESS_KEY_ID": "tester",
-            "AWS_SECRET_ACCESS_KEY": "of-no-use",
-        }
+        return environ_of(self.url)
 
     def bucket(self) -> str:
         """The URL of a new and empty bucket."""
-        name = f"bucket-{uuid.uuid4().hex}"
-        where = "<LocationConstraint>eu-central-1</LocationConstraint>"
-        body = f"<CreateBucketConfiguration>{where}</CreateBucketConfiguration>".encode()
-        urllib.request.urlopen(urllib.request.Request(f"{self.url}/{name}", body, method="PUT")).close()
-        return f"s3://{name}"
+        return new_bucket(self.url)
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -74,6 +90,67 @@ class S3Server:
             return answer
         with self._one_at_a_time:
             return list(self._store(request, start))
+
+
+@dataclass
+class S3Process:
+    """A store in a process of its own.
+
+    Attributes:
+        url: where it listens.
+    """
+
+    url: str
+    process: subprocess.Popen[str]
+
+    @classmethod
+    def start(cls) -> S3Process:
+        words = [sys.executable, "-m", "tests.s3_server"]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        return cls(process.stdout.readline().strip(), process)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return environ_of(self.url)
+
+    def bucket(self) -> str:
+        """The URL of a new and empty bucket."""
+        return new_bucket(self.url)
+
+    def refuse(self, status: str = "", code: str = "", times: int = 1_000_000) -> list[tuple[str, str, str]]:
+        """So many requests are answered so from now on; without a status all are answered well again.
+
+        Returns:
+            Method, path and `If-None-Match` of each request since this was asked before.
+        """
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps([status, code, times]) + "\n")
+        self.process.stdin.flush()
+        return [(method, path, condition) for method, path, condition in json.loads(self.process.stdout.readline())]
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def serve() -> None:
+    """Serves until its standard input ends, and takes from it how to answer."""
+    conditions: list[tuple[str, str, str]] = []
+    refusal: list[Fault | None] = [None]
+
+    def asked(request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes] | None:
+        conditions.append((request["REQUEST_METHOD"], request["PATH_INFO"], request.get("HTTP_IF_NONE_MATCH", "")))
+        return None if refusal[0] is None else refusal[0](request, start)
+
+    server = S3Server(asked)
+    print(server.url, flush=True)
+    for line in sys.stdin:
+        status, code, times = json.loads(line)
+        refusal[0] = first(times, refusing(status, code)) if status else None
+        print(json.dumps(conditions), flush=True)
+        conditions.clear()
+    server.stop()
 
 
 def refusing(status: str, code: str = "", methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "DELETE")) -> Fault:
@@ -112,3 +189,7 @@ def cut_off(whole: int, content: bytes) -> Fault:
         return [content]
 
     return fault
+
+
+if __name__ == "__main__":
+    serve()

@@ -7,7 +7,6 @@ written by one request, so it is there whole or not at all, and conditions are c
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +16,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline_project.domain.core.errors import FileMissing, FilesRefused, FilesUnavailable
+from pipeline_project.domain.core.errors import FileMissing, FilesRefused, FilesUnavailable, PipelineError
 from pipeline_project.ports.files import Stamp
+from resources.files.answers import store_answer
 from resources.files.local import by_person
 from resources.files.names import fixed_steps, hidden, safe, step_matches
 
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 PART_BYTES = 16 * 1024**2
 #: Variables by which people allow stores without TLS, as delta-rs reads them too.
 _PLAIN_HTTP = ("ALLOW_HTTP", "AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "AZURE_STORAGE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP")
-_STATUS = re.compile(r"status code: (\d{3})")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "RequestTimeTooSkewed"}
-_UNKNOWN_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "AuthenticationFailed"}
-_FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "EntityTooLarge"}
 
 
 @dataclass(frozen=True)
@@ -213,52 +208,14 @@ class ObjectFiles:
         try:
             yield
         except (BaseError, FileNotFoundError, PermissionError) as error:
-            raise worded(error, place, doing) from error
+            raise _worded(error, place, doing) from error
 
 
-def worded(error: BaseException, place: str, doing: str) -> FileMissing | FilesRefused | FilesUnavailable:
-    """What a store's answer means for a person, by its status and its own code."""
-    message = str(error)
-    status = match[1] if (match := _STATUS.search(message)) else ""
-    code = match[1] if (match := _CODE.search(message)) else ""
-    answer = " ".join(part for part in (status, code) if part) or type(error).__name__
-    if code in _EXPIRED:
-        return FilesRefused(
-            f"cannot {doing} {place}: the credentials have expired, or this machine's clock is wrong ({answer}); renew "
-            "them where the process gets them from, restart it, then run again"
-        )
-    if code in _UNKNOWN_KEY or status == "401":
-        return FilesRefused(
-            f"cannot {doing} {place}: the store does not know these credentials ({answer}); set those of the store "
-            "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_...)"
-        )
-    if status == "403":
-        return FilesRefused(
-            f"cannot {doing} {place}: these credentials may not ({answer}); grant their role the right to list, read, "
-            "write and delete below this prefix"
-        )
-    if code == "NoSuchBucket":
-        return FilesRefused(f"cannot {doing} {place}: there is no such bucket; make it, or correct the URL")
-    if isinstance(error, FileNotFoundError) or status == "404":
+def _worded(error: BaseException, place: str, doing: str) -> PipelineError:
+    answer = store_answer(str(error))
+    if isinstance(error, FileNotFoundError) and answer.error is not FilesRefused:
         return FileMissing(f"there is no object {place}; put it back, or correct the setting that names it")
-    if code in _FULL or status == "507":
-        return FilesUnavailable(f"cannot {doing} {place}: no room is left ({answer}); raise the quota, then run again")
-    if status == "412" or "PreconditionError" in type(error).__name__:
-        return FilesUnavailable(f"cannot {doing} {place}: somebody replaced it meanwhile; run again")
-    if status in ("429", "503"):
-        return FilesUnavailable(
-            f"cannot {doing} {place}: the store asks to come back later ({answer}), which was tried several times; run "
-            "again when it has recovered"
-        )
-    if not status:
-        return FilesUnavailable(
-            f"cannot {doing} {place}: the store did not answer whole and in time, several times; check the URL, the "
-            "network and the store's health, then run again"
-        )
-    return FilesUnavailable(
-        f"cannot {doing} {place}: the store answered {answer}; check the URL, the region and the endpoint, then run "
-        "again"
-    )
+    return answer.error(f"cannot {doing} {place}: {answer.advice}")
 
 
 def _stamp(meta: Mapping[str, Any]) -> Stamp:
