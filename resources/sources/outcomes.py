@@ -18,7 +18,7 @@ from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes, O
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse, strings
 from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.ports.sources import CaseSource
-from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
+from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome, OutcomeRows
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import FileTerms
 from resources.sources.declared import outcome_columns
@@ -47,6 +47,11 @@ class OutcomeColumns:
     known_at: str
     true_at: str | None
     values: Mapping[str, str]
+
+    @classmethod
+    def of(cls, feed: OutcomeRows) -> OutcomeColumns:
+        """Those that a spec declares."""
+        return cls(feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values)
 
 
 def parsed_outcomes(
@@ -100,10 +105,7 @@ class FilesOutcomes:
         feed, files = self._feed, self._files
         terms = FileTerms(declared=outcome_columns(feed))
         arrived = ArrivedRows.joined([files.read(name, feed, window.night, terms) for name in files.of(window.night)])
-        columns = OutcomeColumns(
-            feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values
-        )
-        return parsed_outcomes(arrived.rows, columns, self._spec, "files", window.end)
+        return parsed_outcomes(arrived.rows, OutcomeColumns.of(feed), self._spec, "files", window.end)
 
     def nights(self) -> list[str]:
         """The nights for which there are outcome files, in order."""
