@@ -26,7 +26,7 @@ from benchmarks.tables import machine, table
 from pipeline_project.commands.shared.app_context import prepare, settings, workflows
 from pipeline_project.container.privacy import open_sealed_lake
 from pipeline_project.domain.core.store_terms import StoreTerms
-from resources.files.trees import LocalTree
+from resources.files.trees import tree_of
 from resources.postgres.databases import DAGSTER, LEDGER, MLFLOW, embedded
 
 YEAR, MIB, KIB = 365, 2**20, 2**10
@@ -63,10 +63,11 @@ def look() -> Sized:
     context = prepare()
     chosen = context.settings
     lake = open_sealed_lake(chosen)
-    files = LocalTree(chosen.lake_url).sizes()
+    files = tree_of(chosen.lake_url).sizes()
     server = embedded(chosen).superuser_url
     databases = {name: _packed(server, name) for name in (LEDGER, DAGSTER, MLFLOW)}
-    below = {name: sum(LocalTree(chosen.home / name).sizes().values()) for name in ("models", "reports", "dagster")}
+    folders = {"models": chosen.models, "reports": chosen.reports, "dagster": str(chosen.home / "dagster")}
+    below = {name: sum(tree_of(place).sizes().values()) for name, place in folders.items()}
     of_lake = {
         "lake: tables": sum(size for path, size in files.items() if _of_table(path)),
         "lake: their logs": sum(size for path, size in files.items() if "/_delta_log/" in path),

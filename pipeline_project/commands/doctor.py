@@ -155,13 +155,14 @@ def _deep() -> list[Inspection]:
     from pipeline_project.container.night import open_registry
     from pipeline_project.container.privacy import open_sealed_lake
     from pipeline_project.operations.deep_check import look_deep
+    from resources.files import files_at
 
     context = prepare()
     os.environ.update(context.environ)
     chosen, specs = context.settings, workflows().specs
     models = [model for name in sorted(specs) for model in context.ledger.models(name)]
     try:
-        looked = look_deep(open_sealed_lake(chosen).store, open_registry(chosen), models, chosen.home / "reports")
+        looked = look_deep(open_sealed_lake(chosen).store, open_registry(chosen), models, files_at(chosen.reports))
     except PipelineError as error:
         return [Inspection("all that is kept", False, str(error))]
     summary = (

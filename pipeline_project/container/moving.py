@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pipeline_project.domain.core.locations import is_url
 
 if TYPE_CHECKING:
     from pipeline_project.operations.moving.backup import Source
@@ -43,7 +46,7 @@ def place_of(settings: Settings) -> Place:
 
 def models_url(settings: Settings) -> str:
     """Where the files of models lie, as MLflow names it."""
-    return (settings.home / "models").resolve().as_uri()
+    return settings.models if is_url(settings.models) else Path(settings.models).resolve().as_uri()
 
 
 def checked_parts(settings: Settings, specs: Sequence[WorkflowSpec]) -> list[Link]:

@@ -171,11 +171,11 @@ class OwnerStores:
     def registry(self) -> MlflowRegistry:
         from resources.registry.registry import MlflowRegistry
 
-        return MlflowRegistry(self.databases.mlflow_url, self.settings.home / "models", self.settings.keys)
+        return MlflowRegistry(self.databases.mlflow_url, self.settings.models, self.settings.keys)
 
     @property
     def replays(self) -> PostgresReplays:
         from resources.ledger.replays.store import PostgresReplays
 
-        pages = self.settings.home / "reports"
-        return PostgresReplays(self.databases.ledger_url, pages, self.settings.reports_url, self.settings.desk_url)
+        chosen = self.settings
+        return PostgresReplays(self.databases.ledger_url, chosen.reports, chosen.reports_url, chosen.desk_url)

@@ -12,8 +12,8 @@ from pipeline_project.reconcile.scope import ActionDestination, DeclaredWorkflow
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.actions import FileDestination, HttpDestination
-from pipeline_project.spec.source import FilesSource, TableSource
-from resources.sources.places import environment, expand, place
+from pipeline_project.spec.source import FilesSource
+from resources.sources.places import environment, expand, location, place
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -35,9 +35,7 @@ def where(chosen: Settings, book: Path | None = None) -> Where:
     # says in the project's own words what is wrong with the server
     reach(url)
     shop_book = book or chosen.home / "shop" / "book.jsonl"
-    return Where(
-        url, chosen.lake_url, chosen.home / "repairs", shop_book, chosen.checkpoints, mlflow, dagster, chosen.keys
-    )
+    return Where(url, chosen.lake_url, chosen.repairs, shop_book, chosen.checkpoints, mlflow, dagster, chosen.keys)
 
 
 def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | None = None) -> DeclaredWorkflow:
@@ -58,10 +56,8 @@ def _source(spec: WorkflowSpec, variables: Mapping[str, str]) -> SourceFiles:
     own = spec.source
     try:
         if isinstance(own, FilesSource):
-            folder = place(own.folder, spec, variables)
-            return SourceFiles(folder, own.pattern, (), own.format, own.delimiter, own.encoding, columns)
-        if isinstance(own, TableSource):
-            return SourceFiles(tables=tuple(place(file.path, spec, variables) for file in own.files))
+            folder = location(own.folder, spec, variables)
+            return SourceFiles(folder, own.pattern, own.format, own.delimiter, own.encoding, columns)
     except SourceUnreadable:
         # a variable that is not set here: its nights fail with a message that names it, and nothing was taken in
         pass

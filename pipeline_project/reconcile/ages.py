@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
+from pipeline_project.reconcile.places import content_at
 from pipeline_project.reconcile.scope import DeclaredWorkflow, Link, Span, Where
 
 _NAMED = (
@@ -49,7 +50,7 @@ def check_ages(connection: Connection, where: Where, declared: DeclaredWorkflow,
     return link
 
 
-def check_keys(connection: Connection, keys: Path, checkpoints: Path) -> Link:
+def check_keys(connection: Connection, keys: Path, checkpoints: str) -> Link:
     """Whether the keys are there that sealed values, names and signatures hang on. What they are is not looked at."""
     link = Link("", "ledger ↔ keys")
     sealed = {row.master: row.subjects for row in connection.execute(text(_SEALED))}
@@ -125,16 +126,18 @@ def _elsewhere(url: str, table: str) -> Iterator[Connection | None]:
         connection.rollback()
 
 
-def _signing(keys: Path, checkpoints: Path) -> Iterator[str]:
+def _signing(keys: Path, checkpoints: str) -> Iterator[str]:
     from cryptography.hazmat.primitives import serialization
 
-    public, private = checkpoints / "checkpoints.pub.pem", keys / "audit_ed25519.pem"
-    if not public.exists():
+    private = keys / "audit_ed25519.pem"
+    try:
+        public = content_at(checkpoints, "checkpoints.pub.pem")
+    except FileNotFoundError:
         return
     try:
         own = serialization.load_pem_private_key(private.read_bytes(), password=None).public_key()
         spelled = own.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        if spelled.strip() != public.read_bytes().strip():
+        if spelled.strip() != public.strip():
             yield f"{private.name} is not the key that signed the checkpoints, nor the models of that house"
     except FileNotFoundError:
         yield f"{private.name}: neither checkpoints nor models can be verified by it"

@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
 
+from pipeline_project.domain.core.errors import FileMissing
+from pipeline_project.domain.core.locations import is_url
+from resources.files.objects import ObjectFiles
 from resources.files.small_files import sync_folder, write_whole
-
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
 
 _AT_ONCE = 8 * 2**20
 
@@ -58,7 +58,7 @@ class FileTree(Protocol):
 
 def tree_of(url: str) -> FileTree:
     """The files below a path, or below an object store's URL with the credentials of its usual variables."""
-    return StoreTree(url) if "://" in url and not url.startswith("file://") else LocalTree(url.removeprefix("file://"))
+    return StoreTree(url) if is_url(url) else LocalTree(unquote(url.removeprefix("file://")) if "://" in url else url)
 
 
 def copy(source: FileTree, path: str, to: FileTree, to_path: str) -> FileStamp:
@@ -144,51 +144,48 @@ class LocalTree:
 
 
 class StoreTree:
-    """`FileTree` over an object store, by delta-rs: whoever reaches the lake reaches this, with no other package."""
+    """`FileTree` over an object store, as `ObjectFiles` reaches it, in parts: a file may be larger than memory."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self._objects = ObjectFiles(url.rstrip("/"))
 
     @property
     def url(self) -> str:
-        return self._url
-
-    @cached_property
-    def _files(self) -> FileSystem:
-        from deltalake.fs import DeltaStorageHandler
-        from pyarrow.fs import PyFileSystem
-
-        return PyFileSystem(DeltaStorageHandler(self._url))
+        return self._objects.url
 
     def sizes(self, below: str = "") -> dict[str, int]:
-        from pyarrow.fs import FileSelector, FileType
+        import obstore
 
-        infos = self._files.get_file_info(FileSelector(below, allow_not_found=True, recursive=True))
-        return {
-            info.path: info.size for info in sorted(infos, key=lambda info: info.path) if info.type == FileType.File
-        }
+        with self._objects._asked(below, "list"):
+            listed = obstore.list(self._objects._store(), prefix=below or None)
+            sizes = {str(entry["path"]): int(entry["size"]) for several in listed for entry in several}
+        return dict(sorted(sizes.items()))
 
     def read(self, path: str) -> bytes:
         return b"".join(self.chunks(path))
 
     def write(self, path: str, content: bytes) -> None:
-        with self.sink(path) as sink:
-            sink.write(content)
+        self._objects.write(path, content)
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        with self._files.open_input_file(path) as file:
-            while chunk := file.read(_AT_ONCE):
-                yield chunk
+        try:
+            with self._objects._asked(path, "read"):
+                yield from self._objects._parts(path, None)
+        except FileMissing as error:
+            raise FileNotFoundError(str(error)) from None
 
     @contextmanager
     def sink(self, path: str) -> Iterator[Any]:
-        stream = self._files.open_output_stream(path)
-        # a stream that is not closed is an upload that nobody completes: nothing is there under the name
-        yield stream
-        stream.close()
+        import obstore
+
+        with self._objects._asked(path, "write"):
+            # an upload that is not closed is one that nobody completes: nothing is there under the name
+            writer = obstore.open_writer(self._objects._store(), path)
+            yield writer
+            writer.close()
 
     def remove(self, path: str) -> None:
-        self._files.delete_file(path)
+        self._objects.delete(path)
 
 
 if TYPE_CHECKING:

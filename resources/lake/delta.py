@@ -21,7 +21,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow.fs import FileSystem, FileType, LocalFileSystem, SubTreeFileSystem
 
-from pipeline_project.domain.core.errors import LakeDamaged, LakeUnavailable
+from pipeline_project.domain.core.errors import FileMissing, LakeDamaged, LakeUnavailable
+from pipeline_project.domain.core.locations import is_url
+from resources.files.answers import store_answer
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -37,6 +39,7 @@ _ERRNO = re.compile(r"(?:os error|code:) (\d+)")
 _DIGEST = re.compile(r"-([0-9a-f]{64})\.parquet$")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
+_VANISHED = "a file it needs is gone; an older version can be read only as long as `tidy` was told to keep it"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
@@ -71,13 +74,18 @@ def error_number(error: BaseException) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def _advice(number: int | None, uri: str) -> str:
+def _advice(number: int | None, uri: str, message: str) -> str:
+    if is_url(uri):
+        if "conditional put is disabled" in message:
+            return "two hosts would overwrite each other's commits; unset AWS_CONDITIONAL_PUT, then run again"
+        answer = store_answer(message)
+        return _VANISHED if answer.error is FileMissing else answer.advice
     if number in _NO_ROOM:
         return "there is no room left; free some or point PIPELINE_LAKE_URL elsewhere, then run the night again"
     if number in _NOT_ALLOWED:
         return "this user may not; give it read and write permission there or set PIPELINE_LAKE_URL, then run again"
     if number == errno.ENOENT:
-        return "a file it needs is gone; an older version can be read only as long as `tidy` was told to keep it"
+        return _VANISHED
     if number is None and ("://" not in uri or uri.startswith("file://")):
         return "what lies there is not as it was written; `pipeline doctor --deep` names what is damaged and its cure"
     return "check PIPELINE_LAKE_URL, its credentials and the network, then run again"
@@ -94,10 +102,12 @@ def reachable(uri: str, doing: str) -> Iterator[None]:
         raise
     except (DeltaError, OSError) as error:
         # Only the first lines: delta-rs appends a Rust backtrace, object stores whole HTTP bodies.
-        lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+        told = _COLOURS.sub("", str(error))
+        lines = [line.strip() for line in told.splitlines() if line.strip()]
         message = " ".join(lines[:3])[:300]
+        advice = _advice(error_number(error), uri, told)
         raise LakeUnavailable(
-            f"cannot {doing} {uri}: {_advice(error_number(error), uri)}. Nothing half-written is visible. ({message})"
+            f"cannot {doing} {uri}: {advice}. Nothing half-written is visible. ({message})"
         ) from error
 
 

@@ -51,10 +51,6 @@ class AdvisoryLock:
         """Waits for it and keeps it until the connection ends."""
         connection.execute(select(func.pg_advisory_lock(self.number)))
 
-    def hold_shared(self, connection: Connection) -> None:
-        """As `hold`, beside others that share it."""
-        connection.execute(select(func.pg_advisory_lock_shared(self.number)))
-
     def try_hold(self, connection: Connection) -> bool:
         """Keeps it until the connection ends, where nobody else has it."""
         return bool(connection.scalar(select(func.pg_try_advisory_lock(self.number))))

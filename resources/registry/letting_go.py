@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from resources.files.trees import tree_of
-from resources.registry.registry import LET_GO, MlflowRegistry
+from resources.registry.registry import LET_GO, MODEL_FOLDER, MlflowRegistry
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 _RUNS_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
 class OldVersion:
-    """A version whose files are there, and nothing of which is needed.
+    """A version nothing of which is needed.
 
     Attributes:
-        size: of its files, in bytes.
+        files: of those that are there, the place and the name.
+        size: of all of them, in bytes.
     """
 
     version: str
-    source: str
+    files: tuple[tuple[str, str], ...]
     size: int
 
 
@@ -37,7 +42,7 @@ def unneeded_versions(
     with registry._client() as client:
         pointed = _pointed(client, workflow)
         return [
-            OldVersion(str(one.version), str(one.source), sum(tree_of(str(one.source)).sizes().values()))
+            _old(registry, workflow, one)
             for one in client.search_model_versions(f"name = '{workflow}'")
             if one.creation_timestamp < until and str(one.version) not in {*needed, *pointed} and LET_GO not in one.tags
         ]
@@ -47,9 +52,8 @@ def let_go(registry: MlflowRegistry, workflow: str, old: OldVersion, at: datetim
     """Takes a version's files away; the version says since when, before they are gone."""
     with registry._client() as client:
         client.set_model_version_tag(workflow, old.version, LET_GO, at.date().isoformat())
-    tree = tree_of(old.source)
-    for path in tree.sizes():
-        tree.remove(path)
+    for place, path in old.files:
+        tree_of(place).remove(path)
 
 
 def fruitless_runs(registry: MlflowRegistry, workflow: str, before: datetime) -> list[str]:
@@ -81,6 +85,16 @@ def remove_runs(registry: MlflowRegistry, runs: Sequence[str]) -> None:
             chosen = ",".join(runs[start : start + _RUNS_AT_ONCE])
             url = registry.tracking_uri
             gc.main(["--backend-store-uri", url, "--tracking-uri", url, "--run-ids", chosen], standalone_mode=False)
+
+
+def _old(registry: MlflowRegistry, workflow: str, registered: ModelVersion) -> OldVersion:
+    recorded = str(registered.source).rpartition("/")[0]
+    sizes = {
+        (files.url, path): size
+        for files, folder in registry._places(workflow, str(registered.run_id), recorded)
+        for path, size in tree_of(files.url).sizes(f"{folder}/{MODEL_FOLDER}").items()
+    }
+    return OldVersion(str(registered.version), tuple(sizes), sum(sizes.values()))
 
 
 def _pointed(client: object, workflow: str) -> set[str]:

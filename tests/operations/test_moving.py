@@ -38,6 +38,7 @@ from resources.ledger.roles import AUDITOR
 from resources.postgres import dumps
 from resources.postgres.databases import Databases, engine_of, url_as
 from resources.postgres.locks import UPKEEP
+from tests.s3_server import S3Server
 
 NIGHTS = ("2025-01-01", "2025-01-02", "2025-01-03")
 NewDatabase = Callable[[], str]
@@ -86,11 +87,13 @@ class Small:
         with engine_of(getattr(self.databases, f"{database}_url")).connect() as connection:
             return list(connection.scalars(text("SELECT word FROM told ORDER BY word")))
 
-    def backed_up(self, target: Path, keys: Path | None = None, progress: Callable[[str], None] = nothing) -> Manifest:
+    def backed_up(
+        self, target: Path | str, keys: Path | None = None, progress: Callable[[str], None] = nothing
+    ) -> Manifest:
         return back_up(Source(self.settings, self.databases, self.models_url), str(target), keys, progress)
 
     def restored(
-        self, source: Path, keys: Path | None = None, overwrite: bool = False,
+        self, source: Path | str, keys: Path | None = None, overwrite: bool = False,
         progress: Callable[[str], None] = nothing,
     ) -> Restored:  # fmt: skip
         return put_back(str(source), Place(self.settings, self.databases, self.models_url), keys, overwrite, progress)
@@ -403,10 +406,10 @@ def test_checkpoints_that_lie_there_stay(house: Small, elsewhere: Small, target:
     house.backed_up(target)
     house.fact("second")
     house.signer.checkpoint()
-    later = files_below(house.settings.checkpoints)
+    later = files_below(Path(house.settings.checkpoints))
     in_place = Small(house.settings, elsewhere.databases)
     in_place.restored(target, overwrite=True)
-    assert files_below(house.settings.checkpoints) == later
+    assert files_below(Path(house.settings.checkpoints)) == later
     assert not AuditTrail(in_place.databases.ledger_url).verify(in_place.signer.read()).verdict.intact
 
 
@@ -458,3 +461,17 @@ def test_the_models_of_mlflow_are_where_they_are_now(house: Small, elsewhere: Sm
     with engine_of(elsewhere.databases.mlflow_url).connect() as connection:
         there = list(connection.scalars(text("SELECT source FROM model_versions ORDER BY version")))
     assert there == [f"{elsewhere.models_url}/returns/1/model", *places[1:]]
+
+
+def test_a_backup_lies_in_an_object_store_as_well(house: Small, elsewhere: Small, s3: S3Server, tmp_path: Path) -> None:
+    target = f"{s3.bucket()}/backups/monday"
+    with pytest.raises(Stopped):
+        house.backed_up(target, None, stops_at("models"))
+    with pytest.raises(BackupUnusable, match="holds no finished backup"):
+        elsewhere.restored(target)
+    house.backed_up(target, tmp_path / "vault")
+    with pytest.raises(BackupRefused, match="finished backup"):
+        house.backed_up(target)
+    assert elsewhere.restored(target, tmp_path / "vault").lacking_keys == ()
+    assert files_below(Path(elsewhere.settings.lake_url)) == files_below(Path(house.settings.lake_url))
+    assert elsewhere.told("dagster") == ["first"]

@@ -107,7 +107,7 @@ def test_models_that_decided_or_may_be_signed_are_needed(
     decide(ledger, NIGHTS[0], 1, model="4")
     asked: list[set[str]] = []
     gone: list[str] = []
-    monkeypatch.setattr(upkeep, "unneeded_versions", lambda *given: asked.append(given[3]) or [OldVersion("7", "u", 9)])
+    monkeypatch.setattr(upkeep, "unneeded_versions", lambda *given: asked.append(given[3]) or [OldVersion("7", (), 9)])
     monkeypatch.setattr(upkeep, "fruitless_runs", lambda *_: ["run"])
     monkeypatch.setattr(upkeep, "let_go", lambda registry, workflow, old, at: gone.append(old.version))
     monkeypatch.setattr(upkeep, "remove_runs", lambda registry, runs: gone.extend(runs))

@@ -17,6 +17,7 @@ from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.reconcile.ages import check_ages, check_keys
 from pipeline_project.reconcile.scope import DeclaredWorkflow, Link, SourceFiles, Span, Where
+from resources.files import files_at
 from resources.keys.checkpoint_key import publish, signing_key
 from resources.lake.lake import DeltaLake
 from resources.ledger.nights.ledger import PostgresLedger
@@ -60,7 +61,14 @@ class Stores:
 def stores(ledger: PostgresLedger, new_database: Callable[[], str], tmp_path: Path) -> Iterator[Stores]:
     keys, checkpoints = tmp_path / "keys", tmp_path / "checkpoints"
     where = Where(
-        ledger.url, str(tmp_path / "lake"), tmp_path, tmp_path, checkpoints, new_database(), new_database(), keys
+        ledger.url,
+        str(tmp_path / "lake"),
+        str(tmp_path),
+        tmp_path,
+        str(checkpoints),
+        new_database(),
+        new_database(),
+        keys,
     )
     stores = Stores(where, ledger)
     for name, (columns, rows) in TABLES.items():
@@ -79,7 +87,7 @@ def stores(ledger: PostgresLedger, new_database: Callable[[], str], tmp_path: Pa
         )  # fmt: skip
         ledger.record_decisions(NAME, night, attempt, [decision], basis=passed(ledger, NAME, night))
     checkpoints.mkdir()
-    publish(signing_key(keys).public_key(), checkpoints)
+    publish(signing_key(keys).public_key(), files_at(checkpoints))
     for name in ("subject-names.key", "subject-master-3.key"):
         (keys / name).write_text("a key")
     stores.run(ledger.url, "INSERT INTO subject_keys (pseudonym, wrapped_key, master) VALUES ('s-abc', 'x', 3)")

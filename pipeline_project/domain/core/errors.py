@@ -73,6 +73,20 @@ class LakeDamaged(LakeUnavailable):
     passing = False
 
 
+class FilesUnavailable(PipelineError):
+    """A store of files or a disk is away, slow, full or failing; waiting can help, and the message says what else."""
+
+    passing = True
+
+
+class FilesRefused(PipelineError):
+    """A store of files does not let this process in, or its credentials have expired; the message says which."""
+
+
+class FileMissing(PipelineError):
+    """There is no file of that name; the message says where."""
+
+
 class SettingInvalid(PipelineError):
     """A PIPELINE_ variable holds something it may not."""
 

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, text
 from pipeline_project.domain.core.errors import BackupRefused
 from pipeline_project.operations.moving import manifest as manifests
 from pipeline_project.operations.moving.lake_copy import copy_table, versions
-from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, MODELS, Manifest
+from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, Manifest
 from pipeline_project.settings import Settings
 from resources.files.small_files import write_whole
 from resources.files.trees import FileStamp, FileTree, LocalTree, copy, tree_of
@@ -52,7 +52,7 @@ class Source:
     """The house that is backed up.
 
     Attributes:
-        models_url: where the files of models lie.
+        models_url: where the files of models lie, as MLflow names it.
     """
 
     settings: Settings
@@ -91,8 +91,7 @@ def back_up(source: Source, target_url: str, keys: Path | None, progress: Progre
             files |= copied[1]
         for folder in FOLDERS:
             progress(folder)
-            place = source.models_url if folder == MODELS else str(settings.home / folder)
-            files |= _folder(tree_of(place), folder, target)
+            files |= _folder(tree_of(getattr(settings, folder)), folder, target)
         files |= _checkpoints(settings.checkpoints, facts["chain"][0], target)
     if keys is not None:
         write_keys(keys, secrets)
@@ -190,13 +189,13 @@ def _folder(source: FileTree, name: str, target: FileTree) -> dict[str, FileStam
     return files
 
 
-def _checkpoints(folder: Path, end: int, target: FileTree) -> dict[str, FileStamp]:
+def _checkpoints(place: str, end: int, target: FileTree) -> dict[str, FileStamp]:
     """Those over the chain as it is in the backup; later ones would speak of batches that it does not have."""
     files = {}
-    source = LocalTree(folder)
+    source = tree_of(place)
     for path in source.sizes():
         if path == CHECKPOINT_FILE:
-            target.write(f"{CHECKPOINTS}/{path}", lines_until(folder, end))
+            target.write(f"{CHECKPOINTS}/{path}", lines_until(source.read(path), end))
             content = target.read(f"{CHECKPOINTS}/{path}")
             files[f"{CHECKPOINTS}/{path}"] = FileStamp(len(content), hashlib.sha256(content).hexdigest())
         else:

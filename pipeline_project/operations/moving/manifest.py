@@ -14,9 +14,8 @@ FILE = "manifest.json"
 FORMAT = 1
 #: Folders of a backup.
 DATABASES, LAKE = "databases", "lake"
-#: Folders of a home that go along, under their own names.
-MODELS = "models"
-FOLDERS = (MODELS, "reports", "repairs")
+#: What goes along from where the settings of these names point.
+FOLDERS = ("models", "reports", "repairs")
 CHECKPOINTS = "checkpoints"
 
 

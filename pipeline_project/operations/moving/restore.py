@@ -18,7 +18,7 @@ from pipeline_project.domain.core.errors import BackupUnusable, RestoreRefused
 from pipeline_project.operations.moving import manifest as manifests
 from pipeline_project.operations.moving.backup import ORDER, fingerprint, has_table, key_files, url_of, write_keys
 from pipeline_project.operations.moving.lake_copy import LOG
-from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, LAKE, MODELS, Manifest
+from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, LAKE, Manifest
 from pipeline_project.settings import Settings
 from resources.files.small_files import read_object, write_whole
 from resources.files.trees import FileStamp, FileTree, LocalTree, copy, stamp_of, tree_of
@@ -41,7 +41,7 @@ class Place:
     """Where a backup goes.
 
     Attributes:
-        models_url: where files of models are to lie.
+        models_url: where files of models are to lie, as MLflow names it.
     """
 
     settings: Settings
@@ -50,11 +50,7 @@ class Place:
 
     def tree(self, folder: str) -> FileTree:
         """Where a folder of the backup goes."""
-        if folder == LAKE:
-            return tree_of(self.settings.lake_url)
-        if folder == CHECKPOINTS:
-            return LocalTree(self.settings.checkpoints)
-        return tree_of(self.models_url) if folder == MODELS else LocalTree(self.settings.home / folder)
+        return tree_of(self.settings.lake_url if folder == LAKE else getattr(self.settings, folder))
 
 
 @dataclass(frozen=True)
