@@ -102,10 +102,10 @@ def reachable(uri: str, doing: str) -> Iterator[None]:
         raise
     except (DeltaError, OSError) as error:
         # Only the first lines: delta-rs appends a Rust backtrace, object stores whole HTTP bodies.
-        told = _COLOURS.sub("", str(error))
-        lines = [line.strip() for line in told.splitlines() if line.strip()]
+        plain = _COLOURS.sub("", str(error))
+        lines = [line.strip() for line in plain.splitlines() if line.strip()]
         message = " ".join(lines[:3])[:300]
-        advice = _advice(error_number(error), uri, told)
+        advice = _advice(error_number(error), uri, plain)
         raise LakeUnavailable(
             f"cannot {doing} {uri}: {advice}. Nothing half-written is visible. ({message})"
         ) from error

@@ -64,15 +64,15 @@ class QueryByNight:
         if self._declared.landed is None:
             return []
         first = window_of(self._spec.nights.first.isoformat(), self._spec.nights.time_zone)
-        self._landed = self._told(first.start, datetime.now(UTC))
+        self._landed = self._nights_between(first.start, datetime.now(UTC))
         return sorted(self._landed)
 
     def stamps(self, window: NightWindow) -> list[list[str]] | None:
         """What `landed` tells of a night, which changes when one of its rows does; None without it."""
         if self._declared.landed is None:
             return None
-        told = self._told(window.start, window.end) if self._landed is None else self._landed
-        return told.get(window.night, [])
+        landed = self._nights_between(window.start, window.end) if self._landed is None else self._landed
+        return landed.get(window.night, [])
 
     def place(self) -> str:
         """A hash: neither the database's address nor the query is anybody's business elsewhere."""
@@ -80,8 +80,8 @@ class QueryByNight:
         where = [url.get_backend_name(), url.host, url.port, url.database, *self._declared.query.lower().split()]
         return f"sql:{hashlib.sha256(repr(where).encode()).hexdigest()}"
 
-    def _told(self, start: datetime, end: datetime) -> dict[str, list[list[str]]]:
-        told: dict[str, list[list[str]]] = {}
+    def _nights_between(self, start: datetime, end: datetime) -> dict[str, list[list[str]]]:
+        by_night: dict[str, list[list[str]]] = {}
         _, records = self._asked(str(self._declared.landed), "landed", start, end)
         for night, *rest in records:
             if not is_night(night):
@@ -89,8 +89,8 @@ class QueryByNight:
                     f"{self._spec.name}: what `{self._where}.landed` gives first is no night; let it begin with the "
                     "night as YYYY-MM-DD, in the workflow's time zone"
                 )
-            told.setdefault(night, []).append(rest)
-        return told
+            by_night.setdefault(night, []).append(rest)
+        return by_night
 
     def _asked(self, query: str, key: str, start: datetime, end: datetime) -> tuple[list[str], list[list[str]]]:
         import sqlalchemy as sa
@@ -151,8 +151,8 @@ class SqlCases:
 
     def fingerprint(self, window: NightWindow) -> str:
         """As `ports.CaseSource.fingerprint`: by what `landed` tells, else by the rows themselves."""
-        told = self._query.stamps(window)
-        mine: list[object] = [row.cells for row in self._query.rows(window)] if told is None else [*told]
+        stamps = self._query.stamps(window)
+        mine: list[object] = [row.cells for row in self._query.rows(window)] if stamps is None else [*stamps]
         return fingerprint([*mine, *self._repairs.stamps(window.night)])
 
     def nights_landed(self) -> list[str]:
@@ -182,7 +182,7 @@ class SqlOutcomes:
 
     def stamps(self, window: NightWindow) -> list[tuple[object, ...]]:
         """What differs when an outcome of a night is added or changed; nothing where no `landed` tells it."""
-        return [("outcomes", *told) for told in self._query.stamps(window) or []]
+        return [("outcomes", *stamp) for stamp in self._query.stamps(window) or []]
 
 
 def arrived(rows: list[SourceRow], night: str, name: str, unhashed: tuple[str, ...] = ()) -> ArrivedRows:

@@ -16,6 +16,7 @@ from pipeline_project.ports.files import Files
 from resources.files import files_at
 from resources.files import objects as object_files
 from resources.files.objects import ObjectFiles, Patience
+from resources.files.probing import keeps_conditions
 from tests.s3_server import S3Server, cut_off, first, refusing
 
 #: Tried again twice, at once.
@@ -271,3 +272,15 @@ def test_everything_else_is_a_folder(path: str) -> None:
 def test_a_store_is_opened_with_the_patience_it_was_given(s3: S3Server) -> None:
     opened: Any = object_files._opened(s3.bucket(), Patience(request_seconds=7, retries=3))
     assert opened.client_options["timeout"] == "7s" and opened.retry_config["max_retries"] == 3
+
+
+def test_a_place_that_keeps_its_promises_is_told_from_one_that_does_not(files: Files, s3: S3Server) -> None:
+    assert keeps_conditions(files)
+    assert files.level() == ([], []), "nothing is left behind"
+
+    def careless(request: dict[str, Any], start: Callable[..., Any]) -> None:
+        for condition in ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"):
+            request.pop(condition, None)
+
+    s3.fault = careless
+    assert keeps_conditions(files) is not is_url(files.url)

@@ -21,6 +21,7 @@ KEYS = [
     (locks.SUBJECT_KEYS, "7301944228"),
     (locks.UPKEEP, "7301944229"),
     (locks.MLFLOW_TABLES, "7316400211"),
+    (locks.RUN_WORKERS, "7316400212"),
     (locks.QUALITY, "hashtext('quality')"),
     (locks.ROLES, "hashtext('person_roles')"),
     (locks.SIGN_IN.of(hashed="5e884898"), "hashtext('5e884898')"),
