@@ -54,7 +54,7 @@ class MlflowRegistry:
 
     tracking_uri: str = field(repr=False)
     artifact_root: Path | str
-    keys: Path
+    keys: Path | str
 
     def log_training(self, training: TrainingRecord) -> ModelVersion:
         """Logs one training as one run, signs and registers its version and points the alias `challenger` at it.
