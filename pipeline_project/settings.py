@@ -36,7 +36,8 @@ class Settings:
         real_data: the folder with the public tables, or None (`PIPELINE_REAL_DATA`).
         reports_url: where people reach the night reports, without a slash at the end (`PIPELINE_REPORTS_URL`).
         desk_url: where people reach the review desk, without a slash at the end (`PIPELINE_DESK_URL`).
-        keys: the folder with the keys that seal, sign and name (`PIPELINE_KEYS`); back it up apart from the rest.
+        keys: the folder with the keys that seal, sign and name, or the URL where they lie wrapped by the secret in
+            `PIPELINE_KEYS_SECRET` (`PIPELINE_KEYS`); back them up apart from the rest.
         checkpoints: the folder or URL for the chain's signed checkpoints (`PIPELINE_CHECKPOINTS`), best elsewhere.
         dagster_yaml: the file that configures Dagster's instance of this home (`PIPELINE_DAGSTER_YAML`).
         hosts: more names under which Dagster, MLflow and the reports may be opened (`PIPELINE_HOSTS`).
@@ -59,7 +60,7 @@ class Settings:
     real_data: Path | None = None
     reports_url: str = "http://127.0.0.1:3002"
     desk_url: str = "http://127.0.0.1:3004"
-    keys: Path = Path()
+    keys: Path | str = Path()
     checkpoints: str = ""
     dagster_yaml: Path = ROOT / "dagster.yaml"
     hosts: tuple[str, ...] = ()
@@ -102,6 +103,7 @@ class Settings:
                 "PIPELINE_FILES_URL is shared by hosts and PIPELINE_KEYS is not set, so each would seal and sign with "
                 "keys of its own; set PIPELINE_KEYS to where every host has the same ones"
             )
+        keys = _place(environ, "PIPELINE_KEYS")
         return cls(
             home=_absolute(environ.get("PIPELINE_HOME") or ".pipeline"),
             postgres_url=environ.get("PIPELINE_POSTGRES_URL") or None,
@@ -115,7 +117,7 @@ class Settings:
             ),
             device=environ.get("PIPELINE_DEVICE") or CPU,
             sample_folder=folder("PIPELINE_SAMPLE"),
-            keys=folder("PIPELINE_KEYS"),
+            keys=keys if is_url(keys) else Path(keys),
             checkpoints=_place(environ, "PIPELINE_CHECKPOINTS"),
             dagster_yaml=_absolute(environ.get("PIPELINE_DAGSTER_YAML") or str(cls.dagster_yaml)),
             real_data=_absolute(real_data) if real_data else None,

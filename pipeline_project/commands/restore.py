@@ -69,7 +69,7 @@ def _document(done: Restored, links: list[Link]) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _report(done: Restored, links: list[Link], folder: Path) -> None:
+def _report(done: Restored, links: list[Link], place: Path | str) -> None:
     say(f"The house as it was at {done.manifest.made_at} is here:")
     facts(
         [
@@ -82,7 +82,7 @@ def _report(done: Restored, links: list[Link], folder: Path) -> None:
         paragraph(
             "Without these keys personal values that they seal cannot be read, models they signed do not decide, and "
             "the chain is not signed further. Nothing is lost: put the files that `pipeline backup --keys` wrote into "
-            f"{folder} before anything runs here.",
+            f"{place} before anything runs here.",
             "",
         )
     if done.unsent:

@@ -73,7 +73,7 @@ class Where:
     checkpoints: str
     mlflow_url: str | None = field(default=None, repr=False)
     dagster_url: str | None = field(default=None, repr=False)
-    keys: Path | None = None
+    keys: Path | str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_project.domain.core.errors import AuditBroken
 from pipeline_project.ports.files import Files
-from resources.files.small_files import made_once
+from resources.keys.key_files import keys_at
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 PRIVATE, PUBLIC = "audit_ed25519.pem", "checkpoints.pub.pem"
 
 
-def signing_key(folder: Path) -> Ed25519PrivateKey:
-    """The private key in a folder, made when it is missing; processes that make it at once end up with one.
+def signing_key(folder: Path | str) -> Ed25519PrivateKey:
+    """The private key at a place, made when it is missing; processes that make it at once end up with one.
 
     Raises:
         AuditBroken: the file is no such key.
@@ -29,13 +29,13 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
-    path = folder / PRIVATE
+    key_files = keys_at(folder)
     try:
-        key = serialization.load_pem_private_key(made_once(path, new_key), password=None)
+        key = serialization.load_pem_private_key(key_files.made_once(PRIVATE, new_key), password=None)
     except ValueError:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise AuditBroken(f"{path} is no Ed25519 key; put the right one back from your backup of the keys")
+        raise AuditBroken(f"{key_files.where(PRIVATE)} is no Ed25519 key; put the right one back from your backup")
     return key
 
 

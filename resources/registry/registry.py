@@ -57,7 +57,7 @@ class MlflowRegistry:
 
     tracking_uri: str = field(repr=False)
     artifact_root: Path | str
-    keys: Path
+    keys: Path | str
 
     def log_training(self, training: TrainingRecord) -> ModelVersion:
         """Logs one training as one run, signs and registers its version and points the alias `challenger` at it.
@@ -295,8 +295,9 @@ class MlflowRegistry:
         from cryptography.exceptions import InvalidSignature
 
         from resources.keys.checkpoint_key import PRIVATE, signing_key
+        from resources.keys.key_files import keys_at
 
-        if not (self.keys / PRIVATE).exists():
+        if not keys_at(self.keys).has(PRIVATE):
             # a new one, made for this, would verify nothing and be in the way of the right one
             return False
         try:

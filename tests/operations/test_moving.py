@@ -112,7 +112,7 @@ def house(tmp_path: Path, new_database: NewDatabase, own_ledger: str) -> Small:
         house.tell(database, "first")
     house.fact("first")
     house.signer.checkpoint()
-    (house.settings.keys / "subject-master-1.key").write_bytes(b"sealed with me")
+    (Path(house.settings.keys) / "subject-master-1.key").write_bytes(b"sealed with me")
     return house
 
 
@@ -179,9 +179,9 @@ def test_what_happens_meanwhile_is_not_half_in_it(house: Small, elsewhere: Small
     first = elsewhere.lake.read_night("returns", "cases", NIGHTS[0])
     assert first is not None and first["price"].to_pylist() == [0, 2]
     # the checkpoint over what the backup lacks would call its chain cut
-    elsewhere.settings.keys.mkdir()
-    for key in house.settings.keys.iterdir():
-        (elsewhere.settings.keys / key.name).write_bytes(key.read_bytes())
+    Path(elsewhere.settings.keys).mkdir()
+    for key in Path(house.settings.keys).iterdir():
+        (Path(elsewhere.settings.keys) / key.name).write_bytes(key.read_bytes())
     assert len(elsewhere.signer.read()) == 1 and len(house.signer.read()) == 2
     assert AuditTrail(elsewhere.databases.ledger_url).verify(elsewhere.signer.read()).verdict.intact
     assert done.lacking_keys == ("audit_ed25519.pem", "subject-master-1.key")
@@ -384,18 +384,18 @@ def test_no_key_is_replaced_by_another(house: Small, elsewhere: Small, target: P
     (others / "subject-master-1.key").write_bytes(b"another house's")
     with pytest.raises(RestoreRefused, match="is not the key of this backup"):
         elsewhere.restored(target, others)
-    elsewhere.settings.keys.mkdir()
-    (elsewhere.settings.keys / "subject-master-1.key").write_bytes(b"another house's")
+    Path(elsewhere.settings.keys).mkdir()
+    (Path(elsewhere.settings.keys) / "subject-master-1.key").write_bytes(b"another house's")
     with pytest.raises(BackupRefused, match="another key"):
         elsewhere.restored(target, vault, overwrite=True)
-    assert (elsewhere.settings.keys / "subject-master-1.key").read_bytes() == b"another house's"
+    assert (Path(elsewhere.settings.keys) / "subject-master-1.key").read_bytes() == b"another house's"
 
 
 def test_a_key_that_is_destroyed_meanwhile_is_in_it(house: Small, target: Path, tmp_path: Path) -> None:
     def rotates(part: str) -> None:
         if part == "database dagster":
-            (house.settings.keys / "subject-master-1.key").unlink()
-            (house.settings.keys / "subject-master-2.key").write_bytes(b"the next")
+            (Path(house.settings.keys) / "subject-master-1.key").unlink()
+            (Path(house.settings.keys) / "subject-master-2.key").write_bytes(b"the next")
 
     house.backed_up(target, tmp_path / "vault", rotates)
     assert {path.name for path in (tmp_path / "vault").iterdir()} >= {"subject-master-1.key", "subject-master-2.key"}

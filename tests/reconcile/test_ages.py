@@ -147,7 +147,7 @@ def test_a_dagster_of_after_and_of_before(stores: Stores) -> None:
 
 
 def test_keys_that_are_missing(stores: Stores) -> None:
-    assert stores.where.keys is not None
+    assert isinstance(stores.where.keys, Path)
     for path in stores.where.keys.iterdir():
         path.unlink()
     assert broken(stores.keys()) == {

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ from pipeline_project.operations.moving import manifest as manifests
 from pipeline_project.operations.moving.lake_copy import copy_table, versions
 from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, Manifest
 from pipeline_project.settings import Settings
-from resources.files.small_files import write_whole
 from resources.files.trees import FileStamp, FileTree, LocalTree, copy, tree_of
+from resources.keys.key_files import keys_at
 from resources.ledger.audit.checkpoint_file import FILE as CHECKPOINT_FILE
 from resources.ledger.audit.checkpoint_file import lines_until
 from resources.postgres import dumps
@@ -127,27 +128,25 @@ def _moments(
     return facts, tables, files
 
 
-def key_files(folder: Path) -> dict[str, bytes]:
-    """The keys in a folder, by the names of their files."""
-    paths = sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
-    return {path.name: path.read_bytes() for path in paths}
+def key_files(place: Path | str) -> dict[str, bytes]:
+    """The keys at a place, by the names of their files."""
+    files = keys_at(place)
+    return {name: files.read(name) for name in files.names("*") if not name.startswith(".")}
 
 
-def write_keys(folder: Path, keys: Mapping[str, bytes]) -> None:
-    """Puts keys into a folder that only its owner may open.
+def write_keys(place: Path | str, keys: Mapping[str, bytes]) -> None:
+    """Puts keys into a folder that only its owner may open, or behind a URL, wrapped.
 
     Raises:
         BackupRefused: another key lies there under the same name.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = keys_at(place)
     for name, content in keys.items():
-        path = folder / name
-        if path.exists() and path.read_bytes() != content:
+        if files.made_once(name, partial(bytes, content)) != content:
             raise BackupRefused(
-                f"{path} is another key than the one that belongs here; a key that is lost cannot be made again, so "
-                "nothing was replaced: name an empty folder, or move that file away"
+                f"{files.where(name)} is another key than the one that belongs here; a key that is lost cannot be made "
+                "again, so nothing was replaced: name an empty folder, or move that file away"
             )
-        write_whole(path, content, 0o600)
 
 
 def fingerprint(key: bytes) -> str:

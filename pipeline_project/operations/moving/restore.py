@@ -133,9 +133,9 @@ def put_back(source_url: str, place: Place, keys: Path | None, overwrite: bool, 
     return Restored(manifest, counts[0], counts[1], tuple(restored), lacking, unsent)
 
 
-def lacking_keys(folder: Path, wanted: Mapping[str, str]) -> tuple[str, ...]:
+def lacking_keys(place: Path | str, wanted: Mapping[str, str]) -> tuple[str, ...]:
     """The names of keys that are not there, or are others than those of the backup."""
-    there = {name: fingerprint(content) for name, content in key_files(folder).items()}
+    there = {name: fingerprint(content) for name, content in key_files(place).items()}
     return tuple(name for name, prints in sorted(wanted.items()) if there.get(name) != prints)
 
 

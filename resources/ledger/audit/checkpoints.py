@@ -17,6 +17,7 @@ from pipeline_project.domain.core.locations import below
 from pipeline_project.ports.files import Files
 from resources.files import files_at
 from resources.keys import checkpoint_key as keys
+from resources.keys.key_files import keys_at
 from resources.ledger.audit import breaks, checkpoint_file
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import KIND, NewLine
@@ -39,7 +40,7 @@ class Checkpoints:
 
     url: str = field(repr=False)
     place: str
-    keys: Path
+    keys: Path | str
 
     def checkpoint(self, anew: bool = False) -> Checkpoint | None:
         """Signs the chain as it stands; None when nothing was added since the last time.
@@ -121,7 +122,7 @@ class Checkpoints:
         """
         if public is not None:
             key = keys.public_key(public)
-        elif (self.keys / keys.PRIVATE).exists():
+        elif keys_at(self.keys).has(keys.PRIVATE):
             key = keys.signing_key(self.keys).public_key()
         else:
             try:

@@ -87,7 +87,7 @@ def test_what_a_version_says_of_itself_is_signed(registry: MlflowRegistry) -> No
         with pytest.raises(ModelUnavailable, match="not signed by this house"):
             registry.load(model)
         client(registry).set_model_version_tag("signed", "1", tag, before)
-    stranger = replace(registry, keys=registry.keys.parent / "other keys")
+    stranger = replace(registry, keys=Path(registry.keys).parent / "other keys")
     with pytest.raises(ModelUnavailable, match="not signed by this house"):
         stranger.load(model)
 

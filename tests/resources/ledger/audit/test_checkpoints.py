@@ -80,20 +80,20 @@ def test_nothing_new_is_not_signed_again(signer: Checkpoints) -> None:
 def test_the_key_is_made_once_and_is_its_owners_alone(signer: Checkpoints) -> None:
     add(signer)
     signer.checkpoint()
-    private = signer.keys / keys.PRIVATE
+    private = Path(signer.keys) / keys.PRIVATE
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     before = private.read_bytes()
     add(signer)
     signer.checkpoint()
     assert private.read_bytes() == before
-    assert [each.name for each in signer.keys.iterdir()] == [keys.PRIVATE]
+    assert [each.name for each in Path(signer.keys).iterdir()] == [keys.PRIVATE]
     assert b"PRIVATE" not in b"".join(path.read_bytes() for path in Path(signer.place).iterdir())
 
 
 def test_who_has_only_the_public_key_can_check(signer: Checkpoints, tmp_path: Path) -> None:
     add(signer)
     signer.checkpoint()
-    (signer.keys / keys.PRIVATE).rename(tmp_path / "away.pem")
+    (Path(signer.keys) / keys.PRIVATE).rename(tmp_path / "away.pem")
     assert found(signer) == []
     assert found(signer, Path(signer.place) / keys.PUBLIC) == []
     with pytest.raises(AuditBroken, match="no public key"):
@@ -219,8 +219,8 @@ def test_lost_checkpoints_are_missed_and_a_new_beginning_is_asked_for(signer: Ch
 
 def test_a_key_that_is_none_is_said_to_be_none(signer: Checkpoints) -> None:
     add(signer)
-    signer.keys.mkdir()
-    (signer.keys / keys.PRIVATE).write_text("nothing")
+    Path(signer.keys).mkdir()
+    (Path(signer.keys) / keys.PRIVATE).write_text("nothing")
     with pytest.raises(AuditBroken, match="no Ed25519 key"):
         signer.checkpoint()
 
@@ -242,7 +242,7 @@ def test_checkpoints_lie_behind_a_url(signer_behind: Checkpoints, tmp_path: Path
     assert b"PUBLIC KEY" in files.read(keys.PUBLIC)
     # who has no private key checks with the public one beside them
     stranger = replace(signer, keys=tmp_path / "nobody's")
-    assert stranger.read() == [first, second] and not stranger.keys.exists()
+    assert stranger.read() == [first, second] and not Path(stranger.keys).exists()
     files.write(FILE, files.read(FILE).splitlines()[0] + b"\n")
     with pytest.raises(AuditBroken, match=r"s3://.*checkpoints\.jsonl ends at"):
         signer.checkpoint()
