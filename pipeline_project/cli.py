@@ -43,6 +43,8 @@ COMMANDS: Mapping[str, str] = {
     "outcomes": "How late the truth comes, and which nights are mature.",
     "forget": "Forgets one subject, for good.",
     "retention": "Erases personal data whose time is over.",
+    "backup": "Writes the house as one point, while it goes on.",
+    "restore": "Puts a backup into another place, and checks it.",
     "reconcile": "Counts everything again and says what does not add up.",
     "replay": "Past nights decided by a candidate, beside what decided them.",
     "people": "Accounts and roles at the review desk.",

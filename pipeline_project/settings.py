@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pipeline_project.domain.core.devices import CHOICES, CPU, is_device
 from pipeline_project.domain.core.errors import SettingInvalid
+from pipeline_project.domain.core.locations import SCHEMES, below, is_url
+from pipeline_project.domain.core.store_terms import StoreTerms
 
 #: The checkout: where workspace.yaml and dagster.yaml lie.
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,45 +23,60 @@ class Settings:
 
     Attributes:
         home: the only folder the project writes to, absolute (`PIPELINE_HOME`).
+        files_url: a folder or an object store's URL, below which lies what several hosts share and no other setting
+            names: lake, models, reports, repairs, checkpoints (`PIPELINE_FILES_URL`); the home unless set.
         postgres_url: the user's own server, or None for the embedded one (`PIPELINE_POSTGRES_URL`).
         lake_url: a local path or an object store's URL (`PIPELINE_LAKE_URL`).
+        models: the folder or URL with the files of model versions (`PIPELINE_MODELS`).
+        reports: the folder or URL with the pages of nights and replays (`PIPELINE_REPORTS`).
+        repairs: the folder or URL with rows given back (`PIPELINE_REPAIRS`).
         workflow_folders: more folders with workflow specs (`PIPELINE_WORKFLOWS`, separated as in PATH).
         device: where encoders and models compute: "auto", "cpu", "cuda" or "cuda:1" (`PIPELINE_DEVICE`).
         sample_folder: where the sample cases lie (`PIPELINE_SAMPLE`).
         real_data: the folder with the public tables, or None (`PIPELINE_REAL_DATA`).
         reports_url: where people reach the night reports, without a slash at the end (`PIPELINE_REPORTS_URL`).
         desk_url: where people reach the review desk, without a slash at the end (`PIPELINE_DESK_URL`).
-        keys: the folder with the keys that seal, sign and name (`PIPELINE_KEYS`); back it up apart from the rest.
-        checkpoints: the folder for the audit chain's signed checkpoints (`PIPELINE_CHECKPOINTS`), best on another disk.
+        keys: the folder with the keys that seal, sign and name, or the URL where they lie wrapped by the secret in
+            `PIPELINE_KEYS_SECRET` (`PIPELINE_KEYS`); back them up apart from the rest.
+        checkpoints: the folder or URL for the chain's signed checkpoints (`PIPELINE_CHECKPOINTS`), best elsewhere.
         dagster_yaml: the file that configures Dagster's instance of this home (`PIPELINE_DAGSTER_YAML`).
         hosts: more names under which Dagster, MLflow and the reports may be opened (`PIPELINE_HOSTS`).
         spec_variables: more variables that a spec may name (`PIPELINE_SPEC_VARIABLES`).
+        keep: how long the stores keep what nothing names any more (`PIPELINE_KEEP`).
         require_sign_in: whether those pages ask for the desk's sign-in (`PIPELINE_REQUIRE_SIGN_IN`); None leaves it to
             where they are reached: not on this machine alone.
     """
 
     home: Path
     postgres_url: str | None = field(default=None, repr=False)
+    files_url: str = ""
     lake_url: str = ""
+    models: str = ""
+    reports: str = ""
+    repairs: str = ""
     workflow_folders: tuple[Path, ...] = ()
     device: str = CPU
     sample_folder: Path = Path()
     real_data: Path | None = None
     reports_url: str = "http://127.0.0.1:3002"
     desk_url: str = "http://127.0.0.1:3004"
-    keys: Path = Path()
-    checkpoints: Path = Path()
+    keys: Path | str = Path()
+    checkpoints: str = ""
     dagster_yaml: Path = ROOT / "dagster.yaml"
     hosts: tuple[str, ...] = ()
     spec_variables: tuple[str, ...] = ()
     require_sign_in: bool | None = None
+    keep: StoreTerms = field(default_factory=StoreTerms)
 
     def __post_init__(self) -> None:
         if not is_device(self.device):
             raise SettingInvalid(f"PIPELINE_DEVICE is {self.device!r}; set it to {CHOICES}")
-        if not self.lake_url:
-            object.__setattr__(self, "lake_url", str(self.home / "lake"))
-        for name in ("sample_folder", "keys", "checkpoints"):
+        if not self.files_url:
+            object.__setattr__(self, "files_url", str(self.home))
+        for name in ("lake_url", "models", "reports", "repairs", "checkpoints"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, below(self.files_url, name.removesuffix("_url")))
+        for name in ("sample_folder", "keys"):
             if getattr(self, name) == Path():
                 object.__setattr__(self, name, self.home / name.removesuffix("_folder"))
 
@@ -80,17 +97,28 @@ class Settings:
         def folder(name: str) -> Path:
             return _absolute(environ[name]) if environ.get(name) else Path()
 
+        files_url = _place(environ, "PIPELINE_FILES_URL")
+        if is_url(files_url) and not environ.get("PIPELINE_KEYS"):
+            raise SettingInvalid(
+                "PIPELINE_FILES_URL is shared by hosts and PIPELINE_KEYS is not set, so each would seal and sign with "
+                "keys of its own; set PIPELINE_KEYS to where every host has the same ones"
+            )
+        keys = _place(environ, "PIPELINE_KEYS")
         return cls(
             home=_absolute(environ.get("PIPELINE_HOME") or ".pipeline"),
             postgres_url=environ.get("PIPELINE_POSTGRES_URL") or None,
+            files_url=files_url,
             lake_url=_lake(environ.get("PIPELINE_LAKE_URL") or ""),
+            models=_place(environ, "PIPELINE_MODELS"),
+            reports=_place(environ, "PIPELINE_REPORTS"),
+            repairs=_place(environ, "PIPELINE_REPAIRS"),
             workflow_folders=tuple(
                 _absolute(folder) for folder in environ.get("PIPELINE_WORKFLOWS", "").split(os.pathsep) if folder
             ),
             device=environ.get("PIPELINE_DEVICE") or CPU,
             sample_folder=folder("PIPELINE_SAMPLE"),
-            keys=folder("PIPELINE_KEYS"),
-            checkpoints=folder("PIPELINE_CHECKPOINTS"),
+            keys=keys if is_url(keys) else Path(keys),
+            checkpoints=_place(environ, "PIPELINE_CHECKPOINTS"),
             dagster_yaml=_absolute(environ.get("PIPELINE_DAGSTER_YAML") or str(cls.dagster_yaml)),
             real_data=_absolute(real_data) if real_data else None,
             reports_url=(environ.get("PIPELINE_REPORTS_URL") or cls.reports_url).rstrip("/"),
@@ -98,6 +126,7 @@ class Settings:
             hosts=_names(environ, "PIPELINE_HOSTS"),
             spec_variables=_names(environ, "PIPELINE_SPEC_VARIABLES"),
             require_sign_in=_yes_or_no(environ, "PIPELINE_REQUIRE_SIGN_IN"),
+            keep=StoreTerms.of(_names(environ, "PIPELINE_KEEP"), "PIPELINE_KEEP"),
         )
 
     def to_environ(self) -> dict[str, str]:
@@ -105,7 +134,11 @@ class Settings:
         values = {
             "PIPELINE_HOME": str(self.home),
             "PIPELINE_POSTGRES_URL": self.postgres_url,
+            "PIPELINE_FILES_URL": self.files_url,
             "PIPELINE_LAKE_URL": self.lake_url,
+            "PIPELINE_MODELS": self.models,
+            "PIPELINE_REPORTS": self.reports,
+            "PIPELINE_REPAIRS": self.repairs,
             "PIPELINE_WORKFLOWS": os.pathsep.join(str(folder) for folder in self.workflow_folders),
             "PIPELINE_DEVICE": self.device,
             "PIPELINE_SAMPLE": str(self.sample_folder),
@@ -113,11 +146,12 @@ class Settings:
             "PIPELINE_REPORTS_URL": self.reports_url,
             "PIPELINE_DESK_URL": self.desk_url,
             "PIPELINE_KEYS": str(self.keys),
-            "PIPELINE_CHECKPOINTS": str(self.checkpoints),
+            "PIPELINE_CHECKPOINTS": self.checkpoints,
             "PIPELINE_DAGSTER_YAML": str(self.dagster_yaml),
             "PIPELINE_HOSTS": ",".join(self.hosts),
             "PIPELINE_SPEC_VARIABLES": ",".join(self.spec_variables),
             "PIPELINE_REQUIRE_SIGN_IN": None if self.require_sign_in is None else str(int(self.require_sign_in)),
+            "PIPELINE_KEEP": str(self.keep),
         }
         return {name: value for name, value in values.items() if value}
 
@@ -128,6 +162,18 @@ def _absolute(path: str) -> Path:
 
 def _lake(url: str) -> str:
     return url if not url or "://" in url else str(_absolute(url))
+
+
+def _place(environ: Mapping[str, str], variable: str) -> str:
+    """A folder, absolute, or an object store's URL without a slash at the end; nothing where it is unset."""
+    text = environ.get(variable) or ""
+    if is_url(text):
+        return text.rstrip("/")
+    if "://" in text:
+        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        # never the value: whatever stands there may have been meant for another variable
+        raise SettingInvalid(f"{variable} is no folder and no URL that files can lie behind; write one of {schemes}")
+    return str(_absolute(text)) if text else ""
 
 
 def _names(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from resources.ledger.schema import metadata
 from resources.postgres.databases import engine_of, with_driver
 from resources.postgres.embedded import EmbeddedServer
 from tests.places import DEPLOY_TOOLS, memory
+from tests.s3_server import S3Process, S3Server
 
 #: What marked tests need; where it is missing they are deselected, and the report's first lines say so.
 NEEDS = {
@@ -114,6 +115,42 @@ def _databases(server: str, template: str = "template0") -> Iterator[Callable[[]
     with engine.connect() as connection:
         for name in made:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """One object store for the tests of a process; the variables that name it are set by `s3`."""
+    server = S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """The object store, found by the clouds' usual variables, with no fault and nothing asked yet."""
+    for name, value in s3_server.environ.items():
+        monkeypatch.setenv(name, value)
+    s3_server.asked.clear()
+    yield s3_server
+    s3_server.fault = None
+
+
+@pytest.fixture(scope="session")
+def s3_process_server() -> Iterator[S3Process]:
+    """One object store in a process of its own."""
+    server = S3Process.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_process(s3_process_server: S3Process, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Process]:
+    """The object store of another process, found by the clouds' usual variables."""
+    for name, value in s3_process_server.environ.items():
+        monkeypatch.setenv(name, value)
+    s3_process_server.refuse()
+    yield s3_process_server
+    s3_process_server.refuse()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -618,11 +617,11 @@ class Replays:
 
     def keep(
         self, result: ReplayResult, candidate: str, spec_hash: str, started_by: str, page: Callable[[int], str]
-    ) -> tuple[int, Path]:
+    ) -> tuple[int, str]:
         number = len(self.kept) + 1
         row = {"result": result, "candidate": candidate, "started_by": started_by, "page": page(number)}
         self.kept.append(row)
-        return number, Path(f"/pages/{number}.html")
+        return number, f"/pages/{number}.html"
 
     def address_of(self, workflow: str, number: int) -> str:
         return f"http://pages/replays/{workflow}/{number}.html"

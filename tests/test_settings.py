@@ -63,3 +63,34 @@ def test_the_password_is_not_shown() -> None:
 def test_an_unknown_device_is_refused_with_the_choices() -> None:
     with pytest.raises(SettingInvalid, match=r"PIPELINE_DEVICE is 'tpu'.*auto, cpu, cuda or cuda:1"):
         Settings.from_environ({"PIPELINE_DEVICE": "tpu"})
+
+
+def test_what_hosts_share_lies_below_one_url_unless_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    at_home = Settings.from_environ({"PIPELINE_HOME": "house"})
+    names = ("lake_url", "models", "reports", "repairs", "checkpoints")
+    folders = ("lake", "models", "reports", "repairs", "checkpoints")
+    assert [getattr(at_home, name) for name in names] == [str(tmp_path / "house" / folder) for folder in folders]
+
+    shared = {"PIPELINE_FILES_URL": "s3://bucket/house/", "PIPELINE_KEYS": "keys", "PIPELINE_CHECKPOINTS": "worm"}
+    behind = Settings.from_environ({**shared, "PIPELINE_MODELS": "gs://other/models"})
+    assert (behind.lake_url, behind.models) == ("s3://bucket/house/lake", "gs://other/models")
+    assert (behind.reports, behind.repairs) == ("s3://bucket/house/reports", "s3://bucket/house/repairs")
+    assert (behind.checkpoints, behind.keys) == (str(tmp_path / "worm"), tmp_path / "keys")
+    assert behind.home == tmp_path / ".pipeline"
+    monkeypatch.chdir("/")
+    assert Settings.from_environ(behind.to_environ()) == behind
+
+
+def test_keys_of_hosts_that_share_files_are_named() -> None:
+    with pytest.raises(SettingInvalid, match="PIPELINE_KEYS is not set, so each would seal and sign with keys of its"):
+        Settings.from_environ({"PIPELINE_FILES_URL": "s3://bucket"})
+
+
+@pytest.mark.parametrize("name", ["FILES_URL", "MODELS", "REPORTS", "REPAIRS", "CHECKPOINTS"])
+def test_a_place_behind_another_kind_of_url_is_refused_and_not_repeated(name: str) -> None:
+    with pytest.raises(SettingInvalid, match=f"PIPELINE_{name} is no folder .*s3://") as told:
+        Settings.from_environ({f"PIPELINE_{name}": "https://user:hunter2@host/x"})
+    assert "hunter2" not in str(told.value)

@@ -50,7 +50,7 @@ class Counted:
 
 def write_chain(url: str, folder: Path, keys: Path, batches: int = 24, rows: int = 12, seed: int = 7) -> Checkpoints:
     """A ledger with decisions and their chain: three checkpoints on the way, a fifth of the batches after the last."""
-    random, signer = Random(seed), Checkpoints(url, folder, keys)
+    random, signer = Random(seed), Checkpoints(url, str(folder), keys)
     PostgresLedger(url).record_workflow(WORKFLOW, SPEC, {"name": WORKFLOW})
     signed = {batches // 4, batches // 2, batches * 4 // 5}
     for number in range(1, batches + 1):
@@ -113,13 +113,13 @@ def tampered(url: str, signer: Checkpoints, what: Tampering, seed: int, checkpoi
 def _tampered_file(url: str, signer: Checkpoints, what: Tampering, random: Random) -> Checked:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    lines = (signer.folder / FILE).read_bytes().splitlines()
+    lines = (Path(signer.place) / FILE).read_bytes().splitlines()
     with tempfile.TemporaryDirectory() as name, engine_of(url).connect() as connection:
         own = what is Tampering.BREAK_FORGED
         key = signing_key(signer.keys) if own else Ed25519PrivateKey.generate()
         left = IN_FILE[what](lines, random, key)
         (Path(name) / FILE).write_bytes(b"".join(line + b"\n" for line in left))
-        return check(connection, Checkpoints(url, Path(name), signer.keys).read())
+        return check(connection, Checkpoints(url, name, signer.keys).read())
 
 
 def run(

@@ -117,7 +117,7 @@ def _other(disk: Path, kept: dict[str, pa.Table], failed: str | None) -> tuple[C
 
 def _reports(disk: Path, draw: Random) -> tuple[Came, str]:
     terms, kept = _terms(), dict[str, str]()
-    folder = ReportFolder(disk / "reports", "http://host")
+    folder = ReportFolder(str(disk / "reports"), "http://host")
     pages = {
         f"2025-03-{day:02}": "<p>" + draw.randbytes(draw.randrange(2_000, 9_000)).hex() + "</p>" for day in range(1, 29)
     }

@@ -57,7 +57,7 @@ def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
         source = sources.cases(spec)
         ended = last_ended(spec)
         turn = _turn(context, spec)
-        source_nights = {*source.nights_landed(), *(turn if spec.source.kind == "sql" else ())}
+        source_nights = {*source.nights_landed(), *(() if spec.source.tells_nights else turn)}
         landed = [night for night in sorted(source_nights) if spec.has_night(night) and night <= ended]
         photos = late_photos(context.instance, spec, sources, turn)
         states = night_states(context.instance, spec, source, sorted({*landed, *photos}), photos)
@@ -96,7 +96,9 @@ def _late(spec: WorkflowSpec) -> dg.SensorDefinition:
     ) -> dg.SensorResult:
         source = sources.cases(spec)
         turn = _turn(context, spec)
-        asked = turn if spec.source.kind == "sql" else taken_nights(context.instance, spec)
+        # in one look for all nights: the fingerprints asked for next are of this moment
+        source.nights_landed()
+        asked = taken_nights(context.instance, spec) if spec.source.tells_nights else turn
         photos = late_photos(context.instance, spec, sources, turn)
         stale = sorted({*stale_nights(context.instance, spec, source, asked), *photos})
         new = [night for night in stale if raise_stale_alert(spec, ledger, night)]
@@ -128,7 +130,7 @@ def _stale_check(spec: WorkflowSpec, night: str) -> dg.AssetCheckEvaluation:
 def _turn(context: dg.SensorEvaluationContext, spec: WorkflowSpec) -> list[str]:
     """Nights to look at again where each costs something: a database does not say for which nights it has something
     new, and of photos each is looked at. The latest are looked at every time, the others in turns."""
-    if spec.source.kind != "sql" and not spec.reads_files:
+    if spec.source.tells_nights and not spec.reads_files:
         return []
     turn = int(context.cursor or 0)
     context.update_cursor(str(turn + 1))

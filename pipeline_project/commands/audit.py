@@ -213,11 +213,11 @@ def run_checkpoint(anew: bool, as_json: bool) -> int:
     signer = prepare().stores.checkpoints
     signed = signer.checkpoint(anew)
     if as_json:
-        emit({"signed": None if signed is None else _checkpoint(signed), "folder": str(signer.folder)})
+        emit({"signed": None if signed is None else _checkpoint(signed), "folder": signer.place})
     elif signed is None:
         say("Nothing was added since the last checkpoint.")
     else:
-        say(f"Signed the chain up to batch {signed.number} in {signer.folder}.")
+        say(f"Signed the chain up to batch {signed.number} in {signer.place}.")
     return Exit.DONE
 
 

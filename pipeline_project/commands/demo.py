@@ -17,6 +17,7 @@ from pipeline_project.commands.shared.options import (
     count,
     example,
 )
+from pipeline_project.domain.core.locations import below
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.serving.ports import Ports
 
@@ -50,9 +51,9 @@ def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
         command = f"pipeline demo --nights {nights} --per-night {per_night} --seed {seed}"
         complain(f"Stopped. Nights that are done stay done; go on with: {command}")
         return Exit.INTERRUPTED
-    index = settings().home / "reports" / "index.html"
+    index = below(settings().reports, "index.html")
     if as_json:
-        emit({"nights": as_rows(runs), "page": str(index)})
+        emit({"nights": as_rows(runs), "page": index})
     else:
         report_runs(SAMPLED, runs)
         say(f"The page of these nights: {index}")

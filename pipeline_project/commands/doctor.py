@@ -19,6 +19,7 @@ from pipeline_project.commands.shared.options import (
     example,
 )
 from pipeline_project.domain.core.errors import PipelineError
+from pipeline_project.domain.core.locations import is_url
 from pipeline_project.settings import ROOT
 
 FREE_GIGABYTES = 2.0
@@ -120,6 +121,23 @@ def _lake() -> str:
     return chosen.lake_url
 
 
+def _files() -> str:
+    """Whether what lies behind URLs can be written to, and by several hosts at once."""
+    from resources.files import files_at
+    from resources.files.probing import keeps_conditions
+
+    chosen = settings()
+    places = (chosen.lake_url, chosen.models, chosen.reports, chosen.repairs, chosen.checkpoints)
+    behind = sorted({place for place in places if is_url(place)})
+    for place in behind:
+        if not keeps_conditions(files_at(place)):
+            raise _NotWell(
+                f"{place} takes a file twice that may be created once, so two hosts would overwrite each other's "
+                "commits; use a store that honours If-None-Match and If-Match"
+            )
+    return f"{', '.join(behind)}: written, read, conditions kept" if behind else "all on this machine"
+
+
 def _mlflow() -> str:
     import os
 
@@ -155,18 +173,19 @@ def _deep() -> list[Inspection]:
     from pipeline_project.container.night import open_registry
     from pipeline_project.container.privacy import open_sealed_lake
     from pipeline_project.operations.deep_check import look_deep
+    from resources.files import files_at
 
     context = prepare()
     os.environ.update(context.environ)
     chosen, specs = context.settings, workflows().specs
     models = [model for name in sorted(specs) for model in context.ledger.models(name)]
     try:
-        looked = look_deep(open_sealed_lake(chosen).store, open_registry(chosen), models, chosen.home / "reports")
+        looked = look_deep(open_sealed_lake(chosen).store, open_registry(chosen), models, files_at(chosen.reports))
     except PipelineError as error:
         return [Inspection("all that is kept", False, str(error))]
     summary = (
-        f"{looked.files} files of the lake ({looked.undigested} without a digest), {looked.models} model versions and "
-        f"{looked.pages} pages read, {len(looked.damaged)} damaged"
+        f"{looked.files} files of the lake ({looked.undigested} without a digest), {looked.models} model versions "
+        f"({looked.let_go} let go) and {looked.pages} pages read, {len(looked.damaged)} damaged"
     )
     damaged = [Inspection(damage.what, False, f"{damage.why}; {damage.cure}") for damage in looked.damaged]
     return [Inspection("all that is kept", not damaged, summary), *damaged]
@@ -179,6 +198,7 @@ LOOKS: dict[str, Callable[[], str]] = {
     "disk": _space,
     "database": _database,
     "lake": _lake,
+    "files": _files,
     "MLflow": _mlflow,
     "text encoder": _encoder,
     "workflows": _workflows,

@@ -188,7 +188,7 @@ def _repair(spec: WorkflowSpec, night: date | None, file: Path, as_json: bool) -
         return Exit.WRONG_CALL
     following = f"pipeline nights {shlex.quote(spec.name)} --night {night}"
     if as_json:
-        emit({"kept": repair.name, "next": following})
+        emit({"kept": repair, "next": following})
     else:
-        say(f"Kept as {repair.name}; its rows enter the night with: {following}")
+        say(f"Kept as {repair}; its rows enter the night with: {following}")
     return Exit.DONE

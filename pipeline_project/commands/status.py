@@ -173,8 +173,8 @@ def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[OpenAlert]
         landed = source.nights_landed()
         with dagster_instance(context) as instance:
             ingested = taken_nights(instance, spec)
-            # each night of a query costs one
-            asked = ingested[-QUERIES:] if spec.source.kind == "sql" else ingested
+            # each night of a query that does not tell its nights costs one
+            asked = ingested if spec.source.tells_nights else ingested[-QUERIES:]
             photos = late_photos(instance, spec, OpenedSources(context.settings), looked_at(ingested, alerts))
             stale = sorted({*stale_nights(instance, spec, source, asked), *photos})
             looked_back = looked_back_too_early(taken_at(instance, spec, ingested))

@@ -93,7 +93,7 @@ def _serve(context: AppContext, ports: Ports, stopping: StopSignal, as_json: boo
     }
     supervisor = Supervisor(environ, logs, complain, stopping)
     try:
-        supervisor.start(services(home, ports, probe))
+        supervisor.start(services(context.settings.reports, context.settings.models, ports, probe))
         if not supervisor.all_ready():
             return Exit.DONE if stopping.received else Exit.NIGHT_FAILED
         if as_json:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_project.domain.core.errors import SettingInvalid
-from resources.files.small_files import made_once, set_aside
+from resources.keys.key_files import keys_at
 
 if TYPE_CHECKING:
     from pipeline_project.container.owner import OwnerStores
@@ -122,16 +122,16 @@ def _photos(specs: Mapping[str, WorkflowSpec], settings: Settings, workflow: str
     return photo_source(spec, settings) if spec and spec.reads_files else None
 
 
-def desk_secret(keys: Path) -> str:
+def desk_secret(keys: Path | str) -> str:
     """What signs the sign-in's short-lived cookie; made once, so that a restart breaks no sign-in."""
 
     def new_secret() -> bytes:
         return secrets.token_urlsafe(_SECRET_BYTES).encode()
 
-    file = keys / "desk.secret"
-    secret = made_once(file, new_secret).decode("ascii", errors="replace").strip()
+    key_files, name = keys_at(keys), "desk.secret"
+    secret = key_files.made_once(name, new_secret).decode("ascii", errors="replace").strip()
     if len(secret) < _SECRET_BYTES:
         # empty or half, from a start that was killed or a disk that was full: anybody could guess what it signs
-        set_aside(file)
-        secret = made_once(file, new_secret).decode("ascii")
+        key_files.set_aside(name)
+        secret = key_files.made_once(name, new_secret).decode("ascii")
     return secret

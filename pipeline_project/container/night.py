@@ -219,7 +219,7 @@ def open_replays(settings: Settings) -> PostgresReplays:
     """What replays found, with a page each."""
     from resources.ledger.replays.store import PostgresReplays
 
-    return PostgresReplays(ledger_url(settings), settings.home / "reports", settings.reports_url, settings.desk_url)
+    return PostgresReplays(ledger_url(settings), settings.reports, settings.reports_url, settings.desk_url)
 
 
 def open_quality(settings: Settings) -> PostgresQuality:
@@ -240,14 +240,14 @@ def open_registry(settings: Settings) -> MlflowRegistry:
     """The model registry of these settings."""
     from resources.registry.registry import MlflowRegistry
 
-    return MlflowRegistry(databases_of(settings).mlflow_url, settings.home / "models", settings.keys)
+    return MlflowRegistry(databases_of(settings).mlflow_url, settings.models, settings.keys)
 
 
 def open_reports(settings: Settings) -> ReportFolder:
     """Where the pages of the nights go."""
     from resources.reports.pages import ReportFolder
 
-    return ReportFolder(settings.home / "reports", settings.reports_url)
+    return ReportFolder(settings.reports, settings.reports_url)
 
 
 @lru_cache(maxsize=4)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pipeline_project.operations.retention import Retaining
+    from pipeline_project.operations.upkeep import StoreUpkeep
     from pipeline_project.settings import Settings
     from pipeline_project.spec import WorkflowSpec
     from resources.lake.sealed import SealedLake
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from resources.ledger.replays.store import PostgresReplays
     from resources.ledger.rollout.recalls import Recalls
     from resources.ledger.rollout.rollback import Turning
+    from resources.ledger.turns import Turns
     from resources.postgres.databases import Databases
     from resources.registry.registry import MlflowRegistry
 
@@ -169,15 +173,28 @@ class OwnerStores:
         engine = pooled_engine(self.databases.ledger_url)
         return Retaining(lake, engine, spec.name, PersonalFields.of(spec.case_schema))
 
+    def upkeep(self, lake: SealedLake, now: datetime) -> StoreUpkeep:
+        """What takes away what the stores keep and nothing names any more."""
+        from pipeline_project.operations.upkeep import StoreUpkeep
+
+        home, keep = self.settings.home / "dagster", self.settings.keep
+        return StoreUpkeep(self.databases, lake, self.registry, home, keep, now)
+
+    @property
+    def turns(self) -> Turns:
+        from resources.ledger.turns import Turns
+
+        return Turns(self.databases.ledger_url)
+
     @property
     def registry(self) -> MlflowRegistry:
         from resources.registry.registry import MlflowRegistry
 
-        return MlflowRegistry(self.databases.mlflow_url, self.settings.home / "models", self.settings.keys)
+        return MlflowRegistry(self.databases.mlflow_url, self.settings.models, self.settings.keys)
 
     @property
     def replays(self) -> PostgresReplays:
         from resources.ledger.replays.store import PostgresReplays
 
-        pages = self.settings.home / "reports"
-        return PostgresReplays(self.databases.ledger_url, pages, self.settings.reports_url, self.settings.desk_url)
+        chosen = self.settings
+        return PostgresReplays(self.databases.ledger_url, chosen.reports, chosen.reports_url, chosen.desk_url)

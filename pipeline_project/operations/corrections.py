@@ -16,7 +16,7 @@ from pipeline_project.spec.workflow import WorkflowSpec
 from resources.contracts.arrivals import cases_contract
 from resources.lake.sealed import SealedLake
 from resources.sources import unhashed_columns
-from resources.sources.repairs import read_correction, read_repairs
+from resources.sources.repairs import Repairs, read_correction
 
 
 def corrected_rows(
@@ -33,7 +33,7 @@ def corrected_rows(
     unhashed = unhashed_columns(spec)
     try:
         arrived = (
-            ArrivedRows.joined(read_repairs(settings, spec, night, unhashed))
+            ArrivedRows.joined(Repairs(settings, spec, unhashed).read(night))
             if file is None
             else read_correction(spec, file, night, unhashed)
         )

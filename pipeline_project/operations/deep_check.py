@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_project.domain.core.errors import LakeUnavailable, ModelUnavailable
-from resources.lake.delta import DeltaStore, checked, digest_of, reachable, verified
+from pipeline_project.domain.core.errors import LakeUnavailable, ModelLetGo, ModelUnavailable, PipelineError
+from resources.lake.delta import DeltaStore, checked, digest_of, verified
+from resources.lake.tables import tables_of
 
 if TYPE_CHECKING:
     from pipeline_project.domain.core.model_version import ModelVersion
+    from pipeline_project.ports.files import Files
     from pipeline_project.ports.registry import Registry
 
 VECTORS = "_vectors"
@@ -54,17 +55,19 @@ class DeepCheckResult:
 
     Attributes:
         files: of the lake, compared whole with the digest in their names.
+        let_go: of the model versions, those whose files retention took away.
         undigested: of the lake, without a digest: older ones, and those that `tidy` merged. Their pages were read.
     """
 
     files: int = 0
     undigested: int = 0
     models: int = 0
+    let_go: int = 0
     pages: int = 0
     damaged: list[Damage] = field(default_factory=list)
 
 
-def look_deep(store: DeltaStore, registry: Registry, models: Iterable[ModelVersion], reports: Path) -> DeepCheckResult:
+def look_deep(store: DeltaStore, registry: Registry, models: Iterable[ModelVersion], reports: Files) -> DeepCheckResult:
     """Reads every file of the newest version of every table, every model version and every line of the index."""
     looked = DeepCheckResult()
     for names in _tables(store):
@@ -73,32 +76,23 @@ def look_deep(store: DeltaStore, registry: Registry, models: Iterable[ModelVersi
         looked.models += 1
         try:
             registry.load(model)
+        except ModelLetGo:
+            looked.let_go += 1
         except ModelUnavailable as error:
             what = f"model {model.version} of {model.workflow}"
             looked.damaged.append(Damage(what, str(error), "put its files back, or train and sign another"))
-    for line in sorted(reports.glob("*/*.json")):
+    for line in reports.matching("*/*.json"):
         looked.pages += 1
-        looked.damaged += _page(line)
+        looked.damaged += _page(reports, line)
     return looked
 
 
 def _tables(store: DeltaStore) -> Iterator[tuple[str, str]]:
     """Workflow and asset of each table below the lake's folder, in order."""
-    from deltalake.fs import DeltaStorageHandler
-    from pyarrow.fs import FileSelector, FileType, PyFileSystem
-
-    with reachable(store.url, "list the tables of"):
-        files = PyFileSystem(DeltaStorageHandler(store.uri(), dict(store.storage_options) or None))
-
-        def folders(path: str) -> list[str]:
-            entries = files.get_file_info(FileSelector(path, allow_not_found=True))
-            return sorted(entry.path for entry in entries if entry.type == FileType.Directory)
-
-        paths = [table for workflow in folders("") for table in folders(workflow)]
-    for path in paths:
-        workflow, _, asset = path.rpartition("/")
-        if not asset.startswith("_"):
-            yield workflow, asset
+    for workflow in tables_of(store, ""):
+        for asset in tables_of(store, workflow):
+            if not asset.startswith("_"):
+                yield workflow, asset
 
 
 def _table(store: DeltaStore, names: tuple[str, str], looked: DeepCheckResult) -> Iterator[Damage]:
@@ -135,18 +129,23 @@ def _cure(names: tuple[str, str], path: str) -> str:
     return f"{again} makes it {made}" if made else "put it back from a backup"
 
 
-def _page(line: Path) -> Iterator[Damage]:
+def _page(reports: Files, line: str) -> Iterator[Damage]:
     """A night's line of the index and the page it belongs to."""
-    again = f"`pipeline nights {line.parent.name} --from {line.stem} --to {line.stem} --again` writes it again"
+    workflow, _, night = line.removesuffix(".json").rpartition("/")
+    again = f"`pipeline nights {workflow} --from {night} --to {night} --again` writes it again"
     try:
-        held: Any = json.loads(line.read_text(encoding="utf-8"))
+        held: Any = json.loads(reports.read(line))
         if not isinstance(held, Mapping) or "row" not in held:
             raise ValueError("it is no line of the index")
-    except (OSError, ValueError) as error:
-        yield Damage(f"{line.parent.name}/{line.name}", _first_line(error), again)
-    page = line.with_suffix(".html")
-    if not page.is_file() or not page.read_bytes().rstrip().endswith(b"</html>"):
-        yield Damage(f"{page.parent.name}/{page.name}", "the page is missing or cut off", again)
+    except (PipelineError, ValueError) as error:
+        yield Damage(line, _first_line(error), again)
+    page = f"{workflow}/{night}.html"
+    try:
+        whole = reports.read(page).rstrip().endswith(b"</html>")
+    except PipelineError:
+        whole = False
+    if not whole:
+        yield Damage(page, "the page is missing or cut off", again)
 
 
 def _first_line(error: BaseException) -> str:

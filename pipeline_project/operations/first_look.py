@@ -26,7 +26,6 @@ from pipeline_project.ports.encoders import TextEncoder
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
-from pipeline_project.spec.source import SqlSource
 
 if TYPE_CHECKING:
     from pipeline_project.ports.sources import CaseSource
@@ -74,7 +73,7 @@ def _source(spec: WorkflowSpec, chosen: Settings) -> CaseSource:
 def _nights(spec: WorkflowSpec, chosen: Settings) -> list[str]:
     """The first nights for which something lies there; of a query, which cannot say, some that have ended."""
     ended = last_ended(spec)
-    if isinstance(spec.source, SqlSource):
+    if not spec.source.tells_nights:
         asked = {spec.nights.first.isoformat(), spec.nights.decide_from.isoformat(), ended}
         return sorted(night for night in asked if spec.has_night(night) and night <= ended)
     landed = (night for night in _source(spec, chosen).nights_landed() if spec.has_night(night))

@@ -12,8 +12,8 @@ from pipeline_project.reconcile.scope import ActionDestination, DeclaredWorkflow
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.actions import FileDestination, HttpDestination
-from pipeline_project.spec.source import FilesSource, TableSource
-from resources.sources.places import environment, expand, place
+from pipeline_project.spec.source import FilesSource
+from resources.sources.places import environment, expand, location, place
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -26,13 +26,16 @@ def where(chosen: Settings, book: Path | None = None) -> Where:
     """
     from sqlalchemy import make_url
 
-    from resources.postgres.databases import LEDGER, reach, server_url
+    from resources.postgres.databases import DAGSTER, LEDGER, MLFLOW, reach, server_url
 
-    url = make_url(server_url(chosen)).set(database=LEDGER).render_as_string(hide_password=False)
+    server = make_url(server_url(chosen))
+    url, mlflow, dagster = (
+        server.set(database=name).render_as_string(hide_password=False) for name in (LEDGER, MLFLOW, DAGSTER)
+    )
     # says in the project's own words what is wrong with the server
     reach(url)
     shop_book = book or chosen.home / "shop" / "book.jsonl"
-    return Where(url, chosen.lake_url, chosen.home / "repairs", shop_book, chosen.checkpoints)
+    return Where(url, chosen.lake_url, chosen.repairs, shop_book, chosen.checkpoints, mlflow, dagster, chosen.keys)
 
 
 def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | None = None) -> DeclaredWorkflow:
@@ -53,10 +56,8 @@ def _source(spec: WorkflowSpec, variables: Mapping[str, str]) -> SourceFiles:
     own = spec.source
     try:
         if isinstance(own, FilesSource):
-            folder = place(own.folder, spec, variables)
-            return SourceFiles(folder, own.pattern, (), own.format, own.delimiter, own.encoding, columns)
-        if isinstance(own, TableSource):
-            return SourceFiles(tables=tuple(place(file.path, spec, variables) for file in own.files))
+            folder = location(own.folder, spec, variables)
+            return SourceFiles(folder, own.pattern, own.format, own.delimiter, own.encoding, columns)
     except SourceUnreadable:
         # a variable that is not set here: its nights fail with a message that names it, and nothing was taken in
         pass

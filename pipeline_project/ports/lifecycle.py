@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
@@ -34,7 +33,7 @@ class Replays(Protocol):
 
     def keep(
         self, result: ReplayResult, candidate: str, spec_hash: str, started_by: str, page: Callable[[int], str]
-    ) -> tuple[int, Path]:
+    ) -> tuple[int, str]:
         """Keeps a result and its page, both or none; returns the replay's number and where the page lies."""
         ...
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from pipeline_project.reconcile.places import content_at
 from pipeline_project.reconcile.scope import Link, Span
 from pipeline_project.reconcile.stores import Rows
 
@@ -27,7 +27,7 @@ _FACTS = (
 Facts = dict[str, Rows]
 
 
-def check_chain(connection: Connection, checkpoints: Path) -> Link:
+def check_chain(connection: Connection, checkpoints: str) -> Link:
     """Every row, batch and link, and the newest signed checkpoint's hash; no signature is looked at here."""
     link = Link("", "chain ↔ its own links and checkpoints")
     rows = _grouped(connection)
@@ -176,12 +176,13 @@ class _Signed:
     agreed: _End | None = None
 
 
-def _signed(folder: Path) -> Iterator[_Signed]:
+def _signed(place: str) -> Iterator[_Signed]:
     """What every checkpoint says; a line that cannot be read names batch -1, which there never is."""
-    path = folder / "checkpoints.jsonl"
-    if not path.exists():
+    try:
+        content = content_at(place, "checkpoints.jsonl")
+    except FileNotFoundError:
         return
-    for line in path.read_bytes().split(b"\n")[:-1]:
+    for line in content.split(b"\n")[:-1]:
         try:
             checkpoint = json.loads(line)
             number, digest, ends = int(checkpoint["number"]), str(checkpoint["hash"]), checkpoint.get("break")

@@ -18,7 +18,6 @@ import re
 import sys
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 _BREAK = re.compile(r"\r\n|\n|\r")
 _GZIP, _ZIP, _PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
@@ -44,16 +43,16 @@ class Counted:
     why_not: str | None = None
 
 
-def count(path: Path, kind: str, delimiter: str, encoding: str, columns: frozenset[str]) -> Counted:
+def count(packed: bytes, kind: str, delimiter: str, encoding: str, columns: frozenset[str]) -> Counted:
     """The rows of a file.
 
     Args:
+        packed: the file as it lies there.
         kind: csv, json, jsonl or parquet, as declared; a file that plainly is something else is taken as that.
 
     Raises:
         OSError: it is not there, or may not be read.
     """
-    packed = path.read_bytes()
     digest = hashlib.sha256(packed).hexdigest()
     try:
         data = _unpacked(packed)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from pipeline_project.reconcile.lines import Counted, count
+from pipeline_project.reconcile.places import content_at, names_at
 from pipeline_project.reconcile.scope import DeclaredWorkflow, Link, Span, Where
 from pipeline_project.reconcile.stores import Rows
 
@@ -67,9 +68,9 @@ def check_lines(
         for row in has.arrivals:
             by_file[row["file"]].append(row)
         there = _files(declared, where, night)
-        for name, path in sorted(there.items()):
+        for name, (place, path) in sorted(there.items()):
             arrivals = by_file.pop(name, [])
-            counted = _counted(path, name, declared)
+            counted = _counted(place, path, name, declared)
             if counted.why_not is not None:
                 link.note(f"{name}: {counted.why_not}")
                 continue
@@ -107,25 +108,25 @@ def check_lines(
     return link
 
 
-def _files(declared: DeclaredWorkflow, where: Where, night: str) -> dict[str, Path]:
-    """The files of a night, by the name that arrivals have for them."""
-    source, files = declared.source, dict[str, Path]()
+def _files(declared: DeclaredWorkflow, where: Where, night: str) -> dict[str, tuple[str, str]]:
+    """The files of a night, by the name that arrivals have for them: the place and the name below it."""
+    source, files = declared.source, dict[str, tuple[str, str]]()
     if source.folder is not None and source.pattern is not None:
-        for path in source.folder.glob(source.pattern.replace("{night}", night)):
-            if path.is_file() and not path.name.startswith("."):
-                files[path.relative_to(source.folder).as_posix()] = path
-    repairs = where.repairs / declared.name / night
-    if repairs.is_dir():
-        files |= {f"{_REPAIR}{path.name}": path for path in repairs.iterdir() if not path.name.startswith(".")}
-    return files
+        folder = source.folder
+        files |= {name: (folder, name) for name in names_at(folder, source.pattern.replace("{night}", night))}
+    repairs = f"{where.repairs}/{declared.name}/{night}"
+    return files | {f"{_REPAIR}{name}": (repairs, name) for name in names_at(repairs, "*")}
 
 
-def _counted(path: Path, name: str, declared: DeclaredWorkflow) -> Counted:
+def _counted(place: str, path: str, name: str, declared: DeclaredWorkflow) -> Counted:
     source, kind = declared.source, declared.source.format
     if name.startswith(_REPAIR):
-        kind = next((_REPAIR_FORMATS[end.lower()] for end in path.suffixes if end.lower() in _REPAIR_FORMATS), kind)
+        kind = next(
+            (_REPAIR_FORMATS[end.lower()] for end in PurePosixPath(path).suffixes if end.lower() in _REPAIR_FORMATS),
+            kind,
+        )
     try:
-        return count(path, kind, source.delimiter, source.encoding, source.columns)
+        return count(content_at(place, path), kind, source.delimiter, source.encoding, source.columns)
     except (OSError, LookupError) as error:
         return Counted("", why_not=f"cannot be read ({type(error).__name__})")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from pipeline_project.reconcile.ages import check_ages, check_keys
 from pipeline_project.reconcile.chain import check_chain, check_facts, facts
 from pipeline_project.reconcile.rows import WorkflowTables, check_lines, check_rows
 from pipeline_project.reconcile.scope import DeclaredWorkflow, Link, Span, Where
@@ -47,7 +48,27 @@ def links(connection: Connection, where: Where, workflows: Sequence[DeclaredWork
         if any(place.kind == "shop" for place in declared.places.values()):
             yield check_book(declared.name, declared.places, span, ledger, where.book, keys)
         yield check_facts(Link(declared.name, "ledger ↔ chain"), span, ledger, chained.get(declared.name, {}))
+        yield check_ages(connection, where, declared, span)
+    yield from of_the_house(connection, where)
+
+
+def of_the_house(connection: Connection, where: Where) -> Iterator[Link]:
+    """The links that belong to no workflow."""
     yield check_chain(connection, where.checkpoints)
+    if where.keys is not None:
+        yield check_keys(connection, where.keys, where.checkpoints)
+
+
+def parts(where: Where, workflows: Sequence[DeclaredWorkflow]) -> Iterator[Link]:
+    """Whether the stores are of one age, and nothing of what they hold: what is asked after a restore.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: a database cannot be read.
+    """
+    with snapshot(where.ledger_url) as connection:
+        for declared in workflows:
+            yield check_ages(connection, where, declared, Span())
+        yield from of_the_house(connection, where)
 
 
 def one_night(where: Where, declared: DeclaredWorkflow, night: str) -> list[Link]:

@@ -15,14 +15,13 @@ class SourceFiles:
     """Where a workflow's rows come from, as far as they are files.
 
     Attributes:
-        folder, pattern: of files by night, `{night}` standing for the date; no pattern for tables.
-        tables: files that hold many nights.
+        folder, pattern: of files by night, `{night}` standing for the date; no pattern for tables. A folder may be an
+            object store's URL, here and below.
         columns: the declared columns, by which a header is known.
     """
 
-    folder: Path | None = None
+    folder: str | None = None
     pattern: str | None = None
-    tables: Sequence[Path] = ()
     format: str = "csv"
     delimiter: str = ","
     encoding: str = "utf-8"
@@ -63,13 +62,18 @@ class Where:
         repairs: the folder with a workflow's repairs by night below it.
         book: the fake shop's.
         checkpoints: the folder of the signed checkpoints.
+        mlflow_url, dagster_url: of SQLAlchemy; None leaves these databases out.
+        keys: the folder of the keys; None leaves them out.
     """
 
     ledger_url: str = field(repr=False)
     lake_url: str
-    repairs: Path
+    repairs: str
     book: Path
-    checkpoints: Path
+    checkpoints: str
+    mlflow_url: str | None = field(default=None, repr=False)
+    dagster_url: str | None = field(default=None, repr=False)
+    keys: Path | str | None = None
 
 
 @dataclass(frozen=True)

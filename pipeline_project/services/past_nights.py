@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -95,7 +94,7 @@ def keep_replay(
     candidate: Candidate,
     result: ReplayResult,
     started_by: str,
-) -> tuple[int, Path]:
+) -> tuple[int, str]:
     """Keeps what a replay found, with its page, both or none; returns its number and where the page lies.
 
     Raises:

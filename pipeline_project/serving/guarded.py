@@ -8,17 +8,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from pipeline_project.domain.core.errors import SettingInvalid
+from pipeline_project.domain.core.errors import FileMissing, FilesRefused, FilesUnavailable, SettingInvalid
+from pipeline_project.domain.core.locations import is_url
 from pipeline_project.serving.health import Healthy
 from pipeline_project.serving.same_origin import HERE, SameOrigin
 from pipeline_project.serving.signed_in import before, sign_in_wanted
@@ -31,6 +33,7 @@ LOOPBACK = HERE[0]
 _ASKED = {"dagster": "/server_info", "mlflow": "/health", "reports": "/"}
 #: The exit code of a wrong call, as for the commands.
 WRONG_CALL = 2
+_INDEX, _NO_REPORT = "index.html", "No night has a report yet."
 
 
 def hosts(chosen: Settings) -> tuple[str, ...]:
@@ -50,15 +53,39 @@ def guarded(app: ASGIApp, what: str, chosen: Settings, host: str = LOOPBACK) -> 
     return Healthy(SameOrigin(behind, hosts(chosen)), app, _ASKED[what])
 
 
-def reports_app(folder: str, chosen: Settings, host: str = LOOPBACK) -> ASGIApp:
-    """The pages of a folder."""
+def reports_app(place: str, chosen: Settings, host: str = LOOPBACK) -> ASGIApp:
+    """The pages of a folder, or of an object store."""
+    routes = _of_store(place) if is_url(place) else _of_folder(place)
+    return guarded(Starlette(routes=routes), "reports", chosen, host)
 
+
+def _of_folder(folder: str) -> list[BaseRoute]:
     async def first(_: Request) -> Response:
-        index = Path(folder) / "index.html"
-        return FileResponse(index) if index.is_file() else PlainTextResponse("No night has a report yet.")
+        index = Path(folder) / _INDEX
+        return FileResponse(index) if index.is_file() else PlainTextResponse(_NO_REPORT)
 
-    pages = Mount("/", StaticFiles(directory=folder, html=True))
-    return guarded(Starlette(routes=[Route("/", first), pages]), "reports", chosen, host)
+    return [Route("/", first), Mount("/", StaticFiles(directory=folder, html=True))]
+
+
+def _of_store(url: str) -> list[BaseRoute]:
+    from resources.files import files_at
+
+    files = files_at(url)
+
+    # no coroutine, so that a store that takes its time keeps nobody else waiting
+    def page(request: Request) -> Response:
+        name = request.path_params.get("name") or _INDEX
+        try:
+            content = files.read(name)
+        except FileMissing:
+            return PlainTextResponse(_NO_REPORT if name == _INDEX else "Not Found", 200 if name == _INDEX else 404)
+        except (FilesUnavailable, FilesRefused):
+            return PlainTextResponse("the reports cannot be read now; try again later\n", 503)
+        except ValueError:
+            return PlainTextResponse("Not Found", 404)
+        return Response(content, media_type=guess_type(name)[0] or "application/octet-stream")
+
+    return [Route("/", page), Route("/{name:path}", page)]
 
 
 def guard_dagster(chosen: Settings, host: str = LOOPBACK) -> None:
@@ -128,12 +155,13 @@ def allowed_hosts(chosen: Settings) -> str:
 def _reports(arguments: Sequence[str], chosen: Settings) -> None:
     import uvicorn
 
-    folder, port, *bound = arguments
+    place, port, *bound = arguments
     host = bound[0] if bound else LOOPBACK
     sign_in_wanted(chosen, host)
-    # the first report may come after this server
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    uvicorn.run(reports_app(folder, chosen, host), host=host, port=int(port), log_level="warning")
+    if not is_url(place):
+        # the first report may come after this server
+        Path(place).mkdir(parents=True, exist_ok=True)
+    uvicorn.run(reports_app(place, chosen, host), host=host, port=int(port), log_level="warning")
 
 
 def main(arguments: Sequence[str]) -> None:

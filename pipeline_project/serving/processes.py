@@ -19,6 +19,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO, Any, cast
 
+from pipeline_project.domain.core.locations import is_url
 from pipeline_project.serving.ports import HERE, Ports
 from pipeline_project.serving.signed_in import PROBE_HEADER
 from pipeline_project.settings import ROOT
@@ -50,13 +51,14 @@ class Service:
     replaceable: bool = False
 
 
-def services(home: Path, ports: Ports, probe: str = "") -> list[Service]:
+def services(reports: str, models: str, ports: Ports, probe: str = "") -> list[Service]:
     """What `up` starts, in order, bound to this machine alone.
 
     Args:
+        reports, models: the folder or URL of each.
         probe: the token that lets `up` ask pages with a sign-in whether they are ready.
     """
-    return [*_tools(home, ports, probe), *_own(ports)]
+    return [*_tools(reports, models, ports, probe), *_own(ports)]
 
 
 def _own(ports: Ports) -> list[Service]:
@@ -77,15 +79,15 @@ def _own(ports: Ports) -> list[Service]:
     ]
 
 
-def _tools(home: Path, ports: Ports, probe: str) -> list[Service]:
+def _tools(reports: str, models: str, ports: Ports, probe: str) -> list[Service]:
     """Dagster, MLflow and the pages of the night reports."""
     from pipeline_project.dagster_internals import DAEMON
 
     workspace = str(ROOT / "workspace.yaml")
-    reports = home / "reports"
-    reports.mkdir(parents=True, exist_ok=True)
+    if not is_url(reports):
+        Path(reports).mkdir(parents=True, exist_ok=True)
     # one worker and no job execution are two processes instead of fifteen
-    mlflow_terms = ["--workers", "1", "--artifacts-destination", str(home / "models")]
+    mlflow_terms = ["--workers", "1", "--artifacts-destination", models]
     at = ports.addresses()
     dagster, mlflow, pages = at["dagster"], at["mlflow"], at["reports"]
 
@@ -112,7 +114,7 @@ def _tools(home: Path, ports: Ports, probe: str) -> list[Service]:
         ),
         Service(
             "reports",
-            python(*GUARDED, "reports", str(reports), str(ports.reports)),
+            python(*GUARDED, "reports", reports, str(ports.reports)),
             lambda _: _answers(f"{pages}/", probe),
             pages,
         ),

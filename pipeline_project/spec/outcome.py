@@ -11,7 +11,7 @@ from pipeline_project.domain.core.names import FreeText, Slug
 from pipeline_project.domain.core.quantities import Days, Share
 from pipeline_project.domain.measures.maturity import MATURE_SHARE
 from pipeline_project.spec.base import Part
-from pipeline_project.spec.source import FileFormat, Location, NightPattern
+from pipeline_project.spec.source import FileFormat, Location, NightPattern, NightQuery
 
 
 class KnownAt(Part):
@@ -53,12 +53,9 @@ class ColumnOutcome(OutcomeTiming):
     true_at: str | None = Field(None, description="The time field that says when it came true.")
 
 
-class FilesOutcome(FileFormat, OutcomeTiming):
-    """The truth comes later in files of its own, by the night on which it arrived."""
+class OutcomeRows(OutcomeTiming):
+    """The truth stands in rows of its own, each with the case that it is about."""
 
-    kind: Literal["files"] = Field(description="Files by night of arrival.")
-    folder: Location = Field(description="As for a source.")
-    pattern: NightPattern = Field(description="Path below `folder` with the night of arrival, as for a source.")
     case_column: FreeText = Field(description="The column that names the case.")
     label_column: FreeText = Field(description="The column that holds the label.")
     known_at_column: FreeText = Field(description="The column with the time at which it became known.")
@@ -66,4 +63,18 @@ class FilesOutcome(FileFormat, OutcomeTiming):
     values: dict[str, str] = Field(default_factory=dict, description="Value in the column -> label.")
 
 
-OutcomeFeed = Annotated[ColumnOutcome | FilesOutcome, Field(discriminator="kind")]
+class FilesOutcome(FileFormat, OutcomeRows):
+    """The truth comes later in files of its own, by the night on which it arrived."""
+
+    kind: Literal["files"] = Field(description="Files by night of arrival.")
+    folder: Location = Field(description="As for a source.")
+    pattern: NightPattern = Field(description="Path below `folder` with the night of arrival, as for a source.")
+
+
+class SqlOutcome(NightQuery, OutcomeRows):
+    """The truth comes later in rows of a database, by the night on which they came in."""
+
+    kind: Literal["sql"] = Field(description="A query, run once a night, for the outcomes that came in that night.")
+
+
+OutcomeFeed = Annotated[ColumnOutcome | FilesOutcome | SqlOutcome, Field(discriminator="kind")]

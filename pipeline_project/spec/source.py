@@ -146,15 +146,20 @@ class Expecting(Part):
 
     expect: ExpectSpec = Field(default_factory=ExpectSpec, description="What a night's arrivals should be.")
 
+    @property
+    def tells_nights(self) -> bool:
+        """Whether it can be asked, at once for all, for which nights something is there; what lands starts them."""
+        return True
+
 
 class FilesSource(FileFormat, Expecting):
     """Files that are dropped in a folder, each named after its night."""
 
     kind: Literal["files"] = Field(description="Files by night.")
     folder: Location = Field(
-        description="Where the files are. `${NAME}` is taken from the environment (PIPELINE_SOURCE_... or a name in "
-        "PIPELINE_SPEC_VARIABLES), `${NAME:-default}` with a "
-        "default; a relative path starts at the YAML file."
+        description="Where the files are: a folder, or an object store's URL such as `s3://bucket/prefix` (also gs:// "
+        "and az://). `${NAME}` is taken from the environment (PIPELINE_SOURCE_... or a name in "
+        "PIPELINE_SPEC_VARIABLES), `${NAME:-default}` with a default; a relative path starts at the YAML file."
     )
     pattern: NightPattern = Field(
         description="Path below `folder` with `{night}` for the date, or `{night:%Y%m%d}` where it is written "
@@ -193,16 +198,32 @@ class TableSource(Expecting):
     files: tuple[TableFile, ...] = Field(min_length=1, description="The files of the table.")
 
 
-class SqlSource(Expecting):
-    """A query against a database."""
+def _bounded_query(value: str) -> str:
+    if not re.search(r":start\b", value) or not re.search(r":end\b", value):
+        raise ValueError("must use :start and :end, so that a night is the same night when it is read again")
+    if problem := query_problem(value):
+        raise ValueError(problem)
+    return value
 
-    kind: Literal["sql"] = Field(description="A query, run once a night.")
+
+BoundedQuery = Annotated[str, AfterValidator(_bounded_query)]
+
+
+class NightQuery(Part):
+    """A query against a database, run once a night."""
+
     url_variable: Annotated[str, Use.SECRET] = Field(
         description="The environment variable that holds the database's URL, postgresql:// or sqlite:///: "
         "PIPELINE_SECRET_..., PIPELINE_SOURCE_... or a name in PIPELINE_SPEC_VARIABLES. Its user may only read there. "
         "The spec never holds a password."
     )
-    query: str = Field(description="One SELECT with the parameters :start and :end (the night's bounds, UTC).")
+    query: BoundedQuery = Field(description="One SELECT with the parameters :start and :end (the night's bounds, UTC).")
+    landed: BoundedQuery | None = Field(
+        None,
+        description="One SELECT that tells what is there between :start and :end, a row for each night: first the "
+        "night as YYYY-MM-DD, then whatever changes when one of its rows does, such as their count and the latest "
+        "change. With it what lands starts its night; without it the schedule does.",
+    )
 
     @field_validator("url_variable")
     @classmethod
@@ -214,14 +235,16 @@ class SqlSource(Expecting):
             )
         return value
 
-    @field_validator("query")
-    @classmethod
-    def _bounded(cls, value: str) -> str:
-        if not re.search(r":start\b", value) or not re.search(r":end\b", value):
-            raise ValueError("must use :start and :end, so that a night is the same night when it is read again")
-        if problem := query_problem(value):
-            raise ValueError(problem)
-        return value
+
+class SqlSource(NightQuery, Expecting):
+    """A query against a database."""
+
+    kind: Literal["sql"] = Field(description="A query, run once a night.")
+
+    @property
+    def tells_nights(self) -> bool:
+        """As `Expecting.tells_nights`: where `landed` says it."""
+        return self.landed is not None
 
 
 Source = Annotated[FilesSource | TableSource | SqlSource, Field(discriminator="kind")]

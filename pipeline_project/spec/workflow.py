@@ -141,7 +141,7 @@ class WorkflowSpec(_EncodedSpec):
     labels: tuple[Slug, ...] = Field(
         min_length=2, max_length=1000, description="What can turn out to be true of a case."
     )
-    outcome: OutcomeFeed = Field(description="Where the truth comes from: kind column or files.")
+    outcome: OutcomeFeed = Field(description="Where the truth comes from: kind column, files or sql.")
     model: ModelSpec = Field(default_factory=ModelSpec, description="How a case is scored.")
     options: Options = Field(
         description="What can be done: options by name, or one per label (`title`, `right`, `wrong`)."
@@ -206,7 +206,7 @@ class WorkflowSpec(_EncodedSpec):
 
     @property
     def outcome_cell(self) -> OutcomeCell | None:
-        """Where the truth stands in the rows themselves; None where it comes in files."""
+        """Where the truth stands in the rows themselves; None where it comes in rows of its own."""
         outcome = self.outcome
         return (
             OutcomeCell(outcome.column, outcome.values, self.case_schema.missing)

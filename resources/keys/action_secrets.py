@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline_project.domain.core.errors import SettingInvalid
-from resources.files.small_files import made_once
+from resources.keys.key_files import KeyFiles, keys_at
 
 PREFIX = "whsec_"
 _BYTES = 32
 
 
-def signing_secret(keys: Path, environ: Mapping[str, str], variable: str, made_here: bool = False) -> str:
+def signing_secret(keys: Path | str, environ: Mapping[str, str], variable: str, made_here: bool = False) -> str:
     """The secret behind an environment variable.
 
     Args:
-        keys: the folder for keys; a secret made here is kept there and found again.
+        keys: the folder or URL for keys; a secret made here is kept there and found again.
         made_here: make one when the variable is unset, which only makes sense where both sides are this machine.
 
     Raises:
@@ -29,7 +29,7 @@ def signing_secret(keys: Path, environ: Mapping[str, str], variable: str, made_h
         return _checked(variable, given)
     if not made_here:
         raise SettingInvalid(f"{variable} is not set; set it to the secret that you share with the service (whsec_...)")
-    return _stored_secret(keys / f"{variable.lower()}.secret")
+    return _stored_secret(keys_at(keys), f"{variable.lower()}.secret")
 
 
 def _checked(variable: str, secret: str) -> str:
@@ -42,9 +42,9 @@ def _checked(variable: str, secret: str) -> str:
     return secret
 
 
-def _stored_secret(file: Path) -> str:
-    content = made_once(file, lambda: PREFIX.encode() + base64.b64encode(secrets.token_bytes(_BYTES)))
+def _stored_secret(keys: KeyFiles, name: str) -> str:
+    content = keys.made_once(name, lambda: PREFIX.encode() + base64.b64encode(secrets.token_bytes(_BYTES)))
     try:
-        return _checked(file.name, content.decode("ascii").strip())
+        return _checked(name, content.decode("ascii").strip())
     except (SettingInvalid, ValueError):
-        raise SettingInvalid(f"{file} holds no secret; put it back from your backup of the keys") from None
+        raise SettingInvalid(f"{keys.where(name)} holds no secret; put it back from your backup of the keys") from None

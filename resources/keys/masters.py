@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline_project.domain.core.errors import KeysUnusable
-from resources.files.small_files import made_once
+from pipeline_project.domain.core.errors import FileMissing, KeysUnusable
+from resources.keys.key_files import KeyFiles, keys_at
 
 NAMES = "subject-names.key"
 _MASTER = re.compile(r"subject-master-(\d{1,6})\.key")
@@ -19,16 +19,16 @@ _BYTES = 32
 
 @dataclass(frozen=True)
 class Masters:
-    """The master keys in a folder, a file each, the highest number being the newest; and the key that makes names.
+    """The master keys at a place, a file each, the highest number being the newest; and the key that makes names.
 
     The key of names never changes: pseudonyms are in the ledger for good.
     """
 
-    folder: Path
+    folder: Path | str
 
     def numbers(self) -> list[int]:
         """The versions there are, the newest last."""
-        names = (_MASTER.fullmatch(path.name) for path in self.folder.glob("subject-master-*.key"))
+        names = map(_MASTER.fullmatch, self._keys.names("subject-master-*.key"))
         return sorted(int(match[1]) for match in names if match is not None)
 
     def newest(self, may_make: bool) -> tuple[int, bytes]:
@@ -44,7 +44,7 @@ class Masters:
         if not numbers and may_make:
             return 1, self._made(1)
         if not numbers:
-            raise KeysUnusable(_lost(self.folder, "subject-master-*.key"))
+            raise KeysUnusable(_lost(self._keys, "subject-master-*.key"))
         return numbers[-1], self.key(numbers[-1])
 
     def key(self, number: int) -> bytes:
@@ -53,7 +53,7 @@ class Masters:
         Raises:
             KeysUnusable: it is missing or holds no key.
         """
-        return _read(self.path(number))
+        return _read(self._keys, _name(number))
 
     def next(self) -> int:
         """Makes one more master and returns its number; two who make one at once make the same."""
@@ -63,39 +63,43 @@ class Masters:
 
     def destroy(self, number: int) -> None:
         """Takes a master away for good; check first that it wraps nothing any more."""
-        self.path(number).unlink(missing_ok=True)
+        self._keys.destroy(_name(number))
 
     def names(self, may_make: bool) -> bytes:
         """The key of pseudonyms; see `newest`."""
-        path = self.folder / NAMES
         if may_make:
-            made_once(path, _new_key)
-        return _read(path)
+            self._keys.made_once(NAMES, _new_key)
+        return _read(self._keys, NAMES)
 
-    def path(self, number: int) -> Path:
-        return self.folder / f"subject-master-{number}.key"
+    @property
+    def _keys(self) -> KeyFiles:
+        return keys_at(self.folder)
 
     def _made(self, number: int) -> bytes:
-        made_once(self.path(number), _new_key)
+        self._keys.made_once(_name(number), _new_key)
         return self.key(number)
 
 
-def _lost(folder: Path, name: str) -> str:
+def _name(number: int) -> str:
+    return f"subject-master-{number}.key"
+
+
+def _lost(keys: KeyFiles, name: str) -> str:
     return (
-        f"there is no {name} in {folder}, although the ledger holds subjects sealed with it; put PIPELINE_KEYS back "
-        "from your backup of the keys"
+        f"there is no {name} in {keys.place}, although the ledger holds subjects sealed with it; put PIPELINE_KEYS "
+        "back from your backup of the keys"
     )
 
 
-def _read(path: Path) -> bytes:
+def _read(keys: KeyFiles, name: str) -> bytes:
     try:
-        key = base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True)
-    except FileNotFoundError:
-        raise KeysUnusable(_lost(path.parent, path.name)) from None
+        key = base64.b64decode(keys.read(name).decode("ascii").strip(), validate=True)
+    except FileMissing:
+        raise KeysUnusable(_lost(keys, name)) from None
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != _BYTES:
-        raise KeysUnusable(f"{path} holds no key; put the right one back from your backup of the keys")
+        raise KeysUnusable(f"{keys.where(name)} holds no key; put the right one back from your backup of the keys")
     return key
 
 

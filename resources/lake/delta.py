@@ -21,7 +21,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow.fs import FileSystem, FileType, LocalFileSystem, SubTreeFileSystem
 
-from pipeline_project.domain.core.errors import LakeDamaged, LakeUnavailable
+from pipeline_project.domain.core.errors import FileMissing, LakeDamaged, LakeUnavailable
+from pipeline_project.domain.core.locations import is_url
+from resources.files.answers import store_answer
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -37,6 +39,7 @@ _ERRNO = re.compile(r"(?:os error|code:) (\d+)")
 _DIGEST = re.compile(r"-([0-9a-f]{64})\.parquet$")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
+_VANISHED = "a file it needs is gone; an older version can be read only as long as `tidy` was told to keep it"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
@@ -71,13 +74,18 @@ def error_number(error: BaseException) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def _advice(number: int | None, uri: str) -> str:
+def _advice(number: int | None, uri: str, message: str) -> str:
+    if is_url(uri):
+        if "conditional put is disabled" in message:
+            return "two hosts would overwrite each other's commits; unset AWS_CONDITIONAL_PUT, then run again"
+        answer = store_answer(message)
+        return _VANISHED if answer.error is FileMissing else answer.advice
     if number in _NO_ROOM:
         return "there is no room left; free some or point PIPELINE_LAKE_URL elsewhere, then run the night again"
     if number in _NOT_ALLOWED:
         return "this user may not; give it read and write permission there or set PIPELINE_LAKE_URL, then run again"
     if number == errno.ENOENT:
-        return "a file it needs is gone; an older version can be read only as long as `tidy` was told to keep it"
+        return _VANISHED
     if number is None and ("://" not in uri or uri.startswith("file://")):
         return "what lies there is not as it was written; `pipeline doctor --deep` names what is damaged and its cure"
     return "check PIPELINE_LAKE_URL, its credentials and the network, then run again"
@@ -94,10 +102,12 @@ def reachable(uri: str, doing: str) -> Iterator[None]:
         raise
     except (DeltaError, OSError) as error:
         # Only the first lines: delta-rs appends a Rust backtrace, object stores whole HTTP bodies.
-        lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+        plain = _COLOURS.sub("", str(error))
+        lines = [line.strip() for line in plain.splitlines() if line.strip()]
         message = " ".join(lines[:3])[:300]
+        advice = _advice(error_number(error), uri, plain)
         raise LakeUnavailable(
-            f"cannot {doing} {uri}: {_advice(error_number(error), uri)}. Nothing half-written is visible. ({message})"
+            f"cannot {doing} {uri}: {advice}. Nothing half-written is visible. ({message})"
         ) from error
 
 
@@ -387,8 +397,58 @@ class DeltaStore:
         self._let_go(uri)
         return Tidied(merged, len(gone))
 
+    def let_go(self, uri: str, keep_days: int, keep: Iterable[int] = (), dry: bool = False) -> Deleted:
+        """Deletes files that only earlier versions need and that were replaced more than `keep_days` days ago.
+
+        Args:
+            keep: versions that stay readable all the same.
+            dry: only say what would go.
+
+        Raises:
+            ValueError: fewer than one day, which could delete what a running writer is about to commit.
+        """
+        if keep_days < 1:
+            raise ValueError(f"keep_days is {keep_days}; keep at least 1 day, for writers that are still at work")
+        self._let_go(uri)
+        table = self._opened(uri)
+        if table is None:
+            return Deleted(0, 0)
+        versions = sorted({*keep})
+
+        def vacuum(only_said: bool) -> list[str]:
+            # each of it that deletes is two more commits in the log
+            return table.vacuum(
+                keep_days * 24, dry_run=only_said, enforce_retention_duration=False, full=True,
+                keep_versions=versions or None,
+            )  # fmt: skip
+
+        with reachable(uri, "take replaced files from"):
+            sizes = self._sizes(uri, vacuum(True))
+            if sizes and not dry:
+                vacuum(False)
+        self._let_go(uri)
+        return Deleted(len(sizes), sum(sizes))
+
+    def _sizes(self, uri: str, files: list[str]) -> list[int]:
+        """The sizes of those that are there: the log goes on naming what was deleted long ago."""
+        from deltalake.fs import DeltaStorageHandler
+
+        if not files:
+            return []
+        folder = local_files(uri) or DeltaStorageHandler(uri, self._options())
+        infos = folder.get_file_info([unquote(path) for path in files])
+        return [info.size or 0 for info in infos if info.type == FileType.File]
+
     def _options(self) -> dict[str, str] | None:
         return dict(self.storage_options) or None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """How many files were deleted, and their bytes."""
+
+    files: int
+    size: int
 
 
 @dataclass(frozen=True)

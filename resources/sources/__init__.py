@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pipeline_project.ports.sources import CaseSource, OutcomeSource, PhotoSource
 from pipeline_project.settings import Settings
-from pipeline_project.spec.outcome import ColumnOutcome
+from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome, SqlOutcome
 from pipeline_project.spec.source import FilesSource, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.files import FilesCases
@@ -14,7 +14,7 @@ from resources.sources.outcomes import ColumnOutcomes, FilesOutcomes
 from resources.sources.photos import FolderPhotos
 from resources.sources.places import environment
 from resources.sources.repairs import add_repair, repair_format
-from resources.sources.sql import SqlCases
+from resources.sources.sql import SqlCases, SqlOutcomes
 from resources.sources.table import TableCases
 from resources.sources.together import Together
 
@@ -61,7 +61,14 @@ def outcome_source(
     """
     if isinstance(spec.outcome, ColumnOutcome):
         return ColumnOutcomes(spec, spec.outcome, cases or case_source(spec, settings, environ))
-    return FilesOutcomes(spec, spec.outcome, environment(settings, environ))
+    return _told_apart(spec, spec.outcome, environment(settings, environ))
+
+
+def _told_apart(
+    spec: WorkflowSpec, feed: FilesOutcome | SqlOutcome, variables: Mapping[str, str]
+) -> FilesOutcomes | SqlOutcomes:
+    """Outcomes that come in rows of their own."""
+    return SqlOutcomes(spec, feed, variables) if isinstance(feed, SqlOutcome) else FilesOutcomes(spec, feed, variables)
 
 
 def everything_landed(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> CaseSource:
@@ -69,7 +76,7 @@ def everything_landed(spec: WorkflowSpec, settings: Settings, environ: Mapping[s
     cases = case_source(spec, settings, environ)
     if isinstance(spec.outcome, ColumnOutcome):
         return cases
-    return Together(cases, FilesOutcomes(spec, spec.outcome, environment(settings, environ)))
+    return Together(cases, _told_apart(spec, spec.outcome, environment(settings, environ)))
 
 
 def photo_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> PhotoSource:

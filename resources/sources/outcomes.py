@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import pandas as pd
 import pyarrow as pa
@@ -17,12 +18,12 @@ from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes, O
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse, strings
 from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.ports.sources import CaseSource
-from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
+from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome, OutcomeRows
 from pipeline_project.spec.workflow import WorkflowSpec
-from resources.sources.arrivals import FileTerms, read_file, stamp
+from resources.sources.arrivals import FileTerms
 from resources.sources.declared import outcome_columns
-from resources.sources.files import NightFiles
-from resources.sources.places import place
+from resources.sources.night_files import NightFiles
+from resources.sources.places import location
 
 _SHOWN = 40
 _LISTED = 12
@@ -46,6 +47,11 @@ class OutcomeColumns:
     known_at: str
     true_at: str | None
     values: Mapping[str, str]
+
+    @classmethod
+    def of(cls, feed: OutcomeRows) -> OutcomeColumns:
+        """Those that a spec declares."""
+        return cls(feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values)
 
 
 def parsed_outcomes(
@@ -96,27 +102,22 @@ class FilesOutcomes:
 
     def read(self, window: NightWindow) -> ArrivedOutcomes:
         """As `ports.OutcomeSource.read`."""
-        feed, files = self._feed, self._files()
-        declared = outcome_columns(feed)
-        paths = files.of(window.night)
-        terms = FileTerms(declared=declared)
-        arrived = ArrivedRows.joined([read_file(path, feed, window.night, files.name(path), terms) for path in paths])
-        columns = OutcomeColumns(
-            feed.case_column, feed.label_column, feed.known_at_column, feed.true_at_column, feed.values
-        )
-        return parsed_outcomes(arrived.rows, columns, self._spec, "files", window.end)
+        feed, files = self._feed, self._files
+        terms = FileTerms(declared=outcome_columns(feed))
+        arrived = ArrivedRows.joined([files.read(name, feed, window.night, terms) for name in files.of(window.night)])
+        return parsed_outcomes(arrived.rows, OutcomeColumns.of(feed), self._spec, "files", window.end)
 
     def nights(self) -> list[str]:
         """The nights for which there are outcome files, in order."""
-        return self._files().nights()
+        return self._files.nights()
 
     def stamps(self, window: NightWindow) -> list[tuple[object, ...]]:
         """What differs when an outcome file of a night is added or changed; nothing where there is none."""
-        files = self._files()
-        return [("outcomes", files.name(path), *stamp(path, path.name)) for path in files.of(window.night)]
+        return [("outcomes", *stamp) for stamp in self._files.stamps(window.night)]
 
+    @cached_property
     def _files(self) -> NightFiles:
-        return NightFiles(place(self._feed.folder, self._spec, self._variables), self._feed.pattern)
+        return NightFiles.at(location(self._feed.folder, self._spec, self._variables), self._feed.pattern)
 
 
 class ColumnOutcomes:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
+from pipeline_project.domain.core.locations import below
 from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.intake.near_misses import NearMiss, near_misses
+from pipeline_project.ports.files import Files
 from pipeline_project.settings import Settings
 from pipeline_project.spec.outcome import FilesOutcome
 from pipeline_project.spec.source import FilesSource, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
-from resources.sources.arrivals import stamp
-from resources.sources.files import NightFiles
-from resources.sources.places import place
+from resources.sources.night_files import NightFiles
+from resources.sources.places import location
 from resources.sources.table import TableCases
 
 #: Names looked at below one folder; photos may lie there by the hundred thousand.
@@ -38,12 +37,12 @@ def overlooked(
     if isinstance(spec.source, TableSource) and night is None:
         entries += _of_no_night(spec, settings, variables)
     declared = [feed for feed in (spec.source, spec.outcome) if isinstance(feed, FilesSource | FilesOutcome)]
-    feeds = [NightFiles(place(feed.folder, spec, variables), feed.pattern) for feed in declared]
+    feeds = [NightFiles.at(location(feed.folder, spec, variables), feed.pattern) for feed in declared]
     # A file of the one may lie in the folder of the other, and be much like a name of both.
     misses = [(files, miss) for files in feeds for miss in _near(files, feeds, night)]
-    sure = {files.folder / miss.path for files, miss in misses if miss.sure}
+    sure = {below(files.files.url, miss.path) for files, miss in misses if miss.sure}
     for files, miss in misses:
-        if miss.sure or files.folder / miss.path not in sure:
+        if miss.sure or below(files.files.url, miss.path) not in sure:
             entries.append(Overlooked(miss.night, miss.sentence(files.pattern), miss.sure))
     for files in feeds:
         entries += _empty(files, night)
@@ -53,10 +52,11 @@ def overlooked(
 
 def _near(files: NightFiles, feeds: list[NightFiles], night: str | None) -> Iterator[NearMiss]:
     def is_read(name: str) -> bool:
-        path = files.folder / name
-        return any(path.is_relative_to(feed.folder) and feed.reads(feed.name(path)) for feed in feeds)
+        path = below(files.files.url, name)
+        roots = [(feed, f"{feed.files.url}/") for feed in feeds]
+        return any(path.startswith(root) and feed.reads(path.removeprefix(root)) for feed, root in roots)
 
-    names = _names(files.folder, files.pattern.count("/") + 2, night)
+    names = _names(files.files, files.pattern.count("/") + 2, night)
     likely = (name for name in names if night is None or _may_mean(name, night))
     return near_misses(likely, files.pattern, is_read)
 
@@ -67,22 +67,16 @@ def _may_mean(name: str, night: str) -> bool:
     return night[2:4] in rest and night[-1] in rest
 
 
-def _names(folder: Path, depth: int, night: str | None) -> Iterator[str]:
-    """Paths of files below a folder, at most MOST; folders of other nights than the one asked for are passed over."""
+def _names(files: Files, depth: int, night: str | None) -> Iterator[str]:
+    """Names of files below a place, at most MOST; folders of other nights than the one asked for are passed over."""
     waiting, left = [("", 0)], MOST
     while waiting and left > 0:
-        below, deep = waiting.pop()
-        try:
-            entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
-        except OSError:
-            continue
-        for entry in entries[:left]:
-            left -= 1
-            name = f"{below}{entry.name}"
-            if not entry.is_dir():
-                yield name
-            elif deep < depth and not entry.is_symlink() and not _other_night(entry.name, night):
-                waiting.append((f"{name}/", deep + 1))
+        folder, deep = waiting.pop()
+        folders, names = files.level(folder)
+        yield from names[:left]
+        left -= len(folders) + len(names)
+        if deep < depth:
+            waiting += [(name, deep + 1) for name in folders if not _other_night(name.rpartition("/")[2], night)]
 
 
 def _other_night(name: str, night: str | None) -> bool:
@@ -92,9 +86,9 @@ def _other_night(name: str, night: str | None) -> bool:
 
 def _empty(files: NightFiles, night: str | None) -> Iterator[Overlooked]:
     for of_night in [night] if night else files.nights():
-        for path in files.of(of_night):
-            if not stamp(path, files.name(path))[0]:
-                yield Overlooked(of_night, f"{files.name(path)} has no bytes, not even a header; deliver it again")
+        for name in files.of(of_night):
+            if not files.stamp(name)[0]:
+                yield Overlooked(of_night, f"{name} has no bytes, not even a header; deliver it again")
 
 
 def _outside(spec: WorkflowSpec, files: NightFiles) -> Iterator[Overlooked]:

@@ -6,71 +6,98 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.core.errors import FileMissing, FilesRefused, FilesUnavailable, PhotoUnreadable
+from pipeline_project.domain.core.locations import is_url
+from pipeline_project.ports.files import Stamp
 from pipeline_project.spec.source import FilesSource, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
-from resources.sources.files import fingerprint
-from resources.sources.places import place
+from resources.files import files_at
+from resources.sources.night_files import fingerprint
+from resources.sources.places import location
 
 MAX_PHOTO_BYTES = 20 * 1024**2
 
 
 class FolderPhotos:
-    """Photos below the folder of a files source, or beside the first file of a table."""
+    """Photos below the folder or URL of a files source, or beside the first file of a table."""
 
     def __init__(self, spec: WorkflowSpec, variables: Mapping[str, str]) -> None:
         self._spec, self._variables = spec, variables
 
-    def folder(self) -> Path:
-        """Where the paths of photos start.
+    def folder(self) -> str:
+        """The folder or URL at which the paths of photos start.
 
         Raises:
             PhotoUnreadable: the source is a query.
         """
         source = self._spec.source
         if isinstance(source, FilesSource):
-            return place(source.folder, self._spec, self._variables)
+            return location(source.folder, self._spec, self._variables)
         if isinstance(source, TableSource):
-            return place(source.files[0].path, self._spec, self._variables).parent
+            return location(source.files[0].path, self._spec, self._variables).rpartition("/")[0]
         raise PhotoUnreadable("a query has no folder of photos")
 
     def stamp(self, paths: Iterable[str]) -> str:
-        """As `ports.PhotoSource.stamp`: by size, time of change and inode; the paths stand in it as a hash alone."""
+        """As `ports.PhotoSource.stamp`: by size and time of change, or entity tag; of paths it holds the hash.
+
+        Raises:
+            FilesUnavailable, FilesRefused: a store does not answer; of a folder that counts as no photo.
+        """
         return fingerprint(json.dumps([path, *self._looked_at(path)]) for path in sorted(set(paths)))
 
-    def _looked_at(self, path: str) -> tuple[int, ...]:
+    def _looked_at(self, path: str) -> Stamp:
         try:
-            status = (self.folder() / _usable(path)).stat()
-        except (OSError, ValueError, PhotoUnreadable):
+            return files_at(self.folder()).stamp(_usable(path)) or ()
+        except (ValueError, PhotoUnreadable):
             # why it cannot be read is for `read` to say; while that stays so nothing has changed
             return ()
-        return status.st_size, status.st_mtime_ns, status.st_ino
+        except (FilesUnavailable, FilesRefused):
+            if is_url(self.folder()):
+                raise
+            return ()
 
     def read(self, path: str) -> bytes:
         """The bytes of one photo. The path is not repeated in an error: names of files hold names of people.
 
         Raises:
             PhotoUnreadable: missing, outside the folder, too large, or not to be read.
+            FilesUnavailable, FilesRefused: a store does not answer; what is wrong with all photos is no photo's fault.
         """
         _usable(path)
-        folder = self.folder()
-        try:
-            file = (folder / path).resolve(strict=True)
-            if not file.is_relative_to(folder):
-                raise PhotoUnreadable("outside the folder of the source")
-            if not file.is_file():
-                raise PhotoUnreadable("not a file")
-            with file.open("rb") as photo:
-                content = photo.read(MAX_PHOTO_BYTES + 1)
-        except FileNotFoundError as error:
-            raise PhotoUnreadable("missing") from error
-        except (OSError, ValueError, RuntimeError) as error:
-            raise PhotoUnreadable("cannot be read") from error
-        if len(content) > MAX_PHOTO_BYTES:
-            raise PhotoUnreadable(f"larger than {MAX_PHOTO_BYTES // 1024**2} MB")
-        if not content:
-            raise PhotoUnreadable("empty")
-        return content
+        place = self.folder()
+        return _bounded(_object(place, path) if is_url(place) else _file(Path(place), path))
+
+
+def _object(place: str, path: str) -> bytes:
+    try:
+        return files_at(place).read(path, MAX_PHOTO_BYTES + 1)
+    except FileMissing as error:
+        raise PhotoUnreadable("missing") from error
+    except ValueError as error:
+        raise PhotoUnreadable("no usable path") from error
+
+
+def _file(folder: Path, path: str) -> bytes:
+    try:
+        file = (folder / path).resolve(strict=True)
+        if not file.is_relative_to(folder):
+            raise PhotoUnreadable("outside the folder of the source")
+        if not file.is_file():
+            raise PhotoUnreadable("not a file")
+        with file.open("rb") as photo:
+            return photo.read(MAX_PHOTO_BYTES + 1)
+    except FileNotFoundError as error:
+        raise PhotoUnreadable("missing") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise PhotoUnreadable("cannot be read") from error
+
+
+def _bounded(content: bytes) -> bytes:
+    if len(content) > MAX_PHOTO_BYTES:
+        raise PhotoUnreadable(f"larger than {MAX_PHOTO_BYTES // 1024**2} MB")
+    if not content:
+        raise PhotoUnreadable("empty")
+    return content
 
 
 def _usable(path: str) -> str:

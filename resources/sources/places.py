@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.core.locations import below, is_url
 from pipeline_project.domain.core.variables import LIST, VARIABLE, Use, holds_password, nameable, not_nameable
 from pipeline_project.settings import Settings
 from pipeline_project.spec.workflow import WorkflowSpec
@@ -70,18 +71,40 @@ def allowed(name: str, variables: Mapping[str, str], use: Use) -> None:
         raise SourceUnreadable(not_nameable(name, use))
 
 
-def place(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> Path:
-    """The absolute path that a spec means by `text`.
+def location(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> str:
+    """The absolute path, or the object store's URL without a slash at the end, that a spec means by `text`.
 
     Raises:
-        SourceUnreadable: a variable is not set.
+        SourceUnreadable: a variable is not set, or it is a URL behind which no files can lie.
     """
-    return (spec.folder / Path(expand(text, variables)).expanduser()).resolve()
+    filled = expand(text, variables)
+    if is_url(filled):
+        return filled.rstrip("/")
+    if "://" in filled:
+        raise SourceUnreadable(
+            f"`{text}` is neither a path nor the URL of an object store; write a folder, s3://bucket/prefix, "
+            "gs://bucket/prefix or az://container/prefix"
+        )
+    return str((spec.folder / Path(filled).expanduser()).resolve())
 
 
-def pattern_place(folder: Path, pattern: str) -> str:
+def place(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> Path:
+    """The absolute path that a spec means by `text`, where nothing but a folder of this machine will do.
+
+    Raises:
+        SourceUnreadable: a variable is not set, or it is a URL.
+    """
+    where = location(text, spec, variables)
+    if is_url(where):
+        raise SourceUnreadable(f"`{text}` is a URL, and only a folder that is mounted here can be used; write its path")
+    return Path(where)
+
+
+def pattern_place(folder: str, pattern: str) -> str:
     """The one name of all paths that follow a pattern below a folder: links resolved, `{night}` for the night."""
     steps = re.sub(r"\{night[^}]*\}", "{night}", pattern).split("/")
+    if is_url(folder):
+        return below(folder, *steps)
     fixed = next((at for at, step in enumerate(steps) if re.search(r"[*?\[{]", step)), len(steps) - 1)
     return "/".join([str((folder / Path(*steps[:fixed])).resolve()), *steps[fixed:]])
 

@@ -24,9 +24,9 @@ from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources import unhashed_columns
 from resources.sources.arrivals import arrivals
 from resources.sources.declared import case_columns
-from resources.sources.files import fingerprint
 from resources.sources.json_rows import jsonl_rows
 from resources.sources.lines import Reading
+from resources.sources.night_files import fingerprint
 from resources.sources.outcomes import OutcomeColumns, parsed_outcomes
 from resources.sources.rows import SourceRow
 

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.core.locations import below
 from pipeline_project.domain.intake.admission import REPAIR_PREFIX
 from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.settings import Settings
 from pipeline_project.spec.source import FileFormat, FilesSource, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
-from resources.files.small_files import write_whole
+from resources.files import files_at
 from resources.sources.arrivals import FileTerms, read_file
+from resources.sources.night_files import NightFiles
 from resources.sources.places import is_night
 
 _FORMATS: dict[str, Literal["csv", "jsonl", "json", "parquet"]] = {
@@ -26,8 +28,8 @@ _FORMATS: dict[str, Literal["csv", "jsonl", "json", "parquet"]] = {
 }
 
 
-def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -> Path:
-    """Gives a repaired file back to its night and returns where it is kept. The same content twice is one repair.
+def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -> str:
+    """Gives a repaired file back to its night and returns its name there. The same content twice is one repair.
 
     Args:
         file: .csv, .jsonl, .json or .parquet, also with .gz; a CSV is written like the source's own files.
@@ -37,7 +39,7 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
     """
     if not is_night(night):
         raise SourceUnreadable(f"{night!r} is no night; write for instance 2025-03-01")
-    rows = _read(spec, file, night, file.name).rows
+    rows = _read(spec, file, night).rows
     if not rows.num_rows:
         raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to repair with")
     wanted = [field.column for field in spec.case_schema.fields]
@@ -46,38 +48,43 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
             f"{file.name}: holds none of the columns of {spec.name} ({', '.join(wanted)}); begin with a header as the "
             "source's own files have it, between the same delimiters"
         )
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    folder = _folder(settings, spec) / night
-    repair = folder / (digest[:32] + "".join(_suffixes(file)))
-    if not repair.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        # Hidden until whole: a sensor may read this folder at any moment.
-        write_whole(repair, file.read_bytes())
-    return repair
+    content = file.read_bytes()
+    name = f"{hashlib.sha256(content).hexdigest()[:32]}{''.join(_suffixes(file))}"
+    # whole or not there: a sensor may look at any moment
+    files_at(settings.repairs).create(f"{spec.name}/{night}/{name}", content)
+    return name
 
 
-def repairs(settings: Settings, spec: WorkflowSpec, night: str) -> list[Path]:
-    """The repairs of one night, in a fixed order."""
-    folder = _folder(settings, spec) / night
-    return sorted(path for path in folder.glob("[!.]*") if path.is_file()) if folder.is_dir() else []
+class Repairs:
+    """The repairs of a workflow, each a file below its own night.
 
-
-def repaired_nights(settings: Settings, spec: WorkflowSpec) -> list[str]:
-    """Nights for which there is a repair, in order."""
-    folder = _folder(settings, spec)
-    return sorted(path.name for path in folder.iterdir() if any(path.iterdir())) if folder.is_dir() else []
-
-
-def read_repairs(settings: Settings, spec: WorkflowSpec, night: str, unhashed: tuple[str, ...]) -> list[ArrivedRows]:
-    """The repairs of one night as arrivals.
-
-    Raises:
-        SourceUnreadable, SourceStillGrowing: as `read_file`.
+    Args:
+        unhashed: columns that the hash of a row leaves out.
     """
-    return [
-        _read(spec, path, night, f"{REPAIR_PREFIX}{path.name}", unhashed) for path in repairs(settings, spec, night)
-    ]
+
+    def __init__(self, settings: Settings, spec: WorkflowSpec, unhashed: tuple[str, ...]) -> None:
+        self._spec, self._unhashed = spec, unhashed
+        self._files = NightFiles.at(below(settings.repairs, spec.name), "{night}/*")
+
+    def read(self, night: str) -> list[ArrivedRows]:
+        """The repairs of one night as arrivals.
+
+        Raises:
+            SourceUnreadable, SourceStillGrowing: as `read_file`.
+        """
+        return [self._read(name, night) for name in self._files.of(night)]
+
+    def stamps(self, night: str) -> list[tuple[object, ...]]:
+        """What differs when a repair is added; its name is the hash of its content."""
+        return [("repair", _last_step(str(name))) for name, *_ in self._files.stamps(night)]
+
+    def nights(self) -> list[str]:
+        """Nights for which there is a repair, in order."""
+        return self._files.nights()
+
+    def _read(self, name: str, night: str) -> ArrivedRows:
+        how, terms = _as_repaired(self._spec, name, self._unhashed)
+        return self._files.read(name, how, night, terms, f"{REPAIR_PREFIX}{_last_step(name)}")
 
 
 def read_correction(spec: WorkflowSpec, file: Path, night: str, unhashed: tuple[str, ...]) -> ArrivedRows:
@@ -88,7 +95,7 @@ def read_correction(spec: WorkflowSpec, file: Path, night: str, unhashed: tuple[
     """
     if not file.is_file():
         raise SourceUnreadable(f"{file} is no file; give `repaired`, or a file of corrected rows")
-    arrived = _read(spec, file, night, file.name, unhashed)
+    arrived = _read(spec, file, night, unhashed)
     if not arrived.rows.num_rows:
         raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to correct with")
     return arrived
@@ -105,14 +112,19 @@ def repair_format(spec: WorkflowSpec, file: Path) -> FileFormat:
     return FileFormat(format=kind, delimiter=given.delimiter, encoding=given.encoding)
 
 
-def _read(spec: WorkflowSpec, file: Path, night: str, name: str, unhashed: tuple[str, ...] = ()) -> ArrivedRows:
-    """A repair's rows; in a CSV what `--export` kept from being computed is what it was again."""
-    how = repair_format(spec, file)
-    return read_file(file, how, night, name, FileTerms(unhashed, exported=how.format == "csv"))
+def _read(spec: WorkflowSpec, file: Path, night: str, unhashed: tuple[str, ...] = ()) -> ArrivedRows:
+    how, terms = _as_repaired(spec, file.name, unhashed)
+    return read_file(file, how, night, file.name, terms)
 
 
-def _folder(settings: Settings, spec: WorkflowSpec) -> Path:
-    return settings.home / "repairs" / spec.name
+def _as_repaired(spec: WorkflowSpec, name: str, unhashed: tuple[str, ...]) -> tuple[FileFormat, FileTerms]:
+    """How a repair is read; in a CSV what `--export` kept from being computed is what it was again."""
+    how = repair_format(spec, Path(name))
+    return how, FileTerms(unhashed, exported=how.format == "csv")
+
+
+def _last_step(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _suffixes(file: Path) -> list[str]:

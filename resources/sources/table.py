@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.errors import SourceUnreadable
+from pipeline_project.domain.core.locations import is_url
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.core.schema import ARRIVALS, Role
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse
@@ -22,11 +23,12 @@ from pipeline_project.domain.intake.readings import ArrivedRows, FileReading, li
 from pipeline_project.settings import Settings
 from pipeline_project.spec.source import Spread, TableFile, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
-from resources.sources.arrivals import FileTerms, read_file, stamp
+from resources.files import files_at
+from resources.sources.arrivals import FileTerms, read_file
 from resources.sources.declared import case_columns
-from resources.sources.files import fingerprint, repair_stamps
-from resources.sources.places import place
-from resources.sources.repairs import read_repairs, repaired_nights
+from resources.sources.night_files import fingerprint
+from resources.sources.places import location
+from resources.sources.repairs import Repairs
 
 _KEPT = 8
 
@@ -63,11 +65,12 @@ class TableCases:
     def __init__(
         self, spec: WorkflowSpec, settings: Settings, variables: Mapping[str, str], unhashed: tuple[str, ...]
     ) -> None:
-        self._spec, self._settings, self._variables, self._unhashed = spec, settings, variables, unhashed
+        self._spec, self._variables, self._unhashed = spec, variables, unhashed
+        self._repairs = Repairs(settings, spec, unhashed)
 
     def read(self, window: NightWindow) -> ArrivedRows:
         parts = [self._placed(file).night(window.night) for file in self._files()]
-        return ArrivedRows.joined([*parts, *read_repairs(self._settings, self._spec, window.night, self._unhashed)])
+        return ArrivedRows.joined([*parts, *self._repairs.read(window.night)])
 
     def fingerprint(self, window: NightWindow) -> str:
         mine: list[object] = []
@@ -76,7 +79,7 @@ class TableCases:
             # The whole content and not `row_sha256`, which leaves the outcome out.
             raws = rows.column("raw").to_pylist()
             mine.append((file.path, [hashlib.sha256(raw.encode()).hexdigest() for raw in raws]))
-        return fingerprint([*mine, *repair_stamps(self._settings, self._spec, window.night)])
+        return fingerprint([*mine, *self._repairs.stamps(window.night)])
 
     def nights_landed(self) -> list[str]:
         """As `ports.CaseSource.nights_landed`.
@@ -85,7 +88,7 @@ class TableCases:
             SourceUnreadable: a file of the table is missing.
         """
         landed = {night for file in self._files() for night in self._placed(file).starts}
-        return sorted(landed | set(repaired_nights(self._settings, self._spec)))
+        return sorted(landed | set(self._repairs.nights()))
 
     def rows_by_night(self) -> dict[str, int]:
         """How many rows of the files fall on each day, whether or not it is one of the workflow's nights.
@@ -100,21 +103,25 @@ class TableCases:
         return counts
 
     def places(self) -> tuple[str, ...]:
-        return tuple(str(place(file.path, self._spec, self._variables)) for file in self._files())
+        return tuple(location(file.path, self._spec, self._variables) for file in self._files())
 
     def _files(self) -> Sequence[TableFile]:
         assert isinstance(self._spec.source, TableSource)
         return self._spec.source.files
 
     def _placed(self, file: TableFile) -> _Placed:
-        path = place(file.path, self._spec, self._variables)
-        if not path.is_file():
+        where = location(file.path, self._spec, self._variables)
+        folder, _, name = where.rpartition("/")
+        files = files_at(folder)
+        stamp = files.stamp(name)
+        if stamp is None or not (is_url(folder) or Path(where).is_file()):
             raise SourceUnreadable(
-                f"{self._spec.name}: there is no file {path}; put it there, or correct `source.files`"
+                f"{self._spec.name}: there is no file {where}; put it there, or correct `source.files`"
             )
-        key = (path, stamp(path, path.name), self._spec.spec_hash, file)
+        key = (where, stamp, self._spec.spec_hash, file)
         if key not in _cache:
-            _cache[key] = self._place(path, file)
+            with files.fetched(name) as path:
+                _cache[key] = self._place(path, file)
             while len(_cache) > _KEPT:
                 _cache.popitem(last=False)
         _cache.move_to_end(key)

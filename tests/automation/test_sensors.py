@@ -152,6 +152,21 @@ def test_nights_of_a_query_are_asked_again_after_they_were_run(world: World, ins
     assert [event.partition for event in late(world, instance).asset_events] == [NIGHT]
 
 
+def test_a_query_that_tells_its_nights_starts_them(world: World, instance: dg.DagsterInstance) -> None:
+    told = "SELECT 1 WHERE :start < :end"
+    source = {"kind": "sql", "url_variable": "PIPELINE_SECRET_CLAIMS", "query": told, "landed": told}
+    world.spec = claims(source=source)
+    assert [night for _, night in asked(tick(world, instance))] == [NIGHT, NEXT]
+    nights = [shifted(NIGHT, day) for day in range(40)]
+    for night in nights:
+        world.sources.prints[night] = night
+        finish(instance, world, night)
+    assert tick(world, instance) == []
+    world.sources.prints[nights[25]] = "rows that came late"
+    assert asked(tick(world, instance)) == [("claims_nightly", nights[25])]
+    assert [event.partition for event in late(world, instance).asset_events] == [nights[25]], "no night waits its turn"
+
+
 def test_old_nights_of_a_query_are_asked_in_turns(world: World, instance: dg.DagsterInstance) -> None:
     query(world)
     nights = [shifted(NIGHT, day) for day in range(40)]

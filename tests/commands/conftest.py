@@ -145,7 +145,7 @@ def untouched(home: Home) -> Iterator[None]:
     """Afterwards the ledger, its chain and its checkpoints are as before: who verifies next must miss nothing."""
     tables = [table.name for table in metadata.sorted_tables]
     engine = engine_of(databases(home.settings).ledger_url)
-    checkpoints = home.settings.checkpoints / FILE
+    checkpoints = Path(home.settings.checkpoints) / FILE
     signed = checkpoints.read_bytes() if checkpoints.exists() else None
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE SCHEMA before")

@@ -102,7 +102,7 @@ def cut(home: Home, audit: Any, untouched: None) -> int:
     """A chain that lacks its newest batches, as after the restore of an older ledger; gives the last batch that was
     signed."""
     url = databases(home.settings).ledger_url
-    file = home.settings.checkpoints / FILE
+    file = Path(home.settings.checkpoints) / FILE
     audit("checkpoint")
     first = len(file.read_text().splitlines())
     with engine_of(url).begin() as connection:

@@ -38,7 +38,7 @@ class Shop:
         file = folder / f"{self.name}.yaml"
         file.write_text(json.dumps(spec, indent=1), encoding="utf-8")
         # the ledger is the home's, so its checkpoints are the home's as well
-        places = {"PIPELINE_HOME": str(folder / "home"), "PIPELINE_CHECKPOINTS": str(home.settings.checkpoints)}
+        places = {"PIPELINE_HOME": str(folder / "home"), "PIPELINE_CHECKPOINTS": home.settings.checkpoints}
         self.environ = {**home.environ, **places, "PIPELINE_WORKFLOWS": str(folder)}
         self._call = call
         self.settings = type(home.settings).from_environ(self.environ)

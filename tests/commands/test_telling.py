@@ -11,7 +11,7 @@ import pytest
 from pipeline_project.commands.quarantine import _kind
 from pipeline_project.commands.shared.spans import ranges
 from pipeline_project.spec.load import load_spec
-from resources.sources.repairs import read_repairs
+from resources.sources.repairs import Repairs
 from tests.commands.conftest import (
     CUSTOMER,
     FORMULA,
@@ -148,7 +148,7 @@ def test_an_export_can_be_given_back(home: Home, call: Call, tmp_path: Path) -> 
     assert said.document["next"] == f"pipeline nights {NAME} --night {NIGHT}"
     assert (home.folder / "repairs" / NAME / NIGHT / said.document["kept"]).read_bytes() == file.read_bytes()
     spec = load_spec(home.folder / "own" / f"{NAME}.yaml")
-    (repair,) = read_repairs(home.settings, spec, NIGHT, ())
+    (repair,) = Repairs(home.settings, spec, ()).read(NIGHT)
     assert json.loads(repair.rows["raw"][0].as_py())["wish"] == FORMULA
 
 

@@ -136,6 +136,9 @@ CARRIED_OUT: dict[str, Ends] = {
     "pipeline hooks send returns claims.csv": Ends(2, NO_FILE),
     f"pipeline hooks send returns claims.csv --night {NIGHT}": Ends(2, NO_FILE),
     "pipeline hooks send returns truth.csv --kind outcomes": Ends(2, NO_FILE),
+    # another place is what tests/integration/test_moving.py has
+    "pipeline backup backups/monday --keys vault/monday": Ends(0, r"lake +\d+ tables"),
+    "pipeline restore backups/monday --keys vault/monday": Ends(2, "is not empty; name another place"),
     "pipeline down": Ends(0, "Stopped the embedded database"),
 }
 
@@ -166,6 +169,7 @@ ONLY_READ: dict[str, str] = {
             "python -m benchmarks.lifecycle returns --workflow vehicle_claims",
             "python -m benchmarks.lifecycle bad-models",
             "python -m benchmarks.drift_electricity",
+            "python -m benchmarks.sizes --nights 40 --per-night 100",
             "python -m benchmarks.chaos --quick",
             "python -m benchmarks.chaos --only kills",
             "pipeline nights order_returns --from 2012-04-01 --to 2012-12-31",

@@ -33,6 +33,8 @@ DATABASES = (DAGSTER, MLFLOW, LEDGER)
 #: What stands for the home's folder in the dumps of Dagster and MLflow, which keep whole paths.
 HERE = "@HOME@"
 DECISIONS = "decisions.json"
+#: Where MLflow of an opened pack says that models lie: the home was moved since, and nothing is there any more.
+MOVED_FROM = "/moved/from/here"
 
 
 def main() -> None:
@@ -119,7 +121,8 @@ def _restore(server: EmbeddedServer, dumps: Path, home: Path) -> None:
     _tool(server, "psql", "--quiet", "--dbname", "postgres", "--file", str(dumps / "roles.sql"))
     for name in DATABASES:
         dump = dumps / f"{name}.sql"
-        dump.write_text(dump.read_text(encoding="utf-8").replace(HERE, str(home)), encoding="utf-8")
+        place = MOVED_FROM if name == MLFLOW else str(home)
+        dump.write_text(dump.read_text(encoding="utf-8").replace(HERE, place), encoding="utf-8")
         _tool(server, "createdb", "--template", "template0", "--locale", "C", "--owner", "pipeline", name)
         _tool(server, "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", name, "--file", str(dump))
 

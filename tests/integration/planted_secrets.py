@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 from urllib.parse import quote
@@ -181,7 +182,7 @@ def kept_secrets(house: House) -> list[str]:
     """Every value in every spelling: those given, those made here, passwords of the database, private keys."""
     made = [
         path.read_text(encoding="ascii", errors="ignore").strip()
-        for path in [*house.settings.keys.rglob("*"), *(house.home / "postgres").glob("*password*")]
+        for path in [*Path(house.settings.keys).rglob("*"), *(house.home / "postgres").glob("*password*")]
         if path.is_file()
     ]
     # a key's file may have lines of its own that are no secret; each long one is

@@ -97,6 +97,14 @@ def test_with_its_files_back_it_decides_and_the_alert_is_closed(damaged: House) 
     assert [alert for alert in damaged.alerts() if alert.kind == "model_unavailable"] == []
 
 
+def test_a_home_that_was_moved_finds_its_models(damaged: House) -> None:
+    shop.drop_nights(damaged.folder, [shop.night(5)])
+    moved = House(damaged.name, damaged.home.rename(damaged.home.with_name("moved")), damaged.server)
+    assert [run.outcome for run in moved.nights(shop.night(5))] == ["done"]
+    assert {row["model_version"] for row in moved.decisions(shop.night(5))} == {"1"}
+    assert not damaged.home.exists()
+
+
 def _flip(file: Path) -> None:
     """Changes one byte, or changes it back."""
     content = bytearray(file.read_bytes())

@@ -384,7 +384,7 @@ def test_what_is_changed_outside_is_seen(
     tamper, link, words = OUTSIDE[what]
     tamper(tmp_path)
     there, said = given
-    source = replace(said.source, folder=tmp_path / "own" / "in")
+    source = replace(said.source, folder=str(tmp_path / "own" / "in"))
     drop = replace(said.places["drop"], folder=tmp_path / "own" / "out")
     moved = replace(said, source=source, places={**said.places, "drop": drop})
     found = _found(connection, (replace(there, book=tmp_path / "shop" / "book.jsonl"), moved))
@@ -447,10 +447,10 @@ def test_what_is_changed_in_the_lake_is_seen(
 def test_a_checkpoint_that_names_another_end_is_seen(
     given: tuple[Where, DeclaredWorkflow], connection: Connection, tmp_path: Path
 ) -> None:
-    lines: Sequence[Any] = (given[0].checkpoints / "checkpoints.jsonl").read_text().splitlines()
+    lines: Sequence[Any] = (Path(given[0].checkpoints) / "checkpoints.jsonl").read_text().splitlines()
     told = {**json.loads(lines[-1]), "hash": "0" * 64}
     (tmp_path / "checkpoints.jsonl").write_text(json.dumps(told) + "\n")
-    found = _found(connection, (replace(given[0], checkpoints=tmp_path), given[1]))
+    found = _found(connection, (replace(given[0], checkpoints=str(tmp_path)), given[1]))
     assert found == {"chain…checkpoints": ["checkpoints that name another end than the chain has there"]}
 
 

@@ -13,6 +13,7 @@ import pytest
 from pipeline_project.domain.core.errors import LakeDamaged, LakeUnavailable, ModelUnavailable
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.operations.deep_check import DeepCheckResult, look_deep
+from resources.files import files_at
 from resources.lake import delta
 from resources.lake.lake import DeltaLake
 from resources.lake.vectors import LakeVectorStore
@@ -56,7 +57,7 @@ def flip(file: Path, at: int) -> None:
 
 
 def looked(lake: DeltaLake, tmp_path: Path, *gone: str) -> DeepCheckResult:
-    return look_deep(lake.store, Registry(*gone), [MODEL], tmp_path / "reports")  # type: ignore[arg-type]
+    return look_deep(lake.store, Registry(*gone), [MODEL], files_at(tmp_path / "reports"))  # type: ignore[arg-type]
 
 
 def test_no_flipped_bit_of_a_file_is_read_as_anything(lake: DeltaLake, monkeypatch: pytest.MonkeyPatch) -> None:

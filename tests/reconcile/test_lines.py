@@ -20,9 +20,7 @@ COLUMNS = frozenset({"case", "amount", "note"})
 def _count(
     folder: Path, data: bytes | str, kind: str = "csv", delimiter: str = ",", encoding: str = "utf-8"
 ) -> Counted:
-    path = folder / "rows"
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return count(path, kind, delimiter, encoding, COLUMNS)
+    return count(data if isinstance(data, bytes) else data.encode(), kind, delimiter, encoding, COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -70,19 +68,19 @@ def test_other_formats(tmp_path: Path) -> None:
     assert _count(tmp_path, '{"case": 1}\n\n{"case": 2}\nbroken\n', "jsonl").needed == {1, 3, 4}
     assert _count(tmp_path, '[{"case": 1},\n {"case": 2}]', "json").rows == 2
     pq.write_table(pa.table({"case": [1, 2, 3]}), tmp_path / "three")
-    assert count(tmp_path / "three", "parquet", ",", "utf-8", COLUMNS).needed == {1, 2, 3}
+    assert count((tmp_path / "three").read_bytes(), "parquet", ",", "utf-8", COLUMNS).needed == {1, 2, 3}
 
 
 def test_an_archive_of_one_file_is_counted(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "packed", "w") as archive:
         archive.writestr("a.csv", "case\n1\n2\n")
-    assert count(tmp_path / "packed", "csv", ",", "utf-8", COLUMNS).needed == {2, 3}
+    assert count((tmp_path / "packed").read_bytes(), "csv", ",", "utf-8", COLUMNS).needed == {2, 3}
 
 
 def test_what_cannot_be_counted_says_so(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "packed", "w") as archive:
         archive.writestr("a.csv", "case\n1\n")
         archive.writestr("b.csv", "case\n1\n")
-    assert count(tmp_path / "packed", "csv", ",", "utf-8", COLUMNS).why_not
+    assert count((tmp_path / "packed").read_bytes(), "csv", ",", "utf-8", COLUMNS).why_not
     assert _count(tmp_path, b"\x1f\x8bnot really").why_not
     assert _count(tmp_path, b"no parquet", "parquet").why_not

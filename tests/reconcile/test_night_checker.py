@@ -18,7 +18,7 @@ from tests.doubles import NIGHT, claims
 
 @pytest.fixture
 def checker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LinesNightChecker:
-    places = Where("postgresql://nowhere", str(tmp_path), tmp_path, tmp_path, tmp_path)
+    places = Where("postgresql://nowhere", str(tmp_path), str(tmp_path), tmp_path, str(tmp_path))
     monkeypatch.setattr(reconciling, "where", lambda _: places)
     return LinesNightChecker(Settings(home=tmp_path))
 

@@ -131,7 +131,7 @@ BROKEN = [
     # unions
     ("kind: table", "kind: tabel", 9, "source.kind", "must be files, table or sql, not `tabel`"),
     ("  kind: table\n", "", 8, "source.kind", "`kind` is missing: files, table or sql"),
-    ("kind: column", "kind: columns", 22, "outcome.kind", "must be column or files"),
+    ("kind: column", "kind: columns", 22, "outcome.kind", "must be column, files or sql"),
     ("  column: verdict\n", "", 21, "outcome.column", "is missing"),
     # one part alone
     ("Europe/Berlin", "Europe/Berlim", 5, "nights.time_zone", "write for instance Europe/Berlin"),

@@ -16,6 +16,7 @@ from pipeline_project.container.owner import OwnerStores, migrated
 from pipeline_project.domain.core.errors import HomeUnusable, SettingInvalid, WorkflowUnknown
 from pipeline_project.settings import Settings
 from resources.files.small_files import write_whole
+from resources.files.unfinished import refuse_unfinished
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -64,12 +65,12 @@ def prepare() -> AppContext:
     """Starts the database where it is ours, creates and migrates what is missing, and sets this process's environment.
 
     Raises:
-        HomeUnusable: PIPELINE_HOME cannot be written.
+        HomeUnusable: PIPELINE_HOME cannot be written, or a backup is put there and is not there whole.
         SettingInvalid: the file that configures Dagster cannot be read.
         DatabaseUnreachable, DatabaseMissing: with the URL (never its password) and what to do.
     """
     chosen = settings()
-    usable(chosen.home)
+    refuse_unfinished(usable(chosen.home))
     databases, adopted = migrated(chosen)
     if adopted:
         complain(

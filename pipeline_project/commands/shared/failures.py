@@ -7,12 +7,15 @@ import errno
 from pipeline_project.commands.shared.console import Exit, complain
 from pipeline_project.domain.core.errors import (
     AuditBroken,
+    BackupRefused,
+    BackupUnusable,
     DatabaseMissing,
     DatabaseUnreachable,
     HomeUnusable,
     LakeUnavailable,
     PipelineError,
     ReplayRefused,
+    RestoreRefused,
     RolesMissing,
     SettingInvalid,
     SourceUnreadable,
@@ -22,6 +25,9 @@ from pipeline_project.domain.core.errors import (
 _EXITS: tuple[tuple[type[PipelineError], Exit], ...] = (
     (WorkflowUnknown, Exit.NOT_FOUND),
     (SettingInvalid, Exit.WRONG_CALL),
+    (BackupRefused, Exit.WRONG_CALL),
+    (RestoreRefused, Exit.WRONG_CALL),
+    (BackupUnusable, Exit.ENVIRONMENT_MISSING),
     (HomeUnusable, Exit.ENVIRONMENT_MISSING),
     (DatabaseUnreachable, Exit.ENVIRONMENT_MISSING),
     (DatabaseMissing, Exit.ENVIRONMENT_MISSING),

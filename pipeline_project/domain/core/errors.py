@@ -35,6 +35,12 @@ class ModelUnavailable(PipelineError):
     passing = True
 
 
+class ModelLetGo(ModelUnavailable):
+    """The files of a version that never decided were let go by `pipeline retention`."""
+
+    passing = False
+
+
 class TooFewOutcomes(PipelineError):
     """Not enough is known to train on."""
 
@@ -65,6 +71,20 @@ class LakeDamaged(LakeUnavailable):
     """A file of the lake is not what was written; the message names it. Waiting does not mend it."""
 
     passing = False
+
+
+class FilesUnavailable(PipelineError):
+    """A store of files or a disk is away, slow, full or failing; waiting can help, and the message says what else."""
+
+    passing = True
+
+
+class FilesRefused(PipelineError):
+    """A store of files does not let this process in, or its credentials have expired; the message says which."""
+
+
+class FileMissing(PipelineError):
+    """There is no file of that name; the message says where."""
 
 
 class SettingInvalid(PipelineError):
@@ -209,6 +229,18 @@ class ForgettingRefused(PipelineError):
 
 class HoldRefused(PipelineError):
     """A legal hold cannot be placed or lifted like this; the message says why."""
+
+
+class BackupRefused(PipelineError):
+    """A backup may not be written like this: something lies there; the message says what."""
+
+
+class BackupUnusable(PipelineError):
+    """A backup is unfinished, damaged, or of a version that this one cannot read; the message says which."""
+
+
+class RestoreRefused(PipelineError):
+    """A backup may not be put there: something lies there, or a restore of another one was left half-way."""
 
 
 def waits_for_a_person(name: str) -> bool:

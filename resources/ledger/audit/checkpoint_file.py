@@ -1,5 +1,8 @@
 """The checkpoints themselves: signed JSON lines in one file, each naming the digest of the line before.
 
+In a folder lines are appended under a lock; behind a URL the object is replaced by itself and the new line, on the
+condition that it is still the one that was read.
+
 A line with `break` is a checkpoint too: over the chain of a restored ledger, which somebody accepted with a reason.
 """
 
@@ -8,17 +11,21 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline_project.domain.audit.canonical import canonical, moment
 from pipeline_project.domain.audit.chain import GENESIS
 from pipeline_project.domain.audit.findings import AcceptedBreak, Checkpoint, End
+from pipeline_project.domain.core.errors import FileMissing, FilesUnavailable
+from pipeline_project.domain.core.locations import is_url
+from pipeline_project.ports.files import Files
+from resources.files import files_at
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -26,6 +33,10 @@ if TYPE_CHECKING:
 FILE = "checkpoints.jsonl"
 #: The kinds of batch by which the chain itself remembers that a checkpoint was written, and that a break was accepted.
 KIND, BREAK_KIND = "checkpoints", "breaks"
+
+
+#: Appends bytes to the file, which are kept when it returns.
+Append: TypeAlias = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
@@ -36,15 +47,15 @@ class CheckpointLine:
     digest: str
 
 
-def read_lines(folder: Path, key: Ed25519PublicKey) -> list[CheckpointLine]:
-    """The checkpoints in a folder, oldest first; what is no valid line is one with `valid` False.
+def read_lines(files: Files, key: Ed25519PublicKey) -> list[CheckpointLine]:
+    """The checkpoints at a place, oldest first; what is no valid line is one with `valid` False.
 
     A last line without its end was cut off by a crash while it was written, before anybody relied on it: left out.
     """
-    path = folder / FILE
-    if not path.exists():
+    try:
+        whole, _, _ = files.read(FILE).rpartition(b"\n")
+    except FileMissing:
         return []
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
     lines: list[CheckpointLine] = []
     before = GENESIS
     for number, content in enumerate(whole.split(b"\n") if whole else [], start=1):
@@ -52,6 +63,20 @@ def read_lines(folder: Path, key: Ed25519PublicKey) -> list[CheckpointLine]:
         lines.append(CheckpointLine(_checkpoint(number, content, before, key), digest))
         before = digest
     return lines
+
+
+def lines_until(content: bytes, end: int) -> bytes:
+    """A file's lines before the first that speaks of a batch after `end`, as they are; no key is needed for that."""
+    kept = []
+    for line in content.splitlines(keepends=True):
+        try:
+            if not line.endswith(b"\n") or int(json.loads(line)["number"]) > end:
+                break
+        except (ValueError, KeyError, TypeError):
+            # whoever verifies says what is wrong with it
+            pass
+        kept.append(line)
+    return b"".join(kept)
 
 
 def _checkpoint(number: int, content: bytes, before: str, key: Ed25519PublicKey) -> Checkpoint:
@@ -76,8 +101,35 @@ def _break(statement: Mapping[str, Any], tip: End, at: datetime, content: bytes)
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[int]:
-    """The file, locked against other processes that write checkpoints; gives its handle."""
+def writing(place: str) -> Iterator[Append]:
+    """The file, for one who appends to what is read after this; of several at once one does.
+
+    Raises:
+        FilesUnavailable: from appending behind a URL, where another process was quicker; nothing was written.
+    """
+    if is_url(place):
+        yield _appended(files_at(place))
+        return
+    with _locked(Path(place)) as handle:
+        yield lambda content: _append(handle, Path(place), content)
+
+
+def _appended(files: Files) -> Append:
+    stamp = files.stamp(FILE)
+    before = b"" if stamp is None else files.read(FILE)
+
+    def append(content: bytes) -> None:
+        whole = before + content
+        if not (files.create(FILE, whole) if stamp is None else files.replace(FILE, whole, stamp)):
+            raise FilesUnavailable(
+                f"another process wrote to {files.place(FILE)} meanwhile, and nothing was signed; run it again"
+            )
+
+    return append
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[int]:
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
@@ -109,15 +161,19 @@ class NewLine:
         return canonical({**fields, "signature": key.sign(canonical(fields).encode()).hex()}).encode()
 
 
-def write_line(handle: int, folder: Path, key: Ed25519PrivateKey, line: NewLine) -> str:
-    """Signs and appends one line, on disk when this returns; gives its digest."""
-    content = line.signed(key) + b"\n"
+def write_line(append: Append, key: Ed25519PrivateKey, line: NewLine) -> str:
+    """Signs and appends one line, kept when this returns; gives its digest."""
+    content = line.signed(key)
+    append(content + b"\n")
+    return sha256(content).hexdigest()
+
+
+def _append(handle: int, folder: Path, content: bytes) -> None:
     size = _without_torn_end(handle, folder)
     if os.write(handle, content) != len(content):
         os.ftruncate(handle, size)
         raise OSError(28, "No space left on device", str(folder / FILE))
     os.fsync(handle)
-    return sha256(content[:-1]).hexdigest()
 
 
 def _without_torn_end(handle: int, folder: Path) -> int:

@@ -12,8 +12,12 @@ from pipeline_project.domain.audit.breaks import NOTHING
 from pipeline_project.domain.audit.chain import GENESIS
 from pipeline_project.domain.audit.findings import AcceptedBreak, ChainVerdict, Checkpoint, End
 from pipeline_project.domain.audit.verify import Start
-from pipeline_project.domain.core.errors import AuditBroken, BreakRefused
+from pipeline_project.domain.core.errors import AuditBroken, BreakRefused, FileMissing
+from pipeline_project.domain.core.locations import below
+from pipeline_project.ports.files import Files
+from resources.files import files_at
 from resources.keys import checkpoint_key as keys
+from resources.keys.key_files import keys_at
 from resources.ledger.audit import breaks, checkpoint_file
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import KIND, NewLine
@@ -30,13 +34,13 @@ class Checkpoints:
 
     Attributes:
         url: the ledger's.
-        folder: where the checkpoints lie, best on another disk.
+        place: the folder or URL with the checkpoints, best on another disk.
         keys: the folder of the private key.
     """
 
     url: str = field(repr=False)
-    folder: Path
-    keys: Path
+    place: str
+    keys: Path | str
 
     def checkpoint(self, anew: bool = False) -> Checkpoint | None:
         """Signs the chain as it stands; None when nothing was added since the last time.
@@ -52,9 +56,9 @@ class Checkpoints:
             DatabaseUnreachable: the database does not answer.
         """
         key = keys.signing_key(self.keys)
-        with checkpoint_file.writing(self.folder) as handle:
-            keys.publish(key.public_key(), self.folder)
-            lines = checkpoint_file.read_lines(self.folder, key.public_key())
+        with checkpoint_file.writing(self.place) as append_line:
+            keys.publish(key.public_key(), self._files)
+            lines = checkpoint_file.read_lines(self._files, key.public_key())
             last = self._last(lines)
             if last is not None and last.accepted is not None:
                 self._record_break(last.accepted)
@@ -65,7 +69,7 @@ class Checkpoints:
                 now = connection.execute(select(func.clock_timestamp())).scalar_one()
             before = lines[-1].digest if lines else GENESIS
             tip = End(verdict.tip, verdict.tip_hash)
-            checkpoint_file.write_line(handle, self.folder, key, NewLine(tip, before, now))
+            checkpoint_file.write_line(append_line, key, NewLine(tip, before, now))
             self._remember(verdict, now, anew)
         return Checkpoint(len(lines) + 1, verdict.tip, verdict.tip_hash, now)
 
@@ -75,7 +79,7 @@ class Checkpoints:
         Raises:
             As `accept_break`.
         """
-        lines = checkpoint_file.read_lines(self.folder, keys.signing_key(self.keys).public_key())
+        lines = checkpoint_file.read_lines(self._files, keys.signing_key(self.keys).public_key())
         self._last(lines)
         with snapshot(self.url) as connection:
             return breaks.parted(connection, [line.checkpoint for line in lines])
@@ -97,13 +101,13 @@ class Checkpoints:
         if not reason.strip():
             raise BreakRefused("--reason says why the chain may go on without what was signed")
         key = keys.signing_key(self.keys)
-        with checkpoint_file.writing(self.folder) as handle:
-            lines = checkpoint_file.read_lines(self.folder, key.public_key())
+        with checkpoint_file.writing(self.place) as append_line:
+            lines = checkpoint_file.read_lines(self._files, key.public_key())
             self._last(lines)
             with snapshot(self.url) as connection:
                 candidate = breaks.parted(connection, [line.checkpoint for line in lines])
             line = NewLine(candidate.kept, lines[-1].digest, candidate.at, candidate.statement(by, reason))
-            record = checkpoint_file.write_line(handle, self.folder, key, line)
+            record = checkpoint_file.write_line(append_line, key, line)
             accepted = AcceptedBreak(candidate.agreed, candidate.lost, candidate.kept, by, reason, candidate.at, record)
             self._record_break(accepted)
         self.checkpoint()
@@ -116,22 +120,31 @@ class Checkpoints:
         Raises:
             AuditBroken: the key named is none.
         """
-        own, beside = self.keys / keys.PRIVATE, self.folder / keys.PUBLIC
         if public is not None:
             key = keys.public_key(public)
-        elif own.exists():
+        elif keys_at(self.keys).has(keys.PRIVATE):
             key = keys.signing_key(self.keys).public_key()
-        elif beside.exists():
-            key = keys.public_key(beside)
         else:
-            return []
-        return [line.checkpoint for line in checkpoint_file.read_lines(self.folder, key)]
+            try:
+                key = keys.public_key_of(self._files.read(keys.PUBLIC), self._files.place(keys.PUBLIC))
+            except FileMissing:
+                return []
+        return [line.checkpoint for line in checkpoint_file.read_lines(self._files, key)]
+
+    @property
+    def file(self) -> str:
+        """Where the checkpoints lie, for people."""
+        return below(self.place, checkpoint_file.FILE)
+
+    @property
+    def _files(self) -> Files:
+        return files_at(self.place)
 
     def _last(self, lines: list[checkpoint_file.CheckpointLine]) -> Checkpoint | None:
         broken = next((line.checkpoint for line in lines if not line.checkpoint.valid), None)
         if broken is not None:
             raise AuditBroken(
-                f"line {broken.line} of {self.folder / checkpoint_file.FILE} was not signed with this key or does not "
+                f"line {broken.line} of {self.file} was not signed with this key or does not "
                 "follow the line before; put the file and the keys back from your backup, then run "
                 "`pipeline audit verify`"
             )
@@ -172,7 +185,7 @@ class Checkpoints:
         since = connection.scalar(select(func.count()).where(batches.kind == KIND, batches.number > reached)) or 0
         if since > (1 if last else 0) and not anew:
             raise AuditBroken(
-                f"the chain knows of checkpoints up to batch {newest}, {self.folder / checkpoint_file.FILE} ends at "
+                f"the chain knows of checkpoints up to batch {newest}, {self.file} ends at "
                 f"{reached}: put it back from your backup, or sign anew with `pipeline audit checkpoint --anew` if it "
                 "is lost"
             )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.ports.keyring import Keyring
-from resources.files.small_files import made_once
+from resources.keys.key_files import keys_at
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
@@ -35,7 +35,7 @@ class RowSealer:
         keyring: the keys of subjects; rows that name a subject are sealed with it, and lost when it is forgotten.
     """
 
-    folder: Path
+    folder: Path | str
     keyring: Keyring | None = None
 
     def seal(self, rows: Sequence[str], subject: str | None) -> list[str]:
@@ -87,7 +87,8 @@ class RowSealer:
             return self._own.decrypt(token.removeprefix(_OWN)).decode()
         except InvalidToken:
             raise SourceUnreadable(
-                f"{self.folder / KEY_FILE} does not open what was posted; put back the file that sealed it"
+                f"{keys_at(self.folder).where(KEY_FILE)} does not open what was posted; put back the file that sealed "
+                "it"
             ) from None
 
     def _pseudonyms(self, rows: Sequence[str], subject: str | None) -> list[str | None]:
@@ -99,7 +100,7 @@ class RowSealer:
 
     @cached_property
     def _keys(self) -> list[bytes]:
-        lines = key_file(self.folder / KEY_FILE).split()
+        lines = key_file(self.folder).split()
         return [line.encode() for line in lines]
 
     @cached_property
@@ -110,12 +111,12 @@ class RowSealer:
             return MultiFernet([Fernet(key) for key in self._keys])
         except ValueError:
             raise SourceUnreadable(
-                f"{self.folder / KEY_FILE} holds no keys; put back the file that sealed what was posted"
+                f"{keys_at(self.folder).where(KEY_FILE)} holds no keys; put back the file that sealed what was posted"
             ) from None
 
 
-def key_file(path: Path) -> str:
+def key_file(folder: Path | str) -> str:
     """The keys; a first one is made where there is no file. Of two processes that make one, both use the same."""
     from cryptography.fernet import Fernet
 
-    return made_once(path, lambda: Fernet.generate_key() + b"\n").decode("ascii")
+    return keys_at(folder).made_once(KEY_FILE, lambda: Fernet.generate_key() + b"\n").decode("ascii")

@@ -43,7 +43,7 @@ class PostgresKeyring:
         folder: `PIPELINE_KEYS`; keys are made there when the first subject is met.
     """
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine, folder: Path | str) -> None:
         self._engine = engine
         self.masters = Masters(folder)
         self._name_key: bytes | None = None

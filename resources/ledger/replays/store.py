@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Row, insert, select
 
 from pipeline_project.domain.lifecycle.proposing import plain
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
-from resources.files.small_files import write_whole
+from pipeline_project.ports.files import Files
+from resources.files import files_at
 from resources.ledger.tables.replays import candidate_replays
 from resources.ledger.unit_of_work import unit_of_work
 from resources.postgres.databases import engine_of
@@ -20,18 +20,18 @@ from resources.postgres.databases import engine_of
 
 @dataclass(frozen=True)
 class PostgresReplays:
-    """Replays in one database and one folder.
+    """Replays in one database, and their pages in one folder or behind one URL.
 
     Every method raises DatabaseUnreachable when the database does not answer.
 
     Attributes:
-        folder: of the reports; pages go to `<folder>/replays/<workflow>/<number>.html`.
-        address: of a server that serves the folder, without a slash at the end.
+        reports: where the reports lie; pages go to `<reports>/replays/<workflow>/<number>.html`.
+        address: of a server that serves them, without a slash at the end.
         desk: of the review desk, where a case is explained.
     """
 
     url: str = field(repr=False)
-    folder: Path
+    reports: str
     address: str
     desk: str
     engine: Callable[[str], Engine] = engine_of
@@ -43,7 +43,7 @@ class PostgresReplays:
         spec_hash: str,
         started_by: str,
         page: Callable[[int], str],
-    ) -> tuple[int, Path]:
+    ) -> tuple[int, str]:
         """Keeps a result and its page, both or none.
 
         Args:
@@ -70,8 +70,8 @@ class PostgresReplays:
             made = connection.execute(insert(candidate_replays).values(row).returning(candidate_replays.c.id))
             number = int(made.scalar_one())
             # before the commit: a page that cannot be written leaves no row behind
-            path = self._written(result.workflow, number, page(number))
-        return number, path
+            self._files.write(_page(result.workflow, number), page(number))
+        return number, self.page_of(result.workflow, number)
 
     def replays(self, workflow: str, limit: int = 50) -> Sequence[Row[*tuple[Any, ...]]]:
         """A workflow's replays, newest first: rows of `candidate_replays`."""
@@ -80,16 +80,18 @@ class PostgresReplays:
         with unit_of_work(self.engine(self.url)) as connection:
             return connection.execute(query).all()
 
-    def page_of(self, workflow: str, number: int) -> Path:
+    def page_of(self, workflow: str, number: int) -> str:
         """Where a replay's page lies."""
-        return self.folder / "replays" / workflow / f"{number}.html"
+        return self._files.place(_page(workflow, number))
 
     def address_of(self, workflow: str, number: int) -> str:
         """The page's address at the server of the reports."""
-        return f"{self.address}/replays/{workflow}/{number}.html"
+        return f"{self.address}/{_page(workflow, number)}"
 
-    def _written(self, workflow: str, number: int, page: str) -> Path:
-        path = self.page_of(workflow, number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page)
-        return path
+    @property
+    def _files(self) -> Files:
+        return files_at(self.reports)
+
+
+def _page(workflow: str, number: int) -> str:
+    return f"replays/{workflow}/{number}.html"

@@ -23,8 +23,8 @@ OTHERWISE = {
     "pipeline_project/sample/files.py": "photos of the sample, whose table comes last",
     "pipeline_project/sample/shop_book.py": "the fake shop's book: lines are appended, and a torn end is known",
     "pipeline_project/commands/shared/orphans.py": "a lock",
-    "resources/registry/registry.py": "a folder of its own that is uploaded and thrown away",
     "resources/destinations/file_drop.py": "a destination: other people's folder, linked into place",
+    "resources/files/objects.py": "a copy of an object, in a folder of its own that is thrown away",
     "resources/ledger/audit/checkpoint_file.py": "lines are appended under a lock, and a torn end is known",
     "resources/postgres/embedded.py": "locks, and a program's log",
 }
@@ -156,8 +156,8 @@ def test_a_secret_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypa
 
 
 def test_secrets_are_made_in_no_other_way() -> None:
-    """A file that stays where it is there is a secret; the public key, which anybody may read, is none."""
+    """A file of this machine that stays where it is there is a secret."""
     once = re.compile(r"write_whole\(.*replace=False")
     rooms = [path for room in ("assets", "pipeline_project", "resources") for path in (ROOT / room).rglob("*.py")]
     found = {str(path.relative_to(ROOT)) for path in rooms if once.search(path.read_text())}
-    assert found == {"resources/files/small_files.py", "resources/keys/checkpoint_key.py"}
+    assert found == {"resources/files/small_files.py"}

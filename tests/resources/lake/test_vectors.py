@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,3 +156,40 @@ def test_an_unreachable_store_says_what_to_do(tmp_path: Path) -> None:
     store = LakeVectorStore(str(tmp_path / "file"))
     with pytest.raises(LakeUnavailable, match="PIPELINE_LAKE_URL"):
         store.put(ENCODER, some(0, 1))
+
+
+def test_vectors_that_nothing_names_go_and_the_others_keep_their_bits(store: LakeVectorStore) -> None:
+    kept, dropped, young = some(0, 30), some(30, 30), some(60, 5)
+    for part in ({**kept, **dropped}, young):
+        store.put(ENCODER, part)
+    before = datetime.now(UTC) + timedelta(days=1)
+    uri, named = store.uri(ENCODER), {key.encode() for key in kept}
+
+    assert store.drop_unnamed(uri, named, datetime.now(UTC) - timedelta(days=1)) == 0, "a night is about to name them"
+    assert store.drop_unnamed(uri, named, before, dry=True) == 35 and rows_stored(store) == 65
+    assert store.drop_unnamed(uri, named, before) == 35
+    same(store.get(ENCODER, [*kept, *dropped, *young]), kept)
+    assert rows_stored(store) == 30
+    assert store.drop_unnamed(uri, named, before) == 0
+    # what comes again is stored again, and every file still carries its digest
+    store.put(ENCODER, dropped)
+    same(LakeVectorStore(store.store.url).get(ENCODER, [*kept, *dropped]), {**kept, **dropped})
+    assert store.drop_unnamed(uri, set(), before) == 60 and rows_stored(store) == 0
+
+
+def test_what_is_put_while_others_are_dropped_stays(store: LakeVectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, dropped, meanwhile = some(0, 5), some(5, 5), some(10, 5)
+    store.put(ENCODER, {**kept, **dropped})
+    other, rewrite = LakeVectorStore(store.store.url), store._rewrite
+    met: list[bool] = []
+
+    def put_first(*given: Any) -> None:
+        if not met:
+            other.put(ENCODER, meanwhile)
+            met.append(True)
+        rewrite(*given)
+
+    monkeypatch.setattr(store, "_rewrite", put_first)
+    named = {key.encode() for key in (*kept, *meanwhile)}
+    assert store.drop_unnamed(store.uri(ENCODER), named, datetime.now(UTC) + timedelta(days=1)) == 5
+    same(store.get(ENCODER, [*kept, *dropped, *meanwhile]), {**kept, **meanwhile})

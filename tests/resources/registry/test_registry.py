@@ -6,19 +6,26 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelUnavailable
+from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelLetGo, ModelUnavailable
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
 from pipeline_project.domain.models.files import digest
 from resources.registry.database import prepare_once
+from resources.registry.letting_go import fruitless_runs, let_go, remove_runs, unneeded_versions
 from resources.registry.registry import MlflowRegistry
+from tests.s3_server import S3Server, refusing
 
 FILES = {"model.json": b'{"a": 1}', "booster.ubj": b"{binary}", "t.safetensors": b"\x02\0\0\0\0\0\0\0{}"}
 FRAME = pd.DataFrame({"price": [1.0, 2.5], "size": pd.array(["m", None], dtype="string")})
+PARAMETERS, METRICS = {"rounds": 12, "long": "x" * 9000}, {"auc": 0.7}
+TRAINING = TrainingRecord(
+    "any", "2024-03-01", FILES, PARAMETERS, METRICS, FRAME, FRAME.columns.tolist(), ["kept", "returned"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +49,7 @@ def registry(mlflow_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def trained(
     registry: MlflowRegistry, workflow: str, night: str = "2024-03-01", files: Mapping[str, bytes] = FILES
 ) -> ModelVersion:
-    return registry.log_training(
-        TrainingRecord(
-            workflow,
-            night,
-            files,
-            {"rounds": 12, "long": "x" * 9000},
-            {"auc": 0.7},
-            FRAME,
-            FRAME.columns.tolist(),
-            ["kept", "returned"],
-        )
-    )
+    return registry.log_training(replace(TRAINING, workflow=workflow, night=night, files=files))
 
 
 def client(registry: MlflowRegistry):
@@ -91,7 +87,7 @@ def test_what_a_version_says_of_itself_is_signed(registry: MlflowRegistry) -> No
         with pytest.raises(ModelUnavailable, match="not signed by this house"):
             registry.load(model)
         client(registry).set_model_version_tag("signed", "1", tag, before)
-    stranger = replace(registry, keys=registry.keys.parent / "other keys")
+    stranger = replace(registry, keys=Path(registry.keys).parent / "other keys")
     with pytest.raises(ModelUnavailable, match="not signed by this house"):
         stranger.load(model)
 
@@ -149,6 +145,62 @@ def test_the_challenger_is_the_latest_training_and_aliases_follow(registry: Mlfl
     assert client(registry).get_model_version_by_alias("aliased", "champion").version == 1
     with pytest.raises(ModelUnavailable, match="version 99 of aliased is not registered"):
         registry.point("aliased", "champion", "99")
+
+
+def where_mlflow_looks(registry: MlflowRegistry, workflow: str) -> set[str]:
+    """Every place that MLflow has written down for a workflow's models."""
+    found = client(registry)
+    experiment = found.get_experiment_by_name(workflow)
+    runs = found.search_runs([experiment.experiment_id])
+    versions = found.search_model_versions(f"name = '{workflow}'")
+    recorded = [run.info.artifact_uri.removesuffix(f"/{run.info.run_id}/artifacts") for run in runs]
+    recorded += [version.source.removesuffix(f"/{version.run_id}/artifacts/model") for version in versions]
+    return {experiment.artifact_location, *recorded}
+
+
+def test_models_are_found_where_they_were_moved_to(registry: MlflowRegistry, tmp_path: Path) -> None:
+    model = registry.log_training(replace(TRAINING, workflow="moved", card="# Card"))
+    moved = replace(registry, artifact_root=Path(registry.artifact_root).rename(tmp_path / "elsewhere"))
+
+    assert moved.load(model) == FILES and moved.card(model) == "# Card"
+    assert trained(moved, "moved") == model
+    again = trained(moved, "moved", night="2024-04-01")
+    assert moved.load(again) == FILES
+    assert not Path(registry.artifact_root).exists()
+    # MLflow's own pages look where it wrote down that they lie
+    assert where_mlflow_looks(moved, "moved") == {f"{(tmp_path / 'elsewhere').as_uri()}/moved"}
+
+
+def test_models_are_read_where_they_were_put_until_they_are_moved(registry: MlflowRegistry, tmp_path: Path) -> None:
+    model = registry.log_training(replace(TRAINING, workflow="left", card="# Card"))
+    other = replace(registry, artifact_root=tmp_path / "empty")
+
+    assert other.load(model) == FILES and other.card(model) == "# Card"
+
+
+def test_models_lie_behind_a_url(registry: MlflowRegistry, s3: S3Server) -> None:
+    behind = replace(registry, artifact_root=f"{s3.bucket()}/house/models")
+    model = behind.log_training(replace(TRAINING, workflow="behind", card="# Card"))
+
+    assert behind.load(model) == FILES and behind.card(model) == "# Card"
+    assert where_mlflow_looks(behind, "behind") == {f"{behind.artifact_root}/behind"}
+    assert not Path(registry.artifact_root).exists()
+    # MLflow's own client reads the same objects
+    from mlflow.models import Model
+
+    card = Model.load(client(behind).download_artifacts(model.run_id, "model"))
+    assert card.signature.inputs.input_names() == ["price", "size"]
+    s3.fault = refusing("400 Bad Request", "ExpiredToken")
+    with pytest.raises(ModelUnavailable, match=r"version 1 of behind cannot be read: .*credentials have expired"):
+        behind.load(model)
+
+
+def test_a_store_that_is_away_is_no_lost_model(registry: MlflowRegistry, s3: S3Server) -> None:
+    model = trained(registry, "away_for_now")
+    behind = replace(registry, artifact_root=s3.bucket())
+    s3.fault = refusing("403 Forbidden", "AccessDenied")
+    with pytest.raises(ModelUnavailable, match="may not"):
+        behind.load(model)
 
 
 def test_changed_files_are_refused(registry: MlflowRegistry) -> None:
@@ -242,3 +294,39 @@ def test_nothing_is_written_elsewhere_and_telemetry_is_off(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["keys", "models"]
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert "postgresql" not in repr(registry)
+
+
+def test_files_of_versions_that_nobody_needs_are_let_go(registry: MlflowRegistry) -> None:
+    """The last one has an alias, the second is named by the ledger: the first alone goes, and says so ever after."""
+    first, second, third = [
+        trained(registry, "old", files={**FILES, "model.json": b'{"a": %d}' % number}) for number in range(3)
+    ]
+    now = datetime.now(UTC) + timedelta(days=1)
+    assert unneeded_versions(registry, "old", now - timedelta(days=2), {"2"}) == []
+    (old,) = unneeded_versions(registry, "old", now, {"2"})
+    assert (old.version, old.size > 0) == ("1", True)
+
+    let_go(registry, "old", old, now)
+    with pytest.raises(ModelLetGo, match=f"let go on {now.date()}"):
+        registry.load(first)
+    assert registry.load(second) and registry.load(third)
+    assert registry.version("old", "1") == first, "what was trained is still known"
+    assert unneeded_versions(registry, "old", now, {"2"}) == []
+
+
+def test_runs_that_came_to_nothing_are_removed_for_good(registry: MlflowRegistry) -> None:
+    model = trained(registry, "fruitless")
+    experiment = client(registry).get_experiment_by_name("fruitless").experiment_id
+    failed, died = (client(registry).create_run(experiment).info.run_id for _ in range(2))
+    client(registry).set_terminated(failed, "FAILED")
+    now = datetime.now(UTC) + timedelta(days=1)
+
+    assert fruitless_runs(registry, "nobody", now) == []
+    assert fruitless_runs(registry, "fruitless", now - timedelta(days=2)) == []
+    assert sorted(fruitless_runs(registry, "fruitless", now)) == sorted([failed, died])
+    remove_runs(registry, [failed, died])
+    assert fruitless_runs(registry, "fruitless", now) == []
+    for run in (failed, died):
+        with pytest.raises(Exception, match="not found"):
+            client(registry).get_run(run)
+    assert registry.load(model) == FILES

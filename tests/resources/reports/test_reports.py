@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from pipeline_project.domain.reporting.index import IndexRow
+from resources.files import files_at
 from resources.reports.pages import ReportFolder
 from tests.doubles import NEXT, NIGHT, claims
+from tests.s3_server import S3Server
 
 TERMS = claims().report_terms
 
@@ -35,7 +37,7 @@ def row(night: str, **changes: Any) -> IndexRow:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> ReportFolder:
-    return ReportFolder(tmp_path / "reports", "http://host:3002")
+    return ReportFolder(str(tmp_path / "reports"), "http://host:3002")
 
 
 def test_a_page_has_an_address_and_a_line_in_the_index(folder: ReportFolder, tmp_path: Path) -> None:
@@ -113,3 +115,18 @@ def test_a_line_with_a_value_of_another_kind_is_set_aside(folder: ReportFolder, 
     line.write_text(line.read_text(encoding="utf-8").replace('"arrivals": 10', '"arrivals": "many"'), encoding="utf-8")
     folder.write(TERMS, NEXT, "next", row(NEXT))
     assert line.with_name(line.name + ".damaged").exists()
+
+
+def test_pages_and_index_lie_behind_a_url(s3: S3Server, caplog: pytest.LogCaptureFixture) -> None:
+    files = files_at(f"{s3.bucket()}/reports")
+    pages = ReportFolder(files.url, "http://host:3002")
+    assert pages.write(TERMS, NIGHT, "<p>one</p>", row(NIGHT)) == f"http://host:3002/claims/{NIGHT}.html"
+    other = dataclasses.replace(TERMS, workflow="others", title="The others")
+    pages.write(other, NIGHT, "x", row(NIGHT, href=f"others/{NIGHT}.html"))
+    files.write(f"claims/{NEXT}.json", b"{")
+    pages.write(TERMS, NIGHT, "<p>two</p>", row(NIGHT))
+    assert files.read(f"claims/{NIGHT}.html") == b"<p>two</p>"
+    index = files.read("index.html").decode()
+    assert index.count(f'href="claims/{NIGHT}.html"') == 1 and "The others" in index
+    assert files.read(f"claims/{NEXT}.json.damaged") == b"{" and files.stamp(f"claims/{NEXT}.json") is None
+    assert "was set aside" in caplog.text

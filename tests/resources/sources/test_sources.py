@@ -270,10 +270,10 @@ def test_a_repair_comes_in_addition_and_the_same_one_once(tmp_path: Path, settin
     mended = tmp_path / "mended.csv"
     mended.write_text(HEADER + "\n" + row(1) + "\n")
     kept = add_repair(settings, spec, NIGHT, mended)
-    assert kept.is_relative_to(tmp_path / "home/repairs/claims" / NIGHT)
+    assert (tmp_path / "home/repairs/claims" / NIGHT / kept).is_file()
     assert add_repair(settings, spec, NIGHT, mended) == kept
     table = source.read(WINDOW).rows
-    assert table["file"].to_pylist() == [f"{NIGHT}/a.csv", f"repair:{kept.name}"]
+    assert table["file"].to_pylist() == [f"{NIGHT}/a.csv", f"repair:{kept}"]
     assert source.fingerprint(WINDOW) != before
     add_repair(settings, spec, "2025-02-20", mended)
     assert source.nights_landed() == ["2025-02-20", NIGHT]

@@ -4,14 +4,18 @@ import json
 import stat
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from pipeline_project.domain.audit.findings import Tampering
-from pipeline_project.domain.core.errors import AuditBroken
+from pipeline_project.domain.core.errors import AuditBroken, FilesUnavailable
+from resources.files import files_at
 from resources.keys import checkpoint_key as keys
+from resources.ledger.audit import checkpoints as checkpoints_module
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.checkpoint_file import FILE
 from resources.ledger.audit.checkpoints import Checkpoints
@@ -19,11 +23,12 @@ from resources.ledger.audit.facts import Fact
 from resources.ledger.audit.trail import AuditTrail
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of
+from tests.s3_server import S3Server
 
 
 @pytest.fixture
 def signer(ledger: PostgresLedger, tmp_path: Path) -> Checkpoints:
-    return Checkpoints(ledger.url, tmp_path / "checkpoints", tmp_path / "keys")
+    return Checkpoints(ledger.url, str(tmp_path / "checkpoints"), tmp_path / "keys")
 
 
 def add(signer: Checkpoints, times: int = 1) -> None:
@@ -39,7 +44,7 @@ def tamper(signer: Checkpoints, statement: str) -> None:
 
 
 def lines(signer: Checkpoints) -> list[str]:
-    path = signer.folder / FILE
+    path = Path(signer.place) / FILE
     return path.read_text().splitlines() if path.exists() else []
 
 
@@ -75,26 +80,26 @@ def test_nothing_new_is_not_signed_again(signer: Checkpoints) -> None:
 def test_the_key_is_made_once_and_is_its_owners_alone(signer: Checkpoints) -> None:
     add(signer)
     signer.checkpoint()
-    private = signer.keys / keys.PRIVATE
+    private = Path(signer.keys) / keys.PRIVATE
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     before = private.read_bytes()
     add(signer)
     signer.checkpoint()
     assert private.read_bytes() == before
-    assert [each.name for each in signer.keys.iterdir()] == [keys.PRIVATE]
-    assert b"PRIVATE" not in b"".join(path.read_bytes() for path in signer.folder.iterdir())
+    assert [each.name for each in Path(signer.keys).iterdir()] == [keys.PRIVATE]
+    assert b"PRIVATE" not in b"".join(path.read_bytes() for path in Path(signer.place).iterdir())
 
 
 def test_who_has_only_the_public_key_can_check(signer: Checkpoints, tmp_path: Path) -> None:
     add(signer)
     signer.checkpoint()
-    (signer.keys / keys.PRIVATE).rename(tmp_path / "away.pem")
+    (Path(signer.keys) / keys.PRIVATE).rename(tmp_path / "away.pem")
     assert found(signer) == []
-    assert found(signer, signer.folder / keys.PUBLIC) == []
+    assert found(signer, Path(signer.place) / keys.PUBLIC) == []
     with pytest.raises(AuditBroken, match="no public key"):
         signer.read(tmp_path / "none.pem")
     with pytest.raises(AuditBroken, match="no Ed25519 public key"):
-        signer.read(signer.folder / FILE)
+        signer.read(Path(signer.place) / FILE)
 
 
 def test_processes_that_make_the_key_at_once_get_one(tmp_path: Path) -> None:
@@ -133,7 +138,7 @@ def test_a_line_that_a_crash_cut_off_is_written_over(signer: Checkpoints) -> Non
     add(signer)
     signer.checkpoint()
     add(signer)
-    with (signer.folder / FILE).open("a") as file:
+    with (Path(signer.place) / FILE).open("a") as file:
         file.write('{"number": 2, "ha')
     assert found(signer) == []
     assert signer.checkpoint() is not None
@@ -191,7 +196,7 @@ def test_a_forged_file_is_not_continued(signer: Checkpoints, change: Callable[[l
         add(signer)
         signer.checkpoint()
     add(signer)
-    (signer.folder / FILE).write_text("".join(f"{line}\n" for line in change(lines(signer))))
+    (Path(signer.place) / FILE).write_text("".join(f"{line}\n" for line in change(lines(signer))))
     assert Tampering.CHECKPOINT_FORGED in found(signer)
     with pytest.raises(AuditBroken, match="line 1 of"):
         signer.checkpoint()
@@ -202,7 +207,7 @@ def test_lost_checkpoints_are_missed_and_a_new_beginning_is_asked_for(signer: Ch
     for _ in range(3):
         add(signer)
         signer.checkpoint()
-    (signer.folder / FILE).write_text("".join(f"{line}\n" for line in lines(signer)[:left]))
+    (Path(signer.place) / FILE).write_text("".join(f"{line}\n" for line in lines(signer)[:left]))
     assert found(signer) == [Tampering.CHECKPOINT_REMOVED] * (3 - left)
     with pytest.raises(AuditBroken, match="--anew"):
         signer.checkpoint()
@@ -214,7 +219,51 @@ def test_lost_checkpoints_are_missed_and_a_new_beginning_is_asked_for(signer: Ch
 
 def test_a_key_that_is_none_is_said_to_be_none(signer: Checkpoints) -> None:
     add(signer)
-    signer.keys.mkdir()
-    (signer.keys / keys.PRIVATE).write_text("nothing")
+    Path(signer.keys).mkdir()
+    (Path(signer.keys) / keys.PRIVATE).write_text("nothing")
     with pytest.raises(AuditBroken, match="no Ed25519 key"):
         signer.checkpoint()
+
+
+@pytest.fixture
+def signer_behind(ledger: PostgresLedger, tmp_path: Path, s3: S3Server) -> Checkpoints:
+    return Checkpoints(ledger.url, f"{s3.bucket()}/checkpoints", tmp_path / "keys")
+
+
+def test_checkpoints_lie_behind_a_url(signer_behind: Checkpoints, tmp_path: Path) -> None:
+    signer, files = signer_behind, files_at(signer_behind.place)
+    assert signer.read() == [] and signer.checkpoint() is None
+    add(signer, 2)
+    first = signer.checkpoint()
+    add(signer)
+    second = signer.checkpoint()
+    assert signer.read() == [first, second] and found(signer) == []
+    assert len(files.read(FILE).splitlines()) == 2 and signer.checkpoint() is None
+    assert b"PUBLIC KEY" in files.read(keys.PUBLIC)
+    # who has no private key checks with the public one beside them
+    stranger = replace(signer, keys=tmp_path / "nobody's")
+    assert stranger.read() == [first, second] and not Path(stranger.keys).exists()
+    files.write(FILE, files.read(FILE).splitlines()[0] + b"\n")
+    with pytest.raises(AuditBroken, match=r"s3://.*checkpoints\.jsonl ends at"):
+        signer.checkpoint()
+
+
+def test_of_two_hosts_that_sign_at_once_one_is_told_to_come_again(
+    signer_behind: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer, check_chain = signer_behind, vars(checkpoints_module)["check_chain"]
+    add(signer)
+
+    def meanwhile(*given: Any) -> Any:
+        # the other host signs after this one has read what is signed
+        monkeypatch.setattr(checkpoints_module, "check_chain", check_chain)
+        assert replace(signer).checkpoint() is not None
+        return check_chain(*given)
+
+    monkeypatch.setattr(checkpoints_module, "check_chain", meanwhile)
+    with pytest.raises(FilesUnavailable, match=r"another process wrote to .*run it again"):
+        signer.checkpoint()
+    assert len(signer.read()) == 1 and found(signer) == []
+    add(signer)
+    assert signer.checkpoint() is not None
+    assert len(signer.read()) == 2 and found(signer) == []

@@ -60,10 +60,10 @@ class Backups:
 
     @property
     def lines(self) -> list[str]:
-        return (self.signer.folder / FILE).read_text().splitlines()
+        return (Path(self.signer.place) / FILE).read_text().splitlines()
 
     def write(self, lines: list[str]) -> None:
-        (self.signer.folder / FILE).write_text("".join(f"{line}\n" for line in lines))
+        (Path(self.signer.place) / FILE).write_text("".join(f"{line}\n" for line in lines))
 
     def verdict(self) -> ChainVerdict:
         return AuditTrail(self.signer.url).verify(self.signer.read()).verdict
@@ -74,7 +74,7 @@ class Backups:
     def counted_again(self) -> tuple[list[str], list[str]]:
         """What the independent checker says: what does not add up, and what is worth knowing."""
         with engine_of(self.signer.url).connect() as connection:
-            link = check_chain(connection, self.signer.folder)
+            link = check_chain(connection, self.signer.place)
         return [each.words for each in link.breaks], link.notes
 
 
@@ -261,7 +261,7 @@ def test_where_nothing_is_broken_nothing_is_accepted(backups: Backups) -> None:
     backups.nights(1, "later")
     with pytest.raises(BreakRefused, match="there is no break"):
         backups.signer.parted()
-    (backups.signer.folder / FILE).unlink()
+    (Path(backups.signer.place) / FILE).unlink()
     with pytest.raises(BreakRefused, match="no checkpoint was signed yet"):
         backups.signer.accept_break("olga", WHY)
     backups.write(before)

@@ -80,7 +80,7 @@ def test_an_entry_is_the_fact_as_it_was_given(trail: AuditTrail) -> None:
 
 
 def test_a_proof_leads_to_the_first_checkpoint_after_its_fact(trail: AuditTrail, tmp_path: Path) -> None:
-    signer = Checkpoints(trail.url, tmp_path, tmp_path / "keys")
+    signer = Checkpoints(trail.url, str(tmp_path), tmp_path / "keys")
     unsigned = trail.proof(1, 3)
     assert unsigned is not None and unsigned.checkpoint is None and holds(unsigned)
     signed = signer.checkpoint()

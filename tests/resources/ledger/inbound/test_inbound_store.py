@@ -280,7 +280,7 @@ def test_many_that_need_the_first_key_at_once_make_one(tmp_path: Path, monkeypat
 
     # cached_property has one lock for all threads of a process; the key file is what processes meet at
     with ThreadPoolExecutor(8) as threads:
-        keys = set(threads.map(lambda _: key_file(tmp_path / "keys" / "inbound.key"), range(8)))
+        keys = set(threads.map(lambda _: key_file(tmp_path / "keys"), range(8)))
     assert len(keys) == 1, "what one of them seals the others could not open"
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["inbound.key"]
 

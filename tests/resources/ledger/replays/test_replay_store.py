@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from pipeline_project.domain.core.errors import FilesUnavailable
 from pipeline_project.domain.lifecycle.replay.findings import Flip, ReplayResult, Side, SliceResult
 from pipeline_project.domain.measures.intervals import Interval
 from pipeline_project.domain.reporting.replay_page import PageTerms, render_replay, replay_markdown
@@ -33,7 +34,7 @@ TERMS = PageTerms("Claims", "EUR", {"pay": "Pay", "assess": "Send an assessor"},
 
 @pytest.fixture
 def store(ledger: PostgresLedger, tmp_path: Path) -> PostgresReplays:
-    return PostgresReplays(url_as(ledger.url, NIGHTS), tmp_path, "http://reports", "http://desk")
+    return PostgresReplays(url_as(ledger.url, NIGHTS), str(tmp_path), "http://reports", "http://desk")
 
 
 def digests(ledger: PostgresLedger) -> dict[str, tuple[int, str]]:
@@ -46,7 +47,7 @@ def digests(ledger: PostgresLedger) -> dict[str, tuple[int, str]]:
     return found
 
 
-def keep(store: PostgresReplays, result: ReplayResult = RESULT) -> tuple[int, Path]:
+def keep(store: PostgresReplays, result: ReplayResult = RESULT) -> tuple[int, str]:
     return store.keep(result, "v3", HASH, "person:cleo", lambda n: render_replay(result, "v3", n, TERMS))
 
 
@@ -55,7 +56,7 @@ def test_a_result_and_its_page_are_kept_and_nothing_else_changes(
 ) -> None:
     before = digests(ledger)
     number, page = keep(store)
-    assert page == store.page_of("claims", number) == tmp_path / "replays" / "claims" / f"{number}.html"
+    assert page == store.page_of("claims", number) == str(tmp_path / "replays" / "claims" / f"{number}.html")
     assert store.address_of("claims", number) == f"http://reports/replays/claims/{number}.html"
     after = digests(ledger)
     assert {name for name in after if after[name] != before[name]} == {"candidate_replays"}
@@ -64,7 +65,7 @@ def test_a_result_and_its_page_are_kept_and_nothing_else_changes(
     assert (row.first, row.last, row.cases, row.policy_hash) == ("2025-03-01", "2025-03-02", 100, HASH)
     assert row.result["money"] == {"value": -0.5, "low": -0.9, "high": -0.1}
     assert row.result["slices"][0]["amount"] is None
-    assert [file.name for file in page.parent.iterdir()] == [page.name]
+    assert [str(file) for file in Path(page).parent.iterdir()] == [page]
 
 
 def test_a_page_that_cannot_be_made_leaves_nothing(store: PostgresReplays, tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_page_that_cannot_be_made_leaves_nothing(store: PostgresReplays, tmp_p
 
 def test_a_disk_without_room_leaves_nothing(store: PostgresReplays, tmp_path: Path) -> None:
     (tmp_path / "replays").write_text("a file where the folder should be", encoding="utf-8")
-    with pytest.raises(OSError, match="replays"):
+    with pytest.raises(FilesUnavailable, match=r"cannot write .*replays"):
         keep(store)
     assert store.replays("claims") == []
 
@@ -98,7 +99,7 @@ def test_the_newest_come_first_and_each_workflow_has_its_own(store: PostgresRepl
 
 
 def test_the_page_needs_nothing_but_itself_and_shows_everything(store: PostgresReplays) -> None:
-    page = keep(store)[1].read_text(encoding="utf-8")
+    page = Path(keep(store)[1]).read_text(encoding="utf-8")
     assert "default-src 'none'" in page
     assert "<script" not in page
     assert "C/1 &amp; &lt;b&gt;" in page

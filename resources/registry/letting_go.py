@@ -1,0 +1,106 @@
+"""Trainings that nothing rests on: the files of versions that never decided, and runs that came to no version."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from resources.files.trees import tree_of
+from resources.registry.registry import LET_GO, MODEL_FOLDER, MlflowRegistry
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+_RUNS_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class OldVersion:
+    """A version nothing of which is needed.
+
+    Attributes:
+        files: of those that are there, the place and the name.
+        size: of all of them, in bytes.
+    """
+
+    version: str
+    files: tuple[tuple[str, str], ...]
+    size: int
+
+
+def unneeded_versions(
+    registry: MlflowRegistry, workflow: str, before: datetime, needed: Collection[str]
+) -> list[OldVersion]:
+    """The versions registered before a moment that are not needed, no alias points at, and that have their files.
+
+    Raises:
+        DatabaseUnreachable: MLflow's database does not answer.
+    """
+    until = int(before.timestamp() * 1000)
+    with registry._client() as client:
+        pointed = _pointed(client, workflow)
+        return [
+            _old(registry, workflow, one)
+            for one in client.search_model_versions(f"name = '{workflow}'")
+            if one.creation_timestamp < until and str(one.version) not in {*needed, *pointed} and LET_GO not in one.tags
+        ]
+
+
+def let_go(registry: MlflowRegistry, workflow: str, old: OldVersion, at: datetime) -> None:
+    """Takes a version's files away; the version says since when, before they are gone."""
+    with registry._client() as client:
+        client.set_model_version_tag(workflow, old.version, LET_GO, at.date().isoformat())
+    for place, path in old.files:
+        tree_of(place).remove(path)
+
+
+def fruitless_runs(registry: MlflowRegistry, workflow: str, before: datetime) -> list[str]:
+    """Runs that began before a moment and came to no version: they failed, or died with their process."""
+    with registry._client() as client:
+        experiment = client.get_experiment_by_name(workflow)
+        if experiment is None:
+            return []
+        registered = {str(one.run_id) for one in client.search_model_versions(f"name = '{workflow}'")}
+        began = f"attributes.start_time < {int(before.timestamp() * 1000)}"
+        fruitless: list[str] = []
+        token: str | None = None
+        while True:
+            page = client.search_runs([experiment.experiment_id], began, page_token=token)
+            fruitless += [run.info.run_id for run in page if run.info.run_id not in registered]
+            token = page.token
+            if not token:
+                return fruitless
+
+
+def remove_runs(registry: MlflowRegistry, runs: Sequence[str]) -> None:
+    """Takes runs away for good, with their files, as `mlflow gc` does."""
+    from mlflow.cli import gc
+
+    with registry._client() as client:
+        for run in runs:
+            client.delete_run(run)
+        for start in range(0, len(runs), _RUNS_AT_ONCE):
+            chosen = ",".join(runs[start : start + _RUNS_AT_ONCE])
+            url = registry.tracking_uri
+            gc.main(["--backend-store-uri", url, "--tracking-uri", url, "--run-ids", chosen], standalone_mode=False)
+
+
+def _old(registry: MlflowRegistry, workflow: str, registered: ModelVersion) -> OldVersion:
+    recorded = str(registered.source).rpartition("/")[0]
+    sizes = {
+        (files.url, path): size
+        for files, folder in registry._places(workflow, str(registered.run_id), recorded)
+        for path, size in tree_of(files.url).sizes(f"{folder}/{MODEL_FOLDER}").items()
+    }
+    return OldVersion(str(registered.version), tuple(sizes), sum(sizes.values()))
+
+
+def _pointed(client: object, workflow: str) -> set[str]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return {str(version) for version in client.get_registered_model(workflow).aliases.values()}  # type: ignore[attr-defined]
+    except MlflowException:
+        return set()
