@@ -55,14 +55,14 @@ def touch_registry(databases: Databases) -> None:
 
 
 def made_bucket(settings: Settings, environ: Mapping[str, str]) -> str | None:
-    """The bucket of the lake, made where it was missing; None where the lake lies in none of S3's.
+    """The bucket of what hosts share, made where it was missing; None where it lies in none of S3's.
 
     Raises:
         SettingInvalid: the store does not answer, or does not let us.
     """
     from resources.files.buckets import make_bucket
 
-    return make_bucket(settings.lake_url, environ)
+    return make_bucket(settings.files_url, environ)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 volumes:
   - {name: tmp, emptyDir: {}}
-  - {name: home, persistentVolumeClaim: {claimName: {{ .root.Values.home.existingClaim | default "pipeline-home" }}}}
+  - {name: home, emptyDir: {}}
   - {name: keys, persistentVolumeClaim: {claimName: {{ .root.Values.keys.existingClaim | default "pipeline-keys" }}}}
   - {name: workflows, configMap: {name: pipeline-workflows}}
 {{- end }}

@@ -25,6 +25,7 @@ OTHERWISE = {
     "pipeline_project/commands/shared/orphans.py": "a lock",
     "resources/destinations/file_drop.py": "a destination: other people's folder, linked into place",
     "resources/files/objects.py": "a copy of an object, in a folder of its own that is thrown away",
+    "resources/files/trees.py": "files of a backup, larger than memory: in parts under another name first",
     "resources/ledger/audit/checkpoint_file.py": "lines are appended under a lock, and a torn end is known",
     "resources/postgres/embedded.py": "locks, and a program's log",
 }
