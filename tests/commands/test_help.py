@@ -21,7 +21,8 @@ GROUP = typer.main.get_group(app)
 WANTED = {
     "demo", "up", "nights", "check", "why", "quarantine", "status", "doctor", "sample", "env", "down", "results",
     "people", "desk", "actions", "worker", "dispatch", "shop", "audit", "hooks", "forget", "retention", "hold", "keys",
-    "drift", "rollback", "recall", "reconcile", "replay", "models", "outcomes", "clusters", "setup", "backup", "restore",
+    "drift", "rollback", "recall", "reconcile", "replay", "models", "outcomes", "clusters", "setup",
+    "backup", "restore",
 }  # fmt: skip
 #: They serve until somebody stops them, and have nothing to say in between.
 SERVERS = {"desk", "shop", "hooks serve"}
