@@ -1,6 +1,8 @@
 """What the models make of a case: vectors, then calibrated probabilities with reasons."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 import pyarrow as pa
@@ -8,7 +10,7 @@ import pyarrow as pa
 from assets.common import GPU, from_tonight, gpu_pool, key, night_asset, rows, since
 from assets.contract_checks import build_contract_checks
 from pipeline_project.domain.core.devices import CPU
-from pipeline_project.domain.core.errors import ModelUnavailable
+from pipeline_project.domain.core.errors import ComputeExhausted, ModelUnavailable
 from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
@@ -17,6 +19,7 @@ from pipeline_project.domain.lifecycle.rollout.stages import NightModels
 from pipeline_project.domain.vectors.engines import asked
 from pipeline_project.domain.vectors.modalities import MODALITIES, file_modalities
 from pipeline_project.partitions import window
+from pipeline_project.ports.compute import Compute
 from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.lake import Lake, VectorStore
 from pipeline_project.ports.ledger import Ledger
@@ -29,6 +32,8 @@ from pipeline_project.spec import WorkflowSpec
 
 #: Under this the lake keeps beside a night's vectors how many contents were encoded for it, and how many reused.
 ENCODING = "encoding"
+#: One alert per workflow: a worker has too little memory for one content.
+MEMORY_ALERT = "encoding/memory"
 
 
 def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
@@ -49,14 +54,19 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
         encoders: dg.ResourceParam[Encoders],
         sources: dg.ResourceParam[Sources],
         vectors: dg.ResourceParam[VectorStore],
+        ledger: dg.ResourceParam[Ledger],
+        compute: dg.ResourceParam[Compute],
     ) -> dg.MaterializeResult[NotedTable]:
         """Unit-length vectors aligned with the cases; a content met before is not encoded again."""
-        made, landed = embed_texts(spec, cases.rows, encoders, vectors), {}
-        if spec.reads_files:
-            named, source = named_files(spec, cases.rows), sources.photos(spec)
-            # looked at before they are read: what changes in between is late, and read again
-            landed = since(context, source.stamp(path for paths in named.values() for case in paths for path in case))
-            made |= embed_named(spec, named, source, encoders, vectors)
+        with _memory_alert(spec, context.partition_key, ledger, compute):
+            made, landed = embed_texts(spec, cases.rows, encoders, vectors), {}
+            if spec.reads_files:
+                named, source = named_files(spec, cases.rows), sources.photos(spec)
+                # looked at before they are read: what changes in between is late, and read again
+                landed = since(
+                    context, source.stamp(path for paths in named.values() for case in paths for path in case)
+                )
+                made |= embed_named(spec, named, source, encoders, vectors)
         table = embeddings_table(context.partition_key, cases.rows[CASE_ID].to_pylist(), made)
         plurals = {MODALITIES[name].plural: embedded for name, embedded in made.items()}
         work = {plural: (embedded.encoded, embedded.reused) for plural, embedded in plurals.items()}
@@ -75,6 +85,19 @@ def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
         )
 
     return embeddings
+
+
+@contextmanager
+def _memory_alert(spec: WorkflowSpec, night: str, ledger: Ledger, compute: Compute) -> Iterator[None]:
+    """Tells people where not even a single content fits into a worker's memory; a night that goes through ends it."""
+    try:
+        yield
+    except ComputeExhausted as error:
+        command = f"pipeline nights {spec.name} --from {night} --to {night}"
+        ledger.raise_alert(spec.name, "out_of_memory", MEMORY_ALERT, str(error), spec.owners[0], command)
+        raise
+    if compute.on_cluster(spec):
+        ledger.close_alert(spec.name, MEMORY_ALERT)
 
 
 def build_scores(spec: WorkflowSpec, device: str = CPU) -> dg.AssetsDefinition:

@@ -13,6 +13,7 @@ from pipeline_project.domain.lifecycle.proposing import ModelProposal, proposal
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.models.training import TrainedModel
 from pipeline_project.partitions import nights
+from pipeline_project.ports.compute import Compute
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.lifecycle import Promotions
@@ -41,6 +42,7 @@ def build_promotion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         ledger: dg.ResourceParam[Ledger],
         registry: dg.ResourceParam[Registry],
         promotions: dg.ResourceParam[Promotions],
+        compute: dg.ResourceParam[Compute],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """Replays tonight's challengers beside the champion and proposes what every gate lets through."""
         night = context.partition_key
@@ -48,7 +50,7 @@ def build_promotion(spec: WorkflowSpec) -> dg.AssetsDefinition:
         versions = [v for v in reversed(registry.trained(spec.name, night)) if base and v.version != base.version]
 
         def replayed(version: ModelVersion) -> ReplayResult:
-            return replay_challenger(spec, lake, ledger, registry, version, night)
+            return replay_challenger(spec, lake, ledger, registry, version, night, compute.workers(spec))
 
         judged = [_judged(context, spec, registry, replayed, v, base) for v in versions if base]
         numbers = promotions.propose(judged) if judged else []

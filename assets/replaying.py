@@ -12,6 +12,7 @@ from pipeline_project.domain.core.run_tags import STARTED_BY
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.reporting.replay_page import PageTerms, replay_markdown
 from pipeline_project.partitions import window
+from pipeline_project.ports.compute import Compute, Workers
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.lifecycle import Replays
@@ -55,6 +56,7 @@ def build_replay(spec: WorkflowSpec) -> dg.AssetsDefinition:
         ledger: dg.ResourceParam[Ledger],
         registry: dg.ResourceParam[Registry],
         replays: dg.ResourceParam[Replays],
+        compute: dg.ResourceParam[Compute],
     ) -> dg.MaterializeResult[None]:
         """Reads everything as it was known on those nights and writes nothing but its own row and page."""
         now = datetime.now(UTC)
@@ -63,7 +65,15 @@ def build_replay(spec: WorkflowSpec) -> dg.AssetsDefinition:
             candidate = named_candidate(spec, registry, context.partition_key, load_spec)
             span = _span(spec, lake, ledger, candidate, config, now)
             result = run_replay(
-                spec, lake, ledger, registry, candidate, span, now, knows_the_future=config.knows_the_future
+                spec,
+                lake,
+                ledger,
+                registry,
+                candidate,
+                span,
+                now,
+                knows_the_future=config.knows_the_future,
+                workers=compute.workers(spec),
             ).result
             number, _ = keep_replay(spec, registry, replays, candidate, result, maker)
         except PipelineError as error:
@@ -75,9 +85,18 @@ def build_replay(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
 
 def replay_challenger(
-    spec: WorkflowSpec, lake: Lake, ledger: Ledger, registry: Registry, version: ModelVersion, night: str
+    spec: WorkflowSpec,
+    lake: Lake,
+    ledger: Ledger,
+    registry: Registry,
+    version: ModelVersion,
+    night: str,
+    workers: Workers | None = None,
 ) -> ReplayResult:
     """A challenger on the latest nights before `night` whose outcomes are in and of which it has seen nothing.
+
+    Args:
+        workers: as for `run_replay`.
 
     Raises:
         ReplayRefused: there is no such night.
@@ -85,7 +104,8 @@ def replay_challenger(
     """
     start = window(spec, night).start
     span = mature_span(spec, lake, ledger, night, version.known_before, start)
-    return run_replay(spec, lake, ledger, registry, Candidate(f"v{version.version}", version), span, start).result
+    candidate = Candidate(f"v{version.version}", version)
+    return run_replay(spec, lake, ledger, registry, candidate, span, start, workers=workers).result
 
 
 def _span(

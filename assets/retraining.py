@@ -1,6 +1,5 @@
 """From known outcomes to the model that decides: training set, challenger, champion, each as known on its night."""
 
-import time
 from dataclasses import replace
 
 import dagster as dg
@@ -19,14 +18,16 @@ from pipeline_project.domain.lifecycle.promotion import judge
 from pipeline_project.domain.lifecycle.proposing import held_back_until
 from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.models.card import CardFacts, model_card
-from pipeline_project.domain.models.training import TrainedModel, train, training_table
+from pipeline_project.domain.models.training import TrainedModel, training_table
 from pipeline_project.domain.models.training_guards import check
 from pipeline_project.domain.vectors.modalities import EMBEDDINGS
 from pipeline_project.partitions import earlier_nights, window
+from pipeline_project.ports.compute import Compute
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.registry import Registry
 from pipeline_project.services.as_of import mature_decided, past_of
+from pipeline_project.services.candidates import trained_candidates
 from pipeline_project.spec import WorkflowSpec
 
 #: One alert per workflow, so that the next training that goes through closes it.
@@ -116,13 +117,14 @@ def build_challenger(spec: WorkflowSpec, device: str = CPU) -> dg.AssetsDefiniti
         lake: dg.ResourceParam[Lake],
         registry: dg.ResourceParam[Registry],
         ledger: dg.ResourceParam[Ledger],
+        compute: dg.ResourceParam[Compute],
     ) -> dg.MaterializeResult[None]:
         """Fitted on the earlier outcomes, calibrated on the later ones; on data that forbids it nothing is trained."""
         night, examples = context.partition_key, training_set.rows
         try:
             check(examples, spec.guard_terms, lake.read_span(spec.name, "decisions", None, night, DECIDED))
             plans = {name: replace(spec.training_plan_of(name), device=device) for name in estimators}
-            trained = {name: train(examples, plan, time.monotonic) for name, plan in plans.items()}
+            trained = trained_candidates(examples, plans, compute.workers(spec))
         except (TooFewOutcomes, TrainingRefused) as refused:
             context.log.warning("nothing was trained: %s", refused)
             command = f"pipeline nights {spec.name} --from {night} --to {night} --retrain"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline_project.domain.core.compute import AUTO_ADDRESS, IN_PROCESS, ComputeEngine, ComputeTerms, is_address
 from pipeline_project.domain.core.devices import CHOICES, CPU, is_device
 from pipeline_project.domain.core.errors import SettingInvalid
 from pipeline_project.domain.core.locations import SCHEMES, below, is_url
@@ -32,6 +33,7 @@ class Settings:
         repairs: the folder or URL with rows given back (`PIPELINE_REPAIRS`).
         workflow_folders: more folders with workflow specs (`PIPELINE_WORKFLOWS`, separated as in PATH).
         device: where encoders and models compute: "auto", "cpu", "cuda" or "cuda:1" (`PIPELINE_DEVICE`).
+        compute: what does the heavy work, and where the Ray cluster is (`PIPELINE_COMPUTE`, `PIPELINE_RAY_ADDRESS`).
         sample_folder: where the sample cases lie (`PIPELINE_SAMPLE`).
         real_data: the folder with the public tables, or None (`PIPELINE_REAL_DATA`).
         reports_url: where people reach the night reports, without a slash at the end (`PIPELINE_REPORTS_URL`).
@@ -56,6 +58,7 @@ class Settings:
     repairs: str = ""
     workflow_folders: tuple[Path, ...] = ()
     device: str = CPU
+    compute: ComputeTerms = IN_PROCESS
     sample_folder: Path = Path()
     real_data: Path | None = None
     reports_url: str = "http://127.0.0.1:3002"
@@ -116,6 +119,7 @@ class Settings:
                 _absolute(folder) for folder in environ.get("PIPELINE_WORKFLOWS", "").split(os.pathsep) if folder
             ),
             device=environ.get("PIPELINE_DEVICE") or CPU,
+            compute=_compute(environ),
             sample_folder=folder("PIPELINE_SAMPLE"),
             keys=keys if is_url(keys) else Path(keys),
             checkpoints=_place(environ, "PIPELINE_CHECKPOINTS"),
@@ -141,6 +145,8 @@ class Settings:
             "PIPELINE_REPAIRS": self.repairs,
             "PIPELINE_WORKFLOWS": os.pathsep.join(str(folder) for folder in self.workflow_folders),
             "PIPELINE_DEVICE": self.device,
+            "PIPELINE_COMPUTE": self.compute.engine,
+            "PIPELINE_RAY_ADDRESS": self.compute.address,
             "PIPELINE_SAMPLE": str(self.sample_folder),
             "PIPELINE_REAL_DATA": str(self.real_data) if self.real_data else None,
             "PIPELINE_REPORTS_URL": self.reports_url,
@@ -174,6 +180,16 @@ def _place(environ: Mapping[str, str], variable: str) -> str:
         # never the value: whatever stands there may have been meant for another variable
         raise SettingInvalid(f"{variable} is no folder and no URL that files can lie behind; write one of {schemes}")
     return str(_absolute(text)) if text else ""
+
+
+def _compute(environ: Mapping[str, str]) -> ComputeTerms:
+    engine = environ.get("PIPELINE_COMPUTE") or ComputeEngine.PROCESS
+    if engine not in list(ComputeEngine):
+        raise SettingInvalid(f"PIPELINE_COMPUTE is {engine!r}; set it to {' or '.join(ComputeEngine)}")
+    address = environ.get("PIPELINE_RAY_ADDRESS") or AUTO_ADDRESS
+    if not is_address(address):
+        raise SettingInvalid("PIPELINE_RAY_ADDRESS names no cluster; set it to auto, local or host:port of its head")
+    return ComputeTerms(ComputeEngine(engine), address)
 
 
 def _names(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:

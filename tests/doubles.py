@@ -39,8 +39,10 @@ from pipeline_project.domain.lifecycle.rollout.checking import BreachResponse, R
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels, Watched
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 from pipeline_project.domain.review.night_work import NightWork
+from pipeline_project.ports.compute import Workers
 from pipeline_project.ports.metering import StepProcessor
 from pipeline_project.reconcile.scope import Link
+from pipeline_project.services.in_turn import InTurn
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 from pipeline_project.spec.output_contract import output_rules
@@ -658,6 +660,20 @@ class Measured:
 
 
 @dataclass
+class Here:
+    """`ports.compute.Compute`: everything in this process, or whichever workers a test gives."""
+
+    given: Workers = field(default_factory=InTurn)
+    elsewhere: bool = False
+
+    def on_cluster(self, spec: WorkflowSpec) -> bool:
+        return self.elsewhere
+
+    def workers(self, spec: WorkflowSpec) -> Workers:
+        return self.given
+
+
+@dataclass
 class World:
     """Everything around a workflow, in memory; `run` materializes a selection of its assets for one night."""
 
@@ -674,6 +690,7 @@ class World:
     promotions: Proposals = field(default_factory=Proposals)
     quality: MemoryQuality = field(default_factory=MemoryQuality)
     checker: Counts = field(default_factory=Counts)
+    compute: Here = field(default_factory=Here)
     live: MemoryLive = field(init=False)
 
     def __post_init__(self) -> None:
@@ -696,6 +713,7 @@ class World:
             "quality": self.quality,
             "live": self.live,
             "encoders": None,
+            "compute": self.compute,
             "vectors": None,
             "io_manager": MemoryIO(self.lake),
         }

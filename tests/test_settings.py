@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_project.domain.core.compute import ComputeEngine, ComputeTerms
 from pipeline_project.domain.core.errors import SettingInvalid
 from pipeline_project.settings import Settings
 
@@ -25,6 +26,8 @@ def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch,
         "PIPELINE_LAKE_URL": "s3://bucket/lake",
         "PIPELINE_WORKFLOWS": "one:/two",
         "PIPELINE_DEVICE": "cuda",
+        "PIPELINE_COMPUTE": "ray",
+        "PIPELINE_RAY_ADDRESS": "head.example:6379",
         "PIPELINE_SAMPLE": "cases",
         "PIPELINE_REAL_DATA": "data",
         "PIPELINE_DAGSTER_YAML": "launcher.yaml",
@@ -37,6 +40,7 @@ def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch,
     assert Settings.from_environ(settings.to_environ()) == settings
     assert settings.workflow_folders == (tmp_path / "one", Path("/two"))
     assert settings.lake_url == "s3://bucket/lake"
+    assert settings.compute == ComputeTerms(ComputeEngine.RAY, "head.example:6379")
     assert settings.dagster_yaml == tmp_path / "launcher.yaml"
     assert settings.hosts == ("night.example", "other.example")
     assert settings.spec_variables == ("CLAIMS_URL", "SHOP")
@@ -93,4 +97,13 @@ def test_keys_of_hosts_that_share_files_are_named() -> None:
 def test_a_place_behind_another_kind_of_url_is_refused_and_not_repeated(name: str) -> None:
     with pytest.raises(SettingInvalid, match=f"PIPELINE_{name} is no folder .*s3://") as told:
         Settings.from_environ({f"PIPELINE_{name}": "https://user:hunter2@host/x"})
+    assert "hunter2" not in str(told.value)
+
+
+def test_what_computes_is_this_process_or_ray_at_an_address() -> None:
+    assert not Settings.from_environ({}).compute.on_ray
+    with pytest.raises(SettingInvalid, match=r"PIPELINE_COMPUTE is 'spark'; set it to process or ray"):
+        Settings.from_environ({"PIPELINE_COMPUTE": "spark"})
+    with pytest.raises(SettingInvalid, match="set it to auto, local or host:port") as told:
+        Settings.from_environ({"PIPELINE_RAY_ADDRESS": "ray://me:hunter2@head"})
     assert "hunter2" not in str(told.value)

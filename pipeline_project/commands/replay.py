@@ -84,6 +84,7 @@ def replay_nights(
         ModelUnavailable: the model is missing, deleted meanwhile, or does not fit the workflow.
         InvalidSpec: the policy file has mistakes.
     """
+    from pipeline_project.container.compute import OpenedCompute
     from pipeline_project.services.candidates import candidate_of, mature_span
     from pipeline_project.services.past_nights import keep_replay, run_replay
     from pipeline_project.spec.load import load_spec
@@ -98,7 +99,15 @@ def replay_nights(
         mature = mature_span(spec, tables, context.ledger, before, known_before, now)
         first, last = first or mature[0], last or mature[1]
     result = run_replay(
-        spec, tables, context.ledger, registry, candidate, (first, last), now, knows_the_future=knows_the_future
+        spec,
+        tables,
+        context.ledger,
+        registry,
+        candidate,
+        (first, last),
+        now,
+        knows_the_future=knows_the_future,
+        workers=OpenedCompute(context.settings).workers(spec),
     ).result
     number, page = keep_replay(spec, registry, context.stores.replays, candidate, result, _starter())
     if as_json:

@@ -15,8 +15,9 @@ import dagster as dg
 
 from pipeline_project.automation.checkpoints import Audit
 from pipeline_project.automation.turns import night_of, refuse_out_of_order, workflows_of
-from pipeline_project.container import night
+from pipeline_project.container import compute, night
 from pipeline_project.container.privacy import open_keyring, open_sealed_lake
+from pipeline_project.ports.compute import Compute
 from pipeline_project.ports.contracts import Contracts
 from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.keyring import Keyring
@@ -138,10 +139,17 @@ class RolloutMonitoringResource(OverSettings[RolloutMonitoring]):
 
 
 class EncodersResource(OverSettings[Encoders]):
-    """Text and image encoders, on the device of the settings."""
+    """Text and image encoders, on the device of the settings, in this process or on a cluster."""
 
     def open(self, settings: Settings) -> Encoders:
-        return night.OpenedEncoders(settings.device, settings.engines_folder)
+        return compute.ComputedEncoders(settings)
+
+
+class ComputeResource(OverSettings[Compute]):
+    """Where models are trained and nights replayed: in this process or on a cluster."""
+
+    def open(self, settings: Settings) -> Compute:
+        return compute.OpenedCompute(settings)
 
 
 class ContractsResource(dg.ConfigurableResource[Contracts]):
@@ -212,6 +220,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource | d
         "quality": QualityResource(settings=settings),
         "live": RolloutMonitoringResource(settings=settings),
         "encoders": EncodersResource(settings=settings),
+        "compute": ComputeResource(settings=settings),
         "contracts": ContractsResource(),
         "meter": MeterResource(settings=settings),
         "reports": ReportsResource(settings=settings),

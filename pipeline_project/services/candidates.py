@@ -1,15 +1,20 @@
-"""Who wants to decide: a model, a policy file, or both; and on which past nights it can be tried."""
+"""Who wants to decide: a model, a policy file, or both; how models are trained, on which past nights they are tried."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from pipeline_project.domain.core.errors import ModelUnavailable, ReplayRefused
 from pipeline_project.domain.core.model_version import ModelVersion
+from pipeline_project.domain.models.training import TrainedModel, TrainingPlan, train
+from pipeline_project.ports.compute import Workers
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.registry import Registry
@@ -34,6 +39,21 @@ class Candidate:
     name: str
     model: ModelVersion | None = None
     policy: WorkflowSpec | None = None
+
+
+def trained_candidates(
+    examples: pa.Table, plans: Mapping[str, TrainingPlan], workers: Workers
+) -> dict[str, TrainedModel]:
+    """A model for each plan, by its name, as `models.training.train` gives it.
+
+    Raises:
+        TooFewOutcomes, TrainingRefused: nothing can be trained on these examples.
+    """
+    return dict(zip(plans, workers.call(_trained, list(plans.values()), examples), strict=True))
+
+
+def _trained(plan: TrainingPlan, examples: pa.Table) -> TrainedModel:
+    return train(examples, plan, time.monotonic)
 
 
 def mature_span(

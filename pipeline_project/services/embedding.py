@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.core.errors import PhotoUnreadable, SourceStillGrowing
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.vectors.modalities import (
     MODALITIES,
@@ -19,7 +19,14 @@ from pipeline_project.domain.vectors.modalities import (
     inline_modalities,
 )
 from pipeline_project.domain.vectors.stored import Floats, as_stored, clean_text, pack, photo_key, text_key, unit
-from pipeline_project.ports.encoders import Encoders, FileEncoder, ManyTexts, TextEncoder
+from pipeline_project.ports.encoders import (
+    Encoders,
+    FileEncoder,
+    ManyTexts,
+    StreamedFiles,
+    StreamedTexts,
+    TextEncoder,
+)
 from pipeline_project.ports.lake import VectorStore
 from pipeline_project.ports.sources import PhotoSource
 from pipeline_project.spec import WorkflowSpec
@@ -92,10 +99,7 @@ def embed_inline(texts: Sequence[str | None], encoder: TextEncoder, store: Vecto
     wanted = {key: text for key, text in zip(keys, cleaned, strict=True) if key is not None}
     by_key = dict(store.get(encoder.version, list(wanted))) if wanted else {}
     reused = len(by_key)
-    at_once = encoder.texts_at_once if isinstance(encoder, ManyTexts) else _TEXTS_AT_ONCE
-    for chunk in _chunks([key for key in wanted if key not in by_key], at_once):
-        fresh = as_stored(encoder.encode([wanted[key] for key in chunk]))
-        made = dict(zip(chunk, fresh, strict=True))
+    for made in _encoded({key: text for key, text in wanted.items() if key not in by_key}, encoder):
         store.put(encoder.version, made)
         by_key.update(made)
     vectors = np.zeros((len(texts), _width(by_key, encoder)), np.float32)
@@ -104,6 +108,17 @@ def embed_inline(texts: Sequence[str | None], encoder: TextEncoder, store: Vecto
             vectors[row] = by_key[key]
     held = [[key] if key is not None else [] for key in keys]
     return Embedded(vectors, held, [None] * len(keys), encoded=len(by_key) - reused, reused=reused)
+
+
+def _encoded(texts: Mapping[str, str], encoder: TextEncoder) -> Iterator[dict[str, Floats]]:
+    """Vectors as they are stored, by key, in parts."""
+    if isinstance(encoder, StreamedTexts):
+        for part in encoder.stream_texts(texts):
+            yield {key: as_stored(vector) for key, vector in part.items()}
+        return
+    at_once = encoder.texts_at_once if isinstance(encoder, ManyTexts) else _TEXTS_AT_ONCE
+    for chunk in _chunks(list(texts), at_once):
+        yield dict(zip(chunk, as_stored(encoder.encode([texts[key] for key in chunk])), strict=True))
 
 
 def embed_files(
@@ -116,11 +131,17 @@ def embed_files(
     """One vector per case, the mean of its files; a file that cannot be read or decoded becomes a problem.
 
     Files are read in chunks, so memory does not grow with the night.
+
+    Raises:
+        SourceStillGrowing: a file changed while it was read.
     """
     distinct = list(dict.fromkeys(path for paths in paths_per_case for path in paths))
     album = _Album()
-    for chunk in _chunks(distinct, _FILES_AT_ONCE):
-        _embed_chunk(chunk, source, encoder, store, album)
+    if isinstance(encoder, StreamedFiles):
+        _embed_stream(distinct, encoder, encoder.version, store, album)
+    else:
+        for chunk in _chunks(distinct, _FILES_AT_ONCE):
+            _embed_chunk(chunk, source, encoder, store, album)
     vectors = np.zeros((len(paths_per_case), _width(album.vectors, encoder)), np.float32)
     keys: list[list[str]] = []
     problems: list[str | None] = []
@@ -173,6 +194,36 @@ def _embed_chunk(
             album.keys[path] = key
         else:
             album.problems[path] = reasons[key]
+
+
+def _embed_stream(
+    paths: Sequence[str], encoder: StreamedFiles, version: str, store: VectorStore, album: _Album
+) -> None:
+    keys: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for files in encoder.stream_files(paths) if paths else ():
+        fresh = {file.key: as_stored(file.vector) for file in files if file.key and file.vector is not None}
+        if fresh:
+            store.put(version, fresh)
+        album.vectors.update(fresh)
+        album.encoded += len(fresh)
+        for file in files:
+            if file.key is None:
+                album.problems[file.path] = file.problem or "cannot be read"
+            else:
+                keys[file.path] = file.key
+                if file.problem:
+                    reasons[file.key] = file.problem
+    stored = store.get(version, [key for key in set(keys.values()) if key not in album.vectors and key not in reasons])
+    album.vectors.update(stored)
+    album.reused += len(stored)
+    for path, key in keys.items():
+        if key in album.vectors:
+            album.keys[path] = key
+        elif key in reasons:
+            album.problems[path] = reasons[key]
+        else:
+            raise SourceStillGrowing("a photo changed while it was read; the step is tried again by itself")
 
 
 def _encode(

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,13 +20,16 @@ from pipeline_project.domain.core.named_values import in_label_order
 from pipeline_project.domain.core.nights import shifted, window_of
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, Role
 from pipeline_project.domain.deciding.surge import usual_cases
-from pipeline_project.domain.features.building import Past
+from pipeline_project.domain.features.building import FeaturePlan, Past
 from pipeline_project.domain.lifecycle.replay.compare import ReplayComparison, ReplayTerms, compare
 from pipeline_project.domain.lifecycle.replay.decide import (
     PastNights,
     Policy,
+    ReplayedDecisions,
     allowed_nights,
     decide_again,
+    decide_nights,
+    joined,
     policy_of,
     recorded,
 )
@@ -34,6 +38,7 @@ from pipeline_project.domain.lifecycle.replay.pinned import current_versions, fi
 from pipeline_project.domain.measures.realised_cost import answers_to
 from pipeline_project.domain.models.training import TrainedModel
 from pipeline_project.domain.reporting.replay_page import PageTerms, render_replay
+from pipeline_project.ports.compute import Workers
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.lifecycle import Replays
@@ -41,7 +46,11 @@ from pipeline_project.ports.registry import Registry
 from pipeline_project.services.as_of import past_of
 from pipeline_project.services.candidates import Candidate
 from pipeline_project.services.decision_context import USUAL_NIGHTS
+from pipeline_project.services.in_turn import InTurn
 from pipeline_project.spec import WorkflowSpec
+
+#: Policy, features, model and version of a candidate.
+_Wants = tuple[Policy, FeaturePlan, TrainedModel | None, str | None]
 
 
 def run_replay(
@@ -53,6 +62,7 @@ def run_replay(
     span: tuple[str, str],
     as_of: datetime,
     knows_the_future: bool = False,
+    workers: Workers | None = None,
 ) -> ReplayComparison:
     """A candidate beside what decided the nights of a span; nothing is written and nothing encoded.
 
@@ -60,6 +70,7 @@ def run_replay(
         span: first and last night.
         as_of: outcomes that became known before then tell what was right.
         knows_the_future: also nights from which the model has learned, for a look.
+        workers: who decides the nights again, in as many stretches as they take at once; None for this process.
 
     Raises:
         ReplayRefused: nothing was decided in the span, or the model knows the future of a night.
@@ -78,13 +89,22 @@ def run_replay(
     comparison = compare(
         past,
         recorded(past, base_policy),
-        decide_again(past, policy, spec.feature_plan, model, version),
+        _decided_again(past, workers or InTurn(), policy, spec.feature_plan, model, version),
         (base_policy, policy),
         ledger.outcomes_known(spec.name, as_of),
         terms_of(spec),
         span,
     )
     return replace(comparison, result=replace(comparison.result, seconds=time.monotonic() - begun))
+
+
+def _decided_again(past: PastNights, workers: Workers, *candidate: *_Wants) -> ReplayedDecisions:
+    stretches = [
+        part.tolist() for part in np.array_split(np.array(past.nights), min(workers.at_once, len(past.nights)))
+    ]
+    if len(stretches) == 1:
+        return decide_again(past, *candidate)
+    return joined(workers.call(decide_nights, stretches, past, *candidate))
 
 
 def keep_replay(

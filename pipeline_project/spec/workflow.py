@@ -22,6 +22,7 @@ from pydantic import (
 
 from pipeline_project.domain.clusters.terms import ClusterTerms
 from pipeline_project.domain.core import schema as domain
+from pipeline_project.domain.core.compute import ComputeTerms
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.model_terms import DriftTerms, GateTerms, PolicyBounds, RolloutTerms
 from pipeline_project.domain.core.names import FreeText, Slug
@@ -157,6 +158,12 @@ class WorkflowSpec(_EncodedSpec):
     retention: RetentionSpec = Field(default_factory=RetentionSpec, description="How long personal data is kept.")
     prices: MachinePrices = Field(
         default_factory=MachinePrices, description="What the machine's time costs, for the night's report."
+    )
+
+    compute: ComputeTerms = Field(
+        default_factory=ComputeTerms,
+        exclude=True,
+        description="Where the heavy work is done. It changes no decision, so it is no part of the spec's hash.",
     )
 
     _folder: Path | None = PrivateAttr(None)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline_project.domain.vectors.stored import Floats, unit
+from pipeline_project.ports.encoders import PreparedPart
 from resources.encoders.engines.network import Inputs, Prepared
 from resources.encoders.engines.threads import spread
 
 if TYPE_CHECKING:
     import torch
 
+#: Texts that are handed over together where nobody says how many: some batches, little work to lose.
+_USUAL_PART = 128
 #: What the message of an engine that gets no memory says, where it has no exception of its own for it.
 _NO_MEMORY = ("allocate memory", "bad allocation", "bad_alloc", "out of memory", "not enough memory")
 
@@ -59,6 +62,43 @@ def encode_in_batches(
     batches = list(batches_by_tokens([len(text) for text in ids], budget))
     spread(lambda batch: halving(encode, batch), batches, engine.workers)
     return unit(vectors)
+
+
+def prepared_texts(
+    ids: Sequence[Sequence[int]], batches: Iterable[Sequence[int]], most: int | None
+) -> tuple[list[PreparedPart], dict[int, str]]:
+    """Token ids in parts of whole batches, as `ids_of_prepared` reads them; no text has a problem.
+
+    Args:
+        batches: positions of the texts that are computed together.
+        most: texts of a part; a batch that has more is cut, and its vectors may then differ in their last bits.
+    """
+    parts = gathered(batches, most or _USUAL_PART, cut=most is not None)
+    return [PreparedPart(part, [np.asarray(ids[place], np.int32).tobytes() for place in part]) for part in parts], {}
+
+
+def ids_of_prepared(prepared: Sequence[bytes]) -> list[list[int]]:
+    """The token ids of a part of `prepared_texts`."""
+    return [np.frombuffer(text, np.int32).tolist() for text in prepared]
+
+
+def gathered(batches: Iterable[Sequence[int]], most: int, cut: bool) -> Iterator[list[int]]:
+    """Batches together, as many as have at most so many positions.
+
+    Args:
+        cut: a batch that has more is cut; otherwise it is a part of its own.
+    """
+    part: list[int] = []
+    for batch in batches:
+        if part and len(part) + len(batch) > most:
+            yield part
+            part = []
+        part = [*part, *batch]
+        while cut and len(part) > most:
+            yield part[:most]
+            part = part[most:]
+    if part:
+        yield part
 
 
 def halving(encode: Callable[[list[int]], None], batch: list[int]) -> None:

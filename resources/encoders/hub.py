@@ -13,10 +13,19 @@ from pipeline_project.domain.core.errors import ModelUnavailable, PhotoUnreadabl
 from pipeline_project.domain.intake.photo_opener import open_photo
 from pipeline_project.domain.vectors.engines import Precision
 from pipeline_project.domain.vectors.stored import Floats, unit
-from resources.encoders.batches import encode_in_batches, halving, masked_mean
+from pipeline_project.ports.encoders import PreparedPart
+from resources.encoders.batches import (
+    batches_by_tokens,
+    encode_in_batches,
+    halving,
+    ids_of_prepared,
+    masked_mean,
+    prepared_texts,
+)
 from resources.encoders.engines import USUAL, EngineChoice, Forward, Inputs, Network, Prepared, chosen, prepared
 from resources.encoders.engines.exported import onnx_of
 from resources.encoders.engines.threads import spread
+from resources.encoders.pixels import Pixels, pixels_of_prepared, prepared_photos
 from resources.encoders.text_networks import sample_batches, text_forward, text_graph
 from resources.encoders.weights import Weights, json_of, load_pretrained, narrowed, torch_device
 
@@ -71,7 +80,19 @@ class HubTextEncoder:
         """
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
-        return encode_in_batches(self._ids(texts), self.tokens_per_batch, self._padding, self._engine, self.dimension)
+        return self._of_ids(self._ids(texts))
+
+    def prepare(self, texts: Sequence[str], most: int | None = None) -> tuple[list[PreparedPart], dict[int, str]]:
+        """Token ids in parts of whole batches, for `encode_prepared`."""
+        ids = self._ids(texts)
+        return prepared_texts(ids, batches_by_tokens([len(text) for text in ids], self.tokens_per_batch), most)
+
+    def encode_prepared(self, prepared: Sequence[bytes]) -> Floats:
+        """As `encode`."""
+        return self._of_ids(ids_of_prepared(prepared))
+
+    def _of_ids(self, ids: Sequence[Sequence[int]]) -> Floats:
+        return encode_in_batches(ids, self.tokens_per_batch, self._padding, self._engine, self.dimension)
 
     @cached_property
     def _engine(self) -> Prepared:
@@ -215,10 +236,29 @@ class HubImageEncoder:
             if opened:
                 vectors[list(opened)] = self._engine.forward([self._pixels(list(opened.values()))])
 
-        starts = range(0, len(images), self.batch)
-        batches = [list(range(start, min(start + self.batch, len(images)))) for start in starts]
-        spread(lambda batch: halving(encode, batch), batches, self._engine.workers)
+        self._in_batches(encode, len(images))
         return unit(vectors), problems
+
+    def prepare(self, images: Sequence[bytes], most: int | None = None) -> tuple[list[PreparedPart], dict[int, str]]:
+        """The pixels of each photo as the model reads them, not yet scaled, for `encode_prepared`."""
+        return prepared_photos(images, self.max_pixels, self._size, most or self.batch)
+
+    def encode_prepared(self, prepared: Sequence[bytes]) -> Floats:
+        """As `encode`, of photos that could be read."""
+        vectors = np.zeros((len(prepared), self.dimension), np.float32)
+
+        def encode(rows: list[int]) -> None:
+            vectors[rows] = self._engine.forward(
+                [self._pixels([pixels_of_prepared(prepared[row], self._size) for row in rows])]
+            )
+
+        self._in_batches(encode, len(prepared))
+        return unit(vectors)
+
+    def _in_batches(self, encode: Callable[[list[int]], None], images: int) -> None:
+        starts = range(0, images, self.batch)
+        batches = [list(range(start, min(start + self.batch, images))) for start in starts]
+        spread(lambda batch: halving(encode, batch), batches, self._engine.workers)
 
     @cached_property
     def _engine(self) -> Prepared:
@@ -265,7 +305,7 @@ class HubImageEncoder:
         (pixels,) = self._samples()[0]
         return onnx_of(_TracedPhotos(), [torch.from_numpy(np.asarray(pixels))], ("pixels",), (0,))
 
-    def _pixels(self, photos: Sequence[Image]) -> Floats:
+    def _pixels(self, photos: Sequence[Image | Pixels]) -> Floats:
         """Scaled as the model reads them, shape (photos, 3, height, width)."""
         mean, spread_of = self._normalization
         pixels = (np.stack([np.asarray(photo, np.float32) for photo in photos]) / 255 - mean) / spread_of

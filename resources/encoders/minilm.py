@@ -14,12 +14,19 @@ from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.vectors.engines import Precision
 from pipeline_project.domain.vectors.stored import Floats
-from resources.encoders.batches import encode_in_batches, masked_mean
+from pipeline_project.ports.encoders import PreparedPart
+from resources.encoders.batches import (
+    batches_by_tokens,
+    encode_in_batches,
+    ids_of_prepared,
+    masked_mean,
+    prepared_texts,
+)
 from resources.encoders.bert import BertShape, bert
 from resources.encoders.engines import USUAL, EngineChoice, Forward, Network, Prepared, chosen, prepared
 from resources.encoders.packed_bert import PackedBert, can_pack
 from resources.encoders.text_networks import sample_batches, text_forward, text_graph
-from resources.encoders.unpadded import UnpaddedBert, UnpaddedTexts, of_padded
+from resources.encoders.unpadded import TOKENS, UnpaddedBert, UnpaddedTexts, batches_without_padding, of_padded
 from resources.encoders.weights import torch_device, torch_kind
 
 if TYPE_CHECKING:
@@ -86,6 +93,22 @@ class MiniLmTextEncoder:
         if self._on_gpu:
             return self._unpadded.encode(texts)
         return encode_in_batches(self._ids(texts), self.tokens_per_batch, _PADDING, self._engine, _DIMENSION)
+
+    def prepare(self, texts: Sequence[str], most: int | None = None) -> tuple[list[PreparedPart], dict[int, str]]:
+        """Token ids in parts of whole batches, for `encode_prepared`."""
+        ids = self._ids(texts)
+        if self._on_gpu:
+            return prepared_texts(
+                ids, [batch.texts.tolist() for batch in batches_without_padding(ids, 0, TOKENS)], most
+            )
+        return prepared_texts(ids, batches_by_tokens([len(text) for text in ids], self.tokens_per_batch), most)
+
+    def encode_prepared(self, prepared: Sequence[bytes]) -> Floats:
+        """As `encode`."""
+        ids = ids_of_prepared(prepared)
+        if self._on_gpu:
+            return self._unpadded.encode_ids(ids)
+        return encode_in_batches(ids, self.tokens_per_batch, _PADDING, self._engine, _DIMENSION)
 
     @property
     def texts_at_once(self) -> int:

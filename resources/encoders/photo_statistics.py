@@ -17,8 +17,12 @@ import numpy.typing as npt
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.intake.photo_opener import open_photo
 from pipeline_project.domain.vectors.stored import Floats, unit
+from pipeline_project.ports.encoders import PreparedPart
+from resources.encoders.pixels import pixels_of_prepared, prepared_photos
 
 _SIDE = 160
+#: Photos that are handed over together where nobody says how many.
+_USUAL_PART = 32
 _GRID = 4
 _DIRECTIONS = 4
 _SCALES = 3
@@ -80,6 +84,15 @@ class PhotoStatisticsEncoder:
                 if not isinstance(encoded, str):
                     vectors[row] = encoded
         return unit(vectors), problems
+
+    def prepare(self, images: Sequence[bytes], most: int | None = None) -> tuple[list[PreparedPart], dict[int, str]]:
+        """The pixels of each photo in the size that is looked at, for `encode_prepared`."""
+        return prepared_photos(images, self.max_pixels, (_SIDE, _SIDE), most or _USUAL_PART)
+
+    def encode_prepared(self, prepared: Sequence[bytes]) -> Floats:
+        """As `encode`, of photos that could be read."""
+        vectors = [photo_statistics(pixels_of_prepared(pixels, (_SIDE, _SIDE))) for pixels in prepared]
+        return unit(np.reshape(vectors, (len(prepared), _DIMENSION)))
 
     def _one(self, content: bytes) -> Floats | str:
         try:

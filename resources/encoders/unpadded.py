@@ -283,11 +283,21 @@ class UnpaddedTexts:
         for first, ids in zip(
             firsts, ahead(lambda first: self.tokenize(texts[first : first + self.texts_at_once]), firsts), strict=True
         ):
-            for batch in batches_without_padding(ids, first, self.tokens):
-                self._begin(batch)
-                self._collect(vectors, UNDER_WAY)
+            self._through(ids, first, vectors)
         self._collect(vectors, 0)
         return unit(vectors)
+
+    def encode_ids(self, ids: Sequence[Sequence[int]]) -> Floats:
+        """The same of texts that are tokenized already."""
+        vectors = np.zeros((len(ids), self.dimension), np.float32)
+        self._through(ids, 0, vectors)
+        self._collect(vectors, 0)
+        return unit(vectors)
+
+    def _through(self, ids: Sequence[Sequence[int]], first: int, vectors: Floats) -> None:
+        for batch in batches_without_padding(ids, first, self.tokens):
+            self._begin(batch)
+            self._collect(vectors, UNDER_WAY)
 
     def _begin(self, batch: UnpaddedBatch) -> None:
         """Has a batch computed, in halves where it is too large."""

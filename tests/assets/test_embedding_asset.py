@@ -10,7 +10,8 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from pipeline_project.domain.core.errors import PhotoUnreadable
+from assets.inference import MEMORY_ALERT
+from pipeline_project.domain.core.errors import ComputeExhausted, PhotoUnreadable
 from pipeline_project.domain.vectors.modalities import FileModality
 from pipeline_project.spec import WorkflowSpec
 from tests.doubles import FIELDS, NIGHT, Sources, World, arrival, claims, metadata
@@ -60,7 +61,11 @@ class Vectors:
 class Opened:
     """`ports.Encoders`."""
 
+    exhausted = False
+
     def files(self, spec: WorkflowSpec, modality: FileModality) -> Encoders:
+        if self.exhausted:
+            raise ComputeExhausted("a worker died of a single content")
         return Encoders()
 
     def version(self, spec: WorkflowSpec, modality: FileModality) -> str:
@@ -69,8 +74,10 @@ class Opened:
 
 @dataclass
 class PhotoWorld(World):
+    encoders: Opened = field(default_factory=Opened)
+
     def resources(self) -> dict[str, Any]:
-        return super().resources() | {"encoders": Opened(), "vectors": Vectors()}
+        return super().resources() | {"encoders": self.encoders, "vectors": Vectors()}
 
 
 @pytest.fixture
@@ -110,3 +117,17 @@ def test_the_page_says_what_was_encoded_and_how_long_the_device_was_held(world: 
     kept = {row["step"]: row for row in present(world.lake.read_night("claims", "night_report", NIGHT)).to_pylist()}
     assert kept["embeddings"]["device"] == kept["embeddings"]["seconds"] > 0
     assert kept["scores"]["device"] == 0
+
+
+def test_a_worker_without_memory_for_one_content_is_an_alert_until_a_night_goes_through(world: PhotoWorld) -> None:
+    world.compute.elsewhere = world.encoders.exhausted = True
+    assert not world.run(NIGHT, "embeddings").success
+    alert = world.ledger.alerts[MEMORY_ALERT]
+    assert alert["kind"] == "out_of_memory" and alert["message"] == "a worker died of a single content"
+    assert alert["next_command"] == f"pipeline nights claims --from {NIGHT} --to {NIGHT}"
+    world.encoders.exhausted = False
+    assert world.run(NIGHT, "embeddings").success
+    assert not world.ledger.alerts and world.ledger.closed == [MEMORY_ALERT]
+    world.compute.elsewhere = False
+    assert world.run(NIGHT, "embeddings").success
+    assert world.ledger.closed == [MEMORY_ALERT], "a night in this process asks nothing more of the ledger"

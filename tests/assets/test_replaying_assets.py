@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline_project.domain.core.errors import ModelUnavailable, ReplayRefused
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
 from pipeline_project.services.candidates import Candidate, candidate_of, mature_span, named_candidate
+from pipeline_project.services.in_turn import InTurn
 from pipeline_project.services.past_nights import gather, keep_replay, run_replay
 from pipeline_project.spec.load import load_spec
 from tests.doubles import NEXT, NIGHT, WARM, MemoryRegistry, World, arrival, claims, metadata
@@ -255,3 +257,11 @@ class TestTheAsset:
 
     def test_candidates_are_dynamic(self) -> None:
         assert candidates(claims()).name == "claims_candidates"
+
+
+def test_nights_that_are_replayed_in_stretches_give_the_same(world: World) -> None:
+    one, two = (
+        replayed(world, Candidate("v2", NEWER), knows_the_future=True, workers=InTurn(at_once=stretches))
+        for stretches in (1, 2)
+    )
+    assert one.flips and repr(replace(one, seconds=0.0)) == repr(replace(two, seconds=0.0))

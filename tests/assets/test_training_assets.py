@@ -247,7 +247,7 @@ def test_models_are_trained_and_score_on_the_device_that_the_definitions_were_bu
 
     load = TrainedModel.from_files
     monkeypatch.setattr("tests.doubles.build_workflow", lambda spec: build_workflow(spec, "cuda:1"))
-    monkeypatch.setattr(assets.retraining, "train", train_here)
+    monkeypatch.setattr("pipeline_project.services.candidates.train", train_here)
     monkeypatch.setattr("pipeline_project.services.night_scoring.TrainedModel.from_files", load_here)
     world = past()
     made_of = metadata(world.run(NIGHT, *TRAINING), "challenger")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from pipeline_project.container.compute import ComputedEncoders, OpenedCompute
 from pipeline_project.container.dagster_resources import build_resources
 from pipeline_project.container.night import (
     OpenedContracts,
@@ -15,11 +17,14 @@ from pipeline_project.container.night import (
     open_io_manager,
     open_reports,
 )
-from pipeline_project.domain.vectors.modalities import MODALITIES
+from pipeline_project.domain.core.compute import ComputeEngine, ComputeTerms
+from pipeline_project.domain.vectors.modalities import MODALITIES, PhotoModality, TextModality
 from pipeline_project.ports.contracts import Contracts
 from pipeline_project.ports.sources import Sources
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import load_all
+from resources.compute.encoders import RayFileEncoder, RayTextEncoder
+from tests.doubles import FIELDS, claims
 
 
 def test_every_name_that_an_asset_asks_for_is_there(tmp_path: Path) -> None:
@@ -31,6 +36,7 @@ def test_every_name_that_an_asset_asks_for_is_there(tmp_path: Path) -> None:
         "ledger",
         "registry",
         "encoders",
+        "compute",
         "contracts",
         "reports",
         "io_manager",
@@ -97,3 +103,44 @@ def test_lake_and_pages_lie_below_the_home(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     assert str(tmp_path) in open_io_manager(settings).lake.uri("claims", "cases")
     assert open_reports(settings) is not open_reports(settings), "a page is written by whoever asks, nothing is shared"
+
+
+def test_a_spec_says_where_its_work_is_done_and_otherwise_the_settings(tmp_path: Path) -> None:
+    fields = {**FIELDS, "text": {"type": "text"}}
+    usual = claims(fields=fields)
+    there = claims(fields=fields, compute={"engine": "ray", "actors": 3, "batch": 16})
+    here = claims(fields=fields, compute={"engine": "process"})
+    assert usual.spec_hash == there.spec_hash == here.spec_hash, "where it is done decides nothing"
+    settings = Settings(tmp_path, compute=ComputeTerms(ComputeEngine.RAY, "head:6379"))
+    at_home = Settings(tmp_path)
+    asked = [(usual, at_home), (usual, settings), (there, at_home), (there, settings), (here, settings)]
+    assert [OpenedCompute(s).on_cluster(spec) for spec, s in asked] == [False, True, True, True, False]
+    assert [OpenedCompute(s).workers(spec).at_once for spec, s in asked] == [1, 8, 3, 3, 1]
+    encoders = [ComputedEncoders(s).inline(spec, TextModality()) for spec, s in asked]
+    assert [isinstance(encoder, RayTextEncoder) for encoder in encoders] == [False, True, True, True, False]
+    (ours,) = {encoder.version for encoder in encoders}
+    on_ray = [encoder for encoder in encoders if isinstance(encoder, RayTextEncoder)]
+    assert [encoder.driver.address for encoder in on_ray] == ["head:6379", "auto", "head:6379"]
+    assert [(encoder.encoding.actors, encoder.encoding.most) for encoder in on_ray] == [(None, None), *[(3, 16)] * 2]
+    assert {encoder.encoding.make().version for encoder in on_ray} == {ours}
+
+
+def test_workers_are_given_no_password_and_find_photos_and_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_SECRET_SHOP", "hunter2")
+    monkeypatch.setenv("PIPELINE_SOURCE_CLAIMS", str(tmp_path))
+    source = {"kind": "files", "folder": "${PIPELINE_SOURCE_CLAIMS}/in", "pattern": "{night}/*.csv"}
+    fields = {**FIELDS, "photo": {"type": "image", "required": False}}
+    compute = {"engine": "ray"}
+    spec = claims(fields=fields, source=source, compute=compute).placed_in(tmp_path)
+    settings = Settings(tmp_path / "home", postgres_url="postgresql://me:secret@db/x")
+    encoder = ComputedEncoders(settings).files(spec, PhotoModality())
+    assert isinstance(encoder, RayFileEncoder)
+    sent = pickle.dumps((encoder.encoding, encoder.source, encoder.store))
+    assert b"secret" not in sent and b"hunter2" not in sent
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(b"a")
+    _, make_source, make_store = pickle.loads(sent)
+    assert make_source().read("a.jpg") == b"a"
+    assert make_store().get("v", ["k"]) == {}

@@ -189,6 +189,7 @@ ONLY_READ: dict[str, str] = {
         (
             "python -m pip uninstall --yes torch xgboost-cpu",
             "python -m pip install --constraint requirements.lock torch",
+            "python -m pip install --constraint requirements.lock ray",
             "python -m pip install --no-deps xgboost-cu13==3.2.0",
         ),
         "would change what the tests run with",
@@ -230,6 +231,8 @@ ONLY_READ: dict[str, str] = {
             "source .venv/bin/activate",
             'eval "$(pipeline env)"',
             "export PIPELINE_WORKFLOWS=$PWD/my_workflows",
+            "export PIPELINE_COMPUTE=ray",
+            "export PIPELINE_RAY_ADDRESS=auto",
             "export PIPELINE_REAL_DATA=...",
             "$EDITOR to_repair.csv",
         ),

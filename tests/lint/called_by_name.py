@@ -48,6 +48,8 @@ _.log_message  # http.server calls it for each request
 _.handleError  # logging calls it when a line cannot be written
 _.model_config  # pydantic
 _.progress_bars  # a variable of Great Expectations' context
+_.enable_progress_bars  # a setting of Ray Data's context
+_.target_max_block_size  # the same
 _.padding_side  # a setting of transformers' tokenizers
 _.max_seq_length  # a setting of sentence-transformers' models
 _.intra_op_num_threads  # a setting of ONNX Runtime's sessions

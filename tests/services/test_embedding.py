@@ -3,10 +3,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import pytest
 
-from pipeline_project.domain.core.errors import PhotoUnreadable
+from pipeline_project.domain.core.errors import PhotoUnreadable, SourceStillGrowing
 from pipeline_project.domain.vectors.modalities import EMBEDDINGS, PhotoModality
 from pipeline_project.domain.vectors.stored import photo_key, text_key, unit, unpack
+from pipeline_project.ports.encoders import EncodedFile
 from pipeline_project.services import embedding
 from pipeline_project.services.embedding import embed_files, embed_inline, embeddings_table
 
@@ -187,3 +189,59 @@ def test_an_encoder_that_wants_many_texts_is_given_them():
     sizes: list[int] = []
     embed_inline([chr(97 + place) for place in range(10)], Many(), Store())
     assert sizes == [4, 4, 2]
+
+
+class StreamedLetters(Letters):
+    """Gives what it makes of texts one by one."""
+
+    def stream_texts(self, texts):
+        for key, text in texts.items():
+            yield {key: self.encode([text])[0]}
+
+
+def test_vectors_of_a_stream_are_kept_as_they_come_and_are_those_of_one_process():
+    class Dies(StreamedLetters):
+        def stream_texts(self, texts):
+            yield next(iter(super().stream_texts(texts)))
+            raise OSError("the cluster is gone")
+
+    store = Store()
+    with pytest.raises(OSError, match="gone"):
+        embed_inline(["a", "b"], Dies(), store)
+    streamed = StreamedLetters()
+    made = embed_inline(["a", "b", "a"], streamed, store)
+    assert (streamed.asked, made.encoded, made.reused) == (["b"], 1, 1)
+    np.testing.assert_array_equal(made.vectors, embed_inline(["a", "b", "a"], Letters(), Store()).vectors)
+
+
+class StreamedBytes(Bytes):
+    """Gives what is said of files."""
+
+    def __init__(self, *files):
+        super().__init__()
+        self.files = files
+
+    def stream_files(self, paths):
+        return iter(self.files)
+
+
+def test_files_of_a_stream_share_the_vector_and_the_problem_of_their_content():
+    vector = np.eye(26, dtype=np.float32)[0]
+    store = Store()
+    store.put("letters-1", {"stored": np.eye(26, dtype=np.float32)[1]})
+    encoder = StreamedBytes(
+        [EncodedFile("same", "k", None, None), EncodedFile("gone", None, None, "missing")],
+        [EncodedFile("a", "k", vector, None), EncodedFile("broken", "b", None, "not an image")],
+        [EncodedFile("broken too", "b", None, None), EncodedFile("old", "stored", None, None)],
+    )
+    paths = [["a", "old"], ["same"], ["gone", "broken too"], ["broken"]]
+    made = embed_files(PhotoModality(), paths, Folder(), encoder, store)
+    assert made.keys == [["k", "stored"], ["k"], [], []]
+    assert made.problems == [None, None, "photo 1: missing; photo 2: not an image", "photo 1: not an image"]
+    assert (made.encoded, made.reused, made.failed) == (1, 1, 3)
+    assert set(store.kept) == {("letters-1", "stored"), ("letters-1", "k")}
+
+
+def test_a_content_that_nobody_encoded_after_all_is_tried_again():
+    with pytest.raises(SourceStillGrowing, match="changed while it was read"):
+        embed_files(PhotoModality(), [["a"]], Folder(), StreamedBytes([EncodedFile("a", "k", None, None)]), Store())

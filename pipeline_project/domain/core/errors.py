@@ -87,6 +87,16 @@ class FileMissing(PipelineError):
     """There is no file of that name; the message says where."""
 
 
+class ComputeUnavailable(PipelineError):
+    """The cluster that does the heavy work is not there, died, or gave nothing for too long."""
+
+    passing = True
+
+
+class ComputeExhausted(PipelineError):
+    """A single content takes more memory than a worker has; waiting does not mend it."""
+
+
 class SettingInvalid(PipelineError):
     """A PIPELINE_ variable holds something it may not."""
 

@@ -409,3 +409,33 @@ def test_every_kind_of_pixel_is_read(mode):
 def test_what_is_transparent_is_white():
     opened = open_photo(png(Image.new("RGBA", (50, 50), (0, 0, 0, 0))), 10**6, (20, 20))
     assert opened.getpixel((10, 10)) == (255, 255, 255)
+
+
+def prepared_apart(encoder, contents, most=None):
+    """The vectors of contents that are encoded part by part, the parts in another order; and the problems."""
+    parts, problems = encoder.prepare(contents, most)
+    made = np.zeros((len(contents), encoder.dimension), np.float32)
+    for part in reversed(parts):
+        made[part.places] = encoder.encode_prepared(part.contents)
+    return made, problems, [len(part.places) for part in parts]
+
+
+def test_texts_prepared_apart_have_the_bits_of_one_call(minilm, tiny_bert):
+    texts = [" ".join(["torn", "seam"] * (1 + place % 23)) for place in range(300)]
+    for encoder in (minilm, text_encoder(str(tiny_bert), tokens_per_batch=64)):
+        made, problems, sizes = prepared_apart(encoder, texts)
+        np.testing.assert_array_equal(made, encoder.encode(texts))
+        assert len(sizes) > 1 and not problems
+        assert max(prepared_apart(encoder, texts[:40], most=3)[2]) == 3
+
+
+def test_photos_prepared_apart_have_the_bits_of_one_call_and_the_same_problems(tiny_vit):
+    photos = [jpeg(drawing(0)), b"no image", jpeg(drawing(1)), jpeg(drawing(2))]
+    for encoder in (PhotoStatisticsEncoder(), image_encoder(str(tiny_vit), batch=2)):
+        made, problems, sizes = prepared_apart(encoder, photos, most=2)
+        vectors, reasons = encoder.encode(photos)
+        np.testing.assert_allclose(made, vectors, atol=1e-6)
+        assert [problems.get(place) for place in range(4)] == reasons and sizes == [2, 1]
+    np.testing.assert_array_equal(
+        prepared_apart(PhotoStatisticsEncoder(), photos)[0], PhotoStatisticsEncoder().encode(photos)[0]
+    )

@@ -135,6 +135,39 @@ def decide_again(
     return _promised(past, policy, _decided(past, policy, scores))
 
 
+def decide_nights(
+    nights: Sequence[str],
+    past: PastNights,
+    policy: Policy,
+    plan: FeaturePlan,
+    model: TrainedModel | None,
+    version: str | None,
+) -> ReplayedDecisions:
+    """As `decide_again`, of some of the nights, which follow each other."""
+    chosen = np.isin(strings(past.cases.column(NIGHT)), list(nights))
+    some = dataclasses.replace(
+        past,
+        nights=tuple(nights),
+        cases=past.cases.filter(pa.array(chosen)),
+        standing=past.standing[chosen].reset_index(drop=True),
+    )
+    return decide_again(some, policy, plan, model, version)
+
+
+def joined(parts: Sequence[ReplayedDecisions]) -> ReplayedDecisions:
+    """The decisions of stretches of nights, in their order, as one."""
+    return ReplayedDecisions(
+        option=[option for part in parts for option in part.option],
+        reason=[reason for part in parts for reason in part.reason],
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        alone=[option for part in parts for option in part.alone],
+        benefit=np.concatenate([part.benefit for part in parts]),
+        drawn=np.concatenate([part.drawn for part in parts]),
+        places=sum(part.places for part in parts),
+        models=tuple(sorted({version for part in parts for version in part.models}, key=_numbered)),
+    )
+
+
 def _promised(past: PastNights, policy: Policy, decided: ReplayedDecisions) -> ReplayedDecisions:
     """Cases that went to people so that a promise is kept go there again, under a policy that promises something.
 
