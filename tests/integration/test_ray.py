@@ -41,6 +41,7 @@ from tests.assets import test_replaying_assets as replaying
 from tests.assets.test_replaying_assets import MODEL, NEWER
 from tests.domain.models.test_training import TWO, known, table
 from tests.doubles import FIELDS, NIGHT, WARM, MemoryRegistry, World, arrival, claims
+from tests.resources.compute import doubles
 from tests.resources.compute.doubles import Folder, Hashes, encoded
 
 ACTORS = 4
@@ -74,7 +75,7 @@ def ray() -> Iterator[Ray]:
     # a head that is gone is noticed after this many seconds, by default a minute
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")
-        script = str(Path(__file__).with_name("cluster.py"))
+        script = str(Path(doubles.__file__).with_name("cluster.py"))
         with subprocess.Popen(
             [sys.executable, script],
             stdin=subprocess.PIPE,
