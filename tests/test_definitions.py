@@ -24,7 +24,7 @@ from pipeline_project.spec.load import SHIPPED, load_all
 from pipeline_project.spec.output_contract import output_rules
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "mlflow", "great_expectations", "sklearn", "xgboost", "deltalake", "transformers", "scipy")
+HEAVY = ("torch", "mlflow", "great_expectations", "sklearn", "xgboost", "deltalake", "transformers", "scipy", "ray")
 NAMES = ("order_returns", "returns", "support_tickets", "vehicle_claims")
 LIVE = {"shadow_scores", "live_check"}
 DECIDING = {
