@@ -46,6 +46,13 @@ def store_answer(message: str) -> StoreAnswer:
             f"the store does not know these credentials ({answer}); set those of the store (AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_...)",
         )
+    if status == "400" and not code:
+        # what S3 answers to an expired token where an answer has no body
+        return StoreAnswer(
+            FilesRefused,
+            "the store gives no reason (400): most often the credentials have expired, or region or endpoint are wrong; "
+            "renew or correct them, restart the process, then run again",
+        )
     if status == "403":
         return StoreAnswer(
             FilesRefused,

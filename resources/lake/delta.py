@@ -21,7 +21,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow.fs import FileSystem, FileType, LocalFileSystem, SubTreeFileSystem
 
-from pipeline_project.domain.core.errors import FileMissing, LakeDamaged, LakeUnavailable
+from pipeline_project.domain.core.errors import FileMissing, FilesRefused, LakeDamaged, LakeRefused, LakeUnavailable
 from pipeline_project.domain.core.locations import is_url
 from resources.files.answers import store_answer
 
@@ -106,7 +106,8 @@ def reachable(uri: str, doing: str) -> Iterator[None]:
         lines = [line.strip() for line in plain.splitlines() if line.strip()]
         message = " ".join(lines[:3])[:300]
         advice = _advice(error_number(error), uri, plain)
-        raise LakeUnavailable(
+        refused = is_url(uri) and store_answer(plain).error is FilesRefused
+        raise (LakeRefused if refused else LakeUnavailable)(
             f"cannot {doing} {uri}: {advice}. Nothing half-written is visible. ({message})"
         ) from error
 

@@ -211,7 +211,7 @@ class DeltaLake:
         if table is None:
             return None
         # the same order as in reading: of two that came first together the last one counts
-        files = sorted(table.file_uris(file_pruning_predicate=[(NIGHT, "=", _valid_night(night))]))
+        files = sorted(_files(table, night))
         return _content(files[-1]) if files else None
 
     def history(self, workflow: str, asset: str, limit: int | None = None) -> list[Commit]:
@@ -271,7 +271,7 @@ class DeltaLake:
 
     def _files(self, uri: str, night: str) -> int:
         table = self.store.open(uri)
-        return 0 if table is None else len(table.file_uris(file_pruning_predicate=[(NIGHT, "=", night)]))
+        return 0 if table is None else len(_files(table, night))
 
     def _commit_night(self, table: DeltaTable, uri: str, night: str, rows: pa.Table, metadata: dict[str, Any]) -> int:
         from deltalake import CommitProperties, Schema, Transaction
@@ -388,11 +388,19 @@ def _path(part: Any) -> str:
 
 
 def _schema(table: DeltaTable) -> pa.Schema:
-    return lake_schema(pa.schema(table.schema().to_arrow()))
+    with reachable(table.table_uri, "read"):
+        return lake_schema(pa.schema(table.schema().to_arrow()))
+
+
+def _files(table: DeltaTable, night: str) -> list[str]:
+    wanted = [(NIGHT, "=", _valid_night(night))]
+    with reachable(table.table_uri, "list the files of"):
+        return table.file_uris(file_pruning_predicate=wanted)
 
 
 def _nights(table: DeltaTable) -> set[str]:
-    return {partition[NIGHT] for partition in table.partitions()}
+    with reachable(table.table_uri, "list the nights of"):
+        return {partition[NIGHT] for partition in table.partitions()}
 
 
 def _version_with(table: DeltaTable, path: str) -> int:

@@ -67,6 +67,12 @@ class LakeUnavailable(PipelineError):
     passing = True
 
 
+class LakeRefused(LakeUnavailable):
+    """The lake's store does not let this process in, or its credentials have expired. Waiting does not mend it."""
+
+    passing = False
+
+
 class LakeDamaged(LakeUnavailable):
     """A file of the lake is not what was written; the message names it. Waiting does not mend it."""
 
