@@ -28,6 +28,12 @@ class StoreAnswer:
     advice: str
 
 
+def is_refusal(message: str) -> bool:
+    """Whether a message speaks of a request that a store refused or did not answer, and not of what it gave."""
+    plain = " ".join(_COLOURS.sub("", message).replace("↳", " ").split())
+    return bool(_STATUS.search(plain)) or "Error performing" in plain or "error sending request" in plain
+
+
 def store_answer(message: str) -> StoreAnswer:
     """What the message of object_store is about, or of delta-rs, which breaks it at its colons and colours it."""
     plain = " ".join(_COLOURS.sub("", message).replace("↳", " ").split())
@@ -50,8 +56,8 @@ def store_answer(message: str) -> StoreAnswer:
         # what S3 answers to an expired token where an answer has no body
         return StoreAnswer(
             FilesRefused,
-            "the store gives no reason (400): most often the credentials have expired, or region or endpoint are wrong; "
-            "renew or correct them, restart the process, then run again",
+            "the store gives no reason (400): most often the credentials have expired, or region or endpoint are "
+            "wrong; renew or correct them, restart the process, then run again",
         )
     if status == "403":
         return StoreAnswer(

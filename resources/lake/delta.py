@@ -23,7 +23,7 @@ from pyarrow.fs import FileSystem, FileType, LocalFileSystem, SubTreeFileSystem
 
 from pipeline_project.domain.core.errors import FileMissing, FilesRefused, LakeDamaged, LakeRefused, LakeUnavailable
 from pipeline_project.domain.core.locations import is_url
-from resources.files.answers import store_answer
+from resources.files.answers import is_refusal, store_answer
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -149,7 +149,7 @@ def verified(part: Any) -> pa.Buffer:
     try:
         content = part.filesystem.open_input_file(part.path).read_buffer()
     except OSError as error:
-        if error_number(error) is not None:
+        if error_number(error) is not None or is_refusal(str(error)):
             raise
         # an empty file is an error of its own to delta-rs
         raise damaged(part.path, "it cannot be read") from error

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline_project.domain.core.errors import LakeDamaged, LakeSchemaChanged, LakeUnavailable
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import StoredTable
+from resources.files.answers import is_refusal
 from resources.lake.columns import agreed_schema, fitted, lake_schema
 from resources.lake.decoded import DECODED
 from resources.lake.delta import (
@@ -367,7 +368,7 @@ def _rows(uri: str, files: Any, parts: Sequence[Any], names: Sequence[str]) -> p
     except LakeDamaged:
         raise
     except (pa.ArrowException, OSError) as error:
-        if error_number(error) is not None:
+        if error_number(error) is not None or is_refusal(str(error)):
             raise
         for part in parts:
             verified(part)
