@@ -6,6 +6,7 @@ lake needs one in a process of its own (`S3Process`), which `python -m tests.s3_
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -118,14 +119,16 @@ class S3Process:
         """The URL of a new and empty bucket."""
         return new_bucket(self.url)
 
-    def refuse(self, status: str = "", code: str = "", times: int = 1_000_000) -> list[tuple[str, str, str]]:
-        """So many requests are answered so from now on; without a status all are answered well again.
+    def refuse(
+        self, status: str = "", code: str = "", times: int = 1_000_000, after: int = 0
+    ) -> list[tuple[str, str, str]]:
+        """So many requests are answered so, after so many that are not; without a status all are answered well again.
 
         Returns:
             Method, path and `If-None-Match` of each request since this was asked before.
         """
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps([status, code, times]) + "\n")
+        self.process.stdin.write(json.dumps([status, code, times, after]) + "\n")
         self.process.stdin.flush()
         return [(method, path, condition) for method, path, condition in json.loads(self.process.stdout.readline())]
 
@@ -146,8 +149,8 @@ def serve() -> None:
     server = S3Server(asked)
     print(server.url, flush=True)
     for line in sys.stdin:
-        status, code, times = json.loads(line)
-        refusal[0] = first(times, refusing(status, code)) if status else None
+        status, code, times, after = json.loads(line)
+        refusal[0] = first(times, refusing(status, code), after) if status else None
         print(json.dumps(conditions), flush=True)
         conditions.clear()
     server.stop()
@@ -167,13 +170,12 @@ def refusing(status: str, code: str = "", methods: tuple[str, ...] = ("GET", "HE
     return fault
 
 
-def first(times: int, fault: Fault) -> Fault:
-    """Only so many requests meet the fault."""
-    left = [times]
+def first(times: int, fault: Fault, after: int = 0) -> Fault:
+    """Only so many requests meet the fault, after so many that do not."""
+    count = itertools.count()
 
     def limited(request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes] | None:
-        left[0] -= 1
-        return fault(request, start) if left[0] >= 0 else None
+        return fault(request, start) if after <= next(count) < after + times else None
 
     return limited
 

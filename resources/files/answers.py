@@ -28,6 +28,12 @@ class StoreAnswer:
     advice: str
 
 
+def is_refusal(message: str) -> bool:
+    """Whether a message speaks of a request that a store refused or did not answer, and not of what it gave."""
+    plain = " ".join(_COLOURS.sub("", message).replace("↳", " ").split())
+    return bool(_STATUS.search(plain)) or "Error performing" in plain or "error sending request" in plain
+
+
 def store_answer(message: str) -> StoreAnswer:
     """What the message of object_store is about, or of delta-rs, which breaks it at its colons and colours it."""
     plain = " ".join(_COLOURS.sub("", message).replace("↳", " ").split())
@@ -45,6 +51,13 @@ def store_answer(message: str) -> StoreAnswer:
             FilesRefused,
             f"the store does not know these credentials ({answer}); set those of the store (AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_...)",
+        )
+    if status == "400" and not code:
+        # what S3 answers to an expired token where an answer has no body
+        return StoreAnswer(
+            FilesRefused,
+            "the store gives no reason (400): most often the credentials have expired, or region or endpoint are "
+            "wrong; renew or correct them, restart the process, then run again",
         )
     if status == "403":
         return StoreAnswer(

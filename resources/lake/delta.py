@@ -21,9 +21,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow.fs import FileSystem, FileType, LocalFileSystem, SubTreeFileSystem
 
-from pipeline_project.domain.core.errors import FileMissing, LakeDamaged, LakeUnavailable
+from pipeline_project.domain.core.errors import FileMissing, FilesRefused, LakeDamaged, LakeRefused, LakeUnavailable
 from pipeline_project.domain.core.locations import is_url
-from resources.files.answers import store_answer
+from resources.files.answers import is_refusal, store_answer
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -106,7 +106,8 @@ def reachable(uri: str, doing: str) -> Iterator[None]:
         lines = [line.strip() for line in plain.splitlines() if line.strip()]
         message = " ".join(lines[:3])[:300]
         advice = _advice(error_number(error), uri, plain)
-        raise LakeUnavailable(
+        refused = is_url(uri) and store_answer(plain).error is FilesRefused
+        raise (LakeRefused if refused else LakeUnavailable)(
             f"cannot {doing} {uri}: {advice}. Nothing half-written is visible. ({message})"
         ) from error
 
@@ -148,7 +149,7 @@ def verified(part: Any) -> pa.Buffer:
     try:
         content = part.filesystem.open_input_file(part.path).read_buffer()
     except OSError as error:
-        if error_number(error) is not None:
+        if error_number(error) is not None or is_refusal(str(error)):
             raise
         # an empty file is an error of its own to delta-rs
         raise damaged(part.path, "it cannot be read") from error

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline_project.domain.core.errors import LakeDamaged, LakeSchemaChanged, LakeUnavailable
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import StoredTable
+from resources.files.answers import is_refusal
 from resources.lake.columns import agreed_schema, fitted, lake_schema
 from resources.lake.decoded import DECODED
 from resources.lake.delta import (
@@ -211,7 +212,7 @@ class DeltaLake:
         if table is None:
             return None
         # the same order as in reading: of two that came first together the last one counts
-        files = sorted(table.file_uris(file_pruning_predicate=[(NIGHT, "=", _valid_night(night))]))
+        files = sorted(_files(table, night))
         return _content(files[-1]) if files else None
 
     def history(self, workflow: str, asset: str, limit: int | None = None) -> list[Commit]:
@@ -271,7 +272,7 @@ class DeltaLake:
 
     def _files(self, uri: str, night: str) -> int:
         table = self.store.open(uri)
-        return 0 if table is None else len(table.file_uris(file_pruning_predicate=[(NIGHT, "=", night)]))
+        return 0 if table is None else len(_files(table, night))
 
     def _commit_night(self, table: DeltaTable, uri: str, night: str, rows: pa.Table, metadata: dict[str, Any]) -> int:
         from deltalake import CommitProperties, Schema, Transaction
@@ -367,7 +368,7 @@ def _rows(uri: str, files: Any, parts: Sequence[Any], names: Sequence[str]) -> p
     except LakeDamaged:
         raise
     except (pa.ArrowException, OSError) as error:
-        if error_number(error) is not None:
+        if error_number(error) is not None or is_refusal(str(error)):
             raise
         for part in parts:
             verified(part)
@@ -388,11 +389,19 @@ def _path(part: Any) -> str:
 
 
 def _schema(table: DeltaTable) -> pa.Schema:
-    return lake_schema(pa.schema(table.schema().to_arrow()))
+    with reachable(table.table_uri, "read"):
+        return lake_schema(pa.schema(table.schema().to_arrow()))
+
+
+def _files(table: DeltaTable, night: str) -> list[str]:
+    wanted = [(NIGHT, "=", _valid_night(night))]
+    with reachable(table.table_uri, "list the files of"):
+        return table.file_uris(file_pruning_predicate=wanted)
 
 
 def _nights(table: DeltaTable) -> set[str]:
-    return {partition[NIGHT] for partition in table.partitions()}
+    with reachable(table.table_uri, "list the nights of"):
+        return {partition[NIGHT] for partition in table.partitions()}
 
 
 def _version_with(table: DeltaTable, path: str) -> int:

@@ -83,3 +83,33 @@ def test_a_repair_given_back_on_one_host_enters_its_night_on_the_other(
     assert told.returncode == 0, told.stderr
     assert [run.outcome for run in first_host.nights(NEXT)] == ["done"]
     assert "C-late" in {row["case_id"] for row in first_host.decisions(NEXT)}
+
+
+def test_credentials_that_expire_in_the_middle_of_a_night_call_a_person_and_nothing_is_lost(
+    first_host: House, s3_process_server: S3Process, bucket: str
+) -> None:
+    night = shop.night(5)
+    cases = shop.drop_cases(first_host.folder, night, shop.rows(night))
+    files_at(f"{bucket}/shop").write(f"claims/{night}.csv", cases.read_bytes())
+    before = first_host.decisions()
+    s3_process_server.refuse("400 Bad Request", "ExpiredToken", after=150)
+    (run,) = first_host.nights(night)
+    asked = s3_process_server.refuse()
+    assert run.outcome == "failed" and "credentials have expired" in str(run.why)
+    assert len(asked) > 150, "it had begun"
+    assert first_host.decisions() == before
+    (run,) = first_host.nights(night)
+    assert run.outcome == "done", run.why
+    assert len(first_host.decisions(night)) == 24 and len(first_host.decisions()) == len(before) + 24
+    assert first_host.command("reconcile", first_host.name).returncode == 0
+
+
+def test_a_store_that_is_away_for_a_moment_is_not_noticed(
+    first_host: House, s3_process_server: S3Process, bucket: str
+) -> None:
+    night = shop.night(6)
+    cases = shop.drop_cases(first_host.folder, night, shop.rows(night))
+    files_at(f"{bucket}/shop").write(f"claims/{night}.csv", cases.read_bytes())
+    s3_process_server.refuse("503 Slow Down", "SlowDown", times=4, after=200)
+    (run,) = first_host.nights(night)
+    assert run.outcome == "done", run.why

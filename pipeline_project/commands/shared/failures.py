@@ -11,6 +11,9 @@ from pipeline_project.domain.core.errors import (
     BackupUnusable,
     DatabaseMissing,
     DatabaseUnreachable,
+    FileMissing,
+    FilesRefused,
+    FilesUnavailable,
     HomeUnusable,
     LakeUnavailable,
     PipelineError,
@@ -35,6 +38,9 @@ _EXITS: tuple[tuple[type[PipelineError], Exit], ...] = (
     (ReplayRefused, Exit.WRONG_CALL),
     (AuditBroken, Exit.TAMPERED),
     (LakeUnavailable, Exit.ENVIRONMENT_MISSING),
+    (FilesUnavailable, Exit.ENVIRONMENT_MISSING),
+    (FilesRefused, Exit.ENVIRONMENT_MISSING),
+    (FileMissing, Exit.ENVIRONMENT_MISSING),
     (SourceUnreadable, Exit.ENVIRONMENT_MISSING),
 )
 _ADVICE = {

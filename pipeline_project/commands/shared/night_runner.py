@@ -18,7 +18,7 @@ from pipeline_project.automation.progress import landed_tag, late_photos, night_
 from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
 from pipeline_project.domain.core.alerts import OpenAlert
-from pipeline_project.domain.core.errors import NightBlocked, waits_for_a_person
+from pipeline_project.domain.core.errors import NightBlocked, says_what_to_do, waits_for_a_person
 from pipeline_project.domain.core.nights import nights_between
 from pipeline_project.domain.core.run_tags import STARTED_BY
 from pipeline_project.domain.deciding.clearance import BLOCKING, LANDED_CHECK, way_out
@@ -190,12 +190,14 @@ def _reasons(events: Iterable[Any]) -> Iterator[str]:
 
 
 def _errors(events: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    """The steps that failed by an error, with what was at the bottom of it."""
+    """The steps that failed by an error, with the deepest that says what to do, else what was at the bottom of it."""
     for event in events:
         if event.event_type_value == "STEP_FAILURE":
-            error = event.event_specific_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
+            error, deeper = event.event_specific_data.error, event.event_specific_data.error
+            while deeper is not None and deeper.cause is not None:
+                deeper = deeper.cause
+                if says_what_to_do(deeper.cls_name) or not says_what_to_do(error.cls_name):
+                    error = deeper
             if error is not None and error.cls_name != "DagsterAssetCheckFailedError":
                 yield event.step_key, error
 

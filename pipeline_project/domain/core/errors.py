@@ -67,6 +67,12 @@ class LakeUnavailable(PipelineError):
     passing = True
 
 
+class LakeRefused(LakeUnavailable):
+    """The lake's store does not let this process in, or its credentials have expired. Waiting does not mend it."""
+
+    passing = False
+
+
 class LakeDamaged(LakeUnavailable):
     """A file of the lake is not what was written; the message names it. Waiting does not mend it."""
 
@@ -255,5 +261,15 @@ class RestoreRefused(PipelineError):
 
 def waits_for_a_person(name: str) -> bool:
     """Whether the error of this class, by its name, is one that waiting does not mend; its message says what to do."""
+    error_class = _raised_on_purpose(name)
+    return error_class is not None and not error_class.passing
+
+
+def says_what_to_do(name: str) -> bool:
+    """Whether the error of this class, by its name, is the project's own, whose message a person can act on."""
+    return _raised_on_purpose(name) is not None
+
+
+def _raised_on_purpose(name: str) -> type[PipelineError] | None:
     error_class = globals().get(name)
-    return isinstance(error_class, type) and issubclass(error_class, PipelineError) and not error_class.passing
+    return error_class if isinstance(error_class, type) and issubclass(error_class, PipelineError) else None

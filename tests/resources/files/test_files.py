@@ -176,6 +176,12 @@ def test_what_a_store_refuses_says_what_to_do(
     assert waits_for_a_person(error.__name__) is (error is not FilesUnavailable)
 
 
+def test_expired_credentials_are_told_where_an_answer_has_no_body(store: ObjectFiles, s3: S3Server) -> None:
+    s3.fault = refusing("400 Bad Request", "ExpiredToken")
+    with pytest.raises(FilesRefused, match="most often the credentials have expired"):
+        store.stamp("a.txt")
+
+
 def test_a_store_that_fails_for_a_while_is_asked_again(store: ObjectFiles, s3: S3Server) -> None:
     s3.fault = first(2, refusing("503 Slow Down", "SlowDown"))
     store.write("a.txt", b"words")

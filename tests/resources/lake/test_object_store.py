@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from pipeline_project.domain.core.errors import LakeUnavailable
+from pipeline_project.domain.core.errors import LakeRefused, LakeUnavailable
+from resources.lake import delta
 from resources.lake.delta import DeltaStore
 from resources.lake.lake import DeltaLake
 from tests.s3_server import S3Process
@@ -109,8 +110,9 @@ def test_what_a_store_refuses_says_what_to_do_and_changes_nothing(
     lake.write_night("returns", "cases", "2025-03-01", rows("C1"))
     hasty = DeltaLake("", store=DeltaStore(lake.store.url, {"max_retries": "1", "retry_timeout": "2s"}))
     s3_process.refuse(status, code)
-    with pytest.raises(LakeUnavailable, match=words):
+    with pytest.raises(LakeUnavailable, match=words) as told:
         hasty.write_night("returns", "cases", "2025-03-01", rows("C2"))
+    assert isinstance(told.value, LakeRefused) is status.startswith(("400", "403")), "these wait for a person"
     s3_process.refuse()
     stored = lake.read_night("returns", "cases", "2025-03-01")
     assert stored is not None and stored["case_id"].to_pylist() == ["C1"]
@@ -124,3 +126,25 @@ def test_a_slow_store_is_not_waited_for(lake: DeltaLake) -> None:
     store = DeltaStore("s3://slow/lake", {"timeout": "1ms", "connect_timeout": "1s", "max_retries": "1"})
     with pytest.raises(LakeUnavailable, match="did not answer whole and in time"):
         DeltaLake("", store=store).nights("returns", "cases")
+
+
+@pytest.mark.parametrize("after", range(0, 24, 2))
+def test_whenever_a_store_stops_letting_in_a_reader_is_told(lake: DeltaLake, s3_process: S3Process, after: int) -> None:
+    """What a table is asked for it may have to fetch, at whatever moment."""
+    lake.write_night("returns", "cases", "2025-03-01", rows("C1"))
+    delta._OPEN.tables.clear()
+    s3_process.refuse("400 Bad Request", "ExpiredToken", after=after)
+    reads = (
+        lambda: lake.nights("returns", "cases"),
+        lambda: lake.read_night("returns", "cases", "2025-03-01"),
+        lambda: lake.read_span("returns", "cases", None, "2026-01-01"),
+        lambda: lake.content("returns", "cases", "2025-03-01"),
+        lambda: lake.history("returns", "cases"),
+    )
+    told = []
+    for read in reads:
+        try:
+            read()
+        except LakeRefused as error:
+            told.append(str(error))
+    assert told and all("have expired" in words for words in told)
