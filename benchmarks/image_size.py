@@ -74,7 +74,7 @@ def let_in() -> int:
 def main() -> None:
     """Prints the sum and the largest packages."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--extras", default="k8s,s3")
+    options.add_argument("--extras", default="k8s,s3,ray")
     extras = [extra for extra in options.parse_args().extras.split(",") if extra]
     sizes = {name: size(one) for name, one in brought(extras).items()}
     largest = sorted(sizes, key=lambda name: -sizes[name])[:LISTED]
