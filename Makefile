@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PIPELINE_HOME ?= $(CURDIR)/.pipeline
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test coverage elsewhere up lint bench bench-counts chaos decision-diff docs pictures tools clean
+.PHONY: run test coverage elsewhere versions up lint bench bench-counts chaos decision-diff docs pictures tools clean
 
 run: $(STAMP)  ## sixty sample nights, and a page at the end
 	$(BIN)/pipeline demo
@@ -20,6 +20,9 @@ coverage: $(STAMP)  ## the same, and which lines nothing ran
 
 elsewhere: $(STAMP)  ## the numerical tests as on a plainer processor, whole nights on one core
 	$(BIN)/python -m tests.elsewhere
+
+versions: $(STAMP)  ## part of the tests on other Pythons that are here, and with earlier minor releases of packages
+	$(BIN)/python -m tests.versions
 
 up: $(STAMP)  ## database, Dagster and MLflow, until Ctrl-C
 	$(BIN)/pipeline up

@@ -76,8 +76,8 @@ class _NotWell(PipelineError):
 
 
 def _python() -> str:
-    if sys.version_info[:2] != (3, 11):
-        raise _NotWell(f"this is Python {sys.version.split()[0]}; the lock file is for 3.11: make clean, then make run")
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        raise _NotWell(f"this is Python {sys.version.split()[0]}; take 3.11, 3.12 or 3.13: make clean, then make run")
     return sys.version.split()[0]
 
 

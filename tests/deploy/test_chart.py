@@ -353,6 +353,18 @@ def test_an_object_that_kubernetes_knows_otherwise_is_refused(chart: Path) -> No
 
 
 @pytest.mark.deploy
+def test_with_encoders_every_process_is_told_where_they_are_unless_it_was_told_already(chart: Path) -> None:
+    def told(*arguments: str) -> tuple[str | None, str | None]:
+        data = _named("pipeline-settings", "ConfigMap")(render(chart, *arguments))["data"]
+        return data.get("PIPELINE_COMPUTE"), data.get("PIPELINE_RAY_ADDRESS")
+
+    assert told() == (None, None)
+    assert told(*RENDERED["with encoders"]) == ("ray", "pipeline-encoders-head:6379")
+    elsewhere = ("--set", "settings.PIPELINE_RAY_ADDRESS=ray.example.org:6379")
+    assert told(*RENDERED["with encoders"], *elsewhere) == ("ray", "ray.example.org:6379")
+
+
+@pytest.mark.deploy
 def test_encoder_workers_go_to_the_pool_with_gpus_and_nothing_else_does(chart: Path) -> None:
     rendered = render(chart, *RENDERED["on GPUs"])
     there = {name for name, pod, _ in pods(rendered) if pod.get("nodeSelector") == POOL and pod.get("tolerations")}

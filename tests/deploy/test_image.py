@@ -148,6 +148,30 @@ def test_the_entrypoint_reads_secrets_from_files_and_becomes_the_command(tmp_pat
     assert ast.literal_eval(out) == (process.pid, expected), "in place of the shell, so that signals reach it"
 
 
+@pytest.mark.parametrize(
+    ("command", "address", "joins"),
+    [
+        (["dagster", "api", "execute_run", "{}"], "head:6379", True),
+        (["deploy/with-env", "pipeline", "worker", "--grace", "110"], "head:6379", True),
+        (["deploy/with-env", "pipeline", "desk"], "head:6379", False),
+        (["dagster", "api", "execute_run", "{}"], "", False),
+    ],
+)
+def test_what_executes_runs_joins_the_cluster_that_encodes_for_it(
+    tmp_path: Path, command: list[str], address: str, joins: bool
+) -> None:
+    for name in ("ray", "dagster", "deploy/with-env"):
+        program = tmp_path / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/called\n')
+        program.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PIPELINE_COMPUTE": "ray", "PIPELINE_RAY_ADDRESS": address}
+    subprocess.run([DEPLOY / "entrypoint", *command], env=environ, cwd=tmp_path, check=True, capture_output=True)
+    *before, last = (tmp_path / "called").read_text().splitlines()
+    assert last == " ".join(command)
+    assert before == (["ray start --address=head:6379 --num-cpus=0 --num-gpus=0 --disable-usage-stats"] if joins else [])
+
+
 def test_the_entrypoint_stops_where_a_secret_cannot_be_read(tmp_path: Path) -> None:
     environ = {"PATH": os.environ["PATH"], "AWS_SECRET_ACCESS_KEY_FILE": str(tmp_path / "gone")}
     done = subprocess.run([DEPLOY / "entrypoint", "true"], env=environ, capture_output=True, check=False)

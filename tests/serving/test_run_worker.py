@@ -275,3 +275,19 @@ def test_a_worker_goes_round_whether_or_not_there_are_runs_and_one_that_hangs_do
         assert worker.goes_round
     monkeypatch.setattr(worker, "turned", time.monotonic() - run_worker.HANGS)
     assert not worker.goes_round
+
+
+def test_a_run_that_two_daemons_launch_is_executed_once(dagster: Dagster) -> None:
+    run = create_run_for_test(
+        dagster.instance,
+        "quick",
+        status=DagsterRunStatus.STARTING,
+        job_code_origin=dg.reconstructable(quick).get_python_origin(),
+    )
+    with dagster.worker(), dagster.worker():
+        for _ in range(2):
+            dagster.launcher.launch_run(Submitted(run))
+        assert dagster.ends(run.run_id) is DagsterRunStatus.SUCCESS
+        # whatever else had begun with it has ended by then
+        assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
+    assert [name for name, _ in dagster.left("done")].count(run.run_id) == 1
