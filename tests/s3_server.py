@@ -11,9 +11,10 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 #: A request as WSGI has it -> its answer; None leaves it to the store.
 Fault = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes] | None]
+
+
+#: Instead of a status: the code says by how many seconds answers are late.
+SLOW = "slow"
 
 
 class _Quiet(WSGIRequestHandler):
@@ -59,6 +64,7 @@ class S3Server:
 
     fault: Fault | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
+    host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -66,12 +72,12 @@ class S3Server:
         self._store = DomainDispatcherApplication(create_backend_app)
         # moto looks whether an object is there and then writes it, in two steps: a real store does both in one
         self._one_at_a_time = threading.Lock()
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet)
+        self._server = make_server(self.host, 0, self._answer, threaded=True, request_handler=_Quiet)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://{self.host}:{self._server.server_port}"
 
     @property
     def environ(self) -> dict[str, str]:
@@ -105,8 +111,12 @@ class S3Process:
     process: subprocess.Popen[str]
 
     @classmethod
-    def start(cls) -> S3Process:
-        words = [sys.executable, "-m", "tests.s3_server"]
+    def start(cls, host: str = "127.0.0.1", before: Sequence[str] = ()) -> S3Process:
+        """
+        Args:
+            before: what the command begins with, as where it runs in another network.
+        """
+        words = [*before, sys.executable, "-m", "tests.s3_server", host]
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         return cls(process.stdout.readline().strip(), process)
@@ -146,14 +156,25 @@ def serve() -> None:
         conditions.append((request["REQUEST_METHOD"], request["PATH_INFO"], request.get("HTTP_IF_NONE_MATCH", "")))
         return None if refusal[0] is None else refusal[0](request, start)
 
-    server = S3Server(asked)
+    server = S3Server(asked, host=sys.argv[1])
     print(server.url, flush=True)
     for line in sys.stdin:
         status, code, times, after = json.loads(line)
-        refusal[0] = first(times, refusing(status, code), after) if status else None
+        fault = slow(float(code)) if status == SLOW else refusing(status, code)
+        refusal[0] = first(times, fault, after) if status else None
         print(json.dumps(conditions), flush=True)
         conditions.clear()
     server.stop()
+
+
+def slow(seconds: float) -> Fault:
+    """Every request is answered, later."""
+
+    def fault(request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes] | None:
+        time.sleep(seconds)
+        return None
+
+    return fault
 
 
 def refusing(status: str, code: str = "", methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "DELETE")) -> Fault:

@@ -82,7 +82,7 @@ def ended(row: Row, tests: Sequence[str]) -> str:
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([*before, str(ROOT)])}
     words = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
-    told = [line for line in _LAST.findall(done.stdout)]
+    told = _LAST.findall(done.stdout)
     return ("passed: " if done.returncode == 0 else "failed: ") + "; ".join(told[-4:] or [done.stderr[-400:]])
 
 

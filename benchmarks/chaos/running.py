@@ -19,7 +19,7 @@ from tests.integration.house import ROOT, House
 
 #: Seconds that a start may take.
 START = 400.0
-_BACKFILL = """mutation($wanted: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $wanted) {
+BACKFILL = """mutation($wanted: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $wanted) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 
 
@@ -59,7 +59,7 @@ class Up:
         job = f"{self.house.name}_nightly"
         repository = {"repositoryName": "__repository__", "repositoryLocationName": "pipeline_project"}
         selector = {"repositorySelector": repository, "partitionSetName": f"{job}_partition_set"}
-        (said,) = self.ask(_BACKFILL, wanted={"selector": selector, "partitionNames": nights}).values()
+        (said,) = self.ask(BACKFILL, wanted={"selector": selector, "partitionNames": nights}).values()
         if said["__typename"] != "LaunchBackfillSuccess":
             raise RuntimeError(f"the backfill was refused: {said}")
 

@@ -78,18 +78,18 @@ def suite(given: Given) -> Tally:
         url = server.start()
         try:
             calm = _calm(Path(folder), url, last, bool(given.without))
-            killed = _house("killed", Path(folder), url, last, _bare(Path(folder)) if given.without else {})
+            killed = _house("killed", Path(folder), url, last, bare(Path(folder)) if given.without else {})
             up = Up.started(killed, free_ports(5))
             try:
                 for number, kind in enumerate(wanted):
                     nights = [shop.night(WARM_UP + 1 + NIGHTS * number + offset) for offset in range(NIGHTS)]
                     up, came = _met(up, kind, nights, draw, 60.0 if given.without else STILL)
                     tally.note(kind, *came)
-                    _until_delivered(killed)
+                    until_delivered(killed)
             finally:
                 up.stop()
             if calm:
-                _judge(tally, killed, calm)
+                judge(tally, killed, calm)
         finally:
             server.stop()
     return tally
@@ -102,7 +102,7 @@ def _calm(folder: Path, url: str, last: int, without: bool) -> House | None:
     house = _house("calm", folder, url, last, {})
     house.nights(shop.DECIDE_FROM, shop.night(last))
     # one ledger: the dispatcher of the other house knows nothing of this one's destinations
-    _deliver(house)
+    deliver(house)
     return house
 
 
@@ -116,23 +116,23 @@ def _met(up: Up, kind: str, nights: list[str], draw: Random, still: float) -> tu
             KILLS[kind](up)
             if up.ended(90):
                 up = Up.started(up.house, up.ports)
-        return up, _all_done(up.house, nights, still)
+        return up, all_done(up.house, nights, still)
 
 
 def _until_under_way(house: House, night: str) -> None:
     until = time.monotonic() + STILL
-    while DagsterRunStatus.STARTED not in _statuses(house, night):
+    while DagsterRunStatus.STARTED not in statuses(house, night):
         if time.monotonic() > until:
             raise RuntimeError(f"{night} was asked for and never began")
         time.sleep(0.1)
 
 
-def _all_done(house: House, nights: list[str], still: float) -> tuple[Came, str]:
+def all_done(house: House, nights: list[str], still: float) -> tuple[Came, str]:
     """Waits until each night has a run that succeeded, and none that seems to be under way."""
     before: object = None
     moved = time.monotonic()
     while time.monotonic() < moved + still:
-        now = [_statuses(house, night) for night in nights]
+        now = [statuses(house, night) for night in nights]
         if all(DagsterRunStatus.SUCCESS in each and not set(UNDER_WAY) & set(each) for each in now):
             return Came.WELL, ""
         seen = (now, _events(house))
@@ -142,13 +142,13 @@ def _all_done(house: House, nights: list[str], still: float) -> tuple[Came, str]
     return Came.LOST, f"{nights[0]}: {[[status.value for status in each] for each in now]}, and nothing moves"
 
 
-def _until_delivered(house: House) -> None:
+def until_delivered(house: House) -> None:
     until = time.monotonic() + STILL
     while house.sql(_LEFT) and time.monotonic() < until:
         time.sleep(0.5)
 
 
-def _statuses(house: House, night: str) -> list[DagsterRunStatus]:
+def statuses(house: House, night: str) -> list[DagsterRunStatus]:
     tags = {"dagster/partition": night, "pipeline/workflow": house.name}
     with house.instance() as (_, instance):
         return [each.status for each in instance.get_runs(RunsFilter(tags=tags))]
@@ -159,14 +159,14 @@ def _events(house: House) -> int:
     return sum(len(house.sql(f"SELECT 1 FROM {table} WHERE workflow = :name")) for table in ("decisions", "releases"))
 
 
-def _deliver(house: House) -> None:
+def deliver(house: House) -> None:
     subprocess.run(
         [sys.executable, "-m", "pipeline_project.cli", "dispatch", "--drain"],
         env=environ_of(house), cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
 
 
-def _judge(tally: Tally, killed: House, calm: House) -> None:
+def judge(tally: Tally, killed: House, calm: House) -> None:
     happened = Counter(
         (said["case"], said["action"])
         for said in (json.loads(path.read_text()) for path in (killed.folder / "out").glob("[!.]*.json"))
@@ -218,7 +218,7 @@ def _house(name: str, folder: Path, url: str, last: int, variables: dict[str, st
     return house
 
 
-def _bare(folder: Path) -> dict[str, str]:
+def bare(folder: Path) -> dict[str, str]:
     """What gives every process of a house Dagster's own launcher; one that had the watched one would bring it back."""
     bare, found = _LAUNCHER.subn("", (ROOT / "dagster.yaml").read_text(encoding="utf-8"))
     if found != 1:

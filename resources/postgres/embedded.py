@@ -253,12 +253,15 @@ class EmbeddedServer:
                 f"{self.data} was made by PostgreSQL {made_by} and this is {VERSION}; move it away to start afresh, "
                 "or carry it over with pg_dump of the old release"
             )
-        if self._by_socket:
-            listen = ["-h", "", "-k", ".", "-p", str(SOCKET_PORT)]
-        else:
-            listen = ["-h", "127.0.0.1", "-k", "", "-p", str(self._port())]
-        options = ["-D", "data", "-l", "log", "-w", "-t", str(START_SECONDS), "-s", "-o", shlex.join(listen), "start"]
+        listen = shlex.join(self._listen())
+        options = ["-D", "data", "-l", "log", "-w", "-t", str(START_SECONDS), "-s", "-o", listen, "start"]
         self._run("pg_ctl", options, pass_fds=[lock])
+
+    def _listen(self) -> list[str]:
+        """The server's arguments that say where it takes connections."""
+        if self._by_socket:
+            return ["-h", "", "-k", ".", "-p", str(SOCKET_PORT)]
+        return ["-h", "127.0.0.1", "-k", "", "-p", str(self._port())]
 
     def _initialise(self, lock: int) -> None:
         # made aside and renamed: a kill in the middle must not leave half a folder that looks finished

@@ -169,7 +169,9 @@ def test_what_executes_runs_joins_the_cluster_that_encodes_for_it(
     subprocess.run([DEPLOY / "entrypoint", *command], env=environ, cwd=tmp_path, check=True, capture_output=True)
     *before, last = (tmp_path / "called").read_text().splitlines()
     assert last == " ".join(command)
-    assert before == (["ray start --address=head:6379 --num-cpus=0 --num-gpus=0 --disable-usage-stats"] if joins else [])
+    assert before == (
+        ["ray start --address=head:6379 --num-cpus=0 --num-gpus=0 --disable-usage-stats"] if joins else []
+    )
 
 
 def test_the_entrypoint_stops_where_a_secret_cannot_be_read(tmp_path: Path) -> None:
