@@ -13,8 +13,9 @@ ENCODED = {"texts encoded": "text", "photos encoded": "image"}
 
 def numerical() -> Iterator[tuple[str, Any, str]]:
     """Kind, owner and name of every call; none of them calls another, so what they take may be added up."""
-    from assets import clustering, ingestion, retraining
+    from assets import clustering, ingestion
     from pipeline_project.domain.models.training import TrainedModel
+    from pipeline_project.services import candidates
     from resources.contracts.arrivals import GxContract
     from resources.contracts.outputs import OutputContract
     from resources.encoders import MiniLmTextEncoder, PhotoStatisticsEncoder
@@ -25,4 +26,4 @@ def numerical() -> Iterator[tuple[str, Any, str]]:
     yield "photos encoded", PhotoStatisticsEncoder, "encode"
     yield "clusters", clustering, "night_groups"
     yield "scores", TrainedModel, "predict"
-    yield "training", retraining, "train"
+    yield "training", candidates, "train"

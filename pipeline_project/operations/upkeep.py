@@ -27,8 +27,9 @@ from resources.lake.vectors import LakeVectorStore
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.unit_of_work import unit_of_work
-from resources.postgres.databases import Databases, connected, engine_of, pooled_engine
+from resources.postgres.databases import Databases, pooled_engine
 from resources.postgres.locks import UPKEEP
+from resources.postgres.sessions import named_session
 from resources.registry.letting_go import fruitless_runs, let_go, remove_runs, unneeded_versions
 from resources.registry.registry import MlflowRegistry
 
@@ -79,7 +80,7 @@ def alone(
     Args:
         waiting: called once where somebody has to be waited for.
     """
-    with connected(engine_of(databases.ledger_url)) as connection:
+    with named_session(databases.ledger_url, "retention") as connection:
         notified = False
         while not UPKEEP.try_hold(connection):
             if not notified:

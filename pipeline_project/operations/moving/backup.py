@@ -31,8 +31,9 @@ from resources.keys.key_files import keys_at
 from resources.ledger.audit.checkpoint_file import FILE as CHECKPOINT_FILE
 from resources.ledger.audit.checkpoint_file import lines_until
 from resources.postgres import dumps
-from resources.postgres.databases import Databases, connected, engine_of
+from resources.postgres.databases import Databases
 from resources.postgres.locks import UPKEEP
+from resources.postgres.sessions import named_session
 
 PROJECT = "pipeline-project"
 #: In the order in which their moments are taken.
@@ -157,7 +158,7 @@ def fingerprint(key: bytes) -> str:
 @contextmanager
 def _undisturbed(databases: Databases) -> Iterator[None]:
     """While files are listed and copied, retention deletes none."""
-    with connected(engine_of(databases.ledger_url)) as connection:
+    with named_session(databases.ledger_url, "backup") as connection:
         UPKEEP.hold_shared(connection)
         yield
 

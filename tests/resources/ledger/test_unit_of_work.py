@@ -19,14 +19,19 @@ ROOT = Path(__file__).parents[3]
 #: Who opens connections besides, and to what.
 OTHERS = {
     "resources/ledger/unit_of_work.py": "the one way",
-    "resources/ledger/turns.py": "a session that holds a turn for a whole run",
     "resources/ledger/migrate.py": "the schema, whose mistakes show their statement",
     "resources/postgres/databases.py": "the server",
+    "resources/postgres/sessions.py": "sessions that hold a lock for a whole run",
+    "resources/postgres/dumps.py": "whole databases, as pg_dump reads and pg_restore writes them",
+    "resources/run_workers/in_hand.py": "Dagster's database",
+    "resources/dagster_storage/old_events.py": "Dagster's database",
+    "pipeline_project/operations/moving/restore.py": "a ledger that was just put there, perhaps without its tables",
     "resources/dagster_storage/event_log.py": "Dagster's database",
     "resources/registry/database.py": "MLflow's database",
     "resources/destinations/sql.py": "somebody else's database",
     "resources/sources/reading_database.py": "somebody else's database",
     "pipeline_project/reconcile/stores.py": "the independent checker, which shares no code",
+    "pipeline_project/reconcile/ages.py": "the independent checker, which shares no code",
 }
 SECRET = "customer-4711"
 
