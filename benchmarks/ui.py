@@ -20,7 +20,7 @@ from resources.postgres.embedded import EmbeddedServer
 from tests.integration import shop
 from tests.integration.house import House
 
-NIGHTS, CASES = 8, 16
+NIGHTS, CASES = 30, 16
 #: Seconds after which what has not ended will not end.
 LONGEST = 900.0
 GOAL = 2.0
