@@ -92,7 +92,9 @@ def _folder(row: Row) -> Path:
 
 def _environment(row: Row) -> str | None:
     """The interpreter of an environment with the lock's packages; None where this machine has no such interpreter."""
-    if shutil.which(str(row.interpreter)) is None:
+    found = shutil.which(str(row.interpreter))
+    # a shim may be there whose interpreter is not
+    if found is None or subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
         return None
     place = _folder(row)
     subprocess.run(
