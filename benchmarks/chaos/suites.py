@@ -183,4 +183,14 @@ SUITES = (
         [Control("monitor", ["--times", "1"])],
         seconds=3600,
     ),
+    Suite(
+        "hosts",
+        "hosts with a network between them: one cut off, the database started anew, the store refusing and slow, the "
+        "daemon killed; each night is decided and delivered as on one quiet machine",
+        "benchmarks.chaos.hosts",
+        ["--workflows", "3", "--nights", "10"],
+        None,
+        [Control("monitor", ["--workflows", "1", "--nights", "4"])],
+        seconds=3600,
+    ),
 )
