@@ -171,8 +171,10 @@ class RunWorker:
         free = self.slots - len(self._busy())
         if free <= 0:
             return
+        # whoever has a lock gets it again; a run waits until its process has begun with it
+        ours = {slot.run_id for slot in self._busy()}
         for waiting in left_to_workers(self.instance):
-            if free and in_hand.take(waiting.run_id):
+            if free and waiting.run_id not in ours and in_hand.take(waiting.run_id):
                 if self._still_waits(waiting):
                     self._free_slot().give(waiting.run_id)
                     free -= 1

@@ -22,7 +22,7 @@ from pipeline_project.dagster_internals import WorkerStatus
 from pipeline_project.serving import run_worker
 from pipeline_project.serving.run_worker import RunWorker
 from resources.postgres.databases import close_idle, engine_of
-from resources.run_workers.in_hand import LEFT_TO_WORKERS, worker_is_there
+from resources.run_workers.in_hand import LEFT_TO_WORKERS, say, worker_is_there
 from resources.run_workers.launching import WatchedRunLauncher
 from tests.dagster_internals import create_run_for_test
 from tests.serving import jobs_for_workers
@@ -139,6 +139,19 @@ def test_each_run_is_executed_once_by_one_of_several_workers_in_processes_that_s
         assert dagster.ends(later) is DagsterRunStatus.SUCCESS
     assert sorted(run for run, _ in dagster.left("done")) == sorted([*runs, later])
     assert len({process for _, process in dagster.left("done")}) <= 2
+
+
+def test_a_run_that_its_process_has_not_begun_with_is_given_to_no_other(dagster: Dagster) -> None:
+    with dagster.worker() as worker:
+        run = dagster.launched(slow)
+        until(lambda: any(slot.run_id == run for slot in worker.running))
+        while not dagster.left("waiting"):
+            # the worker looks again and again while the process comes to life
+            say(dagster.url)
+            assert [slot.run_id for slot in worker.running].count(run) == 1
+        assert [slot.run_id for slot in worker.running].count(run) == 1
+        (dagster.traces / "go on").touch()
+        assert dagster.ends(run) is DagsterRunStatus.SUCCESS
 
 
 def test_a_run_whose_process_is_killed_fails_with_what_to_do_and_others_go_on(dagster: Dagster) -> None:
