@@ -17,7 +17,8 @@ from resources.postgres.sessions import named_session
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
-#: The tag of a run that was left to run workers.
+#: The tag of a run that was left to run workers; its value is the run's own id, since a run that is run again takes over
+#: the tags of the one before.
 LEFT_TO_WORKERS = "pipeline/run_worker"
 #: What a launcher says and workers hear: there is something to take, or to stop.
 _CHANNEL = "pipeline_runs"
@@ -97,9 +98,14 @@ def say(url: str) -> None:
         connection.commit()
 
 
+def is_left(run: DagsterRun) -> bool:
+    """Whether this very run was left to run workers."""
+    return run.tags.get(LEFT_TO_WORKERS) == run.run_id
+
+
 def left_to_workers(instance: DagsterInstance) -> list[DagsterRun]:
     """The runs that wait for a worker, the oldest first; some may be in hand and about to begin."""
     from dagster import DagsterRunStatus, RunsFilter
 
-    wanted = RunsFilter(statuses=[DagsterRunStatus.STARTING], tags={LEFT_TO_WORKERS: "1"})
-    return [*reversed(instance.get_runs(wanted))]
+    starting = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING]))
+    return [run for run in reversed(starting) if is_left(run)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import DefaultRunLauncher, Field, Noneable, StringSource
 
 from pipeline_project.dagster_internals import GRPC_INFO_TAG, CheckRunHealthResult, WorkerStatus
-from resources.run_workers.in_hand import LEFT_TO_WORKERS, is_in_hand, say, worker_is_there
+from resources.run_workers.in_hand import LEFT_TO_WORKERS, is_in_hand, is_left, say, worker_is_there
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -54,13 +54,13 @@ class WatchedRunLauncher(DefaultRunLauncher):
         if self._url is None or not worker_is_there(self._url):
             super().launch_run(context)
             return
-        self._instance.add_run_tags(context.dagster_run.run_id, {LEFT_TO_WORKERS: "1"})
+        self._instance.add_run_tags(context.dagster_run.run_id, {LEFT_TO_WORKERS: context.dagster_run.run_id})
         say(self._url)
 
     def terminate(self, run_id: str) -> bool:
         """Asks whoever has the run to end it; one that nobody has yet ends at once."""
         run = self._instance.get_run_by_id(run_id)
-        if run is None or self._url is None or LEFT_TO_WORKERS not in run.tags:
+        if run is None or self._url is None or not is_left(run):
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         if run.is_finished:
             return False
@@ -82,7 +82,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         A process that lives on all the same harms nothing: whoever runs the night again waits for its turn, and an
         older attempt cannot write.
         """
-        if self._url is not None and LEFT_TO_WORKERS in run.tags:
+        if self._url is not None and is_left(run):
             lives = is_in_hand(self._url, run.run_id)
         else:
             address = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,13 +42,15 @@ class Dagster:
     workflows: Path
     instance: DagsterInstance
 
-    def launched(self, job: dg.JobDefinition) -> str:
-        """A run as the daemon leaves it to workers."""
+    def launched(self, job: dg.JobDefinition, left: str | None = None) -> str:
+        """A run as the daemon leaves it to workers, or with a tag that says so of another run."""
+        run_id = str(uuid.uuid4())
         run = create_run_for_test(
             self.instance,
             job.name,
+            run_id,
             status=DagsterRunStatus.STARTING,
-            tags={LEFT_TO_WORKERS: "1"},
+            tags={LEFT_TO_WORKERS: left or run_id},
             job_code_origin=dg.reconstructable(getattr(jobs_for_workers, job.name)).get_python_origin(),
         )
         return str(run.run_id)
@@ -139,6 +142,19 @@ def test_each_run_is_executed_once_by_one_of_several_workers_in_processes_that_s
         assert dagster.ends(later) is DagsterRunStatus.SUCCESS
     assert sorted(run for run, _ in dagster.left("done")) == sorted([*runs, later])
     assert len({process for _, process in dagster.left("done")}) <= 2
+
+
+def test_a_run_that_took_over_the_tag_of_another_one_is_left_alone(dagster: Dagster) -> None:
+    first = dagster.launched(quick)
+    again = dagster.launched(quick, left=first)
+    with dagster.worker():
+        assert dagster.ends(first) is DagsterRunStatus.SUCCESS
+        assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
+    assert dagster.status(again) is DagsterRunStatus.STARTING
+    run = dagster.instance.get_run_by_id(again)
+    assert run is not None
+    assert dagster.launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING, "no code server is named"
+    dagster.instance.report_run_canceled(run)
 
 
 def test_a_run_that_its_process_has_not_begun_with_is_given_to_no_other(dagster: Dagster) -> None:
