@@ -17,7 +17,7 @@ from resources.postgres.sessions import named_session
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
-#: The tag of a run that was left to run workers; its value is the run's own id, since a run that is run again takes over
+#: The tag of a run that was left to run workers; its value is the run's own id, since one that is run again takes over
 #: the tags of the one before.
 LEFT_TO_WORKERS = "pipeline/run_worker"
 #: What a launcher says and workers hear: there is something to take, or to stop.
