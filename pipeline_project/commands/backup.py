@@ -9,7 +9,7 @@ import typer
 
 from pipeline_project.commands.shared.app_context import settings, usable
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, say
-from pipeline_project.commands.shared.options import command_app, example
+from pipeline_project.commands.shared.options import command_app, example, folder_or_url
 from pipeline_project.container.moving import house_of
 from resources.files.unfinished import refuse_unfinished
 
@@ -38,7 +38,7 @@ def write_backup(target: str, keys: Path | None, as_json: bool) -> int:
 
     chosen = settings()
     refuse_unfinished(usable(chosen.home))
-    made = back_up(house_of(chosen), _place(target), keys, _quiet if as_json else _progress)
+    made = back_up(house_of(chosen), folder_or_url(target), keys, _quiet if as_json else _progress)
     if as_json:
         emit(
             {
@@ -60,10 +60,6 @@ def write_backup(target: str, keys: Path | None, as_json: bool) -> int:
     )
     say(f"pipeline restore {target}{f' --keys {keys}' if keys else ''} puts it into an empty home.")
     return Exit.DONE
-
-
-def _place(target: str) -> str:
-    return target if "://" in target else str(Path(target).expanduser().absolute())
 
 
 def _progress(part: str) -> None:

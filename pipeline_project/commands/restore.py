@@ -10,7 +10,7 @@ import typer
 from pipeline_project.commands.shared.app_context import prepare, settings, usable, workflows
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, paragraph, say, table
 from pipeline_project.commands.shared.identity import shell_user
-from pipeline_project.commands.shared.options import command_app, example
+from pipeline_project.commands.shared.options import command_app, example, folder_or_url
 
 if TYPE_CHECKING:
     from pipeline_project.operations.moving.restore import Restored
@@ -30,7 +30,7 @@ def restore(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Puts a backup where PIPELINE_HOME, PIPELINE_POSTGRES_URL and PIPELINE_LAKE_URL say, which must be empty.
+    """Puts a backup where PIPELINE_HOME, PIPELINE_POSTGRES_URL and PIPELINE_FILES_URL say, which must be empty.
 
     Stopped half-way, the same command goes on; until it ends nothing else runs there. An older ledger is migrated.
     Workflows with unsent actions are stopped, because they may have been sent since. It ends with a check of whether
@@ -46,8 +46,9 @@ def put_there(source: str, keys: Path | None, overwrite: bool, as_json: bool) ->
 
     chosen = settings()
     usable(chosen.home)
-    url = source if "://" in source else str(Path(source).expanduser().absolute())
-    done = put_back(url, place_of(chosen), keys, overwrite, (lambda part: None) if as_json else complain)
+    done = put_back(
+        folder_or_url(source), place_of(chosen), keys, overwrite, (lambda part: None) if as_json else complain
+    )
     outbox = prepare().stores.outbox
     for name in done.unsent:
         if not outbox.switch(name).stopped:

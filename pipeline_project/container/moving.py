@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pipeline_project.domain.core.locations import is_url
 
 if TYPE_CHECKING:
     from pipeline_project.operations.moving.backup import Source
@@ -28,8 +25,9 @@ def house_of(settings: Settings) -> Source:
     """
     from pipeline_project.operations.moving.backup import Source
     from resources.postgres.databases import databases
+    from resources.registry.database import as_mlflow_says
 
-    return Source(settings, databases(settings), models_url(settings))
+    return Source(settings, databases(settings), as_mlflow_says(settings.models))
 
 
 def place_of(settings: Settings) -> Place:
@@ -40,13 +38,9 @@ def place_of(settings: Settings) -> Place:
     """
     from pipeline_project.operations.moving.restore import Place
     from resources.postgres.databases import databases
+    from resources.registry.database import as_mlflow_says
 
-    return Place(settings, databases(settings), models_url(settings))
-
-
-def models_url(settings: Settings) -> str:
-    """Where the files of models lie, as MLflow names it."""
-    return settings.models if is_url(settings.models) else Path(settings.models).resolve().as_uri()
+    return Place(settings, databases(settings), as_mlflow_says(settings.models))
 
 
 def checked_parts(settings: Settings, specs: Sequence[WorkflowSpec]) -> list[Link]:

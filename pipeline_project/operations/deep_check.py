@@ -141,11 +141,10 @@ def _page(reports: Files, line: str) -> Iterator[Damage]:
         yield Damage(line, _first_line(error), again)
     page = f"{workflow}/{night}.html"
     try:
-        whole = reports.read(page).rstrip().endswith(b"</html>")
-    except PipelineError:
-        whole = False
-    if not whole:
-        yield Damage(page, "the page is missing or cut off", again)
+        if not reports.read(page).rstrip().endswith(b"</html>"):
+            yield Damage(page, "the page is cut off", again)
+    except PipelineError as error:
+        yield Damage(page, _first_line(error), again)
 
 
 def _first_line(error: BaseException) -> str:

@@ -157,12 +157,13 @@ class StoreUpkeep:
         old = unneeded_versions(self.registry, workflow, before, needed)
         runs = fruitless_runs(self.registry, workflow, before)
         if not dry:
-            for one in old:
-                let_go(self.registry, workflow, one, self.now)
             if old:
+                # before they go: what is stopped half-way is said, and said again as it is finished
                 facts = [Fact(None, {"data": "models", "version": one.version}) for one in old]
                 with unit_of_work(pooled_engine(self.databases.ledger_url)) as connection:
                     append(connection, "erased", workflow, facts)
+            for one in old:
+                let_go(self.registry, workflow, one, self.now)
             if runs:
                 remove_runs(self.registry, runs)
         names = ", ".join(one.version for one in old)

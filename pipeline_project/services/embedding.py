@@ -165,18 +165,25 @@ class _Album:
     reused: int = 0
 
 
+def read_photo(source: PhotoSource, path: str) -> bytes | str:
+    """The content of a photo, or in words why there is none; a source that does not answer is an error of its own."""
+    try:
+        return source.read(path)
+    except PhotoUnreadable as problem:
+        return str(problem)
+    except OSError as problem:
+        return f"cannot be read ({type(problem).__name__})"
+
+
 def _embed_chunk(
     paths: Sequence[str], source: PhotoSource, encoder: FileEncoder, store: VectorStore, album: _Album
 ) -> None:
     contents: dict[str, bytes] = {}
     keys: dict[str, str] = {}
     for path in paths:
-        try:
-            content = source.read(path)
-        except PhotoUnreadable as problem:
-            album.problems[path] = str(problem)
-        except OSError as problem:
-            album.problems[path] = f"cannot be read ({type(problem).__name__})"
+        content = read_photo(source, path)
+        if isinstance(content, str):
+            album.problems[path] = content
         else:
             keys[path] = photo_key(content)
             contents[keys[path]] = content

@@ -16,9 +16,10 @@ import pyarrow as pa
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline_project.domain.core.errors import ModelUnavailable, PhotoUnreadable
+from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.vectors.stored import photo_key
 from pipeline_project.ports.encoders import InTwoSteps, PreparedPart
+from pipeline_project.services.embedding import read_photo
 from resources.compute.jobs import EncodedContent, Encoding, FilesJob, TextsJob
 
 #: How often a part is tried whose worker died, by whatever hand.
@@ -157,12 +158,11 @@ def _prepare_files(block: pa.Table, make: bytes, most: int | None, source: bytes
     contents: dict[str, bytes] = {}
     done: list[EncodedContent] = []
     for path in block["name"].to_pylist():
-        try:
-            contents[path] = _made(source).read(path)
-        except PhotoUnreadable as problem:
-            done.append(EncodedContent(path, None, None, str(problem)))
-        except OSError as problem:
-            done.append(EncodedContent(path, None, None, f"cannot be read ({type(problem).__name__})"))
+        content = read_photo(_made(source), path)
+        if isinstance(content, str):
+            done.append(EncodedContent(path, None, None, content))
+        else:
+            contents[path] = content
     keys = {path: photo_key(content) for path, content in contents.items()}
     theirs = ray.get(registrar.theirs.remote(list(keys.values()), list(keys)))
     ours = [path for path, own in zip(keys, theirs, strict=True) if own]

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from pipeline_project.domain.core.locations import is_url
 from resources.postgres.databases import begun, connected, engine_of
 from resources.postgres.locks import MLFLOW_TABLES
 from resources.registry.relocating import relocate
@@ -47,6 +49,11 @@ def prepare_once(tracking_uri: str) -> None:
                 utils._initialize_tables(engine)
             elif utils._get_schema_version(engine) != utils._get_latest_schema_revision():
                 utils._upgrade_db(engine)
+
+
+def as_mlflow_says(place: str) -> str:
+    """A folder or URL as MLflow writes down where artifacts lie."""
+    return place if is_url(place) else Path(place).resolve().as_uri()
 
 
 def follow(tracking_uri: str, old: str, new: str) -> None:

@@ -12,6 +12,7 @@ from resources.registry.registry import LET_GO, MODEL_FOLDER, MlflowRegistry
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
 
 _RUNS_AT_ONCE = 100
 
@@ -33,19 +34,21 @@ class OldVersion:
 def unneeded_versions(
     registry: MlflowRegistry, workflow: str, before: datetime, needed: Collection[str]
 ) -> list[OldVersion]:
-    """The versions registered before a moment that are not needed, no alias points at, and that have their files.
+    """The versions registered before a moment that are not needed, no alias points at, and that have files left: all
+    of them, or what a removal that was stopped has left.
 
     Raises:
         DatabaseUnreachable: MLflow's database does not answer.
     """
     until = int(before.timestamp() * 1000)
     with registry._client() as client:
-        pointed = _pointed(client, workflow)
-        return [
-            _old(registry, workflow, one)
+        kept = {*needed, *_pointed(client, workflow)}
+        unneeded = [
+            (_old(registry, workflow, one), LET_GO in one.tags)
             for one in client.search_model_versions(f"name = '{workflow}'")
-            if one.creation_timestamp < until and str(one.version) not in {*needed, *pointed} and LET_GO not in one.tags
+            if one.creation_timestamp < until and str(one.version) not in kept
         ]
+        return [old for old, marked in unneeded if old.files or not marked]
 
 
 def let_go(registry: MlflowRegistry, workflow: str, old: OldVersion, at: datetime) -> None:
@@ -97,10 +100,14 @@ def _old(registry: MlflowRegistry, workflow: str, registered: ModelVersion) -> O
     return OldVersion(str(registered.version), tuple(sizes), sum(sizes.values()))
 
 
-def _pointed(client: object, workflow: str) -> set[str]:
+def _pointed(client: MlflowClient, workflow: str) -> set[str]:
+    """The versions that aliases point at; none of a workflow without a model. Any other answer is no answer."""
     from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
     try:
-        return {str(version) for version in client.get_registered_model(workflow).aliases.values()}  # type: ignore[attr-defined]
-    except MlflowException:
+        return {str(version) for version in client.get_registered_model(workflow).aliases.values()}
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
         return set()

@@ -26,7 +26,7 @@ from pipeline_project.domain.models.files import check_formats, digest
 from pipeline_project.ports.files import Files
 from resources.files import files_at
 from resources.postgres.databases import reach, safe
-from resources.registry.database import follow, prepare_once, without_telemetry
+from resources.registry.database import as_mlflow_says, follow, prepare_once, without_telemetry
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -256,8 +256,7 @@ class MlflowRegistry:
         return str(experiment.experiment_id)
 
     def _location(self, workflow: str) -> str:
-        root = str(self.artifact_root)
-        return below(root if is_url(root) else Path(root).resolve().as_uri(), workflow)
+        return below(as_mlflow_says(str(self.artifact_root)), workflow)
 
     @property
     def _files(self) -> Files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,11 @@ def paragraph(title: str, lines: list[str]) -> str:
 
 def example(*commands: str) -> str:
     return paragraph("Examples:" if len(commands) > 1 else "Example:", list(commands))
+
+
+def folder_or_url(text: str) -> str:
+    """What a person wrote as a folder, absolute; a URL as it is."""
+    return text if "://" in text else str(Path(text).expanduser().absolute())
 
 
 def port_option(description: str) -> Any:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -67,16 +68,18 @@ def read_lines(files: Files, key: Ed25519PublicKey) -> list[CheckpointLine]:
 
 def lines_until(content: bytes, end: int) -> bytes:
     """A file's lines before the first that speaks of a batch after `end`, as they are; no key is needed for that."""
-    kept = []
-    for line in content.splitlines(keepends=True):
-        try:
-            if not line.endswith(b"\n") or int(json.loads(line)["number"]) > end:
-                break
-        except (ValueError, KeyError, TypeError):
-            # whoever verifies says what is wrong with it
-            pass
-        kept.append(line)
+    whole = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+    # what is no line of a checkpoint stays: whoever verifies says what is wrong with it
+    kept: Iterator[bytes] = takewhile(lambda line: (number := _number_of(line)) is None or number <= end, whole)
     return b"".join(kept)
+
+
+def _number_of(line: bytes) -> int | None:
+    """The batch that a line speaks of; None where it is none of a checkpoint's."""
+    try:
+        return int(json.loads(line)["number"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _checkpoint(number: int, content: bytes, before: str, key: Ed25519PublicKey) -> Checkpoint:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable, ModelLetGo, ModelUnavailable
 from pipeline_project.domain.core.model_version import ModelVersion, TrainingRecord
@@ -296,6 +298,25 @@ def test_nothing_is_written_elsewhere_and_telemetry_is_off(
     assert "postgresql" not in repr(registry)
 
 
+def interrupted(place: str) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_registry_that_does_not_say_what_aliases_point_at_lets_nothing_go(
+    registry: MlflowRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(registry, "pointed")
+    now = datetime.now(UTC) + timedelta(days=1)
+    assert unneeded_versions(registry, "nobody", now, ()) == []
+
+    def away(*_: object) -> None:
+        raise MlflowException("away", TEMPORARILY_UNAVAILABLE)
+
+    monkeypatch.setattr("mlflow.tracking.MlflowClient.get_registered_model", away)
+    with pytest.raises(MlflowException, match="away"):
+        unneeded_versions(registry, "pointed", now, ())
+
+
 def test_files_of_versions_that_nobody_needs_are_let_go(registry: MlflowRegistry) -> None:
     """The last one has an alias, the second is named by the ledger: the first alone goes, and says so ever after."""
     first, second, third = [
@@ -306,7 +327,14 @@ def test_files_of_versions_that_nobody_needs_are_let_go(registry: MlflowRegistry
     (old,) = unneeded_versions(registry, "old", now, {"2"})
     assert (old.version, old.size > 0) == ("1", True)
 
-    let_go(registry, "old", old, now)
+    # stopped once the version said so and before all of its files were gone
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("resources.registry.letting_go.tree_of", interrupted)
+        let_go(registry, "old", old, now)
+    (left,) = unneeded_versions(registry, "old", now, {"2"})
+    assert left == old
+
+    let_go(registry, "old", left, now)
     with pytest.raises(ModelLetGo, match=f"let go on {now.date()}"):
         registry.load(first)
     assert registry.load(second) and registry.load(third)
