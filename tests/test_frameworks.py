@@ -19,7 +19,12 @@ ADAPTERS = {
     "tests/test_frameworks.py",
 }
 #: Programs and not imports: the daemon's command line, and a child process that handles signals as Dagster does.
-NAMED = {"benchmarks/chaos/services.py", "tests/integration/test_up.py", "tests/commands/shared/test_stopping.py"}
+NAMED = {
+    "benchmarks/chaos/hosts.py",
+    "benchmarks/chaos/services.py",
+    "tests/integration/test_up.py",
+    "tests/commands/shared/test_stopping.py",
+}
 
 
 @pytest.mark.parametrize("folder", ["pipeline_project", "assets", "resources", "benchmarks", "tests"])
