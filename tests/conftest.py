@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from resources.ledger import migrate
@@ -28,6 +29,10 @@ NEEDS = {
     "browser": ("there is no chromium", lambda: shutil.which("chromium") is not None),
     "deploy": ("`make tools` was not given", lambda: (DEPLOY_TOOLS / "bin" / "helm").exists()),
 }
+
+# the same examples in every run, and none is too slow: other work may stand beside the tests
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.load_profile("house")
 
 #: Nothing here has to survive a power cut, and nobody guesses passwords.
 UNSAFE_AND_FAST = ("fsync = off", "full_page_writes = off", "max_wal_size = '128MB'", "scram_iterations = 1")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_project.spec import WorkflowSpec, check_file, load_all, load_spec
@@ -131,7 +131,6 @@ def test_hash_survives_being_written_and_read(name: str, tmp_path: Path) -> None
     assert load_spec(path).spec_hash == spec.spec_hash
 
 
-@settings(deadline=None)
 @given(order=st.permutations(MINIMAL.splitlines()))
 def test_hash_does_not_depend_on_the_order_of_keys(order: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp()

@@ -288,7 +288,7 @@ def test_mistake_is_printed_as_editors_know_it() -> None:
     assert str(Mistake(Path("a.yaml"), 3, 1, "title", "is missing")) == "a.yaml:3:1: title: is missing"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text())
 def test_no_text_makes_checking_fail(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.yaml"
@@ -296,7 +296,7 @@ def test_no_text_makes_checking_fail(text: str, tmp_path_factory: pytest.TempPat
     assert check_file(path)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     cut=st.integers(0, len(GOOD)),
     until=st.integers(0, 40),
