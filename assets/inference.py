@@ -16,8 +16,7 @@ from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
 from pipeline_project.domain.deciding.decisions import unscored
 from pipeline_project.domain.lifecycle.rollout.stages import NightModels
-from pipeline_project.domain.vectors.engines import asked
-from pipeline_project.domain.vectors.modalities import MODALITIES, file_modalities
+from pipeline_project.domain.vectors.modalities import MODALITIES, encoder_asked, file_modalities
 from pipeline_project.partitions import window
 from pipeline_project.ports.compute import Compute
 from pipeline_project.ports.encoders import Encoders
@@ -38,9 +37,7 @@ MEMORY_ALERT = "encoding/memory"
 
 def build_embeddings(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """One vector per admitted case and kind, computed in batches on the GPU pool."""
-    encoders_named = "+".join(
-        f"{terms.encoder}{asked(terms.engine, terms.precision)}" for terms in spec.encoders.values()
-    )
+    encoders_named = "+".join(encoder_asked(terms) for terms in spec.encoders.values())
 
     @dg.asset(
         key=key(spec, "embeddings"),

@@ -19,10 +19,11 @@ from pipeline_project.domain.intake.first_look import (
     look_at_rows,
 )
 from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes
+from pipeline_project.domain.intake.photo_opener import plain_photo
 from pipeline_project.domain.intake.typed_rows import read_rows
 from pipeline_project.domain.vectors.modalities import MODALITIES, InlineModality, file_modalities
 from pipeline_project.partitions import last_ended, window
-from pipeline_project.ports.encoders import TextEncoder
+from pipeline_project.ports.encoders import FileEncoder, TextEncoder
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
@@ -174,7 +175,7 @@ def _encoders(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
             if isinstance(MODALITIES[name], InlineModality):
                 cast(TextEncoder, encoder).encode(["a"])
             else:
-                _ = encoder.dimension
+                cast(FileEncoder, encoder).encode([plain_photo()])
         except UNLOADABLE as error:
             yield Seen((name, "encoder"), f"cannot be loaded: {error}")
 

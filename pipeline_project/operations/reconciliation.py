@@ -57,7 +57,8 @@ def _source(spec: WorkflowSpec, variables: Mapping[str, str]) -> SourceFiles:
     try:
         if isinstance(own, FilesSource):
             folder = location(own.folder, spec, variables)
-            return SourceFiles(folder, own.pattern, own.format, own.delimiter, own.encoding, columns)
+            how = (own.format, own.delimiter, own.encoding, columns, len(own.header), own.skip_lines, own.sheet)
+            return SourceFiles(folder, own.pattern, *how)
     except SourceUnreadable:
         # a variable that is not set here: its nights fail with a message that names it, and nothing was taken in
         pass

@@ -18,7 +18,12 @@ import re
 import sys
 import zipfile
 from dataclasses import dataclass
+from xml.etree import ElementTree
 
+from pipeline_project.reconcile.scope import SourceFiles
+
+_SHEETS = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_RELATED = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _BREAK = re.compile(r"\r\n|\n|\r")
 _GZIP, _ZIP, _PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
 _BZIP2, _XZ, _ZSTD = b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
@@ -43,27 +48,34 @@ class Counted:
     why_not: str | None = None
 
 
-def count(packed: bytes, kind: str, delimiter: str, encoding: str, columns: frozenset[str]) -> Counted:
+def count(packed: bytes, kind: str, source: SourceFiles) -> Counted:
     """The rows of a file.
 
     Args:
         packed: the file as it lies there.
-        kind: csv, json, jsonl or parquet, as declared; a file that plainly is something else is taken as that.
+        kind: csv, json, jsonl, parquet, fixed or excel, as declared; a file that plainly is something else is taken as
+            that.
+        source: what else is declared of its files.
 
     Raises:
         OSError: it is not there, or may not be read.
     """
     digest = hashlib.sha256(packed).hexdigest()
+    if kind == "excel":
+        return _excel(digest, packed, source)
     try:
         data = _unpacked(packed)
     except (OSError, EOFError, ValueError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return Counted(digest, why_not="no whole archive of one file")
     if kind == "parquet" or data.startswith(_PARQUET):
         return _parquet(digest, data)
-    text = _text(data, encoding)
+    text = _text(data, source.encoding)
     if kind in ("json", "jsonl"):
         return _json(digest, text)
-    return _csv(digest, text, delimiter, columns)
+    if kind == "fixed":
+        numbered = enumerate(_BREAK.split(text), 1)
+        return Counted(digest, frozenset(n for n, line in numbered if n > source.skip_lines and line.strip()))
+    return _csv(digest, text, source)
 
 
 def _unpacked(packed: bytes) -> bytes:
@@ -105,6 +117,33 @@ def _parquet(digest: str, data: bytes) -> Counted:
     return Counted(digest, frozenset(range(1, rows + 1)))
 
 
+def _excel(digest: str, packed: bytes, source: SourceFiles) -> Counted:
+    """The rows of a sheet that hold a value, from the XML of the workbook itself."""
+    if not packed.startswith(_ZIP):
+        return Counted(digest, why_not="is no .xlsx workbook, and others are not counted")
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            sheets = {
+                sheet.get("name"): sheet.get(f"{_RELATED}id")
+                for sheet in ElementTree.fromstring(archive.read("xl/workbook.xml")).iter(f"{_SHEETS}sheet")
+            }
+            targets = {
+                one.get("Id"): str(one.get("Target"))
+                for one in ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
+            }
+            target = targets[sheets[source.sheet or next(iter(sheets))]]
+            content = archive.read(target.lstrip("/") if target.startswith("/") else f"xl/{target}")
+    except (KeyError, StopIteration, zipfile.BadZipFile, ElementTree.ParseError):
+        return Counted(digest, why_not="no whole .xlsx workbook with that sheet")
+    filled = [
+        int(row.get("r", at))
+        for at, row in enumerate(ElementTree.fromstring(content).iter(f"{_SHEETS}row"), 1)
+        if any(text.strip() for cell in row for text in cell.itertext())
+    ]
+    rows = sorted(number for number in filled if number > source.skip_lines)
+    return Counted(digest, frozenset(rows if source.header else rows[1:]))
+
+
 def _json(digest: str, text: str) -> Counted:
     if text.lstrip().startswith("["):
         try:
@@ -116,12 +155,13 @@ def _json(digest: str, text: str) -> Counted:
     return Counted(digest, frozenset(number for number, line in enumerate(lines, 1) if line.strip()))
 
 
-def _csv(digest: str, text: str, delimiter: str, columns: frozenset[str]) -> Counted:
-    lines = _BREAK.split(text)
-    header = _header(lines, delimiter, columns)
+def _csv(digest: str, text: str, source: SourceFiles) -> Counted:
+    lines, delimiter = _BREAK.split(text), source.delimiter
+    # where the spec names the columns, the line before the first row takes the header's place
+    header = source.skip_lines - 1 if source.header else _header(lines, delimiter, source.columns)
     if header is None:
         return Counted(digest)
-    between = lines[header].count(delimiter)
+    between = source.header - 1 if source.header else lines[header].count(delimiter)
     csv.field_size_limit(sys.maxsize)
     needed: set[int] = set()
     allowed: set[int] = set()

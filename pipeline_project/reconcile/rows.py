@@ -126,7 +126,7 @@ def _counted(place: str, path: str, name: str, declared: DeclaredWorkflow) -> Co
             kind,
         )
     try:
-        return count(content_at(place, path), kind, source.delimiter, source.encoding, source.columns)
+        return count(content_at(place, path), kind, source)
     except (OSError, LookupError) as error:
         return Counted("", why_not=f"cannot be read ({type(error).__name__})")
 

@@ -18,6 +18,9 @@ class SourceFiles:
         folder, pattern: of files by night, `{night}` standing for the date; no pattern for tables. A folder may be an
             object store's URL, here and below.
         columns: the declared columns, by which a header is known.
+        header: how many columns the spec names because the files do not; 0 where they do.
+        skip_lines: so many lines, or rows of a sheet, stand before the header or the rows.
+        sheet: of a workbook; None for its only one.
     """
 
     folder: str | None = None
@@ -26,6 +29,9 @@ class SourceFiles:
     delimiter: str = ","
     encoding: str = "utf-8"
     columns: frozenset[str] = frozenset()
+    header: int = 0
+    skip_lines: int = 0
+    sheet: str | None = None
 
 
 @dataclass(frozen=True)

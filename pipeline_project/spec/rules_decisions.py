@@ -154,8 +154,10 @@ def _vectors(draft: Draft) -> Iterator[SpecFinding]:
     ]
     trained += [(("model", "challengers", i), name, "take it out") for i, name in enumerate(draft.model.challengers)]
     for where, name, advice in trained:
-        for vectors in sorted(ESTIMATORS[name].REQUIRES - there):
-            yield SpecFinding(where, f"{name} works on the vectors of {_a(vectors)} field; {advice}")
+        needed = ESTIMATORS[name].REQUIRES
+        if needed and not needed & there:
+            kinds = " or ".join(_a(vectors) for vectors in MODALITIES if vectors in needed)
+            yield SpecFinding(where, f"{name} works on the vectors of {kinds} field; {advice}")
 
 
 def _a(kind: str) -> str:

@@ -6,9 +6,9 @@ import codecs
 import re
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline_project.domain.core.names import FreeText
 from pipeline_project.domain.core.variables import Use
@@ -61,13 +61,28 @@ NightPattern = Annotated[str, AfterValidator(_night_pattern)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
 
 
+def _in_order(value: tuple[int, int]) -> tuple[int, int]:
+    if value[0] > value[1]:
+        raise ValueError(f"the first character ({value[0]}) comes after the last ({value[1]}); exchange the two")
+    return value
+
+
+Positions = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1_000_000)], Annotated[int, Field(ge=1, le=1_000_000)]],
+    AfterValidator(_in_order),
+]
+#: Keys of a file format that say something in some formats only.
+_ONLY_IN = {"header": ("csv", "excel"), "columns": ("fixed",), "sheet": ("excel",)}
+
+
 class FileFormat(Part):
     """How a source's files are written."""
 
-    format: Literal["csv", "jsonl", "json", "parquet"] = Field(
+    format: Literal["csv", "jsonl", "json", "parquet", "fixed", "excel"] = Field(
         "csv",
-        description="The file format: jsonl is one JSON object per line, json one array of objects. What is packed "
-        "with gzip, zstd, bzip2 or xz is unpacked, whatever its name.",
+        description="The file format: jsonl is one JSON object per line, json one array of objects, fixed a text whose "
+        "columns stand at the same places in every line, excel a workbook (.xlsx, .xlsb, .xls or .ods). What is packed "
+        "with gzip, zstd, bzip2 or xz is unpacked, whatever its name; a workbook comes as it is.",
     )
     delimiter: str = Field(
         ",",
@@ -76,15 +91,37 @@ class FileFormat(Part):
         description="Between the columns of a CSV file; a first line `sep=;`, as Excel writes it, counts instead.",
     )
     encoding: str = Field(
-        "utf-8", description="Of a CSV or JSON file, as Python names it; a byte order mark says the byte order."
+        "utf-8", description="Of a file of text, as Python names it; a byte order mark says the byte order."
     )
     skip_lines: int = Field(
         0,
         ge=0,
         le=1000,
-        description="So many lines stand before the header of a CSV file. Without it the header is found by the names "
-        "of the columns; a line before it that looks like a row is refused, never passed over.",
+        description="So many lines stand before the header of a CSV file or a sheet, or before the rows of a fixed "
+        "format. Without it the header of a CSV file is found by the names of the columns; a line before it that looks "
+        "like a row is refused, never passed over.",
     )
+
+    header: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="The names of the columns, in order, where a CSV file or a sheet has no header of its own."
+    )
+    columns: dict[str, Positions] = Field(
+        {},
+        description="Of a fixed format, the first and the last character of each column, counted from 1: "
+        "`{id: [1, 8], amount: [9, 17]}`. Blanks around a value are taken away.",
+    )
+    sheet: str | None = Field(None, description="Which sheet of a workbook is read; not needed where there is one.")
+
+    @model_validator(mode="after")
+    def _of_this_format(self) -> Self:
+        for key, formats in _ONLY_IN.items():
+            if getattr(self, key) and self.format not in formats:
+                raise ValueError(f"`{key}` is for format {' and '.join(formats)}, not for {self.format}; take it out")
+        if self.format == "fixed" and not self.columns:
+            raise ValueError("a fixed format needs `columns`: where each begins and ends, as {id: [1, 8]}")
+        if len(set(self.header)) < len(self.header):
+            raise ValueError("`header` names a column twice; write each name once")
+        return self
 
     @field_validator("delimiter")
     @classmethod

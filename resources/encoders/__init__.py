@@ -8,15 +8,16 @@ is why the encoder that comes with the package has a forward pass of its own (`b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline_project.domain.core.devices import settled
-from pipeline_project.domain.vectors.engines import Engine, Precision
 from pipeline_project.domain.vectors.modalities import EncoderTerms
 from pipeline_project.ports.encoders import FileEncoder, TextEncoder
 from resources.encoders.engines import USUAL, EngineChoice
 from resources.encoders.hub import HubImageEncoder, HubTextEncoder
+from resources.encoders.joined import JoinableEncoder, JoinedImageEncoder
+from resources.encoders.lite0 import Lite0ImageEncoder
 from resources.encoders.minilm import MiniLmTextEncoder
 from resources.encoders.photo_statistics import PhotoStatisticsEncoder
 from resources.encoders.weights import FolderWeights, HubWeights, Weights
@@ -29,6 +30,8 @@ __all__ = [
     "EngineChoice",
     "HubImageEncoder",
     "HubTextEncoder",
+    "JoinedImageEncoder",
+    "Lite0ImageEncoder",
     "MiniLmTextEncoder",
     "PhotoStatisticsEncoder",
     "encoder_of",
@@ -36,11 +39,16 @@ __all__ = [
     "text_encoder",
 ]
 
+#: The one that is no network, so that no engine is asked to compute it.
+_STATISTICS = "photo-statistics-v1"
 #: Encoders with a name of their own, made from what a spec says of batches and bounds; any other name is a model of the
 #: hub or a folder.
 TEXT_ENCODERS: Mapping[str, Callable[..., TextEncoder]] = {"all-minilm-l6-v2": MiniLmTextEncoder}
-IMAGE_ENCODERS: Mapping[str, Callable[..., FileEncoder]] = {
-    "photo-statistics-v1": lambda max_pixels, **_: PhotoStatisticsEncoder(max_pixels=max_pixels)
+IMAGE_ENCODERS: Mapping[str, Callable[..., JoinableEncoder]] = {
+    _STATISTICS: lambda max_pixels, **_: PhotoStatisticsEncoder(max_pixels=max_pixels),
+    "efficientnet-lite0": lambda batch, max_pixels, device, choice: Lite0ImageEncoder(
+        batch, max_pixels, settled(device), choice
+    ),
 }
 
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>.*))?")
@@ -71,22 +79,29 @@ def text_encoder(
 
 
 def image_encoder(
-    name: str,
+    name: str | Sequence[str],
     batch: int = 32,
     max_pixels: int = 50_000_000,
     device: str = "cpu",
     base: Path | None = None,
     choice: EngineChoice = USUAL,
 ) -> FileEncoder:
-    """The image encoder a spec names: `photo-statistics-v1`, `hf:owner/name@commit` or a folder.
+    """The image encoder a spec names: `photo-statistics-v1`, `efficientnet-lite0`, `hf:owner/name@commit` or a folder;
+    of several names, their vectors side by side.
 
     Args and errors as for `text_encoder`.
     """
-    if name in IMAGE_ENCODERS:
-        if choice.engine is not Engine.AUTO or choice.precision is not Precision.AUTO:
-            raise ValueError(f"encoder {name!r} is numpy's arithmetic; leave `engine` and `precision` out")
-        return IMAGE_ENCODERS[name](batch=batch, max_pixels=max_pixels, device=device)
-    return HubImageEncoder(_weights(name, base, IMAGE_ENCODERS), batch, max_pixels, settled(device), choice)
+    names = (name,) if isinstance(name, str) else tuple(name)
+    if set(names) == {_STATISTICS} and choice.asks:
+        raise ValueError(f"encoder {_STATISTICS!r} is numpy's arithmetic; leave `engine` and `precision` out")
+
+    def one(name: str) -> JoinableEncoder:
+        if name in IMAGE_ENCODERS:
+            return IMAGE_ENCODERS[name](batch=batch, max_pixels=max_pixels, device=device, choice=choice)
+        return HubImageEncoder(_weights(name, base, IMAGE_ENCODERS), batch, max_pixels, settled(device), choice)
+
+    encoders = [one(name) for name in names]
+    return encoders[0] if len(encoders) == 1 else JoinedImageEncoder(encoders)
 
 
 #: By modality, what makes the encoder that its terms name.

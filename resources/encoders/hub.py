@@ -9,29 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline_project.domain.core.errors import ModelUnavailable, PhotoUnreadable
-from pipeline_project.domain.intake.photo_opener import open_photo
+from pipeline_project.domain.core.errors import ModelUnavailable
 from pipeline_project.domain.vectors.engines import Precision
-from pipeline_project.domain.vectors.stored import Floats, unit
+from pipeline_project.domain.vectors.stored import Floats
 from pipeline_project.ports.encoders import PreparedPart
 from resources.encoders.batches import (
     batches_by_tokens,
     encode_in_batches,
-    halving,
     ids_of_prepared,
     masked_mean,
     prepared_texts,
 )
 from resources.encoders.engines import USUAL, EngineChoice, Forward, Inputs, Network, Prepared, chosen, prepared
-from resources.encoders.engines.exported import onnx_of
-from resources.encoders.engines.threads import spread
-from resources.encoders.pixels import Pixels, pixels_of_prepared, prepared_photos
+from resources.encoders.photo_networks import PhotoNetwork
 from resources.encoders.text_networks import sample_batches, text_forward, text_graph
 from resources.encoders.weights import Weights, json_of, load_pretrained, narrowed, torch_device
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
+
+    from resources.encoders.photo_networks import PhotoFeatures
 
 
 class HubTextEncoder:
@@ -173,19 +170,12 @@ class HubTextEncoder:
         return tokenizer
 
 
-class HubImageEncoder:
+class HubImageEncoder(PhotoNetwork):
     """A transformers vision model: the image features of a two-towered one, else the first token's last state, or
     the mean over the picture where there are no tokens.
 
     Args:
-        weights: where the files are.
-        batch: photos in a batch.
-        max_pixels: a larger photo is refused unopened.
-        device: cpu or cuda.
-        choice: the engine and its precision, as the spec asks for them.
-
-    Raises:
-        ValueError: the engine does not compute in that precision, or not on that device.
+        weights: where the files are; the others as of `PhotoNetwork`.
     """
 
     def __init__(
@@ -196,128 +186,30 @@ class HubImageEncoder:
         device: str = "cpu",
         choice: EngineChoice = USUAL,
     ) -> None:
+        super().__init__(batch, max_pixels, device, choice)
         self.weights = weights
-        self.batch = batch
-        self.max_pixels = max_pixels
-        self.device = device
-        self.choice = choice
-        self.arithmetic = chosen(choice, device)
 
     @property
-    def version(self) -> str:
-        return f"{self.weights.identity}{self.arithmetic.suffix}"
+    def identity(self) -> str:
+        return self.weights.identity
 
     @cached_property
     def dimension(self) -> int:
-        """Found by encoding a white photo, because configurations name it in too many ways."""
+        """Of the vector of a white photo, because configurations name it in too many ways."""
         from PIL import Image
 
-        white = [Image.new("RGB", self._size, "white")]
-        return int(self._engine.forward([self._pixels(white)]).shape[1])
+        white = [Image.new("RGB", self.size, "white")]
+        return int(self.prepared.forward([self.scaled(white)]).shape[1])
 
-    def encode(self, images: Sequence[bytes]) -> tuple[Floats, list[str | None]]:
-        """Unit-length float32 vectors, shape (images, dimension), zeros where one failed; and why, or None.
-
-        A batch that does not fit into memory is halved.
-
-        Raises:
-            ModelUnavailable: the files cannot be had or used, or there is no such engine or device.
-        """
-        vectors = np.zeros((len(images), self.dimension), np.float32)
-        problems: list[str | None] = [None] * len(images)
-
-        def encode(rows: list[int]) -> None:
-            opened: dict[int, Image] = {}
-            for row in rows:
-                try:
-                    opened[row] = open_photo(images[row], self.max_pixels, self._size)
-                except PhotoUnreadable as problem:
-                    problems[row] = str(problem)
-            if opened:
-                vectors[list(opened)] = self._engine.forward([self._pixels(list(opened.values()))])
-
-        self._in_batches(encode, len(images))
-        return unit(vectors), problems
-
-    def prepare(self, images: Sequence[bytes], most: int | None = None) -> tuple[list[PreparedPart], dict[int, str]]:
-        """The pixels of each photo as the model reads them, not yet scaled, for `encode_prepared`."""
-        return prepared_photos(images, self.max_pixels, self._size, most or self.batch)
-
-    def encode_prepared(self, prepared: Sequence[bytes]) -> Floats:
-        """As `encode`, of photos that could be read."""
-        vectors = np.zeros((len(prepared), self.dimension), np.float32)
-
-        def encode(rows: list[int]) -> None:
-            vectors[rows] = self._engine.forward(
-                [self._pixels([pixels_of_prepared(prepared[row], self._size) for row in rows])]
-            )
-
-        self._in_batches(encode, len(prepared))
-        return unit(vectors)
-
-    def _in_batches(self, encode: Callable[[list[int]], None], images: int) -> None:
-        starts = range(0, images, self.batch)
-        batches = [list(range(start, min(start + self.batch, images))) for start in starts]
-        spread(lambda batch: halving(encode, batch), batches, self._engine.workers)
-
-    @cached_property
-    def _engine(self) -> Prepared:
-        network = Network(
-            identity=self.weights.identity, in_torch=self._in_torch, graph=self._graph, samples=self._samples
-        )
-        return prepared(network, self.arithmetic, self.choice, self.device)
-
-    def _samples(self) -> list[Inputs]:
-        """Fixed noise of several scales on fixed grounds: what a photo is, as far as a network can tell."""
-        from PIL import Image
-
-        rng = np.random.default_rng(0)
-        photos = []
-        for side in (1, 4, 16, 64, 224):
-            pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
-            photos.append(Image.fromarray(pixels).resize(self._size))
-        return [[self._pixels(photos)], [self._pixels(photos[:1])]]
-
-    def _in_torch(self, precision: Precision, device: str) -> Forward:
-        import torch
-
-        place = torch_device(device)
-        model = load_pretrained(self._folder, place)
-        features = narrowed(partial(_features, model), precision, place)
-
-        def forward(inputs: Inputs) -> Floats:
-            with torch.inference_mode():
-                (pixels,) = inputs
-                vectors: Floats = features(torch.from_numpy(np.asarray(pixels)).to(place)).float().cpu().numpy()
-                return vectors
-
-        return forward
-
-    def _graph(self) -> bytes:
-        import torch
-
-        model = load_pretrained(self._folder, torch_device("cpu"))
-
-        class _TracedPhotos(torch.nn.Module):
-            def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-                return _features(model, pixels)
-
-        (pixels,) = self._samples()[0]
-        return onnx_of(_TracedPhotos(), [torch.from_numpy(np.asarray(pixels))], ("pixels",), (0,))
-
-    def _pixels(self, photos: Sequence[Image | Pixels]) -> Floats:
-        """Scaled as the model reads them, shape (photos, 3, height, width)."""
-        mean, spread_of = self._normalization
-        pixels = (np.stack([np.asarray(photo, np.float32) for photo in photos]) / 255 - mean) / spread_of
-        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32)
+    def features(self, device: torch.device) -> PhotoFeatures:
+        return partial(_features, load_pretrained(self._folder, device))
 
     @cached_property
     def _folder(self) -> Path:
         return self.weights.folder()
 
     @cached_property
-    def _size(self) -> tuple[int, int]:
-        """Width and height that the model reads. Photos are squeezed to it, not cropped: damage sits at edges too."""
+    def size(self) -> tuple[int, int]:
         size = self._preprocessing.get("crop_size") or self._preprocessing.get("size") or 224
         if isinstance(size, int):
             return size, size
@@ -325,7 +217,7 @@ class HubImageEncoder:
         return int(size.get("width", shortest)), int(size.get("height", shortest))
 
     @cached_property
-    def _normalization(self) -> tuple[Floats, Floats]:
+    def normalization(self) -> tuple[Floats, Floats]:
         mean = self._preprocessing.get("image_mean", [0.5] * 3)
         spread = self._preprocessing.get("image_std", [0.5] * 3)
         return np.asarray(mean, np.float32), np.asarray(spread, np.float32)

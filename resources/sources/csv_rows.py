@@ -83,6 +83,9 @@ def csv_rows(
     delimiter = _delimiter(source, how.delimiter, reading)
     reading.delimiter = delimiter
     wanted = declared.columns if declared else ()
+    if how.header:
+        yield from _without_header(source, how, delimiter, reading)
+        return
     before = _before_header(source, how, delimiter, name, reading, wanted)
     head = next(_records(source, delimiter, reading), None)
     if head is None:
@@ -97,6 +100,18 @@ def csv_rows(
     records = _records(source, delimiter, reading)
     looked_at = list(islice(records, _ROWS_LOOKED_AT))
     shape = _Shape.of(names, head.cells, looked_at, reading)
+    for record in chain(looked_at, records):
+        yield from _rows(record, shape, delimiter)
+
+
+def _without_header(source: _Source, how: FileFormat, delimiter: str, reading: Reading) -> Iterator[SourceRow]:
+    """The rows of a file whose columns the spec names; a first line that holds just these names is refused as a row."""
+    reading.passed_over += len(list(islice(source, how.skip_lines)))
+    names = list(how.header)
+    reading.columns.update(dict.fromkeys(names))
+    records = _records(source, delimiter, reading)
+    looked_at = list(islice(records, _ROWS_LOOKED_AT))
+    shape = _Shape.of(names, names, looked_at, reading)
     for record in chain(looked_at, records):
         yield from _rows(record, shape, delimiter)
 

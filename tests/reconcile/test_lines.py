@@ -8,19 +8,23 @@ import lzma
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline_project.reconcile.lines import Counted, count
+from pipeline_project.reconcile.scope import SourceFiles
 
 COLUMNS = frozenset({"case", "amount", "note"})
+OURS = SourceFiles(columns=COLUMNS)
 
 
 def _count(
     folder: Path, data: bytes | str, kind: str = "csv", delimiter: str = ",", encoding: str = "utf-8"
 ) -> Counted:
-    return count(data if isinstance(data, bytes) else data.encode(), kind, delimiter, encoding, COLUMNS)
+    source = SourceFiles(delimiter=delimiter, encoding=encoding, columns=COLUMNS)
+    return count(data if isinstance(data, bytes) else data.encode(), kind, source)
 
 
 @pytest.mark.parametrize(
@@ -68,19 +72,40 @@ def test_other_formats(tmp_path: Path) -> None:
     assert _count(tmp_path, '{"case": 1}\n\n{"case": 2}\nbroken\n', "jsonl").needed == {1, 3, 4}
     assert _count(tmp_path, '[{"case": 1},\n {"case": 2}]', "json").rows == 2
     pq.write_table(pa.table({"case": [1, 2, 3]}), tmp_path / "three")
-    assert count((tmp_path / "three").read_bytes(), "parquet", ",", "utf-8", COLUMNS).needed == {1, 2, 3}
+    assert count((tmp_path / "three").read_bytes(), "parquet", OURS).needed == {1, 2, 3}
+
+
+def test_lines_of_a_file_whose_columns_the_spec_names(tmp_path: Path) -> None:
+    headless = SourceFiles(header=3, skip_lines=1)
+    assert count(b"of March\nA,1,x\nB,2,y\n", "csv", headless).needed == {2, 3}
+    assert count(b"A,1,x\n", "csv", SourceFiles(header=3)).needed == {1}
+    assert count(b"of March\nA  1x\n\nB  2y\n", "fixed", SourceFiles(skip_lines=1)).needed == {2, 4}
+
+
+def test_rows_of_a_sheet(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["nothing"])
+    sheet = workbook.create_sheet("claims")
+    for row in (["of March"], ["case", "amount"], ["A", 1], [None, None], ["B", 2]):
+        sheet.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+    content = (tmp_path / "a.xlsx").read_bytes()
+    assert count(content, "excel", SourceFiles(sheet="claims", skip_lines=1)).needed == {3, 5}
+    assert count(content, "excel", SourceFiles(sheet="claims", header=2, skip_lines=2)).needed == {3, 5}
+    assert count(content, "excel", SourceFiles(sheet="others")).why_not
+    assert count(b"\xd0\xcf\x11\xe0", "excel", OURS).why_not
 
 
 def test_an_archive_of_one_file_is_counted(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "packed", "w") as archive:
         archive.writestr("a.csv", "case\n1\n2\n")
-    assert count((tmp_path / "packed").read_bytes(), "csv", ",", "utf-8", COLUMNS).needed == {2, 3}
+    assert count((tmp_path / "packed").read_bytes(), "csv", OURS).needed == {2, 3}
 
 
 def test_what_cannot_be_counted_says_so(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "packed", "w") as archive:
         archive.writestr("a.csv", "case\n1\n")
         archive.writestr("b.csv", "case\n1\n")
-    assert count((tmp_path / "packed").read_bytes(), "csv", ",", "utf-8", COLUMNS).why_not
+    assert count((tmp_path / "packed").read_bytes(), "csv", OURS).why_not
     assert _count(tmp_path, b"\x1f\x8bnot really").why_not
     assert _count(tmp_path, b"no parquet", "parquet").why_not

@@ -41,10 +41,23 @@ def test_a_personal_field_is_no_segment(tmp_path: Path) -> None:
     assert [m for m in found if "model.segments[0]" in m and "kind is personal" in m], found
 
 
-def test_logistic_needs_a_text_also_as_a_challenger(tmp_path: Path) -> None:
+def test_logistic_needs_a_text_or_photos_also_as_a_challenger(tmp_path: Path) -> None:
     bare = GOOD.replace("  words: {type: text, required: false}\n", "")
     found = [str(m) for m in check_file(written(tmp_path, bare.replace(MODEL, "  challengers: [fusion, logistic]\n")))]
-    assert [m for m in found if "model.challengers[1]" in m and "take it out" in m], found
+    asked = "works on the vectors of a text or an image field; take it out"
+    assert [m for m in found if "model.challengers[1]" in m and asked in m], found
+    photos = bare.replace("fields:\n", "fields:\n  photos: {type: image, required: false}\n", 1)
+    assert not check_file(written(tmp_path, photos.replace(MODEL, "  challengers: [fusion, logistic]\n")))
+
+
+@pytest.mark.parametrize("encoder", ["[photo-statistics-v1]", "[]"])
+def test_a_list_of_encoders_names_several(tmp_path: Path, encoder: str) -> None:
+    photos = GOOD.replace("fields:\n", "fields:\n  photos: {type: image, required: false}\n", 1)
+    found = [str(m) for m in check_file(written(tmp_path, f"{photos}\nimage: {{encoder: {encoder}}}\n"))]
+    assert [m for m in found if "image.encoder: must be text, or a list of at least 2 texts" in m], found
+    both = "[efficientnet-lite0, photo-statistics-v1]"
+    spec = load_spec(written(tmp_path, f"{photos}\nimage: {{encoder: {both}}}\n"))
+    assert spec.image is not None and spec.image.encoder == ("efficientnet-lite0", "photo-statistics-v1")
 
 
 def test_segments_and_challengers_that_are_right_pass(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 HEAD = 2048
 _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "it is a PDF; export the table itself"),
-    (b"\xd0\xcf\x11\xe0", "it is an old Excel or Word file; save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "it is an old Excel or Word file; set `format: excel` if it is a workbook"),
     (b"PK\x03\x04", "it is a zip archive; unpack it and deliver what is in it"),
     (b"PK\x05\x06", "it is an empty zip archive; deliver the file itself"),
     (b"\x1f\x8b", "it is packed with gzip, perhaps twice; deliver it unpacked"),
@@ -20,6 +20,8 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "it is a picture"),
     (b"\xff\xd8\xff", "it is a picture"),
 )
+#: How files of a format begin; workbooks of LibreOffice and of Excel are zip archives.
+_OWN = {"parquet": (b"PAR1",), "excel": (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")}
 _PAGE = "it is an HTML page, perhaps a sign-in or an error page that a download left behind; deliver the file itself"
 _HTML = re.compile(r"<!doctype\s+html|<html[\s>]|<head[\s>]|<body[\s>]|<script[\s>]|<title[\s>]|<meta\s", re.I)
 _MESSAGE = re.compile(r"\s*\{\s*\"?(error|errors|message|status|detail|code|fault)\"?\s*:", re.I)
@@ -29,13 +31,13 @@ def looks_like(head: bytes, wanted: str = "csv") -> str:
     """What the beginning of a file says it is, if that is not what is wanted; empty where it says nothing.
 
     Args:
-        wanted: the format that was declared: csv, jsonl, parquet.
+        wanted: the format that was declared.
     """
     if head.startswith(b"PK\x03\x04") and (b"[Content_Types].xml" in head or b"xl/" in head):
-        return "it is an Excel workbook; save the sheet as CSV"
+        return "" if wanted == "excel" else "it is an Excel workbook; set `format: excel`, or save the sheet as CSV"
     for mark, hint in _MARKS:
         if head.startswith(mark):
-            return "" if wanted == "parquet" and mark == b"PAR1" else hint
+            return "" if mark in _OWN.get(wanted, ()) else hint
     text = _text(head).lstrip()
     if _HTML.search(text[:HEAD]):
         return _PAGE

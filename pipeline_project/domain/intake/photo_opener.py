@@ -75,6 +75,15 @@ def as_jpeg(content: bytes, most: int, quality: int = 85) -> bytes:
     return made.getvalue()
 
 
+def plain_photo() -> bytes:
+    """A small white photo: what an encoder can be tried with."""
+    from PIL import Image
+
+    made = io.BytesIO()
+    Image.new("RGB", (_SMALLEST, _SMALLEST), "white").save(made, "PNG")
+    return made.getvalue()
+
+
 def _fitting(photo: Image, box: tuple[int, int]) -> tuple[int, int]:
     width, height = photo.size[::-1] if _turned(photo) in _LYING else photo.size
     share = min(1.0, box[0] / width, box[1] / height)

@@ -39,7 +39,7 @@ class Estimator(Protocol):
         ABOUT: what it learns on, in a few words; docs/workflows.md prints them.
         LIBRARY: what it learns with, as Dagster's UI calls it.
         VECTORS: of `MODALITIES`, those that it sees in full; of the others it sees what the spec asks for.
-        REQUIRES: of these, those without which it has nothing to learn from.
+        REQUIRES: of these, those of which it needs one, or it has nothing to learn from.
         GRID: hyper-parameters worth trying, and their values; see `search`.
         trained_on_: the device that it learned on, in words; set by `fit`.
     """

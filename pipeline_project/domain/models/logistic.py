@@ -1,4 +1,4 @@
-"""Logistic regression on the text's vectors: the right tool for many labels of short text."""
+"""Logistic regression on vectors: the right tool for many labels of short text, and for few photos."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from pipeline_project.domain.features.table import FeatureTable
 from pipeline_project.domain.features.timeline import later_share
 from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.estimator import EstimatorSettings
+from pipeline_project.domain.vectors.modalities import MODALITIES
 
 _COEFFICIENTS, _SETTINGS = "coefficients.safetensors", "logistic.json"
 #: Inverse regularization tried, on unit-length vectors, where little of it is wanted.
 _GRID = (10.0, 30.0)
 _TRY_SHARE, _MOST_TO_TRY = 0.25, 4000
 _NEVER = -30.0
+_CALLED = {"text": "the text", "image": "the photos"}
 
 
 class LogisticOnEmbeddings:
@@ -27,12 +29,13 @@ class LogisticOnEmbeddings:
     It knows no other device than the processor.
     """
 
-    ABOUT: ClassVar[str] = "on the text's vectors"
+    ABOUT: ClassVar[str] = "on the vectors of texts and photos"
     LIBRARY: ClassVar[str] = "scikitlearn"
-    VECTORS: ClassVar[frozenset[str]] = frozenset({"text"})
-    REQUIRES: ClassVar[frozenset[str]] = frozenset({"text"})
+    VECTORS: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    REQUIRES: ClassVar[frozenset[str]] = VECTORS
     GRID: ClassVar[Mapping[str, tuple[float, ...]]] = {"C": (1.0, 3.0, 10.0, 30.0, 100.0)}
 
+    kinds_: tuple[str, ...]
     strength_: float
     coefficients_: np.ndarray
     intercepts_: np.ndarray
@@ -49,7 +52,8 @@ class LogisticOnEmbeddings:
         seed: int = 7,
         like: Self | None = None,
     ) -> Self:
-        vectors = _text_of(table)
+        self.kinds_ = tuple(name for name in MODALITIES if name in self.VECTORS and name in table.vectors)
+        vectors = self._vectors(table)
         weight = np.ones(len(y)) if weights is None else weights
         set_strength = dict(self.settings.choices).get("C")
         if set_strength is not None:
@@ -96,7 +100,7 @@ class LogisticOnEmbeddings:
         return all_coefficients, all_intercepts
 
     def probabilities(self, table: FeatureTable) -> np.ndarray:
-        vectors = _text_of(table)
+        vectors = self._vectors(table)
         if vectors.shape[1] == 0:
             vectors = np.zeros((len(table), self.coefficients_.shape[1]), dtype=np.float32)
         if vectors.shape[1] != self.coefficients_.shape[1]:
@@ -106,10 +110,21 @@ class LogisticOnEmbeddings:
             )
         return _softmax(vectors, self.coefficients_, self.intercepts_)
 
+    def _vectors(self, table: FeatureTable) -> np.ndarray:
+        """Those of each kind side by side, as long as in the encoders' cosine, shape (n, d)."""
+        missing = [name for name in self.kinds_ if name not in table.vectors]
+        if missing or not self.kinds_:
+            raise ModelUnavailable(
+                f"logistic works on the vectors of {' and '.join(missing) or 'texts or photos'} and these cases have "
+                f"none; set {' or '.join(f'`{name}`' for name in missing or self.VECTORS)} in the spec"
+            )
+        return np.concatenate([table.vectors[name] for name in self.kinds_], axis=1)
+
     def reasons(self, table: FeatureTable, probabilities: np.ndarray, top: int) -> list[list[str]]:
         nearest = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        close = f"{' and '.join(_CALLED[name] for name in self.kinds_)} {'is' if self.kinds_ == ('text',) else 'are'}"
         return [
-            [f"the text is close to {self.settings.labels[i]} ({probabilities[row, i]:.2f})" for i in of]
+            [f"{close} close to {self.settings.labels[i]} ({probabilities[row, i]:.2f})" for i in of]
             for row, of in enumerate(nearest)
         ]
 
@@ -118,7 +133,7 @@ class LogisticOnEmbeddings:
 
     def files(self) -> dict[str, bytes]:
         tensors = {"coefficients": self.coefficients_, "intercepts": self.intercepts_}
-        settings = {"labels": list(self.settings.labels), "C": self.strength_}
+        settings = {"labels": list(self.settings.labels), "C": self.strength_, "vectors": list(self.kinds_)}
         return {_COEFFICIENTS: model_files.to_tensors(tensors), _SETTINGS: model_files.to_json(settings)}
 
     @classmethod
@@ -128,18 +143,14 @@ class LogisticOnEmbeddings:
         try:
             model = cls(EstimatorSettings(labels=tuple(content["labels"])))
             model.strength_ = float(content["C"])
+            # a model of before photos were learned from says nothing of its vectors
+            model.kinds_ = tuple(content.get("vectors", ("text",)))
             model.coefficients_, model.intercepts_ = tensors["coefficients"], tensors["intercepts"]
         except (KeyError, TypeError, ValueError) as problem:
             raise ModelUnavailable(f"the model's files do not fit together ({problem!r}); train it again") from problem
         if model.coefficients_.shape[:1] != (len(model.settings.labels),):
             raise ModelUnavailable("the model's labels and coefficients are not as many; train it again")
         return model
-
-
-def _text_of(table: FeatureTable) -> np.ndarray:
-    if "text" not in table.vectors:
-        raise ModelUnavailable("logistic works on the text's vectors and these cases have none; set `text` in the spec")
-    return table.vectors["text"]
 
 
 def _softmax(vectors: np.ndarray, coefficients: np.ndarray, intercepts: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, CaseSchema, FieldType
-from pipeline_project.domain.vectors.engines import Engine, Precision
+from pipeline_project.domain.vectors.engines import Engine, Precision, asked
 
 _Engine = Annotated[
     Engine,
@@ -79,10 +79,11 @@ class ImageTerms:
     """
 
     encoder: Annotated[
-        str,
+        str | Annotated[tuple[str, ...], Field(min_length=2)],
         Field(
-            description="`photo-statistics-v1` (colour, texture and layout; needs no weights), a folder, or "
-            "`hf:owner/name@commit` with the commit's 40 digits."
+            description="`photo-statistics-v1` (colour, texture and layout; needs no weights), `efficientnet-lite0` "
+            "(what is on a photo; comes with the package), a folder, or `hf:owner/name@commit` with the commit's 40 "
+            "digits. A list of several puts their vectors side by side."
         ),
     ] = "photo-statistics-v1"
     batch: Annotated[int, Field(ge=1, description="Photos in a batch.")] = 32
@@ -93,6 +94,12 @@ class ImageTerms:
 
 
 EncoderTerms = TextTerms | ImageTerms
+
+
+def encoder_asked(terms: EncoderTerms) -> str:
+    """What a spec asks for, as part of a step's code version."""
+    names = (terms.encoder,) if isinstance(terms.encoder, str) else terms.encoder
+    return "+".join(names) + asked(terms.engine, terms.precision)
 
 
 class Modality(ABC):

@@ -32,6 +32,11 @@ class EngineChoice:
     least_cosine: float | None = None
     folder: Path | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether an engine or a precision is named."""
+        return self.engine is not Engine.AUTO or self.precision is not Precision.AUTO
+
 
 #: What a spec asks for that says nothing of engines.
 USUAL = EngineChoice()
