@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIPELINE_HOME ?= $(CURDIR)/.pipeline
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# every process that a test starts would compile the house anew, for a fifth of what its imports take
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test coverage elsewhere versions up lint bench bench-counts chaos decision-diff docs pictures tools clean
 
