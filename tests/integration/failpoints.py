@@ -120,7 +120,7 @@ def run(
     return process  # type: ignore[return-value]
 
 
-def ended(process: multiprocessing.Process, seconds: float = 120) -> int:
+def ended(process: multiprocessing.Process, seconds: float = 600) -> int:
     """The exit code of a process, negative for the signal that ended it."""
     process.join(seconds)
     if process.is_alive():
