@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
-import subprocess
 import sys
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, TextIO
 
 import pytest
 from dagster import DagsterRunStatus
@@ -17,7 +20,7 @@ from resources.ledger.turns import Turns
 from tests.dagster_internals import create_run_for_test
 from tests.integration import failpoints, shop
 from tests.integration.conftest import NewHouse
-from tests.integration.house import ROOT, House
+from tests.integration.house import House
 from tests.integration.test_bad_nights import NO_MODEL
 
 FIRST, SECOND = shop.night(0), shop.night(1)
@@ -68,41 +71,55 @@ def test_two_processes_at_once_end_in_one_decision_a_case(house: House) -> None:
         assert len(house.table(asset_name, SECOND) or []) == 30, asset_name
 
 
-def begun(house: House, *words: str) -> subprocess.Popen[str]:
+@dataclass
+class Begun:
     """`pipeline nights` in a process of its own; what it says is read line by line."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline_project.cli", "nights", house.name, *words],
-        env={**kept, **house.environ}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+
+    process: multiprocessing.Process
+    heard: TextIO
+
+    @classmethod
+    def at(cls, house: House, *words: str) -> Begun:
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        process = failpoints.run(house.environ, ("nights", house.name, *words), first=partial(_heard, theirs))
+        # with ours open the last line would never come
+        theirs.close()
+        return cls(process, os.fdopen(os.dup(ours.fileno()), encoding="utf-8"))
+
+    def said(self, word: str) -> str:
+        """The first line on standard error with a word in it."""
+        for line in self.heard:
+            if word in line:
+                return line
+        raise AssertionError(f"it ended without saying {word!r}")
+
+    def ended(self) -> tuple[int, str]:
+        """Its exit code, and what else it said."""
+        with self.heard:
+            told = self.heard.read()
+        return failpoints.ended(self.process), told
 
 
-def said(process: subprocess.Popen[str], word: str) -> str:
-    """The first line on standard error with a word in it."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if word in line:
-            return line
-    raise AssertionError(f"it ended without saying {word!r}")
+def _heard(by: Connection) -> None:
+    os.dup2(by.fileno(), sys.stderr.fileno())
 
 
 def test_a_command_waits_for_whoever_works_on_its_workflow_and_says_for_whom(house: House) -> None:
     with Turns(house.ledger.url).taken([house.name], "somebody's run"):
-        process = begun(house, "--night", SECOND, "--again")
-        assert "somebody's run (process" in said(process, "waits for its turn")
-        assert process.poll() is None
-    assert process.communicate(timeout=240)
-    assert process.returncode == 0
+        begun = Begun.at(house, "--night", SECOND, "--again")
+        assert "somebody's run (process" in begun.said("waits for its turn")
+        assert begun.process.is_alive()
+    assert begun.ended()[0] == 0
 
 
 def test_sigterm_stops_between_what_is_whole_and_the_same_command_goes_on(house: House) -> None:
     nights = [shop.night(offset) for offset in range(2, 6)]
     shop.drop_nights(house.folder, nights, count=6, outcomes=False)
-    process = begun(house, "--from", nights[0], "--to", nights[-1])
-    said(process, f"{nights[0]} done")
-    process.terminate()
-    _, told = process.communicate(timeout=240)
-    assert process.returncode == 130, told
+    begun = Begun.at(house, "--from", nights[0], "--to", nights[-1])
+    begun.said(f"{nights[0]} done")
+    begun.process.terminate()
+    code, told = begun.ended()
+    assert code == 130, told
     assert f"go on with: pipeline nights {house.name} --from {nights[0]} --to {nights[-1]}" in told
     assert house.table("decisions", nights[-1]) is None
     outcomes = [run.outcome for run in house.nights(nights[0], nights[-1])]
