@@ -37,8 +37,11 @@ settings.load_profile("house")
 #: Nothing here has to survive a power cut, and nobody guesses passwords.
 UNSAFE_AND_FAST = ("fsync = off", "full_page_writes = off", "max_wal_size = '128MB'", "scram_iterations = 1")
 
-#: Folders whose files take longest, those first.
-LONGEST = {name: place for place, name in enumerate(("integration", "browser", "lifecycle", "assets", "commands"))}
+#: Folders whose files take longest and files that start processes, those first: what comes last is to be short.
+_BEFORE_OTHERS = (
+    "integration", "browser", "lifecycle", "assets", "commands", "docs", "test_definitions.py", "test_benchmarks.py",
+)  # fmt: skip
+LONGEST = {name: place for place, name in enumerate(_BEFORE_OTHERS)}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
