@@ -19,6 +19,11 @@ from pipeline_project.domain.review.night_work import NightWork
 class Ledger(Protocol):
     """Facts that must be true exactly once."""
 
+    @property
+    def code(self) -> str:
+        """The version of the code that writes through it, which stands in every verdict."""
+        ...
+
     def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None: ...
 
     def workflow_specs(self, workflow: str) -> Mapping[str, Mapping[str, Any]]:

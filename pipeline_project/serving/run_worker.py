@@ -112,6 +112,7 @@ class RunWorker:
         stopping: asked again and again.
         report: prints a line for whoever started it.
         grace: seconds that runs in hand get to end by themselves once it is stopped.
+        outdated: why this version of the code takes no more runs, or None; asked again and again.
         executed: runs that came to their end, good or bad.
         turned: when it last went round, by the monotonic clock.
     """
@@ -123,9 +124,12 @@ class RunWorker:
     stopping: Callable[[], bool]
     report: Callable[[str], None]
     grace: float
+    outdated: Callable[[], str | None] = lambda: None
     running: list[Slot] = field(default_factory=list)
     executed: int = 0
     turned: float = field(default_factory=time.monotonic, init=False)
+    #: what `outdated` answered, once it did
+    refused: str | None = field(default=None, init=False)
 
     @property
     def goes_round(self) -> bool:
@@ -133,11 +137,12 @@ class RunWorker:
         return time.monotonic() - self.turned < HANGS
 
     def work(self, who: str) -> None:
-        """Until it is stopped. What is in hand by then ends by itself within the grace, or is handed back."""
+        """Until it is stopped, or its code is outdated. What is in hand by then ends by itself within the grace, or is
+        handed back."""
         # what is imported before the first run comes is not waited for
         self.running.append(Slot.start(self.folders))
         try:
-            while not self.stopping():
+            while not self._over():
                 try:
                     with taking_runs(self.url, who) as in_hand:
                         self._take_again(in_hand)
@@ -154,12 +159,18 @@ class RunWorker:
                 slot.end()
 
     def _take_until_stopped(self, in_hand: RunsInHand) -> None:
-        while not self.stopping():
+        while not self._over():
             self._collect(in_hand)
             self._take(in_hand)
             self._end_cancelled(in_hand)
             self._end_idle()
             self._wait(in_hand, LOOK)
+
+    def _over(self) -> bool:
+        if self.refused is None and (refused := self.outdated()):
+            self.refused = refused
+            self.report(refused)
+        return self.refused is not None or self.stopping()
 
     def _take_again(self, in_hand: RunsInHand) -> None:
         """After the connection was lost: what somebody else has taken meanwhile is theirs."""

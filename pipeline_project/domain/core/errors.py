@@ -123,6 +123,10 @@ class LedgerMissing(LedgerRefused):
     """The ledger's database is there, and nobody has migrated it."""
 
 
+class LedgerNewer(PipelineError):
+    """A newer version of the code has migrated the ledger; a process of this one does nothing more there."""
+
+
 class ValueRefused(LedgerRefused):
     """A value that no column of the ledger can hold."""
 

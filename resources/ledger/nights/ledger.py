@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +15,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict
+from pipeline_project.domain.deciding.clearance import CODE, Basis, CheckVerdict
 from pipeline_project.domain.deciding.recorded import NewDecision, RecordedDecision
 from pipeline_project.domain.review.night_work import NightWork
+from pipeline_project.running_code import running_code
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.decisions import decision_rows, standing_decisions
@@ -44,6 +46,12 @@ _STANDING = ["case_id", "option", "made_by", "reason", "night"]
 
 class PostgresLedger(LedgerStore):
     """What the nights read and write; LedgerRefused also where a night's checks have not passed."""
+
+    @property
+    def code(self) -> str:
+        """The version of the code that writes; it stands in every verdict and clearance, so that what two versions made
+        of a night is never put together."""
+        return running_code()
 
     # -- workflows and models ------------------------------------------------------------------------------------
 
@@ -190,7 +198,7 @@ class PostgresLedger(LedgerStore):
         cases = [decision.case_id for decision in decisions]
         with self._transaction() as connection:
             run_id = hold_fence(connection, workflow, night, attempt)
-            cleared = clear(connection, Clearance(workflow, night, "decisions", attempt, run_id, basis))
+            cleared = clear(connection, Clearance(workflow, night, "decisions", attempt, run_id, self._stamped(basis)))
             rows = decision_rows(workflow, night, attempt, run_id, decisions)
             new = set(insert_new(connection, tables.decisions, [vars(row) for row in rows], "case_id"))
             first = decided_whole(connection, workflow, night)
@@ -217,12 +225,16 @@ class PostgresLedger(LedgerStore):
             LedgerRefused: a check has not passed on the basis, or the night was decided on another one.
         """
         with self._transaction() as connection:
-            return release(connection, workflow, night, run_id, basis)
+            return release(connection, workflow, night, run_id, self._stamped(basis))
 
     def record_verdict(self, workflow: str, night: str, verdict: CheckVerdict, run_id: str) -> None:
         """Adds what a blocking check found."""
+        stamped = replace(verdict, judged={**verdict.judged, CODE: self.code})
         with self._transaction() as connection:
-            add_verdict(connection, workflow, night, verdict, run_id)
+            add_verdict(connection, workflow, night, stamped, run_id)
+
+    def _stamped(self, basis: Basis) -> Basis:
+        return replace(basis, judged={**basis.judged, CODE: self.code})
 
     def verdicts(self, workflow: str, night: str) -> list[CheckVerdict]:
         """What a night's blocking checks found, in the order in which it was recorded; of the same check over the
