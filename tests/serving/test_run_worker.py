@@ -20,6 +20,8 @@ from dagster import DagsterInstance, DagsterRunStatus
 from sqlalchemy import text
 
 from pipeline_project.dagster_internals import WorkerStatus
+from pipeline_project.domain.core.run_tags import CODE
+from pipeline_project.running_code import running_code
 from pipeline_project.serving import run_worker
 from pipeline_project.serving.run_worker import RunWorker
 from resources.postgres.databases import close_idle, engine_of
@@ -42,23 +44,30 @@ class Dagster:
     workflows: Path
     instance: DagsterInstance
 
-    def launched(self, job: dg.JobDefinition, left: str | None = None) -> str:
-        """A run as the daemon leaves it to workers, or with a tag that says so of another run."""
+    def launched(self, job: dg.JobDefinition, left: str | None = None, **more: Any) -> str:
+        """A run as the daemon leaves it to workers, or with a tag that says so of another run.
+
+        Args:
+            more: what else is given of it; tags come beside its own.
+        """
         run_id = str(uuid.uuid4())
         run = create_run_for_test(
             self.instance,
             job.name,
             run_id,
             status=DagsterRunStatus.STARTING,
-            tags={LEFT_TO_WORKERS: left or run_id},
+            tags={LEFT_TO_WORKERS: left or run_id, **more.pop("tags", {})},
             job_code_origin=dg.reconstructable(getattr(jobs_for_workers, job.name)).get_python_origin(),
+            **more,
         )
         return str(run.run_id)
 
     @contextmanager
-    def worker(self, grace: float = 0.0, slots: int = 2) -> Iterator[RunWorker]:
+    def worker(
+        self, grace: float = 0.0, slots: int = 2, outdated: Callable[[], str | None] = lambda: None
+    ) -> Iterator[RunWorker]:
         stopping, own = threading.Event(), DagsterInstance.get()
-        worker = RunWorker(self.url, own, slots, [self.workflows], stopping.is_set, print, grace)
+        worker = RunWorker(self.url, own, slots, [self.workflows], stopping.is_set, print, grace, outdated)
         thread = threading.Thread(target=worker.work, args=("run worker",))
         thread.start()
         try:
@@ -320,3 +329,42 @@ def test_a_run_that_two_daemons_launch_is_executed_once(dagster: Dagster) -> Non
         # whatever else had begun with it has ended by then
         assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
     assert [name for name, _ in dagster.left("done")].count(run.run_id) == 1
+
+
+def test_a_part_of_a_run_that_another_version_of_the_code_began_is_given_back_to_be_run_whole(dagster: Dagster) -> None:
+    earlier = {"tags": {CODE: "0.0.1+older"}}
+    with dagster.worker(slots=1):
+        part = dagster.launched(quick, step_keys_to_execute=["leaves_a_trace"], **earlier)
+        assert dagster.ends(part) is DagsterRunStatus.FAILURE
+        assert "made by version 0.0.1+older of the code" in dagster.why(part)
+        run = dagster.instance.get_run_by_id(part)
+        assert run is not None
+        assert run.tags["dagster/retry_strategy"] == "ALL_STEPS"
+        # whole, or begun by this version, it is executed
+        whole = dagster.launched(quick, **earlier)
+        own = dagster.launched(quick, step_keys_to_execute=["leaves_a_trace"], tags={CODE: running_code()})
+        assert {dagster.ends(whole), dagster.ends(own)} == {DagsterRunStatus.SUCCESS}
+    assert {name for name, _ in dagster.left("done")} == {whole, own}
+    done = dagster.instance.get_run_by_id(whole)
+    assert done is not None
+    assert done.tags[CODE] == running_code()
+
+
+def test_a_worker_whose_code_is_outdated_ends_what_it_has_and_takes_nothing_more(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_worker, "LOOK", 0.05)
+    refused: list[str] = []
+    with dagster.worker(grace=LONG, outdated=lambda: refused[0] if refused else None) as worker:
+        run = dagster.launched(slow)
+        until(lambda: dagster.left("waiting"))
+        refused.append("a newer version migrated the ledger")
+        until(lambda: not worker_is_there(dagster.url))
+        later = dagster.launched(quick)
+        (dagster.traces / "go on").touch()
+        assert dagster.ends(run) is DagsterRunStatus.SUCCESS
+        assert worker.refused == refused[0]
+    waiting = dagster.instance.get_run_by_id(later)
+    assert waiting is not None
+    assert waiting.status is DagsterRunStatus.STARTING
+    dagster.instance.report_run_canceled(waiting)
