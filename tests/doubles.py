@@ -207,6 +207,9 @@ class MemoryLedger:
     def code(self) -> str:
         return "1"
 
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     def record_verdict(self, workflow: str, night: str, verdict: CheckVerdict, run_id: str) -> None:
         self.verdicts_given.setdefault(night, []).append(replace(verdict, judged={**verdict.judged, CODE: self.code}))
 
@@ -318,7 +321,7 @@ class MemoryLedger:
         now = datetime.now(UTC)
         return [OpenAlert(id=0, key=key, raised_at=now, **alert) for key, alert in self.alerts.items()]
 
-    def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
+    def begin_attempt(self, workflow: str, night: str, run_id: str, ends: datetime | None = None) -> int:
         self.attempts[night] = self.attempts.get(night, 0) + 1
         return self.attempts[night]
 

@@ -17,6 +17,7 @@ from pipeline_project.automation.checkpoints import Audit
 from pipeline_project.automation.turns import night_of, refuse_out_of_order, workflows_of
 from pipeline_project.container import compute, night
 from pipeline_project.container.privacy import open_keyring, open_sealed_lake
+from pipeline_project.domain.core.run_tags import times_killed
 from pipeline_project.ports.compute import Compute
 from pipeline_project.ports.contracts import Contracts
 from pipeline_project.ports.encoders import Encoders
@@ -139,10 +140,17 @@ class RolloutMonitoringResource(OverSettings[RolloutMonitoring]):
 
 
 class EncodersResource(OverSettings[Encoders]):
-    """Text and image encoders, on the device of the settings, in this process or on a cluster."""
+    """Text and image encoders, on the device of the settings, in this process or on a cluster.
+
+    In a run that goes on with one whose process was killed for memory they compute batches of half the size.
+    """
 
     def open(self, settings: Settings) -> Encoders:
         return compute.ComputedEncoders(settings)
+
+    def create_resource(self, context: dg.InitResourceContext) -> Encoders:
+        killed = 0 if context.run is None else times_killed(context.run.tags)
+        return compute.ComputedEncoders(self.settings, killed)
 
 
 class ComputeResource(OverSettings[Compute]):

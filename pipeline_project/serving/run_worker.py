@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable
+from pipeline_project.domain.core.run_tags import KILLED, memory_words, times_killed
 from pipeline_project.serving.run_slot import HEAVY, code_stamp, execute_runs
 from resources.run_workers.in_hand import RunsInHand, left_to_workers, stop_taking, taking_runs
 
@@ -225,7 +226,13 @@ class RunWorker:
         run = self.instance.get_run_by_id(str(slot.run_id))
         if run is not None and not run.is_finished:
             self.report(f"the process of run {slot.run_id} ended with {slot.process.exitcode}")
-            self.instance.report_run_failed(run, _why(slot.process.exitcode))
+            why = f"The run's process ended with {slot.process.exitcode}; the log of the run worker says more."
+            if slot.process.exitcode == -signal.SIGKILL:
+                killed = times_killed(run.tags) + 1
+                # whoever goes on with it takes over its tags
+                self.instance.add_run_tags(run.run_id, {KILLED: str(killed)})
+                why = f"Memory: {memory_words(killed)}. Where it is run again, its batches are half as large."
+            self.instance.report_run_failed(run, why)
 
     def _end_cancelled(self, in_hand: RunsInHand) -> None:
         """Interrupts runs that somebody ended; the process of one that does not notice is ended."""
@@ -277,12 +284,3 @@ class RunWorker:
     def _drop(self, slot: Slot) -> None:
         slot.end()
         self.running.remove(slot)
-
-
-def _why(exit_code: int) -> str:
-    if exit_code == -signal.SIGKILL:
-        return (
-            "The run's process was killed, by hand or by the kernel for the memory that it took; it is run again. If "
-            "it happens again, give the machine more memory or the workflow smaller nights."
-        )
-    return f"The run's process ended with {exit_code}; the log of the run worker says more. It is run again."

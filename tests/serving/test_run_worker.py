@@ -20,7 +20,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 from sqlalchemy import text
 
 from pipeline_project.dagster_internals import WorkerStatus
-from pipeline_project.domain.core.run_tags import CODE
+from pipeline_project.domain.core.run_tags import CODE, KILLED
 from pipeline_project.running_code import running_code
 from pipeline_project.serving import run_worker
 from pipeline_project.serving.run_worker import RunWorker
@@ -91,6 +91,11 @@ class Dagster:
 
         until(ended)
         return self.status(run_id)
+
+    def tag(self, run_id: str, name: str) -> str | None:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.tags.get(name)
 
     def why(self, run_id: str) -> str:
         return "\n".join(entry.message for entry in self.instance.all_logs(run_id))
@@ -183,7 +188,14 @@ def test_a_run_whose_process_is_killed_fails_with_what_to_do_and_others_go_on(da
     with dagster.worker(slots=1):
         gone = dagster.launched(killed)
         assert dagster.ends(gone) is DagsterRunStatus.FAILURE
-        assert "give the machine more memory" in dagster.why(gone)
+        assert "exit code 137" in dagster.why(gone)
+        assert "with whole batches; give the machine more memory" in dagster.why(gone)
+        assert dagster.tag(gone, KILLED) == "1"
+        # as Dagster goes on with it: under the tags of the one before
+        again = dagster.launched(killed, tags={KILLED: "1"})
+        assert dagster.ends(again) is DagsterRunStatus.FAILURE
+        assert "with half batches" in dagster.why(again)
+        assert dagster.tag(again, KILLED) == "2"
         assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
 
 
@@ -337,17 +349,13 @@ def test_a_part_of_a_run_that_another_version_of_the_code_began_is_given_back_to
         part = dagster.launched(quick, step_keys_to_execute=["leaves_a_trace"], **earlier)
         assert dagster.ends(part) is DagsterRunStatus.FAILURE
         assert "made by version 0.0.1+older of the code" in dagster.why(part)
-        run = dagster.instance.get_run_by_id(part)
-        assert run is not None
-        assert run.tags["dagster/retry_strategy"] == "ALL_STEPS"
+        assert dagster.tag(part, "dagster/retry_strategy") == "ALL_STEPS"
         # whole, or begun by this version, it is executed
         whole = dagster.launched(quick, **earlier)
         own = dagster.launched(quick, step_keys_to_execute=["leaves_a_trace"], tags={CODE: running_code()})
         assert {dagster.ends(whole), dagster.ends(own)} == {DagsterRunStatus.SUCCESS}
     assert {name for name, _ in dagster.left("done")} == {whole, own}
-    done = dagster.instance.get_run_by_id(whole)
-    assert done is not None
-    assert done.tags[CODE] == running_code()
+    assert dagster.tag(whole, CODE) == running_code()
 
 
 def test_a_worker_whose_code_is_outdated_ends_what_it_has_and_takes_nothing_more(

@@ -51,6 +51,12 @@ class StaleAttempt(PipelineError):
     passing = True
 
 
+class NightNotEnded(PipelineError):
+    """A night is still going on by the database's clock, whatever this machine's clock says."""
+
+    passing = True
+
+
 class LakeSchemaChanged(PipelineError):
     """A table's columns would change although nobody declared it."""
 
