@@ -95,7 +95,7 @@ class Supervisor:
     def replace_dead(self) -> None:
         """Starts again what died and may: a service that dies at once every time still gets a pause in between."""
         for i, child in enumerate(self.running):
-            if child.died and child.service.replaceable and time.time() - child.started > RESTART_SECONDS:
+            if child.died and child.service.replaceable and time.monotonic() - child.began > RESTART_SECONDS:
                 self.report(
                     f"{child.service.name} ended with code {child.process.returncode} and is started again; "
                     f"see {child.log}"

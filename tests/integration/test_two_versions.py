@@ -17,6 +17,7 @@ from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import ROOT, House
 from tests.integration.test_bad_nights import NO_MODEL
+from tests.integration.test_blocked import why
 
 NIGHT = shop.FIRST
 #: The variable that names the workflow, for a job that is made anew from its name.
