@@ -9,6 +9,7 @@ included, and whoever launches a run may set it to another lake or other keys fo
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import dagster as dg
@@ -145,12 +146,12 @@ class EncodersResource(OverSettings[Encoders]):
     In a run that goes on with one whose process was killed for memory they compute batches of half the size.
     """
 
-    def open(self, settings: Settings) -> Encoders:
+    def open(self, settings: Settings) -> compute.ComputedEncoders:
         return compute.ComputedEncoders(settings)
 
     def create_resource(self, context: dg.InitResourceContext) -> Encoders:
         killed = 0 if context.run is None else times_killed(context.run.tags)
-        return compute.ComputedEncoders(self.settings, killed)
+        return replace(self.open(self.settings), halvings=killed)
 
 
 class ComputeResource(OverSettings[Compute]):

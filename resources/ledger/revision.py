@@ -79,12 +79,14 @@ def refuse_other(connection: Connection) -> None:
 
 def _revision(connection: Connection) -> str | None:
     """None where nobody has migrated it, or so long ago that its roles may not look."""
-    with connection.connection.cursor() as cursor:
-        try:
-            cursor.execute("SELECT version_num FROM alembic_version")
-        except connection.dialect.loaded_dbapi.Error as error:
-            if getattr(error, "pgcode", None) in (_UNDEFINED_TABLE, _NOT_ALLOWED):
-                return None
-            raise
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute("SELECT version_num FROM alembic_version")
         row = cursor.fetchone()
+    except connection.dialect.loaded_dbapi.Error as error:
+        if getattr(error, "pgcode", None) in (_UNDEFINED_TABLE, _NOT_ALLOWED):
+            return None
+        raise
+    finally:
+        cursor.close()
     return None if row is None else str(row[0])

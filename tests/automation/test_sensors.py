@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.progress import landed_tag, night_states, taken_at
 from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_sensors, next_command
+from pipeline_project.domain.core.errors import LakeRefused
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.run_tags import KILLED
@@ -419,6 +421,20 @@ def test_a_failed_night_tells_its_owner_what_to_do_until_it_goes_through(
     tell(world, instance, mended)
     # without a model nobody but people decides, which is a matter of its own
     assert set(world.ledger.alerts) == {"concern/no_champion"}
+
+
+def test_an_alert_says_what_the_error_says_to_do(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise LakeRefused("cannot write to /full: there is no room left; free some")
+
+    monkeypatch.setattr(MemoryLedger, "begin_attempt", full)
+    failed = execute(world, instance, "nightly", NIGHT)
+    assert not failed.success
+    tell(world, instance, failed)
+    message = world.ledger.alerts[f"nightly/{NIGHT}"]["message"]
+    assert message.endswith(f"run {failed.run_id}: cannot write to /full: there is no room left; free some")
 
 
 def test_a_run_whose_process_was_killed_for_memory_says_so_in_its_alert(

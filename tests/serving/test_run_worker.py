@@ -44,11 +44,14 @@ class Dagster:
     workflows: Path
     instance: DagsterInstance
 
-    def launched(self, job: dg.JobDefinition, left: str | None = None, **more: Any) -> str:
+    def launched(
+        self, job: dg.JobDefinition, left: str | None = None, tags: dict[str, str] | None = None, **more: Any
+    ) -> str:
         """A run as the daemon leaves it to workers, or with a tag that says so of another run.
 
         Args:
-            more: what else is given of it; tags come beside its own.
+            tags: beside that one.
+            more: what else is given of it.
         """
         run_id = str(uuid.uuid4())
         run = create_run_for_test(
@@ -56,7 +59,7 @@ class Dagster:
             job.name,
             run_id,
             status=DagsterRunStatus.STARTING,
-            tags={LEFT_TO_WORKERS: left or run_id, **more.pop("tags", {})},
+            tags={LEFT_TO_WORKERS: left or run_id, **(tags or {})},
             job_code_origin=dg.reconstructable(getattr(jobs_for_workers, job.name)).get_python_origin(),
             **more,
         )
@@ -344,14 +347,14 @@ def test_a_run_that_two_daemons_launch_is_executed_once(dagster: Dagster) -> Non
 
 
 def test_a_part_of_a_run_that_another_version_of_the_code_began_is_given_back_to_be_run_whole(dagster: Dagster) -> None:
-    earlier = {"tags": {CODE: "0.0.1+older"}}
+    earlier = {CODE: "0.0.1+older"}
     with dagster.worker(slots=1):
-        part = dagster.launched(quick, step_keys_to_execute=["leaves_a_trace"], **earlier)
+        part = dagster.launched(quick, tags=earlier, step_keys_to_execute=["leaves_a_trace"])
         assert dagster.ends(part) is DagsterRunStatus.FAILURE
         assert "made by version 0.0.1+older of the code" in dagster.why(part)
         assert dagster.tag(part, "dagster/retry_strategy") == "ALL_STEPS"
         # whole, or begun by this version, it is executed
-        whole = dagster.launched(quick, **earlier)
+        whole = dagster.launched(quick, tags=earlier)
         own = dagster.launched(quick, step_keys_to_execute=["leaves_a_trace"], tags={CODE: running_code()})
         assert {dagster.ends(whole), dagster.ends(own)} == {DagsterRunStatus.SUCCESS}
     assert {name for name, _ in dagster.left("done")} == {whole, own}

@@ -21,7 +21,9 @@ def times_killed(tags: Mapping[str, str]) -> int:
 
 
 def memory_words(killed: int) -> str:
-    """What a run says, or its alert, whose process was killed for the so-manieth time."""
+    """What a run says, or its alert, whose process was killed for the so-manieth time; nothing of one that was not."""
+    if killed == 0:
+        return ""
     size = {0: "whole batches", 1: "half batches"}.get(killed - 1, f"1/{2 ** (killed - 1)} of a batch")
     return (
         f"its process was killed (exit code 137), by hand or by the kernel for the memory that it took, with {size}; "

@@ -176,7 +176,7 @@ class PostgresLedger(LedgerStore):
             NightNotEnded: it has not.
         """
         attempts = tables.attempts.c
-        row = [literal(workflow), literal(date.fromisoformat(night), Date), literal(1), literal(run_id)]
+        row = (literal(workflow), literal(date.fromisoformat(night), Date), literal(1), literal(run_id))
         ended = select(*row).where(true() if ends is None else func.now() >= ends)
         newer = insert(tables.attempts).from_select(["workflow", "night", "attempt", "run_id"], ended)
         statement = newer.on_conflict_do_update(
