@@ -59,6 +59,7 @@ class Scene:
         cut: seconds for which a host is cut off.
         refuses, slow_for: seconds for which the store answers 503, and is slow after that.
         at_once: everything else happens while the host is cut off, and not one after the other.
+        slots: of each run worker; each imports for seconds what a night needs.
     """
 
     workflows: int = 3
@@ -67,10 +68,11 @@ class Scene:
     refuses: float = 8.0
     slow_for: float = 15.0
     at_once: bool = False
+    slots: int = 2
 
 
 #: As little as shows all of it, for the tests.
-QUICK = Scene(workflows=1, nights=3, refuses=3.0, slow_for=5.0, at_once=True)
+QUICK = Scene(workflows=1, nights=3, refuses=3.0, slow_for=5.0, at_once=True, slots=1)
 
 
 class NetworkServer(EmbeddedServer):
@@ -124,14 +126,14 @@ class Cluster:
     def start_daemon(self) -> None:
         self.start("control", "daemon", str(ROOT / "deploy/with-env"), "python", "-m", "dagster._daemon", *_WORKSPACE)
 
-    def start_all(self) -> None:
+    def start_all(self, slots: int) -> None:
         guarded = ("python", "-m", "pipeline_project.serving.guarded", "dagster")
         here = ("-h", "127.0.0.1", "-p", str(WEBSERVER_PORT))
         self.start("control", "webserver", str(ROOT / "deploy/with-env"), *guarded, *_WORKSPACE[1:], *here)
         self.start_daemon()
         self.start("control", "desk", *_CLI, "desk", "--port", str(DESK_PORT))
         for host in WORKERS:
-            self.start(host, "worker", *_CLI, "worker", "--slots", "2")
+            self.start(host, "worker", *_CLI, "worker", "--slots", str(slots))
             self.start(host, "dispatcher", *_CLI, "dispatch")
         _until("the webserver", lambda: self._fetched(f"http://127.0.0.1:{WEBSERVER_PORT}/healthz") is not None, START)
 
@@ -163,7 +165,7 @@ class Cluster:
         return done.stdout if done.returncode == 0 else None
 
     def kill_daemon(self) -> None:
-        kill_all(psutil.Process(self.running.pop("control-daemon").pid))
+        _killed(self.running.pop("control-daemon"))
 
     def restart_database(self) -> None:
         server = NetworkServer(self.folder / "postgres", self.hosts["database"].address)
@@ -178,7 +180,12 @@ class Cluster:
             try:
                 process.wait(max(1.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                kill_all(psutil.Process(process.pid))
+                _killed(process)
+
+
+def _killed(process: subprocess.Popen[bytes]) -> None:
+    kill_all(psutil.Process(process.pid))
+    process.wait()
 
 
 _CLI = (sys.executable, "-m", "pipeline_project.cli")
@@ -218,7 +225,7 @@ def suite(scene: Scene, without: bool = False) -> Tally:
         houses = [_house(cluster, number, last) for number in range(scene.workflows)]
         for house in houses:
             house.nights(shop.FIRST, shop.DECIDE_FROM)
-        cluster.start_all()
+        cluster.start_all(scene.slots)
         wanted = [shop.night(WARM_UP + 1 + offset) for offset in range(scene.nights)]
         for house in houses:
             cluster.backfill(house.name, wanted)
