@@ -21,7 +21,6 @@ from pipeline_project.container.privacy import open_keyring, open_sealed_lake
 from pipeline_project.domain.core.run_tags import times_killed
 from pipeline_project.ports.compute import Compute
 from pipeline_project.ports.contracts import Contracts
-from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.keyring import Keyring
 from pipeline_project.ports.lake import Lake, VectorStore
 from pipeline_project.ports.ledger import Ledger
@@ -140,7 +139,7 @@ class RolloutMonitoringResource(OverSettings[RolloutMonitoring]):
         return night.open_rollout_monitoring(settings)
 
 
-class EncodersResource(OverSettings[Encoders]):
+class EncodersResource(OverSettings[compute.ComputedEncoders]):
     """Text and image encoders, on the device of the settings, in this process or on a cluster.
 
     In a run that goes on with one whose process was killed for memory they compute batches of half the size.
@@ -149,9 +148,9 @@ class EncodersResource(OverSettings[Encoders]):
     def open(self, settings: Settings) -> compute.ComputedEncoders:
         return compute.ComputedEncoders(settings)
 
-    def create_resource(self, context: dg.InitResourceContext) -> Encoders:
+    def create_resource(self, context: dg.InitResourceContext) -> compute.ComputedEncoders:
         killed = 0 if context.run is None else times_killed(context.run.tags)
-        return replace(self.open(self.settings), halvings=killed)
+        return replace(super().create_resource(context), halvings=killed)
 
 
 class ComputeResource(OverSettings[Compute]):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import ARRAY, Date, Text, any_, bindparam, func, literal, select, true, update
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.alerts import OpenAlert
@@ -176,7 +176,7 @@ class PostgresLedger(LedgerStore):
             NightNotEnded: it has not.
         """
         attempts = tables.attempts.c
-        row = (literal(workflow), literal(date.fromisoformat(night), Date), literal(1), literal(run_id))
+        row = (literal(workflow), literal(night, attempts.night.type), literal(1), literal(run_id))
         ended = select(*row).where(true() if ends is None else func.now() >= ends)
         newer = insert(tables.attempts).from_select(["workflow", "night", "attempt", "run_id"], ended)
         statement = newer.on_conflict_do_update(
