@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import key, merged, verdict
+from assets.common import RETRIES, key, merged, verdict
 from pipeline_project.partitions import nights
 from pipeline_project.ports.contracts import Contract, Contracts
 from pipeline_project.ports.lake import Lake
@@ -35,6 +35,7 @@ def build_contract_checks(
         return dg.AssetCheckSpec(name, asset=asset, description=rule, blocking=blocking, partitions_def=nights(spec))
 
     @dg.multi_asset_check(
+        retry_policy=RETRIES,
         name=f"{spec.name}__{asset_name}_contract",
         specs=[
             *(declared(name, rule) for name, rule in rules.items()),

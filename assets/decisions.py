@@ -78,7 +78,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
         hold_identity(spec, ledger, night)
         basis = cleared(spec, lake, ledger, night, "decisions", tonight.values())
         ledger.record_workflow(spec.name, spec.spec_hash, spec.model_dump(mode="json"))
-        attempt = ledger.begin_attempt(spec.name, night, context.run.run_id)
+        attempt = ledger.begin_attempt(spec.name, night, context.run.run_id, window(spec, night).end)
         tables = {asset_name: table.rows for asset_name, table in tonight.items()}
         amount = spec.case_schema.by_role(Role.AMOUNT)
         decided = decide_night(

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.common import key, night_asset
+from assets.common import RETRIES, key, night_asset
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
@@ -139,6 +139,7 @@ def build_drift_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]:
     asset = key(spec, "drift")
 
     @dg.multi_asset_check(
+        retry_policy=RETRIES,
         name=f"{spec.name}__drift_checks",
         specs=[
             dg.AssetCheckSpec(

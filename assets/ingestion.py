@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.common import counted, key, night_asset, night_outputs, night_step, rows, since, verdict
+from assets.common import RETRIES, counted, key, night_asset, night_outputs, night_step, rows, since, verdict
 from assets.identity import earlier_names, history_of, hold_identity, standing_of
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
@@ -264,6 +264,7 @@ def build_admission_checks(spec: WorkflowSpec) -> list[dg.AssetChecksDefinition]
 
 def _nothing_vanished(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
     @dg.asset_check(
+        retry_policy=RETRIES,
         asset=key(spec, "cases"),
         name="nothing_vanished",
         blocking=True,
@@ -294,6 +295,7 @@ def _nothing_vanished(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
 
 def _night_is_sound(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
     @dg.asset_check(
+        retry_policy=RETRIES,
         asset=key(spec, "cases"),
         name="night_is_sound",
         blocking=True,

@@ -4,7 +4,7 @@ from collections import Counter
 
 import dagster as dg
 
-from assets.common import key
+from assets.common import RETRIES, key
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.deciding.clearance import LANDED_CHECK
@@ -22,6 +22,7 @@ def build_landing_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
     """Nothing read is not taken for nothing came: compares a night with the spec's `expect` and with other nights."""
 
     @dg.asset_check(
+        retry_policy=RETRIES,
         asset=key(spec, "arrivals"),
         name=LANDED_CHECK,
         blocking=True,

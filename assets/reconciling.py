@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.common import key
+from assets.common import RETRIES, key
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.partitions import nights
 from pipeline_project.ports.ledger import Ledger
@@ -19,6 +19,7 @@ def build_reconciling_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
     """Counts a released night again, independently; it stops nothing, and somebody hears of what it finds."""
 
     @dg.asset_check(
+        retry_policy=RETRIES,
         asset=key(spec, "release"),
         name="adds_up",
         partitions_def=nights(spec),

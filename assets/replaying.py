@@ -1,6 +1,6 @@
 """Candidates against past nights: a replay as an asset, one partition a candidate, so that the UI can start one."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 
@@ -59,7 +59,7 @@ def build_replay(spec: WorkflowSpec) -> dg.AssetsDefinition:
         compute: dg.ResourceParam[Compute],
     ) -> dg.MaterializeResult[None]:
         """Reads everything as it was known on those nights and writes nothing but its own row and page."""
-        now = datetime.now(UTC)
+        now = ledger.now()
         maker = context.run.tags.get(STARTED_BY, "dagster")
         try:
             candidate = named_candidate(spec, registry, context.partition_key, load_spec)

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, select
 
-from pipeline_project.domain.deciding.clearance import ALWAYS, SPEC, Basis, CheckVerdict, Step
+from pipeline_project.domain.deciding.clearance import ALWAYS, CODE, SPEC, Basis, CheckVerdict, Step
+from pipeline_project.running_code import running_code
 from resources.ledger.audit.facts import Fact
 from resources.ledger.nights.clearing import Clearance, add_verdict, clear
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.tables.clearing import night_verdicts
 from resources.postgres.databases import engine_of
 
-_TABLES = {SPEC: "spec", "cases": "first"}
+_TABLES = {SPEC: "spec", CODE: running_code(), "cases": "first"}
 #: What a made-up night rests on.
 BASES: Mapping[Step, Basis] = {
     "decisions": Basis(_TABLES, ALWAYS["decisions"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 
 import dagster as dg
 
@@ -38,7 +38,7 @@ def just_ended(spec: WorkflowSpec, now: datetime) -> str:
     return (now.astimezone(spec.nights.zone) - timedelta(days=1)).date().isoformat()
 
 
-def last_ended(spec: WorkflowSpec, now: datetime | None = None) -> str:
-    """The last of the workflow's nights that has ended."""
-    ended, last = just_ended(spec, now or datetime.now(UTC)), spec.nights.last
+def last_ended(spec: WorkflowSpec, now: datetime) -> str:
+    """The last of the workflow's nights that has ended; `now` is the database's wherever it leads to anything."""
+    ended, last = just_ended(spec, now), spec.nights.last
     return min(ended, last.isoformat()) if last else ended

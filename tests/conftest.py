@@ -15,6 +15,7 @@ from argon2 import PasswordHasher
 from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, make_url, text
 
+from benchmarks.chaos import disks, network
 from resources.ledger import migrate
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.schema import metadata
@@ -27,6 +28,8 @@ from tests.s3_server import S3Process, S3Server
 NEEDS = {
     "real_data": ("PIPELINE_REAL_DATA is not set", lambda: bool(os.environ.get("PIPELINE_REAL_DATA"))),
     "browser": ("there is no chromium", lambda: shutil.which("chromium") is not None),
+    "hosts": ("network namespaces are not permitted", lambda: network.refused() is None),
+    "small_disks": ("nothing may be mounted", lambda: disks.refused() is None),
     "deploy": ("`make tools` was not given", lambda: (DEPLOY_TOOLS / "bin" / "helm").exists()),
 }
 

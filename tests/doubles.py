@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -22,7 +22,7 @@ from pipeline_project.domain.core.model_version import ModelVersion, TrainingRec
 from pipeline_project.domain.core.nights import NightWindow, shifted, window_of
 from pipeline_project.domain.core.schema import ARRIVALS
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
-from pipeline_project.domain.deciding.clearance import NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, CheckVerdict
+from pipeline_project.domain.deciding.clearance import CODE, NIGHT_IS_SOUND, NOTHING_VANISHED, SPEC, Basis, CheckVerdict
 from pipeline_project.domain.deciding.recorded import NewDecision
 from pipeline_project.domain.delivery.planned_actions import ActionTerms, PlannedAction
 from pipeline_project.domain.intake.admission import admit, read_rows
@@ -203,8 +203,15 @@ class MemoryLedger:
     answers: dict[str, str] = field(default_factory=dict)
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def code(self) -> str:
+        return "1"
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     def record_verdict(self, workflow: str, night: str, verdict: CheckVerdict, run_id: str) -> None:
-        self.verdicts_given.setdefault(night, []).append(verdict)
+        self.verdicts_given.setdefault(night, []).append(replace(verdict, judged={**verdict.judged, CODE: self.code}))
 
     def verdicts(self, workflow: str, night: str) -> list[CheckVerdict]:
         return self.verdicts_given.get(night, [])
@@ -314,7 +321,7 @@ class MemoryLedger:
         now = datetime.now(UTC)
         return [OpenAlert(id=0, key=key, raised_at=now, **alert) for key, alert in self.alerts.items()]
 
-    def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
+    def begin_attempt(self, workflow: str, night: str, run_id: str, ends: datetime | None = None) -> int:
         self.attempts[night] = self.attempts.get(night, 0) + 1
         return self.attempts[night]
 

@@ -18,8 +18,8 @@ from unittest import mock
 import pyarrow as pa
 from sqlalchemy import text
 
+from benchmarks.chaos.disks import grown, small_disk
 from benchmarks.chaos.tally import Came, Given, Tally, run
-from benchmarks.chaos.verdicts import CannotMeasure
 from benchmarks.passed import passed
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.deciding.recorded import NewDecision
@@ -35,31 +35,6 @@ from resources.reports.pages import ReportFolder
 FLOW = "chaos"
 #: For the database's own files and log, and what is left of it when it is full.
 DATABASE_MEGABYTES = 400
-
-
-@contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """A disk of its own size.
-
-    Raises:
-        CannotMeasure: nothing may be mounted here.
-    """
-    folder.mkdir(mode=0o755)
-    options = f"size={kilobytes}k,mode=0755"
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if done.returncode:
-        raise CannotMeasure("nothing may be mounted here; run it as root, outside a sandbox")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def grown(folder: Path, kilobytes: int) -> None:
-    """Makes room."""
-    subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", str(folder)], check=True)
 
 
 def suite(given: Given) -> Tally:

@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 from dagster import DagsterRunStatus
@@ -43,10 +44,35 @@ from tests.s3_server import environ_of as store_environ
 
 NAMES = ("database", "store", "control", "first", "second")
 WORKERS = ("first", "second")
-#: Seconds: how long a host is cut off, how long the store refuses and is slow, what a start may take.
-CUT, REFUSES, SLOW_FOR, START = 30.0, 8.0, 15.0, 240.0
+#: Seconds that a start, or the next night, may take: a machine with other work is slow.
+START = 600.0
 WEBSERVER_PORT, DESK_PORT = 3000, 3004
 CASES = 16
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How much happens.
+
+    Attributes:
+        nights: of each workflow.
+        cut: seconds for which a host is cut off.
+        refuses, slow_for: seconds for which the store answers 503, and is slow after that.
+        at_once: everything else happens while the host is cut off, and not one after the other.
+        slots: of each run worker; each imports for seconds what a night needs.
+    """
+
+    workflows: int = 3
+    nights: int = 10
+    cut: float = 30.0
+    refuses: float = 8.0
+    slow_for: float = 15.0
+    at_once: bool = False
+    slots: int = 2
+
+
+#: As little as shows all of it, for the tests.
+QUICK = Scene(workflows=1, nights=3, refuses=3.0, slow_for=5.0, at_once=True, slots=1)
 
 
 class NetworkServer(EmbeddedServer):
@@ -100,18 +126,14 @@ class Cluster:
     def start_daemon(self) -> None:
         self.start("control", "daemon", str(ROOT / "deploy/with-env"), "python", "-m", "dagster._daemon", *_WORKSPACE)
 
-    def start_all(self) -> None:
+    def start_all(self, slots: int) -> None:
         guarded = ("python", "-m", "pipeline_project.serving.guarded", "dagster")
         here = ("-h", "127.0.0.1", "-p", str(WEBSERVER_PORT))
-        # whoever comes first makes the tables
-        subprocess.run(
-            [*self.hosts["control"].inside, *_CLI, "setup"], env=self.environ("control"), cwd=ROOT, check=True
-        )
         self.start("control", "webserver", str(ROOT / "deploy/with-env"), *guarded, *_WORKSPACE[1:], *here)
         self.start_daemon()
         self.start("control", "desk", *_CLI, "desk", "--port", str(DESK_PORT))
         for host in WORKERS:
-            self.start(host, "worker", *_CLI, "worker", "--slots", "2")
+            self.start(host, "worker", *_CLI, "worker", "--slots", str(slots))
             self.start(host, "dispatcher", *_CLI, "dispatch")
         _until("the webserver", lambda: self._fetched(f"http://127.0.0.1:{WEBSERVER_PORT}/healthz") is not None, START)
 
@@ -143,7 +165,7 @@ class Cluster:
         return done.stdout if done.returncode == 0 else None
 
     def kill_daemon(self) -> None:
-        kill_all(psutil.Process(self.running.pop("control-daemon").pid))
+        _killed(self.running.pop("control-daemon"))
 
     def restart_database(self) -> None:
         server = NetworkServer(self.folder / "postgres", self.hosts["database"].address)
@@ -158,7 +180,12 @@ class Cluster:
             try:
                 process.wait(max(1.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                kill_all(psutil.Process(process.pid))
+                _killed(process)
+
+
+def _killed(process: subprocess.Popen[bytes]) -> None:
+    kill_all(psutil.Process(process.pid))
+    process.wait()
 
 
 _CLI = (sys.executable, "-m", "pipeline_project.cli")
@@ -177,7 +204,7 @@ def serve(host: Host, folder: Path) -> None:
     subprocess.run(words, cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
-def suite(workflows: int, nights: int, without: bool = False) -> Tally:
+def suite(scene: Scene, without: bool = False) -> Tally:
     """What came of the faults, and of each night.
 
     Args:
@@ -186,29 +213,37 @@ def suite(workflows: int, nights: int, without: bool = False) -> Tally:
     Raises:
         CannotMeasure: namespaces are not permitted here.
     """
-    tally, last = Tally(), WARM_UP + nights
-    with ExitStack() as stack:
+    tally, last = Tally(), WARM_UP + scene.nights
+    # the store is named by variables of this process
+    with ExitStack() as stack, mock.patch.dict(os.environ):
         hosts = stack.enter_context(network(NAMES))
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-hosts-", ignore_cleanup_errors=True))
         )
         folder.chmod(0o711)
-        calm = _calm(stack, folder / "calm", workflows, last)
-        cluster = stack.enter_context(_cluster(hosts, folder, workflows, bare(folder) if without else {}))
-        houses = [_house(cluster, number, last) for number in range(workflows)]
+        cluster = stack.enter_context(_cluster(hosts, folder, scene.workflows, bare(folder) if without else {}))
+        houses = [_house(cluster, number, last) for number in range(scene.workflows)]
         for house in houses:
             house.nights(shop.FIRST, shop.DECIDE_FROM)
-        cluster.start_all()
-        wanted = [shop.night(WARM_UP + 1 + offset) for offset in range(nights)]
+        cluster.start_all(scene.slots)
+        wanted = [shop.night(WARM_UP + 1 + offset) for offset in range(scene.nights)]
         for house in houses:
             cluster.backfill(house.name, wanted)
         _until("the first run", lambda: any(_begun(house, wanted) for house in houses), START)
-        for kind, fault in FAULTS.items():
-            before = _done(houses, wanted)
-            fault(cluster)
-            # each in the middle of work: the next one comes once something was done after it
-            if not without:
-                _until_done(houses, wanted, before)
+        if scene.at_once:
+            with _cut_off(cluster, scene):
+                for fault in _WHILE_CUT_OFF.values():
+                    fault(cluster, scene)
+                calm = _calm(stack, folder / "calm", scene.workflows, last)
+        else:
+            for fault in FAULTS.values():
+                before = _done(houses, wanted)
+                fault(cluster, scene)
+                # each in the middle of work: the next one comes once something was done after it
+                if not without:
+                    _until_done(houses, wanted, before)
+            calm = _calm(stack, folder / "calm", scene.workflows, last)
+        for kind in FAULTS:
             tally.note(kind, Came.WELL)
         for house in houses:
             tally.note(f"nights of {house.name}", *all_done(house, wanted, 60.0 if without else START))
@@ -219,32 +254,45 @@ def suite(workflows: int, nights: int, without: bool = False) -> Tally:
     return tally
 
 
-def _cut_off(cluster: Cluster) -> None:
-    host = cluster.hosts[WORKERS[0]]
+@contextmanager
+def _cut_off(cluster: Cluster, scene: Scene) -> Iterator[None]:
+    host, until = cluster.hosts[WORKERS[0]], time.monotonic() + scene.cut
     host.cut()
-    time.sleep(CUT)
-    host.join()
+    try:
+        yield
+        time.sleep(max(0.0, until - time.monotonic()))
+    finally:
+        host.join()
 
 
-def _refusing(cluster: Cluster) -> None:
+def _alone_cut_off(cluster: Cluster, scene: Scene) -> None:
+    with _cut_off(cluster, scene):
+        pass
+
+
+def _refusing(cluster: Cluster, scene: Scene) -> None:
     cluster.store.refuse("503 Slow Down", "SlowDown")
-    time.sleep(REFUSES)
+    time.sleep(scene.refuses)
     cluster.store.refuse(SLOW, "0.3")
-    time.sleep(SLOW_FOR)
+    time.sleep(scene.slow_for)
     cluster.store.refuse()
 
 
-def _daemon_killed(cluster: Cluster) -> None:
+def _database_anew(cluster: Cluster, _: Scene) -> None:
+    cluster.restart_database()
+
+
+def _daemon_killed(cluster: Cluster, _: Scene) -> None:
     cluster.kill_daemon()
     cluster.start_daemon()
 
 
-FAULTS: dict[str, Callable[[Cluster], None]] = {
-    "a worker's host cut off for 30 s": _cut_off,
-    "the database started anew": Cluster.restart_database,
+_WHILE_CUT_OFF: dict[str, Callable[[Cluster, Scene], None]] = {
+    "the database started anew": _database_anew,
     "the store answers 503, then slowly": _refusing,
     "the daemon killed": _daemon_killed,
 }
+FAULTS = {"a worker's host cut off for 30 s": _alone_cut_off, **_WHILE_CUT_OFF}
 
 
 @contextmanager
@@ -336,6 +384,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos.hosts", description=__doc__)
     parser.add_argument("--workflows", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--nights", type=int, default=10, help="of each (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="as little as shows all of it, everything at once")
     parser.add_argument("--without", choices=["monitor"], help="take this protection out: the goal must then break")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -343,7 +392,8 @@ def main() -> int:
         NetworkServer(Path(given.serve[0]), given.serve[1]).start()
         return 0
     try:
-        tally = suite(given.workflows, given.nights, bool(given.without))
+        scene = QUICK if given.quick else Scene(given.workflows, given.nights)
+        tally = suite(scene, bool(given.without))
     except CannotMeasure as why:
         return cannot(why)
     tally.show()

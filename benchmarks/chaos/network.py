@@ -6,12 +6,15 @@ shared has to lie in a folder of its own.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.chaos.verdicts import CannotMeasure
 
@@ -86,7 +89,8 @@ def refused() -> str | None:
 
 @contextmanager
 def network(names: Sequence[str]) -> Iterator[dict[str, Host]]:
-    """Hosts by name, as long as the block lasts. What an ended run has left is removed first.
+    """Hosts by name, as long as the block lasts; another one that this machine has is waited for. What an ended run has
+    left is removed first.
 
     Raises:
         CannotMeasure: namespaces are not permitted here.
@@ -95,6 +99,12 @@ def network(names: Sequence[str]) -> Iterator[dict[str, Host]]:
         raise CannotMeasure(why)
     hosts = {name: Host(name, number) for number, name in enumerate(names, start=2)}
     namespaces = [host.namespace for host in hosts.values()]
+    with (Path(tempfile.gettempdir()) / f"{BRIDGE}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield from _made(hosts, namespaces)
+
+
+def _made(hosts: dict[str, Host], namespaces: Sequence[str]) -> Iterator[dict[str, Host]]:
     _remove(namespaces, BRIDGE)
     try:
         _ip("link", "add", BRIDGE, "type", "bridge")

@@ -1,7 +1,7 @@
 """What starts runs beside the clock: files that land, outcomes that become known; and what a failure tells whom."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Protocol
 
 import dagster as dg
@@ -19,7 +19,8 @@ from pipeline_project.automation.progress import (
     unfinished,
 )
 from pipeline_project.automation.training import training_due
-from pipeline_project.domain.core.run_tags import STARTED_BY
+from pipeline_project.domain.core.errors import says_what_to_do
+from pipeline_project.domain.core.run_tags import STARTED_BY, memory_words, times_killed
 from pipeline_project.domain.deciding.clearance import LANDED_CHECK
 from pipeline_project.domain.intake.due_nights import ATTEMPTS, in_turns, nights_to_run
 from pipeline_project.domain.intake.landing import LATE_ALERT
@@ -55,7 +56,7 @@ def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
         ledger: dg.ResourceParam[Ledger],
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         source = sources.cases(spec)
-        ended = last_ended(spec)
+        ended = last_ended(spec, ledger.now())
         turn = _turn(context, spec)
         source_nights = {*source.nights_landed(), *(() if spec.source.tells_nights else turn)}
         landed = [night for night in sorted(source_nights) if spec.has_night(night) and night <= ended]
@@ -147,8 +148,9 @@ def _new_outcomes(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefiniti
     def new_outcomes(
         context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger]
     ) -> dg.RunRequest | dg.SkipReason:
-        night = last_ended(spec)
-        training = _training(context.instance, spec, ledger, night, datetime.now(UTC))
+        now = ledger.now()
+        night = last_ended(spec, now)
+        training = _training(context.instance, spec, ledger, night, now)
         return training or dg.SkipReason(f"nothing calls for a training on {night}, or one is running or has failed")
 
     return new_outcomes
@@ -180,17 +182,31 @@ def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
     def alerts(context: dg.RunFailureSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
         run = context.dagster_run
         night = run.tags.get(PARTITION, "")
-        steps = ", ".join(event.step_key or "?" for event in context.get_step_failure_events()) or "the run itself"
+        failures = context.get_step_failure_events()
+        steps = ", ".join(event.step_key or "?" for event in failures)
+        why = _what_to_do(failures) if steps else memory_words(times_killed(run.tags))
+        where = f"{night or 'no night'} at {steps or 'the run itself'}"
         ledger.raise_alert(
             workflow=spec.name,
             kind="run_failed",
             key=alert_key(spec, run.job_name, night),
-            message=f"{run.job_name} failed on {night or 'no night'} at {steps}; run {run.run_id}",
+            message=f"{run.job_name} failed on {where}; run {run.run_id}{f': {why}' if why else ''}",
             owner=spec.owners[0],
             next_command=next_command(spec, run.job_name, night),
         )
 
     return alerts
+
+
+def _what_to_do(failures: Iterable[dg.DagsterEvent]) -> str:
+    """The first error that says so itself; those of others may quote a row."""
+    for event in failures:
+        error = event.step_failure_data.error
+        while error is not None and not says_what_to_do(error.cls_name or ""):
+            error = error.cause
+        if error is not None:
+            return error.message.strip().split(f"{error.cls_name}: ", 1)[-1]
+    return ""
 
 
 def _recoveries(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:

@@ -68,8 +68,11 @@ def run_range(
     name: str, first: date | None, last: date | None, again: bool, retrain: bool | None, as_json: bool
 ) -> int:
     """Runs the nights of one workflow; without bounds, from the first one to the last that landed and has ended."""
+    from pipeline_project.partitions import last_ended
+
     spec = workflow(name)
-    start, end = first or spec.nights.first, last or _last_landed(spec)
+    ended = last_ended(spec, prepare().ledger.now())
+    start, end = first or spec.nights.first, last or _last_landed(spec, ended)
     if end is None:
         complain(
             f"nothing has landed for {name} yet, where `source` in its file says; `pipeline demo` shows sample cases"
@@ -80,9 +83,6 @@ def run_range(
     if start < spec.nights.first or end < start:
         complain(f"{name} has nights from {spec.nights.first} on; give --from and --to in that order")
         return Exit.WRONG_CALL
-    from pipeline_project.partitions import last_ended
-
-    ended = last_ended(spec)
     if start.isoformat() > ended:
         complain(f"the night {start} has not ended; the last one that has is {ended}")
         return Exit.WRONG_CALL
@@ -113,12 +113,11 @@ def _retraining(retrain: bool | None) -> str:
     return {None: "", True: " --retrain", False: " --no-retrain"}[retrain]
 
 
-def _last_landed(spec: WorkflowSpec) -> date | None:
+def _last_landed(spec: WorkflowSpec, ended: str) -> date | None:
     from pipeline_project.container.night import OpenedSources
-    from pipeline_project.partitions import last_ended
 
     source = OpenedSources(settings()).cases(spec)
-    landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= last_ended(spec)]
+    landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= ended]
     return date.fromisoformat(landed[-1]) if landed else None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,7 +48,7 @@ def show_outcomes(name: str, last: int, as_json: bool) -> int:
 
     spec = workflow(name)
     context = prepare()
-    summary = outcomes_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
+    summary = outcomes_of(spec, lake(context.settings), context.ledger, context.ledger.now())
     if not summary.nights and not summary.unknown:
         complain(f"no case and no outcome of {name} is known yet; run `pipeline nights {name}`")
         return Exit.NOT_FOUND

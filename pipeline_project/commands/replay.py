@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,7 +90,7 @@ def replay_nights(
     from pipeline_project.spec.load import load_spec
 
     spec, context = workflow(name), prepare()
-    tables, registry, now = lake(context.settings), context.stores.registry, datetime.now(UTC)
+    tables, registry, now = lake(context.settings), context.stores.registry, context.ledger.now()
     candidate = candidate_of(spec, registry, model, policy, load_spec)
     first, last = (day.isoformat() if day else None for day in span)
     if first is None or last is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -38,7 +37,7 @@ def show_results(name: str, as_json: bool) -> int:
 
     spec = workflow(name)
     context = prepare()
-    result = results_of(spec, lake(context.settings), context.ledger, datetime.now(UTC))
+    result = results_of(spec, lake(context.settings), context.ledger, context.ledger.now())
     if result is None:
         complain(f"nothing of {name} is decided yet; run `pipeline nights {name}`")
         return Exit.NOT_FOUND

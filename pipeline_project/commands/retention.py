@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,7 +56,7 @@ def erase_due(name: str | None, dry: bool, tidy_days: int | None, as_json: bool)
     from pipeline_project.operations.upkeep import alone
 
     privacy = open_privacy()
-    stores, now = privacy.context.stores, datetime.now(UTC)
+    stores, now = privacy.context.stores, privacy.context.ledger.now()
     keep = privacy.context.settings.keep
     days = keep.versions if tidy_days is None else tidy_days
     upkeep = replace(stores.upkeep(privacy.lake, now), terms=replace(keep, versions=days))

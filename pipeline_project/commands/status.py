@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -167,7 +166,7 @@ def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[OpenAlert]
     stopped = sorted({night for key in stops for night in NIGHT.findall(key)})
     decided = [night for night in context.ledger.decided_nights(spec.name) if night not in stopped]
     warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)
-    today = night_of(datetime.now(UTC), spec.nights.time_zone)
+    today = night_of(context.ledger.now(), spec.nights.time_zone)
     source = OpenedSources(context.settings).cases(spec)
     try:
         landed = source.nights_landed()

@@ -102,7 +102,7 @@ def _serve(context: AppContext, ports: Ports, stopping: StopSignal, as_json: boo
             say("Ready:")
             facts(ports.addresses().items())
             say("Ctrl-C stops all of it.")
-        return Exit.DONE if supervisor.watch() else Exit.NIGHT_FAILED
+        return Exit.DONE if supervisor.watch(context.stores.newer_ledger) else Exit.NIGHT_FAILED
     finally:
         supervisor.stop()
 

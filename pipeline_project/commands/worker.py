@@ -64,6 +64,7 @@ def run_worker(slots: int | None, grace: int, as_json: bool, health: str | None 
             stopping=stopping.is_set,
             report=complain,
             grace=grace,
+            outdated=context.stores.newer_ledger,
         )
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: stopping.set())
@@ -72,4 +73,4 @@ def run_worker(slots: int | None, grace: int, as_json: bool, health: str | None 
             own.work("run worker")
     if as_json:
         emit({"runs": own.executed})
-    return Exit.DONE
+    return Exit.DONE if own.refused is None else Exit.ENVIRONMENT_MISSING

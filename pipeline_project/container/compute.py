@@ -53,9 +53,14 @@ class OpenedCompute:
 
 @dataclass(frozen=True)
 class ComputedEncoders:
-    """The encoders that a spec names, working where its heavy work is done."""
+    """The encoders that a spec names, working where its heavy work is done.
+
+    Attributes:
+        halvings: how often batches are halved in this process; a cluster halves its own.
+    """
 
     settings: Settings
+    halvings: int = 0
 
     def inline(self, spec: WorkflowSpec, modality: InlineModality) -> TextEncoder:
         local, terms = self._local.inline(spec, modality), compute_terms(spec, self.settings)
@@ -85,7 +90,7 @@ class ComputedEncoders:
 
     @property
     def _local(self) -> OpenedEncoders:
-        return OpenedEncoders(self.settings.device, self.settings.engines_folder)
+        return OpenedEncoders(self.settings.device, self.settings.engines_folder, self.halvings)
 
     def _encoding(
         self, spec: WorkflowSpec, modality: Modality, local: TextEncoder | FileEncoder, terms: ComputeTerms

@@ -9,6 +9,7 @@ included, and whoever launches a run may set it to another lake or other keys fo
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import dagster as dg
@@ -17,9 +18,9 @@ from pipeline_project.automation.checkpoints import Audit
 from pipeline_project.automation.turns import night_of, refuse_out_of_order, workflows_of
 from pipeline_project.container import compute, night
 from pipeline_project.container.privacy import open_keyring, open_sealed_lake
+from pipeline_project.domain.core.run_tags import times_killed
 from pipeline_project.ports.compute import Compute
 from pipeline_project.ports.contracts import Contracts
-from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.keyring import Keyring
 from pipeline_project.ports.lake import Lake, VectorStore
 from pipeline_project.ports.ledger import Ledger
@@ -138,11 +139,18 @@ class RolloutMonitoringResource(OverSettings[RolloutMonitoring]):
         return night.open_rollout_monitoring(settings)
 
 
-class EncodersResource(OverSettings[Encoders]):
-    """Text and image encoders, on the device of the settings, in this process or on a cluster."""
+class EncodersResource(OverSettings[compute.ComputedEncoders]):
+    """Text and image encoders, on the device of the settings, in this process or on a cluster.
 
-    def open(self, settings: Settings) -> Encoders:
+    In a run that goes on with one whose process was killed for memory they compute batches of half the size.
+    """
+
+    def open(self, settings: Settings) -> compute.ComputedEncoders:
         return compute.ComputedEncoders(settings)
+
+    def create_resource(self, context: dg.InitResourceContext) -> compute.ComputedEncoders:
+        killed = 0 if context.run is None else times_killed(context.run.tags)
+        return replace(super().create_resource(context), halvings=killed)
 
 
 class ComputeResource(OverSettings[Compute]):

@@ -102,10 +102,12 @@ class OpenedEncoders:
 
     Attributes:
         kept: where engines keep their graphs and what comparisons of their vectors came to; None keeps nothing.
+        halvings: how often batches are halved.
     """
 
     device: str
     kept: Path | None = None
+    halvings: int = 0
 
     def inline(self, spec: WorkflowSpec, modality: InlineModality) -> TextEncoder:
         return cast(TextEncoder, self._of(spec, modality))
@@ -119,7 +121,8 @@ class OpenedEncoders:
     def _of(self, spec: WorkflowSpec, modality: Modality) -> TextEncoder | FileEncoder:
         if modality.name not in spec.encoders:
             raise ValueError(f"{spec.name} declares no `{modality.name}`")
-        return _encoder(modality.name, spec.encoders[modality.name], self.device, spec.folder, self.kept)
+        terms = spec.encoders[modality.name].halved(self.halvings)
+        return _encoder(modality.name, terms, self.device, spec.folder, self.kept)
 
 
 def default_text_encoder(device: str) -> TextEncoder:

@@ -96,6 +96,21 @@ class OwnerStores:
         except DatabaseUnreachable:
             return 0
 
+    def newer_ledger(self) -> str | None:
+        """Why this process may do nothing more, where a newer version of the code has migrated the ledger; None also
+        where it does not answer."""
+        from pipeline_project.domain.core.errors import DatabaseUnreachable, LedgerNewer
+        from resources.ledger.unit_of_work import unit_of_work
+        from resources.postgres.databases import pooled_engine
+
+        try:
+            with unit_of_work(pooled_engine(self.databases.ledger_url)):
+                return None
+        except LedgerNewer as newer:
+            return str(newer)
+        except DatabaseUnreachable:
+            return None
+
     @property
     def people(self) -> PostgresPeople:
         from resources.ledger.people.accounts import PostgresPeople

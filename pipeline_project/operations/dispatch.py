@@ -93,13 +93,13 @@ class Dispatcher:
         """Writes down what became of a batch; one that the database refuses is written down without its receipt, as
         a dead letter, and takes no other with it."""
         try:
-            return repeated(self.engine, lambda connection: settle(connection, token, settled, self.worker))
+            return repeated(self.engine, lambda connection: settle(connection, token, settled, self.worker), True)
         except (LedgerRefused, ValueError) as error:
             if len(settled) > 1:
                 return sum(self._settle(token, [settlement]) for settlement in settled)
             log.warning("what became of an action could not be written down: %s", type(error).__name__)
         bare = [self._bare(settled[0])]
-        return repeated(self.engine, lambda connection: settle(connection, token, bare, self.worker))
+        return repeated(self.engine, lambda connection: settle(connection, token, bare, self.worker), True)
 
     def _bare(self, settlement: Settled) -> Settled:
         if settlement.state in ("done", "rehearsed"):
@@ -145,7 +145,7 @@ class Dispatcher:
         settled, looked = [], time.monotonic()
         for action in batch:
             if time.monotonic() - looked > SWITCH_SECONDS:
-                with unit_of_work(self.engine) as connection:
+                with unit_of_work(self.engine, finishing=True) as connection:
                     switched_off = stopped(connection)
                 looked = time.monotonic()
             place = self.destinations.get((action.workflow, action.destination))

@@ -19,6 +19,15 @@ from pipeline_project.domain.review.night_work import NightWork
 class Ledger(Protocol):
     """Facts that must be true exactly once."""
 
+    @property
+    def code(self) -> str:
+        """The version of the code that writes through it, which stands in every verdict."""
+        ...
+
+    def now(self) -> datetime:
+        """The database's time: what hosts have to agree on goes by no clock of theirs."""
+        ...
+
     def record_workflow(self, workflow: str, spec_hash: str, spec: Mapping[str, Any]) -> None: ...
 
     def workflow_specs(self, workflow: str) -> Mapping[str, Mapping[str, Any]]:
@@ -109,8 +118,15 @@ class Ledger(Protocol):
         """Who decides on a night: the last recorded with from_night <= night."""
         ...
 
-    def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
-        """A new attempt at deciding a night; older ones can no longer write."""
+    def begin_attempt(self, workflow: str, night: str, run_id: str, ends: datetime | None = None) -> int:
+        """A new attempt at deciding a night; older ones can no longer write.
+
+        Args:
+            ends: the end of the night, which must have come by the database's clock.
+
+        Raises:
+            NightNotEnded: it has not.
+        """
         ...
 
     def record_decisions(

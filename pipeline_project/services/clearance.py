@@ -4,7 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline_project.domain.core.stored_tables import StoredTable, contents_of
-from pipeline_project.domain.deciding.clearance import ALWAYS, LANDED_CHECK, SPEC, Basis, CheckVerdict, Step, clear
+from pipeline_project.domain.deciding.clearance import (
+    ALWAYS,
+    CODE,
+    LANDED_CHECK,
+    SPEC,
+    Basis,
+    CheckVerdict,
+    Step,
+    clear,
+)
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.services.as_of import never_written
@@ -37,11 +46,11 @@ def cleared(
         used: tables of the night that were read already; of the others it counts how they lie in the lake now.
 
     Raises:
-        NightBlocked: a check has not passed on these tables, or was not made on them.
+        NightBlocked: a check has not passed on these tables, or was not made on them by this version of the code.
         NightMissing: one of them was never written.
     """
     read = contents_of(used)
-    judged = {SPEC: spec.spec_hash}
+    judged = {SPEC: spec.spec_hash, CODE: ledger.code}
     for asset_name in _tables(spec, step):
         content = read.get(asset_name) or lake.content(spec.name, asset_name, night)
         if content is None:

@@ -166,7 +166,7 @@ class Running:
     """A started service and its output."""
 
     def __init__(self, service: Service, environ: Mapping[str, str], logs: Path) -> None:
-        self.service, self.started = service, time.time()
+        self.service, self.started, self.began = service, time.time(), time.monotonic()
         self.log = logs / f"{service.name}.log"
         log = _Log(self.log)
         # a session of its own, so that Ctrl-C reaches it once, from us, in order

@@ -18,13 +18,17 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_project.domain.core.run_tags import CODE as RUN_CODE
+from pipeline_project.running_code import running_code
 from pipeline_project.settings import ROOT
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, DagsterRun
 
 #: What a night imports where it uses it, in the order in which it does.
 HEAVY = ("pipeline_project.definitions", "great_expectations", "torch", "mlflow", "sklearn.ensemble", "xgboost")
+#: Dagster's own tag: from where a run is done again, and the value that means from its beginning.
+_STRATEGY, _WHOLE = "dagster/retry_strategy", "ALL_STEPS"
 #: Where code lies that a process imports once.
 CODE = tuple(ROOT / package for package in ("pipeline_project", "assets", "resources"))
 _IMPORTED, _READ = ("*.py",), ("*.yaml", "*.yml")
@@ -56,6 +60,8 @@ def execute_runs(pipe: Connection, imports: Sequence[str]) -> None:
     """
     # Ctrl-C in a terminal is for the worker alone
     os.setsid()
+    # of the code as it is imported below, before anybody replaces it
+    running_code()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     from dagster import DagsterInstance
 
@@ -84,6 +90,10 @@ def _executed(instance: DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished or run.job_code_origin is None:
         return True
+    if _begun_by_others(run):
+        _give_back(instance, run)
+        return True
+    instance.add_run_tags(run_id, {RUN_CODE: running_code()})
     instance.report_engine_event(f"A run worker's process has the run (pid: {os.getpid()}).", run)
     try:
         for _ in core_execute_run(recon_job_from_origin(run.job_code_origin), run, instance, inject_env_vars=True):
@@ -91,6 +101,20 @@ def _executed(instance: DagsterInstance, run_id: str) -> bool:
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         return False
     return True
+
+
+def _begun_by_others(run: DagsterRun) -> bool:
+    """Whether another version of the code made what the run would go on with."""
+    return bool(run.step_keys_to_execute) and run.tags.get(RUN_CODE, running_code()) != running_code()
+
+
+def _give_back(instance: DagsterInstance, run: DagsterRun) -> None:
+    instance.add_run_tags(run.run_id, {_STRATEGY: _WHOLE})
+    instance.report_run_failed(
+        run,
+        f"What it goes on with was made by version {run.tags[RUN_CODE]} of the code, and this process runs "
+        f"{running_code()}; it is run again from its beginning.",
+    )
 
 
 def _die_with_parent() -> None:

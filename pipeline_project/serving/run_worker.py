@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable
+from pipeline_project.domain.core.run_tags import KILLED, memory_words, times_killed
 from pipeline_project.serving.run_slot import HEAVY, code_stamp, execute_runs
 from resources.run_workers.in_hand import RunsInHand, left_to_workers, stop_taking, taking_runs
 
@@ -112,6 +113,7 @@ class RunWorker:
         stopping: asked again and again.
         report: prints a line for whoever started it.
         grace: seconds that runs in hand get to end by themselves once it is stopped.
+        outdated: why this version of the code takes no more runs, or None; asked again and again.
         executed: runs that came to their end, good or bad.
         turned: when it last went round, by the monotonic clock.
     """
@@ -123,9 +125,12 @@ class RunWorker:
     stopping: Callable[[], bool]
     report: Callable[[str], None]
     grace: float
+    outdated: Callable[[], str | None] = lambda: None
     running: list[Slot] = field(default_factory=list)
     executed: int = 0
     turned: float = field(default_factory=time.monotonic, init=False)
+    #: what `outdated` answered, once it did
+    refused: str | None = field(default=None, init=False)
 
     @property
     def goes_round(self) -> bool:
@@ -133,11 +138,12 @@ class RunWorker:
         return time.monotonic() - self.turned < HANGS
 
     def work(self, who: str) -> None:
-        """Until it is stopped. What is in hand by then ends by itself within the grace, or is handed back."""
+        """Until it is stopped, or its code is outdated. What is in hand by then ends by itself within the grace, or is
+        handed back."""
         # what is imported before the first run comes is not waited for
         self.running.append(Slot.start(self.folders))
         try:
-            while not self.stopping():
+            while not self._over():
                 try:
                     with taking_runs(self.url, who) as in_hand:
                         self._take_again(in_hand)
@@ -154,12 +160,18 @@ class RunWorker:
                 slot.end()
 
     def _take_until_stopped(self, in_hand: RunsInHand) -> None:
-        while not self.stopping():
+        while not self._over():
             self._collect(in_hand)
             self._take(in_hand)
             self._end_cancelled(in_hand)
             self._end_idle()
             self._wait(in_hand, LOOK)
+
+    def _over(self) -> bool:
+        if self.refused is None and (refused := self.outdated()):
+            self.refused = refused
+            self.report(refused)
+        return self.refused is not None or self.stopping()
 
     def _take_again(self, in_hand: RunsInHand) -> None:
         """After the connection was lost: what somebody else has taken meanwhile is theirs."""
@@ -214,7 +226,13 @@ class RunWorker:
         run = self.instance.get_run_by_id(str(slot.run_id))
         if run is not None and not run.is_finished:
             self.report(f"the process of run {slot.run_id} ended with {slot.process.exitcode}")
-            self.instance.report_run_failed(run, _why(slot.process.exitcode))
+            why = f"The run's process ended with {slot.process.exitcode}; the log of the run worker says more."
+            if slot.process.exitcode == -signal.SIGKILL:
+                killed = times_killed(run.tags) + 1
+                # whoever goes on with it takes over its tags
+                self.instance.add_run_tags(run.run_id, {KILLED: str(killed)})
+                why = f"Memory: {memory_words(killed)}. Where it is run again, its batches are half as large."
+            self.instance.report_run_failed(run, why)
 
     def _end_cancelled(self, in_hand: RunsInHand) -> None:
         """Interrupts runs that somebody ended; the process of one that does not notice is ended."""
@@ -266,12 +284,3 @@ class RunWorker:
     def _drop(self, slot: Slot) -> None:
         slot.end()
         self.running.remove(slot)
-
-
-def _why(exit_code: int) -> str:
-    if exit_code == -signal.SIGKILL:
-        return (
-            "The run's process was killed, by hand or by the kernel for the memory that it took; it is run again. If "
-            "it happens again, give the machine more memory or the workflow smaller nights."
-        )
-    return f"The run's process ended with {exit_code}; the log of the run worker says more. It is run again."

@@ -14,6 +14,8 @@ from pipeline_project.serving.processes import STOP_SECONDS, Running, Service
 READY_SECONDS = 180
 #: A service that may be replaced is started again at most this often.
 RESTART_SECONDS = 5
+#: How often it looks whether its code is outdated.
+OUTDATED_SECONDS = 10
 
 
 class StopSignal:
@@ -71,9 +73,19 @@ class Supervisor:
             time.sleep(0.3)
         return not self.stopping.received
 
-    def watch(self) -> bool:
-        """Waits until somebody asks to stop; False when a service died by itself before."""
+    def watch(self, outdated: Callable[[], str | None] = lambda: None) -> bool:
+        """Waits until somebody asks to stop; False when a service died by itself before, or this code is outdated.
+
+        Args:
+            outdated: why this version of the code does nothing more, or None; asked again and again.
+        """
+        looked = time.monotonic()
         while not self.stopping.received:
+            if time.monotonic() - looked > OUTDATED_SECONDS:
+                looked = time.monotonic()
+                if why := outdated():
+                    self.report(why)
+                    return False
             self.replace_dead()
             if self.one_died():
                 return False
@@ -83,7 +95,7 @@ class Supervisor:
     def replace_dead(self) -> None:
         """Starts again what died and may: a service that dies at once every time still gets a pause in between."""
         for i, child in enumerate(self.running):
-            if child.died and child.service.replaceable and time.time() - child.started > RESTART_SECONDS:
+            if child.died and child.service.replaceable and time.monotonic() - child.began > RESTART_SECONDS:
                 self.report(
                     f"{child.service.name} ended with code {child.process.returncode} and is started again; "
                     f"see {child.log}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Mapping
@@ -49,22 +50,21 @@ class FileDrop:
         file, draft = self._file(action), self.folder / f".{action.key}.{secrets.token_hex(8)}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with draft.open("xb") as out:
-                out.write(action.body)
-                out.flush()
-                os.fsync(out.fileno())
             try:
+                with draft.open("xb") as out:
+                    out.write(action.body)
+                    out.flush()
+                    os.fsync(out.fileno())
                 # a link is refused where a file is: nothing is ever written over
                 os.link(draft, file)
             except FileExistsError:
                 return self._same(action)
             finally:
-                draft.unlink()
+                # half of a file takes room on a disk that has none
+                draft.unlink(missing_ok=True)
             self._sync_folder()
         except OSError as error:
-            return DeliveryResult(
-                DeliveryStatus.AGAIN, "folder_unwritable", f"{error.strerror}: the folder cannot be written"
-            )
+            return DeliveryResult(DeliveryStatus.AGAIN, "folder_unwritable", _unwritable(self.folder, error))
         return DeliveryResult(DeliveryStatus.DONE, receipt={"file": file.name})
 
     def look_up(self, action: ClaimedAction) -> DeliveryResult | None:
@@ -103,3 +103,10 @@ class FileDrop:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    """What to do about a folder that takes no file."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.strerror}: the folder {folder.name} cannot be written; free some room on its disk"
+    return f"{error.strerror}: the folder {folder.name} cannot be written"

@@ -10,7 +10,8 @@ from pipeline_project.domain.core.errors import FileMissing, FilesRefused, Files
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _STATUS = re.compile(r"status code:? (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "RequestTimeTooSkewed"}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
+_CLOCK = "RequestTimeTooSkewed"
 _UNKNOWN_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "AuthenticationFailed"}
 _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull"}
 
@@ -40,11 +41,17 @@ def store_answer(message: str) -> StoreAnswer:
     status = match[1] if (match := _STATUS.search(plain)) else ""
     code = match[1] if (match := _CODE.search(plain)) else ""
     answer = " ".join(part for part in (status, code) if part)
+    if code == _CLOCK:
+        return StoreAnswer(
+            FilesRefused,
+            f"this machine's clock and the store's are too far apart ({answer}); set this machine's right (chrony, "
+            "systemd-timesyncd), then run again",
+        )
     if code in _EXPIRED:
         return StoreAnswer(
             FilesRefused,
-            f"the credentials have expired, or this machine's clock is wrong ({answer}); renew them where the process "
-            "gets them from, restart it, then run again",
+            f"the credentials have expired ({answer}); renew them where the process gets them from, restart it, then "
+            "run again",
         )
     if code in _UNKNOWN_KEY or status == "401":
         return StoreAnswer(

@@ -54,6 +54,8 @@ def grant(connection: Connection) -> None:
             verbs += [f"UPDATE ({', '.join(columns)})"] if columns else []
             if verbs:
                 connection.execute(text(f"GRANT {', '.join(verbs)} ON {table} TO {role}"))
+    # every process looks whether it was written for the ledger as it is
+    connection.execute(text(f"GRANT SELECT ON alembic_version TO {', '.join(ROLES)}"))
 
 
 def revoke(connection: Connection) -> None:

@@ -5,23 +5,20 @@ Alembic is imported where there is something to migrate: every command looks whe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from resources.ledger.revision import MIGRATIONS, head, refuse_newer
 from resources.postgres.databases import begun, engine_of
 from resources.postgres.locks import MIGRATION
 
+__all__ = ["current", "downgrade", "head", "upgrade"]
+
 if TYPE_CHECKING:
     from alembic.config import Config
-
-_FOLDER = Path(__file__).parent / "migrations"
-#: A migration's file is named after its revision, which tests hold it to.
-_FILE = re.compile(r"v(\d{4})_\w+\.py")
 
 
 def upgrade(url: str, to: str = "head") -> None:
@@ -29,9 +26,13 @@ def upgrade(url: str, to: str = "head") -> None:
 
     Raises:
         DatabaseUnreachable: the database does not answer.
+        LedgerNewer: a newer version of the code has brought it further.
     """
-    if to == "head" and current(url) == head():
-        return
+    if to == "head":
+        revision = current(url)
+        refuse_newer(revision)
+        if revision == head():
+            return
     from alembic import command
 
     with _migrating(url) as config:
@@ -55,16 +56,11 @@ def current(url: str) -> str | None:
         return None if revision is None else str(revision)
 
 
-def head() -> str:
-    """The newest revision there is."""
-    return max(match[1] for path in (_FOLDER / "versions").iterdir() if (match := _FILE.fullmatch(path.name)))
-
-
 def _config() -> Config:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
 
 

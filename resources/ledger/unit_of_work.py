@@ -15,7 +15,8 @@ from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError, OperationalError, ProgrammingError
 
 from pipeline_project.domain.core.errors import LedgerMissing, LedgerRefused, SecondPersonNeeded, ValueRefused
-from resources.postgres.databases import begun, pooled_engine, safe
+from resources.ledger.revision import look_now_and_then
+from resources.postgres.databases import connected, pooled_engine, safe
 
 Result = TypeVar("Result")
 Work: TypeAlias = Callable[[Connection], Result]
@@ -37,31 +38,42 @@ _ADVICE: Mapping[str, str] = {
 
 
 @contextmanager
-def unit_of_work(engine: Engine) -> Iterator[Connection]:
+def unit_of_work(engine: Engine, finishing: bool = False) -> Iterator[Connection]:
     """One transaction on the ledger, committed at the end of the block; an error takes all of it back.
+
+    Args:
+        finishing: what is written belongs to something that was begun and has happened outside; it is written even
+            where a newer version of the code has migrated the ledger since.
 
     Raises:
         DatabaseUnreachable: the database does not answer, or was lost on the way.
+        LedgerNewer: a newer version of the code has migrated the ledger.
         SecondPersonNeeded: a rule of four eyes refused a row.
         LedgerRefused: another rule of the ledger did; `LedgerMissing` where nobody has migrated it, `ValueRefused`
             where no column can hold a value.
     """
     try:
-        with begun(engine) as connection:
-            yield connection
+        with connected(engine) as connection:
+            if not finishing:
+                look_now_and_then(connection)
+            with connection.begin():
+                yield connection
     except (IntegrityError, DataError, InternalError, ProgrammingError) as error:
         raise _refused(engine.url, error) from None
 
 
-def repeated(engine: Engine, work: Work[Result]) -> Result:
+def repeated(engine: Engine, work: Work[Result], finishing: bool = False) -> Result:
     """Runs `work` as a unit of work; again where it lost a deadlock, so `work` may run more than once.
+
+    Args:
+        finishing: as for `unit_of_work`.
 
     Raises:
         As `unit_of_work`.
     """
     for left in reversed(range(TRIES)):
         try:
-            with unit_of_work(engine) as connection:
+            with unit_of_work(engine, finishing) as connection:
                 return work(connection)
         except OperationalError as error:
             if left == 0 or getattr(error.orig, "pgcode", None) not in _LOST:

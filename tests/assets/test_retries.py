@@ -12,7 +12,7 @@ from assets.common import RETRIES, PassingReasons
 from pipeline_project.commands.shared.night_runner import interrupted
 from pipeline_project.domain.core import errors
 from pipeline_project.domain.core.errors import PipelineError, waits_for_a_person
-from pipeline_project.workflow import build_assets
+from pipeline_project.workflow import build_assets, build_workflow
 from tests.doubles import claims
 
 AT_ONCE = PassingReasons(max_retries=2, delay=0)
@@ -91,4 +91,11 @@ def test_what_is_none_of_ours_may_pass() -> None:
 
 def test_every_asset_of_a_workflow_is_tried_again_like_that() -> None:
     policies = {asset.op.name: asset.op.retry_policy for asset in build_assets(claims())}
+    assert [name for name, policy in policies.items() if policy is not RETRIES] == []
+
+
+def test_every_check_of_a_workflow_is_tried_again_like_that() -> None:
+    checks = build_workflow(claims()).asset_checks or ()
+    policies = {check.op.name: check.op.retry_policy for check in checks if isinstance(check, dg.AssetsDefinition)}
+    assert policies
     assert [name for name, policy in policies.items() if policy is not RETRIES] == []

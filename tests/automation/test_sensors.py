@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -11,13 +12,15 @@ import pytest
 from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.progress import landed_tag, night_states, taken_at
 from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_sensors, next_command
+from pipeline_project.domain.core.errors import LakeRefused
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.run_tags import KILLED
 from pipeline_project.domain.intake.due_nights import is_done, looked_back_too_early
-from pipeline_project.partitions import last_ended
+from pipeline_project.partitions import last_ended, window
 from pipeline_project.workflow import build_workflow
 from tests.dagster_internals import SensorExecutionData, create_run_for_test
-from tests.doubles import FIELDS, NEXT, NIGHT, WARM, World, arrival, claims
+from tests.doubles import FIELDS, NEXT, NIGHT, WARM, MemoryLedger, World, arrival, claims
 
 DAEMON = {"dagster/run_key": "k"}
 
@@ -86,9 +89,18 @@ def test_landed_nights_are_run_oldest_first(world: World, instance: dg.DagsterIn
 def test_nights_that_are_none_of_the_workflow_s_or_have_not_ended_are_left(
     world: World, instance: dg.DagsterInstance
 ) -> None:
-    today = shifted(last_ended(world.spec), 1)
+    today = shifted(last_ended(world.spec, datetime.now(UTC)), 1)
     world.sources.prints = {"2025-02-19": "before the first", today: "today", shifted(today, 2): "to come"}
     assert tick(world, instance) == []
+
+
+def test_whether_a_night_has_ended_goes_by_the_databases_clock(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon's own clock says that both nights are long over."""
+    in_the_night = window(world.spec, NEXT).end - timedelta(minutes=2)
+    monkeypatch.setattr(MemoryLedger, "now", lambda _: in_the_night)
+    assert asked(tick(world, instance)) == [("claims_nightly", NIGHT)]
 
 
 def test_what_is_done_is_not_run_again(world: World, instance: dg.DagsterInstance) -> None:
@@ -409,6 +421,37 @@ def test_a_failed_night_tells_its_owner_what_to_do_until_it_goes_through(
     tell(world, instance, mended)
     # without a model nobody but people decides, which is a matter of its own
     assert set(world.ledger.alerts) == {"concern/no_champion"}
+
+
+def test_an_alert_says_what_the_error_says_to_do(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise LakeRefused("cannot write to /full: there is no room left; free some")
+
+    monkeypatch.setattr(MemoryLedger, "begin_attempt", full)
+    failed = execute(world, instance, "nightly", NIGHT)
+    assert not failed.success
+    tell(world, instance, failed)
+    message = world.ledger.alerts[f"nightly/{NIGHT}"]["message"]
+    assert message.endswith(f"run {failed.run_id}: cannot write to /full: there is no room left; free some")
+
+
+def test_a_run_whose_process_was_killed_for_memory_says_so_in_its_alert(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    run = create_run_for_test(
+        instance, "claims_nightly", tags={"dagster/partition": NIGHT, KILLED: "3"}, status=dg.DagsterRunStatus.STARTED
+    )
+    event = instance.report_run_failed(run, "killed")
+    sensors = {sensor.name: sensor for sensor in build_sensors(world.spec, build_jobs(world.spec))}
+    context = dg.build_run_status_sensor_context("claims_alerts", event, instance, run, resources=world.resources())
+    sensors["claims_alerts"](context.for_run_failure())
+    alert = world.ledger.alerts[f"nightly/{NIGHT}"]
+    assert "at the run itself" in alert["message"]
+    assert "exit code 137" in alert["message"]
+    assert "with 1/4 of a batch; give the machine more memory" in alert["message"]
+    assert alert["next_command"] == f"pipeline nights claims --from {NIGHT} --to {NIGHT}"
 
 
 def test_a_warm_up_night_that_went_through_closes_its_alert(world: World, instance: dg.DagsterInstance) -> None:

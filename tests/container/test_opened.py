@@ -18,12 +18,15 @@ from pipeline_project.container.night import (
     open_reports,
 )
 from pipeline_project.domain.core.compute import ComputeEngine, ComputeTerms
-from pipeline_project.domain.vectors.modalities import MODALITIES, PhotoModality, TextModality
+from pipeline_project.domain.core.run_tags import KILLED
+from pipeline_project.domain.vectors.modalities import MODALITIES, ImageTerms, PhotoModality, TextModality
 from pipeline_project.ports.contracts import Contracts
+from pipeline_project.ports.encoders import Encoders
 from pipeline_project.ports.sources import Sources
 from pipeline_project.settings import Settings
 from pipeline_project.spec.load import load_all
 from resources.compute.encoders import RayFileEncoder, RayTextEncoder
+from resources.encoders import MiniLmTextEncoder
 from tests.doubles import FIELDS, claims
 
 
@@ -123,6 +126,25 @@ def test_a_spec_says_where_its_work_is_done_and_otherwise_the_settings(tmp_path:
     assert [encoder.driver.address for encoder in on_ray] == ["head:6379", "auto", "head:6379"]
     assert [(encoder.encoding.actors, encoder.encoding.most) for encoder in on_ray] == [(None, None), *[(3, 16)] * 2]
     assert {encoder.encoding.make().version for encoder in on_ray} == {ours}
+
+
+@pytest.mark.parametrize(("killed", "tokens"), [(0, 1024), (1, 512), (2, 256), (20, 1)])
+def test_a_run_that_goes_on_with_a_killed_one_computes_smaller_batches(
+    tmp_path: Path, killed: int, tokens: int
+) -> None:
+    spec = claims(fields={**FIELDS, "text": {"type": "text"}})
+    usual = ComputedEncoders(Settings(tmp_path))
+
+    @dg.asset
+    def asks(encoders: dg.ResourceParam[Encoders]) -> None:
+        encoder = encoders.inline(spec, TextModality())
+        assert isinstance(encoder, MiniLmTextEncoder)
+        assert encoder.tokens_per_batch == tokens
+        assert encoder.version == usual.version(spec, TextModality()), "what is stored stays what it is"
+
+    given = {"encoders": build_resources(Settings(tmp_path))["encoders"]}
+    assert dg.materialize([asks], resources=given, tags={KILLED: str(killed)} if killed else None).success
+    assert ImageTerms(batch=32).halved(killed).batch == max(1, 32 >> killed)
 
 
 def test_workers_are_given_no_password_and_find_photos_and_vectors(

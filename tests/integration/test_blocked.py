@@ -60,7 +60,7 @@ def launch(house: House, night: str, asset_names: Collection[str], checks: bool 
         return part.execute_in_process(quiet, partition_key=night, instance=instance, raise_on_error=False)
 
 
-def why(result: dg.ExecuteInProcessResult) -> str:
+def why(result: dg.ExecuteInProcessResult | dg.JobExecutionResult) -> str:
     """What the run's failed steps said, and how often they were tried again."""
     causes = []
     for event in result.all_events:

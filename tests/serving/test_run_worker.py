@@ -20,6 +20,8 @@ from dagster import DagsterInstance, DagsterRunStatus
 from sqlalchemy import text
 
 from pipeline_project.dagster_internals import WorkerStatus
+from pipeline_project.domain.core.run_tags import CODE, KILLED
+from pipeline_project.running_code import running_code
 from pipeline_project.serving import run_worker
 from pipeline_project.serving.run_worker import RunWorker
 from resources.postgres.databases import close_idle, engine_of
@@ -42,23 +44,33 @@ class Dagster:
     workflows: Path
     instance: DagsterInstance
 
-    def launched(self, job: dg.JobDefinition, left: str | None = None) -> str:
-        """A run as the daemon leaves it to workers, or with a tag that says so of another run."""
+    def launched(
+        self, job: dg.JobDefinition, left: str | None = None, tags: dict[str, str] | None = None, **more: Any
+    ) -> str:
+        """A run as the daemon leaves it to workers, or with a tag that says so of another run.
+
+        Args:
+            tags: beside that one.
+            more: what else is given of it.
+        """
         run_id = str(uuid.uuid4())
         run = create_run_for_test(
             self.instance,
             job.name,
             run_id,
             status=DagsterRunStatus.STARTING,
-            tags={LEFT_TO_WORKERS: left or run_id},
+            tags={LEFT_TO_WORKERS: left or run_id, **(tags or {})},
             job_code_origin=dg.reconstructable(getattr(jobs_for_workers, job.name)).get_python_origin(),
+            **more,
         )
         return str(run.run_id)
 
     @contextmanager
-    def worker(self, grace: float = 0.0, slots: int = 2) -> Iterator[RunWorker]:
+    def worker(
+        self, grace: float = 0.0, slots: int = 2, outdated: Callable[[], str | None] = lambda: None
+    ) -> Iterator[RunWorker]:
         stopping, own = threading.Event(), DagsterInstance.get()
-        worker = RunWorker(self.url, own, slots, [self.workflows], stopping.is_set, print, grace)
+        worker = RunWorker(self.url, own, slots, [self.workflows], stopping.is_set, print, grace, outdated)
         thread = threading.Thread(target=worker.work, args=("run worker",))
         thread.start()
         try:
@@ -82,6 +94,11 @@ class Dagster:
 
         until(ended)
         return self.status(run_id)
+
+    def tag(self, run_id: str, name: str) -> str | None:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.tags.get(name)
 
     def why(self, run_id: str) -> str:
         return "\n".join(entry.message for entry in self.instance.all_logs(run_id))
@@ -174,7 +191,14 @@ def test_a_run_whose_process_is_killed_fails_with_what_to_do_and_others_go_on(da
     with dagster.worker(slots=1):
         gone = dagster.launched(killed)
         assert dagster.ends(gone) is DagsterRunStatus.FAILURE
-        assert "give the machine more memory" in dagster.why(gone)
+        assert "exit code 137" in dagster.why(gone)
+        assert "with whole batches; give the machine more memory" in dagster.why(gone)
+        assert dagster.tag(gone, KILLED) == "1"
+        # as Dagster goes on with it: under the tags of the one before
+        again = dagster.launched(killed, tags={KILLED: "1"})
+        assert dagster.ends(again) is DagsterRunStatus.FAILURE
+        assert "with half batches" in dagster.why(again)
+        assert dagster.tag(again, KILLED) == "2"
         assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
 
 
@@ -320,3 +344,38 @@ def test_a_run_that_two_daemons_launch_is_executed_once(dagster: Dagster) -> Non
         # whatever else had begun with it has ended by then
         assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
     assert [name for name, _ in dagster.left("done")].count(run.run_id) == 1
+
+
+def test_a_part_of_a_run_that_another_version_of_the_code_began_is_given_back_to_be_run_whole(dagster: Dagster) -> None:
+    earlier = {CODE: "0.0.1+older"}
+    with dagster.worker(slots=1):
+        part = dagster.launched(quick, tags=earlier, step_keys_to_execute=["leaves_a_trace"])
+        assert dagster.ends(part) is DagsterRunStatus.FAILURE
+        assert "made by version 0.0.1+older of the code" in dagster.why(part)
+        assert dagster.tag(part, "dagster/retry_strategy") == "ALL_STEPS"
+        # whole, or begun by this version, it is executed
+        whole = dagster.launched(quick, tags=earlier)
+        own = dagster.launched(quick, step_keys_to_execute=["leaves_a_trace"], tags={CODE: running_code()})
+        assert {dagster.ends(whole), dagster.ends(own)} == {DagsterRunStatus.SUCCESS}
+    assert {name for name, _ in dagster.left("done")} == {whole, own}
+    assert dagster.tag(whole, CODE) == running_code()
+
+
+def test_a_worker_whose_code_is_outdated_ends_what_it_has_and_takes_nothing_more(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_worker, "LOOK", 0.05)
+    refused: list[str] = []
+    with dagster.worker(grace=LONG, outdated=lambda: refused[0] if refused else None) as worker:
+        run = dagster.launched(slow)
+        until(lambda: dagster.left("waiting"))
+        refused.append("a newer version migrated the ledger")
+        until(lambda: not worker_is_there(dagster.url))
+        later = dagster.launched(quick)
+        (dagster.traces / "go on").touch()
+        assert dagster.ends(run) is DagsterRunStatus.SUCCESS
+        assert worker.refused == refused[0]
+    waiting = dagster.instance.get_run_by_id(later)
+    assert waiting is not None
+    assert waiting.status is DagsterRunStatus.STARTING
+    dagster.instance.report_run_canceled(waiting)

@@ -89,7 +89,7 @@ def test_what_dies_and_may_be_replaced_is_started_again(replaceable: bool, tmp_p
     supervisor = Supervisor(os.environ, tmp_path, print, NEVER, [died])
     supervisor.replace_dead()
     assert supervisor.running == [died], "not at once: what dies on every start would spin"
-    died.started -= RESTART_SECONDS + 1
+    died.began -= RESTART_SECONDS + 1
     supervisor.replace_dead()
     assert (supervisor.running[0] is died) != replaceable
     assert supervisor.one_died() != replaceable

@@ -94,7 +94,8 @@ class NightRunner:
             retrain: True trains on every night, False on none, None where the spec says so.
             report: called after each night.
         """
-        wanted = [night for night in nights_between(first, last) if night <= last_ended(self.spec)]
+        ended = last_ended(self.spec, self.ledger.now())
+        wanted = [night for night in nights_between(first, last) if night <= ended]
         photos = late_photos(self.instance, self.spec, self.sources, looked_at(wanted, self._alerts()))
         states = night_states(self.instance, self.spec, self.sources.cases(self.spec), wanted, photos)
         runs = []

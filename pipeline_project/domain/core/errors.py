@@ -51,6 +51,12 @@ class StaleAttempt(PipelineError):
     passing = True
 
 
+class NightNotEnded(PipelineError):
+    """A night is still going on by the database's clock, whatever this machine's clock says."""
+
+    passing = True
+
+
 class LakeSchemaChanged(PipelineError):
     """A table's columns would change although nobody declared it."""
 
@@ -121,6 +127,10 @@ class LedgerRefused(PipelineError):
 
 class LedgerMissing(LedgerRefused):
     """The ledger's database is there, and nobody has migrated it."""
+
+
+class LedgerNewer(PipelineError):
+    """A newer version of the code has migrated the ledger; a process of this one does nothing more there."""
 
 
 class ValueRefused(LedgerRefused):

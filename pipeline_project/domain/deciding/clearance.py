@@ -13,8 +13,9 @@ from typing import Literal
 
 from pipeline_project.domain.core.errors import NightBlocked
 
-#: In `judged`, beside the tables: which wording of the workflow's file the verdict was given under.
-SPEC = "spec"
+#: In `judged`, beside the tables: which wording of the workflow's file the verdict was given under, and which version
+#: of the code gave it.
+SPEC, CODE = "spec", "code"
 
 Step = Literal["decisions", "release"]
 
@@ -41,7 +42,8 @@ class CheckVerdict:
     Attributes:
         check: its name.
         words: what it found, as a person reads it; it quotes no value of a case.
-        judged: what it looked at: noun of a table -> which writing of the night (`StoredTable.content`), and `SPEC`.
+        judged: what it looked at: noun of a table -> which writing of the night (`StoredTable.content`), `SPEC` and
+            `CODE`.
     """
 
     check: str
@@ -96,11 +98,24 @@ def clear(workflow: str, night: str, step: Step, verdicts: Sequence[CheckVerdict
         ways = dict.fromkeys(way_out(verdict.check, workflow, night) for verdict in failed)
         raise NightBlocked(f"night {night} of {workflow} {what}: {why}. Next: {'; '.join(ways)}")
     if unseen := missing(verdicts, basis):
+        if others := _other_code(verdicts, basis):
+            raise NightBlocked(
+                f"night {night} of {workflow} {what}: version {', '.join(others)} of the code began it, and this "
+                f"process runs {basis.judged[CODE]}; what two versions make is not put together. "
+                f"Next: {run_again(workflow, night)}"
+            )
         raise NightBlocked(
             f"night {night} of {workflow} {what}: its tables as they are now were not looked at by "
             f"{', '.join(unseen)}, because the checks were left out or a table was written again since. "
             f"Next: {run_again(workflow, night)}"
         )
+
+
+def _other_code(verdicts: Sequence[CheckVerdict], basis: Basis) -> list[str]:
+    """The other versions of the code that looked at the very tables that are used."""
+    own = basis.judged.get(CODE)
+    about = {verdict.judged.get(CODE, own): {**verdict.judged, CODE: own} for verdict in verdicts}
+    return sorted(str(code) for code, judged in about.items() if code != own and judged.items() <= basis.judged.items())
 
 
 def run_again(workflow: str, night: str) -> str:

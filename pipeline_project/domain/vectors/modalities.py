@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -69,6 +69,10 @@ class TextTerms:
     precision: _Precision = Precision.AUTO
     least_cosine: _LeastCosine = None
 
+    def halved(self, times: int) -> TextTerms:
+        """The same encoder with smaller batches; its vectors may differ in their last bits."""
+        return replace(self, tokens_per_batch=max(1, self.tokens_per_batch >> times))
+
 
 @dataclass(frozen=True)
 class ImageTerms:
@@ -91,6 +95,10 @@ class ImageTerms:
     engine: _Engine = Engine.AUTO
     precision: _Precision = Precision.AUTO
     least_cosine: _LeastCosine = None
+
+    def halved(self, times: int) -> ImageTerms:
+        """The same encoder with smaller batches; its vectors may differ in their last bits."""
+        return replace(self, batch=max(1, self.batch >> times))
 
 
 EncoderTerms = TextTerms | ImageTerms

@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from pipeline_project.domain.core.errors import BackupRefused
 from pipeline_project.operations.moving import manifest as manifests
 from pipeline_project.operations.moving.lake_copy import copy_table, versions
 from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, Manifest
+from pipeline_project.running_code import project_version
 from pipeline_project.settings import Settings
 from resources.files.trees import FileStamp, FileTree, LocalTree, copy, tree_of
 from resources.keys.key_files import keys_at
@@ -35,7 +35,6 @@ from resources.postgres.databases import Databases
 from resources.postgres.locks import UPKEEP
 from resources.postgres.sessions import named_session
 
-PROJECT = "pipeline-project"
 #: In the order in which their moments are taken.
 ORDER = ("dagster", "ledger", "mlflow")
 _END = "SELECT number, hash FROM audit_batches ORDER BY number DESC LIMIT 1"
@@ -218,10 +217,3 @@ def _models(connection: Connection) -> dict[str, list[str]]:
     for name, number in connection.execute(text(_MODELS)) if has_table(connection, "model_versions") else ():
         by_workflow.setdefault(name, []).append(str(number))
     return by_workflow
-
-
-def project_version() -> str:
-    try:
-        return version(PROJECT)
-    except PackageNotFoundError:
-        return "not installed"

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import ARRAY, Text, any_, bindparam, func, select, update
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline_project.domain.core.alerts import OpenAlert
+from pipeline_project.domain.core.errors import NightNotEnded
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.deciding.clearance import Basis, CheckVerdict
+from pipeline_project.domain.deciding.clearance import CODE, Basis, CheckVerdict
 from pipeline_project.domain.deciding.recorded import NewDecision, RecordedDecision
 from pipeline_project.domain.review.night_work import NightWork
+from pipeline_project.running_code import running_code
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.decisions import decision_rows, standing_decisions
@@ -39,11 +42,25 @@ from resources.ledger.tables import nights as tables
 from resources.ledger.tables.drift import training_requests
 from resources.ledger.unit_of_work import LedgerStore
 
+#: Seconds by which the clocks of a machine and of its database may differ without anybody being told.
+_CLOCKS_AGREE = 5
 _STANDING = ["case_id", "option", "made_by", "reason", "night"]
 
 
 class PostgresLedger(LedgerStore):
     """What the nights read and write; LedgerRefused also where a night's checks have not passed."""
+
+    def now(self) -> datetime:
+        """The database's time."""
+        with self._transaction() as connection:
+            now: datetime = connection.execute(select(func.now())).scalar_one()
+        return now
+
+    @property
+    def code(self) -> str:
+        """The version of the code that writes; it stands in every verdict and clearance, so that what two versions made
+        of a night is never put together."""
+        return running_code()
 
     # -- workflows and models ------------------------------------------------------------------------------------
 
@@ -149,16 +166,28 @@ class PostgresLedger(LedgerStore):
 
     # -- decisions -----------------------------------------------------------------------------------------------
 
-    def begin_attempt(self, workflow: str, night: str, run_id: str) -> int:
-        """A new attempt at deciding a night; older ones can no longer write."""
+    def begin_attempt(self, workflow: str, night: str, run_id: str, ends: datetime | None = None) -> int:
+        """A new attempt at deciding a night; older ones can no longer write.
+
+        Args:
+            ends: the end of the night, which must have come by the database's clock.
+
+        Raises:
+            NightNotEnded: it has not.
+        """
         attempts = tables.attempts.c
-        newer = insert(tables.attempts).values(workflow=workflow, night=night, attempt=1, run_id=run_id)
+        row = (literal(workflow), literal(night, attempts.night.type), literal(1), literal(run_id))
+        ended = select(*row).where(true() if ends is None else func.now() >= ends)
+        newer = insert(tables.attempts).from_select(["workflow", "night", "attempt", "run_id"], ended)
         statement = newer.on_conflict_do_update(
             index_elements=["workflow", "night"],
             set_={"attempt": attempts.attempt + 1, "run_id": run_id, "begun_at": func.now()},
         ).returning(attempts.attempt)
         with self._transaction() as connection:
-            return int(connection.execute(statement).scalar_one())
+            attempt = connection.execute(statement).scalar()
+            if attempt is None:
+                raise _not_ended(workflow, night, ends, connection.scalar(select(func.now())))
+        return int(attempt)
 
     def record_decisions(
         self,
@@ -190,7 +219,7 @@ class PostgresLedger(LedgerStore):
         cases = [decision.case_id for decision in decisions]
         with self._transaction() as connection:
             run_id = hold_fence(connection, workflow, night, attempt)
-            cleared = clear(connection, Clearance(workflow, night, "decisions", attempt, run_id, basis))
+            cleared = clear(connection, Clearance(workflow, night, "decisions", attempt, run_id, self._stamped(basis)))
             rows = decision_rows(workflow, night, attempt, run_id, decisions)
             new = set(insert_new(connection, tables.decisions, [vars(row) for row in rows], "case_id"))
             first = decided_whole(connection, workflow, night)
@@ -217,12 +246,16 @@ class PostgresLedger(LedgerStore):
             LedgerRefused: a check has not passed on the basis, or the night was decided on another one.
         """
         with self._transaction() as connection:
-            return release(connection, workflow, night, run_id, basis)
+            return release(connection, workflow, night, run_id, self._stamped(basis))
 
     def record_verdict(self, workflow: str, night: str, verdict: CheckVerdict, run_id: str) -> None:
         """Adds what a blocking check found."""
+        stamped = replace(verdict, judged={**verdict.judged, CODE: self.code})
         with self._transaction() as connection:
-            add_verdict(connection, workflow, night, verdict, run_id)
+            add_verdict(connection, workflow, night, stamped, run_id)
+
+    def _stamped(self, basis: Basis) -> Basis:
+        return replace(basis, judged={**basis.judged, CODE: self.code})
 
     def verdicts(self, workflow: str, night: str) -> list[CheckVerdict]:
         """What a night's blocking checks found, in the order in which it was recorded; of the same check over the
@@ -368,6 +401,16 @@ class PostgresLedger(LedgerStore):
         query = select(tables.alerts).where(alerts.closed_at.is_(None)).order_by(alerts.raised_at, alerts.id)
         with self._transaction() as connection:
             return values(connection, OpenAlert, query)
+
+
+def _not_ended(workflow: str, night: str, ends: datetime | None, now: datetime | None) -> NightNotEnded:
+    here = datetime.now(UTC)
+    apart = 0.0 if now is None else (here - now).total_seconds()
+    clock = f"; this machine's clock is {apart:+.0f} s off, set it right" if abs(apart) > _CLOCKS_AGREE else ""
+    return NightNotEnded(
+        f"night {night} of {workflow} ends at {ends} and the database's clock says {now}{clock}; nothing was decided, "
+        "run it again once it has ended"
+    )
 
 
 def _frame(rows: Sequence[Sequence[Any]], columns: list[str]) -> pd.DataFrame:

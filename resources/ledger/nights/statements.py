@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipeline_project.domain.core.errors import LedgerRefused, StaleAttempt
 from pipeline_project.domain.core.model_version import ModelVersion
 from resources.ledger.audit.facts import Fact
+from resources.ledger.revision import refuse_other
 from resources.ledger.rows import jsonable
 from resources.ledger.tables import nights as tables
 
@@ -94,6 +95,7 @@ def outcome_facts(connection: Connection, numbers: Sequence[Any]) -> list[Fact]:
 
 def hold_fence(connection: Connection, workflow: str, night: str, attempt: int) -> str:
     """The run id of an attempt, whose row stays locked until the transaction ends, so that no newer one can begin."""
+    refuse_other(connection)
     attempts = tables.attempts.c
     query = select(attempts.attempt, attempts.run_id).where(attempts.workflow == workflow, attempts.night == night)
     row = connection.execute(query.with_for_update()).first()

@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 
 from pipeline_project.domain.core.errors import NightBlocked
-from pipeline_project.domain.deciding.clearance import ALWAYS, NIGHT_IS_SOUND, SPEC, Basis, CheckVerdict, clear, way_out
+from pipeline_project.domain.deciding.clearance import (
+    ALWAYS,
+    CODE,
+    NIGHT_IS_SOUND,
+    SPEC,
+    Basis,
+    CheckVerdict,
+    clear,
+    way_out,
+)
 
 NIGHT = "2025-03-05"
 TABLES = {SPEC: "s", "arrivals": "a", "cases": "c", "quarantine": "q", "scores": "p"}
@@ -67,3 +76,20 @@ def test_a_check_that_nobody_asked_for_stops_the_night_as_well() -> None:
 @pytest.mark.parametrize("check", ["scores_contract", "embeddings_contract", NIGHT_IS_SOUND])
 def test_running_again_is_not_advised_where_it_cannot_help(check: str) -> None:
     assert not way_out(check, "claims", NIGHT).startswith("pipeline nights")
+
+
+def test_a_night_that_another_version_of_the_code_began_says_so() -> None:
+    basis = Basis({**TABLES, CODE: "new"}, ALWAYS["decisions"])
+    judged = {name: TABLES[name] for name in (SPEC, "cases")}
+
+    def looked(**more: str) -> list[CheckVerdict]:
+        return [CheckVerdict(check, True, "it holds", {**judged, **more}) for check in ALWAYS["decisions"]]
+
+    told = refusal(looked(code="old"), basis)
+    assert "version old of the code began it, and this process runs new" in told
+    assert told.endswith(f"Next: pipeline nights claims --from {NIGHT} --to {NIGHT}")
+    # another version that looked at older tables is not what is in the way
+    assert "began it" not in refusal(looked(code="old", cases="older"), basis)
+    clear("claims", NIGHT, "decisions", looked(code="new"), basis)
+    # verdicts of before versions were kept count as before
+    clear("claims", NIGHT, "decisions", looked(), basis)

@@ -155,7 +155,7 @@ def test_a_large_object_is_read_in_parts_of_one_writing(s3: S3Server, monkeypatc
 REFUSALS = [
     ("403 Forbidden", "AccessDenied", FilesRefused, "may not .403 AccessDenied.; grant"),
     ("400 Bad Request", "ExpiredToken", FilesRefused, "have expired.*renew"),
-    ("403 Forbidden", "RequestTimeTooSkewed", FilesRefused, "clock is wrong"),
+    ("403 Forbidden", "RequestTimeTooSkewed", FilesRefused, "this machine's clock and the store's are too far apart"),
     ("403 Forbidden", "InvalidAccessKeyId", FilesRefused, "does not know these credentials"),
     ("404 Not Found", "NoSuchBucket", FilesRefused, "no such bucket; make it"),
     ("404 Not Found", "NoSuchKey", FileMissing, "there is no object.*put it back"),

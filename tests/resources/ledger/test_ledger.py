@@ -187,7 +187,7 @@ def test_it_is_a_ledger_that_can_be_sent_to_another_process(ledger: PostgresLedg
 
 
 def test_a_ledger_that_is_away_or_not_migrated_says_so(new_database: Callable[[], str]) -> None:
-    with pytest.raises(LedgerRefused, match="no tables yet; run `pipeline up`"):
+    with pytest.raises(LedgerRefused, match=r"at revision none .* run `pipeline setup`"):
         PostgresLedger(new_database()).open_alerts()
     with pytest.raises(DatabaseUnreachable, match=r"clerk:\*\*\*@127\.0\.0\.1:1/x") as caught:
         PostgresLedger("postgresql+psycopg2://clerk:open-sesame@127.0.0.1:1/x").open_alerts()

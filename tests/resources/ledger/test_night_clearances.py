@@ -12,6 +12,7 @@ from benchmarks.passed import BASES, leave_passed, passed
 from pipeline_project.domain.core.errors import LedgerRefused, NightUndecided
 from pipeline_project.domain.deciding.clearance import ALWAYS, NIGHT_IS_SOUND, Basis, CheckVerdict, Step
 from resources.ledger.audit.comparison import compare_ledger
+from resources.ledger.nights import ledger as ledger_module
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.postgres.databases import engine_of
 from tests.resources.ledger.test_decisions import FLOW, NIGHT, decision
@@ -191,3 +192,20 @@ def test_of_a_check_over_the_same_tables_the_last_word_is_told(known: PostgresLe
     assert found.count((NIGHT_IS_SOUND, False)) == 2
     assert (NIGHT_IS_SOUND, True) not in found
     assert {check for check, _ in found} == set(ALWAYS["release"])
+
+
+def test_what_another_version_of_the_code_looked_at_lets_nothing_through(
+    known: PostgresLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed(known, FLOW, NIGHT)
+    decide(known)
+    monkeypatch.setattr(ledger_module, "running_code", lambda: "another")
+    with pytest.raises(LedgerRefused, match="night_is_cleared"):
+        decide(known)
+    with pytest.raises(LedgerRefused, match="night_is_cleared"):
+        known.release(FLOW, NIGHT, "run", basis=RELEASED)
+    # run whole by the other version, checks included, it goes through
+    for check in ALWAYS["release"]:
+        told(known, check, True, RELEASED.judged if check == "decisions_contract" else DECIDED.judged)
+    decide(known)
+    assert known.release(FLOW, NIGHT, "run", basis=RELEASED) == 0
