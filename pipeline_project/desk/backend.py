@@ -161,7 +161,9 @@ class Stories(Protocol):
 class DecidedNights(Protocol):
     """Decisions of nights, as they stand."""
 
-    def counts(self, workflow: str) -> Any: ...
+    def counts(self, workflow: str, first: str | None = None, last: str | None = None) -> Any: ...
+
+    def decided_nights(self, workflow: str) -> list[str]: ...
 
 
 class Trail(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline_project.domain.core.people import PersonRole
 from pipeline_project.domain.core.reasons import words_of
+from pipeline_project.domain.review.tasks import MOST_COUNTED
 
 HERE = Path(__file__).parent
 
@@ -32,6 +34,13 @@ def moment(value: datetime | str | None) -> str:
 def readable(value: Any) -> str:
     """A slug as people read it."""
     return "–" if value is None else str(value).replace("_", " ")
+
+
+def counted(values: Iterable[int]) -> str:
+    """How many tasks there are of some states together; with a plus where they were not counted to the end."""
+    values = list(values)
+    beyond = "+" if any(value > MOST_COUNTED for value in values) else ""
+    return f"{sum(min(value, MOST_COUNTED) for value in values):,}{beyond}"
 
 
 def share(value: float | None) -> str:
@@ -60,6 +69,7 @@ ENVIRONMENT = Environment(
 )  # fmt: skip
 ENVIRONMENT.filters.update(
     money=money, moment=moment, words=readable, share=share, shown=shown, left=left,
+    counted=counted,
     why=lambda reason: words_of(reason).desk,
 )  # fmt: skip
 

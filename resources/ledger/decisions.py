@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Row, Select, cast, func, select, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from pipeline_project.domain.deciding.recorded import NewDecision
 from resources.ledger.rows import jsonable
@@ -101,3 +102,33 @@ def standing_decisions(workflow: str) -> Select[Any]:
         .where(decisions.workflow == workflow)
         .order_by(decisions.case_id, decisions.epoch.desc())
     )
+
+
+def standing_counts(workflow: str, first: str | None = None, last: str | None = None) -> Select[Any]:
+    """How many standing decisions there are by night and option: night, option, cases.
+
+    All decisions are counted from an index, and those that a later one replaced taken off: few were decided further,
+    and to sort all cases by their epochs would take as long as there is history.
+    """
+    later = tables.decisions.alias("later")
+    decisions = tables.decisions.c
+
+    def within(of: ReadOnlyColumnCollection[str, Column[Any]]) -> list[ColumnElement[bool]]:
+        # a further decision of a case has the night of the first
+        nights = [] if first is None else [of.night >= first]
+        return [of.workflow == workflow, *nights, *([] if last is None else [of.night <= last])]
+
+    all_of_them = select(decisions.night, decisions.option, func.count().label("cases")).where(*within(decisions))
+    replaced = (
+        select(decisions.night, decisions.option, -func.count(decisions.id.distinct()))
+        .join_from(
+            later, tables.decisions, (decisions.workflow == later.c.workflow) & (decisions.case_id == later.c.case_id)
+        )
+        .where(*within(later.c), later.c.epoch > FIRST_EPOCH, decisions.epoch < later.c.epoch)
+    )
+    both = union_all(
+        all_of_them.group_by(decisions.night, decisions.option), replaced.group_by(decisions.night, decisions.option)
+    ).subquery()
+    cases = cast(func.sum(both.c.cases), BigInteger)
+    query = select(both.c.night, both.c.option, cases.label("cases")).group_by(both.c.night, both.c.option)
+    return query.having(cases > 0).order_by(both.c.night, both.c.option)

@@ -118,7 +118,7 @@ _ALERTS = "kind message owner next_command raised_at closed_at"
 #: How far a task has come, who holds it, where it stands in the queue; never what it is about.
 _TASKS = (
     "kind state version claim_token claimed_by claimed_at lease_until assigned_to excluded priority due_level note "
-    "held_by proposal_id escalated_at closed_at"
+    "held_by proposal_id escalated_at closed_at reminded stayed_at"
 )
 _CLUSTERS = "state disagreements bound spread_to version closed_at"
 

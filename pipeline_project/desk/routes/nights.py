@@ -27,13 +27,14 @@ LISTED = 60
 def nights(request: Request, ports: PortsDep, workflow: str = "") -> Response:
     """The latest nights of a workflow by option."""
     chosen = workflow if workflow in ports.desks else next(iter(sorted(ports.desks)), "")
-    by_night = _by_night(ports, chosen) if chosen else {}
+    listed = ports.nights.decided_nights(chosen)[-LISTED:] if chosen else []
+    by_night = _by_night(ports, chosen, listed[0], listed[-1]) if listed else {}
     return page(
         request,
         "nights.html",
         workflow=chosen,
         desks=ports.desks,
-        nights=dict(sorted(by_night.items(), reverse=True)[:LISTED]),
+        nights=dict(sorted(by_night.items(), reverse=True)),
         options=_titles(ports, chosen),
         switch=ports.outbox.switch(chosen) if chosen else KillSwitch(),
     )
@@ -43,9 +44,9 @@ def nights(request: Request, ports: PortsDep, workflow: str = "") -> Response:
 def night(request: Request, ports: PortsDep, workflow: str, night: str) -> Response:
     """One night: decisions, tasks, actions, release, spending."""
     desk = desk_of(ports, workflow)
-    decided = _by_night(ports, workflow).get(night)
-    if decided is None:
+    if night not in ports.nights.decided_nights(workflow):
         raise HTTPException(404)
+    decided = _by_night(ports, workflow, night, night).get(night, {})
     return page(
         request,
         "night.html",
@@ -78,9 +79,9 @@ def switch(
     return RedirectResponse(f"/nights?workflow={workflow}", 303)
 
 
-def _by_night(ports: DeskPorts, workflow: str) -> dict[str, dict[str, int]]:
+def _by_night(ports: DeskPorts, workflow: str, first: str, last: str) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
-    for row in ports.nights.counts(workflow).itertuples(index=False):
+    for row in ports.nights.counts(workflow, first, last).itertuples(index=False):
         counts.setdefault(str(row.night), {})[str(row.option)] = int(row.cases)
     return counts
 

@@ -19,7 +19,7 @@ class Ticked:
         failed: tasks whose safe default could not be carried out.
         freed: members of clusters that were held back past their due time.
         reordered: tasks whose priority changed. assigned: tasks given to a reviewer.
-        waiting: escalated tasks there are now.
+        waiting: escalated tasks there are now, as far as they are counted.
     """
 
     returned: int = 0

@@ -22,6 +22,8 @@ class TaskState(StrEnum):
 
 
 OPEN = (TaskState.PENDING, TaskState.IN_PROGRESS, TaskState.ESCALATED)
+#: Most open tasks of one state that are counted; one more stands for all there are beyond.
+MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Queue:
     """One page of the queue.
 
     Attributes:
-        counts: open tasks by state, whatever the page.
+        counts: open tasks by state, whatever the page; more than `MOST_COUNTED` means that there are more.
         after: hand it over for the next page; None on the last one.
     """
 

@@ -154,6 +154,7 @@ MATRIX: Mapping[str, Kept] = {
                 ),
                 _QUEUE,
             ),
+            **dict.fromkeys(("reminded", "stayed_at"), "repeat a notice, which is a fact of its own"),
         },
     ),
     "review_proposals": Kept(

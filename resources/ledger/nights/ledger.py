@@ -22,7 +22,7 @@ from pipeline_project.domain.review.night_work import NightWork
 from pipeline_project.running_code import running_code
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
-from resources.ledger.decisions import decision_rows, standing_decisions
+from resources.ledger.decisions import decision_rows, standing_counts, standing_decisions
 from resources.ledger.nights import contradicting
 from resources.ledger.nights.clearing import Clearance, add_verdict, clear, verdicts_of
 from resources.ledger.nights.kept_outcomes import KEPT
@@ -277,13 +277,11 @@ class PostgresLedger(LedgerStore):
         with self._transaction() as connection:
             return list(connection.scalars(query.order_by(attempts.night)))
 
-    def counts(self, workflow: str) -> pd.DataFrame:
-        """Standing decisions by night and option: night, option, cases."""
-        standing = standing_decisions(workflow).subquery()
-        query = select(standing.c.night, standing.c.option, func.count().label("cases"))
-        query = query.group_by(standing.c.night, standing.c.option).order_by(standing.c.night, standing.c.option)
+    def counts(self, workflow: str, first: str | None = None, last: str | None = None) -> pd.DataFrame:
+        """Standing decisions by night and option: night, option, cases; of all nights, or of first <= night <= last."""
         with self._transaction() as connection:
-            return _frame(connection.execute(query).all(), ["night", "option", "cases"])
+            rows = connection.execute(standing_counts(workflow, first, last)).all()
+        return _frame(rows, ["night", "option", "cases"])
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ MOST_CLUSTERS = 100
 #: What a task asked again has for itself; all else is as it was on the one that was answered.
 _OWN = (
     "id", "kind", "state", "version", "claim_token", "claimed_by", "claimed_at", "lease_until", "assigned_to",
-    "excluded", "held_by", "proposal_id", "not_before", "opened_at", "due_at", "escalated_at", "closed_at",
+    "excluded", "held_by", "proposal_id", "not_before", "opened_at", "due_at", "escalated_at", "closed_at", "reminded",
+    "stayed_at",
 )  # fmt: skip
 
 _tasks = review_tasks.c

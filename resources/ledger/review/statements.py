@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     update,
 )
 
@@ -97,6 +98,11 @@ def free_for(person: Person) -> Any:
         skilled = or_(skilled, task_columns.skill.in_(sorted(person.skills)))
     ripe = or_(task_columns.not_before.is_(None), task_columns.not_before <= func.clock_timestamp())
     return and_(task_columns.held_by.is_(None), skilled, ripe, literal(person.name) != all_(task_columns.excluded))
+
+
+def skill_needed() -> Any:
+    """The skill that a task needs, "" for none, in the words of the indexes."""
+    return func.coalesce(task_columns.skill, text("''"))
 
 
 def states_of(person: Person) -> list[str]:

@@ -14,7 +14,21 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Select,
+    Text,
+    and_,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+    update,
+)
 
 from pipeline_project.domain.core.errors import StaleClaim, TaskTaken
 from pipeline_project.domain.core.people import Person
@@ -22,6 +36,7 @@ from pipeline_project.domain.review import order
 from pipeline_project.domain.review.content import PHOTOS
 from pipeline_project.domain.review.new_tasks import NewTask, ReviewTerms
 from pipeline_project.domain.review.tasks import (
+    MOST_COUNTED,
     OPEN,
     Mine,
     Notice,
@@ -52,6 +67,7 @@ from resources.ledger.review.statements import (
     note,
     one,
     queue_row,
+    skill_needed,
     stale,
     states_of,
     task_columns,
@@ -67,6 +83,7 @@ Result = TypeVar("Result")
 
 #: Most rows of one page of the queue.
 MOST_ROWS = 500
+_IN_ORDER = (task_columns.priority.desc(), task_columns.id)
 
 
 def open_tasks(
@@ -197,9 +214,10 @@ class ReviewTasks(LedgerStore):
 
     def of_case(self, workflow: str, case_id: str) -> list[QueueRow]:
         """The tasks of a case, the first first."""
-        query = (
-            light().where(task_columns.workflow == workflow, task_columns.case_id == case_id).order_by(task_columns.id)
-        )
+        # asked once and shown again: each has an index of its own, and all of them together have none
+        kinds = or_(task_columns.kind.in_(["case", "sample"]), task_columns.kind == "repeat")
+        here = (task_columns.workflow == workflow, task_columns.case_id == case_id, kinds)
+        query = light().where(*here).order_by(task_columns.id)
         return self._run(lambda connection: [queue_row(row) for row in connection.execute(query)])
 
     def queue(
@@ -266,16 +284,11 @@ def _next(connection: Connection, person: Person, workflow: str | None) -> Task 
         *([late] if "escalated" in allowed else []),
         *([free] if "pending" in allowed else []),
     ]
-    for where in wanted:
-        first = (
-            select(task_columns.id)
-            .where(where, free_for(person))
-            .order_by(task_columns.priority.desc(), task_columns.id)
-            .limit(1)
-        )
-        if workflow is not None:
-            first = first.where(task_columns.workflow == workflow)
-        task = connection.scalar(first.with_for_update(skip_locked=True))
+    for place, where in enumerate(wanted):
+        here = and_(where, free_for(person), *([] if workflow is None else [task_columns.workflow == workflow]))
+        # what is in a person's own list is little; of the others there may be a million
+        skills = [None] if place == 0 and where is own else _skills(connection, here, person)
+        task = next((task for skill in skills if (task := _first(connection, here, skill)) is not None), None)
         if task is None:
             continue
         try:
@@ -283,6 +296,28 @@ def _next(connection: Connection, person: Person, workflow: str | None) -> Task 
         except UNREADABLE:
             raise NotUnderstood(task) from None
     return None
+
+
+def _first(connection: Connection, here: Any, skill: str | None) -> int | None:
+    """The first of these tasks that nobody is just taking, which then is locked.
+
+    Args:
+        skill: that it needs, "" for none; None for whatever it needs.
+    """
+    needed = [] if skill is None else [skill_needed() == skill]
+    first = select(task_columns.id).where(here, *needed).order_by(*_IN_ORDER).limit(1)
+    return connection.scalar(first.with_for_update(skip_locked=True))
+
+
+def _skills(connection: Connection, here: Any, person: Person) -> list[str]:
+    """What tasks may need that this person takes, "" for nothing: first the skill of the first task."""
+    if not person.skills:
+        return [""]
+    asked = func.unnest(literal(["", *sorted(person.skills)], ARRAY(Text))).table_valued("skill").render_derived()
+    first = select(task_columns.priority, task_columns.id).where(here, skill_needed() == asked.c.skill)
+    firsts = first.order_by(*_IN_ORDER).limit(1).lateral()
+    query = select(asked.c.skill).join_from(asked, firsts, true()).order_by(firsts.c.priority.desc(), firsts.c.id)
+    return list(connection.scalars(query))
 
 
 def _set_aside(connection: Connection, task: int) -> None:
@@ -333,25 +368,33 @@ def _why_refused(connection: Connection, task_id: int, person: Person) -> TaskTa
 
 
 def _queue(connection: Connection, filters: QueueFilter, limit: int, after: tuple[float, int] | None) -> Queue:
-    query = _filtered(light(), filters).order_by(task_columns.priority.desc(), task_columns.id).limit(limit + 1)
+    # state by state: each has its order in an index, and all of them together have none
+    states = filters.states or OPEN
+    firsts = [_filtered(light(), filters, state).order_by(*_IN_ORDER).limit(limit + 1) for state in states]
     if after is not None:
         priority, last = after
-        query = query.where(
-            task_columns.priority <= priority, or_(task_columns.priority < priority, task_columns.id > last)
-        )
+        beyond = or_(task_columns.priority < priority, task_columns.id > last)
+        firsts = [first.where(task_columns.priority <= priority, beyond) for first in firsts]
+    listed = union_all(*(select(first.subquery()) for first in firsts)).subquery()
+    query = select(listed).order_by(listed.c.priority.desc(), listed.c.id).limit(limit + 1)
     rows = [queue_row(row) for row in connection.execute(query)]
-    sizes = _filtered(select(task_columns.state, func.count()), filters).group_by(task_columns.state)
+    sizes = union_all(
+        *(
+            select(literal(state.value), func.count()).select_from(
+                _filtered(select(literal(1)), filters, state).limit(MOST_COUNTED + 1).subquery()
+            )
+            for state in states
+        )
+    )
     counts = {state.value: 0 for state in OPEN} | dict(connection.execute(sizes).all())
     page = rows[:limit]
     more = (page[-1].priority, page[-1].id) if len(rows) > limit else None
     return Queue(page, counts, more)
 
 
-def _filtered(query: Select[Any], filters: QueueFilter) -> Select[Any]:
+def _filtered(query: Select[Any], filters: QueueFilter, state: TaskState) -> Select[Any]:
     # all open ones, in the words of the index
-    query = query.where(task_columns.state.in_([state.value for state in OPEN]))
-    if filters.states:
-        query = query.where(task_columns.state.in_([state.value for state in filters.states]))
+    query = query.where(task_columns.state.in_([state.value for state in OPEN]), task_columns.state == state.value)
     for name, value in asdict(filters).items():
         if name != "states" and value is not None:
             query = query.where(task_columns[name] == value)

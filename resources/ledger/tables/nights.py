@@ -174,6 +174,8 @@ decisions = Table(
     CheckConstraint("jsonb_typeof(expected_costs) = 'array'", name="expected_costs_is_array"),
     CheckConstraint("jsonb_typeof(option_order) = 'array'", name="option_order_is_array"),
     Index("ix_decisions_workflow_night_option", "workflow", "night", "option"),
+    # the few that were decided further, above all by people
+    Index("ix_decisions_further", "workflow", "night", "case_id", "epoch", "option", postgresql_where="epoch > 1"),
 )
 
 outcomes = Table(

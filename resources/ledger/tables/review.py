@@ -43,6 +43,10 @@ TIME = DateTime(timezone=True)
 UNREADABLE = {"problem": "unreadable"}
 _WAITING = "state = 'pending' AND held_by IS NULL"
 _OPEN = "state IN ('pending', 'in_progress', 'escalated')"
+_LATE = "state = 'escalated' AND held_by IS NULL"
+_IN_ORDER = (text("priority DESC"), "id")
+#: An index finds the first of one skill at once; among others it would have to pass over all of theirs.
+_BY_SKILL = (text("COALESCE(skill, '')"), *_IN_ORDER)
 
 
 class Content(TypeDecorator[Mapping[str, Any]]):
@@ -73,8 +77,10 @@ def _now(name: str) -> Column[Any]:
     return Column(name, TIME, nullable=False, server_default=func.now())
 
 
-#: `epoch` is that of the decision that asked. `held_by` is the cluster review that keeps a task out of the queue,
-#: `proposal_id` the proposal that waits for a second person; such a task is in progress without a lease.
+#: `epoch` is that of the decision that asked. `reminded` is the level of its last reminder, and `stayed_at` when it
+#: lapsed without a safe default: they repeat what `review_notices` says, so that the clock need not look there.
+#: `held_by` is the cluster review that keeps a task out of the queue, `proposal_id` the proposal that waits for a
+#: second person; such a task is in progress without a lease.
 review_tasks = Table(
     "review_tasks",
     metadata,
@@ -112,6 +118,8 @@ review_tasks = Table(
     Column("due_at", TIME),
     Column("escalated_at", TIME),
     Column("closed_at", TIME),
+    Column("reminded", SmallInteger, nullable=False, server_default="0"),
+    Column("stayed_at", TIME),
     CheckConstraint("case_id <> '' AND why <> ''", name="case_and_why_are_named"),
     CheckConstraint("epoch > 0 AND version > 0", name="epoch_and_version_from_one"),
     CheckConstraint("kind IN ('case', 'sample', 'repeat')", name="kind_is_known"),
@@ -138,21 +146,33 @@ review_tasks = Table(
         postgresql_where="kind IN ('case', 'sample')",
     ),
     Index("uq_review_tasks_repeat", "workflow", "case_id", "epoch", unique=True, postgresql_where="kind = 'repeat'"),
-    # the order of the queue: what is handed out next, over all workflows, of one, of one person's own
-    Index("ix_review_tasks_next", text("priority DESC"), "id", postgresql_where=f"{_WAITING} AND assigned_to IS NULL"),
+    # what is handed out next, by what it needs: over all workflows and of one, and the same of what is past its due
+    # time; then a person's own
+    Index("ix_review_tasks_next", *_BY_SKILL, postgresql_where=f"{_WAITING} AND assigned_to IS NULL"),
+    Index("ix_review_tasks_next_of", "workflow", *_BY_SKILL, postgresql_where=f"{_WAITING} AND assigned_to IS NULL"),
+    Index("ix_review_tasks_late", *_BY_SKILL, postgresql_where=_LATE),
+    Index("ix_review_tasks_late_of", "workflow", *_BY_SKILL, postgresql_where=_LATE),
     Index(
-        "ix_review_tasks_next_of",
-        "workflow",
-        text("priority DESC"),
-        "id",
-        postgresql_where=f"{_WAITING} AND assigned_to IS NULL",
+        "ix_review_tasks_assigned",
+        "assigned_to",
+        *_IN_ORDER,
+        postgresql_where=f"{_OPEN} AND assigned_to IS NOT NULL",
     ),
-    Index("ix_review_tasks_assigned", "assigned_to", text("priority DESC"), "id", postgresql_where=_OPEN),
-    Index("ix_review_tasks_escalated", text("priority DESC"), "id", postgresql_where="state = 'escalated'"),
-    Index("ix_review_tasks_queue", "workflow", text("priority DESC"), "id", postgresql_where=_OPEN),
+    # the queue as it is listed, state by state
+    Index("ix_review_tasks_state", "state", *_IN_ORDER, postgresql_where=_OPEN),
+    Index("ix_review_tasks_queue", "workflow", "state", *_IN_ORDER, postgresql_where=_OPEN),
+    Index("ix_review_tasks_night", "workflow", "night", "state", *_IN_ORDER, postgresql_where=_OPEN),
+    Index("ix_review_tasks_why", "workflow", "why", "state", *_IN_ORDER, postgresql_where=_OPEN),
+    # what the clock looks at: each finds what has not come so far yet, and nothing that has
     Index("ix_review_tasks_lease_until", "lease_until", postgresql_where="state = 'in_progress'"),
     Index("ix_review_tasks_claimed_by", "claimed_by", postgresql_where="state = 'in_progress'"),
-    Index("ix_review_tasks_due", "workflow", "due_at", postgresql_where=_OPEN),
+    Index("ix_review_tasks_due", "workflow", "state", "due_at", postgresql_where=_OPEN),
+    Index("ix_review_tasks_level", "workflow", "due_level", "due_at", postgresql_where=_OPEN),
+    Index("ix_review_tasks_remind", "workflow", "reminded", "due_at", postgresql_where=_OPEN),
+    Index("ix_review_tasks_lapse", "workflow", "due_at", postgresql_where="state = 'escalated' AND stayed_at IS NULL"),
+    Index(
+        "ix_review_tasks_held_due", "workflow", "due_at", postgresql_where="state = 'pending' AND held_by IS NOT NULL"
+    ),
     Index("ix_review_tasks_cluster", "workflow", "cluster", "case_id", postgresql_where=_WAITING),
     Index("ix_review_tasks_held_by", "held_by", postgresql_where="held_by IS NOT NULL"),
     Index("ix_review_tasks_subject", "workflow", "subject", "night", postgresql_where="subject IS NOT NULL"),
