@@ -21,9 +21,11 @@ from benchmarks.bare import kept, now, replayed, since
 from benchmarks.counting import COUNTED, counted
 from benchmarks.numerical_calls import CALLS
 from benchmarks.server_time import ServerTime
+from benchmarks.stored import stored
 from pipeline_project.commands.shared.app_context import dagster_instance, prepare, settings, workflow, workflows
 from pipeline_project.commands.shared.night_runner import NightRun, NightRunner
 from pipeline_project.partitions import window
+from resources.metering import METER
 
 WORKFLOW = "returns"
 SEED = 7
@@ -154,7 +156,8 @@ def growth(first: str, last: str, named: str) -> dict[str, Any]:
             read, rows = counts["rows read from the lake"] - rows, counts["rows read from the lake"]
             held = psutil.Process().memory_info().rss
             trained = bool(took.pop("calls").get("training"))
-            nights.append({**took, "rows": read, "held": held, "trained": trained})
+            cases = _cases(str(day)) if named == WORKFLOW else 0
+            nights.append({**took, "cases": cases, "rows": read, "held": held, "trained": trained})
     return {"nights": nights}
 
 
@@ -217,6 +220,33 @@ def counts(before: str, measured: str, words: bool = False) -> dict[str, Any]:
     return {"counts": {name: found[name] for name in COUNTED}, "cases": _cases(measured), "words": said}
 
 
+def cost(before: str, measured: str) -> dict[str, Any]:
+    """What one decided night takes, after one that pays for what a process pays once: processor seconds of its steps
+    and of the database, rows of each table of the ledger, bytes of the stores, statements."""
+    first, day = date.fromisoformat(before), date.fromisoformat(measured)
+    with runner() as own:
+        server = ServerTime.of(settings())
+        own.run(first, first)
+        there = stored(settings())
+        with counted() as found:
+            took, runs = _measured(lambda: own.run(day, day), server)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        run_id = str(runs[0].run_id)
+        found["Dagster events"] = len(own.nights.instance.all_logs(run_id))
+        steps = {name.removeprefix(f"{WORKFLOW}__"): of.seconds for name, of in METER.steps(run_id).items()}
+        grown = stored(settings()).since(there)
+        return {
+            "cases": _cases(measured),
+            "processor": took["processor"],
+            "database": took["database"],
+            "steps": steps,
+            "rows": grown.rows,
+            # memory is what the process came to, not what came in between; kilobytes on Linux, bytes on macOS
+            "bytes": {**grown.bytes, "memory at its peak": peak * (1 if sys.platform == "darwin" else 1024)},
+            "counts": {name: found[name] for name in COUNTED},
+        }
+
+
 def _cases(night: str) -> int:
     from resources.sources import case_source
 
@@ -234,6 +264,7 @@ if __name__ == "__main__":
         "growth": growth,
         "ticks": ticks,
         "counts": counts,
+        "cost": cost,
     }
     found = measures[what](**json.loads(given))
     Path(answer).write_text(json.dumps(found))

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,11 @@ def environ(home: Path | None = None) -> dict[str, str]:
     return {**mine, **own, "PIPELINE_HOME": str(home)} if home else mine
 
 
-def measured(home: Path, what: str, **given: Any) -> dict[str, Any]:
+def measured(home: Path, what: str, variables: Mapping[str, str] | None = None, **given: Any) -> dict[str, Any]:
     """What a process of its own finds out: nothing that was imported or cached before counts, nor its memory.
+
+    Args:
+        variables: of its environment, beside those of the home.
 
     Raises:
         SystemExit: it failed; what it said last is the message.
@@ -52,7 +55,9 @@ def measured(home: Path, what: str, **given: Any) -> dict[str, Any]:
     answer = home / "answer.json"
     answer.unlink(missing_ok=True)
     words = [sys.executable, "-m", "benchmarks.child", what, json.dumps(given), str(answer)]
-    done = subprocess.run(words, env=environ(home), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, env={**environ(home), **(variables or {})}, cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"`{what}` {given} ended with {done.returncode}:\n{done.stderr[-4000:]}")
     found: dict[str, Any] = json.loads(answer.read_text())
