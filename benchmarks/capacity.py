@@ -181,9 +181,9 @@ def report(costs: Costs, price: dict[str, float], assumed: Assumed, sizes: Seque
         "lake, GiB a night": [of.lake_gib for of in found],
         "people, a shift each": [of.people for of in found],
         "machines, USD a night": [of.machine_money for of in found],
-        f"stores of {assumed.kept_nights} nights, USD a month": [of.store_money for of in found],
+        f"stores that hold {assumed.kept_nights} nights, USD a night": [of.store_money for of in found],
         "people, USD a night": [of.people_money for of in found],
-        "machines, US cents a case": [100 * of.machine_money / of.cases for of in found],
+        "machines, USD a thousand cases": [1000 * of.machine_money / of.cases for of in found],
     }
     heads = ["cases a night", *(f"{size:,}" for size in sizes)]
     broken = [(limit.what, round(limit.at), limit.why) for limit in limits(costs, assumed)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -77,7 +78,9 @@ def fitted(sizes: Sequence[float], values: Sequence[float]) -> Line:
     line = stats.linregress(sizes, values)
     around = 0.0
     if len(sizes) > 2:
-        around = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sizes) - 2) * line.stderr)
+        # where every night had the same there is nothing to be unsure of, and scipy says so by no number
+        unsure = 0.0 if math.isnan(line.stderr) else float(line.stderr)
+        around = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sizes) - 2)) * unsure
     return Line(float(line.intercept), float(line.slope), float(line.slope) - around, float(line.slope) + around)
 
 
@@ -88,9 +91,14 @@ def held() -> Costs:
     def lines(of: Mapping[str, Mapping[str, float]]) -> dict[str, Line]:
         return {name: Line(**line) for name, line in of.items()}
 
-    many = ("steps", "rows", "bytes", "counts", "requests")
-    single = {name: Line(**found[name]) for name in ("database", "beyond")}
-    return Costs(found["machine"], found["sizes"], **single, **{name: lines(found[name]) for name in many})
+    return Costs(
+        found["machine"],
+        found["sizes"],
+        lines(found["steps"]),
+        Line(**found["database"]),
+        Line(**found["beyond"]),
+        *(lines(found[name]) for name in ("rows", "bytes", "counts", "requests")),
+    )
 
 
 def measure(sizes: Sequence[int], repeats: int, requests: bool) -> Costs:
@@ -138,7 +146,8 @@ def _requested(sizes: Sequence[int]) -> list[tuple[int, Mapping[str, int]]]:
     """What a fresh process asks of an object store for a decided night: its lake and its reports lie there."""
     from tests.s3_server import S3Process
 
-    spec, store, asked = workflow(WORKFLOW), S3Process.start(), []
+    spec, store = workflow(WORKFLOW), S3Process.start()
+    asked: list[tuple[int, Mapping[str, int]]] = []
     try:
         with bench_home() as home:
             variables = {**store.environ, "PIPELINE_LAKE_URL": store.bucket(), "PIPELINE_REPORTS": store.bucket()}
@@ -180,7 +189,7 @@ def report(costs: Costs) -> str:
 
 
 def _table(title: str, lines: Sequence[tuple[str, Line]], scale: float, unit: str) -> str:
-    columns = [title, "a night", unit, f"from ({CONFIDENCE:.0%})", "to"]
+    columns = ["", "a night", unit, f"from ({CONFIDENCE:.0%})", "to"]
     rows = [
         (name, line.a_night, line.a_case * scale, line.low * scale, line.high * scale)
         for name, line in lines

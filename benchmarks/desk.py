@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import statistics
 import threading
 import time
@@ -157,7 +158,7 @@ def served(stores: OwnerStores) -> Iterator[str]:
     try:
         yield f"http://{HERE}:{port}"
     finally:
-        server.should_exit = True
+        server.handle_exit(signal.SIGTERM, None)
         thread.join()
 
 
@@ -208,7 +209,7 @@ def under_snapshot(url: str, times: Times, count: int) -> None:
         keeping.execute(text("SELECT 1 FROM review_tasks LIMIT 1")).all()
         for number in range(count):
             kind = f"next task, after {count - 200:,} under a snapshot" if number >= count - 200 else "under a snapshot"
-            times.timed(kind, lambda person=people[number % 20]: desk.next_task(person, WORKFLOW))
+            times.timed(kind, partial(desk.next_task, people[number % 20], WORKFLOW))
     times.of.pop("under a snapshot")
 
 

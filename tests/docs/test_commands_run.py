@@ -171,6 +171,11 @@ ONLY_READ: dict[str, str] = {
             "python -m benchmarks.lifecycle bad-models",
             "python -m benchmarks.drift_electricity",
             "python -m benchmarks.sizes --nights 40 --per-night 100",
+            "python -m benchmarks.costs --sizes 100,500,2000 --write",
+            "python -m benchmarks.queueing --check 8 --cases 60",
+            "python -m benchmarks.desk --tasks 1000000 --people 2 --each 100",
+            "python -m benchmarks.ledger --sizes 100000,500000",
+            "python -m benchmarks.layouts --sizes 200000,1000000",
             "python -m benchmarks.chaos --quick",
             "python -m benchmarks.chaos --only kills",
             "pipeline nights order_returns --from 2012-04-01 --to 2012-12-31",
@@ -198,6 +203,9 @@ ONLY_READ: dict[str, str] = {
     "dagster instance concurrency set gpu 2": "Dagster's own; tests/resources/dagster_storage/test_pools.py sets one",
     "python -m benchmarks --only import": "tests/test_benchmarks.py runs it",
     "python -m benchmarks.gpu": "tests/benchmarks/test_gpu.py runs it as far as there is no GPU",
+    "python -m benchmarks.capacity": "tests/benchmarks/test_capacity.py computes it",
+    "python -m benchmarks.queueing": "tests/benchmarks/test_simulation.py simulates nights",
+    "python -m benchmarks.tidied": "tests/resources/ledger/test_ledger_upkeep.py looks at what it shows",
     **dict.fromkeys(
         (
             "make up",

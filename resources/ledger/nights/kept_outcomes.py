@@ -16,8 +16,9 @@ from sqlalchemy import Connection, func, select
 
 from resources.ledger.tables import nights as tables
 
-#: Workflows that a process keeps, and outcomes of one: where there are more they are read each time.
-MOST_WORKFLOWS, MOST_OUTCOMES = 16, 300_000
+#: Workflows that a process keeps, and outcomes of all of them together, some hundred bytes each: the workflow that was
+#: asked longest ago goes first, and one that has more by itself is read each time.
+MOST_WORKFLOWS, MOST_OUTCOMES = 16, 2_000_000
 
 _COLUMNS = ["id", "case_id", "label", "known_at"]
 _TYPES = {"id": "int64", "case_id": "str", "label": "str", "known_at": "datetime64[us, UTC]"}
@@ -76,7 +77,7 @@ class KeptOutcomes:
             if stamp.number <= MOST_OUTCOMES:
                 self._kept[place] = stamp, outcomes
                 self._kept.move_to_end(place)
-            if len(self._kept) > MOST_WORKFLOWS:
+            while len(self._kept) > MOST_WORKFLOWS or sum(of.number for of, _ in self._kept.values()) > MOST_OUTCOMES:
                 self._kept.popitem(last=False)
             return outcomes
 

@@ -131,3 +131,14 @@ def test_what_is_kept_has_bounds(ledger: PostgresLedger, engine: Engine, monkeyp
     for flow in (FLOW, OTHER, "third", FLOW):
         agrees(kept, engine, flow)
     assert [flow for _, flow in kept._kept] == ["third"]
+
+
+def test_all_workflows_together_have_a_bound(
+    ledger: PostgresLedger, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_outcomes, "MOST_OUTCOMES", 2)
+    kept = KeptOutcomes()
+    for flow in (FLOW, OTHER, "third"):
+        told(ledger, flow, ("a", "fine", 1))
+        agrees(kept, engine, flow)
+    assert [flow for _, flow in kept._kept] == [OTHER, "third"]

@@ -112,7 +112,7 @@ def test_a_page_is_what_one_query_over_all_states_would_list(queue: LargeQueue) 
     )
     with engine_of(queue.url).connect() as connection:
         wanted = list(connection.scalars(text(query)))
-        counts = dict(connection.execute(text(states)).all())
+        counts = {str(state): int(tasks) for state, tasks in connection.execute(text(states))}
     assert [row.id for row in queue.tasks.queue().rows] == wanted
     assert queue.tasks.queue(QueueFilter(workflow="order_returns")).counts == counts
     assert queue.tasks.queue().counts["pending"] == MOST_COUNTED + 1
