@@ -122,8 +122,7 @@ class House:
     ) -> list[NightRun]:
         """`pipeline nights` in this process."""
         with self.entered():
-            days = (date.fromisoformat(first), date.fromisoformat(last or first))
-            return run_nights(workflow(self.name), *days, again, retrain, quiet=True)
+            return run_nights(workflow(self.name), first, last or first, again, retrain, quiet=True)
 
     def command(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """A command as from a shell, in this process: another one would import everything again, for seconds."""
