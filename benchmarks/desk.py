@@ -35,7 +35,7 @@ GOAL_MS = 50.0
 _OPEN = """
 INSERT INTO review_tasks (workflow, night, case_id, epoch, why, benefit, amount, information, subject, cluster, content,
     priority, currency, due_at)
-SELECT :workflow, CAST(:night AS date), 'C-' || i, 1, 'doubt', b, 20 + b, 0.3, 'S-' || i % 20000, 'K-' || i % 300,
+SELECT :workflow, :night, 'C-' || i, 1, 'doubt', b, 20 + b, 0.3, 'S-' || i % 20000, 'K-' || i % 300,
     jsonb_build_object('fields', jsonb_build_object('price', 20.0), 'labels', repeat(md5(i::text), 100)), b, 'EUR',
     now() + make_interval(hours => 60 + i % 300)
 FROM (SELECT i, 40 * random() AS b FROM generate_series(1, :count) i) AS drawn

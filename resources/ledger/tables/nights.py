@@ -27,6 +27,7 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy.dialects.postgresql import DOMAIN, JSONB
+from sqlalchemy.sql.operators import OperatorClass
 
 from pipeline_project.domain.core.nights import valid_night
 
@@ -50,11 +51,17 @@ _IS_NIGHT = """CASE
     ELSE VALUE IS NULL END"""
 
 
+class NightDomain(DOMAIN):
+    """The domain in which keys are kept: they are compared, and that is all."""
+
+    operator_classes = OperatorClass.BASE | OperatorClass.COMPARISON
+
+
 class NightColumn(TypeDecorator[str]):
     """A partition key, in a domain of the database's own, which refuses what is no night. Its order is that of bytes:
     keys of one cadence sort by time."""
 
-    impl = DOMAIN("night_key", Text, collation="C", check=_IS_NIGHT, constraint_name="is_night", metadata=metadata)
+    impl = NightDomain("night_key", Text, collation="C", check=_IS_NIGHT, constraint_name="is_night", metadata=metadata)
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
