@@ -111,7 +111,10 @@ def test_warm_up_and_the_last_night_by_cadence() -> None:
 
 @pytest.mark.parametrize(
     ("every", "due"),
-    [("hour", ["2025-01-13T00Z", "2025-01-20T00Z", "2025-01-27T00Z"]), ("week", ["2025-W02-1", "2025-W03-1", "2025-W04-1"])],
+    [
+        ("hour", ["2025-01-13T00Z", "2025-01-20T00Z", "2025-01-27T00Z"]),
+        ("week", ["2025-W02-1", "2025-W03-1", "2025-W04-1"]),
+    ],
 )
 def test_a_training_each_week_of_hours_and_of_weeks(every: str, due: list[str]) -> None:
     spec = spec_of("UTC", every, model={"estimator": "boosting", "retrain": {"every": "week"}})

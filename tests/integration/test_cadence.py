@@ -73,7 +73,8 @@ def weekly(new_house: NewHouse) -> House:
 @pytest.mark.parametrize("night", HOURS)
 def test_an_hour_that_the_clock_shows_twice_is_two_nights(hourly: House, night: str) -> None:
     assert decided(hourly, night) == {f"{night}-{number}" for number in range(EACH)}
-    assert f"{night}" in hourly.page(night)
+    shown = {HOURS[0]: "02:00 CEST", HOURS[1]: "02:00 CET", HOURS[2]: "03:00 CET"}[night]
+    assert f"{night} (Sun 26 Oct 2025 {shown})" in hourly.page(night)
     assert all(hourly.checks("cases", night).values())
 
 
