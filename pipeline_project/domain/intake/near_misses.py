@@ -43,8 +43,17 @@ _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar")
 _ALIKE = 0.8
 _OTHERWISE = "it is called otherwise"
 _YEARS = (1990, 2100)
-#: A week, however much of its key is there.
-_WEEK = re.compile(r"(?<!\d)(?P<year>\d{4})[-_]?W(?P<week>\d{2})(-[1-7])?(?!\d)", re.I)
+#: A week, however much of its key is there, and an hour right behind its day; and the key of that.
+_JOINED = {
+    Cadence.WEEK: (
+        re.compile(r"(?<!\d)(?P<year>\d{4})[-_]?W(?P<week>\d{2})(-[1-7])?(?!\d)", re.I),
+        "{year}-W{week}-1",
+    ),
+    Cadence.HOUR: (
+        re.compile(rf"(?<!\d)(?P<y>\d{{4}}){_SEPARATOR}(?P<m>\d{{2}}){_SEPARATOR}(?P<d>\d{{2}})(?P<h>\d{{2}})(?!\d)"),
+        "{y}-{m}-{d}T{h}Z",
+    ),
+}
 #: The hour behind a day: `T14`, `_14h`, `-14-00`.
 _HOUR = re.compile(r"[T_\-. ]?(?P<hour>[01]\d|2[0-3])(?:[-:_.h]?00)?(?:Z|h|(?!\d))", re.I)
 
@@ -113,10 +122,10 @@ def _near(path: str, wanted: str, every: Cadence) -> Iterator[NearMiss]:
 
 def _nights_in(path: str, every: Cadence) -> Iterator[tuple[str, str, str]]:
     """(night, path with the night replaced, how it is written) for every night that a path may name."""
-    if every is Cadence.WEEK:
-        for match in _WEEK.finditer(path):
-            if is_night(week := f"{match['year']}-W{match['week']}-1"):
-                yield week, path.replace(match[0], _NIGHT), match[0]
+    if (joined := _JOINED.get(every)) is not None:
+        for match in joined[0].finditer(path):
+            if is_night(key := joined[1].format(**match.groupdict())):
+                yield key, path.replace(match[0], _NIGHT), match[0]
     seen = set()
     for pattern in (_ISO, *_SPELLINGS):
         for match in pattern.finditer(path):
