@@ -14,7 +14,7 @@ from pipeline_project.spec.base import Part
 from pipeline_project.spec.cron import cron_problem, misfit
 
 #: When nights that are no days run where the spec does not say it.
-_SCHEDULES = {Cadence.HOUR: "10 * * * *", Cadence.WEEK: "30 2 * * mon"}
+_SCHEDULES: Mapping[str, str] = {Cadence.HOUR: "10 * * * *", Cadence.WEEK: "30 2 * * mon"}
 
 
 class NightsSpec(Part):

@@ -45,11 +45,6 @@ class Cadence(StrEnum):
             Cadence.WEEK: "2025-W12-1, the Monday that begins an ISO week",
         }[self]
 
-    @property
-    def a_day(self) -> float:
-        """Windows of a day, on average."""
-        return {Cadence.HOUR: 24.0, Cadence.DAY: 1.0, Cadence.WEEK: 1 / 7}[self]
-
 
 @dataclass(frozen=True)
 class NightWindow:
