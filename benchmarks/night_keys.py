@@ -1,4 +1,4 @@
-"""`python -m benchmarks.night_keys`: how long migration v0018 takes, which writes every table with a night anew.
+"""`python -m benchmarks.night_keys`: how long migration v0019 takes, which writes every table with a night anew.
 
 And how long a statement takes that adds decisions, before and after it.
 """
@@ -17,7 +17,7 @@ from resources.ledger import migrate
 from resources.postgres.databases import engine_of
 from resources.postgres.embedded import EmbeddedServer
 
-BEFORE, AFTER = "0017", "0018"
+BEFORE, AFTER = "0018", "0019"
 _SPEC = "INSERT INTO workflow_versions (workflow, spec_hash, spec) VALUES ('big', 'spec', '{}')"
 #: As wide as real ones: two options with their costs, a cluster, the versions of four tables.
 _DECISIONS = """

@@ -57,11 +57,11 @@ def test_hours_sort_as_time_goes_whatever_the_database_s_collation(ledger: Postg
 def test_a_ledger_of_days_goes_back_and_one_of_hours_says_why_not(own_ledger: str) -> None:
     ledger = PostgresLedger(own_ledger)
     ledger.begin_attempt(FLOW, "2025-03-16", "run")
-    migrate.downgrade(own_ledger, "0017")
+    migrate.downgrade(own_ledger, "0018")
     with engine_of(own_ledger).connect() as connection:
         assert connection.scalar(text("SELECT pg_typeof(night)::text FROM attempts")) == "date"
     migrate.upgrade(own_ledger)
     assert ledger.begin_attempt(FLOW, "2025-03-16", "again") == 2
     ledger.begin_attempt("hourly", "2025-03-16T14Z", "run")
     with pytest.raises(RuntimeError, match="hours or weeks"):
-        migrate.downgrade(own_ledger, "0017")
+        migrate.downgrade(own_ledger, "0018")
