@@ -10,14 +10,14 @@ from assets.common import key, night_asset, rows
 from pipeline_project.domain.clusters.lineage import cluster_events
 from pipeline_project.domain.clusters.newcomers import ClusterWindow, Novelty, novelties
 from pipeline_project.domain.clusters.similarity import vectors_of
-from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.nights import days_before, shifted
 from pipeline_project.partitions import earlier_nights, nights
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.services.as_of import written, written_span
 from pipeline_project.spec import WorkflowSpec
 
-#: Nights of history that say what ordinary new clusters look like.
+#: Days of history that say what ordinary new clusters look like.
 LOOK_BACK = 180
 #: The check that warns of a new cluster.
 CHECK = "no_arranged_cluster"
@@ -53,7 +53,7 @@ def build_cluster_events(spec: WorkflowSpec) -> dg.AssetsDefinition:
         subjects = subjects_of(spec, lake, first, after)
         events = cluster_events(night, members, _last_members(spec, lake, night, window), subjects, window)
         vectors = vectors_of(written_span(lake, spec, "embeddings", first, after), members["case_id"].to_pylist())
-        earlier = lake.read_span(spec.name, "cluster_events", shifted(night, -LOOK_BACK), night)
+        earlier = lake.read_span(spec.name, "cluster_events", days_before(night, LOOK_BACK), night)
         novel, table = novelties(night, events, ClusterWindow(members, vectors, subjects), earlier, terms)
         for novelty in novel:
             ledger.raise_alert(

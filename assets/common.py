@@ -58,7 +58,7 @@ def gpu_pool(device: str) -> str | None:
 class StepArguments(TypedDict):
     """What the step of every asset by night has in common."""
 
-    partitions_def: dg.DailyPartitionsDefinition
+    partitions_def: dg.TimeWindowPartitionsDefinition
     retry_policy: dg.RetryPolicy
 
 

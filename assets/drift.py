@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.common import RETRIES, key, night_asset
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.nights import days_before, shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.lifecycle.drift.outcomes import matured_on
 from pipeline_project.domain.lifecycle.drift.recorded import RecordedSignal
@@ -81,7 +81,7 @@ def build_drift(spec: WorkflowSpec) -> dg.AssetsDefinition:
 def _sketch(spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: str) -> Sketch:
     """A night's sketch, and the outcomes of the nights that became mature on it."""
     tonight = window(spec, night)
-    waiting = lake.read_span(spec.name, "cases", shifted(night, -LONGEST_WAIT), shifted(night, 1), [NIGHT, CASE_ID])
+    waiting = lake.read_span(spec.name, "cases", days_before(night, LONGEST_WAIT), shifted(night, 1), [NIGHT, CASE_ID])
     before, after = (ledger.outcomes_known(spec.name, moment) for moment in (tonight.start, tonight.end))
     return sketch_night(
         night,

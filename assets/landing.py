@@ -1,14 +1,14 @@
 """Whether what came in for a night is what was to be expected."""
 
 from collections import Counter
+from dataclasses import replace
 
 import dagster as dg
 
 from assets.common import RETRIES, key
-from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.deciding.clearance import LANDED_CHECK
-from pipeline_project.domain.intake.landing import COMPARED, LANDING, LATE_ALERT, Landed, judge
+from pipeline_project.domain.intake.landing import LANDING, LATE_ALERT, Landed, compared_from, judge
 from pipeline_project.partitions import nights
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
@@ -36,7 +36,7 @@ def build_landing_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.AssetCheckResult:
-        night, expected = context.partition_key, spec.source.expect.terms
+        night, expected = context.partition_key, replace(spec.source.expect.terms, time_zone=spec.nights.time_zone)
         unread = sources.overlooked(spec, night)
         arrivals = stored(lake, spec, "arrivals", night)
         rows = len(arrivals.rows)
@@ -59,7 +59,7 @@ def build_landing_check(spec: WorkflowSpec) -> dg.AssetChecksDefinition:
 
 def rows_of_earlier(spec: WorkflowSpec, lake: Lake, night: str) -> dict[str, int]:
     """Rows of the nights just before one, as far as they were taken in."""
-    first = shifted(night, -COMPARED)
+    first = compared_from(night)
     earlier = lake.read_span(spec.name, "arrivals", first, night, [NIGHT])
     counts = Counter([] if earlier is None else earlier[NIGHT].to_pylist())
     return {day: counts[day] for day in lake.nights(spec.name, "arrivals") if first <= day < night}

@@ -16,7 +16,7 @@ from pipeline_project.domain.clusters.newcomers import Novelty, novelties_of
 from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import PhotoUnreadable
 from pipeline_project.domain.core.named_values import costs_told_now
-from pipeline_project.domain.core.nights import NightWindow, shifted
+from pipeline_project.domain.core.nights import NightWindow, days_before
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import StoredTable, versions_of
 from pipeline_project.domain.deciding.sentences import NightBounds
@@ -38,7 +38,7 @@ from pipeline_project.ports.sources import Sources
 from pipeline_project.services.as_of import matured_seen, stored
 from pipeline_project.spec import WorkflowSpec
 
-#: Nights looked back on for outcomes that have become known.
+#: Days looked back on for outcomes that have become known.
 LOOK_BACK = 60
 
 
@@ -113,7 +113,7 @@ def gather(stores: NightStores, night: NightWindow, asset_names: list[str], timi
     arrivals, cases, quarantine, scores, decisions = (
         tables[asset_name] for asset_name in ("arrivals", "cases", "quarantine", "scores", "decisions")
     )
-    past = matured_seen(spec, lake, ledger, shifted(night.night, -LOOK_BACK), night.night, night.start)
+    past = matured_seen(spec, lake, ledger, days_before(night.night, LOOK_BACK), night.night, night.start)
     if not spec.warms_up(night.night):
         _hear(spec, lake, ledger, night.night, decisions, past)
     bounds = NightBounds.of(lake.read_night(spec.name, BOUNDED_BY, night.night))

@@ -7,7 +7,6 @@ import dagster as dg
 from assets.common import RETRIES, key
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.core.model_version import ModelVersion
-from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.core.run_tags import STARTED_BY
 from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
 from pipeline_project.domain.reporting.replay_page import PageTerms, replay_markdown
@@ -114,7 +113,7 @@ def _span(
     if config.first and config.last:
         return config.first, config.last
     known_before = candidate.model.known_before if candidate.model and not config.knows_the_future else None
-    mature = mature_span(spec, lake, ledger, night_of(now, spec.nights.time_zone), known_before, now)
+    mature = mature_span(spec, lake, ledger, spec.nights.of(now), known_before, now)
     return config.first or mature[0], config.last or mature[1]
 
 

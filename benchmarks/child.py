@@ -46,7 +46,7 @@ class Runner:
         Raises:
             SystemExit: a night did not go well, so that nothing was measured.
         """
-        runs = self.nights.run(first, last, again=again)
+        runs = self.nights.run(first.isoformat(), last.isoformat(), again=again)
         if bad := [f"{run.night} {run.outcome}: {run.why}" for run in runs if not run.went_well]:
             raise SystemExit("; ".join(bad))
         return runs

@@ -36,7 +36,7 @@ NIGHTS = 50
 _DECIDED = """
 INSERT INTO decisions (workflow, case_id, epoch, night, option, reason, spec_hash, data_versions, contract, cluster,
     reasons, probabilities, expected_costs, option_order, amount, propensity, attempt, run_id)
-SELECT 'returns', substr(md5(i::text), 1, 14), 1, CAST(:night AS date),
+SELECT 'returns', substr(md5(i::text), 1, 14), 1, CAST(:night AS text),
     (ARRAY['refund', 'reject', 'ask_person'])[1 + i % 3],
     'cheapest', 'spec', '{"cases": 41, "scores": 37}', '{"passed": 12}', 'K-' || i % 300,
     jsonb_build_array('price is high (+' || i % 31 || ')'), '[0.25, 0.75]', jsonb_build_array(i % 97, 2.5, 4.5),

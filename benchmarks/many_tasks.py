@@ -20,7 +20,7 @@ _OPEN = """
 INSERT INTO review_tasks (workflow, night, case_id, epoch, state, claim_token, claimed_by, claimed_at, lease_until,
     escalated_at, held_by, assigned_to, excluded, skill, why, benefit, amount, information, subject, cluster, content,
     priority, currency, due_at, due_level)
-SELECT workflow, date '2026-01-01' + i % :nights, 'C-' || i, 1, state,
+SELECT workflow, to_char(date '2026-01-01' + i % :nights, 'YYYY-MM-DD'), 'C-' || i, 1, state,
     CASE state WHEN 'in_progress' THEN gen_random_uuid() END,
     CASE state WHEN 'in_progress' THEN 'reviewer-' || i % 199 END,
     CASE state WHEN 'in_progress' THEN now() END,
@@ -54,7 +54,7 @@ FROM (
 _CLOSED = """
 INSERT INTO review_tasks (workflow, night, case_id, epoch, state, closed_at, why, benefit, amount, information, subject,
     cluster, content, priority, currency, due_at)
-SELECT 'returns', date '2025-11-01' + i % :nights, 'E-' || i, 1, 'complete', now() - interval '9 days', 'doubt', 3, 20,
+SELECT 'returns', to_char(date '2025-11-01' + i % :nights, 'YYYY-MM-DD'), 'E-' || i, 1, 'complete', now() - interval '9 days', 'doubt', 3, 20,
     0.3, 'S-' || i % 200000, 'K-' || i % 300, '{"fields": {}}', 3, 'EUR', now() - interval '10 days'
 FROM generate_series(1, CAST(:count AS int)) i
 """

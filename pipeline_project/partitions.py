@@ -6,19 +6,33 @@ from datetime import datetime, time, timedelta
 
 import dagster as dg
 
-from pipeline_project.domain.core.nights import NightWindow, window_of
+from pipeline_project.domain.core.nights import Cadence, NightWindow, shifted, window_of
 from pipeline_project.spec import WorkflowSpec
 
+_MONDAY = 1
 
-def nights(spec: WorkflowSpec) -> dg.DailyPartitionsDefinition:
-    """The workflow's nights: days in its time zone, from the first one on; a night is there once it has ended."""
-    last = spec.nights.last
-    return dg.DailyPartitionsDefinition(
-        start_date=datetime.combine(spec.nights.first, time.min),
-        end_date=datetime.combine(last + timedelta(days=1), time.min) if last else None,
-        timezone=spec.nights.time_zone,
-        fmt="%Y-%m-%d",
-    )
+
+def nights(spec: WorkflowSpec) -> dg.TimeWindowPartitionsDefinition:
+    """The workflow's nights from the first one on: days or weeks in its time zone, or hours of UTC; a night is there
+    once it has ended."""
+    declared = spec.nights
+    form = declared.every.key_format
+    if declared.every is Cadence.HOUR:
+        last = declared.last_night
+        return dg.HourlyPartitionsDefinition(
+            start_date=window(spec, declared.first_night).start.replace(tzinfo=None),
+            end_date=window(spec, last).end.replace(tzinfo=None) if last else None,
+            timezone="UTC",
+            fmt=form,
+        )
+    start, zone = datetime.combine(declared.first, time.min), declared.time_zone
+    days = 7 if declared.every is Cadence.WEEK else 1
+    end = datetime.combine(declared.last + timedelta(days=days), time.min) if declared.last else None
+    if declared.every is Cadence.WEEK:
+        return dg.WeeklyPartitionsDefinition(
+            start_date=start, end_date=end, day_offset=_MONDAY, timezone=zone, fmt=form
+        )
+    return dg.DailyPartitionsDefinition(start_date=start, end_date=end, timezone=zone, fmt=form)
 
 
 def earlier_nights(window: int | None = None) -> dg.TimeWindowPartitionMapping:
@@ -35,10 +49,10 @@ def window(spec: WorkflowSpec, night: str) -> NightWindow:
 
 def just_ended(spec: WorkflowSpec, now: datetime) -> str:
     """The night that ended last, in the workflow's time zone, whether or not it is one of the workflow's."""
-    return (now.astimezone(spec.nights.zone) - timedelta(days=1)).date().isoformat()
+    return shifted(spec.nights.of(now), -1)
 
 
 def last_ended(spec: WorkflowSpec, now: datetime) -> str:
     """The last of the workflow's nights that has ended; `now` is the database's wherever it leads to anything."""
-    ended, last = just_ended(spec, now), spec.nights.last
-    return min(ended, last.isoformat()) if last else ended
+    ended, last = just_ended(spec, now), spec.nights.last_night
+    return min(ended, last) if last else ended

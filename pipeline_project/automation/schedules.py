@@ -1,4 +1,4 @@
-"""Each workflow's night, and its retraining, by the clock of its own time zone."""
+"""Each workflow's night, and its retraining, by the clock of its own time zone, or of UTC for hours."""
 
 import dagster as dg
 
@@ -16,7 +16,7 @@ def build_schedules(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.Schedul
         name=f"{spec.name}_every_night",
         job=jobs["nightly"],
         cron_schedule=spec.nights.schedule,
-        execution_timezone=spec.nights.time_zone,
+        execution_timezone=spec.nights.clock,
         description="Runs the night that has just ended.",
     )
     def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -31,7 +31,7 @@ def build_schedules(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.Schedul
         name=f"{spec.name}_retraining",
         job=jobs["retrain"],
         cron_schedule=spec.nights.schedule,
-        execution_timezone=spec.nights.time_zone,
+        execution_timezone=spec.nights.clock,
         description=f"Trains a challenger on the first night of every {spec.model.retrain.every}.",
     )
     def retraining(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

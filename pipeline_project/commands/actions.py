@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
 from pipeline_project.commands.shared.app_context import prepare, workflow
+from pipeline_project.commands.shared.asked_nights import night_asked
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, say, table
 from pipeline_project.commands.shared.identity import shell_user
 from pipeline_project.commands.shared.options import (
     Workflow,
     command_app,
     count,
-    day,
     example,
     night_option,
 )
@@ -38,7 +37,7 @@ app = command_app()
 def actions(
     workflow: Workflow,
     state: Annotated[str | None, typer.Option(metavar="STATE", help="Only these, for instance dead or held.")] = None,
-    night: Annotated[datetime | None, night_option("Only this night.", "--night")] = None,
+    night: Annotated[str | None, night_option("Only this night.", "--night")] = None,
     stop: Annotated[str | None, typer.Option(metavar="REASON", help="The kill switch: nothing more is sent.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="REASON", help="Lifts the kill switch.")] = None,
     redeliver: Annotated[
@@ -78,14 +77,14 @@ def actions(
     elif agree is not None:
         code = agree_to(agree, as_json)
     else:
-        chosen = day(night)
-        code = show_actions(workflow, state, chosen.isoformat() if chosen else None, limit, as_json)
+        code = show_actions(workflow, state, night, limit, as_json)
     raise typer.Exit(code)
 
 
-def show_actions(name: str, state: str | None, night: str | None, limit: int, as_json: bool) -> int:
+def show_actions(name: str, state: str | None, written: str | None, limit: int, as_json: bool) -> int:
     """Counts by state, then the actions asked for."""
     spec, outbox = workflow(name), prepare().stores.outbox
+    night = night_asked(spec, written)
     rows = outbox.listed(name, state, night, limit=limit)
     counts, switch = outbox.counts(name, night), outbox.switch(name)
     asked = outbox.asked(name)

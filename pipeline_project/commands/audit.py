@@ -15,8 +15,8 @@ from pipeline_project.commands.shared.console import AsJson, Exit, complain, emi
 from pipeline_project.commands.shared.options import (
     command_app,
     count,
+    day_option,
     example,
-    night_option,
 )
 from pipeline_project.commands.shared.signing_in import signed_in
 from pipeline_project.domain.audit.findings import AcceptedBreak, Tampering
@@ -114,8 +114,8 @@ def search(
     person: Annotated[str | None, typer.Option(metavar="NAME", help="What one person did.")] = None,
     kind: Annotated[str | None, typer.Option(metavar="KIND", help="decisions, actions, answers ...")] = None,
     workflow: Annotated[str | None, typer.Option(metavar="WORKFLOW", help="Of one workflow.")] = None,
-    first: Annotated[datetime | None, night_option("Recorded on that day (UTC) or later.", "--from")] = None,
-    last: Annotated[datetime | None, night_option("Recorded on that day (UTC) or earlier.", "--to")] = None,
+    first: Annotated[datetime | None, day_option("Recorded on that day (UTC) or later.", "--from")] = None,
+    last: Annotated[datetime | None, day_option("Recorded on that day (UTC) or earlier.", "--to")] = None,
     limit: Annotated[int, count("Rows at a time.", 1_000, least=1)] = 50,
     before: Annotated[str | None, typer.Option(metavar="BATCH:ROW", help="Where the page before ended.")] = None,
     as_json: AsJson = False,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline_project.commands.shared.app_context import lake, settings, workflow
+from pipeline_project.commands.shared.asked_nights import night_asked
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say, table
 from pipeline_project.commands.shared.options import (
     Workflow,
     command_app,
-    day,
     example,
     night_option,
 )
@@ -36,7 +35,7 @@ app = command_app()
 )
 def clusters(
     workflow: Workflow,
-    night: Annotated[datetime | None, night_option("Every cluster of this night.", "--night")] = None,
+    night: Annotated[str | None, night_option("Every cluster of this night.", "--night")] = None,
     cluster: Annotated[str | None, typer.Option(metavar="CLUSTER", help="Every night of this cluster.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -45,12 +44,13 @@ def clusters(
     Without a night and a cluster: the last night, and every new cluster that was ever reported. Members and
     accounts are counted over the window; nobody is named.
     """
-    raise typer.Exit(show_clusters(workflow, day(night), cluster, as_json))
+    raise typer.Exit(show_clusters(workflow, night, cluster, as_json))
 
 
-def show_clusters(name: str, night: date | None, cluster: str | None, as_json: bool) -> int:
+def show_clusters(name: str, written: str | None, cluster: str | None, as_json: bool) -> int:
     """Prints the rows asked for; without any of both, the last night and what was reported so far."""
     spec = workflow(name)
+    night = night_asked(spec, written)
     if spec.clusters is None:
         complain(f"{name} declares no `clusters`, so there are none; docs/workflows.md says how to declare them")
         return Exit.NOT_FOUND
@@ -58,7 +58,7 @@ def show_clusters(name: str, night: date | None, cluster: str | None, as_json: b
     if events is None or not events.num_rows:
         complain(f"no history of clusters of {name} is written yet; run `pipeline nights {name}`")
         return Exit.NOT_FOUND
-    shown, reported = chosen(events, night.isoformat() if night else None, cluster)
+    shown, reported = chosen(events, night, cluster)
     if not shown:
         asked = " and ".join(
             filter(None, [f"the night {night}" if night else "", f"cluster {cluster}" if cluster else ""])

@@ -46,7 +46,7 @@ def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
     last = last_night(spec, nights)
     try:
         write_nights(spec, spec.nights.first, last, per_night, seed, quiet=as_json)
-        runs = run_nights(spec, spec.nights.first, last, quiet=as_json)
+        runs = run_nights(spec, spec.nights.first_night, last.isoformat(), quiet=as_json)
     except KeyboardInterrupt:
         command = f"pipeline demo --nights {nights} --per-night {per_night} --seed {seed}"
         complain(f"Stopped. Nights that are done stay done; go on with: {command}")

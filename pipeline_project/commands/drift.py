@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from pipeline_project.commands.shared.app_context import prepare, workflow
+from pipeline_project.commands.shared.asked_nights import night_asked
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, say, table
 from pipeline_project.commands.shared.options import (
     Workflow,
@@ -32,7 +32,7 @@ app = command_app()
 )
 def drift(
     workflow: Workflow,
-    night: Annotated[datetime | None, night_option("The night; else the last that was judged.", "--night")] = None,
+    night: Annotated[str | None, night_option("The night; else the last that was judged.", "--night")] = None,
     follow: Annotated[
         int | None,
         typer.Option(
@@ -47,14 +47,15 @@ def drift(
     """The signals of a night, of what is breached first, with the trainings that drift asked for lately."""
     if follow is not None:
         raise typer.Exit(run_follow(workflow, follow))
-    raise typer.Exit(run_drift(workflow, night.date().isoformat() if night else None, as_json))
+    raise typer.Exit(run_drift(workflow, night, as_json))
 
 
-def run_drift(name: str, night: str | None, as_json: bool) -> int:
+def run_drift(name: str, written: str | None, as_json: bool) -> int:
     """A night's signals, breached ones first."""
-    workflow(name)  # a name that is none is told before anything is looked up
+    # a name that is none is told before anything is looked up
+    asked = night_asked(workflow(name), written)
     quality = prepare().stores.quality
-    night = night or quality.last_night(name)
+    night = asked or quality.last_night(name)
     signals = quality.night_signals(name, night) if night else []
     requests = quality.requests(name)[-REQUESTS:]
     if as_json:

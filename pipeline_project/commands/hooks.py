@@ -9,7 +9,7 @@ import secrets as randomness
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline_project.commands.shared.app_context import prepare, settings, workflow, workflows
+from pipeline_project.commands.shared.asked_nights import night_asked
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say, table
 from pipeline_project.commands.shared.options import (
     Workflow,
     command_app,
-    day,
     example,
     night_option,
     port_option,
@@ -76,14 +76,14 @@ def send(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=".csv, .jsonl or .parquet, as the source has it.")],
     url: Annotated[str | None, typer.Option(metavar="URL", help="The desk; else PIPELINE_DESK_URL.")] = None,
     kind: Annotated[Posted, typer.Option(help="What the file holds.")] = Posted.ARRIVALS,
-    night: Annotated[datetime | None, night_option("When it is said to have occurred; else now.", "--night")] = None,
+    night: Annotated[str | None, night_option("When it is said to have occurred; else now.", "--night")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Signs a file's rows with the workflow's newest secret and posts them, as another system would.
 
     The same rows are the same event: sent again, nothing changes.
     """
-    raise typer.Exit(send_file(workflow, file, url, kind.value, day(night), as_json))
+    raise typer.Exit(send_file(workflow, file, url, kind.value, night, as_json))
 
 
 @app.command("list", epilog=example("pipeline hooks list"), short_help="Which doors are open, and what came in.")
@@ -118,7 +118,7 @@ def show_secret(name: str, as_json: bool) -> int:
     return Exit.DONE
 
 
-def send_file(name: str, file: Path, url: str | None, kind: str, night: date | None, as_json: bool) -> int:
+def send_file(name: str, file: Path, url: str | None, kind: str, night: str | None, as_json: bool) -> int:
     """Signs a file's rows and posts them."""
     import httpx
 
@@ -240,8 +240,8 @@ def _portions(rows: Sequence[dict[str, str]]) -> Iterator[Sequence[dict[str, str
         yield part
 
 
-def _body(spec: WorkflowSpec, kind: EventKind, rows: Sequence[dict[str, str]], night: date | None) -> bytes:
-    timed = {}
+def _body(spec: WorkflowSpec, kind: EventKind, rows: Sequence[dict[str, str]], written: str | None) -> bytes:
+    timed, night = {}, night_asked(spec, written)
     if night is not None:
         window = window_of(night, spec.nights.time_zone)
         timed = {"timestamp": (window.start + (window.end - window.start) / 2).isoformat()}

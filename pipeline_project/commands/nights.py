@@ -5,27 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_project.commands.shared.alerts import NIGHT, alerts_of, report_alerts
 from pipeline_project.commands.shared.app_context import AppContext, dagster_instance, prepare, settings, workflow
+from pipeline_project.commands.shared.asked_nights import first_asked, last_asked
 from pipeline_project.commands.shared.console import AsJson, Exit, Steps, complain, emit, say, steps
 from pipeline_project.commands.shared.options import (
     First,
     Last,
     Workflow,
     command_app,
-    day,
     example,
     night_option,
 )
 from pipeline_project.commands.shared.orphans import alive, end_orphans
 from pipeline_project.commands.shared.stopping import ends_on_sigterm, raise_if_asked
 from pipeline_project.domain.core.errors import DatabaseUnreachable
-from pipeline_project.domain.core.nights import nights_between
+from pipeline_project.domain.core.nights import distance
 
 if TYPE_CHECKING:
     from pipeline_project.commands.shared.night_runner import NightRun
@@ -47,7 +46,7 @@ def nights(
     workflow: Workflow,
     first: First = None,
     last: Last = None,
-    night: Annotated[datetime | None, night_option("Only this night.", "--night")] = None,
+    night: Annotated[str | None, night_option("Only this night.", "--night")] = None,
     again: Annotated[bool, typer.Option("--again", help="Also nights that are done.")] = False,
     retrain: Annotated[
         bool | None, typer.Option("--retrain/--no-retrain", help="Train on every night, or on none; else as declared.")
@@ -61,18 +60,21 @@ def nights(
     """
     if night is not None and (first is not None or last is not None):
         raise typer.BadParameter("give either --night, or --from and --to")
-    raise typer.Exit(run_range(workflow, day(night or first), day(night or last), again, retrain, as_json))
+    raise typer.Exit(run_range(workflow, night or first, night or last, again, retrain, as_json))
 
 
-def run_range(
-    name: str, first: date | None, last: date | None, again: bool, retrain: bool | None, as_json: bool
-) -> int:
-    """Runs the nights of one workflow; without bounds, from the first one to the last that landed and has ended."""
+def run_range(name: str, first: str | None, last: str | None, again: bool, retrain: bool | None, as_json: bool) -> int:
+    """Runs the nights of one workflow; without bounds, from the first one to the last that landed and has ended.
+
+    Args:
+        first, last: keys, or days.
+    """
     from pipeline_project.partitions import last_ended
 
     spec = workflow(name)
     ended = last_ended(spec, prepare().ledger.now())
-    start, end = first or spec.nights.first, last or _last_landed(spec, ended)
+    start = first_asked(spec, first) or spec.nights.first_night
+    end = last_asked(spec, last) or _last_landed(spec, ended)
     if end is None:
         complain(
             f"nothing has landed for {name} yet, where `source` in its file says; `pipeline demo` shows sample cases"
@@ -80,10 +82,10 @@ def run_range(
         for sentence in overlooked(spec):
             complain(sentence)
         return Exit.NOT_FOUND
-    if start < spec.nights.first or end < start:
-        complain(f"{name} has nights from {spec.nights.first} on; give --from and --to in that order")
+    if start < spec.nights.first_night or end < start:
+        complain(f"{name} has nights from {spec.nights.first_night} on; give --from and --to in that order")
         return Exit.WRONG_CALL
-    if start.isoformat() > ended:
+    if start > ended:
         complain(f"the night {start} has not ended; the last one that has is {ended}")
         return Exit.WRONG_CALL
     try:
@@ -105,7 +107,7 @@ def run_range(
     return Exit.DONE if all(run.went_well for run in runs) else Exit.NIGHT_FAILED
 
 
-def _command(name: str, first: date, last: date) -> str:
+def _command(name: str, first: str, last: str) -> str:
     return f"pipeline nights {name} --from {first} --to {last}"
 
 
@@ -113,12 +115,12 @@ def _retraining(retrain: bool | None) -> str:
     return {None: "", True: " --retrain", False: " --no-retrain"}[retrain]
 
 
-def _last_landed(spec: WorkflowSpec, ended: str) -> date | None:
+def _last_landed(spec: WorkflowSpec, ended: str) -> str | None:
     from pipeline_project.container.night import OpenedSources
 
     source = OpenedSources(settings()).cases(spec)
     landed = [night for night in source.nights_landed() if spec.has_night(night) and night <= ended]
-    return date.fromisoformat(landed[-1]) if landed else None
+    return landed[-1] if landed else None
 
 
 def overlooked(spec: WorkflowSpec) -> list[str]:
@@ -131,7 +133,7 @@ def overlooked(spec: WorkflowSpec) -> list[str]:
 
 
 def run_nights(
-    spec: WorkflowSpec, first: date, last: date, again: bool = False, retrain: bool | None = None, quiet: bool = False
+    spec: WorkflowSpec, first: str, last: str, again: bool = False, retrain: bool | None = None, quiet: bool = False
 ) -> list[NightRun]:
     """Runs a range of nights through Dagster in this process, with a progress bar unless quiet.
 
@@ -149,7 +151,7 @@ def run_nights(
     from pipeline_project.definitions import build_definitions
 
     definitions = build_definitions(os.environ)
-    total = len(list(nights_between(first, last)))
+    total = max(distance(first, last) + 1, 0)
     home = context.settings.home
     with (
         _errors_in_our_words(context),
@@ -159,8 +161,8 @@ def run_nights(
         open_turns(context.settings).taken([spec.name], f"pipeline nights {spec.name}", _waiting, for_process=True),
     ):
         end_orphans(instance, home)
-        if earlier := sorted(night for night in unfinished(instance).get(spec.name, ()) if night < first.isoformat()):
-            raise out_of_turn(spec.name, earlier[0], first.isoformat())
+        if earlier := sorted(night for night in unfinished(instance).get(spec.name, ()) if night < first):
+            raise out_of_turn(spec.name, earlier[0], first)
         sources, ledger = OpenedSources(context.settings), open_ledger(context.settings)
         runner = NightRunner(spec, definitions, instance, sources, ledger, mark)
         return runner.run(first, last, again, retrain, lambda run: _report_night(bar, spec.name, run))

@@ -10,7 +10,6 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,16 +17,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline_project.commands.shared.app_context import lake, settings, workflow
+from pipeline_project.commands.shared.asked_nights import night_asked
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, facts, heading, say, table
 from pipeline_project.commands.shared.options import (
     Workflow,
     command_app,
-    day,
     example,
     night_option,
 )
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.nights import NIGHT_IN_TEXT, shifted
 from pipeline_project.domain.privacy.csv_cells import harmless, harmless_row
 from resources.files.small_files import write_whole
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline_project.spec import WorkflowSpec
 
 SHOWN = 50
-_NUMBERS = re.compile(r"\d{4}-\d{2}-\d{2}|(?<!ISO )\b\d+")
+_NUMBERS = re.compile(rf"{NIGHT_IN_TEXT}|(?<!ISO )\b\d+")
 
 app = command_app()
 
@@ -49,7 +48,7 @@ app = command_app()
 )
 def quarantine(
     workflow: Workflow,
-    night: Annotated[datetime | None, night_option("Only this night.", "--night")] = None,
+    night: Annotated[str | None, night_option("Only this night.", "--night")] = None,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the rows, as they came, to a CSV file to repair.")
     ] = None,
@@ -62,14 +61,15 @@ def quarantine(
 
     The list repeats no value of a row; an exported file holds what customers wrote.
     """
-    raise typer.Exit(run_quarantine(workflow, day(night), export, repair, as_json))
+    raise typer.Exit(run_quarantine(workflow, night, export, repair, as_json))
 
 
-def run_quarantine(name: str, night: date | None, export: Path | None, repair: Path | None, as_json: bool) -> int:
+def run_quarantine(name: str, written: str | None, export: Path | None, repair: Path | None, as_json: bool) -> int:
     """Lists, exports or repairs."""
     spec = workflow(name)
-    if night is not None and not spec.has_night(night.isoformat()):
-        complain(f"{name} has nights from {spec.nights.first} on; {night} is none of them")
+    night = night_asked(spec, written)
+    if night is not None and not spec.has_night(night):
+        complain(f"{name} has nights from {spec.nights.first_night} on; {night} is none of them")
         return Exit.WRONG_CALL
     if repair is not None:
         return _repair(spec, night, repair, as_json)
@@ -104,8 +104,8 @@ class _ShownRow:
     reasons: Sequence[str]
 
 
-def _refused(spec: WorkflowSpec, night: date | None) -> list[_RefusedRow]:
-    first, before = (night.isoformat(), shifted(night.isoformat(), 1)) if night else (None, "9999-12-31")
+def _refused(spec: WorkflowSpec, night: str | None) -> list[_RefusedRow]:
+    first, before = (night, shifted(night, 1)) if night else (None, "9999-12-31")
     columns = list(_RefusedRow.__dataclass_fields__)
     refused = lake(settings()).read_span(spec.name, "quarantine", first, before, columns)
     rows = [] if refused is None else [_RefusedRow(**row) for row in refused.to_pylist()]
@@ -120,7 +120,7 @@ def _shown(spec: WorkflowSpec, row: _RefusedRow) -> _ShownRow:
     return _ShownRow(row.night, row.file, row.line, reasons)
 
 
-def _report(spec: WorkflowSpec, night: date | None, rows: Sequence[_ShownRow]) -> None:
+def _report(spec: WorkflowSpec, night: str | None, rows: Sequence[_ShownRow]) -> None:
     where = f"{spec.name} {night}" if night else spec.name
     if not rows:
         say(f"{where}: nothing in quarantine")
@@ -172,7 +172,7 @@ def _export(spec: WorkflowSpec, rows: Sequence[_RefusedRow], target: Path, as_js
     return Exit.DONE
 
 
-def _repair(spec: WorkflowSpec, night: date | None, file: Path, as_json: bool) -> int:
+def _repair(spec: WorkflowSpec, night: str | None, file: Path, as_json: bool) -> int:
     if night is None:
         complain("--repair needs --night: a repaired row re-enters its own night")
         return Exit.WRONG_CALL
@@ -182,7 +182,7 @@ def _repair(spec: WorkflowSpec, night: date | None, file: Path, as_json: bool) -
     from resources.sources import add_repair
 
     try:
-        repair = add_repair(settings(), spec, night.isoformat(), file)
+        repair = add_repair(settings(), spec, night, file)
     except SourceUnreadable as error:
         complain(str(error))
         return Exit.WRONG_CALL

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +12,12 @@ import typer
 
 from pipeline_project.commands.shared.app_context import AppContext, prepare, workflow
 from pipeline_project.commands.shared.app_context import lake as open_lake
+from pipeline_project.commands.shared.asked_nights import night_asked
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say, table
 from pipeline_project.commands.shared.identity import shell_user
 from pipeline_project.commands.shared.options import (
     Workflow,
     command_app,
-    day,
     example,
     night_option,
 )
@@ -51,7 +50,7 @@ def recall(
     policy: Annotated[
         str | None, typer.Option(metavar="HASH", help="Decisions made under the spec with this hash.")
     ] = None,
-    night: Annotated[datetime | None, night_option("Decisions of this night.", "--night")] = None,
+    night: Annotated[str | None, night_option("Decisions of this night.", "--night")] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -73,17 +72,16 @@ def recall(
     cancelled, what has is compensated, and what cannot be undone is named. Without --data a night of bad data is
     decided on the same bad data again.
     """
-    chosen = day(night)
-    if sum(selector is not None for selector in (model, policy, chosen)) != 1:
+    if sum(selector is not None for selector in (model, policy, night)) != 1:
         raise typer.BadParameter("give one of --model, --policy and --night")
-    if data is not None and chosen is None:
+    if data is not None and night is None:
         raise typer.BadParameter("--data goes with --night: it is one night's data that are corrected")
     if model is not None:
         code = run_recall(workflow, "model", model, apply, reason, as_json)
     elif policy is not None:
         code = run_recall(workflow, "policy", policy, apply, reason, as_json)
     else:
-        code = run_recall(workflow, "night", chosen.isoformat() if chosen else "", apply, reason, as_json, data)
+        code = run_recall(workflow, "night", night or "", apply, reason, as_json, data)
     raise typer.Exit(code)
 
 
@@ -107,6 +105,7 @@ def run_recall(
     if apply and not reason.strip():
         raise RecallRefused("say why with --reason: it stands beside every decision that is taken back")
     named = recalls.policy_hash(name, named) if kind == "policy" else named
+    named = night_asked(spec, named) or "" if kind == "night" else named
     touched = recalls.touched(name, kind, named)
     if not touched:
         raise RecallRefused(f"no decision of {name} that stands was made by {kind} {named}; nothing was changed")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_project.commands.shared.app_context import settings, workflow, workflows
+from pipeline_project.commands.shared.asked_nights import first_asked, last_asked
 from pipeline_project.commands.shared.console import AsJson, Exit, emit, facts, paragraph, say, table
 from pipeline_project.commands.shared.options import (
     First,
     Last,
     command_app,
-    day,
     example,
 )
 from pipeline_project.reconcile import run
 from pipeline_project.reconcile.scope import Link, Span
+
+if TYPE_CHECKING:
+    from pipeline_project.spec import WorkflowSpec
 
 NOTES_SHOWN = 12
 
@@ -44,16 +47,16 @@ def reconcile(
     It reads by itself and shares no code with what it checks; it changes nothing. Nights that run meanwhile may be
     seen half-way. Exits with 0 where everything adds up, with 1 where something does not.
     """
-    raise typer.Exit(run_reconcile(workflow, day(first), day(last), book, as_json))
+    raise typer.Exit(run_reconcile(workflow, first, last, book, as_json))
 
 
-def run_reconcile(name: str | None, first: date | None, last: date | None, book: Path | None, as_json: bool) -> int:
+def run_reconcile(name: str | None, first: str | None, last: str | None, book: Path | None, as_json: bool) -> int:
     """Compares everything that must agree; changes nothing, and starts nothing but the embedded server."""
     from pipeline_project.operations.reconciliation import declared, where
 
     chosen = settings()
     specs = [workflow(name)] if name else list(workflows().specs.values())
-    span = Span(first.isoformat() if first else None, last.isoformat() if last else None)
+    span = _span(specs, first, last)
     links = list(run.reconcile(where(chosen, book), [declared(spec, chosen) for spec in specs], span))
     if name is None:
         # a workflow that never ran has nothing to say
@@ -64,6 +67,15 @@ def run_reconcile(name: str | None, first: date | None, last: date | None, book:
     else:
         _report(links)
     return Exit.DONE if all(link.holds for link in links) else Exit.NIGHT_FAILED
+
+
+def _span(specs: Sequence[WorkflowSpec], first: str | None, last: str | None) -> Span:
+    spans = {Span(first_asked(spec, first), last_asked(spec, last)) for spec in specs}
+    if len(spans) > 1:
+        raise typer.BadParameter(
+            "workflows have nights of different cadences or zones; name one beside --from and --to"
+        )
+    return spans.pop() if spans else Span()
 
 
 def _report(links: list[Link]) -> None:

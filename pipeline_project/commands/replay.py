@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_project.commands.shared.app_context import lake, prepare, workflow
+from pipeline_project.commands.shared.asked_nights import first_asked, last_asked
 from pipeline_project.commands.shared.console import AsJson, Exit, emit, paragraph, say, table
 from pipeline_project.commands.shared.options import (
     First,
     Last,
     Workflow,
     command_app,
-    day,
     example,
 )
-from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.reporting.sentences import percent
 
 if TYPE_CHECKING:
     from pipeline_project.domain.lifecycle.replay.findings import ReplayResult
     from pipeline_project.spec import WorkflowSpec
 
-Span = tuple[date | None, date | None]
+Span = tuple[str | None, str | None]
 
 app = command_app()
 
@@ -63,10 +61,7 @@ def replay(
     """
     if model is None and policy is None:
         raise typer.BadParameter("--model VERSION, --policy FILE or both say what is to be replayed")
-    span = (day(first), day(last))
-    if span[0] and span[1] and span[0] > span[1]:
-        raise typer.BadParameter("--from comes after --to")
-    raise typer.Exit(replay_nights(workflow, span, model, policy, knows_the_future, as_json))
+    raise typer.Exit(replay_nights(workflow, (first, last), model, policy, knows_the_future, as_json))
 
 
 def replay_nights(
@@ -75,7 +70,7 @@ def replay_nights(
     """Replays, keeps the result and its page, and prints a summary.
 
     Args:
-        span: first and last night; what is None is taken from the latest nights whose outcomes are in.
+        span: first and last night, or days; what is None is taken from the latest nights whose outcomes are in.
         model: a version in the registry, or None for the probabilities that were recorded.
         policy: a workflow file whose policy is tried, or None for the workflow's own.
 
@@ -89,13 +84,16 @@ def replay_nights(
     from pipeline_project.services.past_nights import keep_replay, run_replay
     from pipeline_project.spec.load import load_spec
 
-    spec, context = workflow(name), prepare()
+    spec = workflow(name)
+    first, last = first_asked(spec, span[0]), last_asked(spec, span[1])
+    if first and last and first > last:
+        raise typer.BadParameter("--from comes after --to")
+    context = prepare()
     tables, registry, now = lake(context.settings), context.stores.registry, context.ledger.now()
     candidate = candidate_of(spec, registry, model, policy, load_spec)
-    first, last = (day.isoformat() if day else None for day in span)
     if first is None or last is None:
         known_before = candidate.model.known_before if candidate.model and not knows_the_future else None
-        before = night_of(now, spec.nights.time_zone)
+        before = spec.nights.of(now)
         mature = mature_span(spec, tables, context.ledger, before, known_before, now)
         first, last = first or mature[0], last or mature[1]
     result = run_replay(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_project.commands.shared.app_context import settings, usable, workflow
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say, steps
 from pipeline_project.commands.shared.options import (
-    First,
-    Last,
     PerNight,
     Seed,
     command_app,
     day,
+    day_option,
     example,
 )
 from pipeline_project.domain.core.nights import nights_between
@@ -34,8 +33,8 @@ app = command_app()
     epilog=example("pipeline sample --from 2025-03-01 --to 2025-03-31 --per-night 200"),
 )
 def sample(
-    first: First = None,
-    last: Last = None,
+    first: Annotated[datetime | None, day_option("First night, as in 2025-03-01.", "--from")] = None,
+    last: Annotated[datetime | None, day_option("Last night, included.", "--to")] = None,
     per_night: PerNight = 80,
     seed: Seed = 7,
     as_json: AsJson = False,
@@ -72,7 +71,7 @@ def write_nights(spec: WorkflowSpec, first: date, last: date, per_night: int, se
     from pipeline_project.sample import make_sample
 
     usable(settings().home)
-    nights = [date.fromisoformat(night) for night in nights_between(first, last)]
+    nights = [date.fromisoformat(night) for night in nights_between(first.isoformat(), last.isoformat())]
     with steps(len(nights), "sample cases", quiet) as bar:
         summary = make_sample(
             settings().sample_folder / SAMPLED,

@@ -25,7 +25,6 @@ from pipeline_project.commands.shared.options import (
 from pipeline_project.commands.shared.spans import ranges
 from pipeline_project.domain.core.alerts import OpenAlert
 from pipeline_project.domain.core.errors import PipelineError
-from pipeline_project.domain.core.nights import night_of
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.intake.due_nights import looked_at, looked_back_too_early
 from pipeline_project.domain.intake.landing import LANDING, LATE_ALERT
@@ -166,7 +165,7 @@ def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[OpenAlert]
     stopped = sorted({night for key in stops for night in NIGHT.findall(key)})
     decided = [night for night in context.ledger.decided_nights(spec.name) if night not in stopped]
     warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)
-    today = night_of(context.ledger.now(), spec.nights.time_zone)
+    today = spec.nights.of(context.ledger.now())
     source = OpenedSources(context.settings).cases(spec)
     try:
         landed = source.nights_landed()

@@ -68,7 +68,10 @@ def open_desk_ports(stores: OwnerStores, specs: Mapping[str, WorkflowSpec]) -> D
         trail=AuditTrail(url),
         keyring=PostgresKeyring(engine(url), settings.keys),
         models=PostgresPromotions(url, engine),
-        desks={name: Desk(spec.review_terms, spec.action_terms, spec.rollout) for name, spec in specs.items()},
+        desks={
+            name: Desk(spec.review_terms, spec.action_terms, spec.rollout, spec.nights.time_zone, spec.nights.every)
+            for name, spec in specs.items()
+        },
         photos=partial(_photos, specs, settings),
         sought=Sought,
         alive=alive,

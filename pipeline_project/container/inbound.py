@@ -60,5 +60,6 @@ def sealer(settings: Settings) -> RowSealer:
 def terms_of(specs: Iterable[WorkflowSpec]) -> dict[str, InboundTerms]:
     """What the door has to know of each workflow, by name."""
     return {
-        spec.name: InboundTerms.of(spec.name, spec.case_schema, spec.nights.first, spec.nights.last) for spec in specs
+        spec.name: InboundTerms.of(spec.name, spec.case_schema, spec.nights.first, spec.nights.last, spec.nights.every)
+        for spec in specs
     }

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from pipeline_project.domain.core.model_terms import RolloutTerms
+from pipeline_project.domain.core.nights import Cadence
 from pipeline_project.domain.core.people import NewAccount, Person, PersonRole, Session
 from pipeline_project.domain.delivery.outbox_rows import (
     DestinationState,
@@ -190,11 +191,17 @@ class Models(Protocol):
 
 @dataclass(frozen=True)
 class Desk:
-    """One workflow, as far as people meet it."""
+    """One workflow, as far as people meet it.
+
+    Attributes:
+        time_zone, every: where it keeps its clock, and how often it has a night.
+    """
 
     review: ReviewTerms
     actions: ActionTerms
     rollout: RolloutTerms
+    time_zone: str = "UTC"
+    every: Cadence = Cadence.DAY
 
     def rules(self, reviewers: Iterable[Person]) -> DeskRules:
         """By what these people decide it."""

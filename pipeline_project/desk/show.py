@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipeline_project.domain.core.nights import shown_locally
 from pipeline_project.domain.core.people import PersonRole
 from pipeline_project.domain.core.reasons import words_of
 from pipeline_project.domain.review.tasks import MOST_COUNTED
@@ -68,7 +69,7 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )  # fmt: skip
 ENVIRONMENT.filters.update(
-    money=money, moment=moment, words=readable, share=share, shown=shown, left=left,
+    money=money, moment=moment, words=readable, share=share, shown=shown, left=left, locally=shown_locally,
     counted=counted,
     why=lambda reason: words_of(reason).desk,
 )  # fmt: skip

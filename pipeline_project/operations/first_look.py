@@ -77,7 +77,7 @@ def _nights(spec: WorkflowSpec, chosen: Settings) -> list[str]:
     # a look at what lies there decides nothing, and needs no database
     ended = last_ended(spec, datetime.now(UTC))
     if not spec.source.tells_nights:
-        asked = {spec.nights.first.isoformat(), spec.nights.decide_from.isoformat(), ended}
+        asked = {spec.nights.first_night, spec.nights.first_decided, ended}
         return sorted(night for night in asked if spec.has_night(night) and night <= ended)
     landed = (night for night in _source(spec, chosen).nights_landed() if spec.has_night(night))
     return list(islice(landed, NIGHTS))
@@ -95,7 +95,7 @@ def _cases(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
     nights, rows = _nights(spec, chosen), _rows(spec, chosen)
     if not nights:
         # Reading a night says whether the folder itself is missing.
-        _source(spec, chosen).read(window(spec, spec.nights.first.isoformat()))
+        _source(spec, chosen).read(window(spec, spec.nights.first_night))
         yield Seen(("source",), "nothing lies there for any night, so nothing was looked at")
         return
     if not len(rows):

@@ -44,7 +44,7 @@ def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | 
     places = spec.actions.destinations if spec.actions else {}
     return DeclaredWorkflow(
         spec.name,
-        spec.nights.decide_from.isoformat(),
+        spec.nights.first_decided,
         _source(spec, variables),
         {name: _place(part, spec, variables) for name, part in places.items()},
         tuple(name for name in spec.renamed_from if name != spec.name),

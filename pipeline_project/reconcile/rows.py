@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from pipeline_project.reconcile.lines import Counted, count
@@ -113,9 +115,15 @@ def _files(declared: DeclaredWorkflow, where: Where, night: str) -> dict[str, tu
     source, files = declared.source, dict[str, tuple[str, str]]()
     if source.folder is not None and source.pattern is not None:
         folder = source.folder
-        files |= {name: (folder, name) for name in names_at(folder, source.pattern.replace("{night}", night))}
+        files |= {name: (folder, name) for name in names_at(folder, _of_night(source.pattern, night))}
     repairs = f"{where.repairs}/{declared.name}/{night}"
     return files | {f"{_REPAIR}{name}": (repairs, name) for name in names_at(repairs, "*")}
+
+
+def _of_night(pattern: str, night: str) -> str:
+    """A pattern with the night filled in: its key, or when it begins (an hour of UTC, a day, a Monday)."""
+    begins = datetime.fromisoformat(night)
+    return re.sub(r"\{night(?::([^{}]*))?\}", lambda match: begins.strftime(match[1]) if match[1] else night, pattern)
 
 
 def _counted(place: str, path: str, name: str, declared: DeclaredWorkflow) -> Counted:

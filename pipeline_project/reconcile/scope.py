@@ -15,8 +15,8 @@ class SourceFiles:
     """Where a workflow's rows come from, as far as they are files.
 
     Attributes:
-        folder, pattern: of files by night, `{night}` standing for the date; no pattern for tables. A folder may be an
-            object store's URL, here and below.
+        folder, pattern: of files by night, `{night}` standing for the key and `{night:%Y%m%d}` for when it begins; no
+            pattern for tables. A folder may be an object store's URL, here and below.
         columns: the declared columns, by which a header is known.
         header: how many columns the spec names because the files do not; 0 where they do.
         skip_lines: so many lines, or rows of a sheet, stand before the header or the rows.

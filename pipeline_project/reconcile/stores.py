@@ -13,7 +13,7 @@ from pipeline_project.reconcile.scope import Span
 Row: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = list[Row]
 
-_SPAN = "workflow = :w AND (CAST(:a AS date) IS NULL OR night >= :a) AND (CAST(:b AS date) IS NULL OR night <= :b)"
+_SPAN = "workflow = :w AND (CAST(:a AS text) IS NULL OR night >= :a) AND (CAST(:b AS text) IS NULL OR night <= :b)"
 _OF_TASKS = f"WHERE task_id IN (SELECT id FROM review_tasks WHERE {_SPAN})"
 
 #: The ledger of one workflow and a span of nights. Nothing here asks for a table by way of the project's own

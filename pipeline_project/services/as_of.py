@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import NightMissing
 from pipeline_project.domain.core.named_values import in_label_order
-from pipeline_project.domain.core.nights import NightWindow, night_of, shifted
+from pipeline_project.domain.core.nights import NightWindow, shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, Role, number_columns
 from pipeline_project.domain.core.stored_tables import StoredTable
 from pipeline_project.domain.features.building import Past
@@ -77,7 +77,7 @@ def maturity_seen(spec: WorkflowSpec, lake: Lake, ledger: Ledger, as_of: datetim
     Where the truth is learned after some options only, the cases that got another one are not waited for. Reads the
     ids of all cases there are.
     """
-    before = night_of(as_of, spec.nights.time_zone)
+    before = spec.nights.of(as_of)
     cases = lake.read_span(spec.name, "cases", None, before, [NIGHT, CASE_ID])
     ids = pd.DataFrame({name: [] if cases is None else cases[name].to_pylist() for name in (NIGHT, CASE_ID)})
     if spec.outcome.learned_after:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline_project.domain.core.nights import NightWindow, shifted
+from pipeline_project.domain.core.nights import NightWindow, days_before
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, Role
 from pipeline_project.domain.review.content import CaseContext, EarlierCase, Personal, personal_fields
 from pipeline_project.domain.review.similar import nearest_by_fields, nearest_by_vectors
@@ -19,8 +19,8 @@ from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.spec import WorkflowSpec
 
-#: Nights looked back on for like cases, and for the customer's own.
-LIKE_NIGHTS, HISTORY_NIGHTS = 60, 365
+#: Days looked back on for like cases, and for the customer's own.
+LIKE_DAYS, HISTORY_DAYS = 60, 365
 
 
 def sealed_values(spec: WorkflowSpec, keyring: Keyring, cases: pa.Table, asked: Sequence[str]) -> dict[str, Personal]:
@@ -49,7 +49,7 @@ def known_beside(
     picked = _rows_of(cases, asked)
     outcomes = ledger.outcomes_known(spec.name, night.start)
     label_of = dict(zip(outcomes[CASE_ID], outcomes["label"], strict=True))
-    first = shifted(night.night, -HISTORY_NIGHTS)
+    first = days_before(night.night, HISTORY_DAYS)
     decided = lake.read_span(spec.name, "decisions", first, night.night, [CASE_ID, "option"])
     option_of = (
         {} if decided is None else dict(zip(*(decided[c].to_pylist() for c in (CASE_ID, "option")), strict=True))
@@ -71,7 +71,7 @@ def _similar(
     option_of: Mapping[str, str],
 ) -> list[list[EarlierCase]]:
     asset = "embeddings" if spec.encodes else "cases"
-    earlier = lake.read_span(spec.name, asset, shifted(night.night, -LIKE_NIGHTS), night.night)
+    earlier = lake.read_span(spec.name, asset, days_before(night.night, LIKE_DAYS), night.night)
     if earlier is None or not len(earlier):
         return [[] for _ in range(len(picked))]
     earlier = earlier.filter(pc.is_in(earlier[CASE_ID], pa.array(label_of, pa.string())))
@@ -102,7 +102,7 @@ def _histories(
     if subject is None:
         return None
     columns = list(dict.fromkeys([NIGHT, CASE_ID, subject.name, *([amount.name] if amount else [])]))
-    earlier = lake.read_span(spec.name, "cases", shifted(night.night, -HISTORY_NIGHTS), night.night, columns)
+    earlier = lake.read_span(spec.name, "cases", days_before(night.night, HISTORY_DAYS), night.night, columns)
     owners = picked[subject.name].to_pylist()
     if earlier is None:
         return [[] for _ in owners]

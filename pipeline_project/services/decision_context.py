@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline_project.domain.core.costs import case_costs
-from pipeline_project.domain.core.nights import NightWindow, shifted
+from pipeline_project.domain.core.nights import NightWindow, days_before, look_back
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, number_columns
 from pipeline_project.domain.deciding.context import DecisionContext
 from pipeline_project.domain.deciding.evidence import LOOKED_AT, standing_for_all, with_truth
@@ -17,9 +17,9 @@ from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.lifecycle import Quality
 from pipeline_project.spec import WorkflowSpec
 
-#: Nights looked back on for the truth about past decisions.
+#: Days looked back on for the truth about past decisions.
 LOOK_BACK = 60
-#: Nights that say what is usual.
+#: Nights that say what is usual, of hours days with all their hours.
 USUAL_NIGHTS = 28
 
 
@@ -47,7 +47,7 @@ def decision_context(
 
 def _sizes(spec: WorkflowSpec, lake: Lake, night: str) -> list[int]:
     """How many cases each of the last nights had."""
-    table = lake.read_span(spec.name, "cases", shifted(night, -USUAL_NIGHTS), night, [NIGHT])
+    table = lake.read_span(spec.name, "cases", look_back(night, USUAL_NIGHTS), night, [NIGHT])
     return [] if table is None else list(Counter(table[NIGHT].to_pylist()).values())
 
 
@@ -67,7 +67,7 @@ def _evidence(
     spec: WorkflowSpec, lake: Lake, ledger: Ledger, night: NightWindow, model: str | None, since: str | None
 ) -> Evidence:
     """Decisions of the last nights by this model whose truth is known by now, under today's costs."""
-    first = shifted(night.night, -LOOK_BACK)
+    first = days_before(night.night, LOOK_BACK)
     decisions = lake.read_span(spec.name, "decisions", first, night.night, LOOKED_AT)
     # numbers alone: the words and photos of sixty nights would be read for nothing
     numbers = [field.name for field in spec.case_schema.of_type(FieldType.NUMBER)]

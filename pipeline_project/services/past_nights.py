@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline_project.domain.core.errors import ReplayRefused
 from pipeline_project.domain.core.named_values import in_label_order
-from pipeline_project.domain.core.nights import shifted, window_of
+from pipeline_project.domain.core.nights import look_back, shifted, window_of
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType, Role
 from pipeline_project.domain.deciding.surge import usual_cases
 from pipeline_project.domain.features.building import FeaturePlan, Past
@@ -172,10 +172,10 @@ def gather(spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str, last: str
 
 def _usual(spec: WorkflowSpec, lake: Lake, nights: tuple[str, ...]) -> dict[str, float | None]:
     """For each night the median of the cases of the nights before it."""
-    table = lake.read_span(spec.name, "cases", shifted(nights[0], -USUAL_NIGHTS), nights[-1], [NIGHT])
+    table = lake.read_span(spec.name, "cases", look_back(nights[0], USUAL_NIGHTS), nights[-1], [NIGHT])
     sizes = Counter([] if table is None else table[NIGHT].to_pylist())
     return {
-        night: usual_cases([n for earlier, n in sizes.items() if shifted(night, -USUAL_NIGHTS) <= earlier < night])
+        night: usual_cases([n for earlier, n in sizes.items() if look_back(night, USUAL_NIGHTS) <= earlier < night])
         for night in nights
     }
 

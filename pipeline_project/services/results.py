@@ -24,7 +24,7 @@ EVER = "9999-12-31"
 
 def results_of(spec: WorkflowSpec, tables: Lake, ledger: Ledger, now: datetime) -> Results | None:
     """What the decided nights came to, as known at a moment; None where nothing was decided."""
-    first = spec.nights.decide_from.isoformat()
+    first = spec.nights.first_decided
     matured = matured_seen(spec, tables, ledger, first, EVER, now)
     if matured is None:
         return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pipeline_project.domain.core.nights import Cadence
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
@@ -27,6 +29,18 @@ def cron_problem(expression: str) -> str | None:
                 return f"`{item}` is no {name}: write {low} to {high}, a range such as {low}-{high}, * or */2"
     if fields[3] in ("2", "feb") and fields[2] in ("30", "31"):
         return "February has no such day"
+    return None
+
+
+def misfit(expression: str, every: Cadence) -> str | None:
+    """Why a cron expression does not run once for each night, or None where it may: a night that it passes over waits
+    for the next, and of two that have ended only the last would run."""
+    minute, hour, day, month, weekday = expression.split(" ")
+    if every is Cadence.HOUR and (not minute.isdecimal() or {hour, day, month, weekday} != {"*"}):
+        return f"`{expression}` does not run once in every hour, as `every: hour` asks; write for instance 10 * * * *"
+    one_day = weekday.lower() in _DAYS or weekday.isdecimal()
+    if every is Cadence.WEEK and not (one_day and (day, month) == ("*", "*")):
+        return f"`{expression}` does not run on one day of every week, as `every: week` asks; write 30 2 * * mon"
     return None
 
 

@@ -106,5 +106,5 @@ def retrain_rule(spec: WorkflowSpec) -> RetrainRule:
         every=retrain.every,
         after_outcomes=retrain.after_outcomes,
         minimum_outcomes=retrain.minimum_outcomes,
-        decide_from=spec.nights.decide_from.isoformat(),
+        decide_from=spec.nights.first_decided,
     )

@@ -159,7 +159,9 @@ class ExpectSpec(Part):
         (), description="The fewest and the most rows of a night, `[100, 500]`; one number is the fewest."
     )
     weekdays: tuple[Weekday, ...] = Field(
-        (), description="The nights on which something comes, as mon, tue ...; on the others nothing need come."
+        (),
+        description="The nights on which something comes, as mon, tue ...; on the others nothing need come. Of hours "
+        "all of such a day.",
     )
     blocks: bool = Field(
         False, description="A night that is otherwise is stopped before anything is decided; without it, it is told."
@@ -199,8 +201,9 @@ class FilesSource(FileFormat, Expecting):
         "PIPELINE_SPEC_VARIABLES), `${NAME:-default}` with a default; a relative path starts at the YAML file."
     )
     pattern: NightPattern = Field(
-        description="Path below `folder` with `{night}` for the date, or `{night:%Y%m%d}` where it is written "
-        "otherwise (`%Y`, `%y`, `%m`, `%d`, `%j`); `*` and `?` are allowed."
+        description="Path below `folder` with `{night}` for the night's key, or `{night:%Y%m%d}` where it is written "
+        "otherwise (`%Y`, `%y`, `%m`, `%d`, `%j`; of an hour also `%H`, in UTC; of a week its Monday, or `%G`, `%V` "
+        "and `%u`); `*` and `?` are allowed."
     )
 
 
@@ -258,7 +261,8 @@ class NightQuery(Part):
     landed: BoundedQuery | None = Field(
         None,
         description="One SELECT that tells what is there between :start and :end, a row for each night: first the "
-        "night as YYYY-MM-DD, then whatever changes when one of its rows does, such as their count and the latest "
+        "night's key (a day as YYYY-MM-DD, an hour of UTC as 2025-03-16T14Z, a week as 2025-W12-1), then whatever "
+        "changes when one of its rows does, such as their count and the latest "
         "change. With it what lands starts its night; without it the schedule does.",
     )
 

@@ -33,7 +33,7 @@ def report_terms(spec: WorkflowSpec) -> ReportTerms:
         title=spec.title,
         owners=spec.owners,
         currency=spec.currency,
-        decide_from=spec.nights.decide_from.isoformat(),
+        decide_from=spec.nights.first_decided,
         schema=spec.case_schema,
         labels=spec.labels,
         options={name: option.title for name, option in options.items()},

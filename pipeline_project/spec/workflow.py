@@ -26,6 +26,7 @@ from pipeline_project.domain.core.compute import ComputeTerms
 from pipeline_project.domain.core.costs import CostMatrix, PolicyTerms
 from pipeline_project.domain.core.model_terms import DriftTerms, GateTerms, PolicyBounds, RolloutTerms
 from pipeline_project.domain.core.names import FreeText, Slug
+from pipeline_project.domain.core.nights import cadence_of, valid_night
 from pipeline_project.domain.core.number_forms import NumberForm, ThousandsMark
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.features.building import FeaturePlan
@@ -238,12 +239,14 @@ class WorkflowSpec(_EncodedSpec):
 
     def warms_up(self, night: str) -> bool:
         """Whether a night (a partition key) comes before the first one that is decided."""
-        return date.fromisoformat(night) < self.nights.decide_from
+        return valid_night(night) < self.nights.first_decided
 
     def has_night(self, night: str) -> bool:
-        """Whether a night (a partition key) is one of the workflow's."""
-        day, last = date.fromisoformat(night), self.nights.last
-        return day >= self.nights.first and (last is None or day <= last)
+        """Whether a night (a partition key) is one of the workflow's, also by its cadence."""
+        if cadence_of(night) is not self.nights.every:
+            return False
+        last = self.nights.last_night
+        return night >= self.nights.first_night and (last is None or night <= last)
 
     @property
     def option_specs(self) -> dict[str, OptionSpec]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -11,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.core.errors import NightMissing
+from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
 from resources.lake.lake import DeltaLake
 from resources.metering import RunMeter
 
-_NO_NIGHT = date.min.isoformat()
+_NO_NIGHT = "0001-01-01"
 
 
 class LakeIOManager(dg.IOManager):
@@ -86,7 +86,7 @@ class LakeIOManager(dg.IOManager):
                 raise _missing(workflow, asset, nights)
             return stored
         first = nights[0] if nights else _NO_NIGHT
-        before = _day_after(nights[-1]) if nights else _NO_NIGHT
+        before = shifted(nights[-1], 1) if nights else _NO_NIGHT
         span = self.lake.read_span(workflow, asset, first, before, version=version)
         if span is None:
             raise _missing(workflow, asset, nights)
@@ -100,10 +100,6 @@ def _step(context: dg.OutputContext | dg.InputContext) -> tuple[str, str] | None
         return context.step_context.run_id, context.step_context.step.key
     except dg.DagsterInvariantViolationError:
         return None
-
-
-def _day_after(night: str) -> str:
-    return (date.fromisoformat(night) + timedelta(days=1)).isoformat()
 
 
 def _names(key: dg.AssetKey) -> tuple[str, str]:

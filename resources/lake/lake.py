@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipeline_project.domain.core.errors import LakeDamaged, LakeSchemaChanged, LakeUnavailable
+from pipeline_project.domain.core.errors import CadenceChanged, LakeDamaged, LakeSchemaChanged, LakeUnavailable
+from pipeline_project.domain.core.nights import cadence_of, valid_night
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import StoredTable
 from resources.files.answers import is_refusal
@@ -60,9 +61,9 @@ class Commit:
 class DeltaLake:
     """`ports.Lake` over delta-rs.
 
-    A night is one parquet file in the partition `night=YYYY-MM-DD`. A night that was written and is empty has a
-    file without rows, so the table's own list of partitions tells it from a night never written. Tables are
-    opened inside methods only: delta-rs must not be used before a fork.
+    A night is one parquet file in the partition `night=2025-03-16` (or the key of an hour or a week). A night that
+    was written and is empty has a file without rows, so the table's own list of partitions tells it from a night
+    never written. Tables are opened inside methods only: delta-rs must not be used before a fork.
 
     Args:
         url: a local folder or an object store's URL; tables live in `<url>/<workflow>/<asset>`.
@@ -97,7 +98,7 @@ class DeltaLake:
         Raises:
             LakeUnavailable: the store cannot be read, or that version is gone.
         """
-        _valid_night(night)
+        valid_night(night)
         table = self.store.open(self.uri(workflow, asset), version)
         if table is None or night not in _nights(table):
             return None
@@ -126,9 +127,9 @@ class DeltaLake:
         table = self.store.open(self.uri(workflow, asset), version)
         if table is None:
             return None
-        span = [(NIGHT, "<", _valid_night(before))]
+        span = [(NIGHT, "<", valid_night(before))]
         if first is not None:
-            span.append((NIGHT, ">=", _valid_night(first)))
+            span.append((NIGHT, ">=", valid_night(first)))
         return self._read(table, workflow, asset, span, columns).rows
 
     def write_night(
@@ -150,17 +151,19 @@ class DeltaLake:
             note: kept with the commit (`history`).
 
         Raises:
+            CadenceChanged: the table's nights are of another cadence.
             LakeSchemaChanged: columns differ from the table's in name or type.
             LakeUnavailable: no room, no permission, no store; the night is as it was.
             ValueError: rows of another night, or a name that cannot be a folder's.
         """
         uri = self.uri(workflow, asset)
-        rows = _rows_of(table, _valid_night(night))
+        rows = _rows_of(table, valid_night(night))
         metadata = {_NIGHT: night, _ROWS: rows.num_rows, _NOTE: {**(note or {})}}
 
         def replace(standing: DeltaTable | None) -> int:
             if standing is None:
                 standing = self.store.create(uri, rows.schema, [NIGHT])
+            _of_one_cadence(standing, night, workflow)
             schema = agreed_schema(_schema(standing), rows.schema, f"{workflow}/{asset}", evolve)
             return self._commit_night(standing, uri, night, fitted(rows, schema), metadata)
 
@@ -394,7 +397,7 @@ def _schema(table: DeltaTable) -> pa.Schema:
 
 
 def _files(table: DeltaTable, night: str) -> list[str]:
-    wanted = [(NIGHT, "=", _valid_night(night))]
+    wanted = [(NIGHT, "=", valid_night(night))]
     with reachable(table.table_uri, "list the files of"):
         return table.file_uris(file_pruning_predicate=wanted)
 
@@ -414,11 +417,12 @@ def _version_with(table: DeltaTable, path: str) -> int:
     raise LakeUnavailable(f"{table.table_uri} lost the commit just made; somebody deletes its log. Restore _delta_log")
 
 
-def _valid_night(night: str) -> str:
-    """The night, if it is an ISO date; anything else could lead out of the table's folder."""
-    if date.fromisoformat(night).isoformat() != night:
-        raise ValueError(f"a night is written YYYY-MM-DD, not {night!r}")
-    return night
+def _of_one_cadence(standing: DeltaTable, night: str, name: str) -> None:
+    """All nights of a table are of one cadence: keys of another do not stand in one order with them."""
+    with reachable(standing.table_uri, "list the nights of"):
+        other = next((partition[NIGHT] for partition in standing.partitions()), night)
+    if cadence_of(other) is not cadence_of(night):
+        raise CadenceChanged(name, other, night)
 
 
 def _rows_of(table: pa.Table, night: str) -> pa.Table:

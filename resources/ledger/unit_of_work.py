@@ -32,6 +32,8 @@ _FOUR_EYES: Mapping[str, str] = {
 _ADVICE: Mapping[str, str] = {
     "fk_decisions_workflow_spec_hash": "record the workflow's spec before its decisions",
     "fk_decisions_workflow_model_version": "record the model version before its decisions",
+    "cadence_is_kept": "the workflow has nights of another cadence, which it keeps; take `nights.every` back, or "
+    "give the new cadence a workflow of another name",
     "night_is_cleared": "the night's checks have not passed on its tables as they are, so nothing of it is decided or "
     "released; run it whole with `pipeline nights`",
 }

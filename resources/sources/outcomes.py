@@ -117,7 +117,9 @@ class FilesOutcomes:
 
     @cached_property
     def _files(self) -> NightFiles:
-        return NightFiles.at(location(self._feed.folder, self._spec, self._variables), self._feed.pattern)
+        return NightFiles.at(
+            location(self._feed.folder, self._spec, self._variables), self._feed.pattern, self._spec.nights.every
+        )
 
 
 class ColumnOutcomes:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pipeline_project.domain.core.locations import below
+from pipeline_project.domain.core.nights import Cadence, cadence_of, day_of
 from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.intake.near_misses import NearMiss, near_misses
 from pipeline_project.ports.files import Files
@@ -37,7 +38,8 @@ def overlooked(
     if isinstance(spec.source, TableSource) and night is None:
         entries += _of_no_night(spec, settings, variables)
     declared = [feed for feed in (spec.source, spec.outcome) if isinstance(feed, FilesSource | FilesOutcome)]
-    feeds = [NightFiles.at(location(feed.folder, spec, variables), feed.pattern) for feed in declared]
+    every = spec.nights.every
+    feeds = [NightFiles.at(location(feed.folder, spec, variables), feed.pattern, every) for feed in declared]
     # A file of the one may lie in the folder of the other, and be much like a name of both.
     misses = [(files, miss) for files in feeds for miss in _near(files, feeds, night)]
     sure = {below(files.files.url, miss.path) for files, miss in misses if miss.sure}
@@ -58,13 +60,16 @@ def _near(files: NightFiles, feeds: list[NightFiles], night: str | None) -> Iter
 
     names = _names(files.files, files.pattern.count("/") + 2, night)
     likely = (name for name in names if night is None or _may_mean(name, night))
-    return near_misses(likely, files.pattern, is_read)
+    return near_misses(likely, files.pattern, is_read, files.every)
 
 
 def _may_mean(name: str, night: str) -> bool:
     """Whether a name may speak of a night, in whatever way it is spelled; one that plainly names others may not."""
-    rest = _ISO.sub(lambda match: match[0] if match[0] == night else "", name)
-    return night[2:4] in rest and night[-1] in rest
+    if cadence_of(night) is Cadence.WEEK:
+        return night[2:4] in name
+    day = day_of(night).isoformat()
+    rest = _ISO.sub(lambda match: match[0] if match[0] == day else "", name)
+    return day[2:4] in rest and day[-1] in rest
 
 
 def _names(files: Files, depth: int, night: str | None) -> Iterator[str]:
@@ -81,7 +86,9 @@ def _names(files: Files, depth: int, night: str | None) -> Iterator[str]:
 
 def _other_night(name: str, night: str | None) -> bool:
     match = _ISO.search(name)
-    return night is not None and match is not None and match[0] != night
+    if night is None or match is None:
+        return False
+    return cadence_of(night) is not Cadence.WEEK and match[0] != day_of(night).isoformat()
 
 
 def _empty(files: NightFiles, night: str | None) -> Iterator[Overlooked]:

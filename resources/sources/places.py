@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 
 from pipeline_project.domain.core.errors import SourceUnreadable
@@ -107,11 +106,3 @@ def pattern_place(folder: str, pattern: str) -> str:
         return below(folder, *steps)
     fixed = next((at for at, step in enumerate(steps) if re.search(r"[*?\[{]", step)), len(steps) - 1)
     return "/".join([str((folder / Path(*steps[:fixed])).resolve()), *steps[fixed:]])
-
-
-def is_night(text: str) -> bool:
-    """Whether a text is a day as partition keys write it."""
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False

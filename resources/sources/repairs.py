@@ -9,6 +9,7 @@ from typing import Literal
 
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.locations import below
+from pipeline_project.domain.core.nights import cadence_of, is_night
 from pipeline_project.domain.intake.admission import REPAIR_PREFIX
 from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.settings import Settings
@@ -17,7 +18,6 @@ from pipeline_project.spec.workflow import WorkflowSpec
 from resources.files import files_at
 from resources.sources.arrivals import FileTerms, read_file
 from resources.sources.night_files import NightFiles
-from resources.sources.places import is_night
 
 _FORMATS: dict[str, Literal["csv", "jsonl", "json", "parquet"]] = {
     ".csv": "csv",
@@ -37,8 +37,8 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
     Raises:
         SourceUnreadable: it cannot be read, holds no row or none of the workflow's columns, or `night` is no date.
     """
-    if not is_night(night):
-        raise SourceUnreadable(f"{night!r} is no night; write for instance 2025-03-01")
+    if not is_night(night) or cadence_of(night) is not spec.nights.every:
+        raise SourceUnreadable(f"{night!r} is no night of {spec.name}; write for instance {spec.nights.every.example}")
     rows = _read(spec, file, night).rows
     if not rows.num_rows:
         raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to repair with")
@@ -64,7 +64,7 @@ class Repairs:
 
     def __init__(self, settings: Settings, spec: WorkflowSpec, unhashed: tuple[str, ...]) -> None:
         self._spec, self._unhashed = spec, unhashed
-        self._files = NightFiles.at(below(settings.repairs, spec.name), "{night}/*")
+        self._files = NightFiles.at(below(settings.repairs, spec.name), "{night}/*", spec.nights.every)
 
     def read(self, night: str) -> list[ArrivedRows]:
         """The repairs of one night as arrivals.

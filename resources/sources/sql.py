@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.core.nights import NightWindow, window_of
+from pipeline_project.domain.core.nights import Cadence, NightWindow, cadence_of, is_night, window_of
 from pipeline_project.domain.intake.outcomes import ArrivedOutcomes
 from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.settings import Settings
@@ -19,7 +19,7 @@ from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.arrivals import arrivals
 from resources.sources.night_files import fingerprint
 from resources.sources.outcomes import OutcomeColumns, parsed_outcomes
-from resources.sources.places import is_night, secret
+from resources.sources.places import secret
 from resources.sources.repairs import Repairs
 from resources.sources.rows import SourceRow, as_string, unique_names
 
@@ -31,6 +31,12 @@ QUERY, OUTCOME_QUERY = "query", "outcome query"
 MOST_ROWS = 2_000_000
 MOST_CHARACTERS = 1_000_000_000
 LONGEST_SECONDS = 600
+#: How a night's key is written, for whoever writes a query.
+_KEYS = {
+    Cadence.HOUR: "the hour as YYYY-MM-DDTHHZ, in UTC",
+    Cadence.DAY: "the night as YYYY-MM-DD, in the workflow's time zone",
+    Cadence.WEEK: "the week as IYYY-WIW-1, of the workflow's time zone",
+}
 
 
 class QueryByNight:
@@ -63,7 +69,7 @@ class QueryByNight:
         """
         if self._declared.landed is None:
             return []
-        first = window_of(self._spec.nights.first.isoformat(), self._spec.nights.time_zone)
+        first = window_of(self._spec.nights.first_night, self._spec.nights.time_zone)
         self._landed = self._nights_between(first.start, datetime.now(UTC))
         return sorted(self._landed)
 
@@ -84,10 +90,10 @@ class QueryByNight:
         by_night: dict[str, list[list[str]]] = {}
         _, records = self._asked(str(self._declared.landed), "landed", start, end)
         for night, *rest in records:
-            if not is_night(night):
+            if not is_night(night) or cadence_of(night) is not self._spec.nights.every:
                 raise SourceUnreadable(
-                    f"{self._spec.name}: what `{self._where}.landed` gives first is no night; let it begin with the "
-                    "night as YYYY-MM-DD, in the workflow's time zone"
+                    f"{self._spec.name}: what `{self._where}.landed` gives first is no night of its; let it begin with "
+                    f"{_KEYS[self._spec.nights.every]}"
                 )
             by_night.setdefault(night, []).append(rest)
         return by_night

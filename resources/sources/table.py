@@ -7,7 +7,6 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ import pyarrow as pa
 
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.locations import is_url
-from pipeline_project.domain.core.nights import NightWindow
+from pipeline_project.domain.core.night_arrays import nights_of
+from pipeline_project.domain.core.nights import NightWindow, distance, on_day, shifted
 from pipeline_project.domain.core.schema import ARRIVALS, Role
 from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse
 from pipeline_project.domain.intake.readings import ArrivedRows, FileReading, lines_of
@@ -145,14 +145,16 @@ class TableCases:
         return _Placed(ordered.combine_chunks(), starts, reading, lines)
 
     def _nights(self, rows: pa.Table, spread: Spread | None) -> np.ndarray:
-        schema = self._spec.case_schema
+        schema, nights = self._spec.case_schema, self._spec.nights
         cells = [json.loads(raw) for raw in rows.column("raw").to_pylist()]
         # A row without a readable time still arrives: on the first night, where the contract refuses it.
-        first = np.full(len(cells), self._spec.nights.first.isoformat(), dtype=object)
+        first = np.full(len(cells), nights.first_night, dtype=object)
         if spread is not None:
             ids = case_ids([[row.get(name) for row in cells] for name in id_columns(schema)], schema)
             keys = ids.values.astype("object").where(ids.values.notna(), rows.column("row_sha256").to_pandas())
-            return np.array([_spread(key, spread) for key in keys], dtype=object)
+            begins = on_day(spread.first, nights.time_zone, nights.every)
+            count = distance(begins, nights.ends_with(spread.last)) + 1
+            return np.array([_spread(key, begins, count) for key in keys], dtype=object)
         declared = schema.by_role(Role.TIME)
         if declared is None:
             raise SourceUnreadable(
@@ -160,11 +162,10 @@ class TableCases:
                 "file a `spread`"
             )
         times = parse([declared.cell(row, schema.missing) for row in cells], declared, schema).values
-        days = times.dt.tz_convert(schema.time_zone).dt.tz_localize(None).to_numpy("datetime64[D]")
-        return np.where(pd.isna(days), first, np.datetime_as_string(days).astype(object))
+        placed = nights_of(times, schema.time_zone, self._spec.nights.every)
+        return np.where(pd.isna(placed), first, placed)
 
 
-def _spread(key: str, spread: Spread) -> str:
-    days = (spread.last - spread.first).days + 1
-    place_in_span = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % days
-    return (spread.first + timedelta(days=place_in_span)).isoformat()
+def _spread(key: str, first: str, nights: int) -> str:
+    place_in_span = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % nights
+    return shifted(first, place_in_span)

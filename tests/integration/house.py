@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -122,8 +121,7 @@ class House:
     ) -> list[NightRun]:
         """`pipeline nights` in this process."""
         with self.entered():
-            days = (date.fromisoformat(first), date.fromisoformat(last or first))
-            return run_nights(workflow(self.name), *days, again, retrain, quiet=True)
+            return run_nights(workflow(self.name), first, last or first, again, retrain, quiet=True)
 
     def command(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """A command as from a shell, in this process: another one would import everything again, for seconds."""
@@ -175,7 +173,7 @@ class House:
         """The decisions in the ledger: what was decided, by case and epoch."""
         one = "AND night = :night" if night else ""
         query = f"SELECT {DECIDED} FROM decisions WHERE workflow = :name {one} ORDER BY case_id, epoch"
-        return self.sql(query, **({"night": date.fromisoformat(night)} if night else {}))
+        return self.sql(query, **({"night": night} if night else {}))
 
     def facts(self) -> dict[str, Rows]:
         """Everything in the ledger that two homes with the same files must have in common."""
@@ -200,7 +198,7 @@ class House:
     def work(self, night: str | None = None) -> dict[str, Rows]:
         """What the decisions led to, without keys: they hold the name of the workflow."""
         one = "AND night = :night" if night else ""
-        given = {"night": date.fromisoformat(night)} if night else {}
+        given = {"night": night} if night else {}
         return {
             table: self.sql(f"SELECT {columns} FROM {table} WHERE workflow = :name {one} ORDER BY {columns}", **given)
             for table, columns in WORK.items()

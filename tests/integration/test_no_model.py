@@ -113,7 +113,5 @@ def _flip(file: Path) -> None:
 
 
 def _last_run(house: House, night: str) -> str:
-    (found,) = house.sql(
-        "SELECT run_id FROM attempts WHERE workflow = :name AND night = CAST(:night AS date)", night=night
-    )
+    (found,) = house.sql("SELECT run_id FROM attempts WHERE workflow = :name AND night = :night", night=night)
     return str(found["run_id"])

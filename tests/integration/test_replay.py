@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from tests.integration.house import House
 
 NIGHTS = [shop.night(offset) for offset in range(6)]
 FIRST, LAST = NIGHTS[3], NIGHTS[5]
-SPAN = (date.fromisoformat(FIRST), date.fromisoformat(LAST))
+SPAN = (FIRST, LAST)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +122,7 @@ def test_a_model_that_is_not_there_and_nights_that_are_not_are_said_so(house: Ho
         with pytest.raises(ModelUnavailable, match="no version 99"):
             replay_nights(house.name, SPAN, "99", None, False, False)
         with pytest.raises(ReplayRefused, match=r"nothing of .* was decided"):
-            replay_nights(house.name, (date(2024, 1, 1), date(2024, 1, 2)), "1", None, True, False)
+            replay_nights(house.name, ("2024-01-01", "2024-01-02"), "1", None, True, False)
 
 
 def test_people_are_told_in_words(house: House, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,7 @@ defs  # workspace.yaml names the module, Dagster looks for definitions in it
 _.impl  # of a column type
 _.cache_ok  # of a column type
 _.process_bind_param  # of a column type
+_.operator_classes  # of a column type
 _.process_result_value  # of a column type
 _.column_expression  # of a column type
 _.result_processor  # of a column type

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from pipeline_project.commands.shared.console import facts, heading, paragraph, say
 from pipeline_project.commands.shared.spans import ranges
+from pipeline_project.domain.core.nights import NIGHT_IN_TEXT
 
 if TYPE_CHECKING:
     from pipeline_project.domain.core.alerts import OpenAlert
     from pipeline_project.ports.ledger import Ledger
 
 COMMANDS_LISTED = 3
-NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
+NIGHT = re.compile(NIGHT_IN_TEXT)
 _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}")
 
 

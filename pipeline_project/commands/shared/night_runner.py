@@ -10,7 +10,6 @@ import getpass
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from pipeline_project.automation.jobs import job_kind, job_name
@@ -81,13 +80,13 @@ class NightRunner:
 
     def run(
         self,
-        first: date,
-        last: date,
+        first: str,
+        last: str,
         again: bool = False,
         retrain: bool | None = None,
         report: Callable[[NightRun], None] = lambda night: None,
     ) -> list[NightRun]:
-        """Runs the nights from `first` to `last`.
+        """Runs the nights from `first` to `last`, keys both.
 
         Args:
             again: also those that are done.

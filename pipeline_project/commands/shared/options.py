@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline_project.domain.core.nights import valid_night
+
 
 def command_app(**given: Any) -> typer.Typer:
     """The Typer app of a module in `commands/`: one command, or a group of them."""
@@ -35,7 +37,19 @@ def port_option(description: str) -> Any:
 
 
 def night_option(description: str, name: str) -> Any:
-    return typer.Option(name, formats=["%Y-%m-%d"], metavar="NIGHT", help=description)
+    """A night's key, or a day; `asked_nights` makes nights of a workflow of it."""
+    return typer.Option(name, parser=_night, metavar="NIGHT", help=description)
+
+
+def day_option(description: str, name: str) -> Any:
+    return typer.Option(name, formats=["%Y-%m-%d"], metavar="DAY", help=description)
+
+
+def _night(text: str) -> str:
+    try:
+        return valid_night(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def count(description: str, most: int, least: int = 10) -> Any:
@@ -45,8 +59,8 @@ def count(description: str, most: int, least: int = 10) -> Any:
 Workflow = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The name of a workflow, for instance returns.")]
 PerNight = Annotated[int, count("Cases in a night, about.", 100_000)]
 Seed = Annotated[int, typer.Option(metavar="NUMBER", help="The same seed gives the same cases.")]
-First = Annotated[datetime | None, night_option("First night, as in 2025-03-01.", "--from")]
-Last = Annotated[datetime | None, night_option("Last night, included.", "--to")]
+First = Annotated[str | None, night_option("First night, as in 2025-03-01.", "--from")]
+Last = Annotated[str | None, night_option("Last night, included.", "--to")]
 
 
 def day(moment: datetime | None) -> date | None:

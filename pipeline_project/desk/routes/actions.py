@@ -7,11 +7,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from pipeline_project.desk.access import needs
 from pipeline_project.desk.dependencies import PortsDep, SessionDep
 from pipeline_project.desk.show import page
+from pipeline_project.domain.core.nights import valid_night
 from pipeline_project.domain.core.people import PersonRole
 
 router = APIRouter()
@@ -23,12 +24,16 @@ PAGE = 50
 _NOTICES = {"asked": "Asked: a second person must agree.", "gone": "It goes out again.", "dry": "Nothing was changed."}
 
 
+def _a_night(text: str) -> str:
+    return valid_night(text) if text else text
+
+
 class ActionsQuery(BaseModel, frozen=True):
     """Which actions are listed; `after` is the id that the page before ended with."""
 
     workflow: str = ""
     state: str = ""
-    night: str = ""
+    night: Annotated[str, AfterValidator(_a_night)] = ""
     after: int = 0
     notice: str = Field(default="", alias="said")
 

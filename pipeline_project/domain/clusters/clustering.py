@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 from pipeline_project.domain.clusters.nearest import COMPARED
 from pipeline_project.domain.clusters.neighbours import density_labels
 from pipeline_project.domain.clusters.terms import ClusterTerms
+from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.vectors.joint import centred, reduced
 from pipeline_project.domain.vectors.modalities import MODALITIES, file_keys
@@ -276,7 +276,7 @@ def clusters_table(
 
 
 def _first_night(night: str, window_nights: int) -> str:
-    return (date.fromisoformat(night) - timedelta(days=window_nights - 1)).isoformat()
+    return shifted(night, 1 - window_nights)
 
 
 def _window(embeddings: pa.Table, night: str, window_nights: int) -> pa.Table:

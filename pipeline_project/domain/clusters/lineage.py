@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, timedelta
 from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import CASE_ID
 
 # Of the smaller of two clusters this share must be in the other before one is said to come from it; the share with
@@ -69,7 +69,7 @@ def cluster_events(
         window_nights: cases older than the window have left for their age, and tell nothing of where a cluster went.
     """
     tonight, born = by_cluster(members)
-    first = (date.fromisoformat(night) - timedelta(days=window_nights - 1)).isoformat()
+    first = shifted(night, 1 - window_nights)
     names, _ = ({}, {}) if before is None else by_cluster(before)
     staying = {} if before is None else by_cluster(before.filter(pc.greater_equal(before["came"], first)))[0]
     events = []

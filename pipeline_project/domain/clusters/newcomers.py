@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import pandas as pd
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 from pipeline_project.domain.clusters.lineage import ClusterEvent, Kind, by_cluster
 from pipeline_project.domain.clusters.similarity import Similarity, Vectors, similarities
 from pipeline_project.domain.clusters.terms import ClusterTerms
+from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.vectors.modalities import MODALITIES
 
@@ -84,7 +84,7 @@ def novelties(
     Args:
         earlier: `EVENTS` of the nights before; None on the first.
     """
-    since = (date.fromisoformat(night) - timedelta(days=terms.alarm_nights - 1)).isoformat()
+    since = shifted(night, 1 - terms.alarm_nights)
     reached = _reached(earlier)
     reported = _reported(earlier)
     latest, _ = by_cluster(window.members.filter(pc.greater_equal(window.members["came"], since)))

@@ -61,6 +61,17 @@ class LakeSchemaChanged(PipelineError):
     """A table's columns would change although nobody declared it."""
 
 
+class CadenceChanged(PipelineError):
+    """A workflow that has nights of one cadence was given another one."""
+
+    def __init__(self, workflow: str, kept: str, given: str) -> None:
+        super().__init__(
+            f"{workflow} has nights such as {kept}, and {given} is a night of another cadence; a workflow keeps the "
+            "cadence it began with: take `nights.every` back, or give the new cadence a workflow of another name, "
+            "with `renamed_from` where what was decided counts for it"
+        )
+
+
 class DatabaseUnreachable(PipelineError):
     """PostgreSQL does not answer; the message names the URL without its password."""
 

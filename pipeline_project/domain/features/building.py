@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.night_arrays import window_numbers
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT, FieldType
 from pipeline_project.domain.features.history import Askers, Asking, PastCases, codes, entity_history, past_cases
 from pipeline_project.domain.features.plan import FeaturePlan
@@ -233,9 +234,8 @@ def _cluster_numbers(cases: pa.Table, clusters: pa.Table | None) -> dict[str, np
     rows = clusters.take(_rows_of(cases, clusters))
     columns = {name: floats(rows.column(name)) for name in _CLUSTER_NUMBERS}
     columns["shared_photo"] = floats(rows.column("shared_photo").cast(pa.int8()))
-    days = [np.array(strings(rows.column(name)), dtype="datetime64[D]") for name in (NIGHT, "cluster_born")]
-    age = (days[0] - days[1]).astype("timedelta64[D]").astype(np.float64)
-    columns["cluster_age"] = np.where(np.isnat(days[1]) | np.isnat(days[0]), np.nan, age)
+    now, born = (window_numbers(strings(rows.column(name))) for name in (NIGHT, "cluster_born"))
+    columns["cluster_age"] = now - born
     return columns
 
 

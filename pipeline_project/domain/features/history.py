@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.night_arrays import window_numbers
+
 #: A rate is drawn towards the workflow's base rate as if it had been seen this many times more.
 PRIOR_WEIGHT = 10.0
 #: With more labels than this the rate of each says too little to be worth a column.
@@ -29,7 +31,7 @@ class Asking:
     """The nights that ask, ascending, and the time before which each may know.
 
     Attributes:
-        nights: datetime64[D], shape (q,).
+        nights: numbers of their windows, int64, shape (q,).
         times: microseconds since 1970 UTC, shape (q,), ascending.
     """
 
@@ -49,10 +51,10 @@ class Asking:
         times = np.array([int(pd.Timestamp(as_of[night]).timestamp() * 1_000_000) for night in ordered], dtype=np.int64)
         if np.any(np.diff(times) < 0):
             raise ValueError("as_of must rise from night to night")
-        return cls(np.array(ordered, dtype="datetime64[D]"), times)
+        return cls(window_numbers(ordered).astype(np.int64), times)
 
     def index_of(self, nights: np.ndarray) -> np.ndarray:
-        return np.searchsorted(self.nights, nights.astype("datetime64[D]"))
+        return np.searchsorted(self.nights, window_numbers(nights).astype(np.int64))
 
     def first_after(self, nights: np.ndarray) -> np.ndarray:
         """Index of the first asking night later than each of these."""
@@ -68,7 +70,7 @@ class PastCases:
     """Earlier cases, and the spans of asking nights over which each outcome stood.
 
     Attributes:
-        nights: datetime64[D], shape (m,).
+        nights: numbers of their windows, int64, shape (m,).
         enters: index of the first asking night that may see the case, shape (m,).
         amounts: in thousandths, shape (m,), 0 where missing; `has_amount` says where.
         of: position of the case of each outcome, shape (k,).
@@ -101,8 +103,8 @@ def past_cases(
         amounts: in the workflow's currency, NaN where missing, shape (m,).
         outcomes: case_id, label, known_at; several rows of one case are corrections of each other.
     """
-    days = nights.astype("datetime64[D]")
-    enters = asking.first_after(days)
+    numbers = window_numbers(nights).astype(np.int64)
+    enters = asking.first_after(numbers)
     frame = pd.DataFrame(
         {
             "of": pd.Index(case_ids).get_indexer(pd.Index(outcomes["case_id"])),
@@ -117,7 +119,7 @@ def past_cases(
     corrected = np.flatnonzero(of[1:] == of[:-1])
     ends[corrected] = begins[corrected + 1]
     return PastCases(
-        nights=days,
+        nights=numbers,
         enters=enters,
         amounts=_thousandths(amounts),
         has_amount=np.isfinite(amounts).astype(np.int64),
@@ -162,7 +164,7 @@ def entity_history(
         where the case has no such entity.
     """
     asker, asked = of.entity, of.night
-    leaves = asking.first_after(past.nights + np.timedelta64(nights, "D")) if nights else None
+    leaves = asking.first_after(past.nights + nights) if nights else None
     ends = past.ends if leaves is None else np.minimum(past.ends, leaves[past.of])
     never = np.full(len(past.nights), len(asking.nights), dtype=np.int64) if leaves is None else leaves
     of_case = np.column_stack([np.ones(len(entity), dtype=np.int64), past.amounts, past.has_amount])
@@ -253,10 +255,9 @@ def _nights_since(
     asked: np.ndarray,
     nights: int | None,
 ) -> np.ndarray:
-    day = past.nights.astype(np.int64)
-    now = asking.nights.astype(np.int64)[asked]
-    width = int(max(day.max(initial=0), now.max(initial=0))) + 2
-    keys = np.sort(entity[entity >= 0] * width + day[entity >= 0])
+    then, now = past.nights, asking.nights[asked]
+    width = int(max(then.max(initial=0), now.max(initial=0))) + 2
+    keys = np.sort(entity[entity >= 0] * width + then[entity >= 0])
     position = np.searchsorted(keys, asker * width + now, side="left") - 1
     last = keys[np.maximum(position, 0)] if len(keys) else np.full(len(asker), -1)
     since = np.where((position >= 0) & (last // width == asker), now - last % width, np.nan)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from statistics import median
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.nights import Cadence, begins_on, cadence_of, look_back, window_of
 
-#: Nights that a night is compared with, and the fewest that say anything.
+#: Nights that a night is compared with, of hours days with all their hours; and the fewest that say anything.
 COMPARED = 28
 #: The kind of the alert about it; its key is this and the night.
 LANDING = "landing"
@@ -32,17 +32,19 @@ class Expected:
         weekdays: the nights on which something comes, by the first three letters of their day; empty where nothing
             is said of them.
         blocks: a night that is otherwise is stopped before anything is decided; it is only told otherwise.
+        time_zone: in which an hour has its weekday.
     """
 
     least: int | None = None
     most: int | None = None
     weekdays: tuple[str, ...] = ()
     blocks: bool = False
+    time_zone: str = "UTC"
 
     def due(self, night: str) -> bool | None:
         """Whether something is expected on a night; None where the spec does not say."""
         if self.weekdays:
-            return weekday(night) in self.weekdays
+            return weekday(night, self.time_zone) in self.weekdays
         return True if self.least else None
 
 
@@ -66,7 +68,8 @@ class Usual:
     """What the nights before brought.
 
     Attributes:
-        nights: how many are compared with; `alike`, whether only those of the same weekday.
+        nights: how many are compared with; `alike`, whether only those of the same weekday; `by_hour`, whether
+            nights are hours, of which those of the same hour of the day are alike.
         low, middle, high: the fewest, the median and the most rows of them.
     """
 
@@ -75,11 +78,13 @@ class Usual:
     low: int
     middle: float
     high: int
+    by_hour: bool = False
 
     @property
     def words(self) -> str:
         span = f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
-        return f"{span} on {self.nights} earlier {'nights of the same weekday' if self.alike else 'nights'}"
+        same = "nights of the same hour of the day" if self.by_hour else "nights of the same weekday"
+        return f"{span} on {self.nights} earlier {same if self.alike else 'nights'}"
 
 
 @dataclass(frozen=True)
@@ -119,24 +124,43 @@ class Landed:
         return figures | (dict(zip(span, (usual.low, usual.middle, usual.high), strict=True)) if usual else {})
 
 
-def weekday(night: str) -> str:
-    """The day of the week of a night, three letters."""
-    return WEEKDAYS[date.fromisoformat(night).weekday()]
-
-
-def usual(night: str, earlier: Mapping[str, int]) -> Usual | None:
-    """What a night is compared with: those of its own weekday where there are enough, else all; None for too few.
+def weekday(night: str, time_zone: str = "UTC") -> str:
+    """The day of the week on which a night begins, three letters.
 
     Args:
-        earlier: rows of nights that were taken in; only the COMPARED before `night` are looked at.
+        time_zone: matters to hours only.
     """
-    first = shifted(night, -COMPARED)
-    near = {day: rows for day, rows in earlier.items() if first <= day < night}
-    alike = [rows for day, rows in near.items() if weekday(day) == weekday(night)]
+    return WEEKDAYS[begins_on(night, time_zone).weekday()]
+
+
+def compared_from(night: str) -> str:
+    """The first of the nights that a night is compared with."""
+    return look_back(night, COMPARED)
+
+
+def usual(night: str, earlier: Mapping[str, int], time_zone: str = "UTC") -> Usual | None:
+    """What a night is compared with: those of its own weekday, hours with those of their own hour of the day, where
+    there are enough, else all; None for too few.
+
+    Args:
+        earlier: rows of nights that were taken in; only those from `compared_from` on are looked at.
+        time_zone: in which hours have their hour of the day.
+    """
+    first, by_hour = compared_from(night), cadence_of(night) is Cadence.HOUR
+    near = {other: rows for other, rows in earlier.items() if first <= other < night}
+    kind = _kind(night, time_zone)
+    alike = [rows for other, rows in near.items() if _kind(other, time_zone) == kind]
     chosen = alike if len(alike) >= _FEWEST_ALIKE else list(near.values())
     if len(near) < _FEWEST:
         return None
-    return Usual(len(chosen), chosen is alike, min(chosen), float(median(chosen)), max(chosen))
+    return Usual(len(chosen), chosen is alike, min(chosen), float(median(chosen)), max(chosen), by_hour)
+
+
+def _kind(night: str, time_zone: str) -> int | str:
+    """What nights that are alike have in common: the local hour, else the weekday."""
+    if cadence_of(night) is Cadence.HOUR:
+        return window_of(night, time_zone).start.astimezone(ZoneInfo(time_zone)).hour
+    return weekday(night)
 
 
 def judge(
@@ -149,7 +173,7 @@ def judge(
         earlier: rows of earlier nights, by night.
         unread: what lies there for the night and was not read.
     """
-    compared = usual(night, earlier)
+    compared = usual(night, earlier, expected.time_zone)
     broken = tuple(_broken(night, rows, expected))
     # what the spec says of a night is not said a second time by comparison
     unusual = () if broken else tuple(_unusual(night, rows, expected, compared))
@@ -162,7 +186,7 @@ def _broken(night: str, rows: int, expected: Expected) -> list[str]:
     if not rows and due is False:
         return []
     if not rows and due:
-        return [f"nothing came, and `source.expect` says that something comes on a {_day(night)}"]
+        return [f"nothing came, and `source.expect` says that something comes on a {_day(night, expected.time_zone)}"]
     if expected.least is not None and rows < expected.least:
         return [f"{rows:,} rows came, and `source.expect.rows` says at least {expected.least:,}"]
     if expected.most is not None and rows > expected.most:
@@ -188,5 +212,5 @@ def _spread(rows: int) -> float:
     return 2 * float(max(rows, 1)) ** 0.5
 
 
-def _day(night: str) -> str:
-    return _DAYS[date.fromisoformat(night).weekday()]
+def _day(night: str, time_zone: str) -> str:
+    return _DAYS[begins_on(night, time_zone).weekday()]

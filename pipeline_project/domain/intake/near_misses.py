@@ -11,6 +11,8 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import combinations
 
+from pipeline_project.domain.core.nights import Cadence, is_night, on_day
+
 #: Stands for the night in a path; no file can hold it in its name.
 _NIGHT = "\0"
 _ISO = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
@@ -41,6 +43,19 @@ _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar")
 _ALIKE = 0.8
 _OTHERWISE = "it is called otherwise"
 _YEARS = (1990, 2100)
+#: A week, however much of its key is there, and an hour right behind its day; and the key of that.
+_JOINED = {
+    Cadence.WEEK: (
+        re.compile(r"(?<!\d)(?P<year>\d{4})[-_]?W(?P<week>\d{2})(-[1-7])?(?!\d)", re.I),
+        "{year}-W{week}-1",
+    ),
+    Cadence.HOUR: (
+        re.compile(rf"(?<!\d)(?P<y>\d{{4}}){_SEPARATOR}(?P<m>\d{{2}}){_SEPARATOR}(?P<d>\d{{2}})(?P<h>\d{{2}})(?!\d)"),
+        "{y}-{m}-{d}T{h}Z",
+    ),
+}
+#: The hour behind a day: `T14`, `_14h`, `-14-00`.
+_HOUR = re.compile(r"[T_\-. ]?(?P<hour>[01]\d|2[0-3])(?:[-:_.h]?00)?(?:Z|h|(?!\d))", re.I)
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ class NearMiss:
 
     Attributes:
         path: below the folder of the source.
-        night: for which it may be meant, YYYY-MM-DD; None where its name says no night.
+        night: for which it may be meant, its key; None where its name says no night.
         hint: what about its name is not as declared.
         sure: whether it is worth telling also where other files were read for the night.
     """
@@ -64,19 +79,22 @@ class NearMiss:
         return f"{self.path} is not read: {self.hint}, and the pattern is {pattern}; rename it, or correct the pattern"
 
 
-def near_misses(paths: Iterable[str], pattern: str, is_read: Callable[[str], bool]) -> Iterator[NearMiss]:
+def near_misses(
+    paths: Iterable[str], pattern: str, is_read: Callable[[str], bool], every: Cadence = Cadence.DAY
+) -> Iterator[NearMiss]:
     """The files among `paths` that look as if they were meant for a pattern, in their order; one whose name can be
-    read as several days, once for each.
+    read as several nights, once for each.
 
     Args:
         paths: below the folder, with slashes.
         pattern: with `{night}`, as declared.
         is_read: whether a path is one that is read, by this pattern or another one of the workflow.
+        every: the cadence of the nights; an hour is looked for behind a day.
     """
     wanted = re.sub(r"\{night(:[^{}]*)?\}", _NIGHT, pattern)
     for path in paths:
         if _may_be_one(path, wanted) and not is_read(path):
-            yield from _near(path, wanted)
+            yield from _near(path, wanted, every)
 
 
 def _may_be_one(path: str, wanted: str) -> bool:
@@ -85,34 +103,54 @@ def _may_be_one(path: str, wanted: str) -> bool:
     return not end or not due or end == due or end in (*_TABLES, *_PACKED, *_UNFINISHED)
 
 
-def _near(path: str, wanted: str) -> Iterator[NearMiss]:
-    nights = list(_nights_in(path))
+def _near(path: str, wanted: str, every: Cadence) -> Iterator[NearMiss]:
+    nights = list(_nights_in(path, every))
     reported = set()
-    for day, written, spelled in nights:
-        other = [] if _ISO.fullmatch(spelled) else [f"it writes the night as {spelled}"]
+    for night, written, spelled in nights:
+        other = [] if spelled == night else [f"it writes the night as {spelled}"]
         hints, sure = _hints(written, wanted), True
         if hints is None and _end(written).lower() in _TABLES and _end(written).lower() == _end(wanted).lower():
             hints, sure = [_OTHERWISE], _alike(written, wanted)
-        if hints is not None and (other or hints) and day not in reported:
-            reported.add(day)
-            yield NearMiss(path, day, " and ".join([*other, *hints]), sure)
+        if hints is not None and (other or hints) and night not in reported:
+            reported.add(night)
+            yield NearMiss(path, night, " and ".join([*other, *hints]), sure)
     parts, names = path.split("/"), wanted.split("/")
     nightless = not nights and _NIGHT not in names[-1] and len(parts) <= len(names)
     if nightless and _hints(parts[-1], names[-1]) is not None:
         yield NearMiss(path, None, "nothing in its path says a night")
 
 
-def _nights_in(path: str) -> Iterator[tuple[str, str, str]]:
-    """(night, path with the night replaced, how it is written) for every day that a path may name."""
+def _nights_in(path: str, every: Cadence) -> Iterator[tuple[str, str, str]]:
+    """(night, path with the night replaced, how it is written) for every night that a path may name."""
+    if (joined := _JOINED.get(every)) is not None:
+        for match in joined[0].finditer(path):
+            if is_night(key := joined[1].format(**match.groupdict())):
+                yield key, path.replace(match[0], _NIGHT), match[0]
     seen = set()
     for pattern in (_ISO, *_SPELLINGS):
         for match in pattern.finditer(path):
             day = _day(match) if pattern is not _ISO else match[0]
-            if day is None or (day, match.span()) in seen:
+            night, spelled = _night_at(day, match[0], path[match.end() :], every) if day else (None, "")
+            if night is None or (night, match.span()) in seen:
                 continue
-            seen.add((day, match.span()))
-            # the same day in two places of a path is the same night
-            yield day, path.replace(match[0], _NIGHT), match[0]
+            seen.add((night, match.span()))
+            # the same night in two places of a path is the same one
+            yield night, path.replace(spelled, _NIGHT), spelled
+
+
+def _night_at(day: str, spelled: str, rest: str, every: Cadence) -> tuple[str | None, str]:
+    """The night that a day and what stands behind it name, with all of its spelling; of hours None where none follows.
+
+    A file of a week may be named after any of its days.
+    """
+    if every is Cadence.DAY:
+        return day, spelled
+    if not is_night(day):
+        return None, ""
+    if every is Cadence.WEEK:
+        return on_day(date.fromisoformat(day), "UTC", every), spelled
+    hour = _HOUR.match(rest)
+    return (f"{day}T{hour['hour']}Z", spelled + hour[0]) if hour else (None, "")
 
 
 def _day(match: re.Match[str]) -> str | None:

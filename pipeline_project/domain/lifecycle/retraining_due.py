@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal
+
+from pipeline_project.domain.core.nights import day_of, shifted
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class RetrainRule:
     """The rhythm of training.
 
     Attributes:
-        every: the calendar rhythm; the first night of each week (Monday) or month is due.
+        every: the calendar rhythm; the first night that begins in each week (from Monday on) or month is due.
         after_outcomes: also due when this many outcomes have become known since the last training.
         minimum_outcomes: while nothing was trained, due as soon as this many are known.
         decide_from: the first decided night, always due.
@@ -28,7 +29,7 @@ def is_due(rule: RetrainRule, night: str, last_trained: str | None, new_outcomes
     """Why a challenger is to be trained for `night`, or None. The same question always has the same answer.
 
     Args:
-        night: ISO date; before `decide_from` nothing is due.
+        night: its key; before `decide_from` nothing is due.
         last_trained: the last night before this one on which a model was trained; None if there is none.
         new_outcomes: outcomes that have become known since then (since ever, if there is none).
     """
@@ -36,9 +37,10 @@ def is_due(rule: RetrainRule, night: str, last_trained: str | None, new_outcomes
         return None
     if night == rule.decide_from:
         return "the first night that is decided"
-    if rule.every == "week" and date.fromisoformat(night).weekday() == 0:
+    day, before = day_of(night), day_of(shifted(night, -1))
+    if rule.every == "week" and day.isocalendar()[:2] != before.isocalendar()[:2]:
         return "the first night of the week"
-    if rule.every == "month" and night.endswith("-01"):
+    if rule.every == "month" and (day.year, day.month) != (before.year, before.month):
         return "the first night of the month"
     if last_trained is None:
         enough = new_outcomes >= rule.minimum_outcomes

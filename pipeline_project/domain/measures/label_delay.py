@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from pipeline_project.domain.core.night_arrays import days_of
+from pipeline_project.domain.core.nights import day_of, zone_of_days
 from pipeline_project.domain.core.schema import CASE_ID, NIGHT
 from pipeline_project.domain.features.timeline import known_by
 
@@ -67,7 +69,7 @@ class Maturity:
     """How much of what a night will show is known.
 
     Attributes:
-        night: YYYY-MM-DD.
+        night: its key.
         cases, known: cases of the night, and how many of them have a known outcome.
         expected: outcomes it will have in the end, what is known included.
         expected_by_now: outcomes that a night of this size and age has on average; far fewer known means that
@@ -92,12 +94,12 @@ def delay_curve(
     """The delay curve of outcomes, as far as it can be seen on a day.
 
     Args:
-        nights: of the cases, YYYY-MM-DD, shape (n,).
+        nights: keys of the nights of the cases, shape (n,). Days are counted from the day on which each begins.
         known_on: the day on which each outcome became known, shape (n,); one before its night counts as day 0.
         labels: shape (n,).
         as_of: outcomes that became known later are not looked at.
     """
-    begun = np.array(nights, dtype="datetime64[D]")
+    begun = days_of(nights)
     known_day = np.array(known_on, dtype="datetime64[D]")
     today = np.datetime64(as_of, "D")
     seen = (known_day <= today) & (begun <= today)
@@ -190,8 +192,9 @@ def seen_from(
     first_known = outcomes[outcomes["known_at"] < as_of].sort_values("known_at", kind="stable").drop_duplicates(CASE_ID)
     with_outcome = cases.drop_duplicates(CASE_ID).merge(first_known, on=CASE_ID)
     # of the day that has begun only a part can be seen, so ages are counted to the day before
-    today = as_of.astimezone(ZoneInfo(time_zone)).date() - timedelta(days=1)
-    known_on = with_outcome["known_at"].dt.tz_convert(time_zone).dt.tz_localize(None).to_numpy(dtype="datetime64[D]")
+    zone = zone_of_days(str(cases[NIGHT].iloc[0]), time_zone) if len(cases) else time_zone
+    today = as_of.astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
+    known_on = with_outcome["known_at"].dt.tz_convert(zone).dt.tz_localize(None).to_numpy(dtype="datetime64[D]")
     curve = delay_curve(with_outcome[NIGHT].tolist(), known_on, with_outcome["label"].tolist(), today)
     return curve, maturities(Counter(cases[NIGHT]), Counter(with_outcome[NIGHT]), curve, today, mature_share)
 
@@ -202,4 +205,4 @@ def immature_nights(nights: Iterable[Maturity]) -> frozenset[str]:
 
 
 def _age(night: str, as_of: date) -> int:
-    return (as_of - date.fromisoformat(night)).days
+    return (as_of - day_of(night)).days

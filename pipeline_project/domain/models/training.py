@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline_project.domain.core.devices import CPU
 from pipeline_project.domain.core.errors import TooFewOutcomes
+from pipeline_project.domain.core.night_arrays import days_begun
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.features.building import SEASON, FeaturePlan, Past, build_features, no_cases
@@ -33,7 +34,7 @@ __all__ = ["Prediction", "TrainedModel", "TrainingPlan", "learned_from", "train"
 
 _DAY = 86_400_000_000
 #: Over a shorter span the season and the trend are one and the same, and trees would take the trend for a season.
-_NIGHTS_OF_A_YEAR = 365
+_DAYS_OF_A_YEAR = 365
 #: Stretches into which the later nights are cut, each predicted by a model of all nights before it.
 _STEPS = 3
 
@@ -278,9 +279,9 @@ def _enough(y: np.ndarray, plan: TrainingPlan) -> None:
 
 
 def _without_a_false_season(features: FeatureTable) -> FeatureTable:
-    days = features.nights.astype("datetime64[D]")
-    span = int((days.max() - days.min()).astype(np.int64)) + 1
-    return features if span >= _NIGHTS_OF_A_YEAR else features.without_numbers(SEASON)
+    days = days_begun(features.nights)
+    span = days.max() - days.min() + 1
+    return features if span >= _DAYS_OF_A_YEAR else features.without_numbers(SEASON)
 
 
 def _weights(y: np.ndarray, nights: np.ndarray, known_at: pa.ChunkedArray) -> np.ndarray:
@@ -288,7 +289,7 @@ def _weights(y: np.ndarray, nights: np.ndarray, known_at: pa.ChunkedArray) -> np
     if not len(y):
         return np.ones(0)
     known_us = known_at.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
-    begun = nights.astype("datetime64[D]").astype(np.int64) * _DAY
+    begun = days_begun(nights) * _DAY
     return delay_weights(y, (known_us - begun) / _DAY, (known_us.max() - begun) / _DAY)
 
 

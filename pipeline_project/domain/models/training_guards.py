@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_project.domain.core.errors import TrainingRefused
+from pipeline_project.domain.core.night_arrays import days_begun
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.features.table import FeatureTable
@@ -197,7 +198,7 @@ def _codes(features: FeatureTable, content: Collection[str], as_days: Collection
         as_days: ages to turn back into the day that they are counted from.
     """
     columns: dict[str, np.ndarray] = {}
-    days = features.nights.astype("datetime64[D]").astype(np.float64)
+    days = days_begun(features.nights)
     hours = features.number(_HOUR) / 24 if _HOUR in features.number_names else np.zeros(len(features))
     for i, name in enumerate(features.number_names):
         if name in content:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
+from pipeline_project.domain.core.nights import last_day_of
+
 
 class DataClass(StrEnum):
     """What is kept for as long as its own."""
@@ -42,9 +44,9 @@ class Holds:
         return self.workflow or (bool(self.subjects) if subject is None else subject in self.subjects)
 
 
-def last_due(days: int, today: date) -> str:
-    """The last night whose time is over: one of `days` days ago is kept, the night before it is not."""
-    return (today - timedelta(days=days + 1)).isoformat()
+def last_due(days: int, today: date) -> date:
+    """The last day whose nights' time is over: those of `days` days ago are kept, those of the day before are not."""
+    return today - timedelta(days=days + 1)
 
 
 def due(
@@ -54,7 +56,7 @@ def due(
 
     Args:
         terms: days each class is kept after its night; None or missing is for good.
-        nights: those there are of each class, as ISO dates.
+        nights: those there are of each class; of a week its last day counts, of an hour its day in UTC.
     """
     overdue = []
     for data in DataClass:
@@ -62,5 +64,7 @@ def due(
         if days is None:
             continue
         last = last_due(days, today)
-        overdue += [Due(data, night, holds.workflow) for night in sorted(nights.get(data, ())) if night <= last]
+        overdue += [
+            Due(data, night, holds.workflow) for night in sorted(nights.get(data, ())) if last_day_of(night) <= last
+        ]
     return overdue

@@ -20,7 +20,7 @@ class ReportTerms:
     """What a spec says about a workflow, as far as a report needs it.
 
     Attributes:
-        decide_from: the first night that is decided, ISO date.
+        decide_from: the first night that is decided.
         options: title by option name, in the spec's order; the order of every `expected_costs`.
         acts: options that lead to an action outside.
         labels: the order of every `probabilities`.

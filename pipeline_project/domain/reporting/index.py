@@ -16,6 +16,7 @@ class IndexRow:
     """One night, small enough to keep beside its page; only numbers and words, so it survives JSON.
 
     Attributes:
+        begins: when an hour or a week begins, as people there read the clock; empty for a day.
         href: where the night's page is, relative to the index.
         policy_cost, constant_cost: expected, over the comparable cases; None when nothing could be compared.
     """
@@ -32,6 +33,7 @@ class IndexRow:
     policy_cost: float | None
     constant_cost: float | None
     alerts: int
+    begins: str = ""
 
     @property
     def share_to_people(self) -> float | None:
@@ -81,4 +83,5 @@ def index_row(report: NightReport, href: str) -> IndexRow:
         policy_cost=compared.policy_cost if compared else None,
         constant_cost=compared.best.cost if compared else None,
         alerts=sum(banner.kind != "note" for banner in report.banners),
+        begins=report.begins,
     )

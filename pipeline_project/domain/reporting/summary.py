@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline_project.domain.core.nights import shown_locally
 from pipeline_project.domain.core.reasons import ASK_PERSON, Reason
 from pipeline_project.domain.core.schema import CASE_ID
 from pipeline_project.domain.measures.machine_time import MachineTime, StepTime, machine_time
@@ -64,6 +65,7 @@ class NightReport:
     """A night, summed up; money in `currency`, None where nothing is known.
 
     Attributes:
+        begins: when an hour or a week begins, as people there read the clock; empty for a day.
         places: answers the reviewers can give this night.
         crowded_out: cases the policy would have shown to a person if there had been a place.
         amount: value of all cases decided or asked.
@@ -79,6 +81,7 @@ class NightReport:
     owners: tuple[str, ...]
     currency: str
     night: str
+    begins: str
     state: ReportState
     banners: tuple[Banner, ...]
     arrivals: int
@@ -172,6 +175,7 @@ def summarize(terms: ReportTerms, facts: NightFacts) -> NightReport:
         owners=terms.owners,
         currency=terms.currency,
         night=facts.night,
+        begins=shown_locally(facts.night, terms.schema.time_zone),
         state=state,
         banners=banners(state, facts, terms, missing, changed, comparison),
         arrivals=facts.arrivals,

@@ -163,7 +163,9 @@ def _readers(table: Table) -> Mapping[str, Callable[[Any], Any]]:
 
 
 def _reader(kind: Any) -> Callable[[Any], Any]:
-    if isinstance(kind, NightColumn | Date):
+    if isinstance(kind, NightColumn):
+        return plain
+    if isinstance(kind, Date):
         return _day
     if isinstance(kind, DateTime):
         return _time

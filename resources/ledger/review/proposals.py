@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, case, exists, func, select
 
+from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.review.new_tasks import ReviewTerms
 from pipeline_project.domain.review.tasks import Proposal
 from resources.ledger.audit.rows import UNREADABLE
@@ -32,7 +32,7 @@ def earlier_amounts(connection: Connection, task: Row[Any], terms: ReviewTerms) 
     """
     if task.subject is None:
         return 0.0
-    around, night = timedelta(days=terms.second_nights - 1), date.fromisoformat(task.night)
+    around = terms.second_nights - 1
     weighty = [*terms.acts, *terms.denies]
     # an answer was taken, or a proposal of the task still waits, or its cluster was decided
     amount = case(
@@ -49,7 +49,7 @@ def earlier_amounts(connection: Connection, task: Row[Any], terms: ReviewTerms) 
         .outerjoin(review_proposals, _made.id == _tasks.proposal_id)
         .where(_tasks.workflow == task.workflow, _tasks.subject == task.subject, _tasks.id != task.id)
         .where(_tasks.kind != "repeat", _tasks.case_id != task.case_id)
-        .where(_tasks.night.between((night - around).isoformat(), (night + around).isoformat()))
+        .where(_tasks.night.between(shifted(task.night, -around), shifted(task.night, around)))
     )
     return float(connection.scalar(query) or 0.0)
 

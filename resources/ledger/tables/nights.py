@@ -6,14 +6,12 @@ delete them.
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    Date,
     DateTime,
     Dialect,
     Double,
@@ -28,7 +26,10 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import DOMAIN, JSONB
+from sqlalchemy.sql.operators import OperatorClass
+
+from pipeline_project.domain.core.nights import valid_night
 
 metadata = MetaData(
     naming_convention={
@@ -41,17 +42,30 @@ metadata = MetaData(
 )
 
 
-class NightColumn(TypeDecorator[str]):
-    """A partition key, kept as a date, so that the database refuses what is no day."""
+#: The three forms of a key, each of a day, an hour or a week that there is. `make_date` refuses days that are none.
+_IS_NIGHT = """CASE
+    WHEN VALUE ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}(T([01][0-9]|2[0-3])Z)?$' THEN make_date(
+        substr(VALUE, 1, 4)::integer, substr(VALUE, 6, 2)::integer, substr(VALUE, 9, 2)::integer) IS NOT NULL
+    WHEN VALUE ~ '^[0-9]{4}-W[0-9]{2}-1$' THEN
+        to_char(to_date(VALUE, 'IYYY-"W"IW-ID'), 'IYYY-"W"IW-ID') = VALUE
+    ELSE VALUE IS NULL END"""
 
-    impl = Date
+
+class NightDomain(DOMAIN):
+    """The domain in which keys are kept: they are compared, and that is all."""
+
+    operator_classes = OperatorClass.BASE | OperatorClass.COMPARISON
+
+
+class NightColumn(TypeDecorator[str]):
+    """A partition key, in a domain of the database's own, which refuses what is no night. Its order is that of bytes:
+    keys of one cadence sort by time."""
+
+    impl = NightDomain("night_key", Text, collation="C", check=_IS_NIGHT, constraint_name="is_night", metadata=metadata)
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> date | None:
-        return None if value is None else date.fromisoformat(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else value.isoformat()
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else valid_night(value)
 
 
 def _json() -> JSONB:

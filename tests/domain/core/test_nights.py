@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_project.domain.core.nights import night_of, nights_between, shifted, window_of
+from pipeline_project.domain.core.nights import Cadence, night_of, nights_between, shifted, window_of
 
 ZONES = ["Europe/Berlin", "Europe/London", "UTC", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe"]
 
@@ -40,17 +40,17 @@ def test_a_night_begins_at_local_midnight() -> None:
 def test_nights_follow_each_other_and_know_their_moments(day: date, zone: str) -> None:
     window = window_of(day, zone)
     assert window_of(shifted(window.night, 1), zone).start == window.end
-    assert night_of(window.start, zone) == window.night
-    assert night_of(window.end - timedelta(microseconds=1), zone) == window.night
-    assert night_of(window.end, zone) == shifted(window.night, 1)
+    assert night_of(window.start, zone, Cadence.DAY) == window.night
+    assert night_of(window.end - timedelta(microseconds=1), zone, Cadence.DAY) == window.night
+    assert night_of(window.end, zone, Cadence.DAY) == shifted(window.night, 1)
 
 
 def test_the_hour_that_occurs_twice_belongs_to_one_night() -> None:
     for utc_hour in (0, 1):
-        assert night_of(datetime(2025, 10, 26, utc_hour, 30, tzinfo=UTC), "Europe/Berlin") == "2025-10-26"
+        assert night_of(datetime(2025, 10, 26, utc_hour, 30, tzinfo=UTC), "Europe/Berlin", Cadence.DAY) == "2025-10-26"
 
 
 def test_spans() -> None:
-    assert list(nights_between(date(2024, 2, 28), date(2024, 3, 1))) == ["2024-02-28", "2024-02-29", "2024-03-01"]
-    assert list(nights_between(date(2024, 3, 2), date(2024, 3, 1))) == []
+    assert list(nights_between("2024-02-28", "2024-03-01")) == ["2024-02-28", "2024-02-29", "2024-03-01"]
+    assert list(nights_between("2024-03-02", "2024-03-01")) == []
     assert shifted("2024-03-01", -1) == "2024-02-29"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
-from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.nights import nights_between, shifted, window_of
 from pipeline_project.domain.intake.landing import Expected, Overlooked, judge, usual
 
 MONDAY, SATURDAY = "2025-03-03", "2025-03-08"
@@ -98,3 +100,20 @@ def test_what_was_not_read_is_told_whatever_came() -> None:
     sure, unsure = Overlooked(MONDAY, "a.CSV is not read"), Overlooked(MONDAY, "b.csv is not read", sure=False)
     assert judge(MONDAY, 10, Expected(), {}, [sure, unsure]).unread == ("a.CSV is not read",)
     assert judge(MONDAY, 0, Expected(), {}, [sure, unsure]).unread == ("a.CSV is not read", "b.csv is not read")
+
+
+def test_an_hour_is_compared_with_its_own_hour_of_other_days_by_the_local_clock() -> None:
+    """A shop that is closed at night, through the October on which its clock goes back."""
+    berlin = Expected(time_zone="Europe/Berlin")
+    nights = list(nights_between("2025-10-10T00Z", "2025-10-31T23Z"))
+    local = {night: window_of(night, "UTC").start.astimezone(ZoneInfo("Europe/Berlin")).hour for night in nights}
+    rows = {night: 100 if 8 <= local[night] < 20 else 0 for night in nights}
+    for night in nights[24 * 7 :]:
+        assert judge(night, rows[night], berlin, rows).well, night
+    opens, closed = "2025-10-31T07Z", "2025-10-31T06Z"
+    assert not judge(opens, 0, berlin, rows).well
+    assert not judge(closed, 100, berlin, rows).well
+    assert "of the same hour of the day" in judge(opens, 0, berlin, rows).words
+    # Sunday has begun in Berlin, and it is Saturday by UTC
+    assert Expected(weekdays=("sun",), time_zone="Europe/Berlin").due("2025-10-25T22Z")
+    assert not Expected(weekdays=("sun",)).due("2025-10-25T22Z")

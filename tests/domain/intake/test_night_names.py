@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import pytest
 
-from pipeline_project.domain.intake.night_names import night_glob, night_in, pattern_problem
+from pipeline_project.domain.core.nights import Cadence
+from pipeline_project.domain.intake.night_names import night_glob, night_in, pattern_misfit, pattern_problem
 
-DAY = date(2025, 1, 2)
+DAY = Cadence.DAY
 
 
 @pytest.mark.parametrize(
@@ -24,10 +23,10 @@ DAY = date(2025, 1, 2)
 )
 def test_a_night_and_its_files(pattern: str, name: str, every: str) -> None:
     assert pattern_problem(pattern) is None
-    assert night_glob(pattern, DAY) == name
-    assert night_glob(pattern) == every
+    assert night_glob(pattern, DAY, "2025-01-02") == name
+    assert night_glob(pattern, DAY) == every
     file = name.replace("*", "any").replace("[[]", "[")
-    assert night_in(file, pattern) == "2025-01-02"
+    assert night_in(file, pattern, DAY) == "2025-01-02"
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,7 @@ def test_a_night_and_its_files(pattern: str, name: str, every: str) -> None:
      ("0000-01-01.csv", "{night}.csv"), ("sub/2025-01-02.csv", "*{night}.csv")],
 )  # fmt: skip
 def test_names_that_say_no_night(name: str, pattern: str) -> None:
-    assert night_in(name, pattern) is None
+    assert night_in(name, pattern, DAY) is None
 
 
 @pytest.mark.parametrize(
@@ -47,4 +46,4 @@ def test_names_that_say_no_night(name: str, pattern: str) -> None:
      "{night:%}", "{nights}", "{night}{other}", "{night:%H%Y%m%d}"],
 )  # fmt: skip
 def test_patterns_that_say_no_day(pattern: str) -> None:
-    assert pattern_problem(pattern)
+    assert pattern_problem(pattern) or pattern_misfit(pattern, DAY)

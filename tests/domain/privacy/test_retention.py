@@ -8,7 +8,7 @@ TODAY = date(2026, 3, 1)
 
 
 def test_a_night_is_kept_for_as_many_days_as_declared() -> None:
-    assert last_due(10, TODAY) == "2026-02-18"
+    assert last_due(10, TODAY) == date(2026, 2, 18)
     nights = {DataClass.CASES: ["2026-02-19", "2026-02-18", "2025-01-01"], DataClass.ARRIVALS: ["2020-01-01"]}
     found = due({DataClass.CASES: 10, DataClass.ARRIVALS: None}, nights, TODAY, Holds())
     assert found == [Due(DataClass.CASES, "2025-01-01"), Due(DataClass.CASES, "2026-02-18")]

@@ -11,7 +11,7 @@ from unittest import mock
 import pyarrow as pa
 import pytest
 
-from pipeline_project.domain.core.errors import LakeSchemaChanged, LakeUnavailable
+from pipeline_project.domain.core.errors import CadenceChanged, LakeSchemaChanged, LakeUnavailable
 from pipeline_project.domain.core.schema import QUARANTINE
 from pipeline_project.domain.core.stored_tables import versions_of
 from resources.lake.columns import lake_schema
@@ -246,9 +246,22 @@ def test_no_name_leads_out_of_the_lake(lake: DeltaLake, name: str) -> None:
 
 
 @pytest.mark.parametrize("night", ["2024-3-1", "../..", "20240301", "tonight"])
-def test_a_night_is_an_iso_date(lake: DeltaLake, night: str) -> None:
-    with pytest.raises(ValueError, match=r"a night is|isoformat"):
+def test_a_night_is_a_key_and_no_other_text(lake: DeltaLake, night: str) -> None:
+    with pytest.raises(ValueError, match="is no night"):
         lake.write_night("returns", "cases", night, pa.table({"case_id": ["a"]}))
+
+
+def test_all_nights_of_a_table_are_of_one_cadence(lake: DeltaLake) -> None:
+    hours = ("2024-03-01T09Z", "2024-03-01T10Z", "2024-03-02T00Z")
+    for night in reversed(hours):
+        lake.write_night("hourly", "cases", night, cases(night, night))
+    assert ids(lake.read_span("hourly", "cases", hours[0], hours[2])) == [*hours[:2]]
+    version = lake.version("hourly", "cases")
+    for other in (FIRST, "2024-W09-1"):
+        with pytest.raises(CadenceChanged, match="keeps the cadence it began with"):
+            lake.write_night("hourly", "cases", other, cases(other, "a"))
+    assert lake.version("hourly", "cases") == version
+    lake.write_night("daily", "cases", FIRST, cases(FIRST, "a"))
 
 
 def test_a_lake_is_found_by_url_and_crosses_process_borders(tmp_path: Path) -> None:

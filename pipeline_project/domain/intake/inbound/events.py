@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from pipeline_project.domain.core.nights import Cadence
 from pipeline_project.domain.core.schema import CaseSchema, Role
 
 #: What `file` begins with in arrivals and outcomes that were posted; the event's number and its id follow.
@@ -55,8 +56,10 @@ class InboundTerms:
     """What the door has to know of a workflow.
 
     Attributes:
-        first, last: the workflow's nights, both included; no `last` means that they go on.
+        first, last: the days on which the first and the last of the workflow's nights begin; no `last` means that
+            they go on.
         subject: the column that names whom a row is about, None where the workflow has none.
+        every: the cadence of its nights.
     """
 
     workflow: str
@@ -64,11 +67,14 @@ class InboundTerms:
     first: date
     last: date | None
     subject: str | None
+    every: Cadence = Cadence.DAY
 
     @classmethod
-    def of(cls, workflow: str, schema: CaseSchema, first: date, last: date | None) -> InboundTerms:
+    def of(
+        cls, workflow: str, schema: CaseSchema, first: date, last: date | None, every: Cadence = Cadence.DAY
+    ) -> InboundTerms:
         subject = schema.by_role(Role.SUBJECT)
-        return cls(workflow, schema.time_zone, first, last, subject.column if subject else None)
+        return cls(workflow, schema.time_zone, first, last, subject.column if subject else None, every)
 
 
 @dataclass(frozen=True)

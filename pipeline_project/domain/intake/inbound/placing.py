@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pipeline_project.domain.core.errors import EventRefused
-from pipeline_project.domain.core.nights import night_of
+from pipeline_project.domain.core.nights import begins_on, night_of
 from pipeline_project.domain.intake.inbound.events import InboundTerms
 
 #: A sender's clock may be this far ahead of ours, as far as a signature's may.
@@ -24,10 +24,10 @@ def night_for(occurred_at: datetime | None, received_at: datetime, terms: Inboun
     if occurred_at is not None and occurred_at > received_at + AHEAD:
         raise EventRefused("`timestamp` lies in the future; mend the clock, or leave it out")
     try:
-        night = night_of(occurred_at or received_at, terms.time_zone)
+        night = night_of(occurred_at or received_at, terms.time_zone, terms.every)
     except OverflowError:
         raise EventRefused("`timestamp` lies beyond the calendar") from None
-    day = date.fromisoformat(night)
+    day = begins_on(night, terms.time_zone)
     if day < terms.first or (terms.last is not None and day > terms.last):
         until = f" to {terms.last}" if terms.last else ""
         raise EventRefused(

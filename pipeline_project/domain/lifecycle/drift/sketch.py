@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline_project.domain.core.nights import day_of
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role
 from pipeline_project.domain.lifecycle.drift.counts import (
     Counts,
@@ -215,7 +216,7 @@ def _count_photos(night: str, column: pa.Array) -> Counts:
 
 def _count_days(night: str, column: pa.Array) -> Counts:
     """Whole days from the night: a date itself is never twice the same."""
-    start = date.fromisoformat(night).toordinal() - date(1970, 1, 1).toordinal()
+    start = day_of(night).toordinal() - date(1970, 1, 1).toordinal()
     days = _floats(pc.cast(column, pa.int64())) / 86_400_000_000 - start
     return count_numbers(np.floor(days))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from itertools import pairwise
 from typing import Literal
+
+from pipeline_project.domain.core.nights import distance
 
 Kind = Literal["model", "policy", "night"]
 #: The data a decision was made on, or the night's data as they are now, repaired.
@@ -60,13 +61,13 @@ def beside(touched: Sequence[Touched], would_be: Mapping[str, str]) -> list[Agai
 
 
 def spans(nights: Sequence[str], at_once: int = NIGHTS_AT_ONCE) -> list[tuple[str, str]]:
-    """First and last of the stretches in which nights are read, each no longer than `at_once` days."""
+    """First and last of the stretches in which nights are read, each no longer than `at_once` windows."""
     ordered = sorted(set(nights))
     if not ordered:
         return []
     stretches, first = [], ordered[0]
     for night, following in pairwise([*ordered, ""]):
-        if not following or (date.fromisoformat(following) - date.fromisoformat(first)).days >= at_once:
+        if not following or distance(first, following) >= at_once:
             stretches.append((first, night))
             first = following
     return stretches

@@ -17,7 +17,6 @@ POISON = {
     "nested beyond reading": "content = jsonb_build_object('n', (repeat('[', 5000) || repeat(']', 5000))::jsonb)",
     "a number beyond reading": "content = content || jsonb_build_object('n', ('1' || repeat('0', 9000))::numeric)",
     "opened in another age": "opened_at = '200000-01-01'",
-    "a night beyond all": "night = '200000-01-01'",
 }
 #: The first of them harm the content alone: the task can be handed out, and its page says that it is unreadable.
 SHOWN = 2
