@@ -27,7 +27,7 @@ COLLECTED_AFTER = 50_000
 
 def load_workflows(settings: Settings) -> Loaded:
     """The shipped workflows and those of the user's own folders; broken files are told, not fatal."""
-    loaded = load_all(settings.workflow_folders)
+    loaded = load_all(settings.workflow_folders, settings.tenant)
     if loaded.broken:
         # on one line: whoever runs one workflow is not told every mistake in the files of the others
         files = ", ".join(dict.fromkeys(broken.file.name for broken in loaded.broken))

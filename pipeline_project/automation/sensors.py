@@ -118,7 +118,7 @@ def raise_stale_alert(spec: WorkflowSpec, ledger: Ledger, night: str) -> bool:
 
 def _stale_check(spec: WorkflowSpec, night: str) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey([spec.name, "arrivals"]),
+        asset_key=dg.AssetKey([spec.dagster_name, "arrivals"]),
         check_name=LANDED_CHECK,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
@@ -210,7 +210,7 @@ def _recoveries(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition
 
 def alert_key(spec: WorkflowSpec, job: str, night: str) -> str:
     """What a failed run's alert is about: the kind of job and the night, so that the next attempt closes it."""
-    return f"{job.removeprefix(f'{spec.name}_')}/{night}"
+    return f"{job.removeprefix(f'{spec.dagster_name}_')}/{night}"
 
 
 def next_command(spec: WorkflowSpec, job: str, night: str) -> str:

@@ -151,16 +151,20 @@ def run_nights(
 
     definitions = build_definitions(os.environ)
     total = len(list(nights_between(first, last)))
-    home = context.settings.home
+    home = context.settings.house_home
     with (
         _errors_in_our_words(context),
         dagster_instance(context) as instance,
         alive(home) as mark,
         steps(total, spec.name, quiet) as bar,
-        open_turns(context.settings).taken([spec.name], f"pipeline nights {spec.name}", _waiting, for_process=True),
+        open_turns(context.settings).taken(
+            [spec.dagster_name], f"pipeline nights {spec.name}", _waiting, for_process=True
+        ),
     ):
         end_orphans(instance, home)
-        if earlier := sorted(night for night in unfinished(instance).get(spec.name, ()) if night < first.isoformat()):
+        if earlier := sorted(
+            night for night in unfinished(instance).get(spec.dagster_name, ()) if night < first.isoformat()
+        ):
             raise out_of_turn(spec.name, earlier[0], first.isoformat())
         sources, ledger = OpenedSources(context.settings), open_ledger(context.settings)
         runner = NightRunner(spec, definitions, instance, sources, ledger, mark)

@@ -6,3 +6,5 @@ from __future__ import annotations
 STARTED_BY = "pipeline/started_by"
 #: The process of the command that runs it.
 PROCESS = "pipeline/process"
+#: Whose run it is; runs of the house itself have none.
+TENANT = "pipeline/tenant"

@@ -18,6 +18,8 @@ def pattern_problem(pattern: str) -> str | None:
         return (
             "must contain {night}, for instance claims/{night}/*.csv, or {night:%Y%m%d} where it is written otherwise"
         )
+    if ".." in pattern.split("/"):
+        return "stays below its folder; take out .. and name the folder above in `folder`"
     if any(match["format"] == "" for match in _NIGHT.finditer(pattern)):
         return "says nothing after {night:; write for instance {night:%Y%m%d}"
     used = "".join(formats)
