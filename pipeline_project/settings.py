@@ -131,6 +131,10 @@ class Settings:
                 f"there is no tenant {name} in PIPELINE_TENANTS ({self.tenants or 'not set'}); {there}. "
                 f"`pipeline tenants add {name}` makes one"
             )
+        if self.tenants in (self.home, self.home / FOLDER):
+            raise SettingInvalid(
+                f"PIPELINE_TENANTS names {self.tenants}, where the house keeps what tenants write; name another folder"
+            )
         files_url = below(self.files_url, FOLDER, name)
         desk_url, reports_url = desk_and_reports(self.tenants, name)
 

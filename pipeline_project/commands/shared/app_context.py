@@ -173,4 +173,6 @@ def _unknown(name: str, loaded: Loaded) -> WorkflowUnknown:
     meant = f"did you mean {close[0]}? There" if close else "there"
     files = ", ".join(sorted({broken.file.name for broken in loaded.broken}))
     broken = f"; {files} could not be read, `pipeline check` says why" if files else ""
-    return WorkflowUnknown(f"no workflow is called {name!r}; {meant} are {', '.join(there)}{broken}")
+    tenant = settings().tenant
+    nobody = f"tenant {tenant} has no workflow {name!r}" if tenant else f"no workflow is called {name!r}"
+    return WorkflowUnknown(f"{nobody}; {meant} are {', '.join(there) or 'none'}{broken}")
