@@ -12,6 +12,8 @@ import dagster as dg
 
 from pipeline_project.automation.aliases import build_aliases
 from pipeline_project.automation.checkpoints import build_checkpoints
+from pipeline_project.automation.review_clock import build_review_clock
+from pipeline_project.automation.sensors import build_run_sensors
 from pipeline_project.container.dagster_resources import build_resources
 from pipeline_project.domain.core.devices import CPU
 from pipeline_project.settings import Settings
@@ -53,7 +55,12 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
         dg.Definitions(
             resources=build_resources(settings),
             executor=dg.in_process_executor,
-            sensors=[build_checkpoints(), build_aliases(specs)],
+            sensors=[
+                build_checkpoints(),
+                build_aliases(specs),
+                build_review_clock(specs),
+                *build_run_sensors(specs),
+            ],
         ),
     )
 

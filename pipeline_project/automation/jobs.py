@@ -14,6 +14,7 @@ from pipeline_project.spec import WorkflowSpec
 #: A job over assets, before Dagster has resolved them.
 Job: TypeAlias = UnresolvedAssetJobDefinition
 
+KINDS = ("nightly", "warm_up", "retrain")
 #: What a retraining makes; everything else of a workflow belongs to the night.
 TRAINING = ("training_set", "challenger", "champion", "promotion")
 #: What a warm-up night makes not: it only gathers what models learn from.

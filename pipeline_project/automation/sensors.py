@@ -1,12 +1,12 @@
 """What starts runs beside the clock: files that land, outcomes that become known; and what a failure tells whom."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 import dagster as dg
 
-from pipeline_project.automation.jobs import Job, job_kind, job_name
+from pipeline_project.automation.jobs import KINDS, Job, job_kind, job_name
 from pipeline_project.automation.progress import (
     PARTITION,
     Photos,
@@ -37,8 +37,8 @@ class PhotoSources(Photos, Protocol):
 
 
 def build_sensors(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.SensorDefinition]:
-    """Reconciles landed files with nights done, retrains on new outcomes, and writes alerts for failed runs."""
-    return [_landing(spec, jobs), _late(spec), _new_outcomes(spec, jobs), _alerts(spec, jobs), _recoveries(spec, jobs)]
+    """Reconciles landed files with nights done, and retrains on new outcomes."""
+    return [_landing(spec, jobs), _late(spec), _new_outcomes(spec, jobs)]
 
 
 def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
@@ -170,15 +170,20 @@ def _training(
     return dg.RunRequest(run_key=key, partition_key=night, job_name=job, tags=tags)
 
 
-def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
+def build_run_sensors(specs: Sequence[WorkflowSpec]) -> list[dg.SensorDefinition]:
+    """What a run's end tells whom: two sensors for all workflows, since each tick is a look at the log."""
+    by_job = {job_name(spec, kind): spec for spec in specs for kind in KINDS}
+
     @dg.run_failure_sensor(
-        name=f"{spec.name}_alerts",
-        monitored_jobs=list(jobs.values()),
+        name="failed_runs",
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="A failed run becomes an alert with an owner and the command to run next.",
     )
-    def alerts(context: dg.RunFailureSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
+    def failed(context: dg.RunFailureSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
         run = context.dagster_run
+        spec = by_job.get(run.job_name)
+        if spec is None:
+            return
         night = run.tags.get(PARTITION, "")
         steps = ", ".join(event.step_key or "?" for event in context.get_step_failure_events()) or "the run itself"
         ledger.raise_alert(
@@ -190,22 +195,18 @@ def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
             next_command=next_command(spec, run.job_name, night),
         )
 
-    return alerts
-
-
-def _recoveries(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
     @dg.run_status_sensor(
-        name=f"{spec.name}_recoveries",
+        name="recovered_runs",
         run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=list(jobs.values()),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="A run that went through closes the alert of the runs before it.",
     )
-    def recoveries(context: dg.RunStatusSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
+    def recovered(context: dg.RunStatusSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
         run = context.dagster_run
-        ledger.close_alert(spec.name, alert_key(spec, run.job_name, run.tags.get(PARTITION, "")))
+        if (spec := by_job.get(run.job_name)) is not None:
+            ledger.close_alert(spec.name, alert_key(spec, run.job_name, run.tags.get(PARTITION, "")))
 
-    return recoveries
+    return [failed, recovered]
 
 
 def alert_key(spec: WorkflowSpec, job: str, night: str) -> str:

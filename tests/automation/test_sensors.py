@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.progress import landed_tag, night_states, taken_at
-from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_sensors, next_command
+from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_run_sensors, next_command
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.intake.due_nights import is_done, looked_back_too_early
@@ -382,10 +381,9 @@ def execute(world: World, instance: dg.DagsterInstance, kind: str, night: str) -
 
 def tell(world: World, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> None:
     """The run's end reaches the sensors."""
-    jobs = build_jobs(world.spec)
-    sensors = {sensor.name: sensor for sensor in build_sensors(world.spec, jobs)}
+    sensors = {sensor.name: sensor for sensor in build_run_sensors([world.spec])}
     event = result.get_run_success_event() if result.success else result.get_run_failure_event()
-    name = "claims_recoveries" if result.success else "claims_alerts"
+    name = "recovered_runs" if result.success else "failed_runs"
     context = dg.build_run_status_sensor_context(name, event, instance, result.dagster_run, resources=world.resources())
     sensors[name](context if result.success else context.for_run_failure())
 
