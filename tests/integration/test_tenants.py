@@ -23,7 +23,8 @@ from tests.integration.house import House
 NAME = f"claims_{uuid.uuid4().hex[:8]}"
 #: By tenant, cases a night: what one has differs from what the other has.
 CASES = {"acme": 20, "beta": 32}
-WARM_UP, DECIDED = [shop.night(offset) for offset in range(3)], [shop.night(3), shop.night(4)]
+#: By command, the first model and the first decided night included; then by Dagster's daemon.
+BY_COMMAND, BY_DAEMON = [shop.night(offset) for offset in range(4)], [shop.night(4), shop.night(5)]
 LONGEST = 400.0
 
 
@@ -41,7 +42,7 @@ class TenantAtHome(House):
 
 def filled(house: House, cases: int) -> House:
     house.declare(actions=shop.ACTIONS, options=shop.ACTING_OPTIONS)
-    shop.drop_nights(house.folder, [*WARM_UP, *DECIDED], count=cases)
+    shop.drop_nights(house.folder, [*BY_COMMAND, *BY_DAEMON], count=cases)
     return house
 
 
@@ -58,7 +59,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def tenants(home: Path) -> Iterator[dict[str, House]]:
-    """Both, after their warm-up by command and a decided backfill by Dagster's daemon, asked for at once."""
+    """Both, after their first nights by command and a decided backfill by Dagster's daemon, asked for at once."""
     ports = free_ports(9)
     both = {name: filled(TenantAtHome(NAME, home, None, {"PIPELINE_TENANT": name}), CASES[name]) for name in CASES}
     # a file with mistakes and one that is no YAML, which are nobody else's matter
@@ -66,21 +67,21 @@ def tenants(home: Path) -> Iterator[dict[str, House]]:
     terms = "".join(f"{name}: {{port: {port}}}\n" for name, port in zip(CASES, ports[5:8:2], strict=True))
     (home / "specs" / "tenants.yaml").write_text(terms)
     for house in both.values():
-        house.nights(WARM_UP[0], WARM_UP[-1])
+        house.nights(BY_COMMAND[0], BY_COMMAND[-1])
     up = Up.started(House("none", home, None, {"PIPELINE_TENANTS": str(home / "specs")}), ports[:5])
     try:
         for tenant in both:
             job = f"{in_dagster(NAME, tenant)}_nightly"
             at = {"repositoryName": "__repository__", "repositoryLocationName": tenant}
             wanted = {"selector": {"repositorySelector": at, "partitionSetName": f"{job}_partition_set"}}
-            (said,) = up.ask(BACKFILL, wanted={**wanted, "partitionNames": DECIDED}).values()
+            (said,) = up.ask(BACKFILL, wanted={**wanted, "partitionNames": BY_DAEMON}).values()
             assert said["__typename"] == "LaunchBackfillSuccess", said
         until = time.monotonic() + LONGEST
-        while any(len({row["night"] for row in house.decisions()}) < len(DECIDED) for house in both.values()):
+        while any(len({row["night"] for row in house.decisions()}) < 1 + len(BY_DAEMON) for house in both.values()):
             assert time.monotonic() < until, (home / "up.log").read_text()
             time.sleep(1)
         released = "SELECT night FROM releases WHERE workflow = :name"
-        while any(len(house.sql(released)) < len(DECIDED) for house in both.values()):
+        while any(len(house.sql(released)) < 1 + len(BY_DAEMON) for house in both.values()):
             assert time.monotonic() < until
             time.sleep(1)
         yield both
@@ -96,7 +97,7 @@ def alone(home: Path, tenants: dict[str, House]) -> dict[str, House]:
         own = home / f"alone-{name}"
         own.mkdir()
         houses[name] = filled(House(NAME, own, None, {}), CASES[name])
-        houses[name].nights(WARM_UP[0], DECIDED[-1])
+        houses[name].nights(BY_COMMAND[0], BY_DAEMON[-1])
     return houses
 
 
@@ -105,6 +106,7 @@ def test_each_decided_what_it_would_have_decided_alone(
     name: str, tenants: dict[str, House], alone: dict[str, House]
 ) -> None:
     assert len(tenants[name].decisions()) > CASES[name]
+    assert tenants[name].facts()["champions"], "a model decided"
     assert tenants[name].facts() == alone[name].facts()
     assert tenants[name].table("scores") == alone[name].table("scores")
     assert tenants[name].table("cases") == alone[name].table("cases")
@@ -115,7 +117,7 @@ def test_the_runs_of_each_were_its_own(tenants: dict[str, House]) -> None:
         assert isinstance(instance, DagsterInstance)
         runs = instance.get_runs(RunsFilter(tags={"dagster/backfill": [*_backfills(instance)]}))
     by_tenant = {tenant: [run for run in runs if run.tags.get(TENANT) == tenant] for tenant in CASES}
-    assert {tenant: len(found) for tenant, found in by_tenant.items()} == dict.fromkeys(CASES, len(DECIDED))
+    assert {tenant: len(found) for tenant, found in by_tenant.items()} == dict.fromkeys(CASES, len(BY_DAEMON))
     for tenant, found in by_tenant.items():
         assert {run.tags["pipeline/workflow"] for run in found} == {in_dagster(NAME, tenant)}
         assert all("run worker" in "\n".join(entry.message for entry in _logs(tenants, run.run_id)) for run in found)
