@@ -87,6 +87,7 @@ def house_of_many(workflows: int, nights: int) -> Iterator[tuple[House, int]]:
             for number in range(workflows):
                 # a schedule that is not due while it is measured; the sources are shared, their content does not matter
                 declared = shop.spec(f"wf_{number:03}", text=True)
+                declared["model"]["retrain"] |= {"minimum_outcomes": 1_000_000}
                 declared["nights"] |= {"first": days[0], "decide_from": days[min(3, nights - 1)]}
                 shop.write_spec(house.folder, declared)
             shop.drop_nights(house.folder, days, count=2)
