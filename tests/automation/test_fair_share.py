@@ -78,7 +78,7 @@ def carried_out(instance: dg.DagsterInstance, places: int) -> list[str]:
     order = []
     while queued := instance.get_runs(dg.RunsFilter(statuses=[DagsterRunStatus.QUEUED]), ascending=True):
         counter = TagConcurrencyLimitsCounter(queue.get_run_queue_config().tag_concurrency_limits, [])
-        begun = []
+        begun: list[dg.DagsterRun] = []
         for run in queued:
             if len(begun) < places and not counter.is_blocked(run):
                 counter.update_counters_with_launched_item(run)

@@ -212,7 +212,7 @@ ONLY_READ: dict[str, str] = {
             "pipeline worker",
             "pipeline worker --slots 1 --grace 600",
             "pipeline worker --health 127.0.0.1:3009",
-            "dagster api grpc -m pipeline_project.definitions",
+            "dagster api grpc -m pipeline_project.tenant_definitions -a acme",
             "pipeline dispatch --health 127.0.0.1:3008",
             "pipeline hooks serve --port 3008",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -10,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, RunsFilter
+from dagster import DagsterInstance, EventLogEntry, RunsFilter
 
 from benchmarks.chaos.running import BACKFILL, Up, free_ports
 from pipeline_project.domain.core.run_tags import TENANT
 from pipeline_project.domain.core.tenants import in_dagster
+from pipeline_project.serving.ports import is_free
 from resources.postgres.databases import close_idle
 from resources.postgres.embedded import EmbeddedServer
 from tests.integration import shop
@@ -46,6 +48,12 @@ def filled(house: House, cases: int) -> House:
     return house
 
 
+def free_pairs() -> Iterator[int]:
+    """Ports of this machine that nobody listens on, nor on the next one."""
+    start = 20_000 + os.getpid() % 5_000
+    yield from (port for port in range(start, 30_000, 2) if is_free(port) and is_free(port + 1))
+
+
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """With a server of its own, because `up` stops what it started; a short path for its socket."""
@@ -60,15 +68,15 @@ def home() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def tenants(home: Path) -> Iterator[dict[str, House]]:
     """Both, after their first nights by command and a decided backfill by Dagster's daemon, asked for at once."""
-    ports = free_ports(9)
     both = {name: filled(TenantAtHome(NAME, home, None, {"PIPELINE_TENANT": name}), CASES[name]) for name in CASES}
     # a file with mistakes and one that is no YAML, which are nobody else's matter
     (home / "specs" / "beta" / "broken.yaml").write_text("workflow: Broken\ntitle: [")
-    terms = "".join(f"{name}: {{port: {port}}}\n" for name, port in zip(CASES, ports[5:8:2], strict=True))
-    (home / "specs" / "tenants.yaml").write_text(terms)
     for house in both.values():
         house.nights(BY_COMMAND[0], BY_COMMAND[-1])
-    up = Up.started(House("none", home, None, {"PIPELINE_TENANTS": str(home / "specs")}), ports[:5])
+    # below those that connections are given, so that they are still free a moment later
+    terms = "".join(f"{name}: {{port: {port}}}\n" for name, port in zip(CASES, free_pairs(), strict=False))
+    (home / "specs" / "tenants.yaml").write_text(terms)
+    up = Up.started(House("none", home, None, {"PIPELINE_TENANTS": str(home / "specs")}), free_ports(5))
     try:
         for tenant in both:
             job = f"{in_dagster(NAME, tenant)}_nightly"
@@ -127,7 +135,7 @@ def _backfills(instance: DagsterInstance) -> list[str]:
     return [run.tags["dagster/backfill"] for run in instance.get_runs() if "dagster/backfill" in run.tags]
 
 
-def _logs(tenants: dict[str, House], run_id: str) -> list[object]:
+def _logs(tenants: dict[str, House], run_id: str) -> list[EventLogEntry]:
     with tenants["acme"].instance() as (_, instance):
         return list(instance.all_logs(run_id))
 

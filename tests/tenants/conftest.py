@@ -24,7 +24,7 @@ class TenantHouse:
 
     def __init__(self, server: str, home: Path) -> None:
         mark = uuid.uuid4().hex[:8]
-        self.names = (f"a{mark}", f"b{mark}")
+        self.names: tuple[str, ...] = (f"a{mark}", f"b{mark}")
         self.environ = {
             "PIPELINE_HOME": str(home / "home"),
             "PIPELINE_POSTGRES_URL": server,

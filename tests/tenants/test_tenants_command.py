@@ -112,3 +112,13 @@ def test_people_of_one_are_nobody_at_the_desk_of_another(
 def test_up_is_the_houses(tenants: TenantHouse, command: Command) -> None:
     said = command("up", tenant=tenants.names[0])
     assert said.returncode == 2 and "unset PIPELINE_TENANT" in said.stderr
+
+
+def test_setup_makes_what_tenants_need_as_well(tenants: TenantHouse, command: Command) -> None:
+    made = json.loads(command("setup", "--json").stdout)
+    folder = tenants.house.tenants
+    assert folder is not None
+    assert made["tenants"] == sorted(path.name for path in folder.iterdir() if path.is_dir())
+    for name in made["tenants"]:
+        with engine_of(tenants.databases(name).mlflow_url).connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
