@@ -110,19 +110,16 @@ def _past(house: House, days: list[str], workflows: int) -> int:
             if spec.key.path[0] == FIRST and asset.partitions_def is not None
         ]
         with dagster_instance(context) as instance:
-            arrivals = dg.AssetKey([FIRST, "arrivals"])
-            for day in days:
-                landed = source.fingerprint(window_of(day, house.spec.nights.time_zone))
-                fact = dg.AssetMaterialization(arrivals, partition=day, metadata={LANDED: landed, "rows": 2})
+            zone = house.spec.nights.time_zone
+            landed = [source.fingerprint(window_of(day, zone)) for day in days]
+            # what follows from arrivals comes after them, as in a night
+            for key in sorted(keys, key=lambda key: key.path[-1] != "arrivals"):
+                fact = dg.AssetMaterialization(key, partition=days[0], metadata={LANDED: landed[0], "rows": 2})
                 instance.report_runless_asset_event(fact)
-            # whatever comes after arrivals, of one night, which is copied for the others
-            for key in keys:
-                if key != arrivals:
-                    fact = dg.AssetMaterialization(key, partition=days[0], metadata={"rows": 2})
-                    instance.report_runless_asset_event(fact)
         with begun(engine_of(context.databases.dagster_url)) as connection:
+            given = {"first": FIRST, "others": workflows - 1, "days": days, "landed": landed}
             for statement in _COPIES:
-                connection.execute(text(statement), {"first": FIRST, "others": workflows - 1, "days": days})
+                connection.execute(text(statement), given)
             return int(connection.scalar(text("SELECT count(*) FROM event_logs")) or 0)
 
 
@@ -132,9 +129,10 @@ def _copied(named: str) -> str:
 
 _COPIES = (
     "INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition) "
-    "SELECT run_id, replace(event, partition, day), dagster_event_type, timestamp, step_key, asset_key, day "
-    "FROM event_logs, unnest(CAST(:days AS text[])) AS day WHERE asset_key LIKE '%' || :first || '%' "
-    "AND asset_key NOT LIKE '%\"arrivals\"%' AND day <> partition ORDER BY day, id",
+    "SELECT run_id, replace(replace(event, partition, day), (CAST(:landed AS text[]))[1], landed), dagster_event_type, "
+    "timestamp, step_key, asset_key, day "
+    "FROM event_logs, unnest(CAST(:days AS text[]), CAST(:landed AS text[])) AS nights(day, landed) "
+    "WHERE asset_key LIKE '%' || :first || '%' AND day <> partition ORDER BY day, id",
     "INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition) "
     f"SELECT run_id, {_copied('event')}, dagster_event_type, timestamp, step_key, {_copied('asset_key')}, partition "
     "FROM event_logs, generate_series(1, :others) AS n WHERE asset_key LIKE '%' || :first || '%' ORDER BY n, id",
