@@ -149,7 +149,7 @@ def run_nights(
     from pipeline_project.container.night import OpenedSources, open_ledger, open_turns
     from pipeline_project.definitions import build_definitions
 
-    definitions = build_definitions(os.environ)
+    definitions = build_definitions(os.environ, only=spec.name)
     total = len(list(nights_between(first, last)))
     home = context.settings.house_home
     with (
