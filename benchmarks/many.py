@@ -30,6 +30,7 @@ from benchmarks.chaos.running import Up, environ_of, free_ports
 from benchmarks.home import bench_home
 from benchmarks.tables import machine, table, verdict
 from pipeline_project.commands.shared.app_context import dagster_instance, prepare
+from pipeline_project.dagster_internals import DAEMON
 from pipeline_project.definitions import build_definitions
 from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.due_nights import LANDED
@@ -47,6 +48,7 @@ EVERY = {"landing": 60, "late": 300, "new_outcomes": 300, "review_clock": 60, "a
 _LOAD = """
 import os, sys, time, psutil
 began, spent = time.perf_counter(), time.process_time()
+from pipeline_project.dagster_internals import DAEMON
 from pipeline_project.definitions import build_definitions
 build_definitions(os.environ).get_repository_def()
 print(time.perf_counter() - began, time.process_time() - spent, psutil.Process().memory_info().rss / 1e6)
@@ -236,7 +238,7 @@ def served(house: House, workflows: int, seconds: int) -> str:
         up.stop()
 
 
-_SERVICES = {"webserver": "guarded dagster", "daemon": "dagster._daemon"}
+_SERVICES = {"webserver": "guarded dagster", "daemon": DAEMON}
 
 
 def _processor(up: Up) -> dict[str, float]:
