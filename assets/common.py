@@ -128,7 +128,7 @@ def made_together(
 
 
 def key(spec: WorkflowSpec, asset_name: str) -> dg.AssetKey:
-    return dg.AssetKey([spec.name, asset_name])
+    return dg.AssetKey([spec.dagster_name, asset_name])
 
 
 def from_tonight(spec: WorkflowSpec, *asset_names: str) -> dict[str, dg.AssetIn]:

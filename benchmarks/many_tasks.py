@@ -54,8 +54,9 @@ FROM (
 _CLOSED = """
 INSERT INTO review_tasks (workflow, night, case_id, epoch, state, closed_at, why, benefit, amount, information, subject,
     cluster, content, priority, currency, due_at)
-SELECT 'returns', to_char(date '2025-11-01' + i % :nights, 'YYYY-MM-DD'), 'E-' || i, 1, 'complete', now() - interval '9 days', 'doubt', 3, 20,
-    0.3, 'S-' || i % 200000, 'K-' || i % 300, '{"fields": {}}', 3, 'EUR', now() - interval '10 days'
+SELECT 'returns', to_char(date '2025-11-01' + i % :nights, 'YYYY-MM-DD'), 'E-' || i, 1, 'complete',
+    now() - interval '9 days', 'doubt', 3, 20, 0.3, 'S-' || i % 200000, 'K-' || i % 300, '{"fields": {}}', 3, 'EUR',
+    now() - interval '10 days'
 FROM generate_series(1, CAST(:count AS int)) i
 """
 _DECIDED = """

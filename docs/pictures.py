@@ -151,7 +151,7 @@ def webserver(prepared: AppContext) -> Iterator[str]:
     """
     log = prepared.settings.home / "logs" / "pictures.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    every = services(prepared.settings.reports, prepared.settings.models, Ports(_free_port(), 0, 0))
+    every = services(prepared.settings, Ports(_free_port(), 0, 0))
     server = next(service for service in every if service.name == "dagster-webserver")
     with log.open("wb") as output:
         # on this machine alone, for as long as the picture takes

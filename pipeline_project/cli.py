@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "drift": "How a night differs from what the champion learned from.",
     "rollback": "Goes back to an earlier model, or to people.",
     "recall": "Decides again what a model, a policy or a night touched.",
+    "tenants": "Who shares the house, each apart from the others.",
     "models": "Who decides, who wants to, and a model approver's signature.",
     "outcomes": "How late the truth comes, and which nights are mature.",
     "forget": "Forgets one subject, for good.",

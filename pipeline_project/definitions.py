@@ -12,6 +12,8 @@ import dagster as dg
 
 from pipeline_project.automation.aliases import build_aliases
 from pipeline_project.automation.checkpoints import build_checkpoints
+from pipeline_project.automation.review_clock import build_review_clock
+from pipeline_project.automation.sensors import build_run_sensors
 from pipeline_project.container.dagster_resources import build_resources
 from pipeline_project.domain.core.devices import CPU
 from pipeline_project.settings import Settings
@@ -27,7 +29,7 @@ COLLECTED_AFTER = 50_000
 
 def load_workflows(settings: Settings) -> Loaded:
     """The shipped workflows and those of the user's own folders; broken files are told, not fatal."""
-    loaded = load_all(settings.workflow_folders)
+    loaded = load_all(settings.workflow_folders, settings.tenant)
     if loaded.broken:
         # on one line: whoever runs one workflow is not told every mistake in the files of the others
         files = ", ".join(dict.fromkeys(broken.file.name for broken in loaded.broken))
@@ -35,8 +37,12 @@ def load_workflows(settings: Settings) -> Loaded:
     return loaded
 
 
-def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
-    """Assets, checks, jobs, schedules and sensors of every workflow, over the resources that `environ` names."""
+def build_definitions(environ: Mapping[str, str], only: str | None = None) -> dg.Definitions:
+    """Assets, checks, jobs, schedules and sensors of every workflow, over the resources that `environ` names.
+
+    Args:
+        only: the one workflow that is wanted; each of the others costs some forty milliseconds.
+    """
     settings = Settings.from_environ(environ)
     gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
     if settings.device != CPU:
@@ -46,14 +52,19 @@ def build_definitions(environ: Mapping[str, str]) -> dg.Definitions:
         # Partitioned checks and gaps in a window are young in Dagster; we know, and every start would say so again.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        specs = list(load_workflows(settings).specs.values())
+        specs = [spec for name, spec in load_workflows(settings).specs.items() if only in (None, name)]
         workflows = [build_workflow(spec, settings.device) for spec in specs]
     return dg.Definitions.merge(
         *workflows,
         dg.Definitions(
             resources=build_resources(settings),
             executor=dg.in_process_executor,
-            sensors=[build_checkpoints(), build_aliases(specs)],
+            sensors=[
+                build_checkpoints(),
+                build_aliases(specs),
+                build_review_clock(specs),
+                *build_run_sensors(specs),
+            ],
         ),
     )
 

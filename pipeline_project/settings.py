@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline_project.domain.core.compute import AUTO_ADDRESS, IN_PROCESS, ComputeEngine, ComputeTerms, is_address
@@ -12,9 +12,18 @@ from pipeline_project.domain.core.devices import CHOICES, CPU, is_device
 from pipeline_project.domain.core.errors import SettingInvalid
 from pipeline_project.domain.core.locations import SCHEMES, below, is_url
 from pipeline_project.domain.core.store_terms import StoreTerms
+from pipeline_project.domain.core.tenants import FOLDER, checked_name
 
 #: The checkout: where workspace.yaml and dagster.yaml lie.
 ROOT = Path(__file__).resolve().parents[1]
+#: Places below `files_url`, by setting, with what they are called there.
+_PLACES = {
+    "lake_url": "lake",
+    "models": "models",
+    "reports": "reports",
+    "repairs": "repairs",
+    "checkpoints": "checkpoints",
+}
 _SPELLINGS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
 
 
@@ -47,6 +56,10 @@ class Settings:
         keep: how long the stores keep what nothing names any more (`PIPELINE_KEEP`).
         require_sign_in: whether those pages ask for the desk's sign-in (`PIPELINE_REQUIRE_SIGN_IN`); None leaves it to
             where they are reached: not on this machine alone.
+        tenants: the folder with a folder of specs for each tenant, or None (`PIPELINE_TENANTS`).
+        tenant: the one that this process works for (`PIPELINE_TENANT`); "" for the house itself.
+        house: the settings of the house, where these are a tenant's: server, Dagster and everybody's processes are its.
+        reads: folders and URLs outside its own that a tenant's specs may name.
     """
 
     home: Path
@@ -70,15 +83,19 @@ class Settings:
     spec_variables: tuple[str, ...] = ()
     require_sign_in: bool | None = None
     keep: StoreTerms = field(default_factory=StoreTerms)
+    tenants: Path | None = None
+    tenant: str = ""
+    house: Settings | None = field(default=None, repr=False)
+    reads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not is_device(self.device):
             raise SettingInvalid(f"PIPELINE_DEVICE is {self.device!r}; set it to {CHOICES}")
         if not self.files_url:
             object.__setattr__(self, "files_url", str(self.home))
-        for name in ("lake_url", "models", "reports", "repairs", "checkpoints"):
+        for name, default in _PLACES.items():
             if not getattr(self, name):
-                object.__setattr__(self, name, below(self.files_url, name.removesuffix("_url")))
+                object.__setattr__(self, name, below(self.files_url, default))
         for name in ("sample_folder", "keys"):
             if getattr(self, name) == Path():
                 object.__setattr__(self, name, self.home / name.removesuffix("_folder"))
@@ -88,13 +105,79 @@ class Settings:
         """Where encoders keep exported graphs and what comparisons of engines came to; it may go at any time."""
         return self.home / "engines"
 
+    @property
+    def house_home(self) -> Path:
+        """Where the embedded server, Dagster's instance and the services' output lie, which tenants share."""
+        return self.house.home if self.house else self.home
+
+    @property
+    def workspaces(self) -> tuple[Path, ...]:
+        """What Dagster's servers load: the checkout's workspace, and the one of the tenants where there are any."""
+        own = self.house_home / "dagster" / "tenants.workspace.yaml"
+        return (ROOT / "workspace.yaml", *([own] if self.tenants else []))
+
+    def of_tenant(self, name: str) -> Settings:
+        """The settings of one tenant of this house: whatever is written lies apart from that of all others.
+
+        Raises:
+            SettingInvalid: there is no such tenant, or a place of the house leaves no room beside it.
+        """
+        from pipeline_project.tenants import desk_and_reports, tenant_names, terms_of
+
+        names = tenant_names(self.tenants)
+        if self.tenants is None or checked_name(name) not in names:
+            there = f"there are {', '.join(names)}" if names else "there are none"
+            raise SettingInvalid(
+                f"there is no tenant {name} in PIPELINE_TENANTS ({self.tenants or 'not set'}); {there}. "
+                f"`pipeline tenants add {name}` makes one"
+            )
+        if self.tenants in (self.home, self.home / FOLDER):
+            raise SettingInvalid(
+                f"PIPELINE_TENANTS names {self.tenants}, where the house keeps what tenants write; name another folder"
+            )
+        files_url = below(self.files_url, FOLDER, name)
+        desk_url, reports_url = desk_and_reports(self.tenants, name)
+
+        def apart(place: str) -> str:
+            usual = _PLACES[place]
+            return _apart(getattr(self, place), below(self.files_url, usual), below(files_url, usual), name)
+
+        home = self.home / FOLDER / name
+        default_keys = self.keys == self.home / "keys"
+        keys = below(str(self.keys), FOLDER, name)
+        return replace(
+            self,
+            home=home,
+            files_url=files_url,
+            lake_url=apart("lake_url"),
+            models=apart("models"),
+            reports=apart("reports"),
+            repairs=apart("repairs"),
+            checkpoints=apart("checkpoints"),
+            keys=home / "keys" if default_keys else keys if is_url(keys) else Path(keys),
+            sample_folder=home / "sample" if self.sample_folder == self.home / "sample" else self.sample_folder,
+            workflow_folders=(self.tenants / name,),
+            spec_variables=(),
+            desk_url=desk_url,
+            reports_url=reports_url,
+            tenant=name,
+            house=self,
+            reads=terms_of(self.tenants, name).reads,
+        )
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """The settings in an environment; an empty variable counts as unset, a relative path starts here.
 
         Raises:
-            SettingInvalid: a variable holds something it may not.
+            SettingInvalid: a variable holds something it may not, or names a tenant that is not there.
         """
+        house = cls._of_house(environ)
+        tenant = environ.get("PIPELINE_TENANT")
+        return house.of_tenant(tenant) if tenant else house
+
+    @classmethod
+    def _of_house(cls, environ: Mapping[str, str]) -> Settings:
         real_data = environ.get("PIPELINE_REAL_DATA")
 
         def folder(name: str) -> Path:
@@ -131,10 +214,13 @@ class Settings:
             spec_variables=_names(environ, "PIPELINE_SPEC_VARIABLES"),
             require_sign_in=_yes_or_no(environ, "PIPELINE_REQUIRE_SIGN_IN"),
             keep=StoreTerms.of(_names(environ, "PIPELINE_KEEP"), "PIPELINE_KEEP"),
+            tenants=_absolute(environ["PIPELINE_TENANTS"]) if environ.get("PIPELINE_TENANTS") else None,
         )
 
     def to_environ(self) -> dict[str, str]:
         """The variables that give another process, in whatever folder it starts, the same settings."""
+        if self.house is not None:
+            return {**self.house.to_environ(), "PIPELINE_TENANT": self.tenant}
         values = {
             "PIPELINE_HOME": str(self.home),
             "PIPELINE_POSTGRES_URL": self.postgres_url,
@@ -158,8 +244,21 @@ class Settings:
             "PIPELINE_SPEC_VARIABLES": ",".join(self.spec_variables),
             "PIPELINE_REQUIRE_SIGN_IN": None if self.require_sign_in is None else str(int(self.require_sign_in)),
             "PIPELINE_KEEP": str(self.keep),
+            "PIPELINE_TENANTS": str(self.tenants) if self.tenants else None,
+            "PIPELINE_TENANT": self.tenant,
         }
         return {name: value for name, value in values.items() if value}
+
+
+def _apart(place: str, usual: str, own: str, tenant: str) -> str:
+    """Where a tenant has what the house has at a place: below its own folder, or beside a place of another name."""
+    if place == usual:
+        return own
+    if is_url(place) and "/" not in place.partition("://")[2]:
+        raise SettingInvalid(
+            f"a place of the house is all of {place}, which leaves none beside it for tenants; name a prefix in it"
+        )
+    return below(f"{place}.{FOLDER}", tenant)
 
 
 def _absolute(path: str) -> Path:

@@ -18,7 +18,6 @@ from assets.replaying import build_replay
 from assets.retraining import build_challenger, build_champion, build_training_set
 from assets.rollout import build_live_check, build_shadow_scores
 from pipeline_project.automation.jobs import build_jobs
-from pipeline_project.automation.review_clock import build_review_clock
 from pipeline_project.automation.schedules import build_schedules
 from pipeline_project.automation.sensors import build_sensors
 from pipeline_project.domain.core.devices import CPU
@@ -67,5 +66,5 @@ def build_workflow(spec: WorkflowSpec, device: str = CPU) -> dg.Definitions:
         ],
         jobs=list(jobs.values()),
         schedules=build_schedules(spec, jobs),
-        sensors=[*build_sensors(spec, jobs), build_review_clock(spec)],
+        sensors=build_sensors(spec, jobs),
     )

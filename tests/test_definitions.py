@@ -212,9 +212,17 @@ def test_schedules_and_sensors(repository: dg.RepositoryDefinition, spec: Workfl
         (spec.nights.schedule, spec.nights.time_zone)
     }
     sensors = {s.name.removeprefix(f"{spec.name}_"): s for s in repository.sensor_defs if s.name.startswith(spec.name)}
-    assert set(sensors) == {"landing", "late", "new_outcomes", "alerts", "recoveries", "review_clock"}
+    assert set(sensors) == {"landing", "late", "new_outcomes"}
     told = {name for name, sensor in sensors.items() if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
-    assert told == {"alerts", "late", "recoveries", "review_clock"}, "what starts runs is switched on by people"
+    assert told == {"late"}, "what starts runs is switched on by people"
+
+
+def test_what_needs_no_sensor_of_a_workflow_has_one_for_all(repository: dg.RepositoryDefinition) -> None:
+    """Each sensor costs the daemon a tick, and a house may have hundreds of workflows."""
+    names = [spec.name for spec in load_all().specs.values()]
+    shared = {s.name: s for s in repository.sensor_defs if not s.name.startswith(tuple(f"{name}_" for name in names))}
+    assert set(shared) == {"audit_checkpoints", "champion_aliases", "failed_runs", "recovered_runs", "review_clock"}
+    assert {s.default_status for s in shared.values()} == {dg.DefaultSensorStatus.RUNNING}
 
 
 def test_no_workflow_reads_another(repository: dg.RepositoryDefinition) -> None:

@@ -8,11 +8,13 @@ import dagster as dg
 from dagster import AssetSelection
 
 from pipeline_project.dagster_internals import UnresolvedAssetJobDefinition
+from pipeline_project.domain.core.run_tags import TENANT
 from pipeline_project.spec import WorkflowSpec
 
 #: A job over assets, before Dagster has resolved them.
 Job: TypeAlias = UnresolvedAssetJobDefinition
 
+KINDS = ("nightly", "warm_up", "retrain")
 #: What a retraining makes; everything else of a workflow belongs to the night.
 TRAINING = ("training_set", "challenger", "champion", "promotion")
 #: What a warm-up night makes not: it only gathers what models learn from.
@@ -24,14 +26,14 @@ PRIORITY = {"retrain": {"dagster/priority": "1"}}
 
 def job_name(spec: WorkflowSpec, kind: str) -> str:
     """The name of one of the workflow's jobs; `kind` is nightly, warm_up or retrain."""
-    return f"{spec.name}_{kind}"
+    return f"{spec.dagster_name}_{kind}"
 
 
 def build_jobs(spec: WorkflowSpec) -> dict[str, Job]:
     """The jobs by kind. One run of a workflow at a time, in order: a night builds on the nights before it."""
 
     def named(asset_names: tuple[str, ...]) -> AssetSelection:
-        return AssetSelection.assets(*([spec.name, asset_name] for asset_name in asset_names))
+        return AssetSelection.assets(*([spec.dagster_name, asset_name] for asset_name in asset_names))
 
     night = AssetSelection.groups(spec.name) - named(TRAINING)
     selections = {
@@ -44,7 +46,12 @@ def build_jobs(spec: WorkflowSpec) -> dict[str, Job]:
             job_name(spec, kind),
             selection=selection,
             description=description,
-            tags={"pipeline/workflow": spec.name, "pipeline/kind": kind, **PRIORITY.get(kind, {})},
+            tags={
+                "pipeline/workflow": spec.dagster_name,
+                "pipeline/kind": kind,
+                **PRIORITY.get(kind, {}),
+                **({TENANT: spec.tenant} if spec.tenant else {}),
+            },
             executor_def=dg.in_process_executor,
         )
         for kind, (selection, description) in selections.items()

@@ -68,7 +68,7 @@ def night_states(
 
 def taken_nights(instance: DagsterInstance, spec: WorkflowSpec) -> list[str]:
     """The nights that were ever taken in, in order."""
-    nights = instance.get_materialized_partitions(AssetKey([spec.name, "arrivals"]))
+    nights = instance.get_materialized_partitions(AssetKey([spec.dagster_name, "arrivals"]))
     return sorted(night for night in nights if spec.has_night(night))
 
 
@@ -132,7 +132,9 @@ def last_materializations(
     """The latest materialization of an asset on each of these nights, by night."""
     latest: dict[str, dg.EventLogRecord] = {}
     for start in range(0, len(nights), _PAGE):
-        chosen = AssetRecordsFilter(AssetKey([spec.name, asset_name]), asset_partitions=nights[start : start + _PAGE])
+        chosen = AssetRecordsFilter(
+            AssetKey([spec.dagster_name, asset_name]), asset_partitions=nights[start : start + _PAGE]
+        )
         cursor, more = None, True
         while more:
             page = instance.fetch_materializations(chosen, limit=_PAGE, cursor=cursor)

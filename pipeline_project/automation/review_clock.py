@@ -1,10 +1,11 @@
-"""What time does to review tasks: a sensor per workflow that ticks; no run ever waits for a person."""
+"""What time does to review tasks: a sensor that ticks for all workflows; no run ever waits for a person."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 import dagster as dg
 
+from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.core.people import Person
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.review.due import Ticked
@@ -24,11 +25,14 @@ class ReviewTicks(Protocol):
         ...
 
 
-def build_review_clock(spec: WorkflowSpec) -> dg.SensorDefinition:
-    """Reminds, escalates and lets lapse; returns what nobody holds any more; says so in an alert."""
+def build_review_clock(specs: Sequence[WorkflowSpec]) -> dg.SensorDefinition:
+    """Reminds, escalates and lets lapse; returns what nobody holds any more; says so in an alert.
+
+    One for all workflows: a sensor each would cost the daemon a tick each, of which most find nothing to do.
+    """
 
     @dg.sensor(
-        name=f"{spec.name}_review_clock",
+        name="review_clock",
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Returns claims whose lease ended; reminds, escalates, lets lapse; keeps the queue in order.",
@@ -38,9 +42,19 @@ def build_review_clock(spec: WorkflowSpec) -> dg.SensorDefinition:
         reviews: dg.ResourceParam[ReviewTicks],
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.SkipReason:
-        ticked = reviews.tick(spec.review_terms, spec.action_terms)
-        _update_alert(spec, ledger, ticked)
-        return dg.SkipReason(_summary(ticked))
+        refused, summaries = [], []
+        for spec in specs:
+            try:
+                ticked = reviews.tick(spec.review_terms, spec.action_terms)
+                _update_alert(spec, ledger, ticked)
+            except PipelineError as error:
+                # the tick fails in the end, and the tasks of the others had theirs
+                refused.append(error)
+            else:
+                summaries += [f"{spec.name}: {done}"] if (done := _summary(ticked)) else []
+        if refused:
+            raise refused[0]
+        return dg.SkipReason("; ".join(summaries) or "nothing is due")
 
     return review_clock
 
@@ -61,5 +75,4 @@ def _update_alert(spec: WorkflowSpec, ledger: Ledger, ticked: Ticked) -> None:
 
 
 def _summary(ticked: Ticked) -> str:
-    done = [f"{value} {name}" for name, value in vars(ticked).items() if value]
-    return ", ".join(done) if done else "nothing is due"
+    return ", ".join(f"{value} {name}" for name, value in vars(ticked).items() if value)

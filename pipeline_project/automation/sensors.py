@@ -1,12 +1,12 @@
 """What starts runs beside the clock: files that land, outcomes that become known; and what a failure tells whom."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
 import dagster as dg
 
-from pipeline_project.automation.jobs import Job, job_kind, job_name
+from pipeline_project.automation.jobs import KINDS, Job, job_kind, job_name
 from pipeline_project.automation.progress import (
     PARTITION,
     Photos,
@@ -38,8 +38,8 @@ class PhotoSources(Photos, Protocol):
 
 
 def build_sensors(spec: WorkflowSpec, jobs: dict[str, Job]) -> list[dg.SensorDefinition]:
-    """Reconciles landed files with nights done, retrains on new outcomes, and writes alerts for failed runs."""
-    return [_landing(spec, jobs), _late(spec), _new_outcomes(spec, jobs), _alerts(spec, jobs), _recoveries(spec, jobs)]
+    """Reconciles landed files with nights done, and retrains on new outcomes."""
+    return [_landing(spec, jobs), _late(spec), _new_outcomes(spec, jobs)]
 
 
 def _landing(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
@@ -119,7 +119,7 @@ def raise_stale_alert(spec: WorkflowSpec, ledger: Ledger, night: str) -> bool:
 
 def _stale_check(spec: WorkflowSpec, night: str) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey([spec.name, "arrivals"]),
+        asset_key=dg.AssetKey([spec.dagster_name, "arrivals"]),
         check_name=LANDED_CHECK,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
@@ -172,15 +172,20 @@ def _training(
     return dg.RunRequest(run_key=key, partition_key=night, job_name=job, tags=tags)
 
 
-def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
+def build_run_sensors(specs: Sequence[WorkflowSpec]) -> list[dg.SensorDefinition]:
+    """What a run's end tells whom: two sensors for all workflows, since each tick is a look at the log."""
+    by_job = {job_name(spec, kind): spec for spec in specs for kind in KINDS}
+
     @dg.run_failure_sensor(
-        name=f"{spec.name}_alerts",
-        monitored_jobs=list(jobs.values()),
+        name="failed_runs",
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="A failed run becomes an alert with an owner and the command to run next.",
     )
-    def alerts(context: dg.RunFailureSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
+    def failed(context: dg.RunFailureSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
         run = context.dagster_run
+        spec = by_job.get(run.job_name)
+        if spec is None:
+            return
         night = run.tags.get(PARTITION, "")
         failures = context.get_step_failure_events()
         steps = ", ".join(event.step_key or "?" for event in failures)
@@ -195,7 +200,18 @@ def _alerts(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
             next_command=next_command(spec, run.job_name, night),
         )
 
-    return alerts
+    @dg.run_status_sensor(
+        name="recovered_runs",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="A run that went through closes the alert of the runs before it.",
+    )
+    def recovered(context: dg.RunStatusSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
+        run = context.dagster_run
+        if (spec := by_job.get(run.job_name)) is not None:
+            ledger.close_alert(spec.name, alert_key(spec, run.job_name, run.tags.get(PARTITION, "")))
+
+    return [failed, recovered]
 
 
 def _what_to_do(failures: Iterable[dg.DagsterEvent]) -> str:
@@ -209,24 +225,9 @@ def _what_to_do(failures: Iterable[dg.DagsterEvent]) -> str:
     return ""
 
 
-def _recoveries(spec: WorkflowSpec, jobs: dict[str, Job]) -> dg.SensorDefinition:
-    @dg.run_status_sensor(
-        name=f"{spec.name}_recoveries",
-        run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=list(jobs.values()),
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="A run that went through closes the alert of the runs before it.",
-    )
-    def recoveries(context: dg.RunStatusSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
-        run = context.dagster_run
-        ledger.close_alert(spec.name, alert_key(spec, run.job_name, run.tags.get(PARTITION, "")))
-
-    return recoveries
-
-
 def alert_key(spec: WorkflowSpec, job: str, night: str) -> str:
     """What a failed run's alert is about: the kind of job and the night, so that the next attempt closes it."""
-    return f"{job.removeprefix(f'{spec.name}_')}/{night}"
+    return f"{job.removeprefix(f'{spec.dagster_name}_')}/{night}"
 
 
 def next_command(spec: WorkflowSpec, job: str, night: str) -> str:

@@ -9,12 +9,14 @@ not, is the lock's work (`resources/ledger/turns.py`).
 from __future__ import annotations
 
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dagster import DagsterRunStatus, QueuedRunCoordinator, RunsFilter, SubmitRunContext
 
+from pipeline_project.automation.fair_share import FairShare
 from pipeline_project.automation.progress import PARTITION
 from pipeline_project.dagster_internals import (
     IN_PROGRESS_RUN_STATUSES,
@@ -24,7 +26,9 @@ from pipeline_project.dagster_internals import (
     RunQueueConfig,
 )
 from pipeline_project.domain.core.errors import NightOutOfTurn
-from pipeline_project.domain.core.run_tags import PROCESS
+from pipeline_project.domain.core.run_tags import PROCESS, TENANT
+from pipeline_project.domain.core.tenants import tenant_and_workflow
+from pipeline_project.tenants import most_runs
 
 if TYPE_CHECKING:
     from dagster import AssetKey, DagsterInstance, DagsterRun
@@ -63,17 +67,23 @@ def turn_tags(run: DagsterRun) -> dict[str, str]:
     workflows, night = workflows_of(run), night_of(run)
     if not workflows:
         return {}
-    return {WORKFLOW: workflows[0]} | ({TURN: f"{workflows[0]}/{night}"} if night else {})
+    tenant = tenant_and_workflow(workflows[0])[0]
+    return {
+        WORKFLOW: workflows[0],
+        **({TURN: f"{workflows[0]}/{night}"} if night else {}),
+        **({TENANT: tenant} if tenant else {}),
+    }
 
 
-def unfinished(instance: DagsterInstance, apart_from: str = "") -> Nights:
+def unfinished(instance: DagsterInstance, apart_from: str = "", runs: Sequence[DagsterRun] | None = None) -> Nights:
     """The nights of each workflow of which a run is queued or under way, or that a backfill has still to launch.
 
     Args:
         apart_from: the id of a run that is not looked at.
+        runs: those that are queued or under way, where somebody has asked for them already.
     """
     open_nights: Nights = defaultdict(set)
-    for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)):
+    for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)) if runs is None else runs:
         night = night_of(run)
         if night and run.run_id != apart_from:
             for workflow in workflows_of(run):
@@ -119,7 +129,9 @@ def out_of_turn(workflow: str, earlier: str, night: str) -> NightOutOfTurn:
 
 
 class NightCoordinator(QueuedRunCoordinator):
-    """Dagster's queue, with runs of one workflow one at a time and in the order of its nights."""
+    """Dagster's queue, with runs of one workflow one at a time and in the order of its nights, and tenants in turns."""
+
+    _share: FairShare | None = None
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         """Queues a run under the tags of its workflow and night, whoever launched it."""
@@ -131,14 +143,41 @@ class NightCoordinator(QueuedRunCoordinator):
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """What the daemon asks for before it takes runs out of the queue: those whose turn it is not are at a limit."""
+        config = super().get_run_queue_config()
         limits = [{"key": WORKFLOW, "limit": 1, "value": {"applyLimitPerUniqueValue": True}}]
-        queued = self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.QUEUED])) if self.has_instance else []
+        runs = self._instance.get_runs(RunsFilter(statuses=_UNDER_WAY)) if self.has_instance else []
+        queued = [run for run in runs if run.status is DagsterRunStatus.QUEUED]
         # one run alone may have to wait for a backfill that has not launched what comes before it
-        waiting = held_back(queued, unfinished(self._instance)) if queued else set()
+        waiting = held_back(queued, unfinished(self._instance, runs=runs)) if queued else set()
         if waiting:
             log.info("%d nights wait for earlier nights of their workflow", len(waiting))
         later = [{"key": TURN, "value": turn, "limit": 0} for turn in sorted(waiting)]
-        return super().get_run_queue_config()._replace(tag_concurrency_limits=[*limits, *later])
+        others = self._held_for_others(runs, waiting, config.max_concurrent_runs) if queued else set()
+        held = [{"key": WORKFLOW, "value": workflow, "limit": 0} for workflow in sorted(others)]
+        return config._replace(tag_concurrency_limits=[*(config.tag_concurrency_limits or ()), *limits, *later, *held])
+
+    def _held_for_others(self, runs: Sequence[DagsterRun], waiting: set[str], places: int) -> set[str]:
+        """Workflows that wait because it is another tenant's turn."""
+        queued = [run for run in runs if run.status is DagsterRunStatus.QUEUED and run.tags.get(TURN) not in waiting]
+        # as Dagster takes them: by priority, and those that came first first; they are given to us the other way round
+        queued.reverse()
+        queued.sort(key=_priority, reverse=True)
+        under_way = [run for run in runs if run.status is not DagsterRunStatus.QUEUED]
+        self._share = self._share or FairShare()
+        return self._share.held(
+            [name for run in queued for name in workflows_of(run)[:1]],
+            [name for run in under_way for name in workflows_of(run)[:1] or [run.run_id]],
+            places,
+            most_runs(os.environ),
+        )
+
+
+def _priority(run: DagsterRun) -> int:
+    """As Dagster reads it: what is no number counts as none."""
+    try:
+        return int(run.tags.get("dagster/priority", "0"))
+    except ValueError:
+        return 0
 
 
 def _still_to_do(backfill: PartitionBackfill) -> Iterator[tuple[str, str]]:

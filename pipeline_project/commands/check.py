@@ -83,7 +83,7 @@ def _sound(files: list[Path]) -> dict[str, Path]:
 
     if files:
         return {str(file): file for file in files if not check_file(file)}
-    sound = [file for file in workflow_files(settings().workflow_folders) if not check_file(file)]
+    sound = [file for file in workflow_files(settings().workflow_folders, settings().tenant) if not check_file(file)]
     return {load_spec(file).name: file for file in sound}
 
 
@@ -101,7 +101,7 @@ def _not_allowed(file: Path) -> list[Mistake]:
     tree = read_tree(decoded(file.read_bytes()))
     return [
         Mistake(file, *tree.place(where), dotted(where), sentence)
-        for where, sentence in disallowed(load_spec(file), settings().spec_variables)
+        for where, sentence in disallowed(load_spec(file), settings().spec_variables, settings().tenant)
     ]
 
 

@@ -150,18 +150,20 @@ def run_nights(
     from pipeline_project.container.night import OpenedSources, open_ledger, open_turns
     from pipeline_project.definitions import build_definitions
 
-    definitions = build_definitions(os.environ)
+    definitions = build_definitions(os.environ, only=spec.name)
     total = max(distance(first, last) + 1, 0)
-    home = context.settings.home
+    home = context.settings.house_home
     with (
         _errors_in_our_words(context),
         dagster_instance(context) as instance,
         alive(home) as mark,
         steps(total, spec.name, quiet) as bar,
-        open_turns(context.settings).taken([spec.name], f"pipeline nights {spec.name}", _waiting, for_process=True),
+        open_turns(context.settings).taken(
+            [spec.dagster_name], f"pipeline nights {spec.name}", _waiting, for_process=True
+        ),
     ):
         end_orphans(instance, home)
-        if earlier := sorted(night for night in unfinished(instance).get(spec.name, ()) if night < first):
+        if earlier := sorted(night for night in unfinished(instance).get(spec.dagster_name, ()) if night < first):
             raise out_of_turn(spec.name, earlier[0], first)
         sources, ledger = OpenedSources(context.settings), open_ledger(context.settings)
         runner = NightRunner(spec, definitions, instance, sources, ledger, mark)

@@ -65,7 +65,7 @@ def erase_due(name: str | None, dry: bool, tidy_days: int | None, as_json: bool)
     let_go: list[LetGo] = []
     with nullcontext() if dry else alone(stores.databases, _waits_for("a backup, or another retention")):
         for spec in specs:
-            with nullcontext() if dry else stores.turns.taken([spec.name], "pipeline retention", _waits):
+            with nullcontext() if dry else stores.turns.taken([spec.dagster_name], "pipeline retention", _waits):
                 erased += _erased(privacy, spec, now.date(), dry, days, let_go)
                 let_go += upkeep.of_workflow(spec.name, dry)
         if name is None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,11 +18,16 @@ from pipeline_project.commands.shared.options import (
     example,
     port_option,
 )
+from pipeline_project.container.owner import migrated
 from pipeline_project.serving.home_lock import only_one, served_addresses, write_addresses
-from pipeline_project.serving.ports import Ports
+from pipeline_project.serving.ports import Ports, is_free
 from pipeline_project.serving.processes import SHOP_URL, services
 from pipeline_project.serving.signed_in import PROBE
 from pipeline_project.serving.supervisor import StopSignal, Supervisor
+from pipeline_project.tenants import ports_of, tenant_names
+
+if TYPE_CHECKING:
+    from pipeline_project.settings import Settings
 
 SESSION_SECONDS = 3
 
@@ -44,8 +51,6 @@ def up(
     Everything listens on this machine alone; the services' output is kept in PIPELINE_HOME/logs. With --json the
     addresses come as one document, once everything answers.
     """
-    from pipeline_project.serving.ports import Ports
-
     raise typer.Exit(run_until_stopped(Ports(port, mlflow_port, reports_port, desk_port, shop_port), as_json))
 
 
@@ -56,15 +61,22 @@ def run_until_stopped(ports: Ports, as_json: bool) -> int:
         The exit code: 0 after Ctrl-C or SIGTERM, 1 when a service died or did not become ready, 2 when a port is in
         use or this home is up already.
     """
-    home = usable(settings().home)
+    chosen = settings()
+    if chosen.tenant:
+        complain(f"`pipeline up` starts the house with all its tenants; unset PIPELINE_TENANT ({chosen.tenant}) for it")
+        return Exit.WRONG_CALL
+    home = usable(chosen.home)
     with only_one(home) as lock:
         if lock is None:
             complain(f"{home} is up already, at {', '.join(served_addresses(home))}; `pipeline down` stops it")
             return Exit.WRONG_CALL
         write_addresses(lock, ports.addresses())
-        in_use = ports.in_use()
-        if in_use:
-            listed = ", ".join(f"{port} (give another one with {option})" for option, port in in_use.items())
+        ways = {port: f"give another one with {option}" for option, port in ports.in_use().items()}
+        ways |= {
+            port: f"give {name} another `port` in tenants.yaml" for port, name in _tenant_ports_in_use(chosen, ports)
+        }
+        if ways:
+            listed = ", ".join(f"{port} ({way})" for port, way in ways.items())
             complain(f"in use on this machine: port {listed}; nothing was started")
             return Exit.WRONG_CALL
         stopping = StopSignal()
@@ -93,18 +105,32 @@ def _serve(context: AppContext, ports: Ports, stopping: StopSignal, as_json: boo
     }
     supervisor = Supervisor(environ, logs, complain, stopping)
     try:
-        supervisor.start(services(context.settings.reports, context.settings.models, ports, probe))
+        for name in tenant_names(context.settings.tenants):
+            migrated(context.settings.of_tenant(name))
+        started = services(context.settings, ports, probe)
+        supervisor.start(started)
         if not supervisor.all_ready():
             return Exit.DONE if stopping.received else Exit.NIGHT_FAILED
+        tenants = {one.name: one.address for one in started if one.variables and one.address}
         if as_json:
-            emit({"addresses": ports.addresses(), "logs": str(logs)})
+            emit({"addresses": {**ports.addresses(), **tenants}, "logs": str(logs)})
         else:
             say("Ready:")
-            facts(ports.addresses().items())
+            facts({**ports.addresses(), **tenants}.items())
             say("Ctrl-C stops all of it.")
         return Exit.DONE if supervisor.watch(context.stores.newer_ledger) else Exit.NIGHT_FAILED
     finally:
         supervisor.stop()
+
+
+def _tenant_ports_in_use(chosen: Settings, ports: Ports) -> Iterator[tuple[int, str]]:
+    """Ports of tenants that another program, the house or another tenant has, with whose they are."""
+    taken = {getattr(ports, one.name) for one in fields(ports)}
+    for name in tenant_names(chosen.tenants):
+        for port in ports_of(chosen.of_tenant(name).workflow_folders[0].parent, name):
+            if port in taken or not is_free(port):
+                yield port, name
+            taken.add(port)
 
 
 def _own_addresses(ports: Ports) -> dict[str, str]:

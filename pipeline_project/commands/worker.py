@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline_project.commands.shared.app_context import dagster_instance, prepare
 from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit
 from pipeline_project.commands.shared.options import command_app, count, example
+from pipeline_project.tenants import tenant_names
+
+if TYPE_CHECKING:
+    from pipeline_project.settings import Settings
 
 app = command_app()
 
@@ -65,6 +71,7 @@ def run_worker(slots: int | None, grace: int, as_json: bool, health: str | None 
             report=complain,
             grace=grace,
             outdated=context.stores.newer_ledger,
+            tenants=_served(context.settings),
         )
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: stopping.set())
@@ -74,3 +81,11 @@ def run_worker(slots: int | None, grace: int, as_json: bool, health: str | None 
     if as_json:
         emit({"runs": own.executed})
     return Exit.DONE if own.refused is None else Exit.ENVIRONMENT_MISSING
+
+
+def _served(chosen: Settings) -> dict[str, Sequence[Path]]:
+    """Whose runs it takes, with the folders of their workflows: a tenant's worker that tenant's, else everybody's."""
+    if chosen.tenant:
+        return {chosen.tenant: chosen.workflow_folders}
+    own = {name: chosen.of_tenant(name).workflow_folders for name in tenant_names(chosen.tenants)}
+    return {"": chosen.workflow_folders, **own}

@@ -126,7 +126,8 @@ def _photos(spec: WorkflowSpec, settings: Settings, variables: dict[str, str]) -
 
 def _without_passwords(settings: Settings) -> Settings:
     """What a worker needs to find files and lake; the ledger is none of its business."""
-    return replace(settings, postgres_url=None)
+    house = None if settings.house is None else replace(settings.house, postgres_url=None)
+    return replace(settings, postgres_url=None, house=house)
 
 
 def _named(spec: WorkflowSpec) -> dict[str, str]:

@@ -92,7 +92,7 @@ def open_frame(settings: Settings, url: str, environ: Mapping[str, str]) -> Fram
     """How the desk is reached, and where people sign in."""
     from pipeline_project.desk.backend import Frame
 
-    return Frame(url=url, secret=desk_secret(settings.keys), provider=provider_of(environ))
+    return Frame(url, desk_secret(settings.keys), provider_of(environ), settings.tenant)
 
 
 def provider_of(environ: Mapping[str, str]) -> Provider | None:

@@ -47,6 +47,20 @@ def migrated(settings: Settings) -> tuple[Databases, int]:
     return opened, adopt(opened.ledger_url)
 
 
+def let_sign_in(settings: Settings, password: str) -> str:
+    """Lets a tenant's role sign in to the server; gives the role's name.
+
+    Whoever signs in so enters the databases of this tenant and Dagster's, and no other's, whatever they run.
+
+    Raises:
+        SettingInvalid: the password is empty.
+    """
+    from resources.postgres.databases import server_url
+    from resources.postgres.tenants import let_sign_in as let_role_sign_in
+
+    return let_role_sign_in(server_url(settings), settings.tenant, password)
+
+
 def touch_registry(databases: Databases) -> None:
     """Lets MLflow make its tables, which it does when it first looks at them."""
     from mlflow.tracking import MlflowClient

@@ -47,7 +47,7 @@ def personal_of(settings: Settings) -> Callable[[str], PersonalFields | None]:
 
     @lru_cache(maxsize=1)
     def declared(_: tuple[tuple[str, int, int], ...]) -> dict[str, PersonalFields | None]:
-        specs = load_all(settings.workflow_folders).specs
+        specs = load_all(settings.workflow_folders, settings.tenant).specs
         return {name: PersonalFields.of(spec.case_schema, spec.feature_plan.masked) for name, spec in specs.items()}
 
     def personal(workflow: str) -> PersonalFields | None:

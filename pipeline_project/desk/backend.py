@@ -254,12 +254,14 @@ class Frame:
     Attributes:
         url: where people reach it, without a slash at the end.
         secret: signs the short-lived cookie of a sign-in.
+        tenant: whose desk it is; "" for the house's.
         requests_a_minute: of one session; sign-ins of one address.
     """
 
     url: str
     secret: str = field(repr=False)
     provider: Provider | None = None
+    tenant: str = ""
     requests_a_minute: int = 600
     sign_ins_a_minute: int = 20
 
@@ -270,4 +272,5 @@ class Frame:
 
     @property
     def cookie(self) -> str:
-        return "__Host-desk" if self.secure else "desk"
+        # a browser sends a cookie to every port of its host: desks of two tenants would end each other's sessions
+        return "-".join(["__Host-desk" if self.secure else "desk", *([self.tenant] if self.tenant else [])])

@@ -26,16 +26,16 @@ def where(chosen: Settings, book: Path | None = None) -> Where:
     """
     from sqlalchemy import make_url
 
-    from resources.postgres.databases import DAGSTER, LEDGER, MLFLOW, reach, server_url
+    from resources.postgres.databases import reach, server_url, urls_at
 
-    server = make_url(server_url(chosen))
-    url, mlflow, dagster = (
-        server.set(database=name).render_as_string(hide_password=False) for name in (LEDGER, MLFLOW, DAGSTER)
-    )
+    own = urls_at(make_url(server_url(chosen)), chosen.tenant)
     # says in the project's own words what is wrong with the server
-    reach(url)
+    reach(own.ledger_url)
     shop_book = book or chosen.home / "shop" / "book.jsonl"
-    return Where(url, chosen.lake_url, chosen.repairs, shop_book, chosen.checkpoints, mlflow, dagster, chosen.keys)
+    return Where(
+        own.ledger_url, chosen.lake_url, chosen.repairs, shop_book, chosen.checkpoints, own.mlflow_url,
+        own.dagster_url, chosen.keys,
+    )  # fmt: skip
 
 
 def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | None = None) -> DeclaredWorkflow:
@@ -48,6 +48,7 @@ def declared(spec: WorkflowSpec, chosen: Settings, environ: Mapping[str, str] | 
         _source(spec, variables),
         {name: _place(part, spec, variables) for name, part in places.items()},
         tuple(name for name in spec.renamed_from if name != spec.name),
+        spec.dagster_name,
     )
 
 

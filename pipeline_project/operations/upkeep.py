@@ -27,7 +27,7 @@ from resources.lake.vectors import LakeVectorStore
 from resources.ledger.audit.chain import append
 from resources.ledger.audit.facts import Fact
 from resources.ledger.unit_of_work import unit_of_work
-from resources.postgres.databases import Databases, pooled_engine
+from resources.postgres.databases import Databases, pooled_engine, tenant_of
 from resources.postgres.locks import UPKEEP
 from resources.postgres.sessions import named_session
 from resources.registry.letting_go import fruitless_runs, let_go, remove_runs, unneeded_versions
@@ -111,8 +111,8 @@ class StoreUpkeep:
         return [*self._versions(workflow, dry), *self._models(workflow, dry)]
 
     def of_house(self, dry: bool) -> list[LetGo]:
-        """Dagster's log, and vectors."""
-        return [*self._events(dry), *self._vectors(dry)]
+        """Dagster's log, which is no tenant's to tidy up, and vectors."""
+        return [*([] if tenant_of(self.databases.ledger_url) else self._events(dry)), *self._vectors(dry)]
 
     def _before(self, days: int) -> datetime:
         return self.now - timedelta(days=days)

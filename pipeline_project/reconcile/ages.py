@@ -46,7 +46,7 @@ def check_ages(connection: Connection, where: Where, declared: DeclaredWorkflow,
     if where.mlflow_url is not None:
         _registry(link, connection, where.mlflow_url)
     if where.dagster_url is not None:
-        _dagster(link, connection, where.dagster_url, span)
+        _dagster(link, connection, where.dagster_url, declared.in_dagster or declared.name, span)
     return link
 
 
@@ -104,9 +104,9 @@ def _registry(link: Link, connection: Connection, mlflow_url: str) -> None:
     link.note(f"the registry has {len(newer)} versions that are newer than the ledger's", len(newer))
 
 
-def _dagster(link: Link, connection: Connection, dagster_url: str, span: Span) -> None:
+def _dagster(link: Link, connection: Connection, dagster_url: str, name: str, span: Span) -> None:
     decided = {night for night in connection.scalars(text(_DECIDED), {"w": link.workflow}) if night in span}
-    key = json.dumps([link.workflow, "decisions"])
+    key = json.dumps([name, "decisions"])
     with _elsewhere(dagster_url, "event_logs") as log:
         nights = {str(night) for night in log.scalars(text(_MATERIALIZED), {"key": key})} if log else set()
     done = {night for night in nights if night in span}

@@ -49,6 +49,7 @@ class DeclaredWorkflow:
     Attributes:
         places: destinations of its actions, by name.
         earlier_names: workflows whose decided cases count as its own: their rows may come again and be let go.
+        in_dagster: what Dagster calls it, where that is not its name.
     """
 
     name: str
@@ -56,6 +57,7 @@ class DeclaredWorkflow:
     source: SourceFiles
     places: Mapping[str, ActionDestination] = field(default_factory=dict)
     earlier_names: tuple[str, ...] = ()
+    in_dagster: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,14 @@ class Ports:
         seen: set[int] = set()
         for field in fields(self):
             port = getattr(self, field.name)
-            if port in seen or not _free(port):
+            if port in seen or not is_free(port):
                 occupied["--port" if field.name == "dagster" else f"--{field.name}-port"] = port
             seen.add(port)
         return occupied
 
 
-def _free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody on this machine listens on a port."""
     with socket.socket() as probe:
         # as the servers do: a connection that was just closed does not keep its port
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -22,7 +22,8 @@ from typing import IO, Any, cast
 from pipeline_project.domain.core.locations import is_url
 from pipeline_project.serving.ports import HERE, Ports
 from pipeline_project.serving.signed_in import PROBE_HEADER
-from pipeline_project.settings import ROOT
+from pipeline_project.settings import ROOT, Settings
+from pipeline_project.tenants import ports_of, tenant_names
 
 #: Where the sample workflow's shop is; unset, a fake one is started.
 SHOP_URL = "PIPELINE_SHOP_URL"
@@ -41,6 +42,7 @@ class Service:
     Attributes:
         address: what people open, if anything.
         ready: whether it answers; given the time at which it was started, in seconds since 1970.
+        variables: beside those of all services.
         replaceable: when it dies it is started again, because what it was doing stands in the database.
     """
 
@@ -49,45 +51,73 @@ class Service:
     ready: Callable[[float], bool]
     address: str | None = None
     replaceable: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def services(reports: str, models: str, ports: Ports, probe: str = "") -> list[Service]:
+def services(chosen: Settings, ports: Ports, probe: str = "") -> list[Service]:
     """What `up` starts, in order, bound to this machine alone.
 
     Args:
-        reports, models: the folder or URL of each.
         probe: the token that lets `up` ask pages with a sign-in whether they are ready.
     """
-    return [*_tools(reports, models, ports, probe), *_own(ports)]
+    tenants = [
+        service for name in tenant_names(chosen.tenants) for service in _of_tenant(chosen.of_tenant(name), probe)
+    ]
+    return [*_tools(chosen, ports, probe), *_own(ports), *tenants]
+
+
+def _of_tenant(chosen: Settings, probe: str) -> list[Service]:
+    """A tenant's reports, desk and dispatcher; Dagster, MLflow's pages and run workers are the house's."""
+    name, variables = chosen.tenant, {"PIPELINE_TENANT": chosen.tenant}
+    desk, reports = ports_of(chosen.workflow_folders[0].parent, name)
+    _make_folder(chosen.reports)
+    pages = [sys.executable, "-m", *GUARDED, "reports", chosen.reports, str(reports)]
+    return [
+        Service(
+            f"reports-{name}", pages, lambda _: _answers(f"http://{HERE}:{reports}/", probe), chosen.reports_url,
+            variables=variables,
+        ),
+        Service(
+            f"desk-{name}", _pipeline("desk", "--port", str(desk)),
+            lambda _: _answers(f"http://{HERE}:{desk}/healthz"), chosen.desk_url, variables=variables,
+        ),
+        Service(
+            f"dispatcher-{name}", _pipeline("dispatch"), lambda _: True, replaceable=True, variables=variables
+        ),
+    ]  # fmt: skip
+
+
+def _pipeline(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pipeline_project.cli", *arguments]
+
+
+def _make_folder(place: str) -> None:
+    if not is_url(place):
+        Path(place).mkdir(parents=True, exist_ok=True)
 
 
 def _own(ports: Ports) -> list[Service]:
     """The desk, a run worker, the dispatcher, and a fake shop where no real one is named."""
     at = ports.addresses()
     desk, shop = at["desk"], at["shop"]
-
-    def pipeline(*arguments: str) -> list[str]:
-        return [sys.executable, "-m", "pipeline_project.cli", *arguments]
-
-    made_up = Service("shop", pipeline("shop", "--port", str(ports.shop)), lambda _: _answers(f"{shop}/healthz"), shop)
+    made_up = Service("shop", _pipeline("shop", "--port", str(ports.shop)), lambda _: _answers(f"{shop}/healthz"), shop)
     return [
         *([] if os.environ.get(SHOP_URL) else [made_up]),
-        Service("desk", pipeline("desk", "--port", str(ports.desk)), lambda _: _answers(f"{desk}/healthz"), desk),
+        Service("desk", _pipeline("desk", "--port", str(ports.desk)), lambda _: _answers(f"{desk}/healthz"), desk),
         # what it had in hand is run again
-        Service("worker", pipeline("worker"), lambda _: True, replaceable=True),
-        Service("dispatcher", pipeline("dispatch"), lambda _: True, replaceable=True),
+        Service("worker", _pipeline("worker"), lambda _: True, replaceable=True),
+        Service("dispatcher", _pipeline("dispatch"), lambda _: True, replaceable=True),
     ]
 
 
-def _tools(reports: str, models: str, ports: Ports, probe: str) -> list[Service]:
+def _tools(chosen: Settings, ports: Ports, probe: str) -> list[Service]:
     """Dagster, MLflow and the pages of the night reports."""
     from pipeline_project.dagster_internals import DAEMON
 
-    workspace = str(ROOT / "workspace.yaml")
-    if not is_url(reports):
-        Path(reports).mkdir(parents=True, exist_ok=True)
+    workspaces = [argument for path in chosen.workspaces for argument in ("-w", str(path))]
+    _make_folder(chosen.reports)
     # one worker and no job execution are two processes instead of fifteen
-    mlflow_terms = ["--workers", "1", "--artifacts-destination", models]
+    mlflow_terms = ["--workers", "1", "--artifacts-destination", chosen.models]
     at = ports.addresses()
     dagster, mlflow, pages = at["dagster"], at["mlflow"], at["reports"]
 
@@ -97,13 +127,13 @@ def _tools(reports: str, models: str, ports: Ports, probe: str) -> list[Service]
     return [
         Service(
             "dagster-webserver",
-            python(*GUARDED, "dagster", "-w", workspace, "-h", HERE, "-p", str(ports.dagster)),
+            python(*GUARDED, "dagster", *workspaces, "-h", HERE, "-p", str(ports.dagster)),
             lambda _: _definitions_loaded(dagster, probe),
             dagster,
         ),
         Service(
             "dagster-daemon",
-            python(DAEMON, "run", "-w", workspace),
+            python(DAEMON, "run", *workspaces),
             lambda since: _daemons_beat(dagster, since, probe),
         ),
         Service(
@@ -114,7 +144,7 @@ def _tools(reports: str, models: str, ports: Ports, probe: str) -> list[Service]
         ),
         Service(
             "reports",
-            python(*GUARDED, "reports", reports, str(ports.reports)),
+            python(*GUARDED, "reports", chosen.reports, str(ports.reports)),
             lambda _: _answers(f"{pages}/", probe),
             pages,
         ),
@@ -172,7 +202,7 @@ class Running:
         # a session of its own, so that Ctrl-C reaches it once, from us, in order
         self.process = subprocess.Popen(
             service.command,
-            env=dict(environ),
+            env={**environ, **service.variables},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

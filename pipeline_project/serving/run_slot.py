@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from pipeline_project.domain.core.run_tags import CODE as RUN_CODE
 from pipeline_project.running_code import running_code
 from pipeline_project.settings import ROOT
+from pipeline_project.tenants import become
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -49,7 +50,7 @@ def _marks(folder: Path) -> Iterator[tuple[str, int, int]]:
                 yield str(file), state.st_mtime_ns, state.st_size
 
 
-def execute_runs(pipe: Connection, imports: Sequence[str]) -> None:
+def execute_runs(pipe: Connection, imports: Sequence[str], tenant: str = "") -> None:
     """Executes the runs whose ids come through the pipe and answers each with itself, until the pipe is closed.
 
     SIGINT ends the run in hand, as when somebody ends it in Dagster's UI, and then the process; between runs it is
@@ -57,7 +58,11 @@ def execute_runs(pipe: Connection, imports: Sequence[str]) -> None:
 
     Args:
         imports: modules, before the first run comes.
+        tenant: whose runs they are; nobody else's are ever loaded here.
     """
+    # what the worker has is not for its processes: they are the house's or one tenant's
+    os.environ.pop("PIPELINE_TENANT", None)
+    become(tenant)
     # Ctrl-C in a terminal is for the worker alone
     os.setsid()
     # of the code as it is imported below, before anybody replaces it

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from pipeline_project.domain.core.errors import DatabaseUnreachable
-from pipeline_project.domain.core.run_tags import KILLED, memory_words, times_killed
+from pipeline_project.domain.core.run_tags import KILLED, TENANT, memory_words, times_killed
 from pipeline_project.serving.run_slot import HEAVY, code_stamp, execute_runs
 from resources.run_workers.in_hand import RunsInHand, left_to_workers, stop_taking, taking_runs
 
@@ -47,6 +47,7 @@ class Slot:
 
     Attributes:
         stamp: of the code as it stood before the process began.
+        tenant: whose runs it executes; "" for the house's.
         since: when it last had something to do, by the monotonic clock.
         run_id: what it executes at the moment.
         interrupted: when that was asked to end.
@@ -56,18 +57,19 @@ class Slot:
     pipe: Connection
     stamp: str
     since: float
+    tenant: str = ""
     run_id: str | None = None
     executed: int = 0
     interrupted: float | None = None
 
     @classmethod
-    def start(cls, folders: Sequence[Path]) -> Slot:
+    def start(cls, folders: Sequence[Path], tenant: str = "") -> Slot:
         stamp = code_stamp(folders)
         ours, theirs = _spawn.Pipe()
-        process = _spawn.Process(target=execute_runs, args=(theirs, HEAVY))
+        process = _spawn.Process(target=execute_runs, args=(theirs, HEAVY, tenant))
         process.start()
         theirs.close()
-        return cls(process, ours, stamp, time.monotonic())
+        return cls(process, ours, stamp, time.monotonic(), tenant)
 
     @property
     def alive(self) -> bool:
@@ -110,6 +112,7 @@ class RunWorker:
     Attributes:
         slots: how many runs at once.
         folders: the users' own folders of workflows.
+        tenants: whose runs it takes, with the folders of their workflows; the house's alone where nothing stands here.
         stopping: asked again and again.
         report: prints a line for whoever started it.
         grace: seconds that runs in hand get to end by themselves once it is stopped.
@@ -126,6 +129,7 @@ class RunWorker:
     report: Callable[[str], None]
     grace: float
     outdated: Callable[[], str | None] = lambda: None
+    tenants: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     running: list[Slot] = field(default_factory=list)
     executed: int = 0
     turned: float = field(default_factory=time.monotonic, init=False)
@@ -141,14 +145,14 @@ class RunWorker:
         """Until it is stopped, or its code is outdated. What is in hand by then ends by itself within the grace, or is
         handed back."""
         # what is imported before the first run comes is not waited for
-        self.running.append(Slot.start(self.folders))
+        self.running.append(self._started(next(iter(self._served))))
         try:
             while not self._over():
                 try:
-                    with taking_runs(self.url, who) as in_hand:
+                    with taking_runs(self.url, who, self._served) as in_hand:
                         self._take_again(in_hand)
                         self._take_until_stopped(in_hand)
-                        stop_taking(in_hand)
+                        stop_taking(in_hand, self._served)
                         self._drain(in_hand)
                 except (DatabaseUnreachable, OperationalError, InterfaceError) as error:
                     reason = error if isinstance(error, DatabaseUnreachable) else type(error).__name__
@@ -185,10 +189,10 @@ class RunWorker:
             return
         # whoever has a lock gets it again; a run waits until its process has begun with it
         ours = {slot.run_id for slot in self._busy()}
-        for waiting in left_to_workers(self.instance):
+        for waiting in left_to_workers(self.instance, self._served):
             if free and waiting.run_id not in ours and in_hand.take(waiting.run_id):
                 if self._still_waits(waiting):
-                    self._free_slot().give(waiting.run_id)
+                    self._free_slot(waiting.tags.get(TENANT, "")).give(waiting.run_id)
                     free -= 1
                 else:
                     in_hand.let_go(waiting.run_id)
@@ -198,14 +202,26 @@ class RunWorker:
         run = self.instance.get_run_by_id(waiting.run_id)
         return run is not None and run.status is waiting.status
 
-    def _free_slot(self) -> Slot:
-        """A process that works by the code as it stands; a new one where there is none."""
-        stamp = code_stamp(self.folders)
-        for slot in self._idle():
+    @property
+    def _served(self) -> Mapping[str, Sequence[Path]]:
+        return self.tenants or {"": self.folders}
+
+    def _started(self, tenant: str) -> Slot:
+        return Slot.start(self._served[tenant], tenant)
+
+    def _free_slot(self, tenant: str) -> Slot:
+        """A process of the tenant's that works by the code as it stands; a new one where there is none.
+
+        Other tenants' processes stay warm as far as there is room beside it.
+        """
+        stamp = code_stamp(self._served[tenant])
+        for slot in [slot for slot in self._idle() if slot.tenant == tenant]:
             if slot.stamp == stamp and slot.executed < RUNS_OF_A_PROCESS:
                 return slot
             self._drop(slot)
-        self.running.append(Slot.start(self.folders))
+        if len(self.running) >= self.slots and (idle := self._idle()):
+            self._drop(min(idle, key=lambda slot: slot.since))
+        self.running.append(self._started(tenant))
         return self.running[-1]
 
     def _collect(self, in_hand: RunsInHand) -> None:

@@ -173,4 +173,10 @@ def before(app: ASGIApp, what: str, chosen: Settings, environ: Mapping[str, str]
     from pipeline_project.container.desk import open_sessions
     from pipeline_project.desk.backend import Frame
 
-    return SignedIn(app, open_sessions(chosen), ROLES[what], Frame(chosen.desk_url, ""), environ.get(PROBE, ""))
+    return SignedIn(
+        app,
+        open_sessions(chosen),
+        ROLES[what],
+        Frame(chosen.desk_url, "", tenant=chosen.tenant),
+        environ.get(PROBE, ""),
+    )

@@ -79,8 +79,8 @@ def check_file(path: Path) -> list[Mistake]:
     return _examine(path)[1]
 
 
-def load_all(folders: Sequence[Path] = ()) -> Loaded:
-    """The shipped workflows and those in the given folders, each file on its own.
+def load_all(folders: Sequence[Path] = (), tenant: str = "") -> Loaded:
+    """The shipped workflows and those in the given folders, each file on its own; of a tenant its own ones alone.
 
     A file that cannot be used, a folder that cannot be read, and the second of two files with one name are reported
     in `broken`; nothing of that keeps the other workflows from being loaded.
@@ -88,7 +88,7 @@ def load_all(folders: Sequence[Path] = ()) -> Loaded:
     loaded = Loaded()
     files: dict[str, Path] = {}
     seen: set[Path] = set()
-    for folder in (SHIPPED, *folders):
+    for folder in _searched(folders, tenant):
         if folder.resolve() in seen:
             continue
         seen.add(folder.resolve())
@@ -98,13 +98,20 @@ def load_all(folders: Sequence[Path] = ()) -> Loaded:
             continue
         for path in _files_of(folder):
             _add(loaded, files, path)
+    for spec in loaded.specs.values():
+        spec.owned_by(tenant)
     return loaded
 
 
-def workflow_files(folders: Sequence[Path] = ()) -> list[Path]:
+def workflow_files(folders: Sequence[Path] = (), tenant: str = "") -> list[Path]:
     """The files that `load_all` reads, each once."""
-    paths = (path.resolve() for folder in (SHIPPED, *folders) if folder.is_dir() for path in _files_of(folder))
+    places = _searched(folders, tenant)
+    paths = (path.resolve() for folder in places if folder.is_dir() for path in _files_of(folder))
     return list(dict.fromkeys(paths))
+
+
+def _searched(folders: Sequence[Path], tenant: str) -> tuple[Path, ...]:
+    return (*folders,) if tenant else (SHIPPED, *folders)
 
 
 def _files_of(folder: Path) -> list[Path]:

@@ -9,11 +9,11 @@ from pipeline_project.domain.core.variables import Use, in_label_order, nameable
 from pipeline_project.spec.base import Part, Where, is_part, keys_of
 
 
-def disallowed(part: Part, listed: Collection[str]) -> Iterator[tuple[Where, str]]:
+def disallowed(part: Part, listed: Collection[str], tenant: str = "") -> Iterator[tuple[Where, str]]:
     """Where a spec names a variable that it may not, and what to set; `listed` are the names the operator allows."""
     for where, name, use in _named(part, ()):
-        if not nameable(name, listed, use):
-            yield where, not_nameable(name, use)
+        if not nameable(name, listed, use, tenant):
+            yield where, not_nameable(name, use, tenant)
 
 
 def _named(value: Any, where: Where) -> Iterator[tuple[Where, str, Use]]:

@@ -28,6 +28,7 @@ from pipeline_project.domain.core.model_terms import DriftTerms, GateTerms, Poli
 from pipeline_project.domain.core.names import FreeText, Slug
 from pipeline_project.domain.core.nights import cadence_of, valid_night
 from pipeline_project.domain.core.number_forms import NumberForm, ThousandsMark
+from pipeline_project.domain.core.tenants import in_dagster
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.features.building import FeaturePlan
 from pipeline_project.domain.intake.duplicates import OutcomeCell
@@ -168,6 +169,7 @@ class WorkflowSpec(_EncodedSpec):
     )
 
     _folder: Path | None = PrivateAttr(None)
+    _tenant: str = PrivateAttr("")
     _spec_hash: str | None = PrivateAttr(None)
 
     @model_validator(mode="after")
@@ -189,6 +191,16 @@ class WorkflowSpec(_EncodedSpec):
         return self.workflow
 
     @property
+    def tenant(self) -> str:
+        """Whose workflow it is; "" where it is the house's."""
+        return self._tenant
+
+    @property
+    def dagster_name(self) -> str:
+        """What it is called where tenants share the names: in Dagster's asset keys, jobs and tags."""
+        return in_dagster(self.workflow, self._tenant)
+
+    @property
     def folder(self) -> Path:
         """Where relative paths start: the folder of the YAML file."""
         return self._folder or Path.cwd()
@@ -196,6 +208,11 @@ class WorkflowSpec(_EncodedSpec):
     def placed_in(self, folder: Path) -> WorkflowSpec:
         """The same spec, with relative paths starting at `folder`."""
         self._folder = folder
+        return self
+
+    def owned_by(self, tenant: str) -> WorkflowSpec:
+        """The same spec, as a tenant's; whose it is changes no decision, so it is no part of the hash."""
+        self._tenant = tenant
         return self
 
     @property

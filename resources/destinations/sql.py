@@ -19,7 +19,7 @@ from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.actions import SqlDestination
 from resources.destinations import declared_as
 from resources.destinations.deadline import left_after
-from resources.postgres.databases import HOUSE, begun, engine_of, with_driver
+from resources.postgres.databases import begun, engine_of, is_own, with_driver
 from resources.sources.places import environment, secret
 
 #: Seconds for one row, a table that somebody else has locked included, by the server's clock; and for all of it, a
@@ -87,7 +87,7 @@ class SqlTable:
     def _added(self, row: Mapping[str, Any], action: ClaimedAction) -> DeliveryResult:
         with begun(engine_of(self.url)) as connection:
             connection.execute(_BOUNDED)
-            if connection.scalar(select(func.current_database())) in HOUSE:
+            if is_own(str(connection.scalar(select(func.current_database())))):
                 return DeliveryResult(
                     DeliveryStatus.REFUSED, "own_database", "actions are not sent to the pipeline's own databases"
                 )

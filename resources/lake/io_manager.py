@@ -13,6 +13,7 @@ from pipeline_project.domain.core.errors import NightMissing
 from pipeline_project.domain.core.nights import shifted
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import NotedTable, StoredTable
+from pipeline_project.domain.core.tenants import tenant_and_workflow
 from resources.lake.lake import DeltaLake
 from resources.metering import RunMeter
 
@@ -105,7 +106,7 @@ def _step(context: dg.OutputContext | dg.InputContext) -> tuple[str, str] | None
 def _names(key: dg.AssetKey) -> tuple[str, str]:
     if len(key.path) != 2:
         raise ValueError(f"the lake keeps assets keyed [workflow, asset], not {key.to_user_string()}")
-    return key.path[0], key.path[1]
+    return tenant_and_workflow(key.path[0])[1], key.path[1]
 
 
 def _nights(context: dg.OutputContext | dg.InputContext) -> list[str]:

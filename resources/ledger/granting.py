@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pipeline_project.domain.core.errors import RolesMissing
 from resources.ledger.roles import CHANGES, GRANTS, ROLES, VERBS
+from resources.postgres.databases import role_of, tenant_of
 
 
 def create_missing(connection: Connection) -> None:
@@ -15,7 +16,7 @@ def create_missing(connection: Connection) -> None:
     Raises:
         RolesMissing: this user may not; the message gives the statements for one who may.
     """
-    lacking = [role for role in ROLES if not _usable(connection, role)]
+    lacking = [role for role in roles_in(connection).values() if not _usable(connection, role)]
     if not lacking:
         return
     try:
@@ -37,34 +38,42 @@ def create_missing(connection: Connection) -> None:
 
 def grant(connection: Connection) -> None:
     """Gives every role exactly what `GRANTS` says of the tables that are there, and the public nothing."""
+    own = roles_in(connection)
     there: dict[str, set[str]] = {}
     for name, column in connection.execute(text(_COLUMNS)):
         there.setdefault(name, set()).add(column)
     for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
-        connection.execute(text(f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM PUBLIC, {', '.join(ROLES)}"))
+        connection.execute(text(f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM PUBLIC, {', '.join(own.values())}"))
     connection.execute(text("REVOKE ALL ON SCHEMA public FROM PUBLIC"))
-    connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {', '.join(ROLES)}"))
+    connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {', '.join(own.values())}"))
     for table, grants in GRANTS.items():
         if table not in there:
             continue
-        for role in ROLES:
+        for role, name in own.items():
             verbs = [VERBS[letter] for letter in grants.of(role) if letter != "U"]
             # an earlier revision of the schema lacks columns of a later one
             columns = sorted(CHANGES[table].of(role) & there[table]) if "U" in grants.of(role) else []
             verbs += [f"UPDATE ({', '.join(columns)})"] if columns else []
             if verbs:
-                connection.execute(text(f"GRANT {', '.join(verbs)} ON {table} TO {role}"))
+                connection.execute(text(f"GRANT {', '.join(verbs)} ON {table} TO {name}"))
     # every process looks whether it was written for the ledger as it is
-    connection.execute(text(f"GRANT SELECT ON alembic_version TO {', '.join(ROLES)}"))
+    connection.execute(text(f"GRANT SELECT ON alembic_version TO {', '.join(own.values())}"))
 
 
 def revoke(connection: Connection) -> None:
     """Takes everything back in this database; the roles stay, because other databases may use them."""
+    own = ", ".join(roles_in(connection).values())
     for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
-        connection.execute(text(f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM {', '.join(ROLES)}"))
-    connection.execute(text(f"REVOKE ALL ON SCHEMA public FROM {', '.join(ROLES)}"))
+        connection.execute(text(f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM {own}"))
+    connection.execute(text(f"REVOKE ALL ON SCHEMA public FROM {own}"))
     connection.execute(text("GRANT USAGE ON SCHEMA public TO PUBLIC"))
     connection.execute(text("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC"))
+
+
+def roles_in(connection: Connection) -> dict[str, str]:
+    """The ledger's roles, with what each is called in this database: a tenant has its own."""
+    tenant = tenant_of(connection.engine.url)
+    return {role: role_of(role, tenant) for role in ROLES}
 
 
 def _exists(connection: Connection, role: str) -> bool:

@@ -17,10 +17,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, Opera
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pipeline_project.domain.core.errors import DatabaseMissing, DatabaseUnreachable, SettingInvalid
+from pipeline_project.domain.core.tenants import of_tenant
 from pipeline_project.settings import Settings
 from resources.postgres.embedded import DRIVER, EmbeddedServer
 
 DAGSTER, MLFLOW, LEDGER = "pipeline_dagster", "pipeline_mlflow", "pipeline_ledger"
+#: How the roles of tenants begin.
+TENANT = "pipeline_tenant"
 #: What nothing that a spec names may lead to.
 HOUSE = (DAGSTER, MLFLOW, LEDGER)
 CONNECT_SECONDS = 10
@@ -33,7 +36,6 @@ KEPT, MORE = 1, 15
 
 #: template0 and the C locale, because a server may have made its own databases in another encoding.
 _CREATE = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
-_STATEMENTS = {name: _CREATE.format(name) for name in (DAGSTER, MLFLOW, LEDGER)}
 _IDLE_SINCE = "idle since"
 _SECRETS = ("password", "sslpassword")
 _DUPLICATE = ("42P04", "23505")
@@ -52,6 +54,8 @@ class Databases:
 def databases(settings: Settings) -> Databases:
     """The three databases, created when missing; starts the embedded server where it is the one.
 
+    A tenant has two of its own, with roles of their own, and shares the one of Dagster.
+
     Raises:
         SettingInvalid: `PIPELINE_POSTGRES_URL` is no PostgreSQL URL.
         DatabaseUnreachable: the server does not answer, or refuses the user.
@@ -59,10 +63,36 @@ def databases(settings: Settings) -> Databases:
     """
     server = make_url(server_url(settings))
     create_missing(server)
-    dagster, mlflow, ledger = (
-        server.set(database=name).render_as_string(hide_password=False) for name in (DAGSTER, MLFLOW, LEDGER)
+    if settings.tenant:
+        from resources.postgres.tenants import make_databases
+
+        make_databases(server, settings)
+    return urls_at(server, settings.tenant)
+
+
+def urls_at(server: URL, tenant: str = "") -> Databases:
+    """The URLs of the three on a server, whether or not they are there; a tenant shares Dagster's with everybody."""
+    mlflow, ledger = (as_tenant(server.set(database=of_tenant(name, tenant)), tenant) for name in (MLFLOW, LEDGER))
+    dagster, mlflow_url, ledger_url = (
+        url.render_as_string(hide_password=False) for url in (server.set(database=DAGSTER), mlflow, ledger)
     )
-    return Databases(dagster, mlflow, ledger)
+    return Databases(dagster, mlflow_url, ledger_url)
+
+
+def as_tenant(url: URL, tenant: str) -> URL:
+    """The URL of connections that begin as the role that owns a tenant's databases and can enter no other's."""
+    return with_options(url, role=of_tenant(TENANT, tenant)) if tenant else url
+
+
+def tenant_of(url: str | URL) -> str:
+    """Whose database a URL leads to, by its name; "" for the house's, and for any other."""
+    name = make_url(url).database or ""
+    return next((name.removeprefix(f"{own}_") for own in (LEDGER, MLFLOW) if name.startswith(f"{own}_")), "")
+
+
+def is_own(database: str) -> bool:
+    """Whether a database is one of the house's or of a tenant's."""
+    return database in HOUSE or bool(tenant_of(URL.create(DRIVER, database=database)))
 
 
 def server_url(settings: Settings) -> str:
@@ -74,7 +104,7 @@ def server_url(settings: Settings) -> str:
 
 def embedded(settings: Settings) -> EmbeddedServer:
     """The embedded server of a home, started or not."""
-    return EmbeddedServer(settings.home / "postgres")
+    return EmbeddedServer(settings.house_home / "postgres")
 
 
 def with_driver(url: str) -> URL:
@@ -111,7 +141,13 @@ def url_as(url: str, role: str) -> str:
 
     What the role may not do is refused by the server, even where the user of the URL may do it.
     """
-    return with_options(make_url(url), role=role).render_as_string(hide_password=False)
+    own = role_of(role, tenant_of(url))
+    return with_options(make_url(url), role=own).render_as_string(hide_password=False)
+
+
+def role_of(role: str, tenant: str) -> str:
+    """What one of the ledger's roles is called for a tenant, whose roles can do nothing in anybody else's ledger."""
+    return f"{of_tenant(TENANT, tenant)}_{role.removeprefix('pipeline_')}" if tenant else role
 
 
 def with_options(url: URL, **settings: str | int) -> URL:
@@ -125,10 +161,10 @@ def with_options(url: URL, **settings: str | int) -> URL:
 
 def create_missing(server: URL) -> None:
     """Creates those of the three databases that are missing; another process may do the same at the same time."""
-    admin = _maintenance(server)
+    admin = maintenance(server)
     if admin is None:
         # no way in but the databases themselves: fine when they are all there
-        for name in _STATEMENTS:
+        for name in HOUSE:
             reach(server.set(database=name))
         return
     engine = create_engine(
@@ -136,7 +172,7 @@ def create_missing(server: URL) -> None:
     )
     with engine.connect() as connection:
         there = set(connection.scalars(text("SELECT datname FROM pg_database")))
-        refused = [name for name in _STATEMENTS if name not in there and not _created(connection, name)]
+        refused = [name for name in HOUSE if name not in there and not created(connection, name)]
     if refused:
         raise DatabaseMissing(
             f"{safe(server)} may not create databases; ask the server's owner to run: "
@@ -144,9 +180,14 @@ def create_missing(server: URL) -> None:
         )
 
 
-def _created(connection: Connection, name: str) -> bool:
+def created(connection: Connection, name: str, owner: str | None = None) -> bool:
+    """Creates a database; whether this user may.
+
+    Raises:
+        DatabaseMissing: it could not be created for another reason.
+    """
     try:
-        connection.execute(text(_STATEMENTS[name]))
+        connection.execute(text(_CREATE.format(name) + (f" OWNER {owner}" if owner else "")))
     except DBAPIError as error:
         state = getattr(error.orig, "pgcode", None)
         if state in _DUPLICATE:
@@ -160,7 +201,7 @@ def _created(connection: Connection, name: str) -> bool:
     return True
 
 
-def _maintenance(server: URL) -> URL | None:
+def maintenance(server: URL) -> URL | None:
     """The first database that lets us in: the one named in the URL, else those that every server has."""
     problem: DatabaseUnreachable | None = None
     for name in dict.fromkeys([server.database or "postgres", "postgres", "template1"]):

@@ -120,6 +120,11 @@ RUN_WORKERS = AdvisoryLock(
 )
 
 
+def run_workers(tenant: str) -> AdvisoryLock:
+    """As `RUN_WORKERS`, of the workers that take one tenant's runs; "" for the house's."""
+    return AdvisoryLock(_of_name("run workers", tenant), RUN_WORKERS.why) if tenant else RUN_WORKERS
+
+
 def run_in_hand(run_id: str) -> AdvisoryLock:
     """A run that a run worker executes: two would execute it at once, and nobody would notice that one had died."""
     return AdvisoryLock(_of_name("run", run_id), "two run workers would execute one run")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 
+from pipeline_project.domain.core.run_tags import TENANT
 from resources.postgres.databases import connected, pooled_engine
-from resources.postgres.locks import RUN_WORKERS, run_in_hand
+from resources.postgres.locks import run_in_hand, run_workers
 from resources.postgres.sessions import named_session
 
 if TYPE_CHECKING:
@@ -50,31 +51,33 @@ class RunsInHand:
 
 
 @contextmanager
-def taking_runs(url: str, who: str) -> Iterator[RunsInHand]:
-    """Until the end of the block launchers leave runs to this process.
+def taking_runs(url: str, who: str, tenants: Iterable[str] = ("",)) -> Iterator[RunsInHand]:
+    """Until the end of the block launchers leave the runs of these tenants to this process.
 
     Raises:
         DatabaseUnreachable: the database does not answer, or was lost.
     """
     with named_session(url, who) as connection:
         connection.exec_driver_sql(f"LISTEN {_CHANNEL}")
-        RUN_WORKERS.hold_shared(connection)
+        for tenant in tenants:
+            run_workers(tenant).hold_shared(connection)
         yield RunsInHand(connection)
 
 
-def stop_taking(in_hand: RunsInHand) -> None:
+def stop_taking(in_hand: RunsInHand, tenants: Iterable[str] = ("",)) -> None:
     """Launchers leave nothing more to this process; what it has in hand stays there."""
-    RUN_WORKERS.let_go_shared(in_hand.connection)
+    for tenant in tenants:
+        run_workers(tenant).let_go_shared(in_hand.connection)
 
 
-def worker_is_there(url: str) -> bool:
-    """Whether any run worker takes runs.
+def worker_is_there(url: str, tenant: str = "") -> bool:
+    """Whether any run worker takes a tenant's runs; "" for the house's.
 
     Raises:
         DatabaseUnreachable: the database does not answer.
     """
     with connected(pooled_engine(url)) as connection:
-        return RUN_WORKERS.holder(connection) is not None
+        return run_workers(tenant).holder(connection) is not None
 
 
 def is_in_hand(url: str, run_id: str) -> bool:
@@ -103,9 +106,9 @@ def is_left(run: DagsterRun) -> bool:
     return run.tags.get(LEFT_TO_WORKERS) == run.run_id
 
 
-def left_to_workers(instance: DagsterInstance) -> list[DagsterRun]:
-    """The runs that wait for a worker, the oldest first; some may be in hand and about to begin."""
+def left_to_workers(instance: DagsterInstance, tenants: Container[str] = ("",)) -> list[DagsterRun]:
+    """The runs of these tenants that wait for a worker, the oldest first; some may be in hand and about to begin."""
     from dagster import DagsterRunStatus, RunsFilter
 
     starting = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING]))
-    return [run for run in reversed(starting) if is_left(run)]
+    return [run for run in reversed(starting) if is_left(run) and run.tags.get(TENANT, "") in tenants]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import DefaultRunLauncher, Field, Noneable, StringSource
 
 from pipeline_project.dagster_internals import GRPC_INFO_TAG, CheckRunHealthResult, WorkerStatus
+from pipeline_project.domain.core.run_tags import TENANT
 from resources.run_workers.in_hand import LEFT_TO_WORKERS, is_in_hand, is_left, say, worker_is_there
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         Raises:
             DatabaseUnreachable: Dagster's database does not answer.
         """
-        if self._url is None or not worker_is_there(self._url):
+        if self._url is None or not worker_is_there(self._url, context.dagster_run.tags.get(TENANT, "")):
             super().launch_run(context)
             return
         self._instance.add_run_tags(context.dagster_run.run_id, {LEFT_TO_WORKERS: context.dagster_run.run_id})

@@ -13,10 +13,18 @@ from pipeline_project.domain.core.variables import LIST, VARIABLE, Use, holds_pa
 from pipeline_project.settings import Settings
 from pipeline_project.spec.workflow import WorkflowSpec
 
+#: Whose spec it is, and what it may read besides, a line for each: handed on with the variables.
+_TENANT, _READS = "PIPELINE_TENANT", "PIPELINE_TENANT_READS"
+
 
 def environment(settings: Settings, environ: Mapping[str, str] | None) -> dict[str, str]:
     """The variables that a spec may name: the environment's, with the settings' own values put in."""
-    return {**(os.environ if environ is None else environ), LIST: "", **settings.to_environ()}
+    named = {**(os.environ if environ is None else environ), LIST: "", **settings.to_environ()}
+    if settings.tenant:
+        # the variables of the settings are those of the house
+        own = {LIST: "", "PIPELINE_HOME": str(settings.home), "PIPELINE_SAMPLE": str(settings.sample_folder)}
+        return {**named, **own, _READS: "\n".join((*_own_places(settings), *settings.reads))}
+    return {**named, _TENANT: ""}
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
@@ -66,8 +74,9 @@ def allowed(name: str, variables: Mapping[str, str], use: Use) -> None:
         SourceUnreadable: it may not; the message says what to set.
     """
     listed = {variable.strip() for variable in variables.get(LIST, "").split(",")}
-    if not nameable(name, listed, use):
-        raise SourceUnreadable(not_nameable(name, use))
+    tenant = variables.get(_TENANT, "")
+    if not nameable(name, listed, use, tenant):
+        raise SourceUnreadable(not_nameable(name, use, tenant))
 
 
 def location(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> str:
@@ -78,13 +87,34 @@ def location(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> str
     """
     filled = expand(text, variables)
     if is_url(filled):
-        return filled.rstrip("/")
+        return _within_reach(filled.rstrip("/"), text, variables)
     if "://" in filled:
         raise SourceUnreadable(
             f"`{text}` is neither a path nor the URL of an object store; write a folder, s3://bucket/prefix, "
             "gs://bucket/prefix or az://container/prefix"
         )
-    return str((spec.folder / Path(filled).expanduser()).resolve())
+    return _within_reach(str((spec.folder / Path(filled).expanduser()).resolve()), text, variables)
+
+
+def _own_places(settings: Settings) -> tuple[str, ...]:
+    """Where a tenant's files may lie without its operator's saying so: beside its specs, and in its own home."""
+    return (*(str(folder.resolve()) for folder in settings.workflow_folders), str(settings.home.resolve()))
+
+
+def _within_reach(where: str, text: str, variables: Mapping[str, str]) -> str:
+    """The place, where it is one that the tenant may read; the house itself reads wherever its user may.
+
+    Raises:
+        SourceUnreadable: it is not; the message says who can allow it.
+    """
+    tenant = variables.get(_TENANT)
+    roots = [root.rstrip("/") for root in variables.get(_READS, "").splitlines()]
+    if not tenant or (".." not in where.split("/") and any(f"{where}/".startswith(f"{root}/") for root in roots)):
+        return where
+    raise SourceUnreadable(
+        f"`{text}` lies outside what tenant {tenant} may read; put it below {roots[0]}, or ask whoever runs the house "
+        f"to add it to `reads` of {tenant} in tenants.yaml"
+    )
 
 
 def place(text: str, spec: WorkflowSpec, variables: Mapping[str, str]) -> Path:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from pipeline_project.domain.core.errors import SettingInvalid, SourceUnreadable
 from resources.ledger.roles import ROLES
-from resources.postgres.databases import HOUSE, connect_args, reason, safe, with_driver
+from resources.postgres.databases import HOUSE, TENANT, connect_args, reason, safe, with_driver
 
 #: Seconds that one query may take, and that it may wait for somebody's lock.
 LONGEST_SECONDS = 600
@@ -34,12 +34,15 @@ _TOO_STRONG = text(
     "SELECT EXISTS (SELECT FROM pg_roles WHERE (rolsuper OR rolname::text = ANY(:strong)) "
     "AND pg_has_role(session_user, oid, 'MEMBER'))"
 )
+#: The house's databases and roles, and those of its tenants.
+_DATABASES = f"^({'|'.join(HOUSE)}|({'|'.join(HOUSE[1:])})_[a-z0-9]+)$"
+_ROLES = f"^({'|'.join(ROLES)}|{TENANT}_[a-z0-9_]+)$"
 #: Asked of the server that answers, so that no spelling of its address, tunnel or proxy gets round it.
 _IN_THE_HOUSE = text(
-    "SELECT current_database()::text = ANY(:house) "
+    "SELECT current_database()::text ~ :house "
     "OR EXISTS (SELECT FROM pg_database "
-    "WHERE datname::text = ANY(:house) AND pg_has_role(session_user, datdba, 'MEMBER')) "
-    "OR EXISTS (SELECT FROM pg_roles WHERE rolname::text = ANY(:roles) AND pg_has_role(session_user, oid, 'MEMBER'))"
+    "WHERE datname::text ~ :house AND pg_has_role(session_user, datdba, 'MEMBER')) "
+    "OR EXISTS (SELECT FROM pg_roles WHERE rolname::text ~ :roles AND pg_has_role(session_user, oid, 'MEMBER'))"
 )
 
 
@@ -128,7 +131,7 @@ def _confine(connection: Connection, variable: str) -> None:
         connection.execute(text(f"SET LOCAL {name} = {seconds * 1000}"))
     # the query was read with this rule about quotes; a database can be set to another
     connection.execute(text("SET LOCAL standard_conforming_strings = on"))
-    if connection.scalar(_IN_THE_HOUSE, {"house": list(HOUSE), "roles": list(ROLES)}):
+    if connection.scalar(_IN_THE_HOUSE, {"house": _DATABASES, "roles": _ROLES}):
         raise SourceUnreadable(
             f"{variable} leads to the pipeline's own databases, or its user may enter them; give the source a database "
             "and a user of its own"

@@ -9,9 +9,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from pipeline_project.automation.jobs import build_jobs
 from pipeline_project.automation.progress import landed_tag, night_states, taken_at
-from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_sensors, next_command
+from pipeline_project.automation.sensors import NIGHTS_A_TICK, build_run_sensors, next_command
 from pipeline_project.domain.core.errors import LakeRefused
 from pipeline_project.domain.core.model_version import ModelVersion
 from pipeline_project.domain.core.nights import shifted
@@ -394,10 +393,9 @@ def execute(world: World, instance: dg.DagsterInstance, kind: str, night: str) -
 
 def tell(world: World, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> None:
     """The run's end reaches the sensors."""
-    jobs = build_jobs(world.spec)
-    sensors = {sensor.name: sensor for sensor in build_sensors(world.spec, jobs)}
+    sensors = {sensor.name: sensor for sensor in build_run_sensors([world.spec])}
     event = result.get_run_success_event() if result.success else result.get_run_failure_event()
-    name = "claims_recoveries" if result.success else "claims_alerts"
+    name = "recovered_runs" if result.success else "failed_runs"
     context = dg.build_run_status_sensor_context(name, event, instance, result.dagster_run, resources=world.resources())
     sensors[name](context if result.success else context.for_run_failure())
 
@@ -444,9 +442,9 @@ def test_a_run_whose_process_was_killed_for_memory_says_so_in_its_alert(
         instance, "claims_nightly", tags={"dagster/partition": NIGHT, KILLED: "3"}, status=dg.DagsterRunStatus.STARTED
     )
     event = instance.report_run_failed(run, "killed")
-    sensors = {sensor.name: sensor for sensor in build_sensors(world.spec, build_jobs(world.spec))}
-    context = dg.build_run_status_sensor_context("claims_alerts", event, instance, run, resources=world.resources())
-    sensors["claims_alerts"](context.for_run_failure())
+    sensors = {sensor.name: sensor for sensor in build_run_sensors([world.spec])}
+    context = dg.build_run_status_sensor_context("failed_runs", event, instance, run, resources=world.resources())
+    sensors["failed_runs"](context.for_run_failure())
     alert = world.ledger.alerts[f"nightly/{NIGHT}"]
     assert "at the run itself" in alert["message"]
     assert "exit code 137" in alert["message"]

@@ -45,7 +45,7 @@ def settings_variables() -> set[str]:
     """The variables of every setting."""
     full = Settings(
         Path("/h"), "postgresql://x", workflow_folders=(Path("/w"),), real_data=Path("/r"), hosts=("a",),
-        spec_variables=("B",), require_sign_in=False,
+        spec_variables=("B",), require_sign_in=False, tenants=Path("/t"), tenant="acme",
     )  # fmt: skip
     return set(full.to_environ())
 

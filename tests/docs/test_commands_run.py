@@ -220,6 +220,7 @@ ONLY_READ: dict[str, str] = {
             "pipeline worker",
             "pipeline worker --slots 1 --grace 600",
             "pipeline worker --health 127.0.0.1:3009",
+            "dagster api grpc -m pipeline_project.tenant_definitions -a acme",
             "pipeline dispatch --health 127.0.0.1:3008",
             "pipeline hooks serve --port 3008",
         ),
@@ -237,10 +238,23 @@ ONLY_READ: dict[str, str] = {
     **dict.fromkeys(("dagster dev", "dg check defs", f"dg launch --job returns_nightly --partition {NIGHT}"), DAGSTER),
     **dict.fromkeys(
         (
+            "PIPELINE_TENANT=acme pipeline check",
+            "PIPELINE_TENANT=acme pipeline people add ada --role reviewer",
+            "PIPELINE_TENANT=acme pipeline backup TARGET",
+            "pipeline tenants add acme",
+            "pipeline tenants add acme --password-file acme.pw",
+            "pipeline tenants list",
+            "pipeline tenants list --json",
+        ),
+        "this house has no tenants; tests/tenants/test_tenants_command.py gives them in one that has",
+    ),
+    **dict.fromkeys(
+        (
             "source .venv/bin/activate",
             'eval "$(pipeline env)"',
             "export PIPELINE_WORKFLOWS=$PWD/my_workflows",
             "export PIPELINE_COMPUTE=ray",
+            "export PIPELINE_TENANTS=/etc/pipeline/tenants",
             "export PIPELINE_RAY_ADDRESS=auto",
             "export PIPELINE_REAL_DATA=...",
             "$EDITOR to_repair.csv",

@@ -33,7 +33,7 @@ def test_the_readme_lists_every_setting(tmp_path: Path) -> None:
     listed = re.findall(r"^\| `(PIPELINE_\w+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     every = Settings(
         tmp_path, "postgresql://x", workflow_folders=(tmp_path,), real_data=tmp_path, hosts=("a",),
-        spec_variables=("B",), require_sign_in=False,
+        spec_variables=("B",), require_sign_in=False, tenants=tmp_path, tenant="acme",
     ).to_environ()  # fmt: skip
     assert sorted(listed) == sorted(every)
 

@@ -8,6 +8,7 @@ A name of ours that only tests use does not belong here: it is dead.
 # -- Dagster -----------------------------------------------------------------------------------------------------
 WatchedRunLauncher  # dagster.yaml names it
 NightCoordinator  # dagster.yaml names it
+_.__getattr__  # of the module of tenants' definitions, each an attribute that a workspace names
 _.config_type  # what dagster.yaml may say of a class
 _.supports_check_run_worker_health  # asked by run monitoring
 _.check_run_worker_health  # asked by run monitoring

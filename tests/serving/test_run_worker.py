@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 from sqlalchemy import text
 
 from pipeline_project.dagster_internals import WorkerStatus
-from pipeline_project.domain.core.run_tags import CODE, KILLED
+from pipeline_project.domain.core.run_tags import CODE, KILLED, TENANT
 from pipeline_project.running_code import running_code
 from pipeline_project.serving import run_worker
 from pipeline_project.serving.run_worker import RunWorker
@@ -45,7 +45,12 @@ class Dagster:
     instance: DagsterInstance
 
     def launched(
-        self, job: dg.JobDefinition, left: str | None = None, tags: dict[str, str] | None = None, **more: Any
+        self,
+        job: dg.JobDefinition,
+        left: str | None = None,
+        tenant: str = "",
+        tags: dict[str, str] | None = None,
+        **more: Any,
     ) -> str:
         """A run as the daemon leaves it to workers, or with a tag that says so of another run.
 
@@ -59,7 +64,7 @@ class Dagster:
             job.name,
             run_id,
             status=DagsterRunStatus.STARTING,
-            tags={LEFT_TO_WORKERS: left or run_id, **(tags or {})},
+            tags={LEFT_TO_WORKERS: left or run_id, **({TENANT: tenant} if tenant else {}), **(tags or {})},
             job_code_origin=dg.reconstructable(getattr(jobs_for_workers, job.name)).get_python_origin(),
             **more,
         )
@@ -67,14 +72,19 @@ class Dagster:
 
     @contextmanager
     def worker(
-        self, grace: float = 0.0, slots: int = 2, outdated: Callable[[], str | None] = lambda: None
+        self,
+        grace: float = 0.0,
+        slots: int = 2,
+        tenants: Sequence[str] = (),
+        outdated: Callable[[], str | None] = lambda: None,
     ) -> Iterator[RunWorker]:
         stopping, own = threading.Event(), DagsterInstance.get()
         worker = RunWorker(self.url, own, slots, [self.workflows], stopping.is_set, print, grace, outdated)
+        worker.tenants = {tenant: [self.workflows] for tenant in tenants}
         thread = threading.Thread(target=worker.work, args=("run worker",))
         thread.start()
         try:
-            until(lambda: worker_is_there(self.url))
+            until(lambda: all(worker_is_there(self.url, tenant) for tenant in tenants or ("",)))
             yield worker
         finally:
             stopping.set()
@@ -379,3 +389,27 @@ def test_a_worker_whose_code_is_outdated_ends_what_it_has_and_takes_nothing_more
     assert waiting is not None
     assert waiting.status is DagsterRunStatus.STARTING
     dagster.instance.report_run_canceled(waiting)
+
+
+def test_a_process_executes_the_runs_of_one_tenant(dagster: Dagster) -> None:
+    """One place, and runs of three in turns: each has a process of its own, which says whose it is."""
+    whose = ("", "acme", "beta", "acme")
+    runs = [dagster.launched(quick, tenant=tenant) for tenant in whose]
+    with dagster.worker(slots=1, tenants=("", "acme", "beta")):
+        assert {dagster.ends(run) for run in runs} == {DagsterRunStatus.SUCCESS}
+    processes = dict(dagster.left("done"))
+    named = dict(line.split(" ", 1) for line in (dagster.traces / "tenants").read_text().splitlines())
+    assert [named[run].strip() for run in runs] == [*whose]
+    assert len({(processes[run], tenant) for run, tenant in zip(runs, whose, strict=True)}) == len(
+        {*processes.values()}
+    )
+
+
+def test_a_tenants_worker_takes_that_tenants_runs_alone(dagster: Dagster) -> None:
+    others = [dagster.launched(quick), dagster.launched(quick, tenant="beta")]
+    own = dagster.launched(quick, tenant="acme")
+    with dagster.worker(tenants=("acme",)):
+        assert dagster.ends(own) is DagsterRunStatus.SUCCESS
+        # launchers leave it the runs of its tenant, and start a process for those of others as Dagster does
+        assert not worker_is_there(dagster.url) and not worker_is_there(dagster.url, "beta")
+    assert {dagster.status(run) for run in others} == {DagsterRunStatus.STARTING}

@@ -57,7 +57,7 @@ def test_a_list_of_encoders_names_several(tmp_path: Path, encoder: str) -> None:
     assert [m for m in found if "image.encoder: must be text, or a list of at least 2 texts" in m], found
     both = "[efficientnet-lite0, photo-statistics-v1]"
     spec = load_spec(written(tmp_path, f"{photos}\nimage: {{encoder: {both}}}\n"))
-    assert spec.image is not None and spec.image.encoder == ("efficientnet-lite0", "photo-statistics-v1")
+    assert spec.encoders["image"].encoder == ("efficientnet-lite0", "photo-statistics-v1")
 
 
 def test_segments_and_challengers_that_are_right_pass(tmp_path: Path) -> None:

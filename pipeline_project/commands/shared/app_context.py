@@ -15,6 +15,7 @@ from pipeline_project.commands.shared.console import complain
 from pipeline_project.container.owner import OwnerStores, migrated
 from pipeline_project.domain.core.errors import HomeUnusable, SettingInvalid, WorkflowUnknown
 from pipeline_project.settings import Settings
+from pipeline_project.tenants import tenant_names, workspace
 from resources.files.small_files import write_whole
 from resources.files.unfinished import refuse_unfinished
 
@@ -102,9 +103,11 @@ def usable(home: Path) -> Path:
 
 def _tool_environ(chosen: Settings, databases: Databases) -> dict[str, str]:
     """What plain `dagster` and `mlflow` need to find this home; telemetry is off everywhere, idle threads sleep."""
-    home = chosen.home / "dagster"
+    home = chosen.house_home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     write_whole(home / "dagster.yaml", _instance_config(chosen.dagster_yaml))
+    for path in chosen.workspaces[1:]:
+        write_whole(path, workspace(tenant_names(chosen.tenants)))
     return {
         "DAGSTER_HOME": str(home),
         "PIPELINE_DAGSTER_POSTGRES_URL": databases.dagster_url,
@@ -144,7 +147,8 @@ def workflows() -> Loaded:
     # imported here: reading specs takes longer than everything else that a command's --help imports
     from pipeline_project.spec.load import load_all
 
-    return load_all(settings().workflow_folders)
+    chosen = settings()
+    return load_all(chosen.workflow_folders, chosen.tenant)
 
 
 def workflow(name: str) -> WorkflowSpec:
@@ -169,4 +173,6 @@ def _unknown(name: str, loaded: Loaded) -> WorkflowUnknown:
     meant = f"did you mean {close[0]}? There" if close else "there"
     files = ", ".join(sorted({broken.file.name for broken in loaded.broken}))
     broken = f"; {files} could not be read, `pipeline check` says why" if files else ""
-    return WorkflowUnknown(f"no workflow is called {name!r}; {meant} are {', '.join(there)}{broken}")
+    tenant = settings().tenant
+    nobody = f"tenant {tenant} has no workflow {name!r}" if tenant else f"no workflow is called {name!r}"
+    return WorkflowUnknown(f"{nobody}; {meant} are {', '.join(there) or 'none'}{broken}")

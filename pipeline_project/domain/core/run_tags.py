@@ -12,6 +12,8 @@ PROCESS = "pipeline/process"
 CODE = "pipeline/code"
 #: How often the process of a run, and of the runs that it goes on with, was killed for memory, as far as anybody saw.
 KILLED = "pipeline/killed"
+#: Whose run it is; runs of the house itself have none.
+TENANT = "pipeline/tenant"
 
 
 def times_killed(tags: Mapping[str, str]) -> int:

@@ -12,6 +12,8 @@ _NAMED = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 #: What every spec may name: folders and addresses, no secret. More are allowed by prefix, or by the operator's list.
 NAMEABLE = frozenset({"PIPELINE_HOME", "PIPELINE_SAMPLE", "PIPELINE_REAL_DATA", "PIPELINE_SHOP_URL"})
 PREFIX = "PIPELINE_SOURCE_"
+#: Of those a tenant has values of its own.
+_OWN_PLACES = frozenset({"PIPELINE_HOME", "PIPELINE_SAMPLE"})
 #: Those that hold a secret are used where the spec says that one is meant, and never put into a path or an address.
 SECRETS = frozenset({"PIPELINE_SHOP_SECRET"})
 SECRET_PREFIX = "PIPELINE_SECRET_"
@@ -27,21 +29,34 @@ class Use(Enum):
     SECRET = "secret"
 
 
-def nameable(name: str, listed: Collection[str], use: Use = Use.TEXT) -> bool:
-    """Whether a spec may use a variable so; `listed` are the names that the operator allows besides."""
+def nameable(name: str, listed: Collection[str], use: Use = Use.TEXT, tenant: str = "") -> bool:
+    """Whether a spec may use a variable so; `listed` are the names that the operator allows besides.
+
+    A tenant's spec may name those that carry the tenant's name, since the processes of the house have everybody's.
+    """
+    if tenant:
+        own = name.startswith(PREFIX + _own(tenant))
+        return name in _OWN_PLACES or own or (use is Use.SECRET and name.startswith(SECRET_PREFIX + _own(tenant)))
     if name in NAMEABLE or name.startswith(PREFIX) or name in listed:
         return True
     return use is Use.SECRET and (name in SECRETS or name.startswith(SECRET_PREFIX))
 
 
-def not_nameable(name: str, use: Use = Use.TEXT) -> str:
+def not_nameable(name: str, use: Use = Use.TEXT, tenant: str = "") -> str:
     """What is wrong with such a name, and what to set."""
     rename = PREFIX if use is Use.TEXT else SECRET_PREFIX
+    if tenant:
+        own = f"{rename}{_own(tenant)}"
+        return f"a spec of tenant {tenant} may not name the environment variable {name}; rename it to {own}..."
     unless = ", if it holds no secret," if use is Use.TEXT else ""
     return (
         f"a spec may not name the environment variable {name}; rename it to {rename}..., or{unless} "
         f"add it to {LIST} (names separated by commas)"
     )
+
+
+def _own(tenant: str) -> str:
+    return f"{tenant.upper()}_"
 
 
 def in_label_order(text: str) -> Iterator[str]:

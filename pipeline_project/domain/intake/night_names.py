@@ -25,6 +25,8 @@ def pattern_problem(pattern: str) -> str | None:
         return (
             "must contain {night}, for instance claims/{night}/*.csv, or {night:%Y%m%d} where it is written otherwise"
         )
+    if ".." in pattern.split("/"):
+        return "stays below its folder; take out .. and name the folder above in `folder`"
     if "" in formats:
         return "says nothing after {night:; write for instance {night:%Y%m%d}"
     used = "".join(form for form in formats if form)

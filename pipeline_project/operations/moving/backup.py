@@ -43,6 +43,11 @@ _MODELS = "SELECT name, version FROM model_versions ORDER BY name, version"
 Progress = Callable[[str], None]
 
 
+def parts_of(settings: Settings) -> tuple[str, ...]:
+    """Those of `ORDER` that are one's own: Dagster's database is the house's, whatever tenants it has."""
+    return tuple(name for name in ORDER if not (settings.tenant and name == "dagster"))
+
+
 def url_of(databases: Databases, name: str) -> str:
     """The URL of one of `ORDER`."""
     return str(getattr(databases, f"{name}_url"))
@@ -107,7 +112,10 @@ def _moments(
     """What the manifest says of the databases, the lake's versions at that time, and the dumps."""
     files: dict[str, FileStamp] = {}
     with ExitStack() as stack:
-        moments = {name: stack.enter_context(dumps.snapshot(url_of(source.databases, name))) for name in ORDER}
+        moments = {
+            name: stack.enter_context(dumps.snapshot(url_of(source.databases, name)))
+            for name in parts_of(source.settings)
+        }
         made_at = datetime.now(UTC)
         tables = versions(tree_of(source.settings.lake_url))
         ledger = moments["ledger"].connection

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from pipeline_project.domain.core.errors import BackupUnusable, RestoreRefused
 from pipeline_project.operations.moving import manifest as manifests
-from pipeline_project.operations.moving.backup import ORDER, fingerprint, has_table, key_files, url_of, write_keys
+from pipeline_project.operations.moving.backup import fingerprint, has_table, key_files, parts_of, url_of, write_keys
 from pipeline_project.operations.moving.lake_copy import LOG
 from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, LAKE, Manifest
 from pipeline_project.settings import Settings
@@ -121,7 +121,8 @@ def put_back(source_url: str, place: Place, keys: Path | None, overwrite: bool, 
         mark.note(folder)
         _put_files(source, tree, folder, wanted, counts)
     _put_checkpoints(source, place, manifest, mark, counts)
-    restored = [name for name in ORDER if _put_database(source, place, manifest, name, mark, progress)]
+    names = [name for name in parts_of(place.settings) if f"{DATABASES}/{name}.dump" in manifest.files]
+    restored = [name for name in names if _put_database(source, place, manifest, name, mark, progress)]
     with begun(engine_of(place.databases.mlflow_url)) as connection:
         relocate(connection, manifest.models_url, place.models_url)
     with begun(engine_of(place.databases.ledger_url)) as connection:
@@ -174,7 +175,8 @@ def _marked(place: Place, manifest: Manifest, source: str, overwrite: bool) -> _
 
 
 def _refuse_full(place: Place) -> None:
-    full = [safe(url) for name in ORDER if not dumps.is_empty(url := url_of(place.databases, name))]
+    names = parts_of(place.settings)
+    full = [safe(url) for name in names if not dumps.is_empty(url := url_of(place.databases, name))]
     full += [tree.url for folder in (LAKE, *FOLDERS) if (tree := place.tree(folder)).sizes()]
     if full:
         raise RestoreRefused(

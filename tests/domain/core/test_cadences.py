@@ -163,7 +163,7 @@ def test_what_people_read_beside_a_key() -> None:
 
 
 def test_nights_of_many_rows() -> None:
-    times = pd.Series(pd.to_datetime(["2025-03-30T00:30Z", None, "2025-03-30T22:30Z"], utc=True, format="ISO8601"))
+    times = pd.to_datetime(pd.Series(["2025-03-30T00:30Z", None, "2025-03-30T22:30Z"]), utc=True, format="ISO8601")
     assert nights_of(times, BERLIN, Cadence.DAY).tolist() == ["2025-03-30", None, "2025-03-31"]
     assert nights_of(times, BERLIN, Cadence.WEEK).tolist() == ["2025-W13-1", None, "2025-W14-1"]
     assert nights_of(times, BERLIN, Cadence.HOUR).tolist() == ["2025-03-30T00Z", None, "2025-03-30T22Z"]

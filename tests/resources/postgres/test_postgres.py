@@ -16,7 +16,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from pipeline_project.domain.core.errors import DatabaseMissing, DatabaseUnreachable, SettingInvalid
 from pipeline_project.settings import Settings
 from resources.postgres import databases as postgres
-from resources.postgres.databases import databases, safe, server_url, with_driver
+from resources.postgres.databases import HOUSE, databases, safe, server_url, with_driver
 from resources.postgres.embedded import EmbeddedServer
 
 PASSWORD = "p@ss:w/o?#%& ü'\""
@@ -43,7 +43,7 @@ def own_server() -> Iterator[str]:
 @pytest.fixture
 def empty_server(own_server: str) -> Iterator[str]:
     yield own_server
-    run(own_server, *(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)" for name in postgres._STATEMENTS))
+    run(own_server, *(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)" for name in HOUSE))
 
 
 @pytest.fixture

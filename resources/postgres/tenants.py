@@ -1,0 +1,152 @@
+"""A tenant's databases and roles: what nobody but the tenant and whoever runs the house may enter.
+
+A tenant has databases of its own rather than schemas: locks, connection limits, statistics, dumps and the right to
+connect are a database's in PostgreSQL, so one tenant neither waits for another's locks nor takes its connections, and
+no statement can name another one's table at all. Its roles are its own, too: the one that owns its databases and those
+of its services.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from pipeline_project.domain.core.errors import DatabaseMissing, RolesMissing, SettingInvalid
+from pipeline_project.domain.core.tenants import of_tenant
+from pipeline_project.settings import Settings
+from resources.postgres.databases import (
+    DAGSTER,
+    LEDGER,
+    MLFLOW,
+    TENANT,
+    begun,
+    connect_args,
+    created,
+    engine_of,
+    maintenance,
+    role_of,
+    safe,
+)
+
+#: What each service takes; `resources.ledger.roles` says what it may do.
+_SERVICES = ("nights", "desk", "dispatcher", "auditor")
+_NOT_ALLOWED = "42501"
+_MAKE_ROLE = (
+    "DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+)
+
+
+def owner_role(tenant: str) -> str:
+    """The role that owns a tenant's databases."""
+    return of_tenant(TENANT, tenant)
+
+
+def service_roles(tenant: str) -> tuple[str, ...]:
+    """The roles of a tenant's services."""
+    return tuple(role_of(f"pipeline_{service}", tenant) for service in _SERVICES)
+
+
+def tenant_databases(tenant: str) -> tuple[str, str]:
+    """What a tenant's databases are called."""
+    return of_tenant(LEDGER, tenant), of_tenant(MLFLOW, tenant)
+
+
+def make_databases(server: URL, settings: Settings) -> None:
+    """Makes a tenant's roles and databases where they are missing, and shuts them to everybody else.
+
+    Raises:
+        RolesMissing, DatabaseMissing: this user may not; the message gives the statements for one who may.
+    """
+    from pipeline_project.tenants import terms_of
+
+    limit = terms_of(settings.tenants, settings.tenant).connections if settings.tenants else None
+    admin = maintenance(server) or server.set(database=tenant_databases(settings.tenant)[0])
+    engine = create_engine(
+        admin, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect_args(admin), hide_parameters=True
+    )
+    with engine.connect() as connection:
+        if _is_whole(connection, settings.tenant, limit):
+            return
+        try:
+            _make(connection, settings.tenant, -1 if limit is None else limit)
+        except DBAPIError as error:
+            if getattr(error.orig, "pgcode", None) != _NOT_ALLOWED:
+                raise
+            user = str(connection.scalar(text("SELECT quote_ident(current_user)")))
+            raise RolesMissing(
+                f"{safe(server)} may not make tenant {settings.tenant}'s roles and databases; ask the server's owner "
+                f"to run: {'; '.join(statements(settings.tenant, user))}"
+            ) from None
+
+
+def statements(tenant: str, user: str) -> list[str]:
+    """What makes a tenant's roles and databases, for somebody who may."""
+    owner, services = owner_role(tenant), ", ".join(service_roles(tenant))
+    made = [f"CREATE ROLE {role} NOLOGIN" for role in (owner, *service_roles(tenant))]
+    made += [f"GRANT {services} TO {owner}", f"GRANT {owner} TO {user}"]
+    for name in tenant_databases(tenant):
+        made += [
+            f"CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
+            f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+            f"GRANT CONNECT ON DATABASE {name} TO {user}, {services}",
+        ]
+    return made
+
+
+def _is_whole(connection: Connection, tenant: str, limit: int | None) -> bool:
+    """Whether there is nothing to do, which most calls find."""
+    names = list(tenant_databases(tenant))
+    shut = connection.scalar(
+        text(
+            "SELECT count(*) FROM pg_database WHERE datname::text = ANY(:names) AND datconnlimit = :limit "
+            "AND pg_get_userbyid(datdba) = :owner AND has_database_privilege(current_user, oid, 'CONNECT') "
+            "AND NOT EXISTS (SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0)"
+        ),
+        {"names": names, "owner": owner_role(tenant), "limit": -1 if limit is None else limit},
+    )
+    right = "SET" if int(connection.scalar(text("SHOW server_version_num")) or 0) >= 160_000 else "MEMBER"
+    takes = connection.scalar(
+        text("SELECT count(*) FROM pg_roles WHERE rolname::text = ANY(:roles) AND pg_has_role(:owner, oid, :right)"),
+        {"roles": list(service_roles(tenant)), "owner": owner_role(tenant), "right": right},
+    ) if shut else 0  # fmt: skip
+    return shut == len(names) and takes == len(_SERVICES)
+
+
+def _make(connection: Connection, tenant: str, limit: int) -> None:
+    owner, services = owner_role(tenant), service_roles(tenant)
+    for role in (owner, *services):
+        connection.execute(text(_MAKE_ROLE.format(role=role)))
+    connection.execute(text(f"GRANT {', '.join(services)} TO {owner}"))
+    # who made it has it with the right to grant it, and not yet with the right to take it
+    connection.execute(text(f"GRANT {owner} TO CURRENT_USER"))
+    for name in tenant_databases(tenant):
+        there = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name})
+        if not there and not created(connection, name, owner):
+            raise DatabaseMissing(
+                f"this user may not create databases; ask the server's owner to run: "
+                f"{'; '.join(statements(tenant, str(connection.scalar(text('SELECT quote_ident(current_user)')))))}"
+            )
+        connection.execute(text(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"))
+        connection.execute(text(f"GRANT CONNECT ON DATABASE {name} TO CURRENT_USER, {', '.join(services)}"))
+        connection.execute(text(f"ALTER DATABASE {name} CONNECTION LIMIT {limit}"))
+
+
+def let_sign_in(server: str, tenant: str, password: str) -> str:
+    """Gives the role that owns a tenant's databases a password, and the way into Dagster's database, which all share.
+
+    Raises:
+        SettingInvalid: the password is empty.
+    """
+    if not password:
+        raise SettingInvalid("the file with the password is empty; write one into it")
+    role, url = owner_role(tenant), make_url(server)
+    with begun(engine_of(server)) as connection:
+        quoted = connection.scalar(text("SELECT quote_literal(:password)"), {"password": password})
+        connection.exec_driver_sql(f"ALTER ROLE {role} LOGIN PASSWORD {quoted}".replace("%", "%%"))
+    dagster = url.set(database=DAGSTER).render_as_string(hide_password=False)
+    with begun(engine_of(dagster)) as connection:
+        connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {role}"))
+        for what, verbs in (("TABLES", "SELECT, INSERT, UPDATE, DELETE"), ("SEQUENCES", "USAGE, SELECT")):
+            connection.execute(text(f"GRANT {verbs} ON ALL {what} IN SCHEMA public TO {role}"))
+            connection.execute(text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {verbs} ON {what} TO {role}"))
+    return role
