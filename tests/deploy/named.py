@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from typer.exceptions import TyperException
@@ -122,3 +124,13 @@ def secrets_in(environment: Mapping[str, Any]) -> list[str]:
         and not name.endswith("_FILE")
         and (re.search(r"//[^/@\s]+:[^/@\s]+@", str(value)) or (SECRET.search(name) and "://" not in str(value)))
     ]
+
+
+def script(name: str) -> ModuleType:
+    """One of the programs of `deploy/`, which are no package."""
+    there = importlib.util.spec_from_file_location(f"deploy_{name}", DEPLOY / f"{name}.py")
+    assert there is not None
+    assert there.loader is not None
+    made = importlib.util.module_from_spec(there)
+    there.loader.exec_module(made)
+    return made

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,8 +21,11 @@ import pytest
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from pipeline_project.domain.core.errors import RolesMissing
+from pipeline_project.settings import Settings
 from resources.postgres.embedded import EmbeddedServer
-from tests.deploy.named import DEPLOY, ROOT, USER, from_files
+from resources.postgres.tenants import make_databases
+from tests.deploy.named import DEPLOY, ROOT, USER, from_files, script
 from tests.places import DEPLOY_TOOLS, memory
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
@@ -225,12 +229,14 @@ def test_roles_and_databases_are_made_once_by_the_script_that_compose_starts(
 ) -> None:
     made, server = _made(folders), bare_server
     folder = folders[1]
+    tenants = folder.parent / "tenants.sql"
+    tenants.write_text(script("tenants").roles(["acme"]), encoding="utf-8")
     (folder / "superuser").chmod(0o644)
     (folder / "superuser").write_text(str(server.password))
     environ = {
         "PATH": f"{_programs()}:{os.environ['PATH']}", "PGHOST": str(server.query.get("host", server.host)),
         "PGPORT": str(server.port or 5432), "PGUSER": str(server.username), "PGDATABASE": "postgres",
-        "FOLDER": str(folder), "ROLES": str(DEPLOY / "roles.sql"),
+        "FOLDER": str(folder), "ROLES": f"{DEPLOY / 'roles.sql'} {tenants}",
     }  # fmt: skip
     for _ in range(2):
         done = subprocess.run([DEPLOY / "make-roles"], env=environ, capture_output=True, text=True, check=False)
@@ -245,6 +251,12 @@ def test_roles_and_databases_are_made_once_by_the_script_that_compose_starts(
         for refused in ("CREATE DATABASE another", "CREATE ROLE another"):
             with pytest.raises(DBAPIError, match="permission denied"):
                 connection.execute(text(refused))
+    # nothing is left to be made by the service, which may not
+    (folder.parent / "specs" / "acme").mkdir(parents=True)
+    settings = Settings(folder.parent / "home", tenants=folder.parent / "specs").of_tenant("acme")
+    make_databases(own, settings)
+    with pytest.raises(RolesMissing, match="CREATE ROLE pipeline_tenant_beta"):
+        make_databases(own, replace(settings, tenant="beta"))
 
 
 @pytest.fixture

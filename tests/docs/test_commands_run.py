@@ -220,7 +220,6 @@ ONLY_READ: dict[str, str] = {
             "pipeline worker",
             "pipeline worker --slots 1 --grace 600",
             "pipeline worker --health 127.0.0.1:3009",
-            "dagster api grpc -m pipeline_project.tenant_definitions -a acme",
             "pipeline dispatch --health 127.0.0.1:3008",
             "pipeline hooks serve --port 3008",
         ),
@@ -238,9 +237,6 @@ ONLY_READ: dict[str, str] = {
     **dict.fromkeys(("dagster dev", "dg check defs", f"dg launch --job returns_nightly --partition {NIGHT}"), DAGSTER),
     **dict.fromkeys(
         (
-            "PIPELINE_TENANT=acme pipeline check",
-            "PIPELINE_TENANT=acme pipeline people add ada --role reviewer",
-            "PIPELINE_TENANT=acme pipeline backup TARGET",
             "pipeline tenants add acme",
             "pipeline tenants add acme --password-file acme.pw",
             "pipeline tenants list",
@@ -258,12 +254,15 @@ ONLY_READ: dict[str, str] = {
             "export PIPELINE_RAY_ADDRESS=auto",
             "export PIPELINE_REAL_DATA=...",
             "$EDITOR to_repair.csv",
+            "mkdir -p deploy/tenants/specs/acme",
         ),
         SHELL,
     ),
+    "python deploy/tenants.py deploy/tenants": "tests/deploy/test_tenants_compose.py writes into another folder",
     **dict.fromkeys(
         (
             "docker compose -f deploy/compose.yaml up --build --detach",
+            "docker compose -f deploy/compose.yaml -f deploy/tenants/compose.yaml up --build --wait",
             "docker compose -f deploy/compose.yaml exec desk deploy/with-env pipeline people add ada --role admin "
             "--role reviewer",
             "docker buildx build --sbom=true --provenance=mode=max --target cpu -t registry.example.org/pipeline:0.1.0 "
