@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline_project.domain.core.reasons import ASK_PERSON
+from pipeline_project.domain.deciding.clearance import CODE, SPEC
+from pipeline_project.running_code import running_code
 from tests.integration import shop
 from tests.integration.conftest import NewHouse
 from tests.integration.house import House, Rows, all_differences, differences, frame
@@ -54,7 +56,9 @@ def test_what_a_night_was_decided_on_is_kept_with_the_digest_of_every_file(house
         night=THIRD,
     )
     assert {"arrivals", "cases", "quarantine", "scores"} <= set(cleared["judged"])
-    for asset_name, content in cleared["judged"].items() - {("spec", cleared["judged"]["spec"])}:
+    assert cleared["judged"].pop(CODE) == running_code()
+    assert cleared["judged"].pop(SPEC)
+    for asset_name, content in cleared["judged"].items():
         file = Path(house.lake.uri(house.name, asset_name), f"night={THIRD}", f"part-{content}.parquet")
         assert content.endswith(hashlib.sha256(file.read_bytes()).hexdigest()), asset_name
 
