@@ -118,7 +118,7 @@ class TableCases:
             raise SourceUnreadable(
                 f"{self._spec.name}: there is no file {where}; put it there, or correct `source.files`"
             )
-        key = (where, stamp, self._spec.spec_hash, file)
+        key = (where, stamp, self._spec.spec_hash, file.model_dump_json())
         if key not in _cache:
             with files.fetched(name) as path:
                 _cache[key] = self._place(path, file)
