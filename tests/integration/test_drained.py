@@ -70,8 +70,9 @@ class Containers:
     folder: Path
 
     def start(self, name: str, address: str, *words: str) -> Started:
-        # whoever runs this in the background ignores SIGINT, and with it Dagster's processes would ignore SIGTERM
-        command = ["env", "--default-signal=INT", sys.executable, "-m", *words]
+        # whoever runs this in the background ignores SIGINT, and with it Dagster's processes ignore SIGTERM; so does this
+        # one, as soon as it has executed a run itself
+        command = ["env", "--default-signal=INT,TERM", sys.executable, "-m", *words]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
         environ = {
             **kept, **self.context.environ, "MLFLOW_BACKEND_STORE_URI": self.context.databases.mlflow_url,
