@@ -22,7 +22,7 @@ _EXAMPLE = re.compile(r"(?<![(`])pipeline [a-z][^\n`>]*")
 #: What is neither ours nor Python's, with what a page may do with it.
 OTHERS = {
     "source", "eval", "export", "dagster", "dg", "$EDITOR", "useradd", "git", "install", "psql", "systemctl", "sudo",
-    "docker", "helm",
+    "docker", "helm", "mkdir",
 }  # fmt: skip
 
 
@@ -88,6 +88,8 @@ def test_what_a_page_shows_can_be_given(page: str, words: list[str]) -> None:
     elif program == "make":
         targets = re.findall(r"^([\w.$()/-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         assert [word for word in rest if re.fullmatch(r"[a-z-]+", word) and word not in targets] == []
+    elif program == "python" and rest[0].endswith(".py"):
+        assert (ROOT / rest[0]).is_file()
     elif program == "python":
         assert rest[0] == "-m" and importlib.util.find_spec(rest[1]) is not None
     else:
