@@ -22,6 +22,7 @@ OTHERS = {
     "resources/ledger/migrate.py": "the schema, whose mistakes show their statement",
     "resources/postgres/databases.py": "the server",
     "resources/postgres/sessions.py": "sessions that hold a lock for a whole run",
+    "resources/postgres/tenants.py": "the server, and the roles and databases of tenants on it",
     "resources/postgres/dumps.py": "whole databases, as pg_dump reads and pg_restore writes them",
     "resources/run_workers/in_hand.py": "Dagster's database",
     "resources/dagster_storage/old_events.py": "Dagster's database",
