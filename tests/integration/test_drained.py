@@ -70,8 +70,8 @@ class Containers:
     folder: Path
 
     def start(self, name: str, address: str, *words: str) -> Started:
-        # whoever runs this in the background ignores SIGINT, and with it Dagster's processes ignore SIGTERM; so does this
-        # one, as soon as it has executed a run itself
+        # whoever runs this in the background ignores SIGINT, and with it Dagster's processes ignore SIGTERM; this one
+        # as well, once it has executed a run itself
         command = ["env", "--default-signal=INT,TERM", sys.executable, "-m", *words]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
         environ = {
