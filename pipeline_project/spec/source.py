@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import operator
 import re
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
@@ -102,15 +103,23 @@ class FileFormat(Part):
         "like a row is refused, never passed over.",
     )
 
+    # what a spec does not say does not change its hash, which is older than these
     header: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="The names of the columns, in order, where a CSV file or a sheet has no header of its own."
+        (),
+        exclude_if=operator.not_,
+        description="The names of the columns, in order, where a CSV file or a sheet has no header of its own.",
     )
     columns: dict[str, Positions] = Field(
         {},
+        exclude_if=operator.not_,
         description="Of a fixed format, the first and the last character of each column, counted from 1: "
         "`{id: [1, 8], amount: [9, 17]}`. Blanks around a value are taken away.",
     )
-    sheet: str | None = Field(None, description="Which sheet of a workbook is read; not needed where there is one.")
+    sheet: str | None = Field(
+        None,
+        exclude_if=operator.not_,
+        description="Which sheet of a workbook is read; not needed where there is one.",
+    )
 
     @model_validator(mode="after")
     def _of_this_format(self) -> Self:

@@ -33,9 +33,9 @@ MOST_CHARACTERS = 1_000_000_000
 LONGEST_SECONDS = 600
 #: How a night's key is written, for whoever writes a query.
 _KEYS = {
-    Cadence.HOUR: "the hour as YYYY-MM-DDTHHZ, in UTC",
+    Cadence.HOUR: """the hour as to_char writes YYYY-MM-DD"T"HH24"Z", in UTC""",
     Cadence.DAY: "the night as YYYY-MM-DD, in the workflow's time zone",
-    Cadence.WEEK: "the week as IYYY-WIW-1, of the workflow's time zone",
+    Cadence.WEEK: """the week as to_char writes IYYY-"W"IW-"1", of the workflow's time zone""",
 }
 
 

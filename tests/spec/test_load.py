@@ -131,6 +131,14 @@ def test_hash_survives_being_written_and_read(name: str, tmp_path: Path) -> None
     assert load_spec(path).spec_hash == spec.spec_hash
 
 
+def test_hash_is_that_of_the_release_before_where_a_spec_says_nothing_new(tmp_path: Path) -> None:
+    """Written down once: what decided under it is found by it."""
+    before = "ca4046f85233559480d596a88a522f03a47d73f7b87d099f396fcb8c79904cbc"
+    assert load_spec(write(tmp_path, "minimal.yaml")).spec_hash == before
+    headless = MINIMAL.replace('pattern: "{night}.csv"', 'pattern: "{night}.csv", header: [text, answer]')
+    assert load_spec(write(tmp_path, "headless.yaml", headless)).spec_hash != before
+
+
 @given(order=st.permutations(MINIMAL.splitlines()))
 def test_hash_does_not_depend_on_the_order_of_keys(order: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp()

@@ -19,9 +19,9 @@ from zoneinfo import ZoneInfo
 NIGHT_IN_TEXT = r"\d{4}-(?:W\d{2}-1|\d{2}-\d{2}(?:T\d{2}Z)?)"
 
 _DAYS_OF_A_WEEK, _HOURS_OF_A_DAY = 7, 24
-_HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3])Z")
-_WEEK = re.compile(r"\d{4}-W\d{2}-1")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3])Z", re.ASCII)
+_WEEK = re.compile(r"\d{4}-W\d{2}-1", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class Cadence(StrEnum):

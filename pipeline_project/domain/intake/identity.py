@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from fnmatch import fnmatchcase
 from typing import Any
+
+from pipeline_project.domain.core.nights import Cadence, on_day
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Identity:
             str(spec.get("workflow") or ""),
             tuple(made_from),
             tuple(spec.get("renamed_from") or ()),
-            spec.get("new_cases_from"),
+            _first_new(spec),
             frozenset((spec.get("twins") or {}).get("shared_with") or {}),
         )
 
@@ -48,6 +51,15 @@ class Identity:
     def words(self) -> str:
         kind, *columns = self.made_from
         return f"the column {columns[0]}" if kind == "column" else f"`id_from: [{', '.join(columns)}]`"
+
+
+def _first_new(spec: Mapping[str, Any]) -> str | None:
+    """The night of `new_cases_from`, whose day is in the workflow's zone; specs of before cadences are of days."""
+    day, nights = spec.get("new_cases_from"), spec.get("nights") or {}
+    if day is None:
+        return None
+    cadence = Cadence(nights.get("every", Cadence.DAY))
+    return on_day(date.fromisoformat(day), str(nights.get("time_zone", "UTC")), cadence)
 
 
 def changed_ids(now: Identity, earlier: Sequence[Identity], night: str, decided_otherwise: bool) -> str | None:

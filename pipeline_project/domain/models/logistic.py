@@ -35,7 +35,7 @@ class LogisticOnEmbeddings:
     REQUIRES: ClassVar[frozenset[str]] = VECTORS
     GRID: ClassVar[Mapping[str, tuple[float, ...]]] = {"C": (1.0, 3.0, 10.0, 30.0, 100.0)}
 
-    kinds_: tuple[str, ...]
+    widths_: dict[str, int]
     strength_: float
     coefficients_: np.ndarray
     intercepts_: np.ndarray
@@ -52,7 +52,11 @@ class LogisticOnEmbeddings:
         seed: int = 7,
         like: Self | None = None,
     ) -> Self:
-        self.kinds_ = tuple(name for name in MODALITIES if name in self.VECTORS and name in table.vectors)
+        seen = {
+            name: table.vectors[name].shape[1] for name in MODALITIES if name in self.VECTORS & table.vectors.keys()
+        }
+        # of what no case of these nights has there is nothing to be learned
+        self.widths_ = {name: width for name, width in seen.items() if width}
         vectors = self._vectors(table)
         weight = np.ones(len(y)) if weights is None else weights
         set_strength = dict(self.settings.choices).get("C")
@@ -100,29 +104,35 @@ class LogisticOnEmbeddings:
         return all_coefficients, all_intercepts
 
     def probabilities(self, table: FeatureTable) -> np.ndarray:
-        vectors = self._vectors(table)
-        if vectors.shape[1] == 0:
-            vectors = np.zeros((len(table), self.coefficients_.shape[1]), dtype=np.float32)
-        if vectors.shape[1] != self.coefficients_.shape[1]:
-            raise ModelUnavailable(
-                f"the model was trained on vectors of {self.coefficients_.shape[1]} values and these have "
-                f"{vectors.shape[1]}; the encoder has changed since, so train a model for it"
-            )
-        return _softmax(vectors, self.coefficients_, self.intercepts_)
+        return _softmax(self._vectors(table), self.coefficients_, self.intercepts_)
 
     def _vectors(self, table: FeatureTable) -> np.ndarray:
-        """Those of each kind side by side, as long as in the encoders' cosine, shape (n, d)."""
-        missing = [name for name in self.kinds_ if name not in table.vectors]
-        if missing or not self.kinds_:
+        """Those of each kind side by side, as long as in the encoders' cosine, shape (n, d); zeros of a kind that no
+        case of these nights has."""
+        missing = [name for name in self.widths_ if name not in table.vectors]
+        if missing or not self.widths_:
             raise ModelUnavailable(
                 f"logistic works on the vectors of {' and '.join(missing) or 'texts or photos'} and these cases have "
-                f"none; set {' or '.join(f'`{name}`' for name in missing or self.VECTORS)} in the spec"
+                f"none; set {' or '.join(f'`{name}`' for name in missing or sorted(self.VECTORS))} in the spec"
             )
-        return np.concatenate([table.vectors[name] for name in self.kinds_], axis=1)
+        return np.concatenate([self._of_kind(table, name, width) for name, width in self.widths_.items()], axis=1)
+
+    def _of_kind(self, table: FeatureTable, name: str, width: int) -> np.ndarray:
+        held = table.vectors[name]
+        if held.shape[1] == 0:
+            return np.zeros((len(table), width), dtype=np.float32)
+        if held.shape[1] != width:
+            raise ModelUnavailable(
+                f"the model was trained on vectors of {width} values and these have {held.shape[1]}; the encoder has "
+                "changed since, so train a model for it"
+            )
+        return held
 
     def reasons(self, table: FeatureTable, probabilities: np.ndarray, top: int) -> list[list[str]]:
         nearest = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-        close = f"{' and '.join(_CALLED[name] for name in self.kinds_)} {'is' if self.kinds_ == ('text',) else 'are'}"
+        close = (
+            f"{' and '.join(_CALLED[name] for name in self.widths_)} {'is' if [*self.widths_] == ['text'] else 'are'}"
+        )
         return [
             [f"{close} close to {self.settings.labels[i]} ({probabilities[row, i]:.2f})" for i in of]
             for row, of in enumerate(nearest)
@@ -133,7 +143,7 @@ class LogisticOnEmbeddings:
 
     def files(self) -> dict[str, bytes]:
         tensors = {"coefficients": self.coefficients_, "intercepts": self.intercepts_}
-        settings = {"labels": list(self.settings.labels), "C": self.strength_, "vectors": list(self.kinds_)}
+        settings = {"labels": list(self.settings.labels), "C": self.strength_, "vectors": self.widths_}
         return {_COEFFICIENTS: model_files.to_tensors(tensors), _SETTINGS: model_files.to_json(settings)}
 
     @classmethod
@@ -143,9 +153,10 @@ class LogisticOnEmbeddings:
         try:
             model = cls(EstimatorSettings(labels=tuple(content["labels"])))
             model.strength_ = float(content["C"])
-            # a model of before photos were learned from says nothing of its vectors
-            model.kinds_ = tuple(content.get("vectors", ("text",)))
             model.coefficients_, model.intercepts_ = tensors["coefficients"], tensors["intercepts"]
+            # a model of before photos were learned from says nothing of its vectors
+            widths = content.get("vectors", {"text": model.coefficients_.shape[1]})
+            model.widths_ = {name: int(widths[name]) for name in MODALITIES if name in widths}
         except (KeyError, TypeError, ValueError) as problem:
             raise ModelUnavailable(f"the model's files do not fit together ({problem!r}); train it again") from problem
         if model.coefficients_.shape[:1] != (len(model.settings.labels),):

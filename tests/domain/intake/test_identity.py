@@ -93,3 +93,22 @@ def test_the_old_name_stops_once_the_new_one_took_its_place() -> None:
 )
 def test_sources_are_the_same_where_one_pattern_covers_the_other(mine: str, theirs: str, same: bool) -> None:
     assert overlap([mine], [theirs]) is same
+
+
+@pytest.mark.parametrize(
+    ("nights", "refused", "let"),
+    [
+        ({}, "2025-03-16", "2025-03-17"),
+        ({"every": "day", "time_zone": "America/New_York"}, "2025-03-16", "2025-03-17"),
+        ({"every": "week", "time_zone": "Europe/Berlin"}, "2025-W11-1", "2025-W12-1"),
+        # midnight in New York is four hours later in UTC, in Berlin one earlier
+        ({"every": "hour", "time_zone": "America/New_York"}, "2025-03-17T03Z", "2025-03-17T04Z"),
+        ({"every": "hour", "time_zone": "Europe/Berlin"}, "2025-03-16T22Z", "2025-03-16T23Z"),
+    ],
+)
+def test_new_cases_begin_with_the_night_of_that_day_whatever_a_night_is(
+    nights: dict[str, str], refused: str, let: str
+) -> None:
+    now = of(BY_HASH, new_cases_from="2025-03-17", nights=nights)
+    assert "comes before `new_cases_from`" in str(changed_ids(now, [of(BY_COLUMN)], refused, False))
+    assert changed_ids(now, [of(BY_COLUMN)], let, False) is None

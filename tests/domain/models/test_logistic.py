@@ -71,7 +71,7 @@ def test_a_model_of_before_photos_were_learned_from_reads_texts_alone():
     learned = LogisticOnEmbeddings(EstimatorSettings(LABELS)).fit(table({"text": TEXT}), Y)
     files = learned.files()
     settings = json.loads(files["logistic.json"])
-    assert settings.pop("vectors") == ["text"]
+    assert settings.pop("vectors") == {"text": 12}
     earlier = LogisticOnEmbeddings.from_files({**files, "logistic.json": json.dumps(settings).encode()})
     both = table({"text": TEXT, "image": IMAGE})
     np.testing.assert_array_equal(earlier.probabilities(both), learned.probabilities(both))
@@ -83,5 +83,19 @@ def test_cases_without_those_vectors_are_an_error_that_says_what_to_set():
         learned.probabilities(table({"text": TEXT}))
     with pytest.raises(ModelUnavailable, match="vectors of texts or photos"):
         LogisticOnEmbeddings(EstimatorSettings(LABELS)).fit(table({}), Y[:4])
-    with pytest.raises(ModelUnavailable, match="vectors of 20 values and these have 24"):
+    with pytest.raises(ModelUnavailable, match="vectors of 12 values and these have 16"):
         learned.probabilities(table({"text": np.hstack([TEXT, TEXT[:, :4]]), "image": IMAGE}))
+
+
+def test_a_night_or_a_training_in_which_no_case_has_a_photo_is_like_any_other():
+    """Then the photos' vectors have no width, because nothing tells it."""
+    none, some = np.zeros((len(Y), 0), np.float32), np.zeros_like(IMAGE)
+    learned = LogisticOnEmbeddings(EstimatorSettings(LABELS)).fit(table({"text": TEXT, "image": IMAGE}), Y)
+    np.testing.assert_array_equal(
+        learned.probabilities(table({"text": TEXT, "image": none})),
+        learned.probabilities(table({"text": TEXT, "image": some})),
+    )
+    texts = LogisticOnEmbeddings(EstimatorSettings(LABELS)).fit(table({"text": TEXT, "image": none}), Y)
+    alone = LogisticOnEmbeddings(EstimatorSettings(LABELS)).fit(table({"text": TEXT}), Y)
+    both = table({"text": TEXT, "image": IMAGE})
+    np.testing.assert_array_equal(texts.probabilities(both), alone.probabilities(both))

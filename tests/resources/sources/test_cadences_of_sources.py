@@ -126,7 +126,7 @@ def test_a_query_tells_its_hours_and_is_asked_for_one(tmp_path: Path, settings: 
     assert case_source(hourly, settings, environ).nights_landed() == [HOUR, "2025-10-26T01Z"]
     assert ids(hourly, settings, "2025-10-26T01Z", environ) == ["C2", "C3"]
     by_day = {**source, "landed": source["landed"].replace("T%HZ", "")}
-    with pytest.raises(SourceUnreadable, match="YYYY-MM-DDTHHZ"):
+    with pytest.raises(SourceUnreadable, match=r"YYYY-MM-DD.T.HH24.Z"):
         case_source(spec(tmp_path, "hour", source=by_day), settings, environ).nights_landed()
 
 
