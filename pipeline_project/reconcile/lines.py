@@ -17,6 +17,7 @@ import lzma
 import re
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -24,6 +25,7 @@ from pipeline_project.reconcile.scope import SourceFiles
 
 _SHEETS = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATED = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_SHARED = "xl/sharedStrings.xml"
 _BREAK = re.compile(r"\r\n|\n|\r")
 _GZIP, _ZIP, _PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
 _BZIP2, _XZ, _ZSTD = b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
@@ -133,15 +135,26 @@ def _excel(digest: str, packed: bytes, source: SourceFiles) -> Counted:
             }
             target = targets[sheets[source.sheet or next(iter(sheets))]]
             content = archive.read(target.lstrip("/") if target.startswith("/") else f"xl/{target}")
-    except (KeyError, StopIteration, zipfile.BadZipFile, ElementTree.ParseError):
+            shared = archive.read(_SHARED) if _SHARED in archive.namelist() else b"<sst/>"
+            texts = ["".join(one.itertext()) for one in ElementTree.fromstring(shared)]
+    except (KeyError, StopIteration, zlib.error, zipfile.BadZipFile, ElementTree.ParseError):
         return Counted(digest, why_not="no whole .xlsx workbook with that sheet")
     filled = [
         int(row.get("r", at))
         for at, row in enumerate(ElementTree.fromstring(content).iter(f"{_SHEETS}row"), 1)
-        if any(text.strip() for cell in row for text in cell.itertext())
+        if any(_holds_a_value(cell, texts) for cell in row)
     ]
     rows = sorted(number for number in filled if number > source.skip_lines)
     return Counted(digest, frozenset(rows if source.header else rows[1:]))
+
+
+def _holds_a_value(cell: ElementTree.Element, texts: list[str]) -> bool:
+    """Whether a cell is not blank; a formula counts for what was saved of it."""
+    value = next((part.text or "" for part in cell if part.tag == f"{_SHEETS}v"), "")
+    if cell.get("t") == "s" and value:
+        value = texts[int(value)]
+    inline = "".join(text for part in cell if part.tag == f"{_SHEETS}is" for text in part.itertext())
+    return bool((value + inline).strip())
 
 
 def _json(digest: str, text: str) -> Counted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import PurePosixPath
 
@@ -17,7 +17,7 @@ from pipeline_project.reconcile.stores import Rows
 _REPAIR, _POSTED = "repair:", "webhook"
 #: How contents begin that are kept under a key, which this checker does not have.
 _KEYED = "k-"
-_REPAIR_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+_REPAIR_FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
 @dataclass
@@ -133,6 +133,8 @@ def _counted(place: str, path: str, name: str, declared: DeclaredWorkflow) -> Co
             (_REPAIR_FORMATS[end.lower()] for end in PurePosixPath(path).suffixes if end.lower() in _REPAIR_FORMATS),
             kind,
         )
+        # a repair has the form of the source's files and a header of its own
+        source = replace(source, header=0, skip_lines=0, sheet=None)
     try:
         return count(content_at(place, path), kind, source)
     except (OSError, LookupError) as error:

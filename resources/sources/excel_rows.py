@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
 
+#: A sheet that reaches farther, empty places counted, is refused: each takes some hundred bytes.
+_MOST_CELLS = 20_000_000
+_CHUNK = 1024 * 1024
+#: Where a cell stands, as `r="AB12"`.
+_REFERENCE = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
+_LONGEST_REFERENCE = len('r="XFD1048576"')
+
+
 def excel_rows(
     path: Path, how: FileFormat, name: str, reading: Reading, declared: DeclaredColumns | None, most_bytes: int
 ) -> Iterator[SourceRow]:
@@ -27,8 +37,7 @@ def excel_rows(
         SourceUnreadable: it is no workbook, it is locked by a password, no such sheet is in it, it unpacks to more than
             `most_bytes`, or it has no header.
     """
-    _within(path, name, most_bytes)
-    rows = _sheet_rows(path, how, name)
+    rows = _sheet_rows(path, how, name, most_bytes)
     reading.lines = len(rows)
     at = next((n for n, row in enumerate(rows) if n >= how.skip_lines and not _blank(row)), len(rows))
     if how.header:
@@ -54,23 +63,50 @@ def excel_rows(
 
 
 def _within(path: Path, name: str, most_bytes: int) -> None:
+    """Looks before the workbook is opened how far its sheets reach: what reads them keeps a cell for each place up to
+    the farthest one, and what an archive says of its own sizes is its sender's word."""
     if not zipfile.is_zipfile(path):
         return
+    read = 0
     with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > most_bytes:
-            raise SourceUnreadable(f"{name}: more than {most_bytes // 1024**3} GiB unpacked; split it")
+        for member in archive.infolist():
+            with archive.open(member) as content:
+                farthest, held = (0, 0), b""
+                while chunk := content.read(_CHUNK):
+                    read += len(chunk)
+                    if read > most_bytes:
+                        raise SourceUnreadable(f"{name}: more than {most_bytes // 1024**3} GiB unpacked; split it")
+                    text = held + chunk
+                    farthest = _farther(farthest, text) if "/worksheets/" in member.filename else farthest
+                    held = text[-_LONGEST_REFERENCE:]
+                if farthest[0] * farthest[1] > _MOST_CELLS or farthest[1] > MAX_COLUMNS:
+                    raise SourceUnreadable(
+                        f"{name}: a sheet reaches to row {farthest[0]:,} and column {farthest[1]:,}; take away what "
+                        "stands far from its rows, or deliver it as CSV"
+                    )
 
 
-def _sheet_rows(path: Path, how: FileFormat, name: str) -> list[list[Any]]:
+def _farther(farthest: tuple[int, int], text: bytes) -> tuple[int, int]:
+    row, column = farthest
+    for letters, digits in _REFERENCE.findall(text):
+        number = 0
+        for letter in letters:
+            number = number * 26 + letter - ord("A") + 1
+        row, column = max(row, int(digits)), max(column, number)
+    return row, column
+
+
+def _sheet_rows(path: Path, how: FileFormat, name: str, most_bytes: int) -> list[list[Any]]:
     from python_calamine import CalamineError, PasswordError, load_workbook
 
     try:
+        _within(path, name, most_bytes)
         with load_workbook(path) as workbook:
             sheet = _named(workbook, how.sheet, name)
             rows = workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
     except PasswordError as error:
         raise SourceUnreadable(f"{name}: is locked by a password; save it without one") from error
-    except (CalamineError, OSError) as error:
+    except (CalamineError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise SourceUnreadable(
             f"{name}: no whole workbook ({type(error).__name__}); it may be half-written, or of another format"
         ) from error
@@ -98,7 +134,7 @@ def _cut(row: Sequence[Any]) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         # sheets hold every number as a float: 4711 is no 4711.0, and an id least of all
         return str(int(value))
     return str(value) if isinstance(value, timedelta) else as_string(value)

@@ -88,6 +88,9 @@ def test_rows_of_a_sheet(tmp_path: Path) -> None:
     sheet = workbook.create_sheet("claims")
     for row in (["of March"], ["case", "amount"], ["A", 1], [None, None], ["B", 2]):
         sheet.append(row)
+    # a formula of which nothing was saved, and a text of nothing but blanks, are no row
+    sheet.append(['=IF(A9="","",A9)'])
+    sheet.append(["  "])
     workbook.save(tmp_path / "a.xlsx")
     content = (tmp_path / "a.xlsx").read_bytes()
     assert count(content, "excel", SourceFiles(sheet="claims", skip_lines=1)).needed == {3, 5}

@@ -171,3 +171,18 @@ def test_a_workbook_that_unpacks_to_too_much_is_not_opened(tmp_path: Path, monke
     monkeypatch.setattr("resources.sources.arrivals.MAX_BYTES", 20_000)
     with pytest.raises(SourceUnreadable, match="unpacked; split it"):
         read(file, FileFormat(format="excel"))
+
+
+def test_a_value_far_from_all_others_is_refused_before_a_place_is_kept_for_each_cell_between(tmp_path: Path) -> None:
+    file = workbook(tmp_path, ["id"], [471])
+    made = openpyxl.load_workbook(file)
+    made["claims"]["XFD1048576"] = "far"
+    made.save(file)
+    with pytest.raises(SourceUnreadable, match="reaches to row 1,048,576 and column 16,384; take away"):
+        read(file, FileFormat(format="excel"))
+
+
+def test_long_numbers_keep_their_digits(tmp_path: Path) -> None:
+    file = workbook(tmp_path, ["id", "amount"], [4111111111111111, 1e300])
+    (row,) = cells(read(file, FileFormat(format="excel")))
+    assert row == {"id": "4111111111111111", "amount": "1e+300"}
