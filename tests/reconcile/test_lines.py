@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline_project.reconcile import rows
 from pipeline_project.reconcile.lines import Counted, count
-from pipeline_project.reconcile.scope import SourceFiles
+from pipeline_project.reconcile.scope import DeclaredWorkflow, SourceFiles
 
 COLUMNS = frozenset({"case", "amount", "note"})
 OURS = SourceFiles(columns=COLUMNS)
@@ -97,6 +98,19 @@ def test_rows_of_a_sheet(tmp_path: Path) -> None:
     assert count(content, "excel", SourceFiles(sheet="claims", header=2, skip_lines=2)).needed == {3, 5}
     assert count(content, "excel", SourceFiles(sheet="others")).why_not
     assert count(b"\xd0\xcf\x11\xe0", "excel", OURS).why_not
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "needed"),
+    [("repair:a.csv", "case,amount\nA,1\n", {2}), ("repair:a.json", '[{"case": "A"}]', set()), ("b.csv", "A,1\n", {1})],
+)
+def test_a_repair_has_a_header_of_its_own(tmp_path: Path, name: str, text: str, needed: set[int]) -> None:
+    file = name.rpartition(":")[2]
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    declared = DeclaredWorkflow("claims", "2025-01-01", SourceFiles(header=2, columns=COLUMNS))
+    counted = rows._counted(str(tmp_path), file, name, declared)
+    assert counted.needed == needed
+    assert (counted.rows == 1) == file.endswith(".json")
 
 
 def test_an_archive_of_one_file_is_counted(tmp_path: Path) -> None:
