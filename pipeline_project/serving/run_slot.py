@@ -18,18 +18,21 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline_project.domain.core.errors import LedgerNewer
 from pipeline_project.domain.core.run_tags import CODE as RUN_CODE
 from pipeline_project.running_code import running_code
 from pipeline_project.settings import ROOT
 from pipeline_project.tenants import become
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, DagsterRun
+    from dagster import DagsterEvent, DagsterInstance, DagsterRun
 
 #: What a night imports where it uses it, in the order in which it does.
 HEAVY = ("pipeline_project.definitions", "great_expectations", "torch", "mlflow", "sklearn.ensemble", "xgboost")
 #: Dagster's own tag: from where a run is done again, and the value that means from its beginning.
 _STRATEGY, _WHOLE = "dagster/retry_strategy", "ALL_STEPS"
+#: Dagster's own tag: a run is run again although nothing but a step of it failed.
+_AGAIN = "dagster/retry_on_asset_or_op_failure"
 #: Where code lies that a process imports once.
 CODE = tuple(ROOT / package for package in ("pipeline_project", "assets", "resources"))
 _IMPORTED, _READ = ("*.py",), ("*.yaml", "*.yml")
@@ -101,11 +104,21 @@ def _executed(instance: DagsterInstance, run_id: str) -> bool:
     instance.add_run_tags(run_id, {RUN_CODE: running_code()})
     instance.report_engine_event(f"A run worker's process has the run (pid: {os.getpid()}).", run)
     try:
-        for _ in core_execute_run(recon_job_from_origin(run.job_code_origin), run, instance, inject_env_vars=True):
-            pass
+        for event in core_execute_run(recon_job_from_origin(run.job_code_origin), run, instance, inject_env_vars=True):
+            if _is_outdated(event):
+                # a failed step alone is not run again by itself, and this one is for whoever has the newer code
+                instance.add_run_tags(run_id, {_STRATEGY: _WHOLE, _AGAIN: "true"})
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         return False
     return True
+
+
+def _is_outdated(event: DagsterEvent) -> bool:
+    """Whether a step failed because a newer version has migrated the ledger meanwhile."""
+    error = event.step_failure_data.error if event.is_step_failure else None
+    while error is not None and error.cls_name != LedgerNewer.__name__:
+        error = error.cause
+    return error is not None
 
 
 def _begun_by_others(run: DagsterRun) -> bool:

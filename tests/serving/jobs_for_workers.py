@@ -7,6 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipeline_project.domain.core.errors import LedgerNewer
+
 #: A folder where the jobs leave traces.
 TRACES = "TRACES_OF_RUNS"
 
@@ -35,6 +37,16 @@ def waits_for_ever(context: dg.OpExecutionContext) -> None:
 @dg.op
 def is_killed(context: dg.OpExecutionContext) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dg.op
+def finds_a_newer_ledger() -> None:
+    raise dg.Failure(description="as a step's retries say it", allow_retries=False) from LedgerNewer("migrated")
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def outdated() -> None:
+    finds_a_newer_ledger()
 
 
 @dg.job(executor_def=dg.in_process_executor)

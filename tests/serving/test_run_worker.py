@@ -29,7 +29,7 @@ from resources.run_workers.in_hand import LEFT_TO_WORKERS, say, worker_is_there
 from resources.run_workers.launching import WatchedRunLauncher
 from tests.dagster_internals import create_run_for_test
 from tests.serving import jobs_for_workers
-from tests.serving.jobs_for_workers import TRACES, killed, quick, slow
+from tests.serving.jobs_for_workers import TRACES, killed, outdated, quick, slow
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = 60.0
@@ -369,6 +369,14 @@ def test_a_part_of_a_run_that_another_version_of_the_code_began_is_given_back_to
         assert {dagster.ends(whole), dagster.ends(own)} == {DagsterRunStatus.SUCCESS}
     assert {name for name, _ in dagster.left("done")} == {whole, own}
     assert dagster.tag(whole, CODE) == running_code()
+
+
+def test_a_run_that_finds_a_newer_ledger_is_to_be_run_again_from_its_beginning(dagster: Dagster) -> None:
+    with dagster.worker(slots=1):
+        run = dagster.launched(outdated)
+        assert dagster.ends(run) is DagsterRunStatus.FAILURE
+    tags = {name: dagster.tag(run, f"dagster/{name}") for name in ("retry_strategy", "retry_on_asset_or_op_failure")}
+    assert tags == {"retry_strategy": "ALL_STEPS", "retry_on_asset_or_op_failure": "true"}
 
 
 def test_a_worker_whose_code_is_outdated_ends_what_it_has_and_takes_nothing_more(
