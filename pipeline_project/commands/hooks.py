@@ -103,13 +103,13 @@ def show_secret(name: str, as_json: bool) -> int:
     from pipeline_project.desk.signatures import secret_variable, secrets_of
 
     spec = workflow(name)
-    before = secrets_of(spec.name, os.environ)[:1]
+    variable, before = secret_variable(spec.name, spec.tenant), secrets_of(spec.name, os.environ, spec.tenant)[:1]
     new = "whsec_" + base64.b64encode(randomness.token_bytes(_SECRET_BYTES)).decode()
     value = " ".join((new, *before))
     if as_json:
-        emit({"variable": secret_variable(spec.name), "secret": new, "value": value, "replaces": len(before)})
+        emit({"variable": variable, "secret": new, "value": value, "replaces": len(before)})
         return Exit.DONE
-    say(f"{secret_variable(spec.name)}='{value}'")
+    say(f"{variable}='{value}'")
     say()
     say("This secret is shown once and kept nowhere. Set the variable for the desk and start it again; give the sender")
     say(f"  {new}")
@@ -128,9 +128,10 @@ def send_file(name: str, file: Path, url: str | None, kind: str, night: str | No
     if not file.is_file():
         complain(f"{file} is no file")
         return Exit.WRONG_CALL
-    keys = secrets_of(spec.name, os.environ)
+    keys = secrets_of(spec.name, os.environ, spec.tenant)
     if not keys:
-        complain(f"{secret_variable(spec.name)} is not set; make a secret with: pipeline hooks secret {spec.name}")
+        variable = secret_variable(spec.name, spec.tenant)
+        complain(f"{variable} is not set; make a secret with: pipeline hooks secret {spec.name}")
         return Exit.WRONG_CALL
     event_kind = EventKind(kind.removesuffix("s"))
     address = f"{(url or settings().desk_url).rstrip('/')}/hooks/{spec.name}/{event_kind.value}s"
@@ -163,7 +164,7 @@ def list_hooks(as_json: bool) -> int:
         {
             "workflow": spec.name,
             "url": f"{context.settings.desk_url}/hooks/{spec.name}/",
-            "secrets": len(secrets_of(spec.name, os.environ)),
+            "secrets": len(secrets_of(spec.name, os.environ, spec.tenant)),
             **vars(store.overview(spec.name)),
         }
         for spec in workflows().specs.values()
@@ -207,7 +208,7 @@ def open_hook_receiver() -> HookReceiver:
     chosen = settings()
     specs = workflows().specs
     # read now: a variable that is wrong stops the start, not the first event
-    secrets = {name: secrets_of(name, os.environ) for name in specs}
+    secrets = {name: secrets_of(name, os.environ, spec.tenant) for name, spec in specs.items()}
     return HookReceiver(open_store(chosen, specs.values()), lambda name: secrets.get(name, ()))
 
 

@@ -10,8 +10,9 @@ from datetime import datetime
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from pipeline_project.domain.core.errors import SettingInvalid
+from pipeline_project.domain.core.tenants import in_dagster
 
-#: Variables that hold a workflow's secrets begin with this; the workflow's name in capitals follows.
+#: Variables that hold a workflow's secrets begin with this; its name in capitals follows, a tenant's before it.
 SECRET_VARIABLE = "PIPELINE_HOOK_SECRET_"
 MOST_SECRETS = 2
 #: Bytes of a secret, as the standard asks for at least and at most.
@@ -19,18 +20,18 @@ SHORTEST, LONGEST = 24, 64
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
-def secret_variable(workflow: str) -> str:
-    """The environment variable that holds a workflow's secrets."""
-    return f"{SECRET_VARIABLE}{workflow.upper()}"
+def secret_variable(workflow: str, tenant: str = "") -> str:
+    """The environment variable that holds a workflow's secrets; two tenants' workflows of one name have two."""
+    return f"{SECRET_VARIABLE}{in_dagster(workflow, tenant).upper()}"
 
 
-def secrets_of(workflow: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+def secrets_of(workflow: str, environ: Mapping[str, str], tenant: str = "") -> tuple[str, ...]:
     """The workflow's secrets, the newest first; none where its door is shut.
 
     Raises:
         SettingInvalid: the variable holds something that is no pair of secrets; it is not repeated.
     """
-    name = secret_variable(workflow)
+    name = secret_variable(workflow, tenant)
     secrets = tuple(part for part in re.split(r"[\s,]+", environ.get(name, "")) if part)
     if len(secrets) > MOST_SECRETS:
         raise SettingInvalid(f"{name} holds {len(secrets)} secrets; keep the newest and the one before it")

@@ -332,6 +332,11 @@ def test_secrets_come_in_pairs(between: str) -> None:
     assert secrets_of("claims", {}) == ()
 
 
+def test_workflows_of_one_name_have_secrets_of_their_own() -> None:
+    variables = {"PIPELINE_HOOK_SECRET_ACME__CLAIMS": NEW, "PIPELINE_HOOK_SECRET_CLAIMS": OLD}
+    assert [secrets_of("claims", variables, tenant) for tenant in ("acme", "beta", "")] == [(NEW,), (), (OLD,)]
+
+
 @pytest.mark.parametrize("value", ["hunter2hunter2", "whsec_", "whsec_c2hvcnQ=", "whsec_!", f"{NEW} {OLD} {WRONG}"])
 def test_what_is_no_pair_of_secrets_is_refused_and_not_repeated(value: str) -> None:
     with pytest.raises(SettingInvalid, match="PIPELINE_HOOK_SECRET_CLAIMS holds") as refused:

@@ -109,6 +109,20 @@ def test_people_of_one_are_nobody_at_the_desk_of_another(
     assert (signed_in(one), signed_in(other)) == (1, 0)
 
 
+def test_a_secret_of_one_opens_no_door_of_another(tenants: TenantHouse, command: Command) -> None:
+    one, other = tenants.names[:2]
+    made = json.loads(command("hooks", "secret", SAME, "--json", tenant=one).stdout)
+    assert made["variable"] == f"PIPELINE_HOOK_SECRET_{one.upper()}__{SAME.upper()}"
+    assert f"{made['variable']}='whsec_" in command("hooks", "secret", SAME, tenant=one).stdout
+    given = {made["variable"]: made["value"]}
+    open_doors = [json.loads(command("hooks", "list", "--json", tenant=name, **given).stdout) for name in (one, other)]
+    assert [[door["secrets"] for door in doors] for doors in open_doors] == [[1], [0]]
+    file = tenants.house.home / "claims.csv"
+    file.write_text("case\n1\n")
+    said = command("hooks", "send", SAME, str(file), tenant=other, **given)
+    assert said.returncode == 2 and f"PIPELINE_HOOK_SECRET_{other.upper()}__{SAME.upper()} is not set" in said.stderr
+
+
 def test_up_is_the_houses(tenants: TenantHouse, command: Command) -> None:
     said = command("up", tenant=tenants.names[0])
     assert said.returncode == 2 and "unset PIPELINE_TENANT" in said.stderr
