@@ -143,6 +143,7 @@ class Settings:
             return _apart(getattr(self, place), below(self.files_url, usual), below(files_url, usual), name)
 
         home = self.home / FOLDER / name
+        default_checkpoints = self.checkpoints == below(self.files_url, _PLACES["checkpoints"])
         default_keys = self.keys == self.home / "keys"
         keys = below(str(self.keys), FOLDER, name)
         return replace(
@@ -153,7 +154,8 @@ class Settings:
             models=apart("models"),
             reports=apart("reports"),
             repairs=apart("repairs"),
-            checkpoints=apart("checkpoints"),
+            # within the house's, which alone is mounted; the house reads its own by name there and lists nothing
+            checkpoints=apart("checkpoints") if default_checkpoints else below(self.checkpoints, FOLDER, name),
             keys=home / "keys" if default_keys else keys if is_url(keys) else Path(keys),
             sample_folder=home / "sample" if self.sample_folder == self.home / "sample" else self.sample_folder,
             workflow_folders=(self.tenants / name,),

@@ -413,6 +413,16 @@ def test_checkpoints_that_lie_there_stay(house: Small, elsewhere: Small, target:
     assert not AuditTrail(in_place.databases.ledger_url).verify(in_place.signer.read()).verdict.intact
 
 
+def test_checkpoints_of_tenants_below_it_are_none_of_a_houses(house: Small, elsewhere: Small, target: Path) -> None:
+    for place in (house.settings.checkpoints, elsewhere.settings.checkpoints):
+        (Path(place) / "tenants" / "acme").mkdir(parents=True)
+        (Path(place) / "tenants" / "acme" / "audit.jsonl").write_text("theirs")
+    manifest = house.backed_up(target)
+    assert not [path for path in manifest.files if "acme" in path]
+    elsewhere.restored(target)
+    assert files_below(Path(elsewhere.settings.checkpoints)) == files_below(Path(house.settings.checkpoints))
+
+
 def test_an_older_ledger_is_carried_over_and_migrated(house: Small, elsewhere: Small, target: Path) -> None:
     migrate.downgrade(house.databases.ledger_url, "0016")
     assert house.backed_up(target).revisions["ledger"] == "0016"

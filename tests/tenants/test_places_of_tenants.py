@@ -46,11 +46,21 @@ def house(root: Path, **more: str) -> Settings:
 def test_no_place_of_one_lies_within_a_place_of_another(root: Path, more: dict[str, str]) -> None:
     chosen = house(root, **more)
     own = {name: [f"{getattr(one, place)}/" for place in PLACES] for name, one in everybody(chosen).items()}
-    # the house's home and keys hold those of its tenants; what it lists there is its own by name
-    own[""] = [place for place in own[""] if place not in (f"{chosen.home}/", f"{chosen.keys}/")]
+    # the house's home, keys and checkpoints hold those of its tenants; what it lists there is its own by name
+    shared = {f"{place}/" for place in (chosen.home, chosen.keys, chosen.checkpoints)}
+    own[""] = [place for place in own[""] if place not in shared]
     for name, places in own.items():
         others = [place for other, theirs in own.items() if other != name for place in theirs]
         assert not [(a, b) for a in places for b in others if a.startswith(b) or b.startswith(a)]
+
+
+@pytest.mark.parametrize("place", ["/var/lib/pipeline-checkpoints", "s3://vault", "s3://vault/signed"])
+def test_checkpoints_elsewhere_stay_on_the_disk_that_is_named(root: Path, place: str) -> None:
+    chosen = house(root, PIPELINE_CHECKPOINTS=place)
+    assert [chosen.of_tenant(name).checkpoints for name in NAMES] == [f"{place}/tenants/{name}" for name in NAMES]
+    # what is copied or served whole is not below the house's
+    apart = house(root, PIPELINE_LAKE_URL="/data/lake", PIPELINE_REPORTS="/data/pages").of_tenant("acme")
+    assert (apart.lake_url, apart.reports) == ("/data/lake.tenants/acme", "/data/pages.tenants/acme")
 
 
 def everybody(chosen: Settings) -> dict[str, Settings]:

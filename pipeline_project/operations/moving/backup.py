@@ -23,7 +23,7 @@ from sqlalchemy import Connection, text
 from pipeline_project.domain.core.errors import BackupRefused
 from pipeline_project.operations.moving import manifest as manifests
 from pipeline_project.operations.moving.lake_copy import copy_table, versions
-from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, Manifest
+from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, Manifest, own_checkpoints
 from pipeline_project.running_code import project_version
 from pipeline_project.settings import Settings
 from resources.files.trees import FileStamp, FileTree, LocalTree, copy, tree_of
@@ -200,7 +200,7 @@ def _checkpoints(place: str, end: int, target: FileTree) -> dict[str, FileStamp]
     """Those over the chain as it is in the backup; later ones would speak of batches that it does not have."""
     files = {}
     source = tree_of(place)
-    for path in source.sizes():
+    for path in own_checkpoints(source):
         if path == CHECKPOINT_FILE:
             target.write(f"{CHECKPOINTS}/{path}", lines_until(source.read(path), end))
             content = target.read(f"{CHECKPOINTS}/{path}")

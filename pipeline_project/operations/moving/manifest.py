@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from pipeline_project.domain.core.errors import BackupUnusable
+from pipeline_project.domain.core.tenants import FOLDER as TENANTS
 from resources.files.trees import FileStamp, FileTree
 
 FILE = "manifest.json"
@@ -17,6 +18,11 @@ DATABASES, LAKE = "databases", "lake"
 #: What goes along from where the settings of these names point.
 FOLDERS = ("models", "reports", "repairs")
 CHECKPOINTS = "checkpoints"
+
+
+def own_checkpoints(place: FileTree) -> list[str]:
+    """The files at a house's or a tenant's place of checkpoints, without those of the tenants below a house's."""
+    return [path for path in place.sizes() if not path.startswith(f"{TENANTS}/")]
 
 
 @dataclass(frozen=True)

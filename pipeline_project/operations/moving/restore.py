@@ -18,7 +18,7 @@ from pipeline_project.domain.core.errors import BackupUnusable, RestoreRefused
 from pipeline_project.operations.moving import manifest as manifests
 from pipeline_project.operations.moving.backup import fingerprint, has_table, key_files, parts_of, url_of, write_keys
 from pipeline_project.operations.moving.lake_copy import LOG
-from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, LAKE, Manifest
+from pipeline_project.operations.moving.manifest import CHECKPOINTS, DATABASES, FOLDERS, LAKE, Manifest, own_checkpoints
 from pipeline_project.settings import Settings
 from resources.files.small_files import read_object, write_whole
 from resources.files.trees import FileStamp, FileTree, LocalTree, copy, stamp_of, tree_of
@@ -249,7 +249,7 @@ def _remove_others(tree: FileTree, folder: str, wanted: Collection[str]) -> None
 def _put_checkpoints(source: FileTree, place: Place, manifest: Manifest, mark: _Mark, counts: list[int]) -> None:
     """Those that lie there stay: they may know of what the backup lacks, which nobody could tell without them."""
     tree = place.tree(CHECKPOINTS)
-    if CHECKPOINTS in mark.begun or not tree.sizes():
+    if CHECKPOINTS in mark.begun or not own_checkpoints(tree):
         mark.note(CHECKPOINTS)
         _put_files(source, tree, CHECKPOINTS, _files_of(manifest, CHECKPOINTS), counts)
 
