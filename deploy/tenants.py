@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from pipeline_project.domain.core.errors import SettingInvalid
-from pipeline_project.tenants import DEFINITIONS, ports_of, tenant_names
+from pipeline_project.tenants import DEFINITIONS, ports_of, tenant_names, terms_of
 from resources.postgres.tenants import statements
 
 DEPLOY = Path(__file__).parent
@@ -84,10 +84,15 @@ def workspace(tenants: Iterable[str]) -> dict[str, Any]:
     return {"load_from": [{"grpc_server": server} for server in servers]}
 
 
-def roles(tenants: Iterable[str]) -> str:
+def roles(tenants: Mapping[str, int | None]) -> str:
     """What makes the tenants' roles and databases, for psql as the server's administrator; given again it changes
-    nothing."""
-    return "\n".join(line for tenant in tenants for line in _given_again(statements(tenant, "pipeline"))) + "\n"
+    nothing.
+
+    Args:
+        tenants: by name, how many connections to each of its databases there may be; None for any number.
+    """
+    made = (statements(tenant, "pipeline", connections) for tenant, connections in tenants.items())
+    return "\n".join(line for one in made for line in _given_again(one)) + "\n"
 
 
 def _given_again(made: Sequence[str]) -> Iterator[str]:
@@ -113,7 +118,8 @@ def main() -> None:
     for name, made in (("compose", compose(tenants)), ("workspace", workspace(tenants))):
         text = yaml.safe_dump(made, sort_keys=False, width=120)
         (folder / f"{name}.yaml").write_text(note + text, encoding="utf-8")
-    (folder / "roles.sql").write_text(roles(tenants), encoding="utf-8")
+    connections = {name: terms_of(folder / "specs", name).connections for name in tenants}
+    (folder / "roles.sql").write_text(roles(connections), encoding="utf-8")
 
 
 if __name__ == "__main__":

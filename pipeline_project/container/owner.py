@@ -54,6 +54,7 @@ def let_sign_in(settings: Settings, password: str) -> str:
 
     Raises:
         SettingInvalid: the password is empty.
+        RolesMissing: this user may not give the role one.
     """
     from resources.postgres.databases import server_url
     from resources.postgres.tenants import let_sign_in as let_role_sign_in

@@ -65,22 +65,33 @@ def make_databases(server: URL, settings: Settings) -> None:
         admin, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect_args(admin), hide_parameters=True
     )
     with engine.connect() as connection:
-        if _is_whole(connection, settings.tenant, limit):
-            return
+        if not _is_whole(connection, settings.tenant):
+            try:
+                _make(connection, settings.tenant, limit)
+            except DBAPIError as error:
+                if _code(error) != _NOT_ALLOWED:
+                    raise
+                raise RolesMissing(
+                    f"{safe(server)} may not make tenant {settings.tenant}'s roles and databases; ask the server's "
+                    f"owner to run: {'; '.join(statements(settings.tenant, _user(connection), limit))}"
+                ) from None
         try:
-            _make(connection, settings.tenant, -1 if limit is None else limit)
+            _limit(connection, settings.tenant, limit)
         except DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) != _NOT_ALLOWED:
+            if _code(error) != _NOT_ALLOWED:
                 raise
-            user = str(connection.scalar(text("SELECT quote_ident(current_user)")))
             raise RolesMissing(
-                f"{safe(server)} may not make tenant {settings.tenant}'s roles and databases; ask the server's owner "
-                f"to run: {'; '.join(statements(settings.tenant, user))}"
+                f"{safe(server)} may not limit the connections to tenant {settings.tenant}'s databases; ask the "
+                f"server's owner to run: {'; '.join(_limits(settings.tenant, limit))}"
             ) from None
 
 
-def statements(tenant: str, user: str) -> list[str]:
-    """What makes a tenant's roles and databases, for somebody who may."""
+def statements(tenant: str, user: str, connections: int | None = None) -> list[str]:
+    """What makes a tenant's roles and databases, for somebody who may.
+
+    Args:
+        connections: to each of the databases at most; None leaves that as it is.
+    """
     owner, services = owner_role(tenant), ", ".join(service_roles(tenant))
     made = [f"CREATE ROLE {role} NOLOGIN" for role in (owner, *service_roles(tenant))]
     made += [f"GRANT {services} TO {owner}", f"GRANT {owner} TO {user}"]
@@ -90,19 +101,42 @@ def statements(tenant: str, user: str) -> list[str]:
             f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
             f"GRANT CONNECT ON DATABASE {name} TO {user}, {services}",
         ]
-    return made
+    return made if connections is None else [*made, *_limits(tenant, connections)]
 
 
-def _is_whole(connection: Connection, tenant: str, limit: int | None) -> bool:
-    """Whether there is nothing to do, which most calls find."""
+def _limits(tenant: str, connections: int | None) -> list[str]:
+    most = -1 if connections is None else connections
+    return [f"ALTER DATABASE {name} CONNECTION LIMIT {most}" for name in tenant_databases(tenant)]
+
+
+def _limit(connection: Connection, tenant: str, connections: int | None) -> None:
+    """Limits the connections where they are not; by itself, because whoever owns the databases may, without any right
+    to make roles."""
+    differ = text("SELECT count(*) FROM pg_database WHERE datname::text = ANY(:names) AND datconnlimit <> :limit")
+    given = {"names": [*tenant_databases(tenant)], "limit": -1 if connections is None else connections}
+    if connection.scalar(differ, given):
+        for statement in _limits(tenant, connections):
+            connection.execute(text(statement))
+
+
+def _code(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "pgcode", None)
+
+
+def _user(connection: Connection) -> str:
+    return str(connection.scalar(text("SELECT quote_ident(current_user)")))
+
+
+def _is_whole(connection: Connection, tenant: str) -> bool:
+    """Whether nothing has to be made, which most calls find."""
     names = list(tenant_databases(tenant))
     shut = connection.scalar(
         text(
-            "SELECT count(*) FROM pg_database WHERE datname::text = ANY(:names) AND datconnlimit = :limit "
+            "SELECT count(*) FROM pg_database WHERE datname::text = ANY(:names) "
             "AND pg_get_userbyid(datdba) = :owner AND has_database_privilege(current_user, oid, 'CONNECT') "
             "AND NOT EXISTS (SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0)"
         ),
-        {"names": names, "owner": owner_role(tenant), "limit": -1 if limit is None else limit},
+        {"names": names, "owner": owner_role(tenant)},
     )
     right = "SET" if int(connection.scalar(text("SHOW server_version_num")) or 0) >= 160_000 else "MEMBER"
     takes = connection.scalar(
@@ -112,7 +146,7 @@ def _is_whole(connection: Connection, tenant: str, limit: int | None) -> bool:
     return shut == len(names) and takes == len(_SERVICES)
 
 
-def _make(connection: Connection, tenant: str, limit: int) -> None:
+def _make(connection: Connection, tenant: str, limit: int | None) -> None:
     owner, services = owner_role(tenant), service_roles(tenant)
     for role in (owner, *services):
         connection.execute(text(_MAKE_ROLE.format(role=role)))
@@ -124,11 +158,10 @@ def _make(connection: Connection, tenant: str, limit: int) -> None:
         if not there and not created(connection, name, owner):
             raise DatabaseMissing(
                 f"this user may not create databases; ask the server's owner to run: "
-                f"{'; '.join(statements(tenant, str(connection.scalar(text('SELECT quote_ident(current_user)')))))}"
+                f"{'; '.join(statements(tenant, _user(connection), limit))}"
             )
         connection.execute(text(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"))
         connection.execute(text(f"GRANT CONNECT ON DATABASE {name} TO CURRENT_USER, {', '.join(services)}"))
-        connection.execute(text(f"ALTER DATABASE {name} CONNECTION LIMIT {limit}"))
 
 
 def let_sign_in(server: str, tenant: str, password: str) -> str:
@@ -136,13 +169,21 @@ def let_sign_in(server: str, tenant: str, password: str) -> str:
 
     Raises:
         SettingInvalid: the password is empty.
+        RolesMissing: this user may not give it one, or the server does not take it.
     """
     if not password:
         raise SettingInvalid("the file with the password is empty; write one into it")
     role, url = owner_role(tenant), make_url(server)
     with begun(engine_of(server)) as connection:
         quoted = connection.scalar(text("SELECT quote_literal(:password)"), {"password": password})
-        connection.exec_driver_sql(f"ALTER ROLE {role} LOGIN PASSWORD {quoted}".replace("%", "%%"))
+        try:
+            connection.exec_driver_sql(f"ALTER ROLE {role} LOGIN PASSWORD {quoted}".replace("%", "%%"))
+        except DBAPIError as error:
+            # never the statement, in which the password stands; nor what the server says, which may repeat it
+            raise RolesMissing(
+                f"{safe(server)} may not give {role} a password ({_code(error) or type(error.orig).__name__}); ask the "
+                f"server's owner to let {role} sign in, with the password from the file"
+            ) from None
     dagster = url.set(database=DAGSTER).render_as_string(hide_password=False)
     with begun(engine_of(dagster)) as connection:
         connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {role}"))

@@ -230,7 +230,7 @@ def test_roles_and_databases_are_made_once_by_the_script_that_compose_starts(
     made, server = _made(folders), bare_server
     folder = folders[1]
     tenants = folder.parent / "tenants.sql"
-    tenants.write_text(script("tenants").roles(["acme"]), encoding="utf-8")
+    tenants.write_text(script("tenants").roles({"acme": None}), encoding="utf-8")
     (folder / "superuser").chmod(0o644)
     (folder / "superuser").write_text(str(server.password))
     environ = {

@@ -29,7 +29,7 @@ def services() -> dict[str, dict[str, Any]]:
 def folder_of_tenants(folder: Path) -> Path:
     for name in TENANTS:
         (folder / "specs" / name).mkdir(parents=True)
-    (folder / "specs" / "tenants.yaml").write_text("acme: {port: 3200}\n", encoding="utf-8")
+    (folder / "specs" / "tenants.yaml").write_text("acme: {port: 3200, connections: 7}\n", encoding="utf-8")
     return folder
 
 
@@ -66,6 +66,10 @@ def test_what_is_written_is_of_the_tenants_that_there_are(tmp_path: Path, monkey
     monkeypatch.setattr("sys.argv", ["tenants.py", str(folder)])
     SCRIPT.main()
     assert yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))["services"] == services()
+    limits = [line for line in (folder / "roles.sql").read_text(encoding="utf-8").splitlines() if "LIMIT" in line]
+    assert limits == [
+        f"ALTER DATABASE {name} CONNECTION LIMIT 7;" for name in ("pipeline_ledger_acme", "pipeline_mlflow_acme")
+    ]
     (folder / "specs" / "Wrong Name").mkdir()
     with pytest.raises(SystemExit, match="is no name for a tenant"):
         SCRIPT.main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
@@ -137,6 +138,10 @@ def test_a_user_who_may_make_nothing_is_given_the_statements(tenants: TenantHous
     root = tenants.house.tenants
     assert root is not None
     (root / name).mkdir()
+    terms = root / "tenants.yaml"
+    terms.write_text(f"{name}: {{connections: 8}}\n")
+    limit = text("SELECT DISTINCT datconnlimit FROM pg_database WHERE datname::text = ANY(:names)")
+    names = {"names": [*tenant_databases(name)]}
     poor = make_url(server).set(username=user, password="x").render_as_string(False)
     chosen = Settings.from_environ({**tenants.environ, "PIPELINE_TENANT": name, "PIPELINE_POSTGRES_URL": poor})
     engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
@@ -148,10 +153,25 @@ def test_a_user_who_may_make_nothing_is_given_the_statements(tenants: TenantHous
         with engine.connect() as connection:
             for one in str(error.value).partition("to run: ")[2].split("; "):
                 connection.execute(text(one))
+            assert connection.scalars(limit, names).all() == [8]
         opened = databases(chosen)
         with begun(engine_of(opened.ledger_url)) as connection:
             assert connection.scalar(text("SELECT current_user")) == owner_role(name)
+        # a limit that changes needs no right to make roles, only the owner's; without it one statement is asked for
+        terms.write_text(f"{name}: {{connections: 9}}\n")
+        databases(chosen)
+        with engine.connect() as connection:
+            assert connection.scalars(limit, names).all() == [9]
+            connection.execute(text(f"REVOKE {owner_role(name)} FROM {user}"))
+        terms.unlink()
+        with pytest.raises(RolesMissing, match=f"to run: ALTER DATABASE {names['names'][0]} CONNECTION LIMIT -1;") as no:
+            databases(chosen)
+        assert "CREATE" not in str(no.value)
+        with pytest.raises(RolesMissing, match=f"may not give {owner_role(name)} a password") as kept:
+            let_sign_in(chosen, mark * 2)
+        assert mark * 2 not in "".join(traceback.format_exception(kept.value))
     finally:
+        terms.unlink(missing_ok=True)
         with engine.connect() as connection:
             for database in tenant_databases(name):
                 connection.execute(text(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)"))
