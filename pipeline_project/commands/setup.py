@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline_project.commands.shared.app_context import dagster_instance, prepare
-from pipeline_project.commands.shared.console import AsJson, Exit, emit, say
+from pipeline_project.commands.shared.app_context import dagster_instance, prepare, settings
+from pipeline_project.commands.shared.console import AsJson, Exit, complain, emit, say
 from pipeline_project.commands.shared.options import command_app, example
 from pipeline_project.tenants import tenant_names
 
@@ -34,6 +34,13 @@ def set_up(bucket: bool, as_json: bool) -> int:
     """Makes and migrates the three databases and, where it is asked for, the lake's bucket."""
     from pipeline_project.container.owner import made_bucket, migrated, touch_registry
 
+    chosen = settings()
+    if chosen.tenant:
+        complain(
+            f"`pipeline setup` sets up the house with all its tenants; unset PIPELINE_TENANT ({chosen.tenant}) for it, "
+            f"or give `pipeline tenants add {chosen.tenant}` for this one"
+        )
+        return Exit.WRONG_CALL
     context = prepare()
     with dagster_instance(context) as instance:
         instance.upgrade()

@@ -123,8 +123,9 @@ def test_a_secret_of_one_opens_no_door_of_another(tenants: TenantHouse, command:
     assert said.returncode == 2 and f"PIPELINE_HOOK_SECRET_{other.upper()}__{SAME.upper()} is not set" in said.stderr
 
 
-def test_up_is_the_houses(tenants: TenantHouse, command: Command) -> None:
-    said = command("up", tenant=tenants.names[0])
+@pytest.mark.parametrize("words", ["up", "down", "setup"])
+def test_up_down_and_setup_are_the_houses(tenants: TenantHouse, command: Command, words: str) -> None:
+    said = command(words, tenant=tenants.names[0])
     assert said.returncode == 2 and "unset PIPELINE_TENANT" in said.stderr
 
 
