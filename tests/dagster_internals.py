@@ -2,6 +2,7 @@
 its private modules.
 """
 
+from dagster._core.code_pointer import CodePointer, FileCodePointer, PackageCodePointer
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.definitions.timestamp import TimestampWithTimezone
@@ -19,7 +20,10 @@ from dagster._utils.tags import TagConcurrencyLimitsCounter
 __all__ = [
     "AssetBackfillData",
     "AssetGraphSubset",
+    "CodePointer",
     "EmptyWorkspaceTarget",
+    "FileCodePointer",
+    "PackageCodePointer",
     "RegisteredCodeLocationOrigin",
     "RemoteJobOrigin",
     "RemoteRepositoryOrigin",

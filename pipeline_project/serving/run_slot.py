@@ -22,13 +22,17 @@ from pipeline_project.domain.core.errors import LedgerNewer
 from pipeline_project.domain.core.run_tags import CODE as RUN_CODE
 from pipeline_project.running_code import running_code
 from pipeline_project.settings import ROOT
-from pipeline_project.tenants import become
+from pipeline_project.tenants import DEFINITIONS, become
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance, DagsterRun
 
+    from pipeline_project.dagster_internals.execution import JobPythonOrigin
+
 #: What a night imports where it uses it, in the order in which it does.
 HEAVY = ("pipeline_project.definitions", "great_expectations", "torch", "mlflow", "sklearn.ensemble", "xgboost")
+#: Module and attribute that Dagster loads of the house; of a tenant it loads the attribute of its name.
+_HOUSE = ("pipeline_project.definitions", "defs")
 #: Dagster's own tag: from where a run is done again, and the value that means from its beginning.
 _STRATEGY, _WHOLE = "dagster/retry_strategy", "ALL_STEPS"
 #: Dagster's own tag: a run is run again although nothing but a step of it failed.
@@ -38,22 +42,30 @@ CODE = tuple(ROOT / package for package in ("pipeline_project", "assets", "resou
 _IMPORTED, _READ = ("*.py",), ("*.yaml", "*.yml")
 
 
-def code_stamp(folders: Iterable[Path]) -> str:
+def code_stamp(folders: Iterable[Path], tenant: str = "") -> str:
     """Differs once a file of the code, or of the users' folders of workflows, is written, added or taken away."""
-    marks = [mark for folder in (*CODE, *folders) for mark in _marks(folder)]
+    code = (file for folder in CODE for pattern in (*_IMPORTED, *_READ) for file in sorted(folder.rglob(pattern)))
+    marks = [mark for file in (*code, *_read(folders, tenant)) for mark in _marks(file)]
     return hashlib.sha256(repr(marks).encode()).hexdigest()
 
 
-def _marks(folder: Path) -> Iterator[tuple[str, int, int]]:
-    for pattern in (*_IMPORTED, *_READ):
-        for file in sorted(folder.rglob(pattern)):
-            # one that is taken away at this moment is missing from the next stamp as well
-            with suppress(FileNotFoundError):
-                state = file.stat()
-                yield str(file), state.st_mtime_ns, state.st_size
+def _read(folders: Iterable[Path], tenant: str) -> Iterator[Path]:
+    """The users' files; of a tenant only what is read of it, since it says itself what lies deeper and how much."""
+    for folder in folders:
+        for pattern in _READ if tenant else (*_IMPORTED, *_READ):
+            # a folder that this user may not list holds nothing that is read
+            with suppress(OSError):
+                yield from sorted(folder.glob(pattern) if tenant else folder.rglob(pattern))
 
 
-def execute_runs(pipe: Connection, imports: Sequence[str], tenant: str = "") -> None:
+def _marks(file: Path) -> Iterator[tuple[str, int, int]]:
+    # one that is taken away at this moment, or may not be looked at, is missing from the next stamp as well
+    with suppress(OSError):
+        state = file.stat()
+        yield str(file), state.st_mtime_ns, state.st_size
+
+
+def execute_runs(pipe: Connection, imports: Sequence[str], tenant: str = "", modules: Sequence[str] = ()) -> None:
     """Executes the runs whose ids come through the pipe and answers each with itself, until the pipe is closed.
 
     SIGINT ends the run in hand, as when somebody ends it in Dagster's UI, and then the process; between runs it is
@@ -62,6 +74,7 @@ def execute_runs(pipe: Connection, imports: Sequence[str], tenant: str = "") -> 
     Args:
         imports: modules, before the first run comes.
         tenant: whose runs they are; nobody else's are ever loaded here.
+        modules: whose jobs are executed beside those of the package's definitions.
     """
     # what the worker has is not for its processes: they are the house's or one tenant's
     os.environ.pop("PIPELINE_TENANT", None)
@@ -79,11 +92,32 @@ def execute_runs(pipe: Connection, imports: Sequence[str], tenant: str = "") -> 
         for module in imports:
             importlib.import_module(module)
         with DagsterInstance.get() as instance, suppress(EOFError):
-            while _executed(instance, run_id := pipe.recv()):
+            while _executed(instance, run_id := pipe.recv(), tenant, modules):
                 pipe.send(run_id)
 
 
-def _executed(instance: DagsterInstance, run_id: str) -> bool:
+def own_code(origin: JobPythonOrigin, tenant: str, modules: Sequence[str] = ()) -> JobPythonOrigin | None:
+    """Where a run's job is, if that is code which this process executes: the definitions of the house or of the tenant.
+
+    Whoever may write to Dagster's tables, as every tenant's login may, writes there what code a run is of; a file, a
+    function or a folder for modules of theirs would be executed with everything that this process may.
+
+    Args:
+        modules: whose jobs are executed beside those.
+    """
+    from pipeline_project.dagster_internals.execution import ModuleCodePointer
+
+    pointer = origin.get_repo_pointer()
+    allowed = (DEFINITIONS, tenant) if tenant else _HOUSE
+    if type(pointer) is not ModuleCodePointer:
+        return None
+    if (pointer.module, pointer.fn_name) != allowed and pointer.module not in modules:
+        return None
+    here = origin.repository_origin._replace(code_pointer=ModuleCodePointer(pointer.module, pointer.fn_name))
+    return origin._replace(repository_origin=here)
+
+
+def _executed(instance: DagsterInstance, run_id: str, tenant: str, modules: Sequence[str]) -> bool:
     """Whether a run came to its end, good or bad, without being interrupted."""
     from dagster import DagsterExecutionInterruptedError
 
@@ -98,13 +132,22 @@ def _executed(instance: DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished or run.job_code_origin is None:
         return True
+    origin = own_code(run.job_code_origin, tenant, modules)
+    if origin is None:
+        instance.report_run_failed(
+            run,
+            f"Its code ({run.job_code_origin.get_repo_pointer().describe()}) is not that of "
+            f"{f'tenant {tenant}' if tenant else 'the house'}, and no run worker executes other code. Look who may write "
+            "to Dagster's database; then launch the job anew.",
+        )
+        return True
     if _begun_by_others(run):
         _give_back(instance, run)
         return True
     instance.add_run_tags(run_id, {RUN_CODE: running_code()})
     instance.report_engine_event(f"A run worker's process has the run (pid: {os.getpid()}).", run)
     try:
-        for event in core_execute_run(recon_job_from_origin(run.job_code_origin), run, instance, inject_env_vars=True):
+        for event in core_execute_run(recon_job_from_origin(origin), run, instance, inject_env_vars=True):
             if _is_outdated(event):
                 # a failed step alone is not run again by itself, and this one is for whoever has the newer code
                 instance.add_run_tags(run_id, {_STRATEGY: _WHOLE, _AGAIN: "true"})

@@ -63,10 +63,10 @@ class Slot:
     interrupted: float | None = None
 
     @classmethod
-    def start(cls, folders: Sequence[Path], tenant: str = "") -> Slot:
-        stamp = code_stamp(folders)
+    def start(cls, folders: Sequence[Path], tenant: str = "", modules: Sequence[str] = ()) -> Slot:
+        stamp = code_stamp(folders, tenant)
         ours, theirs = _spawn.Pipe()
-        process = _spawn.Process(target=execute_runs, args=(theirs, HEAVY, tenant))
+        process = _spawn.Process(target=execute_runs, args=(theirs, HEAVY, tenant, modules))
         process.start()
         theirs.close()
         return cls(process, ours, stamp, time.monotonic(), tenant)
@@ -117,6 +117,7 @@ class RunWorker:
         report: prints a line for whoever started it.
         grace: seconds that runs in hand get to end by themselves once it is stopped.
         outdated: why this version of the code takes no more runs, or None; asked again and again.
+        modules: whose jobs it executes beside those of the package's definitions.
         executed: runs that came to their end, good or bad.
         turned: when it last went round, by the monotonic clock.
     """
@@ -130,6 +131,7 @@ class RunWorker:
     grace: float
     outdated: Callable[[], str | None] = lambda: None
     tenants: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    modules: Sequence[str] = ()
     running: list[Slot] = field(default_factory=list)
     executed: int = 0
     turned: float = field(default_factory=time.monotonic, init=False)
@@ -207,14 +209,14 @@ class RunWorker:
         return self.tenants or {"": self.folders}
 
     def _started(self, tenant: str) -> Slot:
-        return Slot.start(self._served[tenant], tenant)
+        return Slot.start(self._served[tenant], tenant, self.modules)
 
     def _free_slot(self, tenant: str) -> Slot:
         """A process of the tenant's that works by the code as it stands; a new one where there is none.
 
         Other tenants' processes stay warm as far as there is room beside it.
         """
-        stamp = code_stamp(self._served[tenant])
+        stamp = code_stamp(self._served[tenant], tenant)
         for slot in [slot for slot in self._idle() if slot.tenant == tenant]:
             if slot.stamp == stamp and slot.executed < RUNS_OF_A_PROCESS:
                 return slot

@@ -20,14 +20,16 @@ from dagster import DagsterInstance, DagsterRunStatus
 from sqlalchemy import text
 
 from pipeline_project.dagster_internals import WorkerStatus
+from pipeline_project.dagster_internals.execution import JobPythonOrigin, ModuleCodePointer
 from pipeline_project.domain.core.run_tags import CODE, KILLED, TENANT
 from pipeline_project.running_code import running_code
 from pipeline_project.serving import run_worker
+from pipeline_project.serving.run_slot import code_stamp, own_code
 from pipeline_project.serving.run_worker import RunWorker
 from resources.postgres.databases import close_idle, engine_of
 from resources.run_workers.in_hand import LEFT_TO_WORKERS, say, worker_is_there
 from resources.run_workers.launching import WatchedRunLauncher
-from tests.dagster_internals import create_run_for_test
+from tests.dagster_internals import CodePointer, FileCodePointer, PackageCodePointer, create_run_for_test
 from tests.serving import jobs_for_workers
 from tests.serving.jobs_for_workers import TRACES, killed, outdated, quick, slow
 
@@ -59,14 +61,14 @@ class Dagster:
             more: what else is given of it.
         """
         run_id = str(uuid.uuid4())
+        origin = dg.reconstructable(getattr(jobs_for_workers, job.name)).get_python_origin()
         run = create_run_for_test(
             self.instance,
             job.name,
             run_id,
             status=DagsterRunStatus.STARTING,
             tags={LEFT_TO_WORKERS: left or run_id, **({TENANT: tenant} if tenant else {}), **(tags or {})},
-            job_code_origin=dg.reconstructable(getattr(jobs_for_workers, job.name)).get_python_origin(),
-            **more,
+            **{"job_code_origin": origin, **more},
         )
         return str(run.run_id)
 
@@ -80,6 +82,7 @@ class Dagster:
     ) -> Iterator[RunWorker]:
         stopping, own = threading.Event(), DagsterInstance.get()
         worker = RunWorker(self.url, own, slots, [self.workflows], stopping.is_set, print, grace, outdated)
+        worker.modules = [jobs_for_workers.__name__]
         worker.tenants = {tenant: [self.workflows] for tenant in tenants}
         thread = threading.Thread(target=worker.work, args=("run worker",))
         thread.start()
@@ -271,7 +274,59 @@ def test_a_dead_worker_leaves_no_process_and_the_monitor_hears_that_its_runs_are
 def _works(url: str) -> None:
     with DagsterInstance.get() as instance, pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_worker, "HEAVY", ())
-        RunWorker(url, instance, 1, [], lambda: False, print, 0.0).work("run worker")
+        worker = RunWorker(url, instance, 1, [], lambda: False, print, 0.0, modules=[jobs_for_workers.__name__])
+        worker.work("run worker")
+
+
+def test_a_run_that_names_a_file_is_not_executed(dagster: Dagster) -> None:
+    """A row as whoever may write to Dagster's tables makes it."""
+    file = dagster.traces / "theirs.py"
+    file.write_text(f"from pathlib import Path\nPath({str(dagster.traces / 'executed')!r}).touch()\n")
+    honest = dg.reconstructable(quick).get_python_origin()
+    theirs = honest.repository_origin._replace(code_pointer=FileCodePointer(str(file), "quick"))
+    forged = honest._replace(repository_origin=theirs)
+    with dagster.worker():
+        run_id = dagster.launched(quick, job_code_origin=forged)
+        assert dagster.ends(run_id) is DagsterRunStatus.FAILURE
+        assert "is not that of the house, and no run worker executes other code" in dagster.why(run_id)
+        # the process goes on with the next one
+        assert dagster.ends(dagster.launched(quick)) is DagsterRunStatus.SUCCESS
+    assert not (dagster.traces / "executed").exists()
+
+
+def test_the_code_of_a_run_is_the_houses_or_the_tenants_own() -> None:
+    def allowed(module: str, name: str, tenant: str = "") -> bool:
+        return own_code(origin_of(ModuleCodePointer(module, name, "/theirs")), tenant) is not None
+
+    assert allowed("pipeline_project.definitions", "defs")
+    assert allowed("pipeline_project.tenant_definitions", "acme", "acme")
+    assert not allowed("pipeline_project.definitions", "defs", "acme"), "of a tenant the house's are none"
+    assert not allowed("pipeline_project.definitions", "load_workflows")
+    assert not allowed("pipeline_project.tenant_definitions", "acme")
+    assert not allowed("pipeline_project.tenant_definitions", "beta", "acme")
+    assert not allowed("os", "getcwd")
+    assert own_code(origin_of(PackageCodePointer("pipeline_project.definitions", "defs")), "") is None
+    loaded = own_code(origin_of(ModuleCodePointer("pipeline_project.definitions", "defs", "/theirs")), "")
+    assert loaded is not None and loaded.get_repo_pointer() == ModuleCodePointer("pipeline_project.definitions", "defs")
+
+
+def origin_of(pointer: CodePointer) -> JobPythonOrigin:
+    honest = dg.reconstructable(quick).get_python_origin()
+    return honest._replace(repository_origin=honest.repository_origin._replace(code_pointer=pointer))
+
+
+def test_a_stamp_is_of_what_is_read_and_outlives_what_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "claims.yaml").write_text("a")
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    first = [code_stamp([tmp_path], tenant) for tenant in ("", "acme")]
+    (tmp_path / "deep" / "more.yaml").write_text("b")
+    (tmp_path / "code.py").write_text("c")
+    second = [code_stamp([tmp_path], tenant) for tenant in ("", "acme")]
+    assert first[0] != second[0], "beside a workflow of the house its own code may lie"
+    assert first[1] == second[1], "of a tenant its specs are read, and nothing below them"
+    (tmp_path / "claims.yaml").write_text("changed")
+    assert code_stamp([tmp_path], "acme") != second[1]
 
 
 def test_a_worker_whose_connection_is_cut_keeps_what_it_has_and_takes_more(
