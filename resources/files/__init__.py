@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     _CONFORM: tuple[type[Files], type[Files]] = (LocalFiles, ObjectFiles)
 
 
-def files_at(place: str | Path) -> Files:
-    """The files below a folder or an object store's URL; nothing is looked at before it is asked for."""
+def files_at(place: str | Path, closed: bool = False) -> Files:
+    """The files below a folder or an object store's URL; nothing is looked at before it is asked for.
+
+    Args:
+        closed: links that lead out of the folder are refused; behind a URL there are none.
+    """
     text = str(place)
-    return ObjectFiles(text.rstrip("/")) if is_url(text) else LocalFiles(Path(text))
+    return ObjectFiles(text.rstrip("/")) if is_url(text) else LocalFiles(Path(text), closed)

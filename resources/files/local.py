@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +46,14 @@ def _worded(error: OSError, where: str | Path, doing: str) -> FilesRefused | Fil
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """A folder; it is made when the first file is written. A name whose links lead out of it is no file of it."""
+    """A folder; it is made when the first file is written.
+
+    Attributes:
+        closed: a name whose links lead out of the folder is refused instead of followed.
+    """
 
     folder: Path
+    closed: bool = False
 
     @property
     def url(self) -> str:
@@ -70,7 +75,9 @@ class LocalFiles:
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
         """As `ports.Files.fetched`: the file itself."""
-        yield self._path(name)
+        path = self._path(name)
+        self._stays_within([path])
+        yield path
 
     def write(self, name: str, content: str | bytes) -> None:
         """As `ports.Files.write`."""
@@ -101,6 +108,7 @@ class LocalFiles:
         """As `ports.Files.matching`; without stamps."""
         with by_person(self.folder, "list"):
             there = sorted(path for path in self.folder.glob(pattern) if not hidden(path.name) and path.is_file())
+            self._stays_within(there)
         return {path.relative_to(self.folder).as_posix(): None for path in there}
 
     def level(self, folder: str = "") -> tuple[list[str], list[str]]:
@@ -121,6 +129,14 @@ class LocalFiles:
 
     def _path(self, name: str) -> Path:
         return self.folder / safe(name)
+
+    def _stays_within(self, paths: Iterable[Path]) -> None:
+        if not self.closed:
+            return
+        folder = self.folder.resolve()
+        for path in paths:
+            if not path.resolve().is_relative_to(folder):
+                raise FilesRefused(f"{path} is a link that leads out of {self.folder}; put the file itself there")
 
     def _written(self, name: str, content: str | bytes, replace: bool) -> bool:
         path = self._path(name)

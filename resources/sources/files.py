@@ -44,7 +44,7 @@ class FilesCases:
 
     @cached_property
     def _files(self) -> NightFiles:
-        return NightFiles.at(self._place(), self._source.pattern, self._spec.nights.every)
+        return NightFiles.at(self._place(), self._source.pattern, self._spec.nights.every, self._spec.tenant)
 
     def read(self, window: NightWindow) -> ArrivedRows:
         """As `ports.CaseSource.read`. A folder that is not there is a failure, not an empty night: a share that is

@@ -33,8 +33,12 @@ class NightFiles:
     listed: Mapping[str, Stamp] | None = field(default=None, init=False)
 
     @classmethod
-    def at(cls, place: str, pattern: str, every: Cadence) -> NightFiles:
-        return cls(files_at(place), pattern, every)
+    def at(cls, place: str, pattern: str, every: Cadence, tenant: str = "") -> NightFiles:
+        """
+        Args:
+            tenant: whose source it is; whoever delivers to a tenant may put a link there to what others have.
+        """
+        return cls(files_at(place, closed=bool(tenant)), pattern, every)
 
     def of(self, night: str) -> list[str]:
         """The names of a night's files, in a fixed order; hidden ones are being written and do not count."""

@@ -118,7 +118,10 @@ class FilesOutcomes:
     @cached_property
     def _files(self) -> NightFiles:
         return NightFiles.at(
-            location(self._feed.folder, self._spec, self._variables), self._feed.pattern, self._spec.nights.every
+            location(self._feed.folder, self._spec, self._variables),
+            self._feed.pattern,
+            self._spec.nights.every,
+            self._spec.tenant,
         )
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from pipeline_project.desk.backend import Frame
-from pipeline_project.domain.core.errors import SettingInvalid, SourceUnreadable
+from pipeline_project.domain.core.errors import FilesRefused, SettingInvalid, SourceUnreadable
+from pipeline_project.domain.core.nights import Cadence
 from pipeline_project.settings import ROOT, Settings
 from pipeline_project.spec.load import load_all
 from pipeline_project.tenants import all_terms, most_runs, ports_of, terms_of
 from resources.destinations.file_drop import FileDrop
 from resources.sources import case_source
+from resources.sources.night_files import NightFiles
 from resources.sources.places import environment, expand, location, secret
 from tests.integration.shop import ACTING_OPTIONS, ACTIONS, spec, write_spec
 
@@ -187,6 +189,41 @@ def test_the_guard_stands_before_sources_and_destinations(root: Path) -> None:
     assert one.actions is not None
     with pytest.raises(SourceUnreadable, match="outside what tenant acme"):
         FileDrop.of(one.actions.destinations["drop"], one, own, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("link", "folder"), [("2025-03-04.csv", ""), ("deep", "deep/")])
+def test_a_link_out_of_a_sources_folder_is_not_followed(root: Path, link: str, folder: str) -> None:
+    theirs = root / "specs" / "beta" / "in"
+    theirs.mkdir(exist_ok=True)
+    (theirs / "2025-03-04.csv").write_text("id\n1\n")
+    drop = root / "specs" / "acme" / "in"
+    drop.mkdir(exist_ok=True)
+    (drop / link).symlink_to(theirs if folder else theirs / link)
+    files = NightFiles.at(str(drop), f"{folder}{{night}}.csv", Cadence.DAY, "acme")
+    name = f"{folder}2025-03-04.csv"
+    for reads in (files.nights, lambda: files.of("2025-03-04"), lambda: files.files.fetched(name).__enter__()):
+        with pytest.raises(FilesRefused, match="is a link that leads out of .*put the file itself there"):
+            reads()
+    assert NightFiles.at(str(drop), files.pattern, Cadence.DAY).of("2025-03-04") == [name], "the house follows its own"
+    # within the folder a link is as good as a file
+    (drop / link).unlink()
+    (drop / "real.csv").write_text("id\n")
+    (drop / "2025-03-04.csv").symlink_to(drop / "real.csv")
+    assert NightFiles.at(str(drop), "{night}.csv", Cadence.DAY, "acme").of("2025-03-04") == ["2025-03-04.csv"]
+
+
+def test_a_tenants_sources_do_not_follow_them(root: Path) -> None:
+    declared = spec("claims")
+    drop = root / "specs" / "acme" / "in"
+    drop.mkdir(exist_ok=True)
+    declared["source"] |= {"folder": "in", "pattern": "{night}.csv"}
+    write_spec(root / "specs" / "acme", declared)
+    (root / "secret.csv").write_text("id\n1\n")
+    (drop / "2025-03-04.csv").symlink_to(root / "secret.csv")
+    own = house(root).of_tenant("acme")
+    (one,) = load_all(own.workflow_folders, "acme").specs.values()
+    with pytest.raises(FilesRefused, match="leads out of"):
+        case_source(one, own, {}).nights_landed()
 
 
 def test_a_pattern_stays_below_its_folder(root: Path) -> None:
