@@ -77,8 +77,8 @@ def build_app(ports: DeskPorts, frame: Frame, elsewhere: tuple[str, ...] = ()) -
     guard(app, ports, frame, elsewhere)
     # carries a provider's sign-in over to its answer, for ten minutes; sessions themselves are the database's
     app.add_middleware(
-        SessionMiddleware, secret_key=frame.secret, session_cookie="desk_sign_in", max_age=600, same_site="lax",
-        https_only=frame.secure,
+        SessionMiddleware, secret_key=frame.secret, session_cookie=frame.own_cookie("desk_sign_in"), max_age=600,
+        same_site="lax", https_only=frame.secure,
     )  # fmt: skip
     host = urlsplit(frame.url).hostname or "127.0.0.1"
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list({host, "127.0.0.1", "localhost"}))

@@ -272,5 +272,11 @@ class Frame:
 
     @property
     def cookie(self) -> str:
-        # a browser sends a cookie to every port of its host: desks of two tenants would end each other's sessions
-        return "-".join(["__Host-desk" if self.secure else "desk", *([self.tenant] if self.tenant else [])])
+        return self.own_cookie("__Host-desk" if self.secure else "desk")
+
+    def own_cookie(self, name: str) -> str:
+        """What a cookie is called at this desk.
+
+        A browser sends a cookie to every port of its host, so desks of two tenants would end each other's sessions.
+        """
+        return f"{name}-{self.tenant}" if self.tenant else name

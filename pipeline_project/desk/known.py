@@ -42,7 +42,7 @@ def browser_of(request: Request, frame: Frame) -> KnownBrowser | None:
     """The browser that a request comes from, by its cookie or by the link that it opens."""
     if request.url.path == LINK:
         return opened(frame, request.query_params.get("for", ""))
-    return _read(frame, "cookie", request.cookies.get(COOKIE, ""), COOKIE_SECONDS)
+    return _read(frame, "cookie", request.cookies.get(frame.own_cookie(COOKIE), ""), COOKIE_SECONDS)
 
 
 def link(frame: Frame, person: str) -> str:
@@ -65,8 +65,8 @@ def mark(answer: Response, frame: Frame, browser: KnownBrowser) -> None:
     """Gives a browser its mark."""
     value = _signer(frame, "cookie").dumps([browser.person, browser.number])
     answer.set_cookie(
-        COOKIE, value if isinstance(value, str) else value.decode(), max_age=COOKIE_SECONDS, httponly=True,
-        secure=frame.secure, samesite="lax", path=PATH,
+        frame.own_cookie(COOKIE), value if isinstance(value, str) else value.decode(), max_age=COOKIE_SECONDS,
+        httponly=True, secure=frame.secure, samesite="lax", path=PATH,
     )  # fmt: skip
 
 

@@ -164,7 +164,9 @@ def test_a_user_who_may_make_nothing_is_given_the_statements(tenants: TenantHous
             assert connection.scalars(limit, names).all() == [9]
             connection.execute(text(f"REVOKE {owner_role(name)} FROM {user}"))
         terms.unlink()
-        with pytest.raises(RolesMissing, match=f"to run: ALTER DATABASE {names['names'][0]} CONNECTION LIMIT -1;") as no:
+        with pytest.raises(
+            RolesMissing, match=f"to run: ALTER DATABASE {names['names'][0]} CONNECTION LIMIT -1;"
+        ) as no:
             databases(chosen)
         assert "CREATE" not in str(no.value)
         with pytest.raises(RolesMissing, match=f"may not give {owner_role(name)} a password") as kept:

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from pipeline_project import tenant_definitions
 from pipeline_project.domain.core.errors import SettingInvalid
 from pipeline_project.domain.core.tenants import checked_name, in_dagster, tenant_and_workflow
 from pipeline_project.domain.core.variables import Use, nameable, not_nameable
@@ -23,6 +24,12 @@ REFUSED = (
 def test_names_that_databases_folders_or_addresses_cannot_have_are_refused(name: str) -> None:
     with pytest.raises(SettingInvalid, match=r"no name for a tenant; write|cannot be called"):
         checked_name(name)
+
+
+def test_no_tenant_is_called_like_what_the_module_of_tenants_has_itself() -> None:
+    for name in vars(tenant_definitions):
+        with pytest.raises(SettingInvalid):
+            checked_name(name)
 
 
 @pytest.mark.parametrize("name", ["a", "acme", "x2", "a" * 30])

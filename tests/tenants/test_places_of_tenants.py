@@ -9,10 +9,15 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from pipeline_project.desk.backend import Frame
+from pipeline_project.desk.known import browser_of, mark, new_browser
 from pipeline_project.domain.core.errors import FilesRefused, SettingInvalid, SourceUnreadable
 from pipeline_project.domain.core.nights import Cadence
+from pipeline_project.serving.ports import Ports
+from pipeline_project.serving.processes import services
 from pipeline_project.settings import ROOT, Settings
 from pipeline_project.spec.load import load_all
 from pipeline_project.tenants import all_terms, most_runs, ports_of, terms_of
@@ -202,7 +207,7 @@ def test_a_link_out_of_a_sources_folder_is_not_followed(root: Path, link: str, f
     files = NightFiles.at(str(drop), f"{folder}{{night}}.csv", Cadence.DAY, "acme")
     name = f"{folder}2025-03-04.csv"
     for reads in (files.nights, lambda: files.of("2025-03-04"), lambda: files.files.fetched(name).__enter__()):
-        with pytest.raises(FilesRefused, match="is a link that leads out of .*put the file itself there"):
+        with pytest.raises(FilesRefused, match=r"is a link that leads out of .*put the file itself there"):
             reads()
     assert NightFiles.at(str(drop), files.pattern, Cadence.DAY).of("2025-03-04") == [name], "the house follows its own"
     # within the folder a link is as good as a file
@@ -256,6 +261,36 @@ def test_desks_on_one_host_have_cookies_of_their_own() -> None:
     frames = [Frame(url, "x", tenant=name) for url in ("http://h", "https://h") for name in ("", *NAMES)]
     assert [frame.cookie for frame in frames[:3]] == ["desk", "desk-acme", "desk-beta"]
     assert len({frame.cookie for frame in frames}) == len(frames)
+
+
+def test_no_cookie_of_one_desk_is_anothers() -> None:
+    """Of the sign-in by a provider and of browsers that are known, too."""
+    browsers = {name: new_browser(f"ada of {name}") for name in NAMES}
+    jar: dict[str, str] = {}
+    for name in NAMES:
+        frame, answer = Frame("http://h", "x", tenant=name), Response()
+        mark(answer, frame, browsers[name])
+        jar |= {
+            cookie.partition("=")[0]: cookie.partition("=")[2].partition(";")[0]
+            for cookie in answer.headers.getlist("set-cookie")
+        }
+    sent = Request(
+        {
+            "type": "http",
+            "path": "/sign-in",
+            "headers": [(b"cookie", "; ".join(f"{k}={v}" for k, v in jar.items()).encode())],
+        }
+    )
+    assert {name: browser_of(sent, Frame("http://h", "x", tenant=name)) for name in NAMES} == browsers
+    assert browser_of(sent, Frame("http://h", "x")) is None
+    assert [Frame("http://h", "x", tenant=name).own_cookie("desk_sign_in") for name in ("", "acme")] == [
+        "desk_sign_in", "desk_sign_in-acme",
+    ]  # fmt: skip
+
+
+def test_what_ends_a_tenants_service_does_not_end_the_house(root: Path) -> None:
+    tenants = [service for service in services(house(root), Ports()) if service.variables]
+    assert len(tenants) == 3 * len(NAMES) and all(service.replaceable for service in tenants)
 
 
 # -- a process is one tenant's -------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from pipeline_project.domain.core.errors import SettingInvalid
 #: What stands between a tenant and its workflow where Dagster shows both.
 _BETWEEN = "__"
 _NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
-#: What databases, roles or places are called already.
-_TAKEN = frozenset({"public", "postgres", "house", "tenants", "workflows"})
+#: What databases, roles or places are called already, and what `tenant_definitions` has beside the tenants.
+_TAKEN = frozenset({"public", "postgres", "house", "tenants", "workflows", "annotations", "become", "dg", "os"})
 _IN_DAGSTER = re.compile(rf"(?P<tenant>[A-Z][A-Z0-9]*){_BETWEEN}(?P<workflow>.*)")
 #: The folder below which every tenant has one of its own: in the home, below the place of files, beside the keys.
 FOLDER = "tenants"
