@@ -31,7 +31,9 @@ def stop_all(as_json: bool) -> int:
     """Stops `pipeline up` of this home, if it runs, and the embedded database; a server of your own is left alone."""
     chosen, stopped = settings(), []
     if chosen.tenant:
-        complain(f"`pipeline down` stops the house with all its tenants; unset PIPELINE_TENANT ({chosen.tenant}) for it")
+        complain(
+            f"`pipeline down` stops the house with all its tenants; unset PIPELINE_TENANT ({chosen.tenant}) for it"
+        )
         return Exit.WRONG_CALL
     process = serving_process(chosen.home)
     if process is not None:

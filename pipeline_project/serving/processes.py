@@ -67,7 +67,10 @@ def services(chosen: Settings, ports: Ports, probe: str = "") -> list[Service]:
 
 
 def _of_tenant(chosen: Settings, probe: str) -> list[Service]:
-    """A tenant's reports, desk and dispatcher; Dagster, MLflow's pages and run workers are the house's."""
+    """A tenant's reports, desk and dispatcher; Dagster, MLflow's pages and run workers are the house's.
+
+    All of them are replaceable: what ends one tenant's desk does not end the house with everybody else's.
+    """
     name, variables = chosen.tenant, {"PIPELINE_TENANT": chosen.tenant}
     desk, reports = ports_of(chosen.workflow_folders[0].parent, name)
     _make_folder(chosen.reports)
@@ -75,11 +78,11 @@ def _of_tenant(chosen: Settings, probe: str) -> list[Service]:
     return [
         Service(
             f"reports-{name}", pages, lambda _: _answers(f"http://{HERE}:{reports}/", probe), chosen.reports_url,
-            variables=variables,
+            replaceable=True, variables=variables,
         ),
         Service(
             f"desk-{name}", _pipeline("desk", "--port", str(desk)),
-            lambda _: _answers(f"http://{HERE}:{desk}/healthz"), chosen.desk_url, variables=variables,
+            lambda _: _answers(f"http://{HERE}:{desk}/healthz"), chosen.desk_url, replaceable=True, variables=variables,
         ),
         Service(
             f"dispatcher-{name}", _pipeline("dispatch"), lambda _: True, replaceable=True, variables=variables

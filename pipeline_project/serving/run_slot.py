@@ -134,12 +134,7 @@ def _executed(instance: DagsterInstance, run_id: str, tenant: str, modules: Sequ
         return True
     origin = own_code(run.job_code_origin, tenant, modules)
     if origin is None:
-        instance.report_run_failed(
-            run,
-            f"Its code ({run.job_code_origin.get_repo_pointer().describe()}) is not that of "
-            f"{f'tenant {tenant}' if tenant else 'the house'}, and no run worker executes other code. Look who may write "
-            "to Dagster's database; then launch the job anew.",
-        )
+        _refuse(instance, run, tenant)
         return True
     if _begun_by_others(run):
         _give_back(instance, run)
@@ -154,6 +149,15 @@ def _executed(instance: DagsterInstance, run_id: str, tenant: str, modules: Sequ
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         return False
     return True
+
+
+def _refuse(instance: DagsterInstance, run: DagsterRun, tenant: str) -> None:
+    named = run.job_code_origin.get_repo_pointer().describe() if run.job_code_origin else "none"
+    instance.report_run_failed(
+        run,
+        f"Its code ({named}) is not that of {f'tenant {tenant}' if tenant else 'the house'}, and no run worker executes "
+        "other code. Look who may write to Dagster's database; then launch the job anew.",
+    )
 
 
 def _is_outdated(event: DagsterEvent) -> bool:

@@ -65,7 +65,8 @@ class Supervisor:
         while waiting and not self.stopping.received:
             if self.one_died():
                 return False
-            waiting = [child for child in waiting if not child.ready]
+            # one that may be replaced is started again later; the others do not wait for what ends at once each time
+            waiting = [child for child in waiting if not (child.died and child.service.replaceable) and not child.ready]
             if waiting and time.monotonic() > deadline:
                 logs = ", ".join(str(child.log) for child in waiting)
                 self.report(f"not ready within {READY_SECONDS} seconds; read {logs}")

@@ -94,3 +94,11 @@ def test_what_dies_and_may_be_replaced_is_started_again(replaceable: bool, tmp_p
     assert (supervisor.running[0] is died) != replaceable
     assert supervisor.one_died() != replaceable
     supervisor.running[0].process.wait(600)
+
+
+@pytest.mark.parametrize("replaceable", [True, False])
+def test_nobody_waits_for_what_ended_and_will_be_started_again(replaceable: bool, tmp_path: Path) -> None:
+    service = Service("desk-acme", [sys.executable, "-c", ""], lambda _: False, replaceable=replaceable)
+    died = Running(service, os.environ, tmp_path)
+    died.process.wait(600)
+    assert Supervisor(os.environ, tmp_path, print, NEVER, [died]).all_ready() == replaceable
