@@ -155,8 +155,8 @@ def _refuse(instance: DagsterInstance, run: DagsterRun, tenant: str) -> None:
     named = run.job_code_origin.get_repo_pointer().describe() if run.job_code_origin else "none"
     instance.report_run_failed(
         run,
-        f"Its code ({named}) is not that of {f'tenant {tenant}' if tenant else 'the house'}, and no run worker executes "
-        "other code. Look who may write to Dagster's database; then launch the job anew.",
+        f"Its code ({named}) is not that of {f'tenant {tenant}' if tenant else 'the house'}, and no run worker "
+        "executes other code. Look who may write to Dagster's database; then launch the job anew.",
     )
 
 
