@@ -106,7 +106,8 @@ def _sheet_rows(path: Path, how: FileFormat, name: str, most_bytes: int) -> list
             rows = workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
     except PasswordError as error:
         raise SourceUnreadable(f"{name}: is locked by a password; save it without one") from error
-    except (CalamineError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    # the last two are what an archive raises whose parts are locked, or packed in a way that Python does not read
+    except (CalamineError, OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise SourceUnreadable(
             f"{name}: no whole workbook ({type(error).__name__}); it may be half-written, or of another format"
         ) from error
