@@ -7,20 +7,18 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Protocol
 
-import dagster as dg
-from dagster import AssetKey, AssetRecordsFilter, DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 
 from pipeline_project.automation.jobs import job_kind, job_name
+from pipeline_project.automation.last_made import LastMade, last_made
 from pipeline_project.dagster_internals import FINISHED_STATUSES, NOT_FINISHED_STATUSES
-from pipeline_project.domain.intake.due_nights import LANDED as TAKEN
-from pipeline_project.domain.intake.due_nights import LATE, LATE_AT, NightProgress, Taken, is_done, is_stale
+from pipeline_project.domain.intake.due_nights import NightProgress, Taken, is_done, is_stale
 from pipeline_project.partitions import window
 from pipeline_project.ports.sources import CaseSource
 from pipeline_project.spec import WorkflowSpec
 
 LANDED = "pipeline/landed"
 PARTITION = "dagster/partition"
-_PAGE = 1000
 _WITHOUT_SUCCESS = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 _STARTED_BY_DAEMON = {"dagster/run_key", "dagster/backfill"}
 
@@ -48,8 +46,8 @@ def night_states(
         photos: by night what lies there now of photos that are not as they were read (`late_photos`).
     """
     wanted = list(nights)
-    intakes = last_materializations(instance, spec, "arrivals", wanted)
-    ends = {asset_name: last_materializations(instance, spec, asset_name, wanted) for asset_name in _ends(spec)}
+    intakes = _last_made(instance, spec, "arrivals", wanted)
+    ends = {asset_name: _last_made(instance, spec, asset_name, wanted) for asset_name in _ends(spec)}
     states = {}
     for night in wanted:
         landed = source.fingerprint(window(spec, night))
@@ -57,11 +55,10 @@ def night_states(
             landed = sha256(f"{landed} {photos[night]}".encode()).hexdigest()
         arrivals = intakes.get(night)
         finished = arrivals is not None and all(
-            night in ends[asset_name] and ends[asset_name][night].timestamp >= arrivals.timestamp
+            night in ends[asset_name] and ends[asset_name][night].at >= arrivals.at
             for asset_name in _ends_of(spec, night)
         )
-        fingerprint = _landed(arrivals)
-        state = NightProgress(landed, fingerprint, finished)
+        state = NightProgress(landed, arrivals.landed if arrivals else None, finished)
         states[night] = state if is_done(state) else replace(state, **_runs(instance, spec, night, landed))
     return states
 
@@ -74,10 +71,9 @@ def taken_nights(instance: DagsterInstance, spec: WorkflowSpec) -> list[str]:
 
 def stale_nights(instance: DagsterInstance, spec: WorkflowSpec, source: CaseSource, nights: Iterable[str]) -> list[str]:
     """Those of the nights for which something landed after they were taken in, in order."""
-    records = last_materializations(instance, spec, "arrivals", list(nights))
     states = {
-        night: NightProgress(source.fingerprint(window(spec, night)), _landed(record), finished=False)
-        for night, record in records.items()
+        night: NightProgress(source.fingerprint(window(spec, night)), taken.landed, finished=False)
+        for night, taken in _last_made(instance, spec, "arrivals", nights).items()
     }
     return sorted(night for night, state in states.items() if is_stale(state))
 
@@ -89,8 +85,8 @@ def late_photos(instance: DagsterInstance, spec: WorkflowSpec, photos: Photos, n
     """
     if not spec.reads_files:
         return {}
-    records = last_materializations(instance, spec, "embeddings", list(nights))
-    read = {night: stamp for night, record in records.items() if (stamp := _landed(record)) is not None}
+    made = _last_made(instance, spec, "embeddings", nights)
+    read = {night: of_night.landed for night, of_night in made.items() if of_night.landed is not None}
     now = {night: photos.photo_stamp(spec, night) for night in sorted(read)}
     return {night: stamp for night, stamp in now.items() if stamp is not None and stamp != read[night]}
 
@@ -98,21 +94,11 @@ def late_photos(instance: DagsterInstance, spec: WorkflowSpec, photos: Photos, n
 def taken_at(instance: DagsterInstance, spec: WorkflowSpec, nights: Iterable[str]) -> dict[str, Taken]:
     """When each of these nights was taken in, and when something late last was."""
     wanted = list(nights)
-    records = last_materializations(instance, spec, "arrivals", wanted)
-    photos = last_materializations(instance, spec, "embeddings", wanted) if spec.reads_files else {}
-    late = {night: [late_at(record), late_at(photos.get(night))] for night, record in records.items()}
+    arrivals = _last_made(instance, spec, "arrivals", wanted)
+    photos = _last_made(instance, spec, "embeddings", wanted) if spec.reads_files else {}
+    late = {night: [made.late_at for made in (rows, photos.get(night)) if made] for night, rows in arrivals.items()}
     last = {night: max((at for at in times if at is not None), default=None) for night, times in late.items()}
-    return {night: Taken(record.timestamp, last[night]) for night, record in records.items()}
-
-
-def late_at(record: dg.EventLogRecord | None) -> float | None:
-    """When something that had landed late was last taken in, by the latest intake of a night."""
-    if record is None or record.asset_materialization is None:
-        return None
-    metadata = record.asset_materialization.metadata
-    if LATE in metadata and metadata[LATE].value:
-        return record.timestamp
-    return float(metadata[LATE_AT].value) if LATE_AT in metadata else None  # type: ignore[arg-type]
+    return {night: Taken(made.at, last[night]) for night, made in arrivals.items()}
 
 
 def unfinished(instance: DagsterInstance, job: str, night: str) -> bool:
@@ -126,22 +112,10 @@ def failed_runs(instance: DagsterInstance, job: str, night: str) -> int:
     return instance.get_runs_count(RunsFilter(job_name=job, tags={PARTITION: night}, statuses=_WITHOUT_SUCCESS))
 
 
-def last_materializations(
-    instance: DagsterInstance, spec: WorkflowSpec, asset_name: str, nights: list[str]
-) -> dict[str, dg.EventLogRecord]:
-    """The latest materialization of an asset on each of these nights, by night."""
-    latest: dict[str, dg.EventLogRecord] = {}
-    for start in range(0, len(nights), _PAGE):
-        chosen = AssetRecordsFilter(
-            AssetKey([spec.dagster_name, asset_name]), asset_partitions=nights[start : start + _PAGE]
-        )
-        cursor, more = None, True
-        while more:
-            page = instance.fetch_materializations(chosen, limit=_PAGE, cursor=cursor)
-            for record in page.records:
-                latest.setdefault(str(record.partition_key), record)
-            cursor, more = page.cursor, page.has_more
-    return latest
+def _last_made(
+    instance: DagsterInstance, spec: WorkflowSpec, asset_name: str, nights: Iterable[str]
+) -> dict[str, LastMade]:
+    return last_made(instance, AssetKey([spec.dagster_name, asset_name]), nights)
 
 
 def _ends(spec: WorkflowSpec) -> tuple[str, ...]:
@@ -155,12 +129,6 @@ def _ends_of(spec: WorkflowSpec, night: str) -> tuple[str, ...]:
 def _warm_up_ends(spec: WorkflowSpec) -> tuple[str, ...]:
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
     return (deepest, "outcomes")
-
-
-def _landed(record: dg.EventLogRecord | None) -> str | None:
-    materialization = record.asset_materialization if record else None
-    value = materialization.metadata.get(TAKEN) if materialization else None
-    return str(value.value) if value else None
 
 
 def _runs(instance: DagsterInstance, spec: WorkflowSpec, night: str, landed: str) -> dict[str, Any]:
