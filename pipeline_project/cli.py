@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "env": "Variables for plain dagster, dg and mlflow.",
     "setup": "Makes what is missing, before services start side by side.",
     "nights": "Runs a range of nights in order.",
+    "new": "Writes a first workflow file for a table, from five questions.",
     "check": "Reports every mistake in workflow files.",
     "why": "What one decision rests on.",
     "quarantine": "Lists refused rows; takes repaired ones back.",

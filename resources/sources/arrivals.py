@@ -68,7 +68,7 @@ def read_file(path: Path, how: FileFormat, night: str, name: str, terms: FileTer
     except SourceUnreadable as error:
         # Half of a file that is being written looks broken; then waiting is right, not repairing.
         _unchanged(path, name, before)
-        hint = looks_like(_head(path), how.format)
+        hint = looks_like(beginning(path), how.format)
         if hint and hint not in str(error):
             raise SourceUnreadable(f"{error}. It seems that {hint}") from None
         raise
@@ -96,22 +96,22 @@ def _read(path: Path, how: FileFormat, night: str, name: str, terms: FileTerms) 
             rows = reader(stream, how, name, reading, declared)
             table = arrivals(map(_as_written, rows) if terms.exported else rows, night, name, digest, terms.unhashed)
             size = stream.tell()
-    hint = looks_like(_head(path), how.format)
+    hint = looks_like(beginning(path), how.format)
     if declared is not None and (problem := declared.problem(list(reading.columns), bool(len(table)), bool(hint))):
         raise SourceUnreadable(f"{name}: {problem}")
     read = FileReading(name, size, reading.lines, reading.passed_over, reading.delimiter, tuple(reading.detected))
     return ArrivedRows(table, (read,))
 
 
-def _head(path: Path) -> bytes:
-    """The beginning of a file, unpacked; nothing where it cannot be read."""
+def beginning(path: Path, size: int = HEAD) -> bytes:
+    """The first bytes of a file, unpacked; none where it cannot be read."""
     try:
         with closing(unpacked(path, path.name, Reading(), MAX_BYTES)) as file:
-            return file.read(HEAD)
+            return file.read(size)
     except (OSError, SourceUnreadable):
         try:
             with path.open("rb") as packed:
-                return packed.read(HEAD)
+                return packed.read(size)
         except OSError:
             return b""
 

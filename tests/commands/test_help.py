@@ -22,7 +22,7 @@ WANTED = {
     "demo", "up", "nights", "check", "why", "quarantine", "status", "doctor", "sample", "env", "down", "results",
     "people", "desk", "actions", "worker", "dispatch", "shop", "audit", "hooks", "forget", "retention", "hold", "keys",
     "drift", "rollback", "recall", "reconcile", "replay", "models", "outcomes", "clusters", "setup",
-    "backup", "restore", "tenants",
+    "backup", "restore", "tenants", "new",
 }  # fmt: skip
 #: They serve until somebody stops them, and have nothing to say in between.
 SERVERS = {"desk", "shop", "hooks serve"}

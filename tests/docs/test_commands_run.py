@@ -44,6 +44,8 @@ CARRIED_OUT: dict[str, Ends] = {
     "pipeline check": Ends(0, "returns: no mistakes"),
     "pipeline check my_workflows/claims.yaml": Ends(0, "claims.yaml: no mistakes"),
     "pipeline check my_workflow.yaml --data": Ends(3, "claims.csv"),
+    "pipeline new orders.csv --yes --truth returned --wrong 20 --ask 2": Ends(0, "Wrote orders.yaml"),
+    "pipeline check orders.yaml --data": Ends(0, "orders.yaml: no mistakes"),
     "pipeline nights --help": Ends(0, "--again"),
     "pipeline drift returns": Ends(5, "no signals of returns"),
     "pipeline results returns": Ends(5, "nothing of returns is decided yet"),
@@ -191,6 +193,7 @@ ONLY_READ: dict[str, str] = {
         ),
         MINUTES,
     ),
+    "pipeline new orders.csv": "asks five questions; tests/commands/test_new_command.py answers them",
     f"pipeline nights returns --night {NIGHT} --again": "tests/integration/test_returns.py runs a night of it again",
     **dict.fromkeys(
         (
@@ -317,6 +320,8 @@ def house() -> Iterator[House]:
         assert example is not None
         for path in (house.folder / "claims.yaml", home / "my_workflow.yaml"):
             path.write_text(example[1], encoding="utf-8")
+        orders = "".join(f"o{row},2025-01-{row % 28 + 1:02},{row}.50,{row % 2}\n" for row in range(60))
+        (home / "orders.csv").write_text(f"order_id,ordered,price,returned\n{orders}", encoding="utf-8")
         assert house.command("sample", "--from", NIGHT, "--to", NIGHT).returncode == 0
         _fewer(home / "sample" / "returns" / "claims" / NIGHT / "claims.csv")
         yield house
