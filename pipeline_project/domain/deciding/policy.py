@@ -8,13 +8,13 @@ is the optimum of the whole night, and the first one turned away tells the price
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline_project.domain.core.costs import PolicyTerms, expected_costs
+from pipeline_project.domain.core.lots import lot
 from pipeline_project.domain.core.model_terms import PromiseTerms
 from pipeline_project.domain.core.reasons import AUTOMATED, REASONS, Reason
 from pipeline_project.domain.deciding import promise as promises
@@ -81,8 +81,7 @@ class _Weighed:
 
 def random_draw(seed: str, case_id: str) -> float:
     """A uniform number in [0, 1) that depends on the workflow and the case alone, so that a re-run draws the same."""
-    digest = hashlib.sha256(f"exploration/{seed}/{case_id}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64
+    return lot(f"exploration/{seed}/{case_id}")
 
 
 def decide(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
+from pipeline_project.domain.core.lots import lot
 from pipeline_project.domain.core.model_terms import RolloutTerms
 from pipeline_project.domain.core.model_version import ModelVersion
 
@@ -102,8 +102,4 @@ def chosen(workflow: str, version: str, case_ids: Sequence[str], share: float) -
         Mask, shape (cases,).
     """
     seed = f"canary/{workflow}/{version}"
-    return np.array([_draw(seed, case) < share for case in case_ids], dtype=bool)
-
-
-def _draw(seed: str, case: str) -> float:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{case}".encode()).digest()[:8]) / 2**64
+    return np.array([lot(f"{seed}/{case}") < share for case in case_ids], dtype=bool)
