@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from pipeline_project.domain.core.errors import LedgerMissing, LedgerNewer
 from resources.postgres.databases import safe
@@ -57,7 +58,7 @@ def look_now_and_then(connection: Connection) -> None:
         refuse_other(connection)
     finally:
         # whoever sets an isolation level does so before anything else
-        connection.connection.rollback()
+        connection.rollback()
     _LOOKED[connection.engine] = time.monotonic()
 
 
@@ -79,14 +80,10 @@ def refuse_other(connection: Connection) -> None:
 
 def _revision(connection: Connection) -> str | None:
     """None where nobody has migrated it, or so long ago that its roles may not look."""
-    cursor = connection.connection.cursor()
     try:
-        cursor.execute("SELECT version_num FROM alembic_version")
-        row = cursor.fetchone()
-    except connection.dialect.loaded_dbapi.Error as error:
-        if getattr(error, "pgcode", None) in (_UNDEFINED_TABLE, _NOT_ALLOWED):
+        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    except ProgrammingError as error:
+        if getattr(error.orig, "pgcode", None) in (_UNDEFINED_TABLE, _NOT_ALLOWED):
             return None
         raise
-    finally:
-        cursor.close()
-    return None if row is None else str(row[0])
+    return None if revision is None else str(revision)

@@ -31,6 +31,7 @@ from resources.postgres.databases import (
 #: What each service takes; `resources.ledger.roles` says what it may do.
 _SERVICES = ("nights", "desk", "dispatcher", "auditor")
 _NOT_ALLOWED = "42501"
+_THERE = text("SELECT datname::text FROM pg_database WHERE datname::text = ANY(:names)")
 _MAKE_ROLE = (
     "DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
 )
@@ -167,6 +168,9 @@ def _make(connection: Connection, tenant: str, limit: int | None) -> None:
 def let_sign_in(server: str, tenant: str, password: str) -> str:
     """Gives the role that owns a tenant's databases a password, and the way into Dagster's database, which all share.
 
+    The house's own ledger and registry, which PostgreSQL lets every login enter, are shut to all but this user and whom
+    somebody let in by name.
+
     Raises:
         SettingInvalid: the password is empty.
         RolesMissing: this user may not give it one, or the server does not take it.
@@ -184,6 +188,9 @@ def let_sign_in(server: str, tenant: str, password: str) -> str:
                 f"{safe(server)} may not give {role} a password ({_code(error) or type(error.orig).__name__}); ask the "
                 f"server's owner to let {role} sign in, with the password from the file"
             ) from None
+        for name in connection.scalars(_THERE, {"names": [LEDGER, MLFLOW]}).all():
+            connection.execute(text(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"))
+            connection.execute(text(f"GRANT CONNECT ON DATABASE {name} TO CURRENT_USER"))
     dagster = url.set(database=DAGSTER).render_as_string(hide_password=False)
     with begun(engine_of(dagster)) as connection:
         connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {role}"))

@@ -16,7 +16,7 @@ from resources.ledger.audit.trail import AuditTrail
 from resources.ledger.nights.ledger import PostgresLedger
 from resources.ledger.roles import GRANTS, ROLES, VERBS
 from resources.ledger.schema import metadata
-from resources.postgres.databases import begun, databases, engine_of, role_of, url_as
+from resources.postgres.databases import LEDGER, MLFLOW, begun, databases, engine_of, role_of, url_as
 from resources.postgres.locks import CHAIN, MIGRATION, turn
 from resources.postgres.tenants import owner_role, service_roles, tenant_databases
 from tests.resources.ledger.test_roles import NOT_ALLOWED, refused, statement
@@ -86,6 +86,12 @@ def test_who_signs_in_as_a_tenant_enters_its_databases_and_dagsters_and_no_other
 
     assert [enters(name) for name in tenant_databases(one)] == [True, True]
     assert [enters(name) for name in tenant_databases(other)] == [False, False]
+    # nor the house's, which let every login in before; the house itself goes on
+    house = databases(Settings.from_environ(tenants.environ))
+    assert [enters(name) for name in (LEDGER, MLFLOW)] == [False, False]
+    for url in (house.ledger_url, house.mlflow_url):
+        with begun(engine_of(url)) as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
     # the tenant's processes work by that login alone, and nothing has to be made for them
     environ = {**tenants.environ, "PIPELINE_TENANT": one}
     environ["PIPELINE_POSTGRES_URL"] = own.render_as_string(False)

@@ -323,3 +323,23 @@ def test_a_code_location_loads_one_tenants_workflows_and_becomes_nobody_elses(ro
         "SettingInvalid this process works for tenant acme and was asked for beta; each needs its own",
         "False False",
     ]
+
+
+@pytest.mark.parametrize("encoder", ["{root}/specs/beta/model", "../beta/model", "link"])
+def test_an_encoder_outside_a_tenants_folder_is_not_loaded(root: Path, encoder: str) -> None:
+    folder = root / "specs" / "acme"
+    (root / "specs" / "beta" / "model").mkdir()
+    (folder / "link").symlink_to(root / "specs" / "beta" / "model")
+    declared = spec("claims", text=True)
+    declared["text"] = {"encoder": encoder.format(root=root)}
+    written = write_spec(folder, declared)
+    loaded = load_all((folder,), "acme")
+    assert not loaded.specs
+    (broken,) = loaded.broken
+    assert broken.mistakes[0].where == "text.encoder"
+    assert "put the encoder's folder below it" in broken.mistakes[0].sentence
+    # the house may name any folder, and a tenant its own
+    assert "claims" in load_all((folder,)).specs
+    (folder / "model").mkdir()
+    written.write_text(written.read_text("utf-8").replace(declared["text"]["encoder"], "model"), encoding="utf-8")
+    assert "claims" in load_all((folder,), "acme").specs

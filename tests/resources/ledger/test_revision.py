@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, NullPool, create_engine, text
 
 from benchmarks.passed import passed
 from pipeline_project.container.owner import OwnerStores
-from pipeline_project.domain.core.errors import LedgerMissing, LedgerNewer
+from pipeline_project.domain.core.errors import DatabaseUnreachable, LedgerMissing, LedgerNewer
 from pipeline_project.domain.delivery.backoff import DeliveryResult, DeliveryStatus
 from pipeline_project.domain.delivery.claimed_action import ClaimedAction
 from pipeline_project.operations.dispatch import run_workers
@@ -99,3 +99,29 @@ def test_a_dispatcher_writes_down_what_it_has_sent_claims_nothing_more_and_ends(
     migrated_to(own_ledger, migrate.head())
     assert len(shelf.sent) == desk.count("done") == 1
     assert desk.count("sending") == 0
+
+
+def test_a_server_that_goes_away_at_the_look_is_unreachable_and_the_next_connection_is_a_new_one(
+    own_ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = PostgresLedger(own_ledger)
+    assert ledger.open_alerts() == []
+    monkeypatch.setattr(revision, "LOOK_SECONDS", 0.0)
+    look = revision.refuse_other
+
+    def cut_off(connection: Connection) -> None:
+        """The pool has seen it alive; it goes between that and the look."""
+        with create_engine(engine_of(own_ledger).url, poolclass=NullPool).connect() as other:
+            other.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        look(connection)
+
+    monkeypatch.setattr(revision, "refuse_other", cut_off)
+    with pytest.raises(DatabaseUnreachable):
+        ledger.open_alerts()
+    monkeypatch.setattr(revision, "refuse_other", look)
+    assert ledger.open_alerts() == []
