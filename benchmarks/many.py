@@ -36,7 +36,7 @@ from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.due_nights import LANDED
 from resources.postgres.databases import begun, engine_of
 from resources.postgres.embedded import EmbeddedServer
-from resources.sources import case_source
+from resources.sources import everything_landed
 from tests.integration import shop
 from tests.integration.house import House
 
@@ -105,7 +105,7 @@ def _past(house: House, days: list[str], workflows: int) -> int:
     with house.entered():
         context = prepare()
         definitions = build_definitions(os.environ)
-        source = case_source(house.spec, context.settings)
+        source = everything_landed(house.spec, context.settings)
         keys = [
             spec.key
             for asset in definitions.assets or ()

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogRecord
 
@@ -66,7 +67,8 @@ def last_made(instance: DagsterInstance, key: AssetKey, nights: Iterable[str]) -
 
 
 def _read_so_far(instance: DagsterInstance, key: AssetKey) -> _Read:
-    database = instance.run_storage.get_run_storage_id()
+    # what every storage of Dagster's has that is a database, though the type of all storages does not say so
+    database: str = cast("Any", instance.run_storage).get_run_storage_id()
     with _READ_LOCK:
         read = _READ.setdefault((database, key), _Read())
         _READ.move_to_end((database, key))

@@ -236,6 +236,6 @@ def nights_without_time(first: date, rows: int) -> StarterNights:
 def _scalar(value: str | float | Sequence[str] | Mapping[str, str]) -> str:
     """One YAML value on one line, quoted where it has to be."""
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # type: ignore[assignment]
+        value = int(value)
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False)
     return text.removesuffix("...\n").strip()

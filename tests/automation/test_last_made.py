@@ -36,7 +36,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def make(instance: dg.DagsterInstance, night: str, landed: str, key: dg.AssetKey = KEY, **metadata: object) -> None:
+def make(
+    instance: dg.DagsterInstance, night: str, landed: str, key: dg.AssetKey = KEY, **metadata: bool | float
+) -> None:
     said = dg.AssetMaterialization(key, partition=night, metadata={"landed": landed, **metadata})
     instance.report_runless_asset_event(said)
 

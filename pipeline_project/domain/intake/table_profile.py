@@ -195,7 +195,7 @@ def _type(column: str, present: pd.Series, schema: CaseSchema) -> tuple[FieldTyp
         return FieldType.NUMBER, []
     if distinct.str.contains(_PHOTO).all():
         return FieldType.IMAGE, []
-    words = float(distinct.str.split().str.len().mean())
+    words = float(distinct.str.count(r"\S+").mean())
     if (words >= _WORDS or float(distinct.str.len().mean()) >= _CHARACTERS) and len(distinct) > len(present) // 20:
         return FieldType.TEXT, []
     few = len(distinct) <= max(20, min(MOST_CATEGORIES, len(present) // 5))
