@@ -25,6 +25,7 @@ MOST_LABELS, MOST_CATEGORIES = 200, 1000
 #: Words and characters from which a cell is taken for what people wrote.
 _WORDS, _CHARACTERS = 5, 40
 _PATTERN = re.compile(r"`([^`]+)`")
+_FIRST = 20
 
 _TIMELY = re.compile(r"date|time|day|_at$|_ts$|datum|zeit|when|created|updated|born|dob|start|end", re.I)
 _NAMED_ID = re.compile(r"(?i:(?:^|[_\s-])(?:id|key|uuid|nr|no|num|number)$|^index$)|(?<=[a-z])(?:ID|Id|No|Nr|Number)$")
@@ -204,7 +205,9 @@ def _type(column: str, present: pd.Series, schema: CaseSchema) -> tuple[FieldTyp
 
 def _reads(distinct: pd.Series, kind: FieldType, schema: CaseSchema) -> bool:
     field = Field("value", kind, "value", required=False)
-    return not parse(distinct.reset_index(drop=True), field, schema).unreadable
+    # a few first: what a column is not shows at once, and each value that cannot be read is looked at for a hint
+    parts = (distinct.iloc[:_FIRST], distinct.iloc[_FIRST:])
+    return not any(len(part) and parse(part.reset_index(drop=True), field, schema).unreadable for part in parts)
 
 
 def _placeholders(series: Mapping[str, pd.Series]) -> tuple[str, ...]:
