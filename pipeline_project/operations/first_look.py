@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import pyarrow as pa
 
+from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import PhotoUnreadable, PipelineError
-from pipeline_project.domain.core.schema import ARRIVALS
+from pipeline_project.domain.core.schema import ARRIVALS, FieldType
+from pipeline_project.domain.deciding.worth_asking import distinct_costs, most_saved
 from pipeline_project.domain.intake.file_hints import column_advice
 from pipeline_project.domain.intake.first_look import (
     Seen,
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 _Look = Callable[[WorkflowSpec, Settings], Iterator[Seen]]
 #: Nights opened, rows looked at, photos looked for.
 NIGHTS, ROWS, PHOTOS = 3, 20_000, 200
+#: Different cost matrices looked at, those of the most cases first.
+MATRICES = 300
 LISTED = 8
 #: What libraries raise for weights that are missing, half there or of another kind.
 UNLOADABLE = (PipelineError, ValueError, OSError, ImportError, KeyError, RuntimeError)
@@ -48,6 +53,7 @@ def look(spec: WorkflowSpec, chosen: Settings) -> list[Seen]:
         _outcomes,
         _photos,
         _encoders,
+        _asking,
         _unread,
     )
     for check in looks:
@@ -61,7 +67,7 @@ def look(spec: WorkflowSpec, chosen: Settings) -> list[Seen]:
 
 _ABOUT: dict[str, tuple[str, ...]] = {
     "_cases": ("source",), "_outcomes": ("outcome",), "_photos": ("fields",), "_encoders": ("text",),
-    "_unread": ("source",),
+    "_unread": ("source",), "_asking": ("review", "cost"),
 }  # fmt: skip
 
 
@@ -180,6 +186,33 @@ def _encoders(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
                 cast(FileEncoder, encoder).encode([plain_photo()])
         except UNLOADABLE as error:
             yield Seen((name, "encoder"), f"cannot be loaded: {error}")
+
+
+def _asking(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
+    """Whether asking a person can pay off by these costs, and whether chance alone takes all places."""
+    read, nights = read_rows(_rows(spec, chosen), spec.case_schema).frame, len(_nights(spec, chosen))
+    numbers = [field.name for field in spec.case_schema.of_type(FieldType.NUMBER)]
+    if not len(read) or not {*numbers} <= {*read}:
+        return
+    columns = {name: read[name].to_numpy(dtype=float) for name in numbers}
+    matrices, counts = distinct_costs(case_costs(spec.cost_matrix, columns, len(read)))
+    terms = spec.policy_terms
+    most = np.argsort(-counts, kind="stable")[:MATRICES]
+    saved = max((most_saved(matrices[at], np.array(terms.denies)) for at in most), default=np.inf)
+    if saved <= terms.review_cost:
+        sentence = (
+            f"an answer costs {terms.review_cost:g} and can by `options` never save more than {saved:.4g}: nobody is "
+            "asked but at random and where something fails"
+        )
+        yield Seen(("review", "cost"), sentence, mistake=False)
+    usual = len(read) // max(nights, 1)
+    drawn = round(terms.exploration * usual)
+    if drawn and terms.places(usual) <= drawn:
+        sentence = (
+            f"of {usual:,} cases in a night {drawn:,} are sent to people at random and there are "
+            f"{terms.places(usual):,} places: no doubt is ever asked about; raise `capacity`, or lower `exploration`"
+        )
+        yield Seen(("review", "capacity"), sentence, mistake=False)
 
 
 def _unread(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:

@@ -126,3 +126,23 @@ def test_photos_and_encoders_are_looked_for(spec: Path, capsys: pytest.CaptureFi
     assert any(each.startswith("12 fields.photo") and looked_for in each for each in told), told
     (spec.parent / "in" / "a.jpg").write_bytes(b"a photo")
     assert not any("fields.photo" in each for each in seen(spec, capsys))
+
+
+def test_costs_by_which_nobody_is_ever_asked_are_worth_knowing(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By these costs an answer saves most at the odds at which paying and looking cost the same: 80 - 80 * 80 / 109."""
+    deliver(spec)
+    spec.write_text(SPEC.replace("cost: 15", "cost: 21"), encoding="utf-8")
+    assert not any("can by `options`" in note for note in seen(spec, capsys, "note"))
+    spec.write_text(SPEC.replace("cost: 15", "cost: 22"), encoding="utf-8")
+    (note,) = [note for note in seen(spec, capsys, "note") if "can by `options`" in note]
+    assert note.startswith("16 review.cost: an answer costs 22 and can by `options` never save more than 21.28:")
+    assert seen(spec, capsys) == []
+
+
+def test_places_that_chance_alone_takes_are_worth_knowing(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver(spec)
+    spec.write_text(SPEC.replace("capacity: 50%", "capacity: 2, exploration: 0.2"), encoding="utf-8")
+    (note,) = [note for note in seen(spec, capsys, "note") if "review.capacity" in note]
+    assert "of 10 cases in a night 2 are sent to people at random and there are 2 places" in note
+    spec.write_text(SPEC.replace("capacity: 50%", "capacity: 3, exploration: 0.2"), encoding="utf-8")
+    assert not any("review.capacity" in note for note in seen(spec, capsys, "note"))
