@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogRecord
 
@@ -47,6 +48,7 @@ class _Read:
 
 _READ: OrderedDict[tuple[str, AssetKey], _Read] = OrderedDict()
 _READ_LOCK = threading.Lock()
+_DATABASES: WeakKeyDictionary[DagsterInstance, str] = WeakKeyDictionary()
 
 
 def last_made(instance: DagsterInstance, key: AssetKey, nights: Iterable[str]) -> dict[str, LastMade]:
@@ -67,8 +69,10 @@ def last_made(instance: DagsterInstance, key: AssetKey, nights: Iterable[str]) -
 
 
 def _read_so_far(instance: DagsterInstance, key: AssetKey) -> _Read:
-    # what every storage of Dagster's has that is a database, though the type of all storages does not say so
-    database: str = cast("Any", instance.run_storage).get_run_storage_id()
+    database = _DATABASES.get(instance)
+    if database is None:
+        # what every storage of Dagster's has that is a database, though the type of all storages does not say so
+        database = _DATABASES[instance] = str(cast("Any", instance.run_storage).get_run_storage_id())
     with _READ_LOCK:
         read = _READ.setdefault((database, key), _Read())
         _READ.move_to_end((database, key))
