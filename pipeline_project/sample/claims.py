@@ -183,45 +183,89 @@ def _claim(shelves: _Shelves, occasion: _Occasion, rng: Random) -> Claim:
     )
 
 
-def _kind(customer: Customer, item: Item, night: date, rng: Random) -> str:
+def empty_share(item: Item) -> float:
+    """How much of the fraud with such an item is an empty box; the rest is another item in its place."""
+    return 0.35 if CATEGORIES[item.category].textile else 0.65
+
+
+def kind_chances(customer: Customer, item: Item, night: date) -> dict[str, float]:
+    """How likely a claim of this customer about this item is of which kind; rings apart."""
     about = CATEGORIES[item.category]
     dear = min(max((item.price / about.price) ** 0.5, 0.7), 1.6)
     # Clothes that are needed for a weekend come back right after it.
     worn = min(customer.worn * about.worn * dear * (1.25 if night.weekday() < 2 else 0.9), 0.6)
     fraud = min(customer.fraud * (0.5 + 0.5 * about.fraud) * dear, 0.75)
+    empty, defective = empty_share(item), item.defect_rate(night)
+    honest = max(0.0, 1 - fraud - worn)
+    return {
+        "empty_box": fraud * empty,
+        "swapped_item": fraud * (1 - empty),
+        "wardrobing": min(worn, 1 - fraud),
+        "defective": honest * defective,
+        "resellable": honest * (1 - defective),
+    }
+
+
+def _kind(customer: Customer, item: Item, night: date, rng: Random) -> str:
+    chances = kind_chances(customer, item, night)
+    fraud = chances["empty_box"] + chances["swapped_item"]
     draw = rng.random()
     if draw < fraud:
-        return "empty_box" if rng.random() < (0.35 if about.textile else 0.65) else "swapped_item"
-    if draw < fraud + worn:
+        return "empty_box" if rng.random() < empty_share(item) else "swapped_item"
+    if draw < fraud + chances["wardrobing"]:
         return "wardrobing"
     return "defective" if rng.random() < item.defect_rate(night) else "resellable"
 
 
-def _reason(kind: str, item: Item, night: date, rng: Random) -> str:
+def reason_weights(kind: str, item: Item, night: date) -> dict[str, float]:
+    """How readily each reason is ticked on a claim of that kind."""
     weights = {name: weight * seasons.reason_factor(name, night) for name, weight in REASONS[kind].items()}
     if not CATEGORIES[item.category].textile and "does_not_fit" in weights:
         weights["changed_mind"] = weights.get("changed_mind", 0) + 0.7 * weights.pop("does_not_fit")
+    return weights
+
+
+def _reason(kind: str, item: Item, night: date, rng: Random) -> str:
+    weights = reason_weights(kind, item, night)
     return rng.choices(list(weights), list(weights.values()))[0]
+
+
+def has_fault(kind: str, reason: str) -> bool:
+    """Whether an item of such a claim has a fault, or is said to have one."""
+    return kind == "defective" or reason in ("damaged", "defective")
 
 
 def _fault(kind: str, reason: str, item: Item, ring: Ring | None, rng: Random) -> str | None:
     if ring:
         return ring.fault
-    if kind == "defective" or reason in ("damaged", "defective"):
+    if has_fault(kind, reason):
         faults = CATEGORIES[item.category].faults
         return rng.choices(list(faults), list(faults.values()))[0]
     return None
 
 
+#: Days between delivery and claim: their mean by kind, the shape of their spread, and the most.
+MEAN_DAYS_KEPT = {"wardrobing": 15, "defective": 13, "swapped_item": 13, "empty_box": 5, "ring": 4}
+USUAL_DAYS_KEPT, KEPT_SHAPE, MOST_DAYS_KEPT = 9, 1.7, 100
+
+
 def _days_kept(kind: str, rng: Random) -> int:
-    mean = {"wardrobing": 15, "defective": 13, "swapped_item": 13, "empty_box": 5, "ring": 4}.get(kind, 9)
-    return min(int(rng.gammavariate(1.7, mean / 1.7)), 100)
+    mean = MEAN_DAYS_KEPT.get(kind, USUAL_DAYS_KEPT)
+    return min(int(rng.gammavariate(KEPT_SHAPE, mean / KEPT_SHAPE)), MOST_DAYS_KEPT)
+
+
+#: How many photos come, where any do, with weights.
+PHOTO_COUNTS = (1, 2, 3), (60, 28, 12)
+
+
+def photo_share(kind: str, reason: str) -> float:
+    """How often such a claim has photos."""
+    complains = reason in ("damaged", "defective", "wrong_item", "not_as_described")
+    return 1.0 if kind == "ring" else 0.80 if complains else 0.47
 
 
 def _photo_count(kind: str, reason: str, rng: Random) -> int:
-    complains = reason in ("damaged", "defective", "wrong_item", "not_as_described")
-    share = 1.0 if kind == "ring" else 0.80 if complains else 0.47
-    return rng.choices((1, 2, 3), (60, 28, 12))[0] if rng.random() < share else 0
+    return rng.choices(*PHOTO_COUNTS)[0] if rng.random() < photo_share(kind, reason) else 0
 
 
 def _why(kind: str, reason: str, item: Item, night: date, customer: Customer, ring: Ring | None) -> str:

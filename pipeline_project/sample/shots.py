@@ -16,6 +16,12 @@ def photos_of(claim: Claim) -> list[tuple[str, bytes]]:
     return [(photo_name(claim, number), _photo(claim, rng)) for number in range(claim.photos)]
 
 
+def shots_of(claim: Claim) -> list[Shot]:
+    """What each photo of a claim shows; of a ring's, which are copies, none."""
+    rng = claim.rng("photos")
+    return [] if claim.ring else [_shot(claim, rng) for _ in range(claim.photos)]
+
+
 def photo_name(claim: Claim, number: int) -> str:
     """Unique within the night."""
     rng = claim.rng(f"name|{number}")
@@ -55,17 +61,33 @@ def _shot(claim: Claim, rng: Random) -> Shot:
     return Shot(seed, subject, color, _seen_fault(claim, rng), _seen_use(claim, rng), _seen_tag(claim, rng))
 
 
+def fault_shown(claim: Claim) -> float:
+    """How often a photo of the item shows its fault."""
+    if claim.fault in (None, "dead"):
+        return 0.0
+    return {"defective": 0.78, "swapped_item": 0.3}.get(claim.kind, 0.14)
+
+
 def _seen_fault(claim: Claim, rng: Random) -> str | None:
-    shown = {"defective": 0.78, "swapped_item": 0.3}.get(claim.kind, 0.14)
-    return claim.fault if claim.fault not in (None, "dead") and rng.random() < shown else None
+    return claim.fault if claim.fault not in (None, "dead") and rng.random() < fault_shown(claim) else None
+
+
+def use_seen(claim: Claim) -> tuple[float, float]:
+    """How often a photo of the item shows use, and how much at least."""
+    often = {"wardrobing": 0.62, "swapped_item": 0.6, "defective": 0.14}.get(claim.kind, 0.05)
+    return often, 0.45 if claim.kind in ("wardrobing", "swapped_item") else 0.25
 
 
 def _seen_use(claim: Claim, rng: Random) -> float:
-    often = {"wardrobing": 0.62, "swapped_item": 0.6, "defective": 0.14}.get(claim.kind, 0.05)
-    strong = 0.45 if claim.kind in ("wardrobing", "swapped_item") else 0.25
+    often, strong = use_seen(claim)
     return rng.uniform(strong, 1.0) if rng.random() < often else 0.0
 
 
-def _seen_tag(claim: Claim, rng: Random) -> bool:
+def tag_seen(claim: Claim) -> float:
+    """How often the price tag still hangs on the item in a photo."""
     often = {"resellable": 0.5, "defective": 0.2}.get(claim.kind, 0.07)
-    return rng.random() < often * (1.0 if CATEGORIES[claim.item.category].textile else 0.6)
+    return often * (1.0 if CATEGORIES[claim.item.category].textile else 0.6)
+
+
+def _seen_tag(claim: Claim, rng: Random) -> bool:
+    return rng.random() < tag_seen(claim)

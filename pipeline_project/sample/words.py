@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -23,6 +24,10 @@ MOVES = {
     "pressure": {"empty_box": 0.44, "swapped_item": 0.42, "ring": 0.2, "wardrobing": 0.11, "defective": 0.07},
     "detail": {"defective": 0.42, "swapped_item": 0.4, "wardrobing": 0.3, "resellable": 0.2, "empty_box": 0.1},
 }
+#: Below the first a message says only what it is about, above the second it tells of life; and how often it does what
+#: tells nothing of the claim.
+BARE, CHATTY = 0.14, 0.85
+OPENING, CONTEXT, PHOTO, REQUEST, CLOSING = 0.5, 0.4, 0.4, 0.5, 0.4
 CORES = {"does_not_fit": "fit", "changed_mind": "mind", "not_as_described": "described", "other": "other"}
 
 
@@ -35,15 +40,50 @@ def phrases() -> dict[str, Any]:
     return read
 
 
+@dataclass(frozen=True)
+class MessagePlan:
+    """What a message does, before it is put into words.
+
+    Attributes:
+        core: what it is about; None where it is in a tongue that the shop does not read.
+        moves: what it does beside that, small talk included; None where it says nothing else.
+    """
+
+    core: str | None
+    moves: frozenset[str] | None
+
+
+def plan_of(claim: Claim) -> MessagePlan:
+    """What the message of a claim does; of a ring's, which is a script, nothing is said.
+
+    Raises:
+        ValueError: the claim is a ring's.
+    """
+    if claim.kind == "ring":
+        raise ValueError("a ring's claims have a script and no plan")
+    rng = claim.rng("message")
+    tongue = _tongue(claim, rng)
+    if tongue is None:
+        return MessagePlan(None, None)
+    core, moves = _moves(claim, rng)
+    return MessagePlan(core, None if moves == [core] else frozenset(move.removesuffix("_new") for move in moves))
+
+
+def _tongue(claim: Claim, rng: Random) -> str | None:
+    if rng.random() < 0.012:
+        return None
+    return "de" if claim.customer.german and rng.random() < 0.85 else "en"
+
+
 def write_message(claim: Claim) -> str:
     """The claim's free text, at most 80 words; the same claim always writes the same."""
     rng = claim.rng("message")
     if claim.kind == "ring":
         return _ring_text(claim, rng)
-    if rng.random() < 0.012:
+    tongue = _tongue(claim, rng)
+    if tongue is None:
         return str(rng.choice(phrases()["foreign"]))
-    tongue = "de" if claim.customer.german and rng.random() < 0.85 else "en"
-    moves = _moves(claim, rng)
+    _, moves = _moves(claim, rng)
     sentences = [_phrase(claim, tongue, move, rng) for move in moves]
     text = " ".join(dict.fromkeys(sentences))
     if rng.random() < 0.28:
@@ -55,33 +95,39 @@ def write_message(claim: Claim) -> str:
     return " ".join(text.split()[:LONGEST])
 
 
-def _moves(claim: Claim, rng: Random) -> list[str]:
-    core = _core(claim, rng)
+def _moves(claim: Claim, rng: Random) -> tuple[str, list[str]]:
+    """What the message is about, and all that it does, in order."""
+    core = core_at(claim.kind, claim.reason, claim.fault, claim.item.category, rng.random())
     manner = rng.random()
-    if manner < 0.14:
-        return [core]
-    chatty = manner > 0.85
+    if manner < BARE:
+        return core, [core]
+    chatty = manner > CHATTY
     moves = []
-    if rng.random() < 0.5:
+    if rng.random() < OPENING:
         moves.append("opening_new" if drifted(claim.night) and rng.random() < 0.55 else "opening")
-    moves += ["context"] * (chatty or rng.random() < 0.4) + [core]
+    moves += ["context"] * (chatty or rng.random() < CONTEXT) + [core]
     moves += ["life"] * chatty
     moves += [move for move in ("detail", "excuse", "untouched") if _makes(move, claim, rng)]
-    if claim.photos and rng.random() < 0.4:
+    if claim.photos and rng.random() < PHOTO:
         moves.append("photo")
     moves += ["life"] * (chatty and rng.random() < 0.7)
     if _makes("pressure", claim, rng):
         moves.append("pressure")
-    elif rng.random() < 0.5:
+    elif rng.random() < REQUEST:
         moves.append("request")
-    moves += ["closing"] * (rng.random() < 0.4)
-    return [_renewed(move, claim, rng) for move in moves]
+    moves += ["closing"] * (rng.random() < CLOSING)
+    return core, [_renewed(move, claim, rng) for move in moves]
+
+
+def chance_of(move: str, claim: Claim) -> float:
+    """How often a message that says more than what it is about makes a move."""
+    return 0.0 if move == "detail" and claim.fault is None else MOVES[move].get(claim.kind, 0.03)
 
 
 def _makes(move: str, claim: Claim, rng: Random) -> bool:
     if move == "detail" and claim.fault is None:
         return False
-    return rng.random() < MOVES[move].get(claim.kind, 0.03)
+    return rng.random() < chance_of(move, claim)
 
 
 def _renewed(move: str, claim: Claim, rng: Random) -> str:
@@ -89,31 +135,30 @@ def _renewed(move: str, claim: Claim, rng: Random) -> str:
     return f"{move}_new" if move in ("excuse", "pressure") and drifted(claim.night) and rng.random() < 0.5 else move
 
 
-def _core(claim: Claim, rng: Random) -> str:
-    """What the message is about. Clothes have no parts that could be missing from the box."""
-    core = _any_core(claim, rng)
-    return "empty" if core == "short" and CATEGORIES[claim.item.category].textile else core
+def core_at(kind: str, reason: str, fault: str | None, category: str, draw: float) -> str:
+    """What the message is about, by a number in [0, 1). Clothes have no parts that could be missing from the box."""
+    core = _any_core(kind, reason, fault, category, draw)
+    return "empty" if core == "short" and CATEGORIES[category].textile else core
 
 
-def _any_core(claim: Claim, rng: Random) -> str:
+def _any_core(kind: str, reason: str, fault: str | None, category: str, draw: float) -> str:
     """The same words serve the honest and the dishonest."""
-    draw = rng.random()
-    if claim.kind == "empty_box":
+    if kind == "empty_box":
         return "empty" if draw < 0.62 else "short" if draw < 0.80 else "wrong" if draw < 0.92 else "transit"
-    if claim.kind == "swapped_item":
-        return "swap" if draw < 0.48 else CORES.get(claim.reason) or claim.fault or "wrong"
-    if claim.kind == "defective" and claim.reason not in ("damaged", "defective"):
-        missing = "mild" if CATEGORIES[claim.item.category].textile else "short"
-        return claim.fault or "mild" if draw < 0.6 else missing if draw < 0.7 else CORES.get(claim.reason, "mild")
-    if claim.reason in ("damaged", "defective"):
-        if claim.kind != "defective":
-            return "mild" if draw < 0.6 else "transit" if draw < 0.7 else claim.fault or "mild"
-        if claim.reason == "damaged" and draw < 0.4:
+    if kind == "swapped_item":
+        return "swap" if draw < 0.48 else CORES.get(reason) or fault or "wrong"
+    if kind == "defective" and reason not in ("damaged", "defective"):
+        missing = "mild" if CATEGORIES[category].textile else "short"
+        return fault or "mild" if draw < 0.6 else missing if draw < 0.7 else CORES.get(reason, "mild")
+    if reason in ("damaged", "defective"):
+        if kind != "defective":
+            return "mild" if draw < 0.6 else "transit" if draw < 0.7 else fault or "mild"
+        if reason == "damaged" and draw < 0.4:
             return "transit"
-        return claim.fault or "mild" if draw < 0.85 else "mild"
-    if claim.reason == "wrong_item":
+        return fault or "mild" if draw < 0.85 else "mild"
+    if reason == "wrong_item":
         return "wrong" if draw < 0.90 else "swap" if draw < 0.95 else "short" if draw < 0.98 else "empty"
-    return CORES[claim.reason]
+    return CORES[reason]
 
 
 def _phrase(claim: Claim, tongue: str, move: str, rng: Random) -> str:
