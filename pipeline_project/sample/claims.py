@@ -254,18 +254,10 @@ def _days_kept(kind: str, rng: Random) -> int:
     return min(int(rng.gammavariate(KEPT_SHAPE, mean / KEPT_SHAPE)), MOST_DAYS_KEPT)
 
 
-#: How many photos come, where any do, with weights.
-PHOTO_COUNTS = (1, 2, 3), (60, 28, 12)
-
-
-def photo_share(kind: str, reason: str) -> float:
-    """How often such a claim has photos."""
-    complains = reason in ("damaged", "defective", "wrong_item", "not_as_described")
-    return 1.0 if kind == "ring" else 0.80 if complains else 0.47
-
-
 def _photo_count(kind: str, reason: str, rng: Random) -> int:
-    return rng.choices(*PHOTO_COUNTS)[0] if rng.random() < photo_share(kind, reason) else 0
+    complains = reason in ("damaged", "defective", "wrong_item", "not_as_described")
+    share = 1.0 if kind == "ring" else 0.80 if complains else 0.47
+    return rng.choices((1, 2, 3), (60, 28, 12))[0] if rng.random() < share else 0
 
 
 def _why(kind: str, reason: str, item: Item, night: date, customer: Customer, ring: Ring | None) -> str:

@@ -26,7 +26,10 @@ _STEPS = tuple((step + 0.5) / 100 for step in range(100))
 
 
 def posterior(claim: Claim) -> dict[str, float]:
-    """The chance of each label, given everything about a claim that can be seen, and the customer's temper."""
+    """The chance of each label, given everything about a claim that can be seen, and the customer's temper.
+
+    How many photos came follows from the reason that was ticked, and tells nothing beside it.
+    """
     if claim.kind == "ring":
         return {label: float(label == "fraud") for label in LABELS}
     seen_words, seen_shots = words.plan_of(claim), shots.shots_of(claim)
@@ -34,7 +37,6 @@ def posterior(claim: Claim) -> dict[str, float]:
         kind: chance
         * _reason(kind, claim)
         * _days(kind, claim.days_since_delivery)
-        * _photo_count(kind, claim)
         * _told(kind, claim, seen_words, seen_shots)
         for kind, chance in rules.kind_chances(claim.customer, claim.item, claim.night).items()
     }
@@ -62,14 +64,6 @@ def _days(kind: str, days: int) -> float:
     scale = mean / shape
     below = float(gammainc(shape, days / scale))
     return (1.0 if days >= rules.MOST_DAYS_KEPT else float(gammainc(shape, (days + 1) / scale))) - below
-
-
-def _photo_count(kind: str, claim: Claim) -> float:
-    share = rules.photo_share(kind, claim.reason)
-    if not claim.photos:
-        return 1 - share
-    numbers, weights = rules.PHOTO_COUNTS
-    return share * weights[numbers.index(claim.photos)] / sum(weights)
 
 
 def _told(kind: str, claim: Claim, plan: words.MessagePlan, seen: Sequence[Shot]) -> float:

@@ -49,6 +49,7 @@ CARRIED_OUT: dict[str, Ends] = {
     "pipeline nights --help": Ends(0, "--again"),
     "pipeline drift returns": Ends(5, "no signals of returns"),
     "pipeline results returns": Ends(5, "nothing of returns is decided yet"),
+    "pipeline results returns --against-truth": Ends(5, "no outcome of a decided case of returns"),
     # a night, and what can be asked of it
     f"pipeline nights returns --from {NIGHT} --to {NIGHT}": Ends(0, r"1 night, 1 done"),
     "pipeline status": Ends(0, rf"returns +1 +{NIGHT} +\d+"),
