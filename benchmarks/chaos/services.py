@@ -166,7 +166,12 @@ def deliver(house: House) -> None:
     )  # fmt: skip
 
 
-def judge(tally: Tally, killed: House, calm: House) -> None:
+def judge(tally: Tally, killed: House, calm: House, near: float = 0.0) -> None:
+    """Notes what is otherwise than in a calm house, and effects that happened twice or not at all.
+
+    Args:
+        near: the part of a number by which it may differ.
+    """
     happened = Counter(
         (said["case"], said["action"])
         for said in (json.loads(path.read_text()) for path in (killed.folder / "out").glob("[!.]*.json"))
@@ -174,6 +179,7 @@ def judge(tally: Tally, killed: House, calm: House) -> None:
     for name, what in all_differences(
         {**killed.tables(), "what was decided": killed.decisions(), **killed.work()},
         {**calm.tables(), "what was decided": calm.decisions(), **calm.work()},
+        near,
     ).items():
         tally.note(f"the table {name}", Came.SILENT, str(what[:2]))
     for effect, times in happened.items():

@@ -234,26 +234,36 @@ class House:
         return (self.home / "reports" / self.name / f"{night}.html").read_text(encoding="utf-8")
 
 
-def differences(ours: Rows | None, theirs: Rows | None) -> list[str]:
-    """What differs between rows that should be the same, in short: a night's tables fill screens."""
+def differences(ours: Rows | None, theirs: Rows | None, near: float = 0.0) -> list[str]:
+    """What differs between rows that should be the same, in short: a night's tables fill screens.
+
+    Args:
+        near: the part of a number by which it may differ, of one below 1 so much of 1.
+    """
     if ours is None or theirs is None or len(ours) != len(theirs):
         return [] if ours == theirs else [f"{_count(ours)} rows, {_count(theirs)} expected"]
     return [
         f"row {number}, {name}: {str(row.get(name))[:60]} and not {str(wanted.get(name))[:60]}"
         for number, (row, wanted) in enumerate(zip(ours, theirs, strict=True))
         for name in {**row, **wanted}
-        if not _same(row.get(name), wanted.get(name))
+        if not _same(row.get(name), wanted.get(name), near)
     ][:5]
 
 
-def all_differences(ours: Mapping[str, Rows | None], theirs: Mapping[str, Rows | None]) -> dict[str, list[str]]:
+def all_differences(
+    ours: Mapping[str, Rows | None], theirs: Mapping[str, Rows | None], near: float = 0.0
+) -> dict[str, list[str]]:
     """The same for several tables by name; empty when all are the same."""
-    found = {name: differences(ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
+    found = {name: differences(ours.get(name), theirs.get(name), near) for name in {**ours, **theirs}}
     return {name: several for name, several in found.items() if several}
 
 
-def _same(ours: Any, theirs: Any) -> bool:
+def _same(ours: Any, theirs: Any, near: float = 0.0) -> bool:
     """NaN is equal to NaN here."""
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        return all(_same(one, other, near) for one, other in zip(ours, theirs, strict=True))
+    if isinstance(ours, float) and isinstance(theirs, float) and abs(ours - theirs) <= near * max(1.0, abs(theirs)):
+        return True
     return bool(ours == theirs or (ours != ours and theirs != theirs))
 
 
