@@ -88,19 +88,19 @@ def _holds(read: _Read, night: str, number: int) -> bool:
 
 def _take_in(instance: DagsterInstance, key: AssetKey, read: _Read, unread: list[int]) -> bool:
     """Reads these events; False where the newest of those read before is no longer the same."""
-    known = read.newest
-    asked = [*unread, *([] if known is None or known.number in unread else [known.number])]
+    newest_read = read.newest
+    asked = [*unread, *([] if newest_read is None or newest_read.number in unread else [newest_read.number])]
     for start in range(0, len(asked), _PAGE):
         page = asked[start : start + _PAGE]
         for record in instance.fetch_materializations(AssetRecordsFilter(key, storage_ids=page), limit=_PAGE).records:
             made = _of(record)
             if read.newest is None or made.number > read.newest.number:
                 read.newest = made
-            if made == known:
-                known = None
+            if made == newest_read:
+                newest_read = None
             else:
                 read.by_night[str(record.partition_key)] = made
-    return known is None
+    return newest_read is None
 
 
 def _of(record: EventLogRecord) -> LastMade:

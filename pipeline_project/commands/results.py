@@ -93,32 +93,34 @@ def show_against_truth(name: str, per_night: int, seed: int, as_json: bool) -> i
         )
         return Exit.WRONG_CALL
     chances = {
-        claim.claim_id: [told[label] for label in spec.labels] for claim in decided for told in (posterior(claim),)
+        claim.claim_id: [by_label[label] for label in spec.labels]
+        for claim in decided
+        for by_label in (posterior(claim),)
     }
     truth = {claim.claim_id: claim.label for claim in decided}
-    found = against_truth(matured, chances, truth, spec.cost_matrix, spec.policy_terms)
+    judged = against_truth(matured, chances, truth, spec.cost_matrix, spec.policy_terms)
     if as_json:
-        emit(asdict(found))
+        emit(asdict(judged))
     else:
-        report_against_truth(spec, found)
+        report_against_truth(spec, judged)
     return Exit.DONE
 
 
-def report_against_truth(spec: WorkflowSpec, found: AgainstTruth) -> None:
+def report_against_truth(spec: WorkflowSpec, judged: AgainstTruth) -> None:
     """The table, and what its second row means."""
-    others = f"; of {found.unknown:,} more the true chances are not known" if found.unknown else ""
-    say(f"{found.cases:,} decided claims{others}. Every question counts as rightly answered.")
+    others = f"; of {judged.unknown:,} more the true chances are not known" if judged.unknown else ""
+    say(f"{judged.cases:,} decided claims{others}. Every question counts as rightly answered.")
     say()
     say(f"| policy | cost, {spec.currency} | a case | 95 % interval | to people | wrong among the rest |")
     say("|---|---:|---:|---:|---:|---:|")
-    for policy in found.policies:
-        a_case, asked = policy.a_case, policy.asked / found.cases
-        wrong = "" if policy.asked == found.cases else f"{policy.wrong:.1%}"
+    for policy in judged.policies:
+        a_case, asked = policy.a_case, policy.asked / judged.cases
+        wrong = "" if policy.asked == judged.cases else f"{policy.wrong:.1%}"
         interval = f"{a_case.low:.2f} to {a_case.high:.2f}"
         say(f"| {policy.policy} | {policy.total:,.0f} | {a_case.value:.2f} | {interval} | {asked:.1%} | {wrong} |")
     say()
     paragraph(
-        f"The distance to the best possible: {found.distance:+.1%}. The best possible decides by the same costs and "
+        f"The distance to the best possible: {judged.distance:+.1%}. The best possible decides by the same costs and "
         "places with the chances by which the claims were made: it reads words and photos without a mistake and knows "
         "each customer's temper, which others have to learn from the past.",
         indent="",

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
-
 from pipeline_project.sample import claims as rules
 from pipeline_project.sample import shots, words
 from pipeline_project.sample.claims import LABELS, Claim
@@ -37,7 +35,7 @@ def posterior(claim: Claim) -> dict[str, float]:
         kind: chance
         * _reason(kind, claim)
         * _days(kind, claim.days_since_delivery)
-        * _told(kind, claim, seen_words, seen_shots)
+        * _content_chance(kind, claim, seen_words, seen_shots)
         for kind, chance in rules.kind_chances(claim.customer, claim.item, claim.night).items()
     }
     total = sum(weight.values())
@@ -45,11 +43,6 @@ def posterior(claim: Claim) -> dict[str, float]:
     for kind, value in weight.items():
         chances[LABEL_OF.get(kind, kind)] += value / total
     return chances
-
-
-def posteriors(claims: Sequence[Claim]) -> np.ndarray:
-    """Shape (claims, labels), in the order of `LABELS`."""
-    return np.array([[posterior(claim)[label] for label in LABELS] for claim in claims]).reshape(-1, len(LABELS))
 
 
 def _reason(kind: str, claim: Claim) -> float:
@@ -66,10 +59,10 @@ def _days(kind: str, days: int) -> float:
     return (1.0 if days >= rules.MOST_DAYS_KEPT else float(gammainc(shape, (days + 1) / scale))) - below
 
 
-def _told(kind: str, claim: Claim, plan: words.MessagePlan, seen: Sequence[Shot]) -> float:
+def _content_chance(kind: str, claim: Claim, plan: words.MessagePlan, seen: Sequence[Shot]) -> float:
     """The chance of words and photos, over the faults that the item may have, or may be said to have."""
     return sum(
-        chance * _words(as_if, plan) * math.prod(_shot(as_if, shot) for shot in seen)
+        chance * _message_chance(as_if, plan) * math.prod(_shot(as_if, shot) for shot in seen)
         for chance, as_if in _with_faults(kind, claim)
     )
 
@@ -85,7 +78,7 @@ def _with_faults(kind: str, claim: Claim) -> Iterator[tuple[float, Claim]]:
         yield weight / total, replace(claim, kind=kind, fault=fault)
 
 
-def _words(as_if: Claim, plan: words.MessagePlan) -> float:
+def _message_chance(as_if: Claim, plan: words.MessagePlan) -> float:
     """The chance that such a claim is written about like this; tongue, small talk and slips tell nothing."""
     if plan.core is None:
         return 1.0
@@ -106,11 +99,11 @@ def _words(as_if: Claim, plan: words.MessagePlan) -> float:
 @lru_cache(maxsize=4096)
 def _core(kind: str, reason: str, fault: str | None, category: str) -> Mapping[str, float]:
     """How likely a message is about what."""
-    found: dict[str, float] = {}
+    chances: dict[str, float] = {}
     for step in _STEPS:
         core = words.core_at(kind, reason, fault, category, step)
-        found[core] = found.get(core, 0.0) + 1 / len(_STEPS)
-    return found
+        chances[core] = chances.get(core, 0.0) + 1 / len(_STEPS)
+    return chances
 
 
 def _shot(as_if: Claim, shot: Shot) -> float:

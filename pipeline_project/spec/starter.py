@@ -150,16 +150,16 @@ def _field(column: ColumnProfile, answers: StarterAnswers) -> str:
         role = "time"
     elif column.column == answers.amount_column:
         role = "amount"
-    said: dict[str, Any] = {"type": kind.value}
+    keys: dict[str, Any] = {"type": kind.value}
     if role:
-        said["role"] = role
+        keys["role"] = role
     if column.name != column.column:
-        said["column"] = column.column
+        keys["column"] = column.column
     if column.empty and role != "id":
-        said["required"] = False
+        keys["required"] = False
     if column.personal:
-        said["pii"] = True
-    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in said.items()) + "}"
+        keys["pii"] = True
+    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in keys.items()) + "}"
 
 
 def _remark(column: ColumnProfile, answers: StarterAnswers) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline_project.sample import posterior as rules
 from pipeline_project.sample.claims import LABELS, Claim, claims_of, kind_chances
-from pipeline_project.sample.posterior import posteriors
+from pipeline_project.sample.posterior import posterior
 from pipeline_project.sample.shots import shots_of
 from pipeline_project.sample.words import plan_of, write_message
 
@@ -22,6 +22,11 @@ FIRST = date(2025, 3, 3)
 def claims() -> list[Claim]:
     nights = [FIRST + timedelta(days=day) for day in range(12)]
     return [claim for night in nights for claim in claims_of(11, 500, night)]
+
+
+def posteriors(claims: list[Claim]) -> np.ndarray:
+    """Shape (claims, labels)."""
+    return np.array([[chance[label] for label in LABELS] for chance in map(posterior, claims)])
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,7 @@ def loss(told: np.ndarray, claims: list[Claim]) -> float:
     return float(-np.log(told[np.arange(len(true)), true]).mean())
 
 
-@pytest.mark.parametrize("part", ["_reason", "_days", "_words", "_shot"])
+@pytest.mark.parametrize("part", ["_reason", "_days", "_message_chance", "_shot"])
 def test_each_part_tells_something(
     part: str, claims: list[Claim], chances: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ def most_saved(cost: np.ndarray, denies: np.ndarray) -> float:
         raise ValueError("every option denies; at least one must be open to the machine")
     labels = cost.shape[1]
     # maximize t - best @ p, with t below what each open option costs; p are probabilities
-    found = linprog(
+    solution = linprog(
         c=np.append(cost.min(axis=0), -1.0),
         A_ub=np.column_stack([-opened, np.ones(len(opened))]),
         b_ub=np.zeros(len(opened)),
@@ -36,7 +36,7 @@ def most_saved(cost: np.ndarray, denies: np.ndarray) -> float:
         b_eq=[1.0],
         bounds=[*[(0.0, 1.0)] * labels, (None, None)],
     )
-    return max(0.0, float(-found.fun))
+    return max(0.0, float(-solution.fun))
 
 
 def distinct_costs(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,5 +45,5 @@ def distinct_costs(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Args:
         costs: shape (cases, options, labels); cases with a cost that is not known are left out.
     """
-    known = costs[np.isfinite(costs).all(axis=(1, 2))]
-    return np.unique(known, axis=0, return_counts=True) if len(known) else (known, np.zeros(0, dtype=int))
+    priced = costs[np.isfinite(costs).all(axis=(1, 2))]
+    return np.unique(priced, axis=0, return_counts=True) if len(priced) else (priced, np.zeros(0, dtype=int))

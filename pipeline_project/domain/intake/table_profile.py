@@ -23,7 +23,7 @@ PLACEHOLDERS = ("?", "NA", "N/A", "#N/A", "n/a", "null", "NULL", "None", "none",
 #: The most values that a column of labels may take, and that a category is believed to have.
 MOST_LABELS, MOST_CATEGORIES = 200, 1000
 #: Words and characters from which a cell is taken for what people wrote.
-_WORDS, _CHARACTERS = 5, 40
+_WORDS_OF_TEXT, _CHARACTERS_OF_TEXT = 5, 40
 _PATTERN = re.compile(r"`([^`]+)`")
 _FIRST = 20
 
@@ -196,8 +196,10 @@ def _type(column: str, present: pd.Series, schema: CaseSchema) -> tuple[FieldTyp
         return FieldType.NUMBER, []
     if distinct.str.contains(_PHOTO).all():
         return FieldType.IMAGE, []
-    words = float(distinct.str.count(r"\S+").mean())
-    if (words >= _WORDS or float(distinct.str.len().mean()) >= _CHARACTERS) and len(distinct) > len(present) // 20:
+    words_a_cell = float(distinct.str.count(r"\S+").mean())
+    if (words_a_cell >= _WORDS_OF_TEXT or float(distinct.str.len().mean()) >= _CHARACTERS_OF_TEXT) and len(
+        distinct
+    ) > len(present) // 20:
         return FieldType.TEXT, []
     few = len(distinct) <= max(20, min(MOST_CATEGORIES, len(present) // 5))
     return (FieldType.CATEGORY if few else FieldType.IDENTIFIER), []

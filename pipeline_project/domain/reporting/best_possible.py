@@ -68,9 +68,11 @@ def against_truth(
         ValueError: of no decided case the true chances are known.
     """
     frame = matured.decisions.reset_index(drop=True)
-    known = np.array([case in chances for case in frame[CASE_ID]], dtype=bool)
+    has_chances = np.array([case in chances for case in frame[CASE_ID]], dtype=bool)
     priced = np.isfinite(matured.cost).all(axis=(1, 2))
-    rows = np.flatnonzero(known & priced & frame["option"].isin([*matrix.options, ASK_PERSON]).to_numpy(dtype=bool))
+    rows = np.flatnonzero(
+        has_chances & priced & frame["option"].isin([*matrix.options, ASK_PERSON]).to_numpy(dtype=bool)
+    )
     if not len(rows):
         raise ValueError("of no decided case the true chances are known")
     decided, cost = frame.iloc[rows], matured.cost[rows]
