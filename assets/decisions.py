@@ -24,6 +24,7 @@ from pipeline_project.domain.deciding.decisions import (
     standing_table,
 )
 from pipeline_project.domain.deciding.sentences import BOUNDS, NightBounds, sentences
+from pipeline_project.domain.intake.lookups.terms import LOOKUPS
 from pipeline_project.domain.reporting.sentences import money
 from pipeline_project.domain.review.content import CaseContext, Personal
 from pipeline_project.domain.review.new_tasks import DeskRules
@@ -51,6 +52,7 @@ DESCRIBED = {
 def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """Act, or ask a person, at the lowest expected cost; only cases never decided before get a new decision."""
     asset_names = ["arrivals", "cases", "quarantine", "scores", *(["clusters"] if spec.clusters else [])]
+    asset_names += [LOOKUPS] * bool(spec.lookups)
 
     @dg.multi_asset(
         name=f"{spec.name}__decisions",

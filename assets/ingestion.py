@@ -27,6 +27,7 @@ from pipeline_project.domain.intake.admission import (
 )
 from pipeline_project.domain.intake.contents import hits
 from pipeline_project.domain.intake.duplicates import contradicting, repeated
+from pipeline_project.domain.intake.lookups.terms import LOOKUPS
 from pipeline_project.domain.intake.outcomes import known_honestly, without_case
 from pipeline_project.domain.intake.readings import FileReading, as_json, from_json, unaccounted
 from pipeline_project.partitions import earlier_nights, nights, window
@@ -36,6 +37,7 @@ from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.sources import Sources
 from pipeline_project.services.as_of import stored
 from pipeline_project.services.clearance import CheckFinding, leave_verdict
+from pipeline_project.services.lookups import looked_in
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.contract import rules
 
@@ -96,7 +98,10 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{spec.name}__admission",
-        deps=[dg.AssetDep(key(spec, "arrivals")), dg.AssetDep(cases_key, partition_mapping=earlier_nights())],
+        deps=[
+            *(dg.AssetDep(key(spec, asset_name)) for asset_name in ("arrivals", *([LOOKUPS] if spec.lookups else []))),
+            dg.AssetDep(cases_key, partition_mapping=earlier_nights()),
+        ],
         outs=night_outputs(spec, {"deltalake", "greatexpectations"}, described),
         check_specs=[
             dg.AssetCheckSpec(rule.name, asset=cases_key, description=rule.rule, partitions_def=nights(spec))
@@ -116,7 +121,7 @@ def build_admission(spec: WorkflowSpec) -> dg.AssetsDefinition:
         read_at = sources.cases(spec).places()
         hold_identity(spec, ledger, night, read_at)
         arrivals = stored(lake, spec, "arrivals", night)
-        typed = read_rows(arrivals.rows, spec.case_schema)
+        typed = read_rows(arrivals.rows, spec.case_schema, looked_in(spec, lake, window(spec, night)))
         verdicts = contracts.cases(spec).validate(typed)
         history = history_of(lake, spec.name)
         earlier = None if history is None else history.filter(pc.less(history[NIGHT], night))

@@ -28,6 +28,7 @@ from pipeline_project.domain.delivery.planned_actions import ActionTerms, Planne
 from pipeline_project.domain.intake.admission import admit, read_rows
 from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.landing import Overlooked
+from pipeline_project.domain.intake.lookups.versions import ReadTable
 from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes, OutcomeProblem
 from pipeline_project.domain.intake.readings import ArrivedRows, FileReading
 from pipeline_project.domain.intake.typed_rows import TypedRows
@@ -400,6 +401,16 @@ def arrival(night: str, number: int, price: str = "10", case: str | None = None)
 
 
 @dataclass
+class Tables:
+    """`pipeline_project.ports.sources.LookupSource`."""
+
+    tables: dict[str, ReadTable]
+
+    def read(self, window: NightWindow) -> dict[str, ReadTable]:
+        return self.tables
+
+
+@dataclass
 class Sources:
     """`pipeline_project.ports.sources.Sources` and the source of cases and of outcomes in one."""
 
@@ -411,6 +422,10 @@ class Sources:
     readings: dict[str, list[FileReading]] = field(default_factory=dict)
     photo_prints: dict[str, str] = field(default_factory=dict)
     photos_looked_at: list[str] = field(default_factory=list)
+    tables: dict[str, ReadTable] = field(default_factory=dict)
+
+    def lookups(self, spec: WorkflowSpec) -> Tables:
+        return Tables(self.tables)
 
     def cases(self, spec: WorkflowSpec) -> Sources:
         return self

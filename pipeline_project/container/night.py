@@ -22,7 +22,7 @@ from pipeline_project.domain.vectors.modalities import (
 )
 from pipeline_project.ports.contracts import CasesContract, Contract
 from pipeline_project.ports.encoders import FileEncoder, TextEncoder
-from pipeline_project.ports.sources import CaseSource, OutcomeSource, PhotoSource
+from pipeline_project.ports.sources import CaseSource, LookupSource, OutcomeSource, PhotoSource
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 
@@ -69,6 +69,11 @@ class OpenedSources:
         from resources.sources import photo_source
 
         return photo_source(spec, self.settings)
+
+    def lookups(self, spec: WorkflowSpec) -> LookupSource:
+        from resources.sources import lookup_source
+
+        return lookup_source(spec, self.settings)
 
     def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
         """What lies there now of the photos that a night's cases name; None where there are no such cases.

@@ -19,12 +19,14 @@ from pipeline_project.domain.intake.first_look import (
     Seen,
     look_at_contract,
     look_at_ids,
+    look_at_lookup,
     look_at_outcomes,
     look_at_rows,
 )
+from pipeline_project.domain.intake.lookups.matching import Reference
 from pipeline_project.domain.intake.outcomes import OUTCOMES, ArrivedOutcomes
 from pipeline_project.domain.intake.photo_opener import plain_photo
-from pipeline_project.domain.intake.typed_rows import read_rows
+from pipeline_project.domain.intake.typed_rows import LookedIn, read_rows
 from pipeline_project.domain.vectors.modalities import MODALITIES, InlineModality, file_modalities
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.ports.encoders import FileEncoder, TextEncoder
@@ -41,6 +43,7 @@ NIGHTS, ROWS, PHOTOS = 3, 20_000, 200
 #: Different cost matrices looked at, those of the most cases first.
 MATRICES = 300
 LISTED = 8
+_EVER = datetime(9999, 12, 31, tzinfo=UTC)
 #: What libraries raise for weights that are missing, half there or of another kind.
 UNLOADABLE = (PipelineError, ValueError, OSError, ImportError, KeyError, RuntimeError)
 
@@ -49,6 +52,7 @@ def look(spec: WorkflowSpec, chosen: Settings) -> list[Seen]:
     """Everything that is worth saying about a workflow's data; what cannot be reached is a finding like others."""
     findings: list[Seen] = []
     looks: tuple[Callable[[WorkflowSpec, Settings], Iterator[Seen]], ...] = (
+        _lookups,
         _cases,
         _outcomes,
         _photos,
@@ -66,8 +70,8 @@ def look(spec: WorkflowSpec, chosen: Settings) -> list[Seen]:
 
 
 _ABOUT: dict[str, tuple[str, ...]] = {
-    "_cases": ("source",), "_outcomes": ("outcome",), "_photos": ("fields",), "_encoders": ("text",),
-    "_unread": ("source",), "_asking": ("review", "cost"),
+    "_lookups": ("lookups",), "_cases": ("source",), "_outcomes": ("outcome",), "_photos": ("fields",),
+    "_encoders": ("text",), "_unread": ("source",), "_asking": ("review", "cost"),
 }  # fmt: skip
 
 
@@ -110,9 +114,35 @@ def _cases(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
     limit = spec.contract.quarantine_limit
     yield Seen(("source",), f"looked at {len(rows):,} rows of {', '.join(nights)}", mistake=False)
     yield from look_at_rows(rows, spec.case_schema, limit)
-    typed = read_rows(rows, spec.case_schema)
+    typed = read_rows(rows, spec.case_schema, _looked_in(spec, chosen, nights[-1]))
     yield from look_at_ids(typed)
     yield from look_at_contract(cases_contract(spec).validate(typed), len(rows), limit)
+
+
+def _lookups(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
+    from resources.sources import lookup_source
+
+    source = lookup_source(spec, chosen)
+    nights = _nights(spec, chosen) if spec.lookups else []
+    of_night = window(spec, (nights or [spec.nights.first_night])[-1])
+    for terms in spec.lookup_terms:
+        try:
+            table = source.table(spec.lookups[terms.name], terms, of_night)
+            yield from look_at_lookup(Reference(terms, table.rows, _EVER), datetime.now(UTC))
+        except PipelineError as error:
+            yield Seen(("lookups", terms.name), str(error))
+
+
+def _looked_in(spec: WorkflowSpec, chosen: Settings, night: str) -> LookedIn | None:
+    """The reference tables as they lie there now."""
+    from resources.sources import lookup_source
+
+    if not spec.lookups:
+        return None
+    of_night = window(spec, night)
+    read = lookup_source(spec, chosen).read(of_night)
+    tables = [(terms, [Reference(terms, read[terms.name].rows, of_night.end)]) for terms in spec.lookup_terms]
+    return LookedIn(tables, of_night.start)
 
 
 def _outcomes(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:

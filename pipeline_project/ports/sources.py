@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.intake.landing import Overlooked
+from pipeline_project.domain.intake.lookups.versions import ReadTable
 from pipeline_project.domain.intake.outcomes import ArrivedOutcomes
 from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.spec import WorkflowSpec
@@ -61,14 +62,29 @@ class PhotoSource(Protocol):
         ...
 
 
+class LookupSource(Protocol):
+    """Where a workflow's reference tables come from."""
+
+    def read(self, window: NightWindow) -> dict[str, ReadTable]:
+        """By name each reference table as it lies there now, as far as it was known in a night.
+
+        Raises:
+            SourceUnreadable: a table is missing, empty, or cannot be read whole; the message says what to do.
+            SourceStillGrowing: a file changed while it was read; trying again later is right.
+        """
+        ...
+
+
 class Sources(Protocol):
-    """Where cases, photos and outcomes of a workflow come from."""
+    """Where cases, photos, outcomes and reference tables of a workflow come from."""
 
     def cases(self, spec: WorkflowSpec) -> CaseSource: ...
 
     def outcomes(self, spec: WorkflowSpec) -> OutcomeSource: ...
 
     def photos(self, spec: WorkflowSpec) -> PhotoSource: ...
+
+    def lookups(self, spec: WorkflowSpec) -> LookupSource: ...
 
     def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
         """What lies there now of the photos that a night's cases name; None where there are no such cases."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from datetime import date
 
 from pydantic import Field
 
 from pipeline_project.domain.core.date_parts import DateParts
+from pipeline_project.domain.core.names import Slug
 from pipeline_project.domain.core.schema import Field as CaseField
 from pipeline_project.domain.core.schema import FieldType, Role
 from pipeline_project.spec.base import Part
@@ -23,6 +25,12 @@ class FieldSpec(Part):
     )
     column: str | None = Field(None, min_length=1, description="The column in the source, when it has another name.")
     parts: DateParts | None = Field(None, description="Of a time that stands in several columns: which they are.")
+    lookup: Slug | None = Field(
+        None,
+        exclude_if=operator.not_,
+        description="The table of `lookups` that it is taken from; `column` is then one of that table, or "
+        "`match_score`: how similar the keys are, from 0 to 100.",
+    )
     required: bool = Field(True, description="A row without a value goes to quarantine.")
     minimum: float | date | None = Field(None, description="Smallest number or earliest day allowed.")
     maximum: float | date | None = Field(None, description="Largest number or latest day allowed.")
@@ -54,6 +62,7 @@ class FieldSpec(Part):
             type=self.type,
             column=self.parts.year if self.parts else self.column or name,
             parts=self.parts,
+            lookup=self.lookup,
             role=self.effective_role,
             required=self.required,
             minimum=_bound(self.minimum),

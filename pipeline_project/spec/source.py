@@ -258,21 +258,13 @@ def _bounded_query(value: str) -> str:
 BoundedQuery = Annotated[str, AfterValidator(_bounded_query)]
 
 
-class NightQuery(Part):
-    """A query against a database, run once a night."""
+class DatabaseQuery(Part):
+    """What every query against a database says."""
 
     url_variable: Annotated[str, Use.SECRET] = Field(
         description="The environment variable that holds the database's URL, postgresql:// or sqlite:///: "
         "PIPELINE_SECRET_..., PIPELINE_SOURCE_... or a name in PIPELINE_SPEC_VARIABLES. Its user may only read there. "
         "The spec never holds a password."
-    )
-    query: BoundedQuery = Field(description="One SELECT with the parameters :start and :end (the night's bounds, UTC).")
-    landed: BoundedQuery | None = Field(
-        None,
-        description="One SELECT that tells what is there between :start and :end, a row for each night: first the "
-        "night's key (a day as YYYY-MM-DD, an hour of UTC as 2025-03-16T14Z, a week as 2025-W12-1), then whatever "
-        "changes when one of its rows does, such as their count and the latest "
-        "change. With it what lands starts its night; without it the schedule does.",
     )
 
     @field_validator("url_variable")
@@ -284,6 +276,19 @@ class NightQuery(Part):
                 "write the name of an environment variable such as PIPELINE_SECRET_CLAIMS, never the URL itself"
             )
         return value
+
+
+class NightQuery(DatabaseQuery):
+    """A query against a database, run once a night."""
+
+    query: BoundedQuery = Field(description="One SELECT with the parameters :start and :end (the night's bounds, UTC).")
+    landed: BoundedQuery | None = Field(
+        None,
+        description="One SELECT that tells what is there between :start and :end, a row for each night: first the "
+        "night's key (a day as YYYY-MM-DD, an hour of UTC as 2025-03-16T14Z, a week as 2025-W12-1), then whatever "
+        "changes when one of its rows does, such as their count and the latest "
+        "change. With it what lands starts its night; without it the schedule does.",
+    )
 
 
 class SqlSource(NightQuery, Expecting):

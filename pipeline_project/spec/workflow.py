@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -32,6 +33,7 @@ from pipeline_project.domain.core.tenants import in_dagster
 from pipeline_project.domain.delivery.planned_actions import ActionTerms
 from pipeline_project.domain.features.building import FeaturePlan
 from pipeline_project.domain.intake.duplicates import OutcomeCell
+from pipeline_project.domain.intake.lookups.terms import LookupTerms
 from pipeline_project.domain.lifecycle.retraining_due import RetrainRule
 from pipeline_project.domain.measures.machine_time import MachinePrices
 from pipeline_project.domain.models.training import TrainingPlan
@@ -45,6 +47,7 @@ from pipeline_project.spec.base import Part, refusal
 from pipeline_project.spec.cases import ContractSpec, NearDuplicatesSpec
 from pipeline_project.spec.draft import Draft
 from pipeline_project.spec.fields import FieldSpec
+from pipeline_project.spec.lookups import Lookup, lookup_terms
 from pipeline_project.spec.model import ModelSpec
 from pipeline_project.spec.nights import NightsSpec
 from pipeline_project.spec.options import Options, OptionSpec, cost_matrix, named_options
@@ -99,6 +102,11 @@ class _CaseSpec(Part):
         None, description="After a change of ids or of the name: the first night whose cases are new ones."
     )
     fields: dict[Slug, FieldSpec] = Field(min_length=1, description="The fields of a case, by name.")
+    lookups: dict[Slug, Lookup] = Field(
+        {},
+        exclude_if=operator.not_,
+        description="Reference tables, by name: vendors, products, prices. Fields take columns of them (`lookup`).",
+    )
     twins: NearDuplicatesSpec = Field(
         default_factory=NearDuplicatesSpec, description="What is meant by cases that say the same under other ids."
     )
@@ -228,6 +236,11 @@ class WorkflowSpec(_EncodedSpec):
         copied = super().model_copy(update=update, deep=deep)
         copied._spec_hash = None
         return copied
+
+    @property
+    def lookup_terms(self) -> tuple[LookupTerms, ...]:
+        """The reference tables that cases are looked up in, in the order in which that is done."""
+        return tuple(lookup_terms(name, table, self.case_schema) for name, table in self.lookups.items())
 
     @property
     def outcome_cell(self) -> OutcomeCell | None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline_project.domain.core.schema import CASE_ID, CONTENT, FieldType
 from pipeline_project.domain.core.stored_tables import StoredTable
+from pipeline_project.domain.intake.lookups.terms import LOOKUP_ROWS
 from pipeline_project.domain.privacy.fields import PersonalFields, as_text, from_text, row_parts, row_token
 from pipeline_project.domain.privacy.hashes import KEYED
 from pipeline_project.domain.privacy.masking import mask, without_values
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CASES, TRAINING, ROWS = "cases", "training_set", ("arrivals", "quarantine")
 RAW, REASONS = "raw", "reasons"
+#: Of a row of a reference table: whom it is about, and what is left of it once that person is forgotten.
+SUBJECT, NOTHING = "subject", "{}"
 #: Columns that hold a hash of what a row says.
 HASHES = ("row_sha256", CONTENT)
 #: Before the name of a column whose impersonal part is sealed with nobody's key.
@@ -41,6 +44,7 @@ class SealedLake(DeltaLake):
       of a forgotten subject the second is read, so that its cases stay the cases they were. So are the reasons.
     - In all three the hashes of what a row says are under a key (`domain.privacy.hashes`), and are read so: those that
       were written without one are put under it as they are read, so that old and new nights meet.
+    - In `lookup_rows` a row is sealed whole where it says whom it is about; of a forgotten subject nothing is left.
     - In `training_set` a feature made from one personal field is sealed as that field is.
 
     What was written before its field was declared personal is read as it is.
@@ -164,6 +168,8 @@ class SealedLake(DeltaLake):
             return table
         if asset == TRAINING:
             return self._sealed_training(workflow, table, fields)
+        if asset == LOOKUP_ROWS:
+            return self._sealed_lookups(table)
         table = self._with_keyed_hashes(table)
         return self._sealed_cases(table, fields) if asset == CASES else self._sealed_rows(table, fields)
 
@@ -173,11 +179,13 @@ class SealedLake(DeltaLake):
             return table
         if asset == TRAINING:
             return self._opened_columns(table, fields.features)
+        if asset == LOOKUP_ROWS:
+            return self._opened_rows(table)
         table = self._with_keyed_hashes(table)
         return self._opened_cases(table, fields) if asset == CASES else self._opened_rows(table)
 
     def _fields(self, workflow: str, asset: str) -> PersonalFields | None:
-        return self._personal(workflow) if asset in (CASES, TRAINING, *ROWS) else None
+        return self._personal(workflow) if asset in (CASES, TRAINING, LOOKUP_ROWS, *ROWS) else None
 
     def _sealed_cases(self, table: pa.Table, fields: PersonalFields) -> pa.Table:
         owners: list[str | None] = [None] * table.num_rows
@@ -239,6 +247,20 @@ class SealedLake(DeltaLake):
         if REASONS in sealed:
             table = _with(table, REASONS, [[token] for token in sealed[REASONS]], pa.list_(pa.string()))
         return table
+
+    def _sealed_lookups(self, table: pa.Table) -> pa.Table:
+        """Rows of reference tables: those that are about a person are sealed for that person, the others are not."""
+        subjects, raw = table[SUBJECT].to_pylist(), table[RAW].to_pylist()
+        # what was sealed already, and is written again beside new rows, came back in the open
+        about = [row for row, subject in enumerate(subjects) if subject is not None]
+        if not about:
+            return table
+        owners = self.keyring.pseudonyms([subjects[row] for row in about])
+        whole = {RAW: [raw[row] for row in about]}
+        sealed = self._doubly(owners, whole, {RAW: [NOTHING] * len(about)})[RAW]
+        for row, owner, token in zip(about, owners, sealed, strict=True):
+            subjects[row], raw[row] = owner, token
+        return _with(_with(table, RAW, raw), SUBJECT, subjects)
 
     def _doubly(
         self, owners: Sequence[str | None], whole: Mapping[str, Sequence[str]], rests: Mapping[str, Sequence[str]]

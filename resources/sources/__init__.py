@@ -1,4 +1,4 @@
-"""Where cases, outcomes and photos come from: files by night, whole tables, SQL. Everything arrives untouched."""
+"""Where cases, outcomes, photos and reference tables come from: files, tables, SQL. Everything arrives untouched."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome, SqlOutcom
 from pipeline_project.spec.source import FilesSource, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.sources.files import FilesCases
+from resources.sources.lookups import SpecLookups
 from resources.sources.outcomes import ColumnOutcomes, FilesOutcomes
 from resources.sources.photos import FolderPhotos
 from resources.sources.places import environment
@@ -22,6 +23,7 @@ __all__ = [
     "add_repair",
     "case_source",
     "everything_landed",
+    "lookup_source",
     "outcome_source",
     "photo_source",
     "repair_format",
@@ -82,3 +84,8 @@ def everything_landed(spec: WorkflowSpec, settings: Settings, environ: Mapping[s
 def photo_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> PhotoSource:
     """The photos that a workflow's cases name."""
     return FolderPhotos(spec, environment(settings, environ))
+
+
+def lookup_source(spec: WorkflowSpec, settings: Settings, environ: Mapping[str, str] | None = None) -> SpecLookups:
+    """The reference tables that a workflow's cases are looked up in."""
+    return SpecLookups(spec, environment(settings, environ))

@@ -42,7 +42,7 @@ def add_repair(settings: Settings, spec: WorkflowSpec, night: str, file: Path) -
     rows = _read(spec, file, night).rows
     if not rows.num_rows:
         raise SourceUnreadable(f"{file.name}: holds no row below its header; there is nothing to repair with")
-    wanted = [field.column for field in spec.case_schema.fields]
+    wanted = [column for field in spec.case_schema.fields for column in field.columns]
     if not any(column in json.loads(raw) for raw in rows["raw"].to_pylist() for column in wanted):
         raise SourceUnreadable(
             f"{file.name}: holds none of the columns of {spec.name} ({', '.join(wanted)}); begin with a header as the "

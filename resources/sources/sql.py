@@ -13,6 +13,7 @@ from pipeline_project.domain.core.nights import Cadence, NightWindow, cadence_of
 from pipeline_project.domain.intake.outcomes import ArrivedOutcomes
 from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.settings import Settings
+from pipeline_project.spec.lookups import SqlLookup
 from pipeline_project.spec.outcome import SqlOutcome
 from pipeline_project.spec.source import NightQuery, SqlSource
 from pipeline_project.spec.workflow import WorkflowSpec
@@ -47,7 +48,9 @@ class QueryByNight:
         where: the key of the spec under which it stands.
     """
 
-    def __init__(self, spec: WorkflowSpec, declared: NightQuery, where: str, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, spec: WorkflowSpec, declared: NightQuery | SqlLookup, where: str, variables: Mapping[str, str]
+    ) -> None:
         self._spec, self._declared, self._where, self._variables = spec, declared, where, variables
         self._landed: Mapping[str, list[list[str]]] | None = None
 

@@ -146,3 +146,47 @@ def test_places_that_chance_alone_takes_are_worth_knowing(spec: Path, capsys: py
     assert "of 10 cases in a night 2 are sent to people at random and there are 2 places" in note
     spec.write_text(SPEC.replace("capacity: 50%", "capacity: 3, exploration: 0.2"), encoding="utf-8")
     assert not any("review.capacity" in note for note in seen(spec, capsys, "note"))
+
+
+LOOKUP = """\
+lookups:
+  kinds: {kind: file, path: kinds.csv, key: {kind: code}, valid_from: since}
+"""
+
+
+def looking_up(spec: Path, table: str | None) -> None:
+    field = "  limit: {type: number, lookup: kinds, column: most}\n"
+    spec.write_text(SPEC.replace("labels: [", f"{field}labels: [") + LOOKUP, encoding="utf-8")
+    if table is not None:
+        (spec.parent / "kinds.csv").write_text(table, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (None, "there is no file"),
+        ("code,since,limit\nglass,2020-01-01,9\n", "no column is called 'most'"),
+        ("code,since,most\n", "has no row"),
+        ("code,since,most\nglass,2020-01-01,9\nglass,2020-01-01,8\n", "1 keys stand in several rows that differ"),
+        ("code,since,most\nglass,2999-01-01,9\n", "1 of 1 rows (100.0%) begin to count later than now"),
+        ("code,since,most\nglass,whenever,9\n", "1 of 1 values of since cannot be read as a time"),
+        ("code,since,most\n,2020-01-01,9\n", "1 of 1 rows (100.0%) have no code"),
+    ],
+)
+def test_a_lookup_is_resolved(spec: Path, capsys: pytest.CaptureFixture[str], table: str | None, sentence: str) -> None:
+    deliver(spec)
+    looking_up(spec, table)
+    told = seen(spec, capsys)
+    assert any("lookups.kinds" in line and sentence in line for line in told), told
+
+
+def test_a_lookup_that_finds_every_row_has_no_mistake(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver(spec)
+    looking_up(spec, "code,since,most\nglass,2020-01-01,9\n")
+    assert seen(spec, capsys) == []
+
+
+def test_rows_that_would_find_nothing_are_counted(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver(spec)
+    looking_up(spec, "code,since,most\ntheft,2020-01-01,9\n")
+    assert any("10 of 10 rows (100.0%) would be refused" in line for line in seen(spec, capsys))

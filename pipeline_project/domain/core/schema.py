@@ -79,6 +79,7 @@ class Field:
         known_later: known only after the decision, so never a feature.
         pii: names or describes a person; masked wherever it is shown.
         parts: of a time that the source writes in several columns; `column` is then the first of them.
+        lookup: the reference table that it is taken from; `column` is then one of that table, and the source has none.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Field:
     known_later: bool = False
     pii: bool = False
     parts: DateParts | None = None
+    lookup: str | None = None
 
     @property
     def holds(self) -> FieldType:
@@ -103,7 +105,9 @@ class Field:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column of the source that it is read from."""
+        """Every column of the source that it is read from; none where it is looked up."""
+        if self.lookup is not None:
+            return ()
         return self.parts.columns if self.parts else (self.column,)
 
     def cell(self, row: Mapping[str, str | None], missing: frozenset[str]) -> str | None:

@@ -28,12 +28,12 @@ _NOT_PLAIN_ID = rf"{_NOT_PLAIN}|^-?[0-9]+[.,]0*$"
 
 def content_fields(schema: CaseSchema) -> tuple[Field, ...]:
     """The fields that make the content, by column: not the id, nor identifiers that it is made of, nor what becomes
-    known later, which differs from delivery to delivery of one case."""
+    known later, which differs from delivery to delivery of one case, nor what is looked up, which no case says."""
     own = schema.by_role(Role.ID)
 
     def counts(field: Field) -> bool:
         of_id = own is None and field.holds == FieldType.IDENTIFIER and field.column in schema.id_from
-        return field.role != Role.ID and not of_id and not field.known_later
+        return field.role != Role.ID and not of_id and not field.known_later and field.lookup is None
 
     return tuple(sorted(filter(counts, schema.fields), key=lambda field: field.columns))
 

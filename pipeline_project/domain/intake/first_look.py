@@ -6,12 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType, Role
 from pipeline_project.domain.intake.expectation import Expectation
 from pipeline_project.domain.intake.file_hints import column_advice
+from pipeline_project.domain.intake.lookups.matching import Reference
 from pipeline_project.domain.intake.outcomes import ArrivedOutcomes
 from pipeline_project.domain.intake.parsing import parse
 from pipeline_project.domain.intake.typed_rows import TypedRows
@@ -51,6 +53,8 @@ def look_at_rows(arrivals: pa.Table, schema: CaseSchema, limit: float) -> Iterat
         yield Seen(("source",), f"{sentence}; see `delimiter`, `encoding`", broken > limit * len(arrivals))
     names = list(dict.fromkeys(name for row in rows for name in row))
     for field in schema.fields if rows else ():
+        if field.lookup is not None:
+            continue
         lacking = next((column for column in field.columns if column not in names), None)
         if lacking is not None:
             advice = column_advice(lacking, names, "parts" if field.parts else "column")
@@ -112,6 +116,26 @@ def look_at_contract(verdicts: Sequence[Expectation], rows: int, limit: float) -
     if rows and len(refused) > limit * rows:
         sentence = f"{_of(len(refused), rows, 'rows')} would be refused, and quarantine_limit is {limit:.0%}"
         yield Seen(("contract", "quarantine_limit"), f"{sentence}: such a night stops")
+
+
+def look_at_lookup(table: Reference, now: datetime) -> Iterator[Seen]:
+    """What of a reference table no case can be looked up in, or not with one answer.
+
+    Raises:
+        SourceUnreadable: a time of it cannot be read.
+    """
+    where, count = ("lookups", table.terms.name), len(table)
+    columns = ", ".join(column for _, column in table.terms.key)
+    if repeated := table.repeated():
+        sentence = f"{repeated:,} keys stand in several rows that differ and count from the same time"
+        yield Seen(where, f"{sentence}; cases of such a key are refused. Keep one row of each, or add what tells them "
+                   "apart to `key`")  # fmt: skip
+    if without := table.without_key():
+        yield Seen(where, f"{_of(without, count, 'rows')} have no {columns}, so none is found", without == count)
+    moment = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    if future := int((table.first_begins > moment).sum()):
+        sentence = f"{_of(future, count, 'rows')} begin to count later than now ({table.terms.valid_from})"
+        yield Seen(where, sentence, future == count)
 
 
 def look_at_outcomes(arrived: ArrivedOutcomes, labels: Sequence[str]) -> Iterator[Seen]:

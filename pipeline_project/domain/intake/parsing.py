@@ -272,7 +272,8 @@ def _hashed_ids(columns: Sequence[Cells], schema: CaseSchema) -> Parsed:
     ids = [hashlib.sha256(json.dumps(row).encode()).hexdigest()[:32] for row in rows]
     why = f"{', '.join(schema.id_from)}: missing, so the case has no id"
     unreadable = dict.fromkeys(np.flatnonzero(absent).tolist(), why)
-    names = [declared.column for declared in schema.fields if declared.holds == FieldType.IDENTIFIER]
+    identifiers = schema.of_type(FieldType.IDENTIFIER)
+    names = [column for declared in identifiers for column in declared.columns]
     for name, part in zip(schema.id_from, parts, strict=True):
         # Only what is declared an identifier: in a text or a number such words may be right.
         for reason, wrong in damaged(part).items() if name in names else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,9 @@ import pyarrow as pa
 from pipeline_project.domain.core.schema import CASE_ID, CONTENT, CaseSchema, Field, Role
 from pipeline_project.domain.intake.contents import contents
 from pipeline_project.domain.intake.file_hints import column_advice
-from pipeline_project.domain.intake.parsing import case_ids, id_columns, parse
+from pipeline_project.domain.intake.lookups.matching import Matches, Reference
+from pipeline_project.domain.intake.lookups.terms import LookupTerms
+from pipeline_project.domain.intake.parsing import Cells, case_ids, id_columns, parse
 from pipeline_project.domain.intake.raw_cells import RawCells
 
 #: Columns of the frame beside the fields; two underscores, so that no reader takes them for a field.
@@ -49,11 +52,25 @@ class TypedRows:
     notes: tuple[str, ...]
 
 
-def read_rows(arrivals: pa.Table, schema: CaseSchema) -> TypedRows:
+@dataclass(frozen=True)
+class LookedIn:
+    """The reference tables of a night.
+
+    Attributes:
+        tables: each with its versions, in the order in which they are asked.
+        otherwise: the moment as of which a case without a time counts.
+    """
+
+    tables: Sequence[tuple[LookupTerms, Sequence[Reference]]]
+    otherwise: datetime
+
+
+def read_rows(arrivals: pa.Table, schema: CaseSchema, looked_in: LookedIn | None = None) -> TypedRows:
     """Reads every arrival as its declared types; what cannot be read becomes null and gets a reason.
 
     Args:
         arrivals: as `schema.ARRIVALS`.
+        looked_in: where the fields are that are looked up; without it they have no value in any row.
     """
     wanted = [*id_columns(schema), *(column for declared in schema.fields for column in declared.columns)]
     cells = RawCells(arrivals.column("raw"), wanted)
@@ -70,11 +87,24 @@ def read_rows(arrivals: pa.Table, schema: CaseSchema) -> TypedRows:
         ID_USABLE: _without(ids.unreadable, len(arrivals)),
     }
     notes: list[str] = []
+    texts = {field.name: _cells_of(field, cells, schema) for field in schema.fields if field.lookup is None}
+    read_as = dict.fromkeys((field.name for field in schema.fields), schema)
+    if looked_in is not None:
+        own = schema.by_role(Role.TIME)
+        given = None if own is None else parse(texts[own.name], own, schema).values
+        times = _moments(given, looked_in.otherwise, len(arrivals))
+        for terms, versions in looked_in.tables:
+            matches = _looked_up(terms, versions, [texts[name] for name, _ in terms.key], times)
+            notes += _note_lookup(terms, matches, whole)
+            for field in terms.fields:
+                texts[field.name], read_as[field.name] = matches.cells[field.column], terms.schema
+                _add(reasons, field.name, _why_not_there(field, terms, matches), whole)
     for declared in schema.fields:
-        parsed = parse(_cells_of(declared, cells, schema), declared, schema)
+        texts.setdefault(declared.name, [None] * len(arrivals))
+        parsed = parse(texts[declared.name], declared, read_as[declared.name])
         notes += parsed.notes
         _add(reasons, declared.name, parsed.unreadable, whole)
-        if declared.required and declared.role != Role.ID:
+        if declared.required and declared.role != Role.ID and declared.lookup is None:
             absent = np.flatnonzero(parsed.absent & whole).tolist()
             lost = cells.lacking(declared.columns, absent)
             _add(reasons, declared.name, dict.fromkeys(lost, f"{declared.name}: its file has no such column"), whole)
@@ -92,6 +122,39 @@ def _cells_of(declared: Field, cells: RawCells, schema: CaseSchema) -> Sequence[
     if declared.parts:
         return [declared.cell(row, schema.missing) for row in cells.rows]
     return cells.column(declared.column)
+
+
+def _moments(times: pd.Series | None, otherwise: datetime, count: int) -> np.ndarray:
+    """The time of each case in microseconds since 1970."""
+    instead = pd.Timestamp(otherwise).as_unit("us")
+    if times is None:
+        return np.full(count, instead.to_datetime64().astype("datetime64[us]").astype(np.int64))
+    return times.fillna(instead).dt.as_unit("us").astype("int64").to_numpy()
+
+
+def _looked_up(terms: LookupTerms, versions: Sequence[Reference], keys: Sequence[Cells], times: np.ndarray) -> Matches:
+    """What the first version says; a later one is asked for the cases that the ones before leave without an answer
+    that they could be decided on."""
+    matches: Matches | None = None
+    for version in versions:
+        newer = version.match(keys, times)
+        matches = newer if matches is None else matches.completed(newer, terms.required)
+    return matches or Matches.nowhere(terms, len(times))
+
+
+def _note_lookup(terms: LookupTerms, matches: Matches, whole: np.ndarray) -> list[str]:
+    without = int((~matches.there & whole).sum())
+    return [f"{terms.name}: {without:,} of {int(whole.sum()):,} rows have no one row there"] * bool(without)
+
+
+def _why_not_there(field: Field, terms: LookupTerms, matches: Matches) -> dict[int, str]:
+    keys = ", ".join(name for name, _ in terms.key)
+    several = f"{field.name}: {terms.name} has several rows for its {keys} that differ; keep one of them there"
+    nothing = f"{field.name}: {terms.name} has no row for its {keys} at its time; add one there, or correct {keys}"
+    reasons = dict.fromkeys(np.flatnonzero(matches.unclear).tolist(), several)
+    if field.required:
+        reasons |= dict.fromkeys(np.flatnonzero(~matches.there & ~matches.unclear).tolist(), nothing)
+    return reasons
 
 
 def _missing_columns(schema: CaseSchema, cells: RawCells) -> dict[str, str]:
