@@ -16,7 +16,6 @@ from pipeline_project.domain.intake.query import query_problem
 from pipeline_project.spec.base import Part
 from pipeline_project.spec.source import DatabaseQuery, FileFormat, Location, NightPattern, TimeFormat
 
-
 _KINDS = "; ".join(f"`{kind}` {about}" for kind, about in SIMILARITIES.items())
 
 
