@@ -16,7 +16,7 @@ from pipeline_project.commands.shared.options import command_app, day, day_optio
 
 if TYPE_CHECKING:
     from pipeline_project.domain.intake.table_profile import ColumnProfile, TableProfile
-    from pipeline_project.operations.starting import ReadTable
+    from pipeline_project.operations.starting import UndescribedTable
     from pipeline_project.spec.starter import StarterAnswers
 
 #: What is typed where a table has no such column.
@@ -178,7 +178,7 @@ def name_of(table: Path) -> str:
     return next(iter(field_names([table.name.partition(".")[0]]).values()))
 
 
-def _answers(starting: Starting, table: ReadTable, profile: TableProfile) -> StarterAnswers:
+def _answers(starting: Starting, table: UndescribedTable, profile: TableProfile) -> StarterAnswers:
     """The five answers.
 
     Raises:
@@ -224,7 +224,7 @@ def _path(starting: Starting) -> str:
     return os.path.relpath(starting.table.absolute(), starting.place.absolute().parent)
 
 
-def _tell(table: ReadTable, profile: TableProfile) -> None:
+def _tell(table: UndescribedTable, profile: TableProfile) -> None:
     say(f"{profile.rows:,} rows, {len(profile.columns)} columns:")
     facts([(column.column, _seen(column)) for column in profile.columns])
     if table.broken:

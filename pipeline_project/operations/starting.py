@@ -30,7 +30,7 @@ _DELIMITERS = ",;\t|"
 
 
 @dataclass(frozen=True)
-class ReadTable:
+class UndescribedTable:
     """A table and how its file is written.
 
     Attributes:
@@ -49,7 +49,7 @@ class ReadTable:
         return profile_table(self.cells)
 
 
-def read_table(path: Path) -> ReadTable:
+def read_table(path: Path) -> UndescribedTable:
     """Reads a file of which only the name is given.
 
     Raises:
@@ -64,10 +64,10 @@ def read_table(path: Path) -> ReadTable:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     cells = {column: [_text(row.get(column)) for row in rows] for column in columns}
     filled = {column: values for column, values in cells.items() if any(value for value in values)}
-    return ReadTable(how, filled, len(problems) - len(rows))
+    return UndescribedTable(how, filled, len(problems) - len(rows))
 
 
-def nights_of(table: ReadTable, profile: TableProfile, time_column: str, zone: str) -> StarterNights:
+def nights_of(table: UndescribedTable, profile: TableProfile, time_column: str, zone: str) -> StarterNights:
     """Which nights a table's rows fall into: of the first two thirds of the rows the nights warm up.
 
     Raises:
