@@ -19,6 +19,7 @@ from resources.encoders.hub import HubImageEncoder, HubTextEncoder
 from resources.encoders.joined import JoinableEncoder, JoinedImageEncoder
 from resources.encoders.lite0 import Lite0ImageEncoder
 from resources.encoders.minilm import MiniLmTextEncoder
+from resources.encoders.onnx_photos import GRAPH, OnnxImageEncoder, OnnxWeights
 from resources.encoders.photo_statistics import PhotoStatisticsEncoder
 from resources.encoders.weights import FolderWeights, HubWeights, Weights
 
@@ -33,6 +34,7 @@ __all__ = [
     "JoinedImageEncoder",
     "Lite0ImageEncoder",
     "MiniLmTextEncoder",
+    "OnnxImageEncoder",
     "PhotoStatisticsEncoder",
     "encoder_of",
     "image_encoder",
@@ -98,7 +100,10 @@ def image_encoder(
     def one(name: str) -> JoinableEncoder:
         if name in IMAGE_ENCODERS:
             return IMAGE_ENCODERS[name](batch=batch, max_pixels=max_pixels, device=device, choice=choice)
-        return HubImageEncoder(_weights(name, base, IMAGE_ENCODERS), batch, max_pixels, settled(device), choice)
+        weights = _weights(name, base, IMAGE_ENCODERS)
+        if isinstance(weights, FolderWeights) and (weights.path / GRAPH).is_file():
+            return OnnxImageEncoder(OnnxWeights(weights.path), batch, max_pixels, settled(device), choice)
+        return HubImageEncoder(weights, batch, max_pixels, settled(device), choice)
 
     encoders = [one(name) for name in names]
     return encoders[0] if len(encoders) == 1 else JoinedImageEncoder(encoders)

@@ -86,8 +86,8 @@ class ImageTerms:
         str | Annotated[tuple[str, ...], Field(min_length=2)],
         Field(
             description="`photo-statistics-v1` (colour, texture and layout; needs no weights), `efficientnet-lite0` "
-            "(what is on a photo; comes with the package), a folder, or `hf:owner/name@commit` with the commit's 40 "
-            "digits. A list of several puts their vectors side by side."
+            "(what is on a photo; comes with the package), a folder (also one with an ONNX file), or "
+            "`hf:owner/name@commit` with the commit's 40 digits. A list of several puts their vectors side by side."
         ),
     ] = "photo-statistics-v1"
     batch: Annotated[int, Field(ge=1, description="Photos in a batch.")] = 32
