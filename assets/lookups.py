@@ -1,16 +1,22 @@
 """The reference tables that a night's cases are looked up in, as they were known then."""
 
+from collections import Counter
+
 import dagster as dg
 import pyarrow as pa
 
 from assets.common import key, night_asset
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.intake.lookups.terms import LOOKUPS
+from pipeline_project.domain.core.schema import CASE_ID
+from pipeline_project.domain.intake.lookups.terms import LOOKUPS, REOPENED
 from pipeline_project.partitions import window
 from pipeline_project.ports.lake import Lake
+from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.sources import Sources
-from pipeline_project.services.lookups import kept_of_night, take_in
+from pipeline_project.services.lookups import is_first, kept_of_night, reopened_by, take_in
 from pipeline_project.spec import WorkflowSpec
+
+_LISTED = 50
 
 
 def build_lookups(spec: WorkflowSpec) -> dg.AssetsDefinition:
@@ -23,7 +29,7 @@ def build_lookups(spec: WorkflowSpec) -> dg.AssetsDefinition:
         """A row per version: the first one that the night read, and later ones for what was unclear in it."""
         night = window(spec, context.partition_key)
         try:
-            read = sources.lookups(spec).read(night)
+            read = sources.lookups(spec).read(night, first=is_first(spec, lake, night.night))
         except SourceUnreadable as error:
             if kept_of_night(spec, lake, night.night) is None:
                 raise
@@ -47,3 +53,40 @@ def build_lookups(spec: WorkflowSpec) -> dg.AssetsDefinition:
         )
 
     return lookups
+
+
+def build_reopened(spec: WorkflowSpec) -> dg.AssetsDefinition:
+    """The decided cases that rows which came late to a joined table would look up otherwise."""
+
+    @dg.asset(key=key(spec, REOPENED), deps=[key(spec, LOOKUPS)], **night_asset(spec, {"deltalake"}))
+    def reopened(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[Ledger]
+    ) -> dg.MaterializeResult[pa.Table]:
+        """A row per case and field that would change. They keep their decisions; the owner is told."""
+        night = context.partition_key
+        marked = reopened_by(spec, lake, night)
+        night_of = dict(zip(marked[CASE_ID].to_pylist(), marked["case_night"].to_pylist(), strict=True))
+        by_night = Counter(night_of.values())
+        alert = f"{REOPENED}/{night}"
+        if by_night:
+            names = ", ".join(sorted(set(marked["lookup"].to_pylist())))
+            message = (
+                f"rows of {names} that came late, on {night}, would look up {len(night_of):,} decided cases of "
+                f"{', '.join(sorted(by_night))} otherwise; they keep their decisions. Which they are stands in "
+                f"{spec.name}/{REOPENED} of {night}"
+            )
+            command = f"pipeline recall {spec.name} --night {min(by_night)}"
+            ledger.raise_alert(spec.name, "late_rows", alert, message, spec.owners[0], command)
+        else:
+            ledger.close_alert(spec.name, alert)
+        cases = [f"- {case} of {of}" for case, of in sorted(night_of.items())]
+        return dg.MaterializeResult(
+            value=marked,
+            metadata={
+                "rows": len(marked),
+                "cases": sum(by_night.values()),
+                "which": dg.MetadataValue.md("\n".join(cases[:_LISTED]) or "none"),
+            },
+        )
+
+    return reopened

@@ -20,6 +20,7 @@ from pipeline_project.domain.core.nights import NightWindow, days_before
 from pipeline_project.domain.core.schema import NIGHT
 from pipeline_project.domain.core.stored_tables import StoredTable, versions_of
 from pipeline_project.domain.deciding.sentences import NightBounds
+from pipeline_project.domain.intake.lookups.terms import REOPENED
 from pipeline_project.domain.measures.maturity import Matured
 from pipeline_project.domain.reporting.concerns import KINDS, NO_CHAMPION, TELLS_WHY_NONE_DECIDES, concerns_of, key_of
 from pipeline_project.domain.reporting.facts import Alert, EncodedAndReused, NightFacts, Versions
@@ -45,7 +46,7 @@ LOOK_BACK = 60
 def build_night_report(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """One self-contained page per night."""
     asset_names = ["arrivals", "cases", "quarantine", "scores", "decisions"]
-    event_tables = ["cluster_events"] * (spec.clusters is not None)
+    event_tables = ["cluster_events"] * (spec.clusters is not None) + [REOPENED] * spec.joins
     asset_names += ["embeddings"] * spec.encodes + ["clusters"] * (spec.clusters is not None)
 
     @dg.asset(

@@ -11,7 +11,7 @@ from assets.drift import build_drift, build_drift_checks
 from assets.inference import build_embeddings, build_inference_checks, build_scores
 from assets.ingestion import build_admission, build_admission_checks, build_arrivals, build_outcomes
 from assets.landing import build_landing_check
-from assets.lookups import build_lookups
+from assets.lookups import build_lookups, build_reopened
 from assets.night_page import build_night_report
 from assets.promotion import build_promotion
 from assets.reconciling import build_reconciling_check
@@ -34,6 +34,7 @@ def build_assets(spec: WorkflowSpec, device: str = CPU) -> list[dg.AssetsDefinit
     return [
         build_arrivals(spec),
         *([build_lookups(spec)] if spec.lookups else []),
+        *([build_reopened(spec)] if spec.joins else []),
         build_admission(spec),
         build_outcomes(spec),
         *([build_embeddings(spec)] if spec.encodes else []),

@@ -406,7 +406,7 @@ class Tables:
 
     tables: dict[str, ReadTable]
 
-    def read(self, window: NightWindow) -> dict[str, ReadTable]:
+    def read(self, window: NightWindow, first: bool = False) -> dict[str, ReadTable]:
         return self.tables
 
 

@@ -11,6 +11,7 @@ from pipeline_project.domain.core.nights import window_of
 from pipeline_project.domain.intake.admission import admit, read_rows
 from pipeline_project.domain.intake.readings import ArrivedRows
 from pipeline_project.domain.privacy.fields import PersonalFields
+from pipeline_project.services.lookups import looked_in
 from pipeline_project.settings import Settings
 from pipeline_project.spec.workflow import WorkflowSpec
 from resources.contracts.arrivals import cases_contract
@@ -42,8 +43,9 @@ def corrected_rows(
     rows = arrived.rows
     if not rows.num_rows:
         return None
-    typed = read_rows(rows, spec.case_schema)
-    admission = admit(typed, cases_contract(spec).validate(typed), None, window_of(night, spec.nights.time_zone))
+    window = window_of(night, spec.nights.time_zone)
+    typed = read_rows(rows, spec.case_schema, looked_in(spec, lake, window))
+    admission = admit(typed, cases_contract(spec).validate(typed), None, window)
     if file is not None and admission.quarantine.num_rows:
         commonest = next(iter(admission.reasons))
         raise RecallRefused(

@@ -23,6 +23,7 @@ MENDED = {
     "cases": "from the night's arrivals",
     "quarantine": "from the night's arrivals",
     "lookups": "from its reference tables as they lie there now, which may be others than those of that night",
+    "reopened": "from the night's reference tables and the nights before",
     "embeddings": "from the night's cases; what the store of vectors has is not encoded again",
     "clusters": "from the embeddings of its window; names are inherited from the nights before",
     "cluster_members": "with the clusters",

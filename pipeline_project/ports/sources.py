@@ -65,8 +65,11 @@ class PhotoSource(Protocol):
 class LookupSource(Protocol):
     """Where a workflow's reference tables come from."""
 
-    def read(self, window: NightWindow) -> dict[str, ReadTable]:
+    def read(self, window: NightWindow, first: bool = False) -> dict[str, ReadTable]:
         """By name each reference table as it lies there now, as far as it was known in a night.
+
+        Args:
+            first: no night kept anything yet; of tables of additions all there are up to the night are given.
 
         Raises:
             SourceUnreadable: a table is missing, empty, or cannot be read whole; the message says what to do.

@@ -82,11 +82,27 @@ class FileLookup(FileFormat, LookupTable):
 
 
 class FilesLookup(FileFormat, LookupTable):
-    """A reference table in files by night; the newest one at or before a night is the table as it was known then."""
+    """A reference table in files by night: each the whole table as of then, or each with what came in."""
 
-    kind: Literal["files"] = Field(description="Files by night, each the whole table as of then.")
+    kind: Literal["files"] = Field(description="Files by night.")
     folder: Location = Field(description="As for a source.")
     pattern: NightPattern = Field(description="Path below `folder` with the night, as for a source.")
+    each: Literal["whole", "additions"] = Field(
+        "whole",
+        description="What a file holds: the `whole` table, of which a night takes the newest at or before it, or "
+        "`additions`, such as a day's orders, of which it takes all up to it, and `valid_from` says when each was.",
+    )
+    look_back: Annotated[int, Field(ge=1, le=400)] = Field(
+        7, description="Of additions: in the files of so many nights a night looks again for rows that came late."
+    )
+    nights: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="Of additions: rows that came more nights ago no longer count. Without it all do, and each night "
+        "reads them all.",
+    )
+    reopens: Annotated[int, Field(ge=0, le=400)] = Field(
+        30, description="Of additions: so many nights back the cases are named that rows which came late would change."
+    )
 
 
 def _a_query(value: str) -> str:
@@ -149,6 +165,9 @@ def lookup_terms(name: str, table: LookupTable, schema: CaseSchema) -> LookupTer
         known_at=table.known_at,
         subject=table.subject,
         near=_near(table),
+        adds=isinstance(table, FilesLookup) and table.each == "additions",
+        reopens=table.reopens if isinstance(table, FilesLookup) else 0,
+        nights=table.nights if isinstance(table, FilesLookup) else None,
     )
     wording = [table.model_dump_json(), *terms.columns]
     return replace(terms, reads=hashlib.sha256("\n".join(wording).encode()).hexdigest())

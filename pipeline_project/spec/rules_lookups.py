@@ -53,6 +53,12 @@ def _tables(draft: Draft) -> Iterator[SpecFinding]:
             )
         if table.valid_to is not None and table.last_day is not None:
             yield SpecFinding((*here, "last_day"), "`valid_to` says already when a row ends; keep one of the two")
+        if getattr(table, "each", "whole") == "additions" and table.valid_from is None:
+            yield SpecFinding(
+                (*here, "each"),
+                "name the column that says when each row was with `valid_from`: rows come again and "
+                "again, and the last one before the case's time is taken",
+            )
         yield from _key(draft, here, table, above)
         yield from _personal(draft, here, name, table)
         above.append(name)

@@ -243,6 +243,11 @@ class WorkflowSpec(_EncodedSpec):
         return tuple(lookup_terms(name, table, self.case_schema) for name, table in self.lookups.items())
 
     @property
+    def joins(self) -> bool:
+        """Whether rows come again and again to tables that cases are joined with."""
+        return any(terms.adds for terms in self.lookup_terms)
+
+    @property
     def outcome_cell(self) -> OutcomeCell | None:
         """Where the truth stands in the rows themselves; None where it comes in rows of its own."""
         outcome = self.outcome

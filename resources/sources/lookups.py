@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.core.nights import NightWindow
-from pipeline_project.domain.core.schema import NIGHT, Field, FieldType, Role
+from pipeline_project.domain.core.nights import NightWindow, shifted
+from pipeline_project.domain.core.schema import ARRIVALS, NIGHT, Field, FieldType, Role
 from pipeline_project.domain.intake.file_hints import DeclaredColumns
 from pipeline_project.domain.intake.lookups.terms import LOOKUP_ROWS_SCHEMA, LookupTerms
 from pipeline_project.domain.intake.lookups.versions import ReadTable
@@ -35,32 +35,37 @@ class SpecLookups:
     spec: WorkflowSpec
     variables: Mapping[str, str]
 
-    def read(self, window: NightWindow) -> dict[str, ReadTable]:
+    def read(self, window: NightWindow, first: bool = False) -> dict[str, ReadTable]:
         """As `ports.LookupSource.read`."""
         tables = self.spec.lookups
-        return {terms.name: self.table(tables[terms.name], terms, window) for terms in self.spec.lookup_terms}
+        return {terms.name: self.table(tables[terms.name], terms, window, first) for terms in self.spec.lookup_terms}
 
-    def table(self, declared: Lookup, terms: LookupTerms, window: NightWindow) -> ReadTable:
+    def table(self, declared: Lookup, terms: LookupTerms, window: NightWindow, first: bool = True) -> ReadTable:
         """One table as it lies there.
+
+        Args:
+            first: of additions takes all there are up to the night, instead of the last ones.
 
         Raises:
             SourceUnreadable, SourceStillGrowing: as `read`.
         """
-        rows, files = self._rows(declared, terms, window)
+        rows, files = self._rows(declared, terms, window, first)
         broken = len(rows) - rows["problem"].null_count
         if broken:
             raise SourceUnreadable(
                 f"{_where(terms)}: {broken:,} of {len(rows):,} rows of {', '.join(files)} cannot be read: "
                 f"{_first(rows['problem'].to_pylist())}; correct them, nothing is looked up in half a table"
             )
-        if not len(rows):
+        if not len(rows) and not terms.adds:
             raise SourceUnreadable(
                 f"{_where(terms)}: {', '.join(files)} has no row, so nothing could be looked up there; deliver it "
                 "filled, or take the lookup out"
             )
         return ReadTable(as_lookup_rows(rows, terms), files)
 
-    def _rows(self, declared: Lookup, terms: LookupTerms, window: NightWindow) -> tuple[pa.Table, tuple[str, ...]]:
+    def _rows(
+        self, declared: Lookup, terms: LookupTerms, window: NightWindow, first: bool
+    ) -> tuple[pa.Table, tuple[str, ...]]:
         columns = _columns(declared, terms)
         if isinstance(declared, SqlLookup):
             query = QueryByNight(self.spec, declared, f"lookups.{terms.name}", self.variables)
@@ -77,6 +82,12 @@ class SpecLookups:
                 raise SourceUnreadable(f"{_where(terms)}: there is no file {place}; put it there, or correct `path`")
         else:
             files = NightFiles.at(place, declared.pattern, self.spec.nights.every, self.spec.tenant)
+            if terms.adds:
+                since = "" if first else shifted(window.night, 1 - declared.look_back)
+                names = [name for night in files.nights() if since <= night <= window.night for name in files.of(night)]
+                how = FileTerms(declared=columns)
+                parts = [files.read(name, declared, window.night, how).rows for name in names]
+                return pa.concat_tables([ARRIVALS.empty_table(), *parts]), tuple(names)
             night = max((night for night in files.nights() if night <= window.night), default=None)
             if night is None:
                 raise SourceUnreadable(

@@ -18,6 +18,10 @@ LOOKUPS: dict[str, Any] = {
         "kind": "files", "folder": "in", "pattern": "rates/{night}.csv", "key": {"depot": "depot"},
         "near": {"at_least": 85}, "valid_from": "since",
     },
+    "tiers": {
+        "kind": "files", "folder": "in", "pattern": "tiers/{night}.csv", "each": "additions",
+        "key": {"customer": "customer"}, "valid_from": "since",
+    },
 }  # fmt: skip
 DEPOTS = "kind,depot,note\nglass,North Depot,a\ntheft,South Depot,b\n"
 
@@ -29,6 +33,14 @@ def rates(folder: Path, night: str, north: float, south: float = 2.0) -> None:
     path.write_text("\n".join([*lines, "Depot North,2999-01-01,99"]) + "\n", encoding="utf-8")
 
 
+def tiers(folder: Path, night: str, **tier_of: str) -> None:
+    """What came in for a night: from noon of it on these customers have these tiers."""
+    path = folder / "in" / "tiers" / f"{night}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"{customer.replace('_', '-')},{night} 00:00,{tier}" for customer, tier in tier_of.items()]
+    path.write_text("\n".join(["customer,since,tier", *lines]) + "\n", encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def house(new_house: NewHouse) -> House:
     house = new_house("looks")
@@ -37,6 +49,7 @@ def house(new_house: NewHouse) -> House:
         **spec["fields"],
         "depot": {"type": "category", "lookup": "depots"},
         "rate": {"type": "number", "lookup": "rates", "required": False},
+        "tier": {"type": "category", "lookup": "tiers", "required": False},
         "alike": {"type": "number", "lookup": "rates", "column": "match_score", "required": False, "role": "ignore"},
     }
     options = {
@@ -47,6 +60,8 @@ def house(new_house: NewHouse) -> House:
     (house.folder / "depots.csv").write_text(DEPOTS, encoding="utf-8")
     rates(house.folder, shop.FIRST, 1.0)
     rates(house.folder, SECOND, 3.0)
+    tiers(house.folder, shop.FIRST, K_1="gold", K_2="gold")
+    tiers(house.folder, FIRST_DECIDED, K_1="silver", K_3="bronze")
     shop.drop_nights(house.folder, [shop.night(offset) for offset in range(5)])
     runs = house.nights(shop.FIRST, SECOND)
     assert [run.outcome for run in runs] == ["done"] * 5
@@ -86,8 +101,9 @@ def test_a_version_lies_once_however_many_nights_rest_on_it(house: House) -> Non
     assert rows
     assert {(row["lookup"], row["kept_in"]) for row in kept} == {
         ("depots", shop.FIRST), ("rates", shop.FIRST), ("rates", SECOND),
+        *(("tiers", shop.night(offset)) for offset in range(5)),
     }  # fmt: skip
-    assert len(rows) == 2 + 3 + 3
+    assert len(rows) == 2 + 3 + 3 + 2 + 2
     assert all("note" not in row["raw"] for row in rows)
 
 
@@ -129,3 +145,41 @@ def test_a_late_row_is_looked_up_in_what_was_known_and_a_mended_table_lets_refus
     assert after["C-new"]["depot"] == "South Depot"
     assert after["C-late"]["depot"] in {"North Depot", "South Depot"}
     assert house.table("quarantine", night) == []
+
+
+def tier_of(house: House, *nights: str) -> dict[str, set[str | None]]:
+    cases = [row for night in nights for row in house.table("cases", night) or []]
+    return {name: {row["tier"] for row in cases if row["customer"] == name} for name in ("K-1", "K-2", "K-3")}
+
+
+def test_a_joined_table_is_joined_as_of_each_case_s_time(house: House) -> None:
+    before = tier_of(house, *(shop.night(offset) for offset in range(3)))
+    assert before == {"K-1": {"gold"}, "K-2": {"gold"}, "K-3": {None}}
+    assert tier_of(house, FIRST_DECIDED, SECOND) == {"K-1": {"silver"}, "K-2": {"gold"}, "K-3": {"bronze"}}
+
+
+def test_late_rows_mark_what_they_change_and_decide_nothing_again(house: House) -> None:
+    """A row about the second decided night comes two nights later."""
+    cases, decisions = house.table("cases", SECOND), house.decisions(SECOND)
+    tiers(house.folder, SECOND, K_2="platinum")
+    last = shop.night(6)
+    shop.drop_cases(house.folder, last, shop.rows(last))
+    assert [run.outcome for run in house.nights(last)] == ["done"]
+    marked = house.table("reopened", last) or []
+    expected = {
+        (night, row["case_id"])
+        for night in (SECOND, shop.night(5))
+        for row in house.table("cases", night) or []
+        if row["customer"] == "K-2"
+    }
+    assert expected
+    assert {(row["case_night"], row["case_id"]) for row in marked} == expected
+    assert {(row["lookup"], row["field"]) for row in marked} == {("tiers", "tier")}
+    assert house.table("cases", SECOND) == cases
+    assert house.decisions(SECOND) == decisions
+    assert tier_of(house, last)["K-2"] == {"platinum"}
+    told = [alert for alert in house.ledger.open_alerts() if alert.workflow == house.name and alert.kind == "late_rows"]
+    assert [alert.key for alert in told] == [f"reopened/{last}"]
+    # run again, the night before it finds what it found
+    assert [run.outcome for run in house.nights(SECOND, again=True)] == ["done"]
+    assert house.table("cases", SECOND) == cases

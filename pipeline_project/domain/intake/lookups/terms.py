@@ -14,10 +14,12 @@ from pipeline_project.domain.core.schema import NIGHT, CaseSchema, Field
 MATCH_SCORE = "match_score"
 #: The assets' names in the lake: which versions a night rests on, and the rows of all versions.
 LOOKUPS, LOOKUP_ROWS = "lookups", "lookup_rows"
+#: The asset that names what rows that came late would change.
+REOPENED = "reopened"
 
 #: Which version of each reference table a night rests on, by content. `version` counts from 0: later ones are asked
 #: only for the rows that the ones before have no sure answer for. `kept_in` is the night under which the rows lie in
-#: `LOOKUP_ROWS`, `reads` a hash of what the spec said of the table.
+#: `LOOKUP_ROWS`; of a table of additions all up to that night count. `reads` is a hash of the spec's words about it.
 LOOKUPS_SCHEMA = pa.schema(
     [
         pa.field(NIGHT, pa.string(), nullable=False),
@@ -28,6 +30,18 @@ LOOKUPS_SCHEMA = pa.schema(
         pa.field("rows", pa.int64(), nullable=False),
         pa.field("reads", pa.string(), nullable=False),
         pa.field("files", pa.list_(pa.string()), nullable=False),
+    ]
+)
+
+#: The cases of decided nights that rows which came late would look up otherwise, and the field that would change. The
+#: values are not repeated: both are in the tables that the two nights rest on.
+REOPENED_SCHEMA = pa.schema(
+    [
+        pa.field(NIGHT, pa.string(), nullable=False),
+        pa.field("case_night", pa.string(), nullable=False),
+        pa.field("case_id", pa.string(), nullable=False),
+        pa.field("lookup", pa.string(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
     ]
 )
 
@@ -82,6 +96,9 @@ class LookupTerms:
         known_at: the column that says when a row became known.
         subject: the column that names whom a row is about.
         schema: how the table writes its times and numbers.
+        adds: whether each night brings rows to those of the nights before.
+        reopens: of such a table, how many nights back cases are named that rows which came late would change.
+        nights: of such a table, how many nights back rows count; None for all.
         reads: a hash of what the spec says of the table; what was kept for other words is read anew.
     """
 
@@ -95,6 +112,9 @@ class LookupTerms:
     known_at: str | None = None
     subject: str | None = None
     near: NearTerms | None = None
+    adds: bool = False
+    reopens: int = 0
+    nights: int | None = None
     reads: str = ""
 
     @property

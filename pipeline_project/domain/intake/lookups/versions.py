@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,6 +34,13 @@ class ReadTable:
         rows = sorted(zip(self.rows["raw"].to_pylist(), map(str, times), strict=True))
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
+    def without(self, held: Collection[str] | None) -> ReadTable:
+        """The rows, each once, that are not among those held; None leaves none."""
+        raw = self.rows["raw"].to_pylist()
+        places = {text: place for place, text in reversed([*enumerate(raw)])}
+        kept = [] if held is None else [place for text, place in places.items() if text not in held]
+        return ReadTable(self.rows.take(pa.array(sorted(kept), pa.int64())), self.files)
+
 
 @dataclass(frozen=True)
 class NightVersions:
@@ -53,6 +61,8 @@ def versions_of_night(
     read: Mapping[str, ReadTable],
     own: pa.Table | None,
     before: pa.Table | None,
+    held: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    newest: str = "",
 ) -> NightVersions:
     """What a night keeps once its tables were read.
 
@@ -63,31 +73,46 @@ def versions_of_night(
         read: by lookup; of one that is not there what was kept stays.
         own: what the night kept when it ran before, or None.
         before: what the nights just before kept, in order, or None.
+        held: of each table of additions the rows that nights kept already, as far back as was read.
+        newest: the last night that kept anything.
     """
     entries: list[dict[str, object]] = []
     added = [LOOKUP_ROWS_SCHEMA.empty_table()]
     for lookup in terms:
         mine = [row for row in of_lookup(own, lookup.name) if row["reads"] == lookup.reads]
         table = read.get(lookup.name)
+        if lookup.adds and table is not None:
+            new = table.without(held.get(lookup.name, frozenset()))
+            if not mine:
+                mine.append(_entry(night, lookup, new, 0, night))
+                added.append(_as_kept(new, night, lookup.name))
+            elif newest > str(mine[-1]["kept_in"]):
+                # what came later lies with the nights that it came to, and is asked where the night had no answer
+                mine.append(_entry(night, lookup, new.without(None), len(mine), newest))
+            entries += mine
+            continue
         if table is not None and table.content not in {row["content"] for row in mine}:
             there = [*of_lookup(own, lookup.name), *of_lookup(before, lookup.name)]
             kept = next((row["kept_in"] for row in reversed(there) if row["content"] == table.content), None)
-            mine.append(
-                {
-                    NIGHT: night,
-                    "lookup": lookup.name,
-                    "version": len(mine),
-                    "content": table.content,
-                    "kept_in": kept or night,
-                    "rows": len(table.rows),
-                    "reads": lookup.reads,
-                    "files": list(table.files),
-                }
-            )
+            mine.append(_entry(night, lookup, table, len(mine), str(kept or night)))
             if kept is None:
                 added.append(_as_kept(table, night, lookup.name))
         entries += mine
     return NightVersions(pa.Table.from_pylist(entries, schema=LOOKUPS_SCHEMA), pa.concat_tables(added))
+
+
+def _entry(night: str, lookup: LookupTerms, table: ReadTable, version: int, kept_in: str) -> dict[str, object]:
+    """A line of `LOOKUPS_SCHEMA`."""
+    return {
+        NIGHT: night,
+        "lookup": lookup.name,
+        "version": version,
+        "content": table.content,
+        "kept_in": kept_in,
+        "rows": len(table.rows),
+        "reads": lookup.reads,
+        "files": list(table.files),
+    }
 
 
 def of_lookup(record: pa.Table | None, name: str) -> list[dict[str, object]]:
