@@ -53,6 +53,12 @@ BROKEN = [
         "lookups.makers",
         "with `subject`",
     ),
+    (
+        "pattern: makers_{night}.csv",
+        "pattern: m_{night}.csv\n    each: additions",
+        "lookups.makers.each",
+        "`valid_from`",
+    ),
     ("lookup: makers", "lookup: products", "lookups.makers", "no field takes anything from it"),
     ("kind: file\n", "kind: folder\n", "lookups.products.kind", "file, files or sql"),
 ]

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from pipeline_project.domain.core.schema import ARRIVALS, QUARANTINE, CaseSchema, Field, FieldType, Role, cases_schema
+from pipeline_project.domain.intake.lookups.terms import LOOKUP_ROWS_SCHEMA
 from pipeline_project.domain.privacy.fields import PersonalFields
 from pipeline_project.domain.privacy.hashes import keyed
 from pipeline_project.domain.privacy.seal import is_sealed
@@ -275,3 +276,27 @@ def _hashed(table: pa.Table, night: str, rows: list[str], contents: list[str | N
             table.column_names.index(name), table.schema.field(name), pa.array(values, pa.string())
         )
     return table
+
+
+def test_rows_of_reference_tables_are_sealed_for_whom_they_are_about(
+    lake: SealedLake, engine: Engine, tmp_path: Path
+) -> None:
+    cells = [{"customer": ANNA, "town": "KANARIE-town"}, {"customer": BERT, "town": "KANARIE-other"}, {"price": "5"}]
+    rows = pa.table(
+        {
+            "night": [NIGHT] * 3, "lookup": ["customers"] * 2 + ["prices"], "content": ["c"] * 3,
+            "known_at": pa.nulls(3, pa.timestamp("us", tz="UTC")), "subject": [ANNA, BERT, None],
+            "raw": [json.dumps(row) for row in cells],
+        },
+        schema=LOOKUP_ROWS_SCHEMA,
+    )  # fmt: skip
+    lake.write_night("w", "lookup_rows", NIGHT, rows)
+    content = everything_in(tmp_path / "lake")
+    assert "KANARIE" not in content and ANNA not in content and "price" in content
+    kept = lake.read_night("w", "lookup_rows", NIGHT)
+    assert kept is not None and [json.loads(raw) for raw in kept["raw"].to_pylist()] == cells
+    # written again beside new rows, as a night that runs again does
+    lake.write_night("w", "lookup_rows", NIGHT, kept)
+    forget(engine, lake.keyring.pseudonyms([ANNA])[0])
+    left = lake.read_night("w", "lookup_rows", NIGHT)
+    assert left is not None and [json.loads(raw) for raw in left["raw"].to_pylist()] == [{}, *cells[1:]]
