@@ -22,7 +22,7 @@ from pathlib import Path
 from random import Random
 
 import psutil
-from dagster import DagsterRunStatus, RunsFilter
+from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
 from benchmarks.chaos.nights import MODEL, REVIEW
 from benchmarks.chaos.running import Up, environ_of, free_ports, kill_all
@@ -139,7 +139,29 @@ def all_done(house: House, nights: list[str], still: float) -> tuple[Came, str]:
         if seen != before:
             before, moved = seen, time.monotonic()
         time.sleep(1.0)
-    return Came.LOST, f"{nights[0]}: {[[status.value for status in each] for each in now]}, and nothing moves"
+    shown = [[status.value for status in each] for each in now]
+    return Came.LOST, f"{nights[0]}: {shown}, and nothing moves; {'; '.join(_why_failed(house)) or 'no step failed'}"
+
+
+def _why_failed(house: House) -> list[str]:
+    """What each step said that failed for good, in short."""
+    said = []
+    with house.instance() as (_, instance):
+        for run in instance.get_runs(RunsFilter(tags={"pipeline/workflow": house.name}, statuses=_FAILED)):
+            of_run = f"{run.tags.get('dagster/partition')} {run.run_id[:8]}"
+            for entry in instance.all_logs(
+                run.run_id, of_type={DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
+            ):
+                event = entry.get_dagster_event()
+                told = getattr(event.event_specific_data, "error", None)
+                while told is not None and told.cause is not None:
+                    told = told.cause
+                words = " ".join(str(told.message if told else event.message).split())[:300]
+                said.append(f"{of_run} {event.step_key or 'the run'}: {words}")
+    return said
+
+
+_FAILED = [DagsterRunStatus.FAILURE]
 
 
 def until_delivered(house: House) -> None:
