@@ -36,6 +36,7 @@ from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.lifecycle import Quality
 from pipeline_project.ports.review import Reviews
+from pipeline_project.services.aggregating import AGGREGATES
 from pipeline_project.services.case_context import known_beside, sealed_values
 from pipeline_project.services.clearance import cleared
 from pipeline_project.services.decision_context import decision_context
@@ -53,6 +54,7 @@ def build_decisions(spec: WorkflowSpec) -> dg.AssetsDefinition:
     """Act, or ask a person, at the lowest expected cost; only cases never decided before get a new decision."""
     asset_names = ["arrivals", "cases", "quarantine", "scores", *(["clusters"] if spec.clusters else [])]
     asset_names += [LOOKUPS] * bool(spec.lookups)
+    asset_names += [AGGREGATES] * spec.aggregates
 
     @dg.multi_asset(
         name=f"{spec.name}__decisions",

@@ -25,6 +25,7 @@ from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.lifecycle import RolloutMonitoring
 from pipeline_project.ports.registry import Registry
 from pipeline_project.ports.sources import Sources
+from pipeline_project.services.aggregating import AGGREGATES
 from pipeline_project.services.embedding import embed_named, embed_texts, embeddings_table, named_files
 from pipeline_project.services.night_scoring import NightScorer, canary_share, challenged, merged
 from pipeline_project.spec import WorkflowSpec
@@ -104,6 +105,7 @@ def build_scores(spec: WorkflowSpec, device: str = CPU) -> dg.AssetsDefinition:
         device: where models score, as `core.devices` takes it.
     """
     asset_names = ["cases", *(["embeddings"] if spec.encodes else []), *(["clusters"] if spec.clusters else [])]
+    asset_names += [AGGREGATES] * spec.aggregates
 
     @dg.asset(
         key=key(spec, "scores"),

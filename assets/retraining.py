@@ -26,6 +26,7 @@ from pipeline_project.ports.compute import Compute
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.registry import Registry
+from pipeline_project.services.aggregating import AGGREGATES, aggregates_span
 from pipeline_project.services.as_of import mature_decided, past_of
 from pipeline_project.services.candidates import trained_candidates
 from pipeline_project.spec import WorkflowSpec
@@ -50,7 +51,10 @@ def build_training_set(spec: WorkflowSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(spec, "training_set"),
         deps=[
-            *(dg.AssetDep(key(spec, asset_name), partition_mapping=earlier_nights(3650)) for asset_name in asset_names),
+            *(
+                dg.AssetDep(key(spec, asset_name), partition_mapping=earlier_nights(3650))
+                for asset_name in (*asset_names, *([AGGREGATES] if spec.aggregates else []))
+            ),
             dg.AssetDep(key(spec, "outcomes"), partition_mapping=earlier_nights(3650)),
         ],
         **night_asset(spec, {"deltalake"}),
@@ -65,7 +69,10 @@ def build_training_set(spec: WorkflowSpec) -> dg.AssetsDefinition:
         back = spec.model.training_nights
         first = shifted(until.night, -back) if back else None
         read = {asset_name: _earlier(spec, lake, asset_name, first, until.night) for asset_name in asset_names}
-        table = training_table(read, spec.feature_plan, past_of(spec, lake, ledger, until), spec.nights.time_zone)
+        made = aggregates_span(spec, lake, ledger, read["cases"])
+        table = training_table(
+            {**read, AGGREGATES: made}, spec.feature_plan, past_of(spec, lake, ledger, until), spec.nights.time_zone
+        )
         labels = table["label"].to_pylist()
         return dg.MaterializeResult(
             value=table,

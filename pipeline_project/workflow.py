@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets.aggregating import build_aggregates
 from assets.cluster_history import build_cluster_events
 from assets.clustering import build_clusters
 from assets.decisions import build_decision_checks, build_decisions, build_release
@@ -39,6 +40,7 @@ def build_assets(spec: WorkflowSpec, device: str = CPU) -> list[dg.AssetsDefinit
         build_outcomes(spec),
         *([build_embeddings(spec)] if spec.encodes else []),
         *([build_clusters(spec), build_cluster_events(spec)] if spec.clusters else []),
+        *([build_aggregates(spec)] if spec.aggregates else []),
         build_scores(spec, device),
         build_shadow_scores(spec, device),
         build_decisions(spec),

@@ -8,9 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import pyarrow as pa
+
 from pipeline_project.container.privacy import open_sealed_lake
 from pipeline_project.domain.core.errors import LakeSchemaChanged
-from pipeline_project.domain.core.nights import shifted
+from pipeline_project.domain.core.nights import NightWindow, shifted
 from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.vectors.modalities import (
     EncoderTerms,
@@ -74,6 +76,12 @@ class OpenedSources:
         from resources.sources import lookup_source
 
         return lookup_source(spec, self.settings)
+
+    def series(self, spec: WorkflowSpec, name: str, window: NightWindow) -> pa.Table:
+        from resources.sources.places import environment
+        from resources.sources.series import series_rows
+
+        return series_rows(spec, name, window, environment(self.settings, None))
 
     def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
         """What lies there now of the photos that a night's cases name; None where there are no such cases.

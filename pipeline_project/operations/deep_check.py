@@ -28,6 +28,7 @@ MENDED = {
     "clusters": "from the embeddings of its window; names are inherited from the nights before",
     "cluster_members": "with the clusters",
     "cluster_events": "from the clusters",
+    "aggregates": "from the cases of its spans, and the sources of its series",
     "scores": "from cases, embeddings and the models of that night",
     "shadow_scores": "from cases, embeddings and the models of that night",
     "decisions": "from the ledger, where they stand; nothing is decided anew",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+import pyarrow as pa
+
 from pipeline_project.domain.core.nights import NightWindow
 from pipeline_project.domain.intake.landing import Overlooked
 from pipeline_project.domain.intake.lookups.versions import ReadTable
@@ -88,6 +90,14 @@ class Sources(Protocol):
     def photos(self, spec: WorkflowSpec) -> PhotoSource: ...
 
     def lookups(self, spec: WorkflowSpec) -> LookupSource: ...
+
+    def series(self, spec: WorkflowSpec, name: str, window: NightWindow) -> pa.Table:
+        """The rows of one of the spec's series that a night may see, as `schema.ARRIVALS`.
+
+        Raises:
+            SourceUnreadable, SourceStillGrowing: as `CaseSource.read`.
+        """
+        ...
 
     def photo_stamp(self, spec: WorkflowSpec, night: str) -> str | None:
         """What lies there now of the photos that a night's cases name; None where there are no such cases."""

@@ -16,6 +16,7 @@ from pipeline_project.domain.deciding.clearance import (
 )
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
+from pipeline_project.services.aggregating import AGGREGATES
 from pipeline_project.services.as_of import never_written
 from pipeline_project.spec import WorkflowSpec
 
@@ -69,6 +70,7 @@ def _tables(spec: WorkflowSpec, step: Step) -> list[str]:
         *("arrivals", "cases", "quarantine"),
         *(["embeddings"] if spec.encodes else []),
         *(["clusters"] if spec.clusters else []),
+        *([AGGREGATES] if spec.aggregates else []),
         "scores",
         *(["decisions"] if step == "release" else []),
     ]

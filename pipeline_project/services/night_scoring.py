@@ -22,6 +22,7 @@ from pipeline_project.domain.models.training import TrainedModel
 from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.registry import Registry
+from pipeline_project.services.aggregating import tonights
 from pipeline_project.services.as_of import clusters_until, past_of, written
 from pipeline_project.spec import WorkflowSpec
 
@@ -63,6 +64,7 @@ class NightScorer:
             {self.night.night: self.night.start},
             self._embeddings,
             clusters_until(self.spec, self.lake, self.night),
+            tonights(self.spec, self.lake, self.night.night),
         )
 
     def by(self, version: ModelVersion, which: np.ndarray | None = None) -> pa.Table:

@@ -43,6 +43,7 @@ from pipeline_project.ports.lake import Lake
 from pipeline_project.ports.ledger import Ledger
 from pipeline_project.ports.lifecycle import Replays
 from pipeline_project.ports.registry import Registry
+from pipeline_project.services.aggregating import AGGREGATES, completed
 from pipeline_project.services.as_of import past_of
 from pipeline_project.services.candidates import Candidate
 from pipeline_project.services.decision_context import USUAL_NIGHTS
@@ -165,6 +166,7 @@ def gather(spec: WorkflowSpec, lake: Lake, ledger: Ledger, first: str, last: str
         as_of={night: window_of(night, zone).start for night in nights},
         embeddings=reading.embeddings(standing) if spec.encodes else None,
         clusters=reading.clusters(standing) if spec.clusters else None,
+        aggregates=completed(spec, lake, ledger, nights, reading.aggregates(standing)) if spec.aggregates else None,
         usual=_usual(spec, lake, nights),
         answers=answers_to(standing, ledger.decided_further(spec.name, nights[0], shifted(nights[-1], 1))),
     )
@@ -240,6 +242,11 @@ class _Reading:
         now = self._as_decided("clusters", standing)
         before = self.lake.read_span(self.spec.name, "clusters", None, self.nights[0])
         return pa.concat_tables([before, now]) if before is not None else now
+
+    def aggregates(self, standing: pd.DataFrame) -> pa.Table | None:
+        """What was kept of these cases when they were decided; None where nothing was kept then."""
+        kept = self.lake.read_span(self.spec.name, AGGREGATES, self.nights[0], shifted(self.nights[-1], 1))
+        return None if kept is None else self._as_decided(AGGREGATES, standing)
 
     def embeddings(self, standing: pd.DataFrame) -> pa.Table:
         """Vectors of these cases; those of a night that was written again since are the ones of before."""

@@ -19,6 +19,8 @@ from pydantic_core import PydanticUndefined
 from pipeline_project.domain.core.expressions import FUNCTIONS
 from pipeline_project.domain.core.reasons import Reason
 from pipeline_project.domain.core.schema import FieldType
+from pipeline_project.domain.features.aggregations import Figure
+from pipeline_project.domain.features.series import SeriesFigure
 from pipeline_project.domain.lifecycle.drift.signals import DRIFT_KINDS
 from pipeline_project.domain.lifecycle.gates import GATES
 from pipeline_project.spec.base import is_part, keys_of
@@ -33,6 +35,8 @@ def workflows_page() -> str:
     prose = TEMPLATE.read_text(encoding="utf-8")
     lists = {
         "FUNCTIONS": ", ".join(f"`{name}`" for name in FUNCTIONS),
+        "FIGURES": "\n".join(f"- {figure.about}" for figure in Figure),
+        "SERIES_FIGURES": _list({figure.value: figure.about for figure in SeriesFigure}),
         "FIELD_TYPES": _list({kind.value: kind.about for kind in FieldType}),
         "REASONS": _list({reason.value: reason.words.desk for reason in Reason}),
         "GATES": _list({name: gate.asks for name, gate in GATES.items()}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -31,12 +32,25 @@ class OptionSpec(Part):
     )
 
 
+class AlternativeException(Part):
+    """A label that costs otherwise than the rest, such as `other`."""
+
+    right: Cost | None = Field(None, description="Cost of its option when it is the true one; as the rest without it.")
+    wrong: Cost | None = Field(None, description="Cost of its option when it is not; as the rest without it.")
+    missed: Cost | None = Field(
+        None, description="Cost of every other option when this label is the true one; their `wrong` without it."
+    )
+
+
 class Alternatives(Part):
     """Options made from the labels: one per label, right or wrong."""
 
     title: FreeText = Field("Route to {label}", description="With `{label}`.")
     right: Cost = Field(0, description="Cost when the label is the true one.")
     wrong: Cost = Field(description="Cost when it is not.")
+    exceptions: dict[Slug, AlternativeException] = Field(
+        {}, exclude_if=operator.not_, description="Labels that cost otherwise, such as `other: {wrong: 5, missed: 60}`."
+    )
 
     @field_validator("title")
     @classmethod
@@ -65,8 +79,20 @@ def named_options(options: dict[str, OptionSpec] | Alternatives, labels: Sequenc
     """The options by name, also when they are made from the labels."""
     if not isinstance(options, Alternatives):
         return dict(options)
-    costs: dict[str, Cost] = {RIGHT: options.right, WRONG: options.wrong}
-    return {label: OptionSpec(title=options.title.format(label=label), costs=costs) for label in labels}
+    return {
+        label: OptionSpec(title=options.title.format(label=label), costs=_alternative_costs(options, label))
+        for label in labels
+    }
+
+
+def _alternative_costs(options: Alternatives, label: str) -> dict[str, Cost]:
+    own = options.exceptions.get(label, AlternativeException())
+    costs: dict[str, Cost] = {
+        RIGHT: options.right if own.right is None else own.right,
+        WRONG: options.wrong if own.wrong is None else own.wrong,
+    }
+    missed = {name: other.missed for name, other in options.exceptions.items() if name != label}
+    return costs | {name: cost for name, cost in missed.items() if cost is not None}
 
 
 def full_costs(name: str, costs: Mapping[str, Cost], labels: Sequence[str]) -> dict[str, Cost]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline_project.domain.core import schema as domain
+from pipeline_project.domain.features.aggregations import aggregation
 from pipeline_project.domain.features.building import FeaturePlan
 from pipeline_project.domain.lifecycle.retraining_due import RetrainRule
 from pipeline_project.domain.models import ESTIMATORS
@@ -46,6 +47,8 @@ def feature_plan(spec: WorkflowSpec) -> FeaturePlan:
         },
         clusters=spec.clusters is not None,
         late=frozenset(field.name for field in schema.fields if field.known_later),
+        aggregations=tuple(aggregation(name, line) for name, line in spec.features.items()),
+        series=tuple(series.plan(name) for name, series in spec.series.items()),
     )
 
 

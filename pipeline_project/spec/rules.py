@@ -13,11 +13,20 @@ from pipeline_project.spec.draft import Absent, Draft, Rule
 from pipeline_project.spec.rules_acting import ACTING_RULES
 from pipeline_project.spec.rules_cases import CASE_RULES
 from pipeline_project.spec.rules_decisions import DECISION_RULES
+from pipeline_project.spec.rules_features import FEATURE_RULES
 from pipeline_project.spec.rules_lookups import LOOKUP_RULES
 from pipeline_project.spec.rules_nights import NIGHT_RULES
 from pipeline_project.spec.rules_policy import POLICY_RULES
 
-RULES: tuple[Rule, ...] = (*CASE_RULES, *LOOKUP_RULES, *NIGHT_RULES, *DECISION_RULES, *POLICY_RULES, *ACTING_RULES)
+RULES: tuple[Rule, ...] = (
+    *CASE_RULES,
+    *LOOKUP_RULES,
+    *FEATURE_RULES,
+    *NIGHT_RULES,
+    *DECISION_RULES,
+    *POLICY_RULES,
+    *ACTING_RULES,
+)
 
 
 #: A rule names so many mistakes at most: each may cost a search through all names, and nobody reads more.

@@ -43,6 +43,12 @@ def _labels(draft: Draft) -> Iterator[SpecFinding]:
 
 def _options(draft: Draft) -> Iterator[SpecFinding]:
     if isinstance(draft.options, Alternatives):
+        for label in draft.options.exceptions:
+            if label not in draft.labels:
+                near = closest(label, draft.labels)
+                yield SpecFinding(
+                    ("options", "exceptions", label), f"{label} is no label{near or there_are(draft.labels)}"
+                )
         return
     if ASK_PERSON in draft.options:
         yield SpecFinding(
@@ -81,6 +87,10 @@ def _cells(options: Any) -> Iterator[tuple[Where, float | str]]:
     if isinstance(options, Alternatives):
         yield ("options", RIGHT), options.right
         yield ("options", WRONG), options.wrong
+        for label, exception in options.exceptions.items():
+            for key in type(exception).model_fields:
+                if (cell := getattr(exception, key)) is not None:
+                    yield ("options", "exceptions", label, key), cell
         return
     for name, option in options.items():
         for label, cell in option.costs.items():

@@ -46,6 +46,7 @@ from pipeline_project.spec.actions import ActionsSpec
 from pipeline_project.spec.base import Part, refusal
 from pipeline_project.spec.cases import ContractSpec, NearDuplicatesSpec
 from pipeline_project.spec.draft import Draft
+from pipeline_project.spec.features import AggregationLine, SeriesSpec
 from pipeline_project.spec.fields import FieldSpec
 from pipeline_project.spec.lookups import Lookup, lookup_terms
 from pipeline_project.spec.model import ModelSpec
@@ -154,6 +155,15 @@ class WorkflowSpec(_EncodedSpec):
     )
     outcome: OutcomeFeed = Field(description="Where the truth comes from: kind column, files or sql.")
     model: ModelSpec = Field(default_factory=ModelSpec, description="How a case is scored.")
+    features: dict[Slug, AggregationLine] = Field(
+        {},
+        exclude_if=operator.not_,
+        description="What was known of a case's customer, article, address when it was decided, a line for each: "
+        "`claims_30d: count by customer over 30 days`.",
+    )
+    series: dict[Slug, SeriesSpec] = Field(
+        {}, exclude_if=operator.not_, description="Several rows a case, as of sensors, by name."
+    )
     options: Options = Field(
         description="What can be done: options by name, or one per label (`title`, `right`, `wrong`)."
     )
@@ -309,6 +319,11 @@ class WorkflowSpec(_EncodedSpec):
         fields = [f for f in self.case_schema.fields if f.role in (domain.Role.FEATURE, domain.Role.AMOUNT)]
         wanted = self.model.features
         return tuple(f for f in fields if not wanted or f.name in wanted)
+
+    @property
+    def aggregates(self) -> bool:
+        """Whether cases have features that are made of other rows, a table of their own each night."""
+        return bool(self.features or self.series)
 
     @property
     def feature_plan(self) -> FeaturePlan:

@@ -18,10 +18,12 @@ from pipeline_project.domain.features.table import FeatureTable, floats, stacked
 from pipeline_project.domain.vectors.modalities import MODALITIES
 from pipeline_project.domain.vectors.stored import unpack
 
-__all__ = ["SEASON", "FeaturePlan", "FeatureTable", "Past", "build_features", "no_cases", "no_past"]
+__all__ = ["OF_TIME", "SEASON", "FeaturePlan", "FeatureTable", "Past", "build_features", "no_cases", "no_past"]
 
 #: Season columns; a model trained on less than a year leaves them out (see `training`).
 SEASON = ("season_sin", "season_cos")
+#: What every case's time gives.
+OF_TIME = ("weekday", "hour", *SEASON)
 _CLUSTER_NUMBERS = ("cluster_size", "cluster_customers", "twin_similarity")
 _DAY = 86_400_000_000
 
@@ -58,6 +60,7 @@ def build_features(
     as_of: Mapping[str, datetime],
     embeddings: pa.Table | None = None,
     clusters: pa.Table | None = None,
+    aggregates: pa.Table | None = None,
 ) -> FeatureTable:
     """Features of the cases of one or many nights, in the order of `cases`.
 
@@ -65,9 +68,11 @@ def build_features(
         as_of: the time before which each night may know, as a rule its start, in UTC.
         embeddings: rows of these cases, with the vectors of the plan's modalities.
         clusters: rows of these cases and, for what is known of a cluster's past, of earlier cases.
+        aggregates: rows of these cases, with the features of the plan that are made of other rows.
 
     Raises:
         KeyError: a night is missing from `as_of`.
+        ValueError: vectors or aggregates of the plan were not given.
     """
     nights = strings(cases.column(NIGHT))
     asking = Asking.of(nights, as_of)
@@ -80,6 +85,7 @@ def build_features(
     numbers |= _histories(cases, plan, past, asking, asked, clusters)
     if plan.clusters:
         numbers |= _cluster_numbers(cases, clusters)
+    numbers |= _kept(cases, tuple(plan.kept), aggregates)
     kinds = plan.of_type(FieldType.CATEGORY)
     return FeatureTable(
         case_ids=strings(cases.column(CASE_ID)),
@@ -93,7 +99,18 @@ def build_features(
             for name, modality in MODALITIES.items()
             if plan.dimensions.get(name)
         },
+        phrases=plan.kept,
     )
+
+
+def _kept(cases: pa.Table, names: tuple[str, ...], aggregates: pa.Table | None) -> dict[str, np.ndarray]:
+    """Features as they were made on each case's own night."""
+    if aggregates is None or not names:
+        if names and len(cases):
+            raise ValueError("the workflow has `features` or `series`, so build_features needs the aggregates")
+        return {name: np.empty(0) for name in names}
+    rows = aggregates.take(_rows_of(cases, aggregates))
+    return {name: floats(rows.column(name)) for name in names}
 
 
 def _sizes(cases: pa.Table, plan: FeaturePlan) -> dict[str, np.ndarray]:

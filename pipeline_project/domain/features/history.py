@@ -121,7 +121,7 @@ def past_cases(
     return PastCases(
         nights=numbers,
         enters=enters,
-        amounts=_thousandths(amounts),
+        amounts=thousandths(amounts),
         has_amount=np.isfinite(amounts).astype(np.int64),
         of=of,
         label=frame["label"].to_numpy(np.int64),
@@ -211,7 +211,8 @@ def codes(past: pa.ChunkedArray | None, now: pa.ChunkedArray) -> tuple[np.ndarra
     return numbers[:split], numbers[split:]
 
 
-def _thousandths(amounts: np.ndarray) -> np.ndarray:
+def thousandths(amounts: np.ndarray) -> np.ndarray:
+    """Amounts as whole thousandths, whose sums are equal to the last bit in any order; what is missing is 0."""
     finite = np.where(np.isfinite(amounts), amounts, 0.0)
     return np.rint(np.clip(finite, -_LARGEST, _LARGEST) * 1000).astype(np.int64)
 

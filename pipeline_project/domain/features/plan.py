@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline_project.domain.core.schema import Field, FieldType
+from pipeline_project.domain.features.aggregations import Aggregation
+from pipeline_project.domain.features.series import SeriesPlan
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class FeaturePlan:
         dimensions: vectors of each modality are reduced to this many; those without a number are not used.
         labels: in the spec's order.
         clusters: whether the workflow has clusters.
+        aggregations, series: features made of other rows, which are kept by night (`aggregates`).
 
     Raises:
         ValueError: a field that is known only after the decision is among them.
@@ -38,19 +41,28 @@ class FeaturePlan:
     dimensions: Mapping[str, int] = field(default_factory=dict, hash=False)
     clusters: bool = False
     late: frozenset[str] = frozenset()
+    aggregations: tuple[Aggregation, ...] = ()
+    series: tuple[SeriesPlan, ...] = ()
 
     def __post_init__(self) -> None:
         used = {f.name for f in (*self.inputs, *self.ages, self.amount, self.time) if f is not None}
         used |= {by for by, _ in self.history} | {name for group in self.basket for name in group}
+        used |= {name for one in self.aggregations for name in one.field_names}
         late = self.late | {f.name for f in (*self.inputs, *self.ages, self.amount, self.time) if f and f.known_later}
         if early := sorted(used & late):
             raise ValueError(
                 f"{', '.join(early)}: known only after the decision, so it cannot be a feature; take it out of "
-                "model.features, model.history and model.basket"
+                "model.features, model.history, model.basket and features"
             )
 
     def of_type(self, kind: FieldType) -> tuple[Field, ...]:
         return tuple(f for f in self.inputs if f.holds == kind)
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Name and words of every feature that is made of other rows, in order."""
+        of_series = {name: phrase for series in self.series for name, phrase in series.features()}
+        return {one.name: one.phrase for one in self.aggregations} | of_series
 
     @property
     def plain_numbers(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class FeatureTable:
         category_names, categories: objects of shape (n, categories), strings or None.
         vectors: of the modalities that the workflow has, by name, float32 of shape (n, dimension), a zero row where
             there is none.
+        phrases: what features are called whose names do not say it, by name; for reasons, not kept in the lake.
     """
 
     case_ids: np.ndarray
@@ -36,6 +37,7 @@ class FeatureTable:
     category_names: tuple[str, ...]
     categories: np.ndarray
     vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    phrases: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.case_ids)

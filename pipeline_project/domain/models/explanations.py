@@ -45,12 +45,15 @@ def phrase(name: str) -> str:
     return name.replace("_", " ")
 
 
-def number_reasons(name: str, values: np.ndarray, quartiles: tuple[float, float], masked: bool) -> list[str]:
-    """`price 129 is high` for each of these values, against the quartiles seen in training."""
+def number_reasons(what: str, values: np.ndarray, quartiles: tuple[float, float], masked: bool) -> list[str]:
+    """`price 129 is high` for each of these values, against the quartiles seen in training.
+
+    Args:
+        what: the feature in words.
+    """
     low, high = quartiles
     levels = np.where(values > high, "high", np.where(values < low, "low", "usual"))
     levels = np.where(np.isnan(values), "missing", levels)
-    what = phrase(name)
     if masked:
         return [f"{what} is {level}" for level in levels.tolist()]
     return [
@@ -80,7 +83,8 @@ def spoken(columns: Columns, masked: frozenset[str], table: FeatureTable) -> Des
     def describe(name: str, rows: np.ndarray) -> list[str]:
         if name in columns.quartiles:
             values = table.numbers[rows, table.number_names.index(name)]
-            return number_reasons(name, values, columns.quartiles[name], name in masked)
+            what = table.phrases.get(name) or phrase(name)
+            return number_reasons(what, values, columns.quartiles[name], name in masked)
         if name in columns.values:
             return category_reasons(name, table.categories[rows, table.category_names.index(name)], name in masked)
         return [phrase(name)] * len(rows)

@@ -16,9 +16,11 @@ from pipeline_project.domain.models import files as model_files
 from pipeline_project.domain.models.calibration import Calibration
 from pipeline_project.domain.models.out_of_distribution import OutOfDistributionDetector
 from pipeline_project.domain.models.segments import SegmentMaps, Slices
+from pipeline_project.domain.models.unseen import UnseenKinds
 
 OUT_OF_DISTRIBUTION = "out_of_distribution"
 _MODEL, _CALIBRATION, _DETECTOR, _REFERENCES = "model.json", "calibration.json", "familiar.json", "familiar.safetensors"
+_UNSEEN, _UNSEEN_REFERENCES = "unseen.json", "unseen.safetensors"
 _REASONS = 3
 
 
@@ -54,6 +56,7 @@ class TrainedModel:
         period: of the cases it learned from: `first` and `last` night, how many `nights`, and `later_from`, the first
             of those that it is measured on.
         outcomes: how many cases it learned from, by label.
+        unseen: what tells a kind that no label stands for; None where the spec does not ask.
     """
 
     estimator_name: str
@@ -68,6 +71,7 @@ class TrainedModel:
     slices: Slices = field(default_factory=dict)
     period: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    unseen: UnseenKinds | None = None
 
     def predict(self, table: FeatureTable, explain: bool = True) -> Prediction:
         """
@@ -87,6 +91,8 @@ class TrainedModel:
         probabilities = self.segments.apply(uncalibrated, self.calibration.apply(uncalibrated), table)
         probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
         unfamiliar = self.ood_detector.score(table)
+        if self.unseen is not None:
+            unfamiliar = np.maximum(unfamiliar, self.unseen.score(table, uncalibrated))
         return Prediction(
             probabilities=probabilities,
             reasons=self.estimator.reasons(table, probabilities, _REASONS) if explain else [[] for _ in unfamiliar],
@@ -114,8 +120,17 @@ class TrainedModel:
                 _CALIBRATION: model_files.to_json(calibration),
                 _DETECTOR: model_files.to_json(self.ood_detector.to_dict()),
                 _REFERENCES: model_files.to_tensors(self.ood_detector.tensors()),
+                **self._unseen_files(),
             }
         )
+
+    def _unseen_files(self) -> dict[str, bytes]:
+        if self.unseen is None:
+            return {}
+        return {
+            _UNSEEN: model_files.to_json(self.unseen.to_dict()),
+            _UNSEEN_REFERENCES: model_files.to_tensors(self.unseen.tensors()),
+        }
 
     @property
     def digest(self) -> str:
@@ -157,6 +172,16 @@ class TrainedModel:
                 slices=model.get("slices", {}),
                 period=model.get("period", {}),
                 outcomes=model.get("outcomes", {}),
+                unseen=_unseen_kinds(files),
             )
         except (KeyError, TypeError, ValueError) as problem:
             raise ModelUnavailable(f"the model's files do not fit together ({problem!r}); train it again") from problem
+
+
+def _unseen_kinds(files: Mapping[str, bytes]) -> UnseenKinds | None:
+    """None of a model that does not look for unseen kinds."""
+    if _UNSEEN not in files:
+        return None
+    return UnseenKinds.from_parts(
+        model_files.from_json(files, _UNSEEN), model_files.from_tensors(files, _UNSEEN_REFERENCES)
+    )

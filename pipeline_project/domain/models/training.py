@@ -28,6 +28,7 @@ from pipeline_project.domain.models.search import Budget, Choices, Clock, Labell
 from pipeline_project.domain.models.segments import SegmentMaps, fit_segments, slice_metrics, slices
 from pipeline_project.domain.models.trained import Prediction, TrainedModel
 from pipeline_project.domain.models.training_guards import GuardTerms
+from pipeline_project.domain.models.unseen import FEWEST_LABELS, LeftOutRound, UnseenKinds, caught, left_out
 from pipeline_project.domain.vectors.modalities import usual_dimensions
 
 __all__ = ["Prediction", "TrainedModel", "TrainingPlan", "learned_from", "train", "training_set", "training_table"]
@@ -55,6 +56,7 @@ class TrainingPlan:
         search: how long better hyper-parameters are looked for.
         choices: hyper-parameters that replace the estimator's own; see `models.search`.
         device: where it is trained, as `core.devices` takes it.
+        false_alarms: share of cases of known labels that may be taken for an unseen kind; None looks for none.
     """
 
     estimator: str
@@ -70,6 +72,7 @@ class TrainingPlan:
     search: Budget = field(default_factory=Budget)
     choices: Choices = ()
     device: str = CPU
+    false_alarms: float | None = None
 
     @property
     def settings(self) -> EstimatorSettings:
@@ -91,7 +94,8 @@ def training_set(features: FeatureTable, outcomes: pd.DataFrame) -> pa.Table:
 
 
 def training_table(read: Mapping[str, pa.Table | None], plan: FeaturePlan, past: Past, time_zone: str) -> pa.Table:
-    """What `training_set` gives, from the lake's tables `cases`, `embeddings` and `clusters` of earlier nights.
+    """What `training_set` gives, from the lake's tables `cases`, `embeddings`, `clusters` and `aggregates` of earlier
+    nights.
 
     Features of a case are those it had when its own night was scored: each night knows what was known at its start.
     """
@@ -106,6 +110,7 @@ def training_table(read: Mapping[str, pa.Table | None], plan: FeaturePlan, past:
         as_of,
         read.get("embeddings"),
         read.get("clusters"),
+        read.get("aggregates"),
     )
     return training_set(features, past.outcomes)
 
@@ -152,14 +157,21 @@ def train(table: pa.Table, plan: TrainingPlan, clock: Clock | None = None) -> Tr
     by_slice = slices(ahead, plan.segments, crossed, y[later], weights[later])
     final = _kind(plan)(plan.settings).fit(features, y, weights, plan.seed, like=first)
     ood_detector, share = _out_of_distribution(features, later, plan)
+    unseen, caught_of_unseen = _unseen(features, y, weights, step, plan, first)
     return TrainedModel(
         estimator_name=plan.estimator,
         estimator=final,
         calibration=calibration,
         ood_detector=ood_detector,
+        unseen=unseen,
         labels=plan.labels,
         features=features.names,
-        metrics={**_metrics(uncalibrated, crossed, y, later, weights), **share, **slice_metrics(by_slice)},
+        metrics={
+            **_metrics(uncalibrated, crossed, y, later, weights),
+            **share,
+            **caught_of_unseen,
+            **slice_metrics(by_slice),
+        },
         parameters=_parameters(plan, final, calibration.kind, segments, searched, len(y)),
         segments=segments,
         slices=by_slice,
@@ -255,6 +267,38 @@ def _out_of_distribution(
     before = OutOfDistributionDetector().fit(features.select(~later), watched, plan.seed).limit(ahead)
     share = {"unfamiliar_share": float(before.strange(ahead).mean())} if len(ahead) else {}
     return OutOfDistributionDetector(limits=before.limits).fit(features, watched, plan.seed), share
+
+
+def _unseen(
+    features: FeatureTable,
+    y: np.ndarray,
+    weights: np.ndarray,
+    step: np.ndarray,
+    plan: TrainingPlan,
+    first: Estimator | None,
+) -> tuple[UnseenKinds | None, dict[str, float]]:
+    """What tells a kind that no label stands for, with its limit; and how many of left-out labels it catches.
+
+    Args:
+        first: the model of the earlier nights, which the limit is found with.
+    """
+    later, there = step > 0, np.unique(y[step == 0])
+    if plan.false_alarms is None or first is None or len(there) < FEWEST_LABELS:
+        return None, {}
+    ahead, rounds = features.select(later), []
+    for group in left_out(there, plan.seed):
+        learned = (step == 0) & ~np.isin(y, group)
+        model = _kind(plan)(plan.settings)
+        model = model.fit(features.select(learned), y[learned], weights[learned], plan.seed, like=first)
+        memory = UnseenKinds().remember(features.select(learned), y[learned], plan.seed)
+        rounds.append(LeftOutRound(memory.signals(ahead, model.probabilities(ahead)), np.isin(y[later], group)))
+    rounds = [one for one in rounds if one.strange.any() and not one.strange.all()]
+    if len(rounds) < 2:
+        return None, {}
+    unseen = UnseenKinds().remember(features.select(~later), y[~later], plan.seed)
+    unseen.weigh(np.concatenate([one.signals for one in rounds]), np.concatenate([one.strange for one in rounds]))
+    unseen.bound(unseen.strangeness(unseen.signals(ahead, first.probabilities(ahead))), plan.false_alarms)
+    return unseen.remember(features, y, plan.seed), caught(rounds, plan.false_alarms)
 
 
 def _kind(plan: TrainingPlan) -> type[Estimator]:

@@ -44,6 +44,7 @@ class PastNights:
         usual: median of the cases of the nights before each night; None, or no entry, if unknown.
         answers: by case, the option that people chose where they were asked and answered; None where nobody kept it,
             as in nights that were made up: then every answer is taken to be right.
+        aggregates: rows of these cases, or None where nothing is made of other rows.
     """
 
     nights: tuple[str, ...]
@@ -55,6 +56,7 @@ class PastNights:
     clusters: pa.Table | None = None
     usual: Mapping[str, float | None] = field(default_factory=dict)
     answers: Mapping[str, str] | None = None
+    aggregates: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def recorded_scores(past: PastNights, labels: int) -> pa.Table:
 
 
 def _scores_of(past: PastNights, plan: FeaturePlan, model: TrainedModel, version: str | None) -> pa.Table:
-    features = build_features(past.cases, plan, past.past, past.as_of, past.embeddings, past.clusters)
+    features = build_features(past.cases, plan, past.past, past.as_of, past.embeddings, past.clusters, past.aggregates)
     scored = model.predict(features, explain=False)
     closed = [why == Reason.POLICY_CLOSED.value for why in past.standing["reason"]]
     problems = [
