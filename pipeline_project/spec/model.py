@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model
 
-from pipeline_project.domain.core.quantities import Portion, Seconds
+from pipeline_project.domain.core.quantities import Portion, Seconds, Share
 from pipeline_project.domain.models import ESTIMATORS
 from pipeline_project.domain.models.training import TrainingPlan
 from pipeline_project.domain.models.training_guards import GuardTerms
@@ -31,6 +31,16 @@ class RetrainSpec(Part):
     )
     minimum_per_label: int = Field(
         TrainingPlan.minimum_per_label, ge=1, description="With fewer of one label, nothing is trained."
+    )
+
+
+class UnseenSpec(Part):
+    """Cases of a kind that no label stands for go to people."""
+
+    false_alarms: Annotated[Share, Field(gt=0, le=0.5)] = Field(
+        0.05,
+        description="Share of cases of known labels that may be taken for such a kind. The larger, the more strange "
+        "ones are caught: the model's card says how many, measured on labels left out of its training in turn.",
     )
 
 
@@ -94,6 +104,11 @@ class ModelSpec(_Reduction):
     )
     seed: int = Field(
         TrainingPlan.seed, ge=0, description="Starts every random draw, so that a training can be repeated."
+    )
+    unseen: UnseenSpec | None = Field(
+        None,
+        exclude_if=lambda unseen: unseen is None,
+        description="Looks for kinds of case that no label stands for; needs four labels or more.",
     )
     retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When to train again.")
 

@@ -78,6 +78,7 @@ def training_plan(
         watched=plan.plain_numbers,
         segments=model.segments,
         search=Budget(model.search_seconds, search_candidates),
+        false_alarms=None if model.unseen is None else model.unseen.false_alarms,
     )
 
 

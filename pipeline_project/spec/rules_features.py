@@ -1,4 +1,4 @@
-"""Rules about features that are made of other rows: aggregations and series."""
+"""Rules about features that are made of other rows, and about kinds of case that have no label."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pipeline_project.domain.core import schema as domain
 from pipeline_project.domain.features.aggregates import TERMS
 from pipeline_project.domain.features.aggregations import NUMERIC, TELLING, Aggregation, Figure, aggregation
 from pipeline_project.domain.features.building import OF_TIME
+from pipeline_project.domain.models.unseen import FEWEST_LABELS
 from pipeline_project.spec.base import SpecFinding, Where
 from pipeline_project.spec.draft import (
     NUMBER,
@@ -119,4 +120,13 @@ def _own_values(draft: Draft, here: Where, series: SeriesSpec) -> Iterator[SpecF
         )
 
 
-FEATURE_RULES: tuple[Rule, ...] = (_aggregations, _series)
+def _unseen(draft: Draft) -> Iterator[SpecFinding]:
+    if draft.model.unseen is not None and len(draft.labels) < FEWEST_LABELS:
+        yield SpecFinding(
+            ("model", "unseen"),
+            f"labels are left out in turn to learn what a new kind looks like, which needs {FEWEST_LABELS} or more of "
+            f"them, and there are {len(draft.labels)}; take it out",
+        )
+
+
+FEATURE_RULES: tuple[Rule, ...] = (_aggregations, _series, _unseen)

@@ -166,6 +166,7 @@ ONLY_READ: dict[str, str] = {
             "python -m benchmarks.numerics --only photos --only admission",
             'python -m benchmarks.photos --photos "$PIPELINE_REAL_DATA/product_photos/clothing.tar"',
             'python -m benchmarks.telemetry --telemetry "$PIPELINE_REAL_DATA/engine_telemetry"',
+            'python -m benchmarks.unseen --tickets "$PIPELINE_REAL_DATA/support_tickets"',
             "python -m benchmarks.many",
             "python -m benchmarks.clusters --sizes 10000,50000 --seeds 0 --pairs 10000",
             "python -m benchmarks.lifecycle sizes",

@@ -80,3 +80,41 @@ def test_features_and_series_become_part_of_the_plan_and_of_the_hash(tmp_path: P
 
 def test_each_figure_of_a_series_has_its_words() -> None:
     assert all(figure.about and figure.phrase for figure in SeriesFigure)
+
+
+def test_a_new_kind_needs_labels_to_leave_out(tmp_path: Path) -> None:
+    asked = GOOD.replace("model:\n", "model:\n  unseen: {false_alarms: 10%}\n")
+    mistakes = [str(mistake) for mistake in check_file(written(tmp_path, "", asked))]
+    assert [m for m in mistakes if "model.unseen" in m and "which needs 4 or more of them, and there are 2" in m], (
+        mistakes
+    )
+    whole = [str(mistake) for mistake in check_file(written(tmp_path, "", asked.replace("10%", "80%")))]
+    assert [m for m in whole if "model.unseen.false_alarms" in m], whole
+
+
+ROUTED = (
+    GOOD[: GOOD.index("options:")].replace("labels: [fine, fraud]", "labels: [fine, fraud, other, late]")
+    + 'options: {title: "Route to {label}", right: 0, wrong: 30, exceptions: '
+    + "{other: {right: 2, wrong: 5, missed: 60}}}\n"
+    + GOOD[GOOD.index("review:") :]
+)
+
+
+def test_a_label_may_cost_otherwise_than_the_rest(tmp_path: Path) -> None:
+    spec = load_spec(written(tmp_path, "", ROUTED))
+    matrix = spec.cost_matrix
+    assert matrix.options == matrix.labels == ("fine", "fraud", "other", "late")
+    assert matrix.cells == ((0, 30, 60, 30), (30, 0, 60, 30), (5, 5, 2, 5), (30, 30, 60, 0))
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "place", "sentence"),
+    [
+        ("{others: {wrong: 5}}", "options.exceptions.others", "did you mean `other`?"),
+        ("{other: {wrong: 5 * prise}}", "options.exceptions.other.wrong", "did you mean `price`?"),
+    ],
+)
+def test_a_mistake_in_an_exception_is_told(tmp_path: Path, exceptions: str, place: str, sentence: str) -> None:
+    text = ROUTED.replace("{other: {right: 2, wrong: 5, missed: 60}}", exceptions)
+    mistakes = [str(mistake) for mistake in check_file(written(tmp_path, "", text))]
+    assert [mistake for mistake in mistakes if place in mistake and sentence in mistake], mistakes

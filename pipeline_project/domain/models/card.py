@@ -150,6 +150,13 @@ def _limits(model: TrainedModel, facts: CardFacts) -> list[str]:
             f"- A case unlike those it learned from gets no probability and goes to people; of the later nights' cases "
             f"that were {share:.2%}. Where many more are, it is out of its depth."
         )
+    caught = model.metrics.get("unseen_caught")
+    if caught is not None:
+        lines.append(
+            "- A kind that no label stands for goes to people as far as it is noticed: of cases of labels that were "
+            f"left out of the training in turn {caught:.1%} were, at {model.metrics['unseen_false_alarms']:.1%} of the "
+            "others."
+        )
     if facts.cases is not None and facts.cases > total:
         missing = facts.cases - total
         lines.append(

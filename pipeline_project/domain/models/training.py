@@ -157,7 +157,7 @@ def train(table: pa.Table, plan: TrainingPlan, clock: Clock | None = None) -> Tr
     by_slice = slices(ahead, plan.segments, crossed, y[later], weights[later])
     final = _kind(plan)(plan.settings).fit(features, y, weights, plan.seed, like=first)
     ood_detector, share = _out_of_distribution(features, later, plan)
-    unseen, caught_of_unseen = _unseen(features, y, weights, step, plan, first)
+    unseen, caught_of_unseen = _unseen(features, y, weights, step, plan, (uncalibrated, first))
     return TrainedModel(
         estimator_name=plan.estimator,
         estimator=final,
@@ -275,13 +275,14 @@ def _unseen(
     weights: np.ndarray,
     step: np.ndarray,
     plan: TrainingPlan,
-    first: Estimator | None,
+    ahead_of: tuple[np.ndarray, Estimator | None],
 ) -> tuple[UnseenKinds | None, dict[str, float]]:
     """What tells a kind that no label stands for, with its limit; and how many of left-out labels it catches.
 
     Args:
-        first: the model of the earlier nights, which the limit is found with.
+        ahead_of: as `_predicted_ahead` gives it.
     """
+    uncalibrated, first = ahead_of
     later, there = step > 0, np.unique(y[step == 0])
     if plan.false_alarms is None or first is None or len(there) < FEWEST_LABELS:
         return None, {}
@@ -295,9 +296,14 @@ def _unseen(
     rounds = [one for one in rounds if one.strange.any() and not one.strange.all()]
     if len(rounds) < 2:
         return None, {}
-    unseen = UnseenKinds().remember(features.select(~later), y[~later], plan.seed)
+    unseen = UnseenKinds()
     unseen.weigh(np.concatenate([one.signals for one in rounds]), np.concatenate([one.strange for one in rounds]))
-    unseen.bound(unseen.strangeness(unseen.signals(ahead, first.probabilities(ahead))), plan.false_alarms)
+    # each stretch against what came before it, as its probabilities are: the final model has seen no less
+    of_stretches = []
+    for now in range(1, int(step.max()) + 1):
+        unseen.remember(features.select(step < now), y[step < now], plan.seed)
+        of_stretches.append(unseen.signals(features.select(step == now), uncalibrated[step[later] == now]))
+    unseen.bound(unseen.strangeness(np.concatenate(of_stretches)), plan.false_alarms)
     return unseen.remember(features, y, plan.seed), caught(rounds, plan.false_alarms)
 
 
