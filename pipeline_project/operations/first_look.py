@@ -14,6 +14,7 @@ from pipeline_project.domain.core.costs import case_costs
 from pipeline_project.domain.core.errors import PhotoUnreadable, PipelineError
 from pipeline_project.domain.core.schema import ARRIVALS, FieldType
 from pipeline_project.domain.deciding.worth_asking import distinct_costs, most_saved
+from pipeline_project.domain.features.series_rows import from_strings
 from pipeline_project.domain.intake.file_hints import column_advice
 from pipeline_project.domain.intake.first_look import (
     Seen,
@@ -30,6 +31,7 @@ from pipeline_project.domain.intake.typed_rows import LookedIn, read_rows
 from pipeline_project.domain.vectors.modalities import MODALITIES, InlineModality, file_modalities
 from pipeline_project.partitions import last_ended, window
 from pipeline_project.ports.encoders import FileEncoder, TextEncoder
+from pipeline_project.services.aggregating import source_columns
 from pipeline_project.settings import Settings
 from pipeline_project.spec import WorkflowSpec
 from pipeline_project.spec.outcome import ColumnOutcome, FilesOutcome
@@ -58,6 +60,7 @@ def look(spec: WorkflowSpec, chosen: Settings) -> list[Seen]:
         _photos,
         _encoders,
         _asking,
+        _series,
         _unread,
     )
     for check in looks:
@@ -72,6 +75,7 @@ def look(spec: WorkflowSpec, chosen: Settings) -> list[Seen]:
 _ABOUT: dict[str, tuple[str, ...]] = {
     "_lookups": ("lookups",), "_cases": ("source",), "_outcomes": ("outcome",), "_photos": ("fields",),
     "_encoders": ("text",), "_unread": ("source",), "_asking": ("review", "cost"),
+    "_series": ("series",),
 }  # fmt: skip
 
 
@@ -194,6 +198,27 @@ def _photos(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
         if missing:
             sentence += f"; {missing} of the first {len(paths)} cannot be opened there"
         yield Seen(where, sentence, mistake=bool(paths) and missing == len(paths))
+
+
+def _series(spec: WorkflowSpec, chosen: Settings) -> Iterator[Seen]:
+    from resources.sources.places import environment
+    from resources.sources.series import series_rows
+
+    nights = _nights(spec, chosen)[:1]
+    for name, series in spec.series.items():
+        if series.source is None or not nights:
+            continue
+        rows = series_rows(spec, name, window(spec, nights[0]), environment(chosen, None)).slice(0, ROWS)
+        if not len(rows):
+            yield Seen(("series", name, "source"), f"not one row lies there that {nights[0]} may see")
+            continue
+        read = from_strings(rows, source_columns(spec, series), spec.case_schema)
+        if read.unusable:
+            sentence = f"{read.unusable:,} of the first {len(rows):,} rows have no key or moment that can be read"
+            yield Seen(("series", name), sentence, mistake=read.unusable == len(rows))
+        for i, (value, column) in enumerate(read.values.items()):
+            if len(column) and not np.isfinite(column).any():
+                yield Seen(("series", name, "values", i), f"{value} holds no number in the first {len(rows):,} rows")
 
 
 def _opens(photos: object, path: str) -> bool:

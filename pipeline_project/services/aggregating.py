@@ -131,7 +131,7 @@ def _series(
     spec: WorkflowSpec, lake: Lake, sources: Sources | None, night: NightWindow, tonight: pa.Table, name: str
 ) -> tuple[dict[str, np.ndarray], int]:
     series = spec.series[name]
-    until, moment = _moment(spec, series)
+    until, moment = moment_of(spec, series)
     measured = _measured(spec, lake, sources, night, name, moment)
     rows, asker = measured.coded(keys_of(tonight, series.key, until))
     asking = (asker, moments_of(tonight, until, moment))
@@ -140,7 +140,8 @@ def _series(
     return series_features(rows, asking, series.plan(name), own), measured.unusable
 
 
-def _moment(spec: WorkflowSpec, series: SeriesSpec) -> tuple[str, FieldType]:
+def moment_of(spec: WorkflowSpec, series: SeriesSpec) -> tuple[str, FieldType]:
+    """The case's field up to which it sees rows of a series, and what both hold: a time or a number."""
     field = spec.case_schema.field(series.until) if series.until else spec.case_schema.by_role(Role.TIME)
     assert field is not None
     return field.name, field.holds
@@ -157,8 +158,12 @@ def _measured(
         cases = lake.read_span(spec.name, "cases", first, shifted(night.night, 1), read)
         return from_cases(written(lake, spec, "cases", night.night) if cases is None else cases, columns)
     assert sources is not None
-    columns = SeriesColumns(series.column_of_key, series.at, moment, series.values)
-    return from_strings(sources.series(spec, name, night), columns, spec.case_schema)
+    return from_strings(sources.series(spec, name, night), source_columns(spec, series), spec.case_schema)
+
+
+def source_columns(spec: WorkflowSpec, series: SeriesSpec) -> SeriesColumns:
+    """Where the rows of a series' source have what it needs."""
+    return SeriesColumns(series.column_of_key, series.at, moment_of(spec, series)[1], series.values)
 
 
 def tonights(spec: WorkflowSpec, lake: Lake, night: str) -> pa.Table | None:

@@ -63,6 +63,12 @@ def kept(house: House, night: str) -> dict[str, dict]:
     return {row["case_id"]: row for row in house.table(AGGREGATES, night) or []}
 
 
+def test_the_check_looks_at_the_rows_of_a_series(house: House) -> None:
+    done = house.command("check", str(house.folder / f"{house.name}.yaml"), "--data")
+    assert "series.meter" in done.stdout, done.stdout + done.stderr
+    assert "1 of the first 49 rows have no key or moment" in " ".join(done.stdout.split())
+
+
 def test_each_night_keeps_what_was_known_then(house: House) -> None:
     cases = [row for night in NIGHTS for row in shop.rows(night)]
     for night in NIGHTS:

@@ -61,8 +61,9 @@ class CaseRows:
         """
         nights, ids = strings(table.column(NIGHT)), strings(table.column(CASE_ID))
         frame = pd.DataFrame({"night": nights, "case": ids})
-        frame = frame[frame["night"] <= night].sort_values("night", kind="stable").drop_duplicates("case")
-        rows = frame.index.to_numpy()
+        frame = frame[frame["night"] <= night].sort_values("night", kind="stable")
+        # an id that came before, where ids began anew, is another case tonight
+        rows = frame.index[~frame.duplicated("case") | (frame["night"] == night)].to_numpy()
         kept = table.take(pa.array(rows, pa.int64()))
         at = np.rint(days_begun(nights[rows]) * _DAY).astype(np.int64)
         if time is not None:

@@ -222,6 +222,17 @@ def test_cases_without_a_time_look_back_on_earlier_nights_alone() -> None:
     np.testing.assert_array_equal(count, expected)
 
 
+def test_a_case_that_was_delivered_again_counts_once_and_tonights_is_there_whatever_came_before() -> None:
+    at = datetime(2024, 3, 1, 9, tzinfo=UTC)
+    rows = [
+        {"night": night, "case_id": case, "at": at + timedelta(days=int(night[-2:])), "customer": "c"}
+        for night, case in [("2024-03-01", "a"), ("2024-03-02", "a"), ("2024-03-02", "b"), ("2024-03-03", "a")]
+    ]
+    nobody = made_up(1)[1].head(0)
+    figures = made("2024-03-03", pa.Table.from_pylist(rows, schema=SCHEMA), nobody, [aggregation("x", LINES[0])])
+    assert figures["x"].to_dict() == {"a": 2.0}
+
+
 def test_a_value_that_many_share_links_nobody() -> None:
     night, begun = day(9), datetime(2024, 3, 10, tzinfo=UTC)
     rows = [

@@ -102,7 +102,7 @@ def test_each_round_is_judged_by_what_the_others_taught() -> None:
     usual = [LeftOutRound((strange * 4.0 + random.normal(size=400))[:, None], strange) for _ in range(3)]
     turned = LeftOutRound((strange * -4.0 + random.normal(size=400))[:, None], strange)
     assert caught(usual, 0.1)["unseen_caught"] > 0.95
-    assert caught([turned, *usual], 0.1)["unseen_caught"] == pytest.approx(0.75, abs=0.06)
+    assert caught([turned, usual[0]], 0.1)["unseen_caught"] < 0.05
 
 
 def test_every_label_is_left_out_once() -> None:
