@@ -127,7 +127,7 @@ def test_the_last_night_reads_no_more_than_its_spans(house: House, monkeypatch: 
     lake = house.lake
     read_span = lake.read_span
 
-    def counted(workflow: str, asset: str, first: str | None, *more, **named):  # type: ignore[no-untyped-def]
+    def counted(workflow: str, asset: str, first: str | None, *more, **named):
         asked.append((asset, first))
         return read_span(workflow, asset, first, *more, **named)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -113,7 +114,7 @@ def plainly(case: dict, table: list[dict], label_of: dict[str, str], one: Aggreg
             return np.nan
         return figure(case, [row for row in reached if row["at"] >= case["at"] - span], label_of, one)
     back = [row for row in back if row["at"] >= case["at"] - span]
-    ways = [[]]
+    ways: list[list[tuple[str, object]]] = [[]]
     for name in one.entity:
         ways = [[*way, (name, value)] for way in ways for value in sorted(values(case, name))]
     figures = [
@@ -133,7 +134,7 @@ def figure(case: dict, rows: list[dict], label_of: dict[str, str], one: Aggregat
     prices = pd.Series([row["price"] for row in rows], dtype=float).round(3)
     labels = [label_of[row["case_id"]] for row in rows if row["case_id"] in label_of]
     web = [row["channel"] for row in rows].count("web")
-    by_hand = {
+    by_hand: dict[Figure, Callable[[], float]] = {
         Figure.COUNT: lambda: len(rows),
         Figure.SUM: prices.sum,
         Figure.MEAN: prices.mean,
@@ -250,7 +251,7 @@ def test_a_value_that_many_share_links_nobody() -> None:
     nobody = pd.DataFrame({"case_id": [], "label": [], "known_at": pd.to_datetime([], utc=True)})
 
     def count(cases: list[dict]) -> float:
-        return float(made(night, pa.Table.from_pylist(cases, schema=SCHEMA), nobody, wanted).loc["asks", "x"])
+        return float(made(night, pa.Table.from_pylist(cases, schema=SCHEMA), nobody, wanted)["x"]["asks"])
 
     assert count([*rows, asks]) == MOST_SHARING
     one_more = {"night": night, "case_id": "more", "at": begun, "address": "station", "device": "dx"}
