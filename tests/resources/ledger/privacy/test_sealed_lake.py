@@ -127,7 +127,7 @@ def test_nothing_personal_lies_in_the_lake(lake: SealedLake, tmp_path: Path) -> 
     lake.write_night("w", "cases", NIGHT, CASES)
     lake.write_night("w", "arrivals", NIGHT, ROWS)
     content = everything_in(tmp_path / "lake")
-    assert "KANARIE" not in content and "61.5" not in content and "1981" not in content
+    assert "KANARIE" not in content and "61.5" not in content and "1981-05-04" not in content
     sealed = lake.read_sealed("w", "cases", NIGHT)
     assert sealed is not None and all(is_sealed(token) for token in sealed["weight"].to_pylist()[:2])
 
