@@ -34,11 +34,16 @@ class PassingReasons(dg.RetryPolicy):
             raise dg.Failure(description=str(error), allow_retries=False) from error
         if isinstance(error, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
             raise error
+        if error is not None and not isinstance(error, PipelineError) and attempt_num > UNKNOWN_AGAIN:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
         return float(super().calculate_delay(attempt_num))
 
 
-#: Steps fail for passing reasons (a file still growing, a database restarting): wait longer each time, not in step.
-RETRIES = PassingReasons(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+#: How often a step is tried again for a reason that is none of ours: it may pass, or be a mistake that stays.
+UNKNOWN_AGAIN = 3
+#: Steps fail for passing reasons (a file still growing, a database restarting): wait longer each time, not in step. Two
+#: seconds, then 6, 14, 30: a store or a host that is away for half a minute costs no night.
+RETRIES = PassingReasons(max_retries=4, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 #: The pool of every step that touches a GPU; `concurrency` in dagster.yaml says how many of them run at a time.
 GPU = DEVICE_POOL

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.common import RETRIES, PassingReasons
+from assets.common import RETRIES, UNKNOWN_AGAIN, PassingReasons
 from pipeline_project.commands.shared.night_runner import interrupted
 from pipeline_project.domain.core import errors
 from pipeline_project.domain.core.errors import PipelineError, waits_for_a_person
@@ -69,6 +69,20 @@ def test_it_is_tried_again_for_passing_reasons_only(where: str, kind: type[Excep
     assert error is not None
     assert error.cls_name == kind.__name__
     assert "what to do" in error.message
+
+
+@pytest.mark.parametrize(("kind", "asked"), [(OSError, UNKNOWN_AGAIN + 1), (errors.LakeUnavailable, 10)])
+def test_what_is_none_of_ours_is_tried_less_often(
+    kind: type[Exception], asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "AT_ONCE", PassingReasons(max_retries=9, delay=0))
+    receiver = Door("computing", kind("what happened, and what to do"))
+    assert not run(receiver).success
+    assert receiver.asked["computing"] == asked
+
+
+def test_half_a_minute_away_costs_no_night() -> None:
+    assert sum(RETRIES.calculate_delay(tried) for tried in range(1, RETRIES.max_retries + 1)) > 30
 
 
 def test_a_run_that_somebody_stops_does_not_begin_its_step_again() -> None:
