@@ -35,7 +35,7 @@ _NAMED_TRUTH = re.compile(
 )
 _NAMED_AMOUNT = re.compile(r"amount|price|total|value|betrag|premium|cost|sum", re.I)
 _PERSONAL = re.compile(
-    r"name|mail|phone|mobile|address|street|birth|born|dob|^age$|^sex$|gender|marital|iban|ssn|passport|customer|user",
+    r"name|mail|phone|mobile|address|street|birth|born|dob|(?<![a-z])(?:age|sex)(?![a-z])|gender|marital|iban|ssn|passport|customer|user",
     re.I,
 )
 _PHOTO = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?)(?:;|$)", re.I)

@@ -151,3 +151,11 @@ def test_the_cut_leaves_that_share_before_it() -> None:
     days = pd.Series(pd.date_range("2025-01-01", periods=9))
     assert cut_at(days, 2 / 3) == pd.Timestamp("2025-01-07")
     assert cut_at(days.iloc[:1], 2 / 3) == pd.Timestamp("2025-01-01")
+
+
+@pytest.mark.parametrize(
+    ("column", "personal"),
+    [("age.in.years", True), ("status_and_sex", True), ("CustomerMail", True), ("package", False), ("average", False)],
+)
+def test_names_that_sound_as_if_they_were_about_a_person(column: str, personal: bool) -> None:
+    assert profile_table(table(**{column: ["1", "2"]})).of(column).personal is personal
