@@ -35,7 +35,9 @@ class PassingReasons(dg.RetryPolicy):
         if isinstance(error, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
             raise error
         if error is not None and not isinstance(error, PipelineError) and attempt_num > UNKNOWN_AGAIN:
-            raise dg.Failure(description=str(error), allow_retries=False) from error
+            # what it says stands beside it as the cause; it is none of ours and may quote a row
+            tried = f"{type(error).__name__}, {attempt_num} times: no passing reason"
+            raise dg.Failure(description=tried, allow_retries=False) from error
         return float(super().calculate_delay(attempt_num))
 
 

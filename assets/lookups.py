@@ -1,13 +1,11 @@
 """The reference tables that a night's cases are looked up in, as they were known then."""
 
-from collections import Counter
-
 import dagster as dg
 import pyarrow as pa
 
 from assets.common import key, night_asset
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.core.schema import CASE_ID
+from pipeline_project.domain.intake.lookups.late import LATE_ROWS, Reopened
 from pipeline_project.domain.intake.lookups.terms import LOOKUPS, REOPENED
 from pipeline_project.partitions import window
 from pipeline_project.ports.lake import Lake
@@ -65,26 +63,20 @@ def build_reopened(spec: WorkflowSpec) -> dg.AssetsDefinition:
         """A row per case and field that would change. They keep their decisions; the owner is told."""
         night = context.partition_key
         marked = reopened_by(spec, lake, night)
-        night_of = dict(zip(marked[CASE_ID].to_pylist(), marked["case_night"].to_pylist(), strict=True))
-        by_night = Counter(night_of.values())
+        reopening = Reopened.of(night, marked)
         alert = f"{REOPENED}/{night}"
-        if by_night:
-            names = ", ".join(sorted(set(marked["lookup"].to_pylist())))
-            message = (
-                f"rows of {names} that came late, on {night}, would look up {len(night_of):,} decided cases of "
-                f"{', '.join(sorted(by_night))} otherwise; they keep their decisions. Which they are stands in "
-                f"{spec.name}/{REOPENED} of {night}"
-            )
-            command = f"pipeline recall {spec.name} --night {min(by_night)}"
-            ledger.raise_alert(spec.name, "late_rows", alert, message, spec.owners[0], command)
+        if reopening.nights:
+            message = reopening.sentence(f"{spec.name}/{REOPENED}")
+            command = f"pipeline recall {spec.name} --night {reopening.nights[0]}"
+            ledger.raise_alert(spec.name, LATE_ROWS, alert, message, spec.owners[0], command)
         else:
             ledger.close_alert(spec.name, alert)
-        cases = [f"- {case} of {of}" for case, of in sorted(night_of.items())]
+        cases = [f"- {case} of {of}" for case, of in sorted(reopening.case_nights.items())]
         return dg.MaterializeResult(
             value=marked,
             metadata={
                 "rows": len(marked),
-                "cases": sum(by_night.values()),
+                "cases": len(cases),
                 "which": dg.MetadataValue.md("\n".join(cases[:_LISTED]) or "none"),
             },
         )

@@ -33,13 +33,13 @@ class Line:
     """`a_night` + `a_case` x cases, of what was measured at several sizes.
 
     Attributes:
-        low, high: of `a_case`, at `CONFIDENCE`; the same as it where there are too few nights to tell.
+        low, high: of `a_case`, at `CONFIDENCE`; nothing where there are too few nights to tell.
     """
 
     a_night: float
     a_case: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
     def at(self, cases: float) -> float:
         return max(0.0, self.a_night + self.a_case * cases)
@@ -76,12 +76,13 @@ def fitted(sizes: Sequence[float], values: Sequence[float]) -> Line:
     if len(set(sizes)) < 2:
         raise ValueError("a line needs nights of two sizes at least; give more --sizes")
     line = stats.linregress(sizes, values)
-    around = 0.0
-    if len(sizes) > 2:
-        # where every night had the same there is nothing to be unsure of, and scipy says so by no number
-        unsure = 0.0 if math.isnan(line.stderr) else float(line.stderr)
-        around = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sizes) - 2)) * unsure
-    return Line(float(line.intercept), float(line.slope), float(line.slope) - around, float(line.slope) + around)
+    a_night, a_case = float(line.intercept), float(line.slope)
+    if len(sizes) == 2:
+        return Line(a_night, a_case)
+    # where every night had the same there is nothing to be unsure of, and scipy says so by no number
+    unsure = 0.0 if math.isnan(line.stderr) else float(line.stderr)
+    around = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sizes) - 2)) * unsure
+    return Line(a_night, a_case, a_case - around, a_case + around)
 
 
 def held() -> Costs:
@@ -195,7 +196,7 @@ def report(costs: Costs) -> str:
 def _table(title: str, lines: Sequence[tuple[str, Line]], scale: float, unit: str) -> str:
     columns = ["", "a night", unit, f"from ({CONFIDENCE:.0%})", "to"]
     rows = [
-        (name, line.a_night, line.a_case * scale, line.low * scale, line.high * scale)
+        (name, line.a_night, *("" if of is None else of * scale for of in (line.a_case, line.low, line.high)))
         for name, line in lines
         if abs(line.a_night) >= 0.001 or abs(line.a_case * scale) >= 0.001
     ]

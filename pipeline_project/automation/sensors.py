@@ -19,6 +19,7 @@ from pipeline_project.automation.progress import (
     unfinished,
 )
 from pipeline_project.automation.training import training_due
+from pipeline_project.domain.core.alerts import RUN_FAILED
 from pipeline_project.domain.core.errors import says_what_to_do
 from pipeline_project.domain.core.run_tags import STARTED_BY, memory_words, times_killed
 from pipeline_project.domain.deciding.clearance import LANDED_CHECK
@@ -193,7 +194,7 @@ def build_run_sensors(specs: Sequence[WorkflowSpec]) -> list[dg.SensorDefinition
         where = f"{night or 'no night'} at {steps or 'the run itself'}"
         ledger.raise_alert(
             workflow=spec.name,
-            kind="run_failed",
+            kind=RUN_FAILED,
             key=alert_key(spec, run.job_name, night),
             message=f"{run.job_name} failed on {where}; run {run.run_id}{f': {why}' if why else ''}",
             owner=spec.owners[0],

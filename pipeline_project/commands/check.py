@@ -92,17 +92,20 @@ def _document(mistake: Mistake, kind: str, data: bool) -> dict[str, object]:
 
 
 def _not_allowed(file: Path) -> list[Mistake]:
-    """The variables of the environment that a sound file names and may not; its nights would stop at them."""
+    """The variables of the environment that a sound file names and may not, and a tenant's encoder that lies elsewhere;
+    its nights would stop at them."""
     from pipeline_project.spec.base import dotted
-    from pipeline_project.spec.load import Mistake, load_spec
+    from pipeline_project.spec.load import Mistake, encoder_outside, load_spec
     from pipeline_project.spec.naming import disallowed
     from pipeline_project.spec.tree import decoded, read_tree
 
-    tree = read_tree(decoded(file.read_bytes()))
-    return [
+    tree, spec, tenant = read_tree(decoded(file.read_bytes())), load_spec(file), settings().tenant
+    mistakes = [
         Mistake(file, *tree.place(where), dotted(where), sentence)
-        for where, sentence in disallowed(load_spec(file), settings().spec_variables, settings().tenant)
+        for where, sentence in disallowed(spec, settings().spec_variables, tenant)
     ]
+    outside = encoder_outside(file, spec, tenant) if tenant else None
+    return [*mistakes, *([outside] if outside else [])]
 
 
 def _seen(file: Path) -> tuple[list[Mistake], list[Mistake]]:

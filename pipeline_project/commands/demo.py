@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date
 from typing import Annotated
 
@@ -42,7 +43,7 @@ def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
     from pipeline_project.commands.nights import report_runs, run_nights
     from pipeline_project.commands.shared.night_runner import as_rows
 
-    spec = workflow(SAMPLED)
+    spec, began = workflow(SAMPLED), time.monotonic()
     last = last_night(spec, nights)
     try:
         write_nights(spec, spec.nights.first, last, per_night, seed, quiet=as_json)
@@ -56,6 +57,7 @@ def run_demo(nights: int, per_night: int, seed: int, as_json: bool) -> int:
         emit({"nights": as_rows(runs), "page": index})
     else:
         report_runs(SAMPLED, runs)
+        say(f"All of it took {time.monotonic() - began:,.0f} seconds.")
         say(f"The page of these nights: {index}")
         say("Next:")
         facts(

@@ -120,6 +120,7 @@ class Starting:
 
 def run_new(starting: Starting, as_json: bool) -> int:
     """Reads the table, asks, writes the file and says what `pipeline check` finds."""
+    from pipeline_project.domain.intake.table_profile import profile_table
     from pipeline_project.operations.starting import nights_of, read_table
     from pipeline_project.spec.load import check_file
     from pipeline_project.spec.starter import SPREAD_NIGHTS, StarterFile, nights_without_time, starter
@@ -129,7 +130,7 @@ def run_new(starting: Starting, as_json: bool) -> int:
         complain(f"{starting.place} is there already; name another file with --to, or move it away")
         return Exit.WRONG_CALL
     table = read_table(starting.table)
-    profile = table.profile
+    profile = profile_table(table.cells)
     if not starting.silent:
         _tell(table, profile)
     try:

@@ -23,11 +23,10 @@ from pipeline_project.commands.shared.options import (
     example,
 )
 from pipeline_project.commands.shared.spans import ranges
-from pipeline_project.domain.core.alerts import OpenAlert
+from pipeline_project.domain.core.alerts import STOPS, OpenAlert
 from pipeline_project.domain.core.errors import PipelineError
 from pipeline_project.domain.core.reasons import ASK_PERSON
 from pipeline_project.domain.intake.due_nights import looked_at, looked_back_too_early
-from pipeline_project.domain.intake.landing import LANDING, LATE_ALERT
 
 if TYPE_CHECKING:
     from pipeline_project.spec import WorkflowSpec
@@ -161,7 +160,7 @@ def _nights(context: AppContext, spec: WorkflowSpec, alerts: Iterable[OpenAlert]
 
     deepest = "clusters" if spec.clusters else "embeddings" if spec.encodes else "cases"
     gathered = lake(context.settings).nights(spec.name, deepest)
-    stops = (alert.key for alert in alerts if alert.kind not in (LANDING, LATE_ALERT))
+    stops = (alert.key for alert in alerts if alert.kind in STOPS)
     stopped = sorted({night for key in stops for night in NIGHT.findall(key)})
     decided = [night for night in context.ledger.decided_nights(spec.name) if night not in stopped]
     warmed_up = sorted(night for night in gathered if spec.warms_up(night) and night not in stopped)

@@ -18,8 +18,9 @@ from charset_normalizer import from_bytes
 from pipeline_project.domain.core.errors import SourceUnreadable
 from pipeline_project.domain.core.number_forms import NumberStyle, plainly
 from pipeline_project.domain.core.schema import CaseSchema, Field, FieldType
+from pipeline_project.domain.intake.file_hints import format_of
 from pipeline_project.domain.intake.parsing import parse
-from pipeline_project.domain.intake.table_profile import TableProfile, cut_at, profile_table
+from pipeline_project.domain.intake.table_profile import TableProfile, cut_at
 from pipeline_project.spec.source import FileFormat
 from pipeline_project.spec.starter import WARM_UP_SHARE, StarterNights
 from resources.sources.arrivals import beginning, read_file
@@ -42,11 +43,6 @@ class UndescribedTable:
     how: Mapping[str, Any]
     cells: Mapping[str, Sequence[str | None]]
     broken: int
-
-    @property
-    def profile(self) -> TableProfile:
-        """What its columns look like."""
-        return profile_table(self.cells)
 
 
 def read_table(path: Path) -> UndescribedTable:
@@ -88,10 +84,8 @@ def nights_of(table: UndescribedTable, profile: TableProfile, time_column: str, 
 
 def _how(head: bytes) -> dict[str, Any]:
     """How a file that begins like this is written."""
-    if head.startswith(b"PAR1"):
-        return {"format": "parquet"}
-    if head.startswith(b"PK\x03\x04") and (b"xl/" in head or b"[Content_Types].xml" in head):
-        return {"format": "excel"}
+    if form := format_of(head):
+        return {"format": form}
     encoding = _encoding(head)
     text = head.decode(encoding, "replace").lstrip("\ufeff")
     how: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": encoding}

@@ -109,22 +109,25 @@ def _core(kind: str, reason: str, fault: str | None, category: str) -> Mapping[s
 def _shot(as_if: Claim, shot: Shot) -> float:
     """The density of a photo; what it shows beside subject, colour, fault, use and tag tells nothing."""
     category, color = as_if.item.category, as_if.item.color
-    chance = {"open_box": 0.0, "parcel": 0.0, "slip": 0.0}
     if as_if.kind == "empty_box":
-        chance |= {"open_box": 0.62, "parcel": 0.18, "slip": 0.10}
+        belows = [0.0, *(below for _, below in shots.EMPTY_BOX)]
+        shown = {subject: below - belows[at] for at, (subject, below) in enumerate(shots.EMPTY_BOX)}
         plain = shot.fault is None and not shot.used and not shot.tag
-        return chance.get(shot.subject, 0.10 * (shot.subject == category and shot.color == color and plain))
-    aside = 0.12 if as_if.reason in ("wrong_item", "damaged") else 0.03
-    chance |= {"slip": 0.05, "open_box": 0.25 * aside, "parcel": 0.75 * aside}
-    if shot.subject in chance:
-        return chance[shot.subject]
-    return (0.95 - aside) * _subject(as_if, shot) * _fault(as_if, shot) * _use(as_if, shot) * _tag(as_if, shot)
+        like_it = shot.subject == category and shot.color == color and plain
+        return shown.get(shot.subject, (1 - belows[-1]) * like_it)
+    parcel = shots.parcel_below(as_if.reason) - shots.SLIP_BELOW
+    aside = {"slip": shots.SLIP_BELOW, "open_box": shots.OPENED * parcel, "parcel": (1 - shots.OPENED) * parcel}
+    if shot.subject in aside:
+        return aside[shot.subject]
+    item = 1 - shots.parcel_below(as_if.reason)
+    return item * _subject(as_if, shot) * _fault(as_if, shot) * _use(as_if, shot) * _tag(as_if, shot)
 
 
 def _subject(as_if: Claim, shot: Shot) -> float:
     own = float(shot.subject == as_if.item.category)
-    other = 1.0 if as_if.reason == "wrong_item" else 0.5 if as_if.kind == "swapped_item" else 0.0
-    another = (0.7 * own + 0.3 / len(CATEGORIES)) / len(COLORS)
+    swapped = shots.SWAPPED_SHOWN if as_if.kind == "swapped_item" else 0.0
+    other = 1.0 if as_if.reason == "wrong_item" else swapped
+    another = ((1 - shots.OTHER_CATEGORY) * own + shots.OTHER_CATEGORY / len(CATEGORIES)) / len(COLORS)
     return (1 - other) * own * (shot.color == as_if.item.color) + other * another
 
 

@@ -9,6 +9,19 @@ from pipeline_project.sample.fraud import Ring
 from pipeline_project.sample.items import CATEGORIES, COLORS
 from pipeline_project.sample.photos import Shot, draw, draw_again, recut
 
+#: Of the photos of an empty box: what they show, by the number below which they do; the rest show an item like it.
+EMPTY_BOX = (("open_box", 0.62), ("parcel", 0.8), ("slip", 0.9))
+#: Of every other photo: below the first number a packing slip, below the second the parcel or, as often as said, the
+#: open box; the rest show the item.
+SLIP_BELOW, OPENED = 0.05, 0.25
+#: How often another item is there of another category, and how often a swapped one is in the photo.
+OTHER_CATEGORY, SWAPPED_SHOWN = 0.3, 0.5
+
+
+def parcel_below(reason: str) -> float:
+    """The number below which a photo shows the slip or the parcel."""
+    return 0.17 if reason in ("wrong_item", "damaged") else 0.08
+
 
 def photos_of(claim: Claim) -> list[tuple[str, bytes]]:
     """File name and bytes of every photo of a claim. Names are as phones give them and tell nothing."""
@@ -48,16 +61,16 @@ def _shot(claim: Claim, rng: Random) -> Shot:
     seed, item = rng.getrandbits(48), claim.item
     aside = rng.random()
     if claim.kind == "empty_box":
-        subject = "open_box" if aside < 0.62 else "parcel" if aside < 0.8 else "slip" if aside < 0.9 else item.category
-        return Shot(seed, subject, item.color)
-    if aside < 0.05:
+        shown = next((subject for subject, below in EMPTY_BOX if aside < below), item.category)
+        return Shot(seed, shown, item.color)
+    if aside < SLIP_BELOW:
         return Shot(seed, "slip", item.color)
-    if aside < (0.17 if claim.reason in ("wrong_item", "damaged") else 0.08):
-        return Shot(seed, "open_box" if rng.random() < 0.25 else "parcel", item.color)
+    if aside < parcel_below(claim.reason):
+        return Shot(seed, "open_box" if rng.random() < OPENED else "parcel", item.color)
     subject, color = item.category, item.color
-    if claim.reason == "wrong_item" or (claim.kind == "swapped_item" and rng.random() < 0.5):
+    if claim.reason == "wrong_item" or (claim.kind == "swapped_item" and rng.random() < SWAPPED_SHOWN):
         color = rng.choice(list(COLORS))
-        subject = rng.choice(list(CATEGORIES)) if rng.random() < 0.3 else subject
+        subject = rng.choice(list(CATEGORIES)) if rng.random() < OTHER_CATEGORY else subject
     return Shot(seed, subject, color, _seen_fault(claim, rng), _seen_use(claim, rng), _seen_tag(claim, rng))
 
 

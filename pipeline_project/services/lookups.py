@@ -115,9 +115,7 @@ def _late(spec: WorkflowSpec, lake: Lake, terms: LookupTerms, night: str) -> str
 
 def _held(spec: WorkflowSpec, lake: Lake, terms: LookupTerms, night: str) -> frozenset[str]:
     """The rows of a table of additions that are kept already, as far back as files are looked at again."""
-    table = spec.lookups[terms.name]
-    back = getattr(table, "look_back", 1)
-    kept = lake.read_span(spec.name, LOOKUP_ROWS, shifted(night, -back), shifted(night, 1))
+    kept = lake.read_span(spec.name, LOOKUP_ROWS, shifted(night, -terms.look_back), shifted(night, 1))
     if kept is None:
         return frozenset()
     return frozenset(kept.filter(pc.equal(kept["lookup"], terms.name))["raw"].to_pylist())

@@ -100,26 +100,24 @@ def load_all(folders: Sequence[Path] = (), tenant: str = "") -> Loaded:
             _add(loaded, files, path)
     for name, spec in [*loaded.specs.items()]:
         spec.owned_by(tenant)
-        if tenant and (outside := _encoders_outside(spec)):
+        if tenant and (outside := encoder_outside(files[name], spec, tenant)):
             del loaded.specs[name]
-            loaded.broken.append(InvalidSpec([_outside(files[name], outside, tenant)]))
+            loaded.broken.append(InvalidSpec([outside]))
     return loaded
 
 
-def _encoders_outside(spec: WorkflowSpec) -> Where:
-    """Where a spec names an encoder's folder outside its own one, links followed; empty where it names none."""
+def encoder_outside(path: Path, spec: WorkflowSpec, tenant: str) -> Mistake | None:
+    """That a tenant's spec names an encoder outside the folder of its own file, links followed; None where it does
+    not."""
     own = spec.folder.resolve()
     for modality, terms in spec.encoders.items():
         given: str | tuple[str, ...] = vars(terms)["encoder"]
         for encoder in (given,) if isinstance(given, str) else given:
             if not (own / encoder).resolve().is_relative_to(own):
-                return (modality, "encoder")
-    return ()
-
-
-def _outside(path: Path, where: Where, tenant: str) -> Mistake:
-    sentence = f"lies outside the folder of {tenant}'s specs; put the encoder's folder below it"
-    return Mistake(path, *read_tree(decoded(path.read_bytes())).place(where), dotted(where), sentence)
+                where: Where = (modality, "encoder")
+                sentence = f"lies outside the folder of {tenant}'s specs; put the encoder's folder below it"
+                return Mistake(path, *read_tree(decoded(path.read_bytes())).place(where), dotted(where), sentence)
+    return None
 
 
 def workflow_files(folders: Sequence[Path] = (), tenant: str = "") -> list[Path]:

@@ -81,6 +81,10 @@ class FileLookup(FileFormat, LookupTable):
     path: Location = Field(description="The file; `${NAME}` and relative paths as in `folder`.")
 
 
+#: What a file by night holds that is not the whole table.
+ADDITIONS = "additions"
+
+
 class FilesLookup(FileFormat, LookupTable):
     """A reference table in files by night: each the whole table as of then, or each with what came in."""
 
@@ -165,10 +169,9 @@ def lookup_terms(name: str, table: LookupTable, schema: CaseSchema) -> LookupTer
         known_at=table.known_at,
         subject=table.subject,
         near=_near(table),
-        adds=isinstance(table, FilesLookup) and table.each == "additions",
-        reopens=table.reopens if isinstance(table, FilesLookup) else 0,
-        nights=table.nights if isinstance(table, FilesLookup) else None,
     )
+    if isinstance(table, FilesLookup) and table.each == ADDITIONS:
+        terms = replace(terms, adds=True, look_back=table.look_back, reopens=table.reopens, nights=table.nights)
     wording = [table.model_dump_json(), *terms.columns]
     return replace(terms, reads=hashlib.sha256("\n".join(wording).encode()).hexdigest())
 

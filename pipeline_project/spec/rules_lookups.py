@@ -8,7 +8,7 @@ from typing import Any
 from pipeline_project.domain.core.schema import Role
 from pipeline_project.spec.base import SpecFinding, Where
 from pipeline_project.spec.draft import IMAGE, NUMBER, Draft, Rule, closest, is_field, there_are, why_not_later
-from pipeline_project.spec.lookups import says_when_known
+from pipeline_project.spec.lookups import ADDITIONS, FilesLookup, says_when_known
 
 _NO_ROLES = (Role.ID, Role.TIME, Role.SUBJECT)
 
@@ -53,7 +53,7 @@ def _tables(draft: Draft) -> Iterator[SpecFinding]:
             )
         if table.valid_to is not None and table.last_day is not None:
             yield SpecFinding((*here, "last_day"), "`valid_to` says already when a row ends; keep one of the two")
-        if getattr(table, "each", "whole") == "additions" and table.valid_from is None:
+        if isinstance(table, FilesLookup) and table.each == ADDITIONS and table.valid_from is None:
             yield SpecFinding(
                 (*here, "each"),
                 "name the column that says when each row was with `valid_from`: rows come again and "

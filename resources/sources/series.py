@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,14 +15,12 @@ from pipeline_project.domain.intake.file_hints import DeclaredColumns
 from pipeline_project.spec.features import SeriesSpec
 from pipeline_project.spec.source import FilesSource, TableFile, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
-from resources.files import files_at
 from resources.sources.arrivals import FileTerms, read_file
 from resources.sources.night_files import NightFiles
 from resources.sources.places import location
+from resources.sources.whole_files import WholeFiles
 
-_KEPT = 4
-# Shared by every night of a process: a table is parsed once, until it changes.
-_cache: OrderedDict[tuple[object, ...], pa.Table] = OrderedDict()
+_PARSED: WholeFiles[pa.Table] = WholeFiles("series")
 
 
 def series_rows(spec: WorkflowSpec, name: str, window: NightWindow, variables: Mapping[str, str]) -> pa.Table:
@@ -37,8 +34,11 @@ def series_rows(spec: WorkflowSpec, name: str, window: NightWindow, variables: M
     if isinstance(series.source, FilesSource):
         return _of_nights(spec, series, series.source, window, variables, terms)
     assert isinstance(series.source, TableSource)
-    parts = [_of_table(spec, name, file, variables, terms) for file in series.source.files]
-    return pa.concat_tables(parts)
+
+    def rows_of(file: TableFile) -> pa.Table:
+        return _PARSED.of(spec, file, variables, lambda path: read_file(path, file, "", path.name, terms).rows, name)
+
+    return pa.concat_tables([rows_of(file) for file in series.source.files])
 
 
 def _columns(name: str, series: SeriesSpec) -> DeclaredColumns:
@@ -65,24 +65,3 @@ def _of_nights(
         night = shifted(window.night, -back)
         parts += [files.read(name, source, night, terms).rows for name in files.of(night)]
     return pa.concat_tables(parts)
-
-
-def _of_table(
-    spec: WorkflowSpec, series: str, file: TableFile, variables: Mapping[str, str], terms: FileTerms
-) -> pa.Table:
-    where = location(file.path, spec, variables)
-    folder, _, name = where.rpartition("/")
-    files = files_at(folder, closed=bool(spec.tenant))
-    stamp = files.stamp(name)
-    if stamp is None or not (is_url(folder) or Path(where).is_file()):
-        raise SourceUnreadable(
-            f"{spec.name}: there is no file {where}; put it there, or correct the source of the series {series}"
-        )
-    key = (where, stamp, spec.spec_hash, series, file.model_dump_json())
-    if key not in _cache:
-        with files.fetched(name) as path:
-            _cache[key] = read_file(path, file, "", path.name, terms).rows
-        while len(_cache) > _KEPT:
-            _cache.popitem(last=False)
-    _cache.move_to_end(key)
-    return _cache[key]

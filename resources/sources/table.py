@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline_project.domain.core.errors import SourceUnreadable
-from pipeline_project.domain.core.locations import is_url
 from pipeline_project.domain.core.night_arrays import nights_of
 from pipeline_project.domain.core.nights import NightWindow, distance, on_day, shifted
 from pipeline_project.domain.core.schema import ARRIVALS, Role
@@ -23,14 +21,12 @@ from pipeline_project.domain.intake.readings import ArrivedRows, FileReading, li
 from pipeline_project.settings import Settings
 from pipeline_project.spec.source import Spread, TableFile, TableSource
 from pipeline_project.spec.workflow import WorkflowSpec
-from resources.files import files_at
 from resources.sources.arrivals import FileTerms, read_file
 from resources.sources.declared import case_columns
 from resources.sources.night_files import fingerprint
 from resources.sources.places import location
 from resources.sources.repairs import Repairs
-
-_KEPT = 8
+from resources.sources.whole_files import WholeFiles
 
 
 @dataclass(frozen=True)
@@ -55,8 +51,7 @@ class _Placed:
         return ArrivedRows(self.rows.slice(begin, length), (reading,))
 
 
-# Shared by every source object of the process: a backfill makes one for each of hundreds of nights.
-_cache: OrderedDict[tuple[object, ...], _Placed] = OrderedDict()
+_PLACED: WholeFiles[_Placed] = WholeFiles("source.files")
 
 
 class TableCases:
@@ -110,22 +105,7 @@ class TableCases:
         return self._spec.source.files
 
     def _placed(self, file: TableFile) -> _Placed:
-        where = location(file.path, self._spec, self._variables)
-        folder, _, name = where.rpartition("/")
-        files = files_at(folder)
-        stamp = files.stamp(name)
-        if stamp is None or not (is_url(folder) or Path(where).is_file()):
-            raise SourceUnreadable(
-                f"{self._spec.name}: there is no file {where}; put it there, or correct `source.files`"
-            )
-        key = (where, stamp, self._spec.spec_hash, file.model_dump_json())
-        if key not in _cache:
-            with files.fetched(name) as path:
-                _cache[key] = self._place(path, file)
-            while len(_cache) > _KEPT:
-                _cache.popitem(last=False)
-        _cache.move_to_end(key)
-        return _cache[key]
+        return _PLACED.of(self._spec, file, self._variables, lambda path: self._place(path, file))
 
     def _place(self, path: Path, file: TableFile) -> _Placed:
         terms = FileTerms(self._unhashed, declared=case_columns(self._spec))

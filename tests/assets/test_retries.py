@@ -41,12 +41,12 @@ class Door(dg.IOManager):
         return 1
 
 
-def run(receiver: Door) -> dg.ExecuteInProcessResult:
-    @dg.asset(retry_policy=AT_ONCE)
+def run(receiver: Door, policy: PassingReasons = AT_ONCE) -> dg.ExecuteInProcessResult:
+    @dg.asset(retry_policy=policy)
     def earlier() -> int:
         return 1
 
-    @dg.asset(retry_policy=AT_ONCE)
+    @dg.asset(retry_policy=policy)
     def later(earlier: int) -> int:
         receiver.met("computing")
         return earlier
@@ -72,12 +72,9 @@ def test_it_is_tried_again_for_passing_reasons_only(where: str, kind: type[Excep
 
 
 @pytest.mark.parametrize(("kind", "asked"), [(OSError, UNKNOWN_AGAIN + 1), (errors.LakeUnavailable, 10)])
-def test_what_is_none_of_ours_is_tried_less_often(
-    kind: type[Exception], asked: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(globals(), "AT_ONCE", PassingReasons(max_retries=9, delay=0))
+def test_what_is_none_of_ours_is_tried_less_often(kind: type[Exception], asked: int) -> None:
     receiver = Door("computing", kind("what happened, and what to do"))
-    assert not run(receiver).success
+    assert not run(receiver, PassingReasons(max_retries=9, delay=0)).success
     assert receiver.asked["computing"] == asked
 
 

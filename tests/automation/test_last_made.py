@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -21,8 +22,8 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     ask = dg.DagsterInstance.fetch_materializations
 
-    def counted(instance: dg.DagsterInstance, *given: object, **named: object) -> object:
-        answer = ask(instance, *given, **named)  # type: ignore[arg-type]
+    def counted(instance: dg.DagsterInstance, *given: Any, **named: Any) -> Any:
+        answer = ask(instance, *given, **named)
         counts.append(len(answer.records))
         return answer
 

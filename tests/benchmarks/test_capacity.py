@@ -13,7 +13,7 @@ GIB = 2.0**30
 
 
 def line(a_night: float, a_case: float) -> Line:
-    return Line(a_night, a_case, a_case, a_case)
+    return Line(a_night, a_case)
 
 
 COSTS = Costs(
@@ -64,7 +64,9 @@ def test_a_line_goes_through_what_was_measured_and_says_how_sure_it_is() -> None
     assert (found.a_night, found.a_case) == (pytest.approx(2.0), pytest.approx(0.01))
     assert found.low == pytest.approx(0.01) == pytest.approx(found.high)
     noisy = fitted([100, 500, 2_000, 2_000], [3.0, 9.0, 20.0, 24.0])
-    assert noisy.low < noisy.a_case < noisy.high
+    assert noisy.low is not None and noisy.high is not None and noisy.low < noisy.a_case < noisy.high
+    of_two = fitted([100, 500], [3.0, 7.0])
+    assert (of_two.a_case, of_two.low, of_two.high) == (pytest.approx(0.01), None, None)
     with pytest.raises(ValueError, match="two sizes"):
         fitted([100, 100], [1.0, 2.0])
 

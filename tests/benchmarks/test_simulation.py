@@ -84,7 +84,7 @@ def test_a_place_that_nobody_gives_back_is_an_error() -> None:
 
 def costs(encoding: float) -> Costs:
     def line(a_night: float, a_case: float) -> Line:
-        return Line(a_night, a_case, a_case, a_case)
+        return Line(a_night, a_case)
 
     steps = {"arrivals": line(10.0, 0.0), "embeddings": line(0.0, encoding), "decisions": line(10.0, 0.0)}
     return Costs("here", [1], steps, line(0.0, 0.0), line(0.0, 0.0), {}, {}, {}, {})

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_project.spec import check_file, load_spec
+from pipeline_project.spec.source import TableSource
 from tests.commands.conftest import Call
 
 CSV = "claim;came;paid;kind;fraud\n" + "".join(
@@ -57,7 +58,8 @@ def test_the_questions_are_asked_and_their_answers_kept(
     assert spec.labels == ("glass", "theft")
     assert spec.review.cost == 2.5
     assert spec.cost_matrix.cells == ((0, 25), (25, 0))
-    assert spec.source.files[0].spread is not None  # type: ignore[union-attr]
+    assert isinstance(spec.source, TableSource)
+    assert spec.source.files[0].spread is not None
 
 
 def test_whoever_does_not_answer_gets_no_file(claims: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

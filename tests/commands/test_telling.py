@@ -10,7 +10,11 @@ import pytest
 
 from pipeline_project.commands.quarantine import _kind
 from pipeline_project.commands.shared.spans import ranges
+from pipeline_project.domain.intake.lookups.late import LATE_ROWS
+from pipeline_project.domain.intake.lookups.terms import REOPENED
 from pipeline_project.spec.load import load_spec
+from resources.ledger.nights.ledger import PostgresLedger
+from resources.postgres.databases import databases
 from resources.sources.repairs import Repairs
 from tests.commands.conftest import (
     CUSTOMER,
@@ -54,6 +58,15 @@ def test_status_of_one_names_nights_done_missing_and_stopped(home: Home, call: C
         "looked_back": [],
     }
     assert found["options"] == {"ask_person": 1, "refund": 1}
+
+
+@pytest.mark.usefixtures("untouched")
+def test_an_alert_that_names_a_night_which_went_through_stops_none(home: Home, call: Call) -> None:
+    ledger = PostgresLedger(databases(home.settings).ledger_url)
+    ledger.raise_alert(NAME, LATE_ROWS, f"{REOPENED}/{NIGHT}", "rows came late", "team:claims", "pipeline recall")
+    nights = call("status", NAME, "--json", **home.environ).document["nights"]
+    assert nights["decided"] == [NIGHT, NEXT]
+    assert NIGHT not in nights["stopped"]
 
 
 def test_status_says_what_landed_and_was_not_run(home: Home, call: Call) -> None:

@@ -177,7 +177,7 @@ ONLY_READ: dict[str, str] = {
             "python -m benchmarks.lifecycle bad-models",
             "python -m benchmarks.drift_electricity",
             "python -m benchmarks.sizes --nights 40 --per-night 100",
-            "python -m benchmarks.costs --sizes 100,500,2000 --write",
+            "python -m benchmarks.costs --sizes 100,500,2000 --requests --write",
             "python -m benchmarks.queueing --check 8 --cases 60",
             "python -m benchmarks.desk --tasks 1000000 --people 2 --each 100",
             "python -m benchmarks.ledger --sizes 100000,500000",

@@ -12,6 +12,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline_project.commands.check import run_check
 from pipeline_project.desk.backend import Frame
 from pipeline_project.desk.known import browser_of, mark, new_browser
 from pipeline_project.domain.core.errors import FilesRefused, SettingInvalid, SourceUnreadable
@@ -326,7 +327,9 @@ def test_a_code_location_loads_one_tenants_workflows_and_becomes_nobody_elses(ro
 
 
 @pytest.mark.parametrize("encoder", ["{root}/specs/beta/model", "../beta/model", "link"])
-def test_an_encoder_outside_a_tenants_folder_is_not_loaded(root: Path, encoder: str) -> None:
+def test_an_encoder_outside_a_tenants_folder_is_not_loaded(
+    root: Path, encoder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = root / "specs" / "acme"
     (root / "specs" / "beta" / "model").mkdir()
     (folder / "link").symlink_to(root / "specs" / "beta" / "model")
@@ -338,6 +341,12 @@ def test_an_encoder_outside_a_tenants_folder_is_not_loaded(root: Path, encoder: 
     (broken,) = loaded.broken
     assert broken.mistakes[0].where == "text.encoder"
     assert "put the encoder's folder below it" in broken.mistakes[0].sentence
+    # the same is said of the file alone
+    for name, value in house(root).to_environ().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PIPELINE_TENANT", "acme")
+    assert run_check([written], as_json=False) == 3
+    assert "put the encoder's folder below it" in capsys.readouterr().err
     # the house may name any folder, and a tenant its own
     assert "claims" in load_all((folder,)).specs
     (folder / "model").mkdir()

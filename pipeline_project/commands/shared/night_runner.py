@@ -16,7 +16,7 @@ from pipeline_project.automation.jobs import job_kind, job_name
 from pipeline_project.automation.progress import landed_tag, late_photos, night_states
 from pipeline_project.automation.sensors import alert_key, next_command
 from pipeline_project.automation.training import training_due
-from pipeline_project.domain.core.alerts import OpenAlert
+from pipeline_project.domain.core.alerts import NIGHT_STOPPED, OpenAlert
 from pipeline_project.domain.core.errors import NightBlocked, says_what_to_do, waits_for_a_person
 from pipeline_project.domain.core.nights import nights_between
 from pipeline_project.domain.core.run_tags import STARTED_BY
@@ -150,7 +150,7 @@ class NightRunner:
         job = job_name(self.spec, kind)
         ways = dict.fromkeys(way_out(check, self.spec.name, night) for check in stopped_by if check in BLOCKING)
         command, key = "; ".join(ways) or next_command(self.spec, job, night), alert_key(self.spec, job, night)
-        self.ledger.raise_alert(self.spec.name, "night_stopped", key, why, self.spec.owners[0], command)
+        self.ledger.raise_alert(self.spec.name, NIGHT_STOPPED, key, why, self.spec.owners[0], command)
         blocked = stopped_by or NightBlocked.__name__ in errors
         # an error that waits for a person says itself what to do; to run again before that would only fail again
         message = why if not ways and any(map(waits_for_a_person, errors)) else f"{why} (next: {command})"

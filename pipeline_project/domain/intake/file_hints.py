@@ -20,11 +20,26 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "it is a picture"),
     (b"\xff\xd8\xff", "it is a picture"),
 )
+_ZIP = b"PK\x03\x04"
 #: How files of a format begin; workbooks of LibreOffice and of Excel are zip archives.
-_OWN = {"parquet": (b"PAR1",), "excel": (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")}
+_OWN = {"parquet": (b"PAR1",), "excel": (_ZIP, b"\xd0\xcf\x11\xe0")}
 _PAGE = "it is an HTML page, perhaps a sign-in or an error page that a download left behind; deliver the file itself"
 _HTML = re.compile(r"<!doctype\s+html|<html[\s>]|<head[\s>]|<body[\s>]|<script[\s>]|<title[\s>]|<meta\s", re.I)
 _MESSAGE = re.compile(r"\s*\{\s*\"?(error|errors|message|status|detail|code|fault)\"?\s*:", re.I)
+
+
+def format_of(head: bytes) -> str | None:
+    """The format that the first bytes of a file tell by their mark, as a spec names it; None for a text."""
+    if _is_workbook(head):
+        return "excel"
+    return next((name for name, marks in _OWN.items() if head.startswith(marks) and not head.startswith(_ZIP)), None)
+
+
+def _is_workbook(head: bytes) -> bool:
+    """Whether it is an archive that Excel wrote; those of LibreOffice say it farther on."""
+    return head.startswith(_ZIP) and (
+        b"[Content_Types].xml" in head or b"xl/" in head or b"opendocument.spreadsheet" in head
+    )
 
 
 def looks_like(head: bytes, wanted: str = "csv") -> str:
@@ -33,7 +48,7 @@ def looks_like(head: bytes, wanted: str = "csv") -> str:
     Args:
         wanted: the format that was declared.
     """
-    if head.startswith(b"PK\x03\x04") and (b"[Content_Types].xml" in head or b"xl/" in head):
+    if _is_workbook(head):
         return "" if wanted == "excel" else "it is an Excel workbook; set `format: excel`, or save the sheet as CSV"
     for mark, hint in _MARKS:
         if head.startswith(mark):

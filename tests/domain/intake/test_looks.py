@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from pipeline_project.domain.intake.file_hints import DeclaredColumns, looks_like
+from pipeline_project.domain.intake.file_hints import DeclaredColumns, format_of, looks_like
 
 PAGE = b"<!DOCTYPE html><html><body>Session expired, please log in</body></html>"
 
@@ -72,3 +72,19 @@ def test_rows_are_judged_one_by_one_unless_the_file_is_something_else() -> None:
 def test_outcomes_without_one_of_their_columns_are_no_outcomes() -> None:
     assert "told" in str(OUTCOMES.problem(["case"], rows=True))
     assert OUTCOMES.problem(["case", "told", "more"], rows=True) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "form"),
+    [
+        (b"PAR1\x15\x04", "parquet"),
+        (b"PK\x03\x04\x14\x00\x06\x00\x08\x00[Content_Types].xml", "excel"),
+        (b"PK\x03\x04\x14\x00mimetypeapplication/vnd.oasis.opendocument.spreadsheet", "excel"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "excel"),
+        (b"PK\x03\x04\x14\x00\x00\x00claims.csv", None),
+        (b"a,b\n1,2\n", None),
+        (b"", None),
+    ],
+)
+def test_the_format_that_a_mark_tells(head: bytes, form: str | None) -> None:
+    assert format_of(head) == form

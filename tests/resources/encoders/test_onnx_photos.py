@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from resources.encoders import EngineChoice, HubImageEncoder, OnnxImageEncoder, 
 from resources.encoders.engines import exported
 from resources.encoders.weights import FolderWeights
 from tests.resources.encoders.models import write_tiny_vit
+
+if TYPE_CHECKING:
+    import torch
 
 SCALING = '{"size": {"height": 32, "width": 32}, "image_mean": [0, 0, 0]}'
 
@@ -41,10 +45,10 @@ def folder(torch_encoder: HubImageEncoder, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def graph_of(module: object, *shape: int) -> bytes:
+def graph_of(module: torch.nn.Module, *shape: int) -> bytes:
     import torch
 
-    return exported.onnx_of(module, [torch.zeros(*shape)], ("pixels",), (0,))  # type: ignore[arg-type]
+    return exported.onnx_of(module, [torch.zeros(*shape)], ("pixels",), (0,))
 
 
 def test_its_vectors_are_those_of_the_network_it_was_made_of(folder: Path, torch_encoder: HubImageEncoder) -> None:

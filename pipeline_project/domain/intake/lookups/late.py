@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,7 +15,50 @@ from pipeline_project.domain.intake.lookups.matching import Reference
 from pipeline_project.domain.intake.lookups.terms import REOPENED_SCHEMA, LookupTerms
 from pipeline_project.domain.intake.typed_rows import TypedRows
 
+#: The kind of the alert about it.
+LATE_ROWS = "late_rows"
 _START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """What rows that came late on a night would change.
+
+    Attributes:
+        night: on which they came.
+        case_nights: by case, its own night.
+        lookups: the tables, by name, in order.
+    """
+
+    night: str
+    case_nights: Mapping[str, str]
+    lookups: tuple[str, ...]
+
+    @classmethod
+    def of(cls, night: str, marked: pa.Table) -> Reopened:
+        """
+        Args:
+            marked: as `REOPENED_SCHEMA`.
+        """
+        nights = dict(zip(marked[CASE_ID].to_pylist(), marked["case_night"].to_pylist(), strict=True))
+        return cls(night, nights, tuple(sorted(set(marked["lookup"].to_pylist()))))
+
+    @property
+    def nights(self) -> list[str]:
+        """The nights of the cases, in order."""
+        return sorted(set(self.case_nights.values()))
+
+    def sentence(self, place: str) -> str:
+        """What the owner is told.
+
+        Args:
+            place: of the table that names the cases.
+        """
+        return (
+            f"rows of {', '.join(self.lookups)} that came late, on {self.night}, would look up "
+            f"{len(self.case_nights):,} decided cases of {', '.join(self.nights)} otherwise; they keep their "
+            f"decisions. Which they are stands in {place} of {self.night}"
+        )
 
 
 def late_since(came: Reference, begins: datetime) -> datetime | None:

@@ -97,6 +97,7 @@ class LookupTerms:
         subject: the column that names whom a row is about.
         schema: how the table writes its times and numbers.
         adds: whether each night brings rows to those of the nights before.
+        look_back: of such a table, in the files of how many nights rows that came late are looked for.
         reopens: of such a table, how many nights back cases are named that rows which came late would change.
         nights: of such a table, how many nights back rows count; None for all.
         reads: a hash of what the spec says of the table; what was kept for other words is read anew.
@@ -113,6 +114,7 @@ class LookupTerms:
     subject: str | None = None
     near: NearTerms | None = None
     adds: bool = False
+    look_back: int = 0
     reopens: int = 0
     nights: int | None = None
     reads: str = ""
