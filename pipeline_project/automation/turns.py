@@ -12,6 +12,7 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dagster import DagsterRunStatus, QueuedRunCoordinator, RunsFilter, SubmitRunContext
@@ -19,7 +20,11 @@ from dagster import DagsterRunStatus, QueuedRunCoordinator, RunsFilter, SubmitRu
 from pipeline_project.automation.fair_share import FairShare
 from pipeline_project.automation.progress import PARTITION
 from pipeline_project.dagster_internals import (
+    AUTO_RETRY_RUN_ID_TAG,
+    BACKFILL_ID_TAG,
+    BULK_ACTION_TERMINAL_STATUSES,
     IN_PROGRESS_RUN_STATUSES,
+    WILL_RETRY_TAG,
     BulkActionsFilter,
     BulkActionStatus,
     PartitionBackfill,
@@ -40,6 +45,9 @@ TURN = "pipeline/turn"
 _FIRST_OF_RANGE = "dagster/asset_partition_range_start"
 _KINDS = ("_nightly", "_warm_up", "_retrain")
 _UNDER_WAY = [DagsterRunStatus.QUEUED, *IN_PROGRESS_RUN_STATUSES]
+#: How long a failed run is waited for that Dagster means to run again: its daemon looks every five seconds, and after a
+#: failure of its own it may never come back to a run.
+_RETRY_WITHIN = timedelta(hours=1)
 
 log = logging.getLogger("dagster.pipeline.turns")
 
@@ -76,14 +84,17 @@ def turn_tags(run: DagsterRun) -> dict[str, str]:
 
 
 def unfinished(instance: DagsterInstance, apart_from: str = "", runs: Sequence[DagsterRun] | None = None) -> Nights:
-    """The nights of each workflow of which a run is queued or under way, or that a backfill has still to launch.
+    """The nights of each workflow of which a run is queued, under way or about to be run again, or that a backfill has
+    still to launch.
 
     Args:
         apart_from: the id of a run that is not looked at.
         runs: those that are queued or under way, where somebody has asked for them already.
     """
     open_nights: Nights = defaultdict(set)
-    for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)) if runs is None else runs:
+    under_way = instance.get_runs(RunsFilter(statuses=_UNDER_WAY)) if runs is None else runs
+    # asked for in this order: a run that fails in between is in both
+    for run in (*under_way, *_to_be_retried(instance)):
         night = night_of(run)
         if night and run.run_id != apart_from:
             for workflow in workflows_of(run):
@@ -92,6 +103,31 @@ def unfinished(instance: DagsterInstance, apart_from: str = "", runs: Sequence[D
         for workflow, night in _still_to_do(backfill):
             open_nights[workflow].add(night)
     return open_nights
+
+
+def _to_be_retried(instance: DagsterInstance) -> Iterator[DagsterRun]:
+    """Failed runs that Dagster will run again and has not queued yet; until then nothing else says that they go on."""
+    if not instance.run_retries_enabled:
+        return
+    since = datetime.now(UTC) - _RETRY_WITHIN
+    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.FAILURE], updated_after=since)):
+        # the tag comes a moment after the failure; what no code location launched is never run again
+        if run.remote_job_origin is None or run.tags.get(WILL_RETRY_TAG, "true") != "true":
+            continue
+        if retry_id := run.tags.get(AUTO_RETRY_RUN_ID_TAG):
+            retry = instance.get_run_by_id(retry_id)
+            if retry is not None and retry.status is DagsterRunStatus.NOT_STARTED:
+                yield run
+        elif not _of_ended_backfill(instance, run):
+            yield run
+
+
+def _of_ended_backfill(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether a run belongs to a backfill that is over or deleted, for which Dagster runs nothing again."""
+    if BACKFILL_ID_TAG not in run.tags:
+        return False
+    backfill = instance.get_backfill(run.tags[BACKFILL_ID_TAG])
+    return backfill is None or backfill.status in BULK_ACTION_TERMINAL_STATUSES
 
 
 def held_back(queued: Sequence[DagsterRun], nights: Mapping[str, set[str]]) -> set[str]:
@@ -108,7 +144,8 @@ def refuse_out_of_order(instance: DagsterInstance, run: DagsterRun) -> None:
     """Stops a run that no queue has put in its place, before it does anything.
 
     Raises:
-        NightOutOfTurn: an earlier night of the workflow is queued, under way, or asked for by a backfill.
+        NightOutOfTurn: an earlier night of the workflow is queued, under way, about to be run again, or asked for by a
+            backfill.
     """
     night = night_of(run)
     # the queue and `pipeline nights` take nights in order by themselves
@@ -123,8 +160,8 @@ def refuse_out_of_order(instance: DagsterInstance, run: DagsterRun) -> None:
 def out_of_turn(workflow: str, earlier: str, night: str) -> NightOutOfTurn:
     """What to raise where an earlier night comes first."""
     return NightOutOfTurn(
-        f"night {earlier} of {workflow} is queued or under way in Dagster, and {night} builds on it; "
-        "let it end, or end it under Runs or Backfills if nothing works on it any more, then run this night again"
+        f"night {earlier} of {workflow} is queued, under way or about to be run again in Dagster, and {night} builds on "
+        "it; let it end, or end it under Runs or Backfills if nothing works on it any more, then run this night again"
     )
 
 

@@ -11,7 +11,12 @@ from __future__ import annotations
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 # `DagsterInstance.get_backfills` is public; what it is asked by, and what it answers with, is not
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+from dagster._core.execution.backfill import (
+    BULK_ACTION_TERMINAL_STATUSES,
+    BulkActionsFilter,
+    BulkActionStatus,
+    PartitionBackfill,
+)
 
 # the answer of a run launcher to the run monitor, which the public `DefaultRunLauncher` cannot give
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
@@ -22,18 +27,23 @@ from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 # `DagsterRunStatus` by stage: a status that comes with a newer Dagster is sorted there, not forgotten here
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, IN_PROGRESS_RUN_STATUSES, NOT_FINISHED_STATUSES
 
-# the tag in which the default launcher notes where a run's code server listens
-from dagster._core.storage.tags import GRPC_INFO_TAG
+# the tags in which the default launcher notes where a run's code server listens, and Dagster what it will do with a
+# failed run and which run it made of it
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, BACKFILL_ID_TAG, GRPC_INFO_TAG, WILL_RETRY_TAG
 
 #: What `python -m` starts as the daemon, by this interpreter: the script `dagster-daemon` may belong to another one.
 DAEMON = "dagster._daemon"
 
 __all__ = [
+    "AUTO_RETRY_RUN_ID_TAG",
+    "BACKFILL_ID_TAG",
+    "BULK_ACTION_TERMINAL_STATUSES",
     "DAEMON",
     "FINISHED_STATUSES",
     "GRPC_INFO_TAG",
     "IN_PROGRESS_RUN_STATUSES",
     "NOT_FINISHED_STATUSES",
+    "WILL_RETRY_TAG",
     "BulkActionStatus",
     "BulkActionsFilter",
     "CheckRunHealthResult",

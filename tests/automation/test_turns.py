@@ -19,7 +19,13 @@ from pipeline_project.automation.turns import (
     unfinished,
     workflows_of,
 )
-from pipeline_project.dagster_internals import BulkActionStatus, PartitionBackfill
+from pipeline_project.dagster_internals import (
+    AUTO_RETRY_RUN_ID_TAG,
+    BACKFILL_ID_TAG,
+    WILL_RETRY_TAG,
+    BulkActionStatus,
+    PartitionBackfill,
+)
 from pipeline_project.domain.core.errors import NightOutOfTurn
 from pipeline_project.domain.core.run_tags import PROCESS
 from tests.dagster_internals import (
@@ -41,6 +47,14 @@ DAYS = dg.DailyPartitionsDefinition("2025-01-01")
 def instance() -> Iterator[dg.DagsterInstance]:
     """An instance in memory; the queue stands beside it."""
     with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def retrying() -> Iterator[dg.DagsterInstance]:
+    """The same, where runs whose process died are run again, as `dagster.yaml` has it."""
+    terms = {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False}
+    with dg.DagsterInstance.ephemeral(settings={"run_retries": terms}) as made:
         yield made
 
 
@@ -203,3 +217,51 @@ def test_a_run_that_no_queue_put_in_its_place_is_refused_while_an_earlier_night_
     refuse_out_of_order(instance, from_graph(NIGHTS[0]))
     refuse_out_of_order(instance, from_graph(NIGHTS[1], **{PROCESS: "x"}))
     refuse_out_of_order(instance, launched(instance, NIGHTS[1]))
+
+
+def test_a_night_waits_for_an_earlier_one_whose_process_died_until_dagster_has_run_it_again(
+    retrying: dg.DagsterInstance,
+) -> None:
+    died = launched(retrying, NIGHTS[0])
+    launched(retrying, NIGHTS[1])
+    retrying.report_run_failed(died)
+    assert _tags_of(retrying, died)[WILL_RETRY_TAG] == "true"
+    assert next_ones(retrying) == []
+
+    again = create_run_for_test(
+        retrying, died.job_name, tags=died.tags, asset_selection=died.asset_selection, parent_run_id=died.run_id,
+        root_run_id=died.run_id, remote_job_origin=ORIGIN,
+    )  # fmt: skip
+    retrying.add_run_tags(died.run_id, {AUTO_RETRY_RUN_ID_TAG: again.run_id})
+    assert next_ones(retrying) == []
+    queue_in(retrying, again)
+    assert next_ones(retrying) == [NIGHTS[0]]
+    retrying.report_run_canceled(again)
+    assert next_ones(retrying) == [NIGHTS[1]]
+
+
+def test_a_night_waits_for_nothing_that_dagster_will_not_run_again(retrying: dg.DagsterInstance) -> None:
+    given_up = launched(retrying, NIGHTS[0], **{"dagster/max_retries": "0"})
+    of_ended_backfill = launched(retrying, NIGHTS[0], **{BACKFILL_ID_TAG: "b"})
+    backfill(retrying, 3, BulkActionStatus.CANCELED)
+    of_deleted_backfill = launched(retrying, NIGHTS[0], **{BACKFILL_ID_TAG: "gone"})
+    of_a_process = create_run_for_test(
+        retrying, "flow_nightly", tags={"dagster/partition": NIGHTS[0], WORKFLOW: "flow"},
+        status=DagsterRunStatus.STARTED,
+    )  # fmt: skip
+    for run in (given_up, of_ended_backfill, of_deleted_backfill, of_a_process):
+        retrying.report_run_failed(run)
+    launched(retrying, NIGHTS[1])
+    assert next_ones(retrying) == [NIGHTS[1]]
+
+
+def test_where_nothing_is_run_again_no_night_waits_for_a_failed_one(instance: dg.DagsterInstance) -> None:
+    instance.report_run_failed(launched(instance, NIGHTS[0]))
+    launched(instance, NIGHTS[1])
+    assert next_ones(instance) == [NIGHTS[1]]
+
+
+def _tags_of(instance: dg.DagsterInstance, run: DagsterRun) -> dict[str, str]:
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return dict(found.tags)

@@ -133,7 +133,7 @@ def test_a_night_is_not_run_before_an_earlier_one_that_is_under_way_in_dagster(h
             instance, f"{house.name}_nightly", tags={"dagster/partition": FIRST}, status=DagsterRunStatus.STARTED
         )
         try:
-            with pytest.raises(NightOutOfTurn, match=f"night {FIRST} of {house.name} is queued or under way"):
+            with pytest.raises(NightOutOfTurn, match=f"night {FIRST} of {house.name} is queued, under way"):
                 house.nights(SECOND, again=True)
         finally:
             instance.report_run_failed(earlier)
