@@ -160,8 +160,9 @@ def refuse_out_of_order(instance: DagsterInstance, run: DagsterRun) -> None:
 def out_of_turn(workflow: str, earlier: str, night: str) -> NightOutOfTurn:
     """What to raise where an earlier night comes first."""
     return NightOutOfTurn(
-        f"night {earlier} of {workflow} is queued, under way or about to be run again in Dagster, and {night} builds on "
-        "it; let it end, or end it under Runs or Backfills if nothing works on it any more, then run this night again"
+        f"night {earlier} of {workflow} is queued, under way or about to be run again in Dagster, and {night} builds "
+        "on it; let it end, or end it under Runs or Backfills if nothing works on it any more, "
+        "then run this night again"
     )
 
 
