@@ -110,7 +110,8 @@ def _to_be_retried(instance: DagsterInstance) -> Iterator[DagsterRun]:
     if not instance.run_retries_enabled:
         return
     since = datetime.now(UTC) - _RETRY_WITHIN
-    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.FAILURE], updated_after=since)):
+    for record in instance.get_run_records(RunsFilter(statuses=[DagsterRunStatus.FAILURE], updated_after=since)):
+        run = record.dagster_run
         # the tag comes a moment after the failure; what no code location launched is never run again
         if run.remote_job_origin is None or run.tags.get(WILL_RETRY_TAG, "true") != "true":
             continue
@@ -118,8 +119,17 @@ def _to_be_retried(instance: DagsterInstance) -> Iterator[DagsterRun]:
             retry = instance.get_run_by_id(retry_id)
             if retry is not None and retry.status is DagsterRunStatus.NOT_STARTED:
                 yield run
-        elif not _of_ended_backfill(instance, run):
+        elif not _of_ended_backfill(instance, run) and not _run_by_others(instance, run, record.create_timestamp):
             yield run
+
+
+def _run_by_others(instance: DagsterInstance, run: DagsterRun, created: datetime) -> bool:
+    """Whether somebody has run the night again meanwhile, which then counts instead."""
+    night = night_of(run)
+    if night is None:
+        return False
+    later = instance.get_runs(RunsFilter(tags={PARTITION: night}, created_after=created))
+    return any(other.run_id != run.run_id and {*workflows_of(other)} & {*workflows_of(run)} for other in later)
 
 
 def _of_ended_backfill(instance: DagsterInstance, run: DagsterRun) -> bool:
@@ -161,7 +171,7 @@ def out_of_turn(workflow: str, earlier: str, night: str) -> NightOutOfTurn:
     """What to raise where an earlier night comes first."""
     return NightOutOfTurn(
         f"night {earlier} of {workflow} is queued, under way or about to be run again in Dagster, and {night} builds "
-        "on it; let it end, or end it under Runs or Backfills if nothing works on it any more, "
+        f"on it; let it end, run {earlier} first, or end it under Runs or Backfills if nothing works on it any more, "
         "then run this night again"
     )
 

@@ -255,6 +255,21 @@ def test_a_night_waits_for_nothing_that_dagster_will_not_run_again(retrying: dg.
     assert next_ones(retrying) == [NIGHTS[1]]
 
 
+def test_a_night_that_somebody_ran_again_by_hand_is_waited_for_no_longer(retrying: dg.DagsterInstance) -> None:
+    retrying.report_run_failed(launched(retrying, NIGHTS[0]))
+    launched(retrying, NIGHTS[1])
+    create_run_for_test(
+        retrying, "other_nightly", tags={"dagster/partition": NIGHTS[0], WORKFLOW: "other"},
+        status=DagsterRunStatus.SUCCESS,
+    )  # fmt: skip
+    assert next_ones(retrying) == []
+    create_run_for_test(
+        retrying, "flow_nightly", tags={"dagster/partition": NIGHTS[0], WORKFLOW: "flow"},
+        status=DagsterRunStatus.SUCCESS,
+    )  # fmt: skip
+    assert next_ones(retrying) == [NIGHTS[1]]
+
+
 def test_where_nothing_is_run_again_no_night_waits_for_a_failed_one(instance: dg.DagsterInstance) -> None:
     instance.report_run_failed(launched(instance, NIGHTS[0]))
     launched(instance, NIGHTS[1])
